@@ -1,0 +1,1 @@
+"""What is known: architectures, datasets, measurements. Learns nothing, decides nothing."""

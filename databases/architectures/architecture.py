@@ -1,0 +1,130 @@
+"""An architecture is one walk through a space; a space is a decision graph and what its walks mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures import decisions
+from databases.architectures.decisions import Part, State, Walk
+from databases.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One walk through the space of that name; hashable, printed in the space's text form."""
+
+    space: str
+    walk: Walk
+
+    def __str__(self) -> str:
+        from databases.architectures.spaces import space
+
+        return space(self.space).text(self)
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """What surrounds the searched cell: width, depth, input channels and number of classes."""
+
+    channels: int = 16
+    cells: int = 5
+    input_channels: int = 3
+    classes: int = 10
+
+
+@dataclass(frozen=True)
+class GraphBatch:
+    """Architectures as typed directed acyclic graphs, padded to one size.
+
+    Attributes:
+        types: (n, nodes) int64, the index of each node's type in ``Space.node_types``; 0 is padding.
+        adjacency: (n or 1, nodes, nodes) float32; entry [i, j] is 1 where node j feeds node i.
+    """
+
+    types: npt.NDArray[np.int64]
+    adjacency: npt.NDArray[np.float32]
+
+
+class Space(ABC):
+    """A search space: its program of decisions, and the text, graph and network of each walk.
+
+    Implementations give ``name``, ``program``, ``nodes`` (inputs that exist before the first decision),
+    ``node_types`` (vocabulary of the typed graph, entry 0 for padding) and the abstract methods.
+    """
+
+    name: str
+    program: Part
+    nodes: int = 0
+    node_types: tuple[str, ...]
+
+    def start(self) -> State:
+        """The state before the first decision."""
+        return decisions.start(self.program, nodes=self.nodes)
+
+    def architecture(self, walk: Walk) -> Architecture:
+        """The architecture of a complete walk; raises `UserError` where the graph does not offer it."""
+        for _ in decisions.states(self.program, walk, nodes=self.nodes):
+            pass
+        return Architecture(self.name, tuple(walk))
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Every architecture of a finite space, in lexicographic order of the walks."""
+        return (Architecture(self.name, walk) for walk in decisions.walks(self.program, nodes=self.nodes))
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """A walk with uniform choices."""
+        state, walk = self.start(), []
+        while state.decision is not None:
+            walk.append(int(rng.integers(state.choices)))
+            state = state.take(walk[-1])
+        return Architecture(self.name, tuple(walk))
+
+    @abstractmethod
+    def text(self, architecture: Architecture) -> str:
+        """The text form; `parse` reads it back."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Architecture:
+        """The architecture of a text form; raises `UserError` that shows a valid one."""
+
+    @abstractmethod
+    def key(self, architecture: Architecture) -> str:
+        """The canonical key: equal for architectures that compute the same thing."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[Architecture, ...]:
+        """The cheapest architecture of each canonical class of a finite space, in a fixed order."""
+
+    @abstractmethod
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The cheapest architecture with the same key."""
+
+    @abstractmethod
+    def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
+        """The typed graphs of many architectures at once."""
+
+    @abstractmethod
+    def network(self, architecture: Architecture, skeleton: Skeleton) -> nn.Module:
+        """The trainable network, (batch, input_channels, height, width) -> (batch, classes)."""
+
+    @abstractmethod
+    def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
+        """Trainable parameters of the network, in closed form."""
+
+    @abstractmethod
+    def flops(self, architecture: Architecture, skeleton: Skeleton, *, resolution: int) -> int:
+        """Multiply-adds of convolutions and the linear layer for one image, in closed form."""
+
+    def refuse(self, text: str, example: str) -> UserError:
+        """The error for a text that is no architecture of this space."""
+        return UserError(f"{text!r} is no architecture of the space {self.name!r}: write it like {example!r}")

@@ -1,0 +1,152 @@
+"""NAS-Bench-201 (Dong, Yang, 2020): a cell of four nodes whose six edges take one of five operations.
+
+15,625 walks, 6,466 canonical classes: zeroed paths and identities are dropped and the terms of each sum sorted,
+exactly as the benchmark's published labelling does it. The typed graph has the operation as node: input, the
+six edges, output (the layout of MetaD2A; Lee, Hyung, Hwang, 2021).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from databases.architectures.architecture import Architecture, GraphBatch, Skeleton, Space
+from databases.architectures.decisions import Chain, Decision, Walk
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+KERNELS = {2: 1, 3: 3}  # operation -> kernel of its convolution
+EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|none~0|avg_pool_3x3~1|skip_connect~2|"
+_NONE, _SKIP = 0, 1
+
+
+def _feeds(edge: tuple[int, int]) -> tuple[int, ...]:
+    """Nodes of the typed graph (0 is the input, i + 1 the i-th edge) that feed an edge's operation."""
+    return tuple(i + 1 for i, (_, end) in enumerate(EDGES) if end == edge[0]) or (0,)
+
+
+class NASBench201(Space):
+    """The cell space of NAS-Bench-201 as a chain of six decisions."""
+
+    name = "nasbench201"
+    nodes = 1
+    node_types = ("padding", "input", "output", *OPERATIONS)
+    program = Chain(
+        *(Decision(f"{a}->{b}", OPERATIONS, adds_node=True, feeds=_feeds((a, b))) for a, b in EDGES)
+    )
+
+    def text(self, architecture: Architecture) -> str:
+        """The benchmark's own string, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
+        parts = [f"|{OPERATIONS[op]}~{start}" for op, (start, _) in zip(architecture.walk, EDGES, strict=True)]
+        return f"{parts[0]}|+{parts[1]}{parts[2]}|+{parts[3]}{parts[4]}{parts[5]}|"
+
+    def parse(self, text: str) -> Architecture:
+        """Reads the benchmark's string; raises `UserError` on anything else."""
+        found = re.findall(r"\|([a-z0-9_]+)~\d", text)
+        if len(found) != len(EDGES) or any(name not in OPERATIONS for name in found):
+            raise self.refuse(text, EXAMPLE)
+        architecture = Architecture(self.name, tuple(OPERATIONS.index(name) for name in found))
+        if self.text(architecture) != text:
+            raise self.refuse(text, EXAMPLE)
+        return architecture
+
+    def key(self, architecture: Architecture) -> str:
+        """The cell as a nested sum with zeroed paths and identities dropped."""
+        return _key(architecture.walk)
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The class's member with the fewest convolution weights and live operations."""
+        return self._representatives[_key(architecture.walk)]
+
+    @cached_property
+    def classes(self) -> tuple[Architecture, ...]:
+        """One architecture for each of the 6,466 canonical classes."""
+        return tuple(self._representatives.values())
+
+    @cached_property
+    def _representatives(self) -> dict[str, Architecture]:
+        best: dict[str, tuple[int, Architecture]] = {}
+        for architecture in self.enumerate():
+            key = _key(architecture.walk)
+            cost = sum(_EFFORT[op] for op in architecture.walk)
+            if key not in best or cost < best[key][0]:
+                best[key] = (cost, architecture)
+        return {key: architecture for key, (_, architecture) in best.items()}
+
+    def describe(self, architecture: Architecture) -> tuple[int, ...]:
+        """Live 3x3, 1x1, pooling and skip edges; most and fewest convolutions on a path; paths.
+
+        An edge is live where it lies on a path from input to output; all zero for a cell without a path.
+        """
+        paths = [path for path in _PATHS if all(architecture.walk[edge] != _NONE for edge in path)]
+        live = {edge for path in paths for edge in path}
+        count = [sum(architecture.walk[edge] == op for edge in live) for op in (3, 2, 4, 1)]
+        depths = [sum(architecture.walk[edge] in KERNELS for edge in path) for path in paths]
+        return (*count, max(depths, default=0), min(depths, default=0), len(paths))
+
+    def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
+        """Eight nodes each: input, one for every edge's operation, output; one adjacency serves all."""
+        walks = np.array([each.walk for each in architectures], dtype=np.int64).reshape(-1, len(EDGES))
+        types = np.empty((len(walks), len(EDGES) + 2), dtype=np.int64)
+        types[:, 0], types[:, -1], types[:, 1:-1] = 1, 2, walks + 3
+        return GraphBatch(types, _ADJACENCY[None])
+
+    def network(self, architecture: Architecture, skeleton: Skeleton) -> nn.Module:
+        """The published skeleton around the cell."""
+        from databases.architectures.network import CellNetwork
+
+        edges = [(OPERATIONS[op], start, end) for op, (start, end) in zip(architecture.walk, EDGES, strict=True)]
+        return CellNetwork(edges, skeleton)
+
+    def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
+        """Weights of convolutions, normalisations and the linear layer (equal to the published column)."""
+        c, total = skeleton.channels, 0
+        widths = (c, 2 * c, 4 * c)
+        total += 9 * skeleton.input_channels * c + 2 * c  # stem
+        for width in widths:
+            total += skeleton.cells * sum(k * k * width * width + 2 * width for k in _kernels(architecture.walk))
+        for width in widths[1:]:  # residual block: two 3x3 convolutions with normalisation, 1x1 short cut
+            total += 9 * width * width // 2 + 9 * width * width + 4 * width + width * width // 2
+        return total + 2 * widths[-1] + widths[-1] * skeleton.classes + skeleton.classes
+
+    def flops(self, architecture: Architecture, skeleton: Skeleton, *, resolution: int) -> int:
+        """Multiply-adds, and the additions of the last bias, for one square image (equal to the published column)."""
+        c, side = skeleton.channels, resolution
+        total = 9 * skeleton.input_channels * c * side * side
+        for stage, width in enumerate((c, 2 * c, 4 * c)):
+            if stage:  # residual block: 3x3 with stride 2, 3x3, 1x1 short cut
+                side = (side + 1) // 2
+                total += (9 * width * width // 2 + 9 * width * width + width * width // 2) * side * side
+            total += skeleton.cells * sum(k * k for k in _kernels(architecture.walk)) * width * width * side * side
+        return total + (4 * c + 1) * skeleton.classes
+
+
+def _kernels(walk: Walk) -> list[int]:
+    return [KERNELS[op] for op in walk if op in KERNELS]
+
+
+def _key(walk: Walk) -> str:
+    def along(op: int, value: str) -> str:
+        if op == _NONE or value == "#":
+            return "#"
+        return value if op == _SKIP else f"({value})@{OPERATIONS[op]}"
+
+    first = along(walk[0], "0")
+    second = "+".join(sorted((along(walk[1], "0"), along(walk[2], first))))
+    return "+".join(sorted((along(walk[3], "0"), along(walk[4], first), along(walk[5], second))))
+
+
+_PATHS = ((3,), (0, 4), (1, 5), (0, 2, 5))  # the four paths from input to output, as edges
+_EFFORT = (0, 1, 100, 900, 10)  # none, skip, 1x1, 3x3, pool: orders the members of a class by cost
+_ADJACENCY = np.zeros((len(EDGES) + 2, len(EDGES) + 2), dtype=np.float32)
+for _i, _edge in enumerate(EDGES):
+    _ADJACENCY[_i + 1, list(_feeds(_edge))] = 1
+    if _edge[1] == 3:
+        _ADJACENCY[-1, _i + 1] = 1

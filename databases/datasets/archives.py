@@ -1,0 +1,161 @@
+"""Where files come from: a folder or a zip, read one file at a time into memory, within limits.
+
+Nothing is ever unpacked to disk. A zip from a stranger cannot reach outside itself (no parent folders,
+absolute paths or links) nor grow past its limits, which hold for the bytes that really come out of it.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import zipfile
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from databases.errors import UserError
+
+MAX_FILES = 2_000_000
+MAX_BYTES = 4 * 2**30
+
+
+class Files(Protocol):
+    """Named files; names are relative, with forward slashes."""
+
+    @property
+    def names(self) -> list[str]:
+        """All names, in no particular order; a hidden folder is named once, without what is in it."""
+
+    def read(self, name: str, *, most: int) -> bytes:
+        """Content of one file; OSError when it cannot be read or is longer than `most` bytes."""
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of the user's: .DS_Store, .git, __MACOSX, Thumbs.db."""
+    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+
+
+class Folder:
+    """A folder on disk with everything below it; links are followed, but not round in circles."""
+
+    def __init__(self, path: Path, *, max_files: int = MAX_FILES) -> None:
+        self._path = path
+        self.names: list[str] = []
+        try:
+            for name in self._walk(path, "", (os.path.realpath(path),)):
+                self.names.append(name)
+                if len(self.names) > max_files:
+                    raise _too_many(str(path), max_files)
+        except OSError as problem:
+            raise UserError(
+                f"given {str(path)!r}, where {problem.filename!r} cannot be read ({problem.strerror}); "
+                "allowed are folders that you may read; make it readable or remove it"
+            ) from problem
+
+    def _walk(self, folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
+        """Names below a folder; `above` holds the real paths that lead to it."""
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.is_dir() and not is_hidden(entry.name):
+                    real = os.path.realpath(entry.path)
+                    if real not in above:
+                        yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
+                elif entry.is_file() or entry.is_dir():
+                    yield prefix + entry.name
+
+    def close(self) -> None:
+        """Nothing stays open between reads."""
+
+    def read(self, name: str, *, most: int) -> bytes:
+        """Content of one file; OSError when it cannot be read or is longer than `most` bytes."""
+        with (self._path / name).open("rb") as file:
+            return _whole(file.read(most + 1), most)
+
+
+class Zip:
+    """A zip file. Raises UserError when it is none, is unsafe, or unpacks past a limit."""
+
+    def __init__(self, path: Path, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> None:
+        self._path, self._max_bytes, self._bytes_left = str(path), max_bytes, max_bytes
+        try:
+            self._zip = zipfile.ZipFile(path)
+            members = [member for member in self._zip.infolist() if not member.is_dir()]
+        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
+            raise UserError(
+                f"given {self._path!r}, which is not a zip file or is damaged ({problem}); "
+                "allowed are zip and npz files; pack it again"
+            ) from problem
+        try:
+            if len(members) > max_files:
+                raise _too_many(self._path, max_files)
+            if sum(member.file_size for member in members) > max_bytes:
+                raise self._too_large()
+            for member in members:
+                self._refuse_unsafe(member)
+        except UserError:
+            self.close()
+            raise
+        self._members = {member.filename.replace("\\", "/"): member for member in members}
+
+    def close(self) -> None:
+        """Close the file."""
+        self._zip.close()
+
+    @property
+    def names(self) -> list[str]:
+        """Names of all members that are files."""
+        return list(self._members)
+
+    def read(self, name: str, *, most: int | None = None) -> bytes:
+        """Content of one member; OSError when it is damaged or longer than `most` bytes."""
+        allowed = self._bytes_left if most is None else min(most, self._bytes_left)
+        try:
+            with self._zip.open(self._members[name]) as file:
+                content = file.read(allowed + 1)
+        except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as problem:
+            raise OSError(f"damaged in the zip file: {problem}") from problem
+        self._bytes_left -= len(content)
+        if self._bytes_left < 0:
+            raise self._too_large()
+        return _whole(content, allowed)
+
+    def _refuse_unsafe(self, member: zipfile.ZipInfo) -> None:
+        """Raise UserError for a member that leads outside or cannot be unpacked within limits."""
+        path = member.filename.replace("\\", "/")
+        reason = ""
+        if path.startswith("/") or path[1:2] == ":" or ".." in path.split("/"):
+            reason = "leads outside it"
+        elif stat.S_ISLNK(member.external_attr >> 16):
+            reason = "is a link"
+        elif member.flag_bits & 1:
+            reason = "is encrypted"
+        elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            reason = "is packed in an unusual way"  # whose decompressor hands out unlimited bytes at once
+        if reason:
+            raise UserError(
+                f"given {self._path!r}, in which {member.filename!r} {reason}; "
+                "allowed are plain files, stored or deflated, inside the zip; pack the folder again"
+            )
+
+    def _too_large(self) -> UserError:
+        """The error for a zip that unpacks past the limit."""
+        return UserError(
+            f"given {self._path!r}, which unpacks to too much; allowed are {self._max_bytes:,} bytes; "
+            "pack fewer or smaller pictures, or raise max_bytes"
+        )
+
+
+def _whole(content: bytes, most: int) -> bytes:
+    """The content, unless reading one byte past the limit showed that there is more."""
+    if len(content) > most:
+        raise OSError(f"longer than {most:,} bytes")
+    return content
+
+
+def _too_many(path: str, max_files: int) -> UserError:
+    """The error for too many files."""
+    return UserError(
+        f"given {path!r} with too many files; allowed are {max_files:,}; "
+        "give a folder that holds only the pictures, or raise max_files"
+    )

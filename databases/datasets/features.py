@@ -1,0 +1,237 @@
+"""What a predictor sees of a task: frozen features of a few images a class, and a few plain statistics.
+
+Features come from the shipped backbone, from the same network untrained, or are plain image statistics; the last
+two are the rivals that `metad2a evaluate` prints beside the first.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.datasets.task import TRAIN, Task, resize_images
+
+Kind = Literal["trained", "random", "plain"]
+MOST_IMAGES = 1000
+STATISTICS = (
+    "log_train_images",
+    "log_classes",
+    "log_images_a_class",
+    "colour",
+    "log_resolution",
+    "balance",
+    "feature_accuracy",
+    "feature_margin",
+    "pixel_accuracy",
+    "brightness",
+    "contrast",
+    "edges",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class TaskFeatures:
+    """A task as the predictors see it.
+
+    Attributes:
+        features: (m, d) float32, m sampled training images, sorted by class.
+        labels: (m,) int64, 0..classes-1, every class at least once.
+        statistics: (len(STATISTICS),) float32.
+        name, source, fingerprint: as in the task.
+    """
+
+    features: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    statistics: npt.NDArray[np.float32]
+    name: str = ""
+    source: str = ""
+    fingerprint: str = ""
+
+    def mean(self) -> npt.NDArray[np.float32]:
+        """(2 d,) the mean of the class means, and the spread of the class means: where the task lies."""
+        means = class_means(self.features, self.labels)
+        return np.concatenate([means.mean(0), means.std(0)])
+
+
+def extract(
+    task: Task,
+    *,
+    images_per_class: int = 20,
+    kind: Kind = "trained",
+    seed: int = 0,
+    cache: Path | None = None,
+) -> TaskFeatures:
+    """Features of up to ``images_per_class`` training images a class (at most 1,000 images in all).
+
+    With ``cache`` (a folder) the result is kept by the task's fingerprint.
+    """
+    per_class = max(1, min(images_per_class, MOST_IMAGES // task.classes))
+    name = f"{task.fingerprint}-{kind}-{per_class}-{seed}-{_version(kind)}.npz"
+    if cache is not None and (cache / name).is_file():
+        with np.load(cache / name, allow_pickle=False) as file:
+            return TaskFeatures(
+                file["features"], file["labels"], file["statistics"], task.name, task.source, task.fingerprint
+            )
+    images, labels = task.part(TRAIN)
+    chosen = _draw(labels, per_class, seed)
+    found = from_images(images[chosen], labels[chosen], kind=kind)
+    extracted = TaskFeatures(
+        found,
+        labels[chosen],
+        statistics(task, images[chosen], found, labels[chosen]),
+        task.name,
+        task.source,
+        task.fingerprint,
+    )
+    if cache is not None:
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = cache / f".{name}"
+        np.savez(partial, features=found, labels=extracted.labels, statistics=extracted.statistics)
+        partial.replace(cache / name)
+    return extracted
+
+
+def from_images(
+    images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], *, kind: Kind = "trained"
+) -> npt.NDArray[np.float32]:
+    """(m, h, w, c) uint8 -> (m, d) float32 features, each standardised over its own entries."""
+    small = resize_images(images, 32)
+    small = np.repeat(small, 3, axis=-1) if small.shape[-1] == 1 else small
+    found = _plain(small) if kind == "plain" else _network(small, kind)
+    centred = found - found.mean(1, keepdims=True)
+    standard: npt.NDArray[np.float32] = centred / (found.std(1, keepdims=True) + 1e-6)
+    return standard.astype(np.float32)
+
+
+def statistics(
+    task: Task, images: npt.NDArray[np.uint8], features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """The plain statistics of a task from its sampled ``images`` and their ``features`` (see `STATISTICS`)."""
+    known = task.statistics()
+    return plain_statistics(
+        images,
+        features,
+        labels,
+        train_images=float(known["train_images"]),
+        classes=task.classes,
+        channels=task.channels,
+        resolution=task.resolution,
+        balance=float(known["balance"]),
+    )
+
+
+def plain_statistics(
+    images: npt.NDArray[np.uint8],
+    features: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
+    *,
+    train_images: float,
+    classes: int,
+    channels: int,
+    resolution: int,
+    balance: float,
+) -> npt.NDArray[np.float32]:
+    """The same from given counts, for tasks whose full images are not at hand."""
+    pixels = images.astype(np.float32) / 255
+    accuracy, margin = nearest_mean_accuracy(features, labels)
+    small = resize_images(images, 8).reshape(len(images), -1).astype(np.float32)
+    edges = np.abs(np.diff(pixels, axis=1)).mean() + np.abs(np.diff(pixels, axis=2)).mean()
+    return np.array(
+        [
+            np.log(train_images) - 7.5,
+            np.log(classes) - 2.3,
+            np.log(train_images / classes) - 5,
+            float(channels == 3),
+            np.log(resolution / 32),
+            balance - 1,
+            accuracy,
+            margin,
+            nearest_mean_accuracy(small, labels)[0],
+            pixels.mean(),
+            pixels.std(),
+            4 * edges,
+        ],
+        dtype=np.float32,
+    )
+
+
+def nearest_mean_accuracy(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
+    """Leave-one-out accuracy of the nearest class mean on a logit scale, and the scatter between classes.
+
+    The accuracy has the chance level of its number of classes taken off; the scatter is the share of the
+    variance that lies between the class means. Classes of one image count as missed.
+    """
+    classes = int(labels.max()) + 1
+    counts = np.bincount(labels, minlength=classes).astype(np.float64)
+    sums = np.zeros((classes, features.shape[1]))
+    np.add.at(sums, labels, features)
+    means = sums / counts[:, None]
+    distance = (features**2).sum(1)[:, None] - 2 * features @ means.T + (means**2).sum(1)
+    own = np.arange(len(labels)), labels
+    without = (sums[labels] - features) / np.maximum(counts[labels] - 1, 1)[:, None]
+    distance[own] = ((features - without) ** 2).sum(1)
+    distance[own[0], own[1]] += np.where(counts[labels] > 1, 0, np.inf)
+    right = (distance.argmin(1) == labels).mean()
+    between = ((means[labels] - features.mean(0)) ** 2).sum() / ((features - features.mean(0)) ** 2).sum()
+    share = np.clip((right * len(labels) + 0.5) / (len(labels) + 1), 0.01, 0.99)
+    return float(np.log(share / (1 - share)) - np.log(1 / max(classes - 1, 1))) / 4, float(between)
+
+
+def class_means(
+    features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> npt.NDArray[np.float32]:
+    """(m, d) features and (m,) labels -> (classes, d)."""
+    sums = np.zeros((int(labels.max()) + 1, features.shape[1]), dtype=np.float32)
+    np.add.at(sums, labels, features)
+    means: npt.NDArray[np.float32] = sums / np.bincount(labels)[:, None].astype(np.float32)
+    return means
+
+
+def _draw(labels: npt.NDArray[np.int64], per_class: int, seed: int) -> npt.NDArray[np.intp]:
+    rng = np.random.default_rng(seed)
+    parts = [rng.permutation(np.flatnonzero(labels == label))[:per_class] for label in np.unique(labels)]
+    return np.concatenate(parts)
+
+
+def _network(images: npt.NDArray[np.uint8], kind: Kind) -> npt.NDArray[np.float32]:
+    import torch
+
+    network = _backbone(kind)
+    with torch.inference_mode():
+        x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        parts = [network(part) for part in x.contiguous(memory_format=torch.channels_last).split(250)]
+        found: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+    return found
+
+
+@lru_cache(maxsize=2)
+def _backbone(kind: Kind):  # type: ignore[no-untyped-def]
+    import torch
+
+    from databases.datasets.backbone import random_backbone, trained_backbone
+
+    network = trained_backbone() if kind == "trained" else random_backbone()
+    return network.to(memory_format=torch.channels_last)
+
+
+def _plain(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """(m, 32, 32, 3) -> (m, 60): a 4x4 thumbnail, and mean and spread of each channel and of its edges."""
+    x = images.astype(np.float32) / 255
+    thumbnail = x.reshape(len(x), 4, 8, 4, 8, 3).mean((2, 4)).reshape(len(x), -1)
+    edges = [np.abs(np.diff(x, axis=axis)).mean((1, 2)) for axis in (1, 2)]
+    return np.concatenate([thumbnail, x.mean((1, 2)), x.std((1, 2)), *edges], axis=1)
+
+
+@lru_cache(maxsize=3)
+def _version(kind: Kind) -> str:
+    if kind != "trained":
+        return "1"
+    from databases.datasets.backbone import WEIGHTS
+
+    return hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()[:8]

@@ -1,0 +1,150 @@
+"""Loading: a folder, a zip, an .npz file, two arrays or a well-known small set, as a Task.
+
+| given | is |
+|---|---|
+| a folder of class folders | whatever Pillow opens, any size; train, val and test folders above if you like |
+| a zip of such a folder | read in memory, never unpacked to disk; with or without a wrapping folder |
+| an .npz file | x and y, or x_train and y_train, and if you like x_val, y_val, x_test, y_test, class_names |
+| (x, y) | images (n, h, w), (n, h, w, c) or (n, c, h, w), 0..1 or 0..255; labels (n,), numbers or names |
+| sklearn:digits | 1,797 handwritten digits of 8x8 pixels |
+
+Classes of folders and of labels without `class_names` are sorted by name, 2 before 10. All grey gives one
+channel, else three. A validation or a test part that data do not bring is drawn from their training images.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from typing import TypeAlias
+from zipfile import is_zipfile
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.datasets.archives import MAX_BYTES, MAX_FILES, Folder, Zip
+from databases.datasets.arrays import from_arrays, read_npz
+from databases.datasets.pictures import Labelled, read_pictures, shown
+from databases.datasets.task import (
+    PICTURE_RESOLUTION,
+    TEST,
+    TRAIN,
+    VALIDATION,
+    Parts,
+    Task,
+    check_classes,
+    check_resolution,
+    move_share,
+    split,
+    with_validation,
+)
+from databases.errors import UserError
+
+MAX_IMAGES = 100_000
+DIGITS = "sklearn:digits"
+ALLOWED = f"allowed are a folder of class folders, a zip of one, an .npz file, (x, y) arrays and '{DIGITS}'"
+
+Data: TypeAlias = str | Path | tuple[npt.ArrayLike, npt.ArrayLike]
+
+
+def load_task(
+    data: Data,
+    *,
+    resolution: int | None = None,
+    seed: int = 0,
+    max_images: int = MAX_IMAGES,
+    max_files: int = MAX_FILES,
+    max_bytes: int = MAX_BYTES,
+) -> Task:
+    """Turn one's own labelled images into a Task; what was changed or left out stands in its notes.
+
+    Args:
+        data: a folder, zip or .npz file, (x, y) arrays or 'sklearn:digits'; see the head of this module.
+        resolution: height and width in pixels. By default pictures in files become 32x32, and arrays keep
+            theirs if they are square and of 8 to 64 pixels, else they become 32x32 too.
+        seed: draws the parts that the data do not bring, and the images when there are too many.
+        max_images: use a stratified part of larger data (still two images of each class and part at least).
+        max_files: refuse folders and archives with more files.
+        max_bytes: refuse archives that unpack to more bytes.
+
+    Raises:
+        UserError: when the data cannot be used; one line with what was given, what is allowed and what to do.
+    """
+    if resolution is not None:
+        check_resolution(resolution)
+    if max_images < 1:
+        raise UserError(f"given max_images={max_images}; allowed are whole numbers from 1; leave it out")
+    if isinstance(data, str | Path) and not str(data).startswith("sklearn:"):
+        path = _existing(str(data))
+        name = shown(path.name if path.is_dir() else path.stem)
+        with closing(_open(path, max_files=max_files, max_bytes=max_bytes)) as files:
+            loaded = _read(files, path, resolution=resolution, most=max_images, seed=seed)
+    else:
+        name = data if isinstance(data, str) else "arrays"
+        arrays = _digits(data) if isinstance(data, str) else _pair(data)
+        loaded = from_arrays({TRAIN: arrays}, given=name, resolution=resolution, most=max_images, seed=seed)
+    check_classes(loaded.labels, loaded.parts, loaded.class_names, least=2)
+    parts = _completed(loaded, seed=seed)
+    return Task(name, loaded.images, loaded.labels, parts, loaded.class_names, name, loaded.notes)
+
+
+def _pair(data: object) -> tuple[npt.ArrayLike, npt.ArrayLike]:
+    """Images and labels given as they are."""
+    if not isinstance(data, tuple) or len(data) != 2:
+        raise UserError(f"given a {type(data).__name__}; {ALLOWED}; give one of them")
+    return data
+
+
+def _existing(text: str) -> Path:
+    """The path of a file or folder that is there."""
+    try:
+        path = Path(text).expanduser().resolve(strict=True)
+    except (OSError, ValueError, RuntimeError) as problem:
+        reason = getattr(problem, "strerror", None) or problem
+        raise UserError(
+            f"given {text!r}, which cannot be found ({reason}); {ALLOWED}; check the path"
+        ) from problem
+    if not text.strip():
+        raise UserError(f"given an empty path; {ALLOWED}; name one")
+    return path
+
+
+def _open(path: Path, *, max_files: int, max_bytes: int) -> Folder | Zip:
+    """A folder, or the zip that a zip or .npz file is."""
+    if path.is_dir():
+        return Folder(path, max_files=max_files)
+    if path.suffix.lower() in (".zip", ".npz") or is_zipfile(path):
+        return Zip(path, max_files=max_files, max_bytes=max_bytes)
+    raise UserError(f"given the file {str(path)!r}; {ALLOWED}; turn it into one of them")
+
+
+def _read(files: Folder | Zip, path: Path, *, resolution: int | None, most: int, seed: int) -> Labelled:
+    """Everything in a folder, zip or .npz file."""
+    given = repr(str(path))
+    if isinstance(files, Zip) and path.suffix.lower() == ".npz":
+        arrays, class_names = read_npz(files, given=given)
+        return from_arrays(arrays, class_names, given=given, resolution=resolution, most=most, seed=seed)
+    return read_pictures(files, given=given, px=resolution or PICTURE_RESOLUTION, most=most, seed=seed)
+
+
+def _digits(text: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:
+    """The handwritten digits that come with scikit-learn, their values 0..16 spread over 0..255."""
+    if text != DIGITS:
+        raise UserError(f"given {text!r}; {ALLOWED}; other sets of scikit-learn hold no small images")
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    return np.rint(digits.images * (255 / 16)), digits.target
+
+
+def _completed(loaded: Labelled, *, seed: int) -> Parts:
+    """The parts that the data bring, with the missing ones drawn from the training images."""
+    labels, parts = loaded.labels, loaded.parts
+    has_validation, has_test = (parts == VALIDATION).any(), (parts == TEST).any()
+    if has_validation and has_test:
+        return parts
+    if has_test:
+        return with_validation(labels, parts, seed=seed)
+    return (
+        move_share(labels, parts, TEST, share=0.2, seed=seed) if has_validation else split(labels, seed=seed)
+    )

@@ -1,0 +1,145 @@
+"""Draws varied tasks from image sources: which classes, how many, how many images, grey or colour.
+
+A `TaskSpec` is a task's stable identity: the same spec and source file always build the same task.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.errors import UserError
+
+# Image source -> family: relatives are held out together. Ordered so that large test sets come first.
+FAMILIES: dict[str, str] = {
+    "fashion_mnist": "fashion_mnist",
+    "malaria": "malaria",
+    "scenes15": "scenes15",
+    "tinyimagenet100_16px": "tinyimagenet",
+    "aerial_scenes": "aerial_scenes",
+    "kannada_digits": "characters",
+    "gtsrb": "gtsrb",
+    "flowers5": "flowers5",
+    "clothing": "clothing",
+    "spoken_digits": "spoken_digits",
+    "elpv": "elpv",
+    "dungeon_tiles": "dungeon_tiles",
+    "chars74k": "characters",
+    "blood_cells": "blood_cells",
+    "dtd10": "dtd10",
+    "mnist_m": "characters",
+    "brick_cracks": "brick_cracks",
+    "notmnist": "characters",
+    "tinyimagenet200": "tinyimagenet",
+    "arabic_letters": "characters",
+    "omniglot": "characters",
+    "persian_digits": "characters",
+    "bangla_digits": "characters",
+}
+SOURCES = tuple(FAMILIES)
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One task of a source.
+
+    Args:
+        source: name of the image source (its ``.npz`` file without the ending).
+        classes: class numbers of the source, in order.
+        per_class: training images a class (fewer where the source has fewer).
+        grey: whether colour is taken away. seed: which training images.
+    """
+
+    source: str
+    classes: tuple[int, ...]
+    per_class: int
+    grey: bool = False
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        """A short readable name."""
+        colour = "-grey" if self.grey else ""
+        return f"{self.source}-{len(self.classes)}x{self.per_class}{colour}-s{self.seed}"
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values, for the store."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, spec: Mapping[str, Any] | str) -> TaskSpec:
+        """Reads `to_json` back."""
+        given = dict(json.loads(spec) if isinstance(spec, str) else spec)
+        return cls(**{**given, "classes": tuple(given["classes"])})
+
+
+def family(source: str) -> str:
+    """The group of relatives a source belongs to (itself where it has none): the unit of held-out splits."""
+    return FAMILIES.get(source, source)
+
+
+def sample_specs(folder: Path, *, tasks: int, seed: int = 0, most_images: int = 1280) -> list[TaskSpec]:
+    """The first ``tasks`` specs of an endless sequence: all sources in turn, first whole, then varied."""
+    return [_spec(folder, index, seed, most_images) for index in range(tasks)]
+
+
+def build_task(spec: TaskSpec, folder: Path) -> Task:
+    """The task of a spec: drawn training images; up to 1,000 of the rest validate; all test images test."""
+    data = _source(folder, spec.source)
+    rng = np.random.default_rng([spec.seed, len(spec.classes), spec.per_class])
+    chosen: dict[int, list[np.ndarray]] = {TRAIN: [], VALIDATION: []}
+    for label in spec.classes:
+        order = rng.permutation(np.flatnonzero(data["y_train"] == label))
+        take = min(spec.per_class, max(1, round(0.9 * len(order))))
+        chosen[TRAIN].append(order[:take])
+        chosen[VALIDATION].append(order[take:])
+    rest = rng.permutation(np.concatenate(chosen[VALIDATION]))[:1000]
+    train = np.concatenate(chosen[TRAIN])
+    test = np.flatnonzero(np.isin(data["y_test"], spec.classes))
+    images = np.concatenate([data["x_train"][train], data["x_train"][rest], data["x_test"][test]])
+    labels = np.concatenate([data["y_train"][train], data["y_train"][rest], data["y_test"][test]])
+    if spec.grey and images.shape[-1] == 3:
+        images = np.round(images @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
+    return Task(
+        name=spec.name,
+        images=np.ascontiguousarray(images),
+        labels=np.searchsorted(np.array(spec.classes), labels).astype(np.int64),
+        parts=np.repeat([TRAIN, VALIDATION, TEST], [len(train), len(rest), len(test)]).astype(np.uint8),
+        class_names=tuple(data["class_names"][list(spec.classes)].tolist()),
+        source=spec.source,
+    )
+
+
+@lru_cache(maxsize=3)
+def _source(folder: Path, source: str) -> dict[str, np.ndarray]:
+    path = folder / f"{source}.npz"
+    if not path.is_file():
+        raise UserError(
+            f"no image source {source!r} in the folder {folder.name!r}: it should hold {path.name}"
+        )
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test", "class_names")}
+
+
+def _spec(folder: Path, index: int, seed: int, most_images: int) -> TaskSpec:
+    source = SOURCES[index % len(SOURCES)]
+    rng = np.random.default_rng([seed, index])
+    data = _source(folder, source)
+    counts = np.bincount(data["y_train"].astype(np.int64))
+    whole = index < len(SOURCES)
+    most = min(len(counts), 20 if whole else 40)
+    size = most if whole else int(np.round(np.exp(rng.uniform(np.log(2), np.log(most)))))
+    classes = tuple(sorted(rng.choice(len(counts), size=size, replace=False).tolist()))
+    most_a_class = max(8, min(int(0.9 * counts.max()), most_images // size))
+    least = max(8, min(most_a_class, 160 // size))
+    share = 1.0 if whole else rng.uniform()
+    per_class = int(np.round(np.exp(np.log(least) + share * (np.log(most_a_class) - np.log(least)))))
+    grey = bool(not whole and data["x_train"].shape[-1] == 3 and rng.uniform() < 0.25)
+    return TaskSpec(source, classes, per_class, grey, seed)

@@ -1,0 +1,257 @@
+"""Task: labelled images of one size, divided into training, validation and test parts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.errors import UserError
+
+TRAIN, VALIDATION, TEST = 0, 1, 2
+MAX_CLASSES = 1_000
+MIN_RESOLUTION, MAX_RESOLUTION = 8, 256
+PICTURE_RESOLUTION = 32
+
+Images: TypeAlias = npt.NDArray[np.uint8]  # (n, h, w, c)
+Labels: TypeAlias = npt.NDArray[np.int64]  # (n,)
+Parts: TypeAlias = npt.NDArray[np.uint8]  # (n,)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A dataset to find a network for. Two tasks are the same when their fingerprints are.
+
+    Attributes:
+        name: what people call it.
+        images: uint8 (n, h, w, c), square, c = 1 (grey) or 3 (red, green, blue).
+        labels: int64 (n,) in 0..classes-1.
+        parts: uint8 (n,), each TRAIN, VALIDATION or TEST; every class has a training image.
+        class_names: one name a class, all different.
+        source: where the images come from; held-out splits keep a source together.
+        notes: one line for each thing that loading changed or left out.
+
+    Raises:
+        UserError: when the fields do not fit together.
+    """
+
+    name: str
+    images: Images
+    labels: Labels
+    parts: Parts
+    class_names: tuple[str, ...]
+    source: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse fields that do not fit together."""
+        shape, dtype = self.images.shape, self.images.dtype
+        if dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3) or shape[1] != shape[2]:
+            raise UserError(
+                f"given images {dtype} {shape}; allowed is uint8 (n, h, h, 1 or 3); use load_task"
+            )
+        for field, values, wanted in (("labels", self.labels, np.int64), ("parts", self.parts, np.uint8)):
+            if values.dtype != wanted or values.shape != shape[:1]:
+                raise UserError(
+                    f"given {field} {values.dtype} {values.shape} for {shape[0]} images; "
+                    f"allowed is {np.dtype(wanted)} ({shape[0]},); give one for each image"
+                )
+        if len(set(self.class_names)) < len(self.class_names):
+            raise UserError("given class names that repeat; each may stand once; rename or merge the classes")
+        check_classes(self.labels, self.parts, self.class_names)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def channels(self) -> int:
+        """1 for grey images, 3 for coloured ones."""
+        return int(self.images.shape[3])
+
+    @property
+    def resolution(self) -> int:
+        """Height and width of an image, in pixels."""
+        return int(self.images.shape[1])
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that name the content: images, labels, parts and the number of classes."""
+        digest = hashlib.sha256(repr((self.images.shape, self.classes)).encode())
+        digest.update(np.ascontiguousarray(self.images).data)
+        digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
+        digest.update(np.ascontiguousarray(self.parts).data)
+        return digest.hexdigest()[:16]
+
+    def part(self, which: int) -> tuple[Images, Labels]:
+        """Images (m, h, w, c) and labels (m,) of TRAIN, VALIDATION or TEST."""
+        chosen = self.parts == which
+        return self.images[chosen], self.labels[chosen]
+
+    def resized(self, px: int) -> Task:
+        """The same task at px by px pixels; the task itself when it has that size already."""
+        check_resolution(px)
+        return self if px == self.resolution else replace(self, images=resize_images(self.images, px))
+
+    def statistics(self) -> dict[str, float | int]:
+        """Plain numbers of the task; class sizes and balance are those of the training part.
+
+        `balance` is the entropy of the class shares over its maximum: 1 when all classes are equally large.
+        """
+        sizes = np.bincount(self.labels[self.parts == TRAIN], minlength=self.classes)
+        shares = sizes / sizes.sum()
+        return {
+            "images": len(self.images),
+            "train_images": int(sizes.sum()),
+            "classes": self.classes,
+            "channels": self.channels,
+            "resolution": self.resolution,
+            "smallest_class": int(sizes.min()),
+            "largest_class": int(sizes.max()),
+            "balance": min(1.0, float(-(shares * np.log(shares)).sum() / np.log(self.classes))),
+        }
+
+
+def check_classes(labels: Labels, parts: Parts, class_names: Sequence[str], *, least: int = 1) -> None:
+    """Refuse too few or too many classes, labels outside them, and classes that cannot be learnt.
+
+    Args:
+        labels: (n,) class numbers.
+        parts: (n,) TRAIN, VALIDATION or TEST.
+        class_names: one name a class.
+        least: images that a class must have over all parts; one of them for training.
+
+    Raises:
+        UserError: naming the first class that does not do.
+    """
+    classes = len(class_names)
+    if not 2 <= classes <= MAX_CLASSES:
+        only = f" ({class_names[0]!r})" if classes == 1 else ""
+        raise UserError(
+            f"given {classes:,} class{'es' if classes != 1 else only}; allowed are 2 to {MAX_CLASSES:,}; "
+            "give each class a folder (or a label) of its own, with at least two images"
+        )
+    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
+        raise UserError(
+            f"given labels {labels.min()} to {labels.max()} for {classes} classes; "
+            f"allowed are 0 to {classes - 1}; number the classes from 0 or name them all"
+        )
+    if len(parts) and parts.max() > TEST:
+        raise UserError(
+            f"given a part {parts.max()}; allowed are 0 train, 1 validation and 2 test; correct it"
+        )
+    sizes = np.bincount(labels, minlength=classes)
+    train_sizes = np.bincount(labels[parts == TRAIN], minlength=classes)
+    for name, size, train_size in zip(class_names, sizes, train_sizes, strict=True):
+        if size < least or not train_size:
+            raise UserError(
+                f"given class {name!r} with {_count(size, 'image')}, {train_size} of them for training; "
+                f"allowed is at least {least}, 1 of them for training; add images to the class or remove it"
+            )
+
+
+def _count(number: int, noun: str) -> str:
+    """'1 image', '2 images'."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def check_resolution(px: int) -> None:
+    """Refuse sizes that no network here can take; raises UserError."""
+    if not MIN_RESOLUTION <= px <= MAX_RESOLUTION:
+        raise UserError(
+            f"given resolution {px} in pixels; allowed are {MIN_RESOLUTION} to {MAX_RESOLUTION}; 32 is usual"
+        )
+
+
+def resize_images(images: Images, px: int) -> Images:
+    """Squeeze or stretch images (n, h, w, c) to (n, px, px, c), each new pixel the mean of what it covers."""
+    from PIL import Image
+
+    if images.shape[1:3] == (px, px):
+        return images
+    resized = np.empty((len(images), px, px, images.shape[3]), dtype=np.uint8)
+    for index, image in enumerate(images):
+        picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+        small = picture.resize((px, px), Image.Resampling.BILINEAR)
+        resized[index] = np.asarray(small).reshape(px, px, -1)
+    return resized
+
+
+def split(labels: Labels, *, seed: int = 0, validation: float = 0.2, test: float = 0.2) -> Parts:
+    """Divide images among the parts, each class in the same proportions.
+
+    Every class keeps a training image. A class too small for its share of a part gives none, and the next
+    gives more, so the sizes are right overall; a part that is asked for is empty only if no class has two.
+
+    Args:
+        labels: (n,) class numbers.
+        seed: another seed draws other images.
+        validation: share of all images for validation.
+        test: share of all images for the test.
+
+    Raises:
+        UserError: when the shares leave nothing for training.
+    """
+    if not (0 <= validation and 0 <= test and validation + test < 1):
+        raise UserError(
+            f"given shares of {validation} for validation and {test} for the test; "
+            "allowed are shares from 0 that stay below 1 together; 0.2 each is usual"
+        )
+    everything = np.full(len(labels), TRAIN, dtype=np.uint8)
+    tested = move_share(labels, everything, TEST, share=test, seed=seed)
+    return move_share(labels, tested, VALIDATION, share=validation / (1 - test), seed=seed)
+
+
+def with_validation(labels: Labels, parts: Parts, *, seed: int = 0, validation: float = 0.2) -> Parts:
+    """Take a validation part from the training images of data that bring their own test part."""
+    return move_share(labels, parts, VALIDATION, share=validation, seed=seed)
+
+
+def move_share(labels: Labels, parts: Parts, part: int, *, share: float, seed: int) -> Parts:
+    """Move a share of every class's training images to another part; see `split`. Returns new parts (n,)."""
+    if not 0 <= share < 1:
+        raise UserError(f"given a share of {share}; allowed are shares from 0 to below 1; 0.2 is usual")
+    draws = _draws(len(labels), seed=seed, stream=part)
+    moved, owed = parts.copy(), 0.0
+    sizes: dict[int, int] = {}
+    for label in np.unique(labels):
+        members = np.flatnonzero((labels == label) & (parts == TRAIN))
+        owed += share * len(members)
+        taken = max(0, min(int(owed + 0.5), len(members) - 1))
+        owed = min(owed - taken, 0.5)
+        moved[members[np.argsort(draws[members], kind="stable")[:taken]]] = part
+        sizes[int(label)] = len(members) - taken
+    if share > 0 and not (moved == part).any() and max(sizes.values(), default=0) > 1:
+        largest = max(sizes, key=lambda label: sizes[label])
+        moved[np.flatnonzero((labels == largest) & (moved == TRAIN))[0]] = part
+    return moved
+
+
+def sample(labels: Labels, parts: Parts, *, most: int, seed: int) -> npt.NDArray[np.intp]:
+    """Positions of about `most` images, in order: the same share of each class and part, but at least two.
+
+    Never more than `most` unless that minimum needs more. All positions when there are no more than `most`.
+    """
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    draws = _draws(len(labels), seed=seed, stream=TEST + 1)
+    strata, sizes = np.unique(labels * (TEST + 1) + parts, return_inverse=True, return_counts=True)[1:]
+    least = np.minimum(sizes, 2)
+    room = max(0, most - least.sum())
+    kept = least + (sizes - least) * room // max(1, (sizes - least).sum())
+    ranked = np.lexsort((draws, strata))  # stratum after stratum, the lowest draws first
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    return np.sort(ranked[rank < np.repeat(kept, sizes)])
+
+
+def _draws(count: int, *, seed: int, stream: int) -> npt.NDArray[np.float64]:
+    """Uniform draws that rank images: unlike a shuffle, the same in every version of numpy."""
+    if seed < 0:
+        raise UserError(f"given seed {seed}; allowed are whole numbers from 0; 0 is usual")
+    return np.random.default_rng([seed, stream]).random(count)

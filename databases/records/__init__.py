@@ -1,0 +1,1 @@
+"""Measurements: what a record is, the store that keeps records, and the importers of published benchmarks."""

@@ -1,0 +1,226 @@
+"""The database under the store: its tables, how it is opened, and its failures in words a user can act on."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import (
+    Column,
+    Connection,
+    Engine,
+    Float,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DatabaseError
+
+from databases.errors import UserError
+
+SCHEMA_VERSION = 1
+METADATA = MetaData()
+VERSIONS = Table(
+    "schema_version", METADATA, Column("version", Integer, primary_key=True, autoincrement=False)
+)
+TASKS = Table(
+    "tasks",
+    METADATA,
+    Column("key", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("statistics", Text, nullable=False),  # JSON
+    Column("spec", Text, nullable=False),  # JSON
+)
+RECORDS = Table(
+    "records",
+    METADATA,
+    # the rows lie in the order of the key: all records of one task and recipe are neighbours
+    Column("task", Text, primary_key=True),
+    Column("recipe", Text, primary_key=True),
+    Column("space", Text, primary_key=True),
+    Column("architecture", Text, primary_key=True),
+    Column("seed", Integer, primary_key=True, autoincrement=False),
+    Column("source", Text, nullable=False),
+    Column("valid_accuracy", Float),
+    Column("test_accuracy", Float),
+    Column("train_seconds", Float),
+    Column("extra", Text),  # JSON, null when there is none
+    Column("created", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+_ADVICE = {  # a part of the driver's message -> what to tell
+    "locked": "stayed locked by another program for {timeout:g} s; wait for that program or stop it",
+    "not a database": "is not a database; give a database of metad2a or a path that does not exist yet",
+    "malformed": "is damaged; restore a copy of it, or move it away and import again",
+    "readonly": "cannot be written; give a place you may write to",
+    "unable to open": "cannot be opened; give the path of a file in a folder you may write to",
+    "is full": "cannot grow because the disk is full; free some space and run the same command again",
+    "disk i/o error": "cannot be read or written (disk error); check the disk and its free space",
+}
+
+
+class Database:
+    """An opened database: ``reading()`` and ``writing()`` give a connection inside one transaction.
+
+    ``location`` is a path (SQLite; missing folders are made) or a URL of SQLite or PostgreSQL.
+    ``timeout`` is how many seconds to wait for another writer. Raises UserError when it cannot be opened,
+    is no database of metad2a or comes from a newer version.
+    """
+
+    def __init__(self, location: str | Path, *, timeout: float) -> None:
+        url = _url(location)
+        self.place = (
+            url.database
+            if url.drivername == "sqlite" and url.database
+            else url.render_as_string(hide_password=True)
+        )
+        self.timeout = timeout
+        self.engine = _engine(url, timeout)
+        with self._explained():
+            try:
+                self._prepare()
+            except BaseException:
+                self.engine.dispose()
+                raise
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One transaction that sees one state of the database and does not hinder a writer."""
+        with self._explained(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """One transaction that takes the write lock at its start and is written as a whole or not at all."""
+        with (
+            self._explained(),
+            self.engine.connect().execution_options(writes=True) as connection,
+            connection.begin(),
+        ):
+            yield connection
+
+    def insert_new(self, connection: Connection, table: Table, rows: list[dict[str, object]]) -> int:
+        """Insert the rows whose primary key is not there yet and return how many these were."""
+        if not rows:
+            return 0
+        insert = postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
+        return connection.execute(insert(table).on_conflict_do_nothing(), rows).rowcount
+
+    def _prepare(self) -> None:
+        with self.reading() as connection:
+            tables = inspect(connection).get_table_names()
+            version = connection.scalar(select(VERSIONS.c.version)) if VERSIONS.name in tables else None
+        if version is None and tables:
+            raise UserError(
+                f"{self.place} belongs to another program (it has a table {tables[0]!r}); "
+                "give metad2a a database of its own"
+            )
+        if version is not None and version > SCHEMA_VERSION:
+            raise UserError(
+                f"{self.place} was written by a newer metad2a (schema {version} > {SCHEMA_VERSION}); "
+                "upgrade metad2a"
+            )
+        if self.engine.dialect.name == "sqlite":
+            self._write_ahead()
+        if version is None:
+            with self.writing() as connection:  # another process may be first: all of this tolerates that
+                METADATA.create_all(connection)
+                self.insert_new(connection, VERSIONS, [{"version": SCHEMA_VERSION}])
+
+    def _write_ahead(self) -> None:
+        """Let readers and a writer work at once; SQLite does not always wait for this switch by itself."""
+        deadline = time.monotonic() + self.timeout
+        while True:
+            pooled = self.engine.raw_connection()
+            try:
+                pooled.cursor().execute("PRAGMA journal_mode=WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > deadline:
+                    raise
+            finally:
+                pooled.close()
+            time.sleep(0.02)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            if type(error).__name__ not in ("DatabaseError", "OperationalError"):
+                raise  # a broken constraint or statement is our mistake, not the user's
+            reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+            advice = next(
+                (text for part, text in _ADVICE.items() if part in reason.lower()),
+                f"cannot be used: {reason}",
+            )
+            raise UserError(f"{self.place} {advice.format(timeout=self.timeout)}") from error
+
+
+def _url(location: str | Path) -> URL:
+    if "://" not in str(location):
+        return URL.create("sqlite", database=str(Path(location).expanduser()))
+    try:
+        url = make_url(str(location))
+    except (ArgumentError, ValueError) as error:
+        raise UserError(
+            "the database URL cannot be read; use sqlite:///file.db or postgresql://user@host/name"
+        ) from error
+    if url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
+        raise UserError(
+            f"databases of kind {url.get_backend_name()!r} are not supported; use sqlite:///file.db or postgresql://user@host/name"
+        )
+    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
+
+
+def _engine(url: URL, timeout: float) -> Engine:
+    if url.get_backend_name() == "sqlite":
+        return _sqlite_engine(url, timeout)
+    try:
+        return create_engine(url, connect_args={"connect_timeout": max(2, round(timeout))})
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"PostgreSQL needs the package {error.name}; run: pip install 'metad2a[postgres]'"
+        ) from error
+    except ArgumentError as error:
+        raise UserError(
+            f"the database driver {url.drivername!r} is not known; use postgresql://user@host/name"
+        ) from error
+
+
+def _sqlite_engine(url: URL, timeout: float) -> Engine:
+    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"the folder of {url.database} cannot be made ({error.strerror}); "
+                "give a place you may write to"
+            ) from error
+    engine = create_engine(url, connect_args={"timeout": timeout})
+
+    @event.listens_for(engine, "connect")
+    def leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # a writer takes its lock at once: a read lock that is raised later fails without waiting
+        connection.exec_driver_sql(
+            "BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN"
+        )
+
+    return engine

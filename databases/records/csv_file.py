@@ -1,0 +1,162 @@
+"""Compressed CSV files: reading any of them, and the one file that holds tasks and records of a store."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from databases.errors import UserError
+from databases.records.record import Record, TaskEntry
+
+GZIP = b"\x1f\x8b"  # the first bytes of every gzip file
+LONGEST_CELL = 1 << 24  # characters; a task's spec may be longer than csv's default of 131,072
+
+_TASK_FIELDS = ("task", "name", "source", "statistics", "spec")
+_RECORD_FIELDS = ("task", "recipe", "space", "architecture", "seed", "source")
+_NUMBER_FIELDS = ("valid_accuracy", "test_accuracy", "train_seconds")
+_FIELDS = ("kind", *_RECORD_FIELDS, *_NUMBER_FIELDS, "extra", "created", "name", "statistics", "spec")
+
+
+def to_json(value: Mapping[str, object]) -> str:
+    """A mapping as its one compact JSON text; raises UserError when JSON cannot hold it."""
+    try:
+        return json.dumps(dict(value), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"only finite numbers, texts, lists and mappings can be stored: {error}") from error
+
+
+def write_csv(path: str | Path, tasks: Iterable[TaskEntry], records: Iterable[Record]) -> None:
+    """Write tasks, then records, sorted by key, as gzip-compressed CSV: the same content, the same bytes.
+
+    An existing file is replaced when the new one is complete. Raises UserError when it cannot be written.
+    """
+    target = Path(path).expanduser()
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}.part")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with (
+                unfinished.open("wb") as raw,
+                gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
+                io.TextIOWrapper(packed, encoding="utf-8", newline="") as text,
+            ):
+                writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
+                writer.writeheader()
+                writer.writerows(_task_row(task) for task in sorted(tasks, key=lambda task: task.key))
+                writer.writerows(
+                    _record_row(record) for record in sorted(records, key=lambda record: record.key)
+                )
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"{target} cannot be written ({error.strerror}); give a path in a folder you may write to"
+        ) from error
+
+
+def read_csv(path: str | Path) -> Iterator[TaskEntry | Record]:
+    """The tasks and records of a file of ``write_csv``, in its order; UserError names a damaged line."""
+    for line, row in read_rows(path, _FIELDS):
+        try:
+            if row["kind"] == "task":
+                yield _task(row)
+            elif row["kind"] == "record":
+                yield _record(row)
+            else:
+                raise UserError(f"kind is task or record, got {row['kind']!r}")
+        except ValueError as error:
+            raise UserError(f"{path}, line {line}: {error}; the file is damaged, export it again") from error
+
+
+def read_rows(path: str | Path, columns: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
+    """(line number, row) for each row of a CSV file, compressed or not, that must have the columns named.
+
+    Raises UserError when the file cannot be read, is no CSV, lacks a column or has a row of another length.
+    """
+    csv.field_size_limit(max(LONGEST_CELL, csv.field_size_limit()))
+    try:
+        with _open_text(path) as text:
+            reader = csv.DictReader(text, strict=True)
+            missing = [column for column in columns if column not in (reader.fieldnames or ())]
+            if missing:
+                raise UserError(f"{path} has no column {missing[0]!r}; it must have: {', '.join(columns)}")
+            for row in reader:
+                if None in row or None in row.values():
+                    place = f"{path}, line {reader.line_num}"
+                    raise UserError(
+                        f"{place} has not as many cells as line 1; the file is damaged, get it again"
+                    )
+                yield reader.line_num, row
+    except OSError as error:
+        reason = error.strerror or "it is not whole"
+        raise UserError(
+            f"{path} cannot be read ({reason}); give the path of a .csv or .csv.gz file"
+        ) from error
+    except (EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"{path} is damaged or is not a CSV table ({error}); get the file again") from error
+
+
+def cell_number(row: Mapping[str, str], column: str) -> float | None:
+    """The number in a cell, None where the cell is empty; raises UserError for anything else."""
+    text = row[column]
+    try:
+        return float(text) if text else None
+    except ValueError:
+        raise UserError(f"column {column} must hold a number or nothing, got {text[:40]!r}") from None
+
+
+def _open_text(path: str | Path) -> IO[str]:
+    with open(path, "rb") as raw:
+        compressed = raw.read(2) == GZIP
+    if compressed:
+        return gzip.open(path, "rt", encoding="utf-8", newline="")
+    return open(path, encoding="utf-8", newline="")
+
+
+def _task_row(task: TaskEntry) -> dict[str, object]:
+    texts = {"kind": "task", "task": task.key, "name": task.name, "source": task.source}
+    return {**texts, "statistics": to_json(task.statistics), "spec": to_json(task.spec)}
+
+
+def _record_row(record: Record) -> dict[str, object]:
+    row: dict[str, object] = {
+        name: getattr(record, name) for name in (*_RECORD_FIELDS, *_NUMBER_FIELDS, "created")
+    }
+    return {"kind": "record", **row, "extra": to_json(record.extra) if record.extra else ""}
+
+
+def _task(row: Mapping[str, str]) -> TaskEntry:
+    return TaskEntry(
+        row["task"], row["name"], row["source"], _mapping(row["statistics"]), _mapping(row["spec"])
+    )
+
+
+def _record(row: Mapping[str, str]) -> Record:
+    return Record(
+        row["task"],
+        row["space"],
+        row["architecture"],
+        row["recipe"],
+        int(row["seed"]),
+        row["source"],
+        valid_accuracy=cell_number(row, "valid_accuracy"),
+        test_accuracy=cell_number(row, "test_accuracy"),
+        train_seconds=cell_number(row, "train_seconds"),
+        extra=_mapping(row["extra"]) if row["extra"] else {},
+        created=row["created"],
+    )
+
+
+def _mapping(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise UserError(f"a JSON mapping is needed, got {text[:40]!r}")
+    return value

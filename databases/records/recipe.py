@@ -1,0 +1,69 @@
+"""Named training recipes: part of every record's key, so that numbers of different recipes never mix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from databases.architectures.architecture import Skeleton
+from databases.errors import UserError
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is built and trained.
+
+    Args:
+        channels, cells: width of the first stage and cells a stage.
+        resolution: side of the square images in pixels.
+        epochs, least_steps: epochs over the training images, and as many more as give ``least_steps`` steps.
+        batch: images a step.
+        learning_rate: peak of the cosine schedule of SGD with Nesterov momentum 0.9.
+        augment: random flips and crops (flips only where ``Task`` allows them).
+        average: share of the last steps whose weights are averaged (Izmailov et al., 2018).
+        published: measured by others; this project cannot train it as recorded.
+    """
+
+    name: str
+    channels: int
+    cells: int
+    resolution: int
+    epochs: int
+    batch: int
+    learning_rate: float
+    least_steps: int = 0
+    weight_decay: float = 5e-4
+    gradient_norm: float = 5.0
+    augment: bool = False
+    average: float = 0.0
+    published: bool = False
+
+    def skeleton(self, *, input_channels: int, classes: int) -> Skeleton:
+        """The network around the cell for images of that many channels and classes."""
+        return Skeleton(self.channels, self.cells, input_channels, classes)
+
+    def steps(self, images: int) -> int:
+        """Training steps on that many training images."""
+        a_pass = max(1, -(-images // self.batch))
+        return max(self.epochs * a_pass, -(-self.least_steps // a_pass) * a_pass)
+
+
+RECIPES: dict[str, Recipe] = {
+    each.name: each
+    for each in (
+        Recipe("tiny", 8, 3, 16, epochs=8, batch=64, learning_rate=0.05, least_steps=160, average=0.25),
+        Recipe("shallow", 8, 1, 16, epochs=20, batch=64, learning_rate=0.05, least_steps=400, average=0.25),
+        Recipe("small", 16, 1, 32, epochs=30, batch=64, learning_rate=0.05, augment=True, average=0.25),
+        Recipe("standard", 16, 5, 32, epochs=60, batch=128, learning_rate=0.1, augment=True, average=0.25),
+        Recipe("nasbench201", 16, 5, 32, 200, 256, 0.1, augment=True, published=True),
+        Recipe("nasbench201-12ep", 16, 5, 32, 12, 256, 0.1, augment=True, published=True),
+        Recipe("metad2a", 16, 5, 32, 50, 256, 0.1, augment=True, published=True),
+    )
+}
+
+
+def recipe(name: str) -> Recipe:
+    """The recipe of that name; raises `UserError` that lists the known ones."""
+    try:
+        return RECIPES[name]
+    except KeyError:
+        raise UserError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}") from None

@@ -1,0 +1,111 @@
+"""MetaD2A's generator: a task -> a latent vector -> architectures that suit it (Lee, Hyung, Hwang, ICLR 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.decisions import Walk
+from databases.architectures.spaces import space
+from databases.datasets.features import TaskFeatures
+from metad2a.decoder import GraphDecoder
+from predictors.meta import RECIPE_NUMBER
+from predictors.set_encoder import SetEncoder, TaskBatch, collate
+
+
+@dataclass(frozen=True)
+class GeneratorConfig:
+    """Sizes of a `Generator`; stored in the checkpoint's header. ``latent``: size of z."""
+
+    features: int
+    space: str = "nasbench201"
+    width: int = 64
+    latent: int = 16
+    state: int = 96
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+class Generator(nn.Module):
+    """Set encoder -> z (reparameterised) -> `GraphDecoder`."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.set = SetEncoder(features=config.features, width=config.width)
+        self.recipe = nn.Embedding(len(RECIPE_NUMBER), config.width)
+        self.mean = nn.Linear(config.width, config.latent)
+        self.log_variance = nn.Linear(config.width, config.latent)
+        self.decoder = GraphDecoder(space(config.space), context=config.latent, width=config.state)
+
+    def encode(self, batch: TaskBatch, recipes: Tensor) -> tuple[Tensor, Tensor]:
+        """Tasks and (t,) recipe numbers -> mean and log variance of z, (t, latent) each."""
+        vector = torch.relu(self.set(batch) + self.recipe(recipes))
+        return self.mean(vector), self.log_variance(vector).clamp(-6, 2)
+
+    def loss(self, batch: TaskBatch, recipes: Tensor, walks: Sequence[Sequence[Walk]], *, kl: float) -> Tensor:
+        """Mean negative log likelihood of each task's good walks, plus ``kl`` times KL(q(z | task) || N(0, 1))."""
+        mean, log_variance = self.encode(batch, recipes)
+        z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        counts = torch.tensor([len(each) for each in walks])
+        scored = self.decoder.score(z.repeat_interleave(counts, dim=0), [walk for each in walks for walk in each])
+        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
+        return -scored.log_probability.mean() + kl * divergence
+
+    @torch.inference_mode()
+    def latent(self, task: TaskFeatures, *, recipe: str) -> Tensor:
+        """The mean of z for a task, (latent,)."""
+        self.eval()
+        mean, _ = self.encode(collate([task]), torch.tensor([RECIPE_NUMBER[recipe]]))
+        return mean[0]
+
+    @torch.inference_mode()
+    def generate(
+        self, z: Tensor, count: int, *, seed: int = 0, temperature: float = 1.0
+    ) -> list[Architecture]:
+        """(latent,) -> ``count`` drawn architectures, repeats included, every one valid."""
+        self.eval()
+        draw = torch.Generator().manual_seed(seed)
+        found = self.decoder.sample(z.expand(count, -1), generator=draw, temperature=temperature)
+        return [Architecture(self.config.space, walk) for walk in found.walks]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """One task's good architectures under a recipe, with their weights (adding to one)."""
+
+    features: TaskFeatures
+    recipe: str
+    walks: list[Walk]
+    weights: np.ndarray
+
+
+def train_generator(
+    model: Generator, lessons: Sequence[Lesson], *, steps: int, seed: int, tasks: int = 16, walks: int = 24
+) -> Generator:
+    """Trains on drawn lessons (Adam, cosine; KL weight 0.005 as published); returns the model in eval mode."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=max(2, steps), pct_start=0.1)
+    share = np.array([1 / sum(each.recipe == other.recipe for other in lessons) for each in lessons])
+    model.train()
+    for _ in range(steps):
+        drawn = [lessons[i] for i in rng.choice(len(lessons), size=tasks, p=share / share.sum())]
+        picked = [[each.walks[i] for i in rng.choice(len(each.walks), walks, p=each.weights)] for each in drawn]
+        numbers = torch.tensor([RECIPE_NUMBER[each.recipe] for each in drawn])
+        loss = model.loss(collate([each.features for each in drawn], rng), numbers, picked, kl=0.005)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        cosine.step()
+    return model.eval()

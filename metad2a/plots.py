@@ -1,0 +1,268 @@
+"""Pictures of an answer: an SVG for each cell, a figure of the candidates, the training curve; and its files.
+
+Figures are made without pyplot: no global state, so threads of the service may draw at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import warnings
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from databases.errors import UserError
+from metad2a.cell_svg import INK, MUTED, cell_svg, one_line
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from metad2a.recommend import Candidate, Recommendation
+    from metad2a.training import Progress
+
+__all__ = ["cell_svg", "curve", "overview", "write_recommendation"]
+
+MOST_CELLS, MOST_NUMBERED, MOST_NEAREST = 100, 5, 8
+BLUE, VERMILION, PALE = "#0072B2", "#D55E00", "#AEBAC6"
+
+
+def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
+    """Writes recommendation.json, cell-1.svg ... (at most 100), overview.svg and overview.png.
+
+    Everything is drawn beside the folder's files and then moved in; an earlier answer is replaced as a whole.
+
+    Raises:
+        UserError: the folder is a file or cannot be written; it is then left as it was.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".metad2a-", dir=folder) as beside:
+            names = _write_all(recommendation, Path(beside))
+            for name in names:
+                if (folder / name).is_dir():
+                    raise IsADirectoryError(0, f"{name} in it is a folder")
+            for name in names:
+                os.replace(Path(beside) / name, folder / name)
+        _remove_cells_but(names, folder)
+    except OSError as error:
+        for each in missing:
+            with suppress(OSError):
+                each.rmdir()
+        reason = "it is a file" if folder.is_file() else error.strerror or str(error)
+        raise UserError(f"Cannot write the answer to {folder} ({reason}): name another folder.") from None
+
+
+def _write_all(recommendation: Recommendation, folder: Path) -> list[str]:
+    """Writes every file; returns the names, the JSON last."""
+    names = []
+    for rank, candidate in enumerate(recommendation.candidates[:MOST_CELLS], start=1):
+        names.append(f"cell-{rank}.svg")
+        title = f"{rank}. {_expectation(candidate, recommendation.recipe)}"
+        (folder / names[-1]).write_text(cell_svg(candidate.architecture, title), encoding="utf-8")
+    figure = overview(recommendation, folder / "overview.svg")
+    _save(figure, folder / "overview.png")
+    text = json.dumps(recommendation.to_json(), indent=2, allow_nan=False) + "\n"
+    (folder / "recommendation.json").write_text(text, encoding="utf-8")
+    return [*names, "overview.svg", "overview.png", "recommendation.json"]
+
+
+def _remove_cells_but(names: Sequence[str], folder: Path) -> None:
+    """Removes the cells of an earlier, longer answer."""
+    for path in folder.glob("cell-*.svg"):
+        if re.fullmatch(r"cell-\d+\.svg", path.name) and path.name not in names:
+            path.unlink()
+
+
+def _expectation(candidate: Candidate, recipe: str) -> str:
+    size = f"{_short(candidate.parameters)} parameters, recipe {recipe}"
+    if candidate.expected_accuracy is None:
+        return size
+    interval = "" if candidate.interval is None else " (80%: {:.1f} to {:.1f})".format(*candidate.interval)
+    return f"{candidate.expected_accuracy:.1f}%{interval} expected, {size}"
+
+
+def overview(recommendation: Recommendation, path: Path) -> Figure:
+    """Writes accuracy (or score) against parameters, and the nearest datasets; the suffix is the format.
+
+    The first five candidates are numbered and have their 80% intervals. Where the level is not known for
+    every candidate, the scores are drawn instead: they order and do not measure.
+    """
+    figure = _new_figure(11, 4.8)
+    left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
+    _draw_candidates(left, recommendation.candidates)
+    _draw_nearest(right, recommendation)
+    figure.suptitle(
+        f"Recommended networks for the recipe “{recommendation.recipe}”",
+        x=0.012,
+        horizontalalignment="left",
+        fontsize=14,
+        fontweight="bold",
+        color=INK,
+    )
+    _save(figure, path)
+    return figure
+
+
+def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    known = all(each.expected_accuracy is not None for each in candidates)
+    level = "expected accuracy on held-out images (%)" if known else "score (only the order counts)"
+    _plain(axes, "Candidates", "trainable parameters (nearly equal ones stand side by side)", level)
+    axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+    axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    first, others = candidates[:MOST_NUMBERED], candidates[MOST_NUMBERED:]
+    if not first:
+        axes.text(0.5, 0.5, "no candidate", transform=axes.transAxes, ha="center", color=MUTED)
+        return
+    sizes = [each.parameters for each in candidates]
+    span = max(max(sizes) - min(sizes), 0.2 * max(sizes))
+    middle = (max(sizes) + min(sizes)) / 2
+    axes.set_xlim(middle - 0.57 * span, middle + 0.57 * span)
+    if others:
+        axes.plot(
+            [each.parameters for each in others],
+            [_level(each, known) for each in others],
+            "o",
+            color=PALE,
+            markersize=5 if len(others) < 200 else 3,
+            markeredgewidth=0,
+            alpha=0.6,
+            rasterized=len(others) > 1000,
+            label=f"{len(others):,} other candidates",
+        )
+    _draw_first(axes, first, known, gap=0.024 * span)
+
+
+def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool, *, gap: float) -> None:
+    """The numbered candidates; those of nearly equal size are set side by side."""
+    places = _side_by_side([each.parameters for each in first], gap)
+    with_bars = known and any(each.interval is not None for each in first)
+    label = f"best {len(first)}" if len(first) > 1 else "best"
+    for i, (place, candidate) in enumerate(zip(places, first, strict=True)):
+        level, colour = _level(candidate, known), VERMILION if i == 0 else BLUE
+        low, high = candidate.interval if known and candidate.interval else (level, level)
+        axes.plot([place, place], [low, high], color=colour, linewidth=1.6, solid_capstyle="butt")
+        name = (f"{label}, 80% interval" if with_bars else label) if i == len(first) - 1 else None
+        axes.plot(place, level, "o", color=colour, markersize=6.5, markeredgecolor="white", label=name)
+        axes.annotate(
+            str(i + 1),
+            (place, max(high, level)),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            fontweight="bold",
+            color=colour,
+        )
+    axes.margins(y=0.1)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False, fontsize=9, handlelength=1
+    )
+
+
+def _side_by_side(values: Sequence[float], gap: float) -> list[float]:
+    """The values moved as little as gives each its gap to the next (pools of neighbours keep their mean)."""
+    order = sorted(range(len(values)), key=lambda i: (values[i], i))
+    pools: list[list[float]] = []  # the values of those that stand in one row
+    for i in order:
+        pools.append([values[i]])
+        while len(pools) > 1 and _ends(pools[-2], gap)[1] + gap > _ends(pools[-1], gap)[0]:
+            pools[-2:] = [pools[-2] + pools[-1]]
+    placed = [_ends(pool, gap)[0] + k * gap for pool in pools for k in range(len(pool))]
+    return [place for _, place in sorted(zip(order, placed, strict=True))]
+
+
+def _ends(pool: Sequence[float], gap: float) -> tuple[float, float]:
+    mean, half = sum(pool) / len(pool), gap * (len(pool) - 1) / 2
+    return mean - half, mean + half
+
+
+def _level(candidate: Candidate, known: bool) -> float:
+    return (
+        candidate.expected_accuracy if known and candidate.expected_accuracy is not None else candidate.score
+    )
+
+
+def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:
+    """Horizontal bars of distance, the nearest on top."""
+    nearest = sorted(recommendation.nearest, key=lambda each: each.distance)[:MOST_NEAREST]
+    _plain(axes, "Nearest known datasets", "distance", "")
+    axes.grid(False)
+    names = [one_line(each.name, 28) for each in nearest]
+    rows = range(len(nearest))
+    bars = axes.barh(
+        rows,
+        [each.distance for each in nearest],
+        height=0.6,
+        color=VERMILION if recommendation.unlike else BLUE,
+        alpha=0.8,
+    )
+    axes.bar_label(bars, fmt="%.3g", padding=4, fontsize=9, color=INK)
+    axes.set_yticks(rows, names, parse_math=False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(max(len(nearest), 4) - 0.5, -0.5)
+    axes.set_xlim(0, 1.18 * max((each.distance for each in nearest), default=1.0) or 1.0)
+    if recommendation.unlike:
+        warning = "unlike all known data: take the figures with care"
+        axes.text(0, 1.03, warning, transform=axes.transAxes, fontsize=9, color=VERMILION)
+    if not nearest:
+        axes.set_xticks([])
+        axes.text(0.5, 0.5, "none known", transform=axes.transAxes, ha="center", color=MUTED)
+
+
+def curve(progress: Sequence[Progress], path: Path) -> Figure:
+    """Writes the training loss over the epochs; the suffix is the format."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure = _new_figure(6.4, 3.8)
+    axes = figure.subplots()
+    _plain(axes, "Training loss", "epoch", "cross-entropy, mean of the epoch", pad=10)
+    epochs, losses = [each.epoch for each in progress], [each.train_loss for each in progress]
+    axes.plot(epochs, losses, "o-" if len(epochs) <= 40 else "-", color=BLUE, linewidth=2, markersize=4)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if not progress:
+        axes.text(0.5, 0.5, "no epoch was finished", transform=axes.transAxes, ha="center", color=MUTED)
+    _save(figure, path)
+    return figure
+
+
+def _new_figure(width: float, height: float) -> Figure:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _plain(axes: Axes, title: str, x: str, y: str, *, pad: float = 26) -> None:
+    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=pad)
+    axes.set_xlabel(x, color=MUTED)
+    axes.set_ylabel(y, color=MUTED)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(PALE)
+    axes.tick_params(colors=MUTED, labelsize=9)
+    axes.grid(color=PALE, alpha=0.35, linewidth=0.8)
+    axes.set_axisbelow(True)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    with warnings.catch_warnings():
+        # a dataset's name may be in a script that the font lacks: its letters become boxes
+        warnings.filterwarnings("ignore", message="Glyph .* missing from")
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def _short(number: float) -> str:
+    """12.3k for 12,345."""
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.3g}"

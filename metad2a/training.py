@@ -1,0 +1,208 @@
+"""Trains one network by a recipe: SGD with Nesterov momentum, cosine schedule, averaged last weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.spaces import space
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.records.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands after an epoch: losses are means over the epoch, accuracies in percent."""
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Training:
+    """A finished (or stopped) training.
+
+    Attributes:
+        network: the trained network, in eval mode on the CPU.
+        mean, scale: (channels,) normalisation of the images, which the network expects.
+        valid_accuracy: percent on the validation part (None where it is empty).
+        seconds: wall time of training. complete: False where the deadline stopped it.
+        curve: one entry an epoch.
+    """
+
+    network: nn.Module
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    valid_accuracy: float | None
+    seconds: float
+    complete: bool
+    curve: list[Progress] = field(default_factory=list)
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """``auto`` is CUDA, then MPS, then the CPU; any other name is torch's."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def train(
+    task: Task,
+    architecture: Architecture,
+    *,
+    recipe: Recipe,
+    seed: int = 0,
+    device: str = "auto",
+    deadline: float = math.inf,
+    on_epoch: Callable[[Progress], None] | None = None,
+) -> Training:
+    """Trains on the training part of ``task``; stops after the step that passes ``deadline`` (monotonic s).
+
+    The same seed on the same device gives the same weights.
+    """
+    place = pick_device(device)
+    task = task.resized(recipe.resolution)
+    skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
+    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+        torch.manual_seed(seed)
+        network = space(architecture.space).network(architecture, skeleton)
+        network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        mean, scale = normalisation(task)
+        images, labels = task.part(TRAIN)
+        loop = _Loop(network, recipe, prepare(images, mean, scale, place), torch.from_numpy(labels).to(place), seed)
+        trained, curve, complete, seconds = loop.run(deadline, on_epoch)
+    training = Training(trained.eval(), mean, scale, None, seconds, complete, curve)
+    valid = accuracy(training, task, VALIDATION)
+    trained.to("cpu")
+    return Training(trained, mean, scale, valid, seconds, complete, curve)
+
+
+def normalisation(task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the training images, per channel, on the 0..255 scale."""
+    images, _ = task.part(TRAIN)
+    flat = images.reshape(-1, task.channels).astype(np.float64)
+    return tuple(flat.mean(0).tolist()), tuple(np.maximum(flat.std(0), 1.0).tolist())
+
+
+def prepare(
+    images: np.ndarray, mean: tuple[float, ...], scale: tuple[float, ...], device: torch.device
+) -> Tensor:
+    """(n, h, w, c) uint8 -> (n, c, h, w) float32, normalised, channels last in memory."""
+    x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
+    shape = (1, -1, 1, 1)
+    x = (x - torch.tensor(mean, device=device).view(shape)) / torch.tensor(scale, device=device).view(shape)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def predictions(training: Training, images: np.ndarray, *, batch: int = 500) -> np.ndarray:
+    """(n, h, w, c) uint8 at the recipe's resolution -> (n, classes) logits."""
+    device = next(training.network.parameters()).device
+    with torch.inference_mode():
+        parts = [
+            training.network(prepare(images[i : i + batch], training.mean, training.scale, device)).cpu()
+            for i in range(0, len(images), batch)
+        ]
+    logits: np.ndarray = torch.cat(parts).numpy()
+    return logits
+
+
+def accuracy(training: Training, task: Task, part: int = TEST) -> float | None:
+    """Accuracy in percent on one part of a task at the recipe's resolution; None where it is empty."""
+    images, labels = task.part(part)
+    if not len(labels):
+        return None
+    return float(100 * np.mean(predictions(training, images).argmax(1) == labels))
+
+
+class _Loop:
+    """Optimiser, schedule and weight average of one training."""
+
+    def __init__(self, network: nn.Module, recipe: Recipe, x: Tensor, y: Tensor, seed: int) -> None:
+        self.network, self.recipe, self.x, self.y = network, recipe, x, y
+        self.shuffle = torch.Generator().manual_seed(seed)
+        self.steps = recipe.steps(len(y))
+        self.optimiser = torch.optim.SGD(
+            network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=recipe.weight_decay,
+        )
+        self.average = copy.deepcopy(network) if recipe.average else None
+        self.averaged = 0
+
+    def run(
+        self, deadline: float, on_epoch: Callable[[Progress], None] | None
+    ) -> tuple[nn.Module, list[Progress], bool, float]:
+        """Trains to the end or the deadline; returns the network, curve, completeness and seconds."""
+        begin, step, curve = time.monotonic(), 0, []
+        a_pass = -(-len(self.y) // self.recipe.batch)
+        epochs = self.steps // a_pass
+        self.network.train()
+        while step < self.steps and time.monotonic() < deadline:
+            order = torch.randperm(len(self.y), generator=self.shuffle).to(self.x.device)
+            total = torch.zeros((), device=self.x.device)
+            for chosen in order.split(self.recipe.batch):
+                total += self._step(step, chosen)
+                step += 1
+                if step >= self.steps or time.monotonic() >= deadline:
+                    break
+            curve.append(
+                Progress(len(curve) + 1, epochs, float(total) / a_pass, time.monotonic() - begin)
+            )
+            if on_epoch is not None:
+                on_epoch(curve[-1])
+        network = self.average if self.average is not None and self.averaged else self.network
+        return network, curve, step >= self.steps, time.monotonic() - begin
+
+    def _step(self, step: int, chosen: Tensor) -> Tensor:
+        recipe = self.recipe
+        for group in self.optimiser.param_groups:
+            group["lr"] = 0.5 * recipe.learning_rate * (1 + math.cos(math.pi * step / self.steps))
+        x = self.x[chosen]
+        if recipe.augment:
+            x = augment(x, self.shuffle)
+        loss = nn.functional.cross_entropy(self.network(x), self.y[chosen])
+        self.optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_norm)
+        self.optimiser.step()
+        if self.average is not None and step >= (1 - recipe.average) * self.steps:
+            self._add_to_average()
+        return loss.detach()
+
+    @torch.no_grad()
+    def _add_to_average(self) -> None:
+        assert self.average is not None
+        self.averaged += 1
+        ours, theirs = self.average.state_dict(), self.network.state_dict()
+        names = [name for name, value in ours.items() if value.is_floating_point()]
+        torch._foreach_lerp_([ours[n] for n in names], [theirs[n] for n in names], 1 / self.averaged)
+
+
+def augment(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Flips half of the images and shifts all by up to an eighth of their side (zeros come in)."""
+    side = x.shape[-1]
+    flip = torch.rand(len(x), generator=generator) < 0.5
+    x = torch.where(flip.view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
+    margin = max(1, side // 8)
+    dy, dx = torch.randint(0, 2 * margin + 1, (2, len(x)), generator=generator).to(x.device)
+    padded = nn.functional.pad(x, [margin] * 4)
+    rows = dy.view(-1, 1) + torch.arange(side, device=x.device)
+    columns = dx.view(-1, 1) + torch.arange(side, device=x.device)
+    picked = padded.permute(0, 2, 3, 1)[
+        torch.arange(len(x), device=x.device).view(-1, 1, 1), rows.unsqueeze(2), columns.unsqueeze(1)
+    ]
+    return picked.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,45 @@
+"""Graph encoder: message passing over the typed graph of an architecture, many architectures at once.
+
+Dense graph convolutions (Morris et al., 2019; torch-geometric) along the edges and against them, with residual
+connections; read out at the output node and as the mean over the nodes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch_geometric.nn import DenseGraphConv
+
+from databases.architectures.architecture import GraphBatch
+
+
+class GraphEncoder(nn.Module):
+    """Typed graphs -> one vector each.
+
+    Args:
+        types: size of the vocabulary of node types (0 is padding).
+        width: size of the vectors. layers: rounds of message passing.
+        nodes: most nodes of a graph; each place has an embedding of its own.
+    """
+
+    def __init__(self, *, types: int, width: int, layers: int, nodes: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(types, width, padding_idx=0)
+        self.place = nn.Parameter(torch.zeros(nodes, width))
+        self.forth = nn.ModuleList(DenseGraphConv(width, width) for _ in range(layers))
+        self.back = nn.ModuleList(DenseGraphConv(width, width, bias=False) for _ in range(layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(layers))
+        self.out = nn.Linear(2 * width, width)
+
+    def forward(self, types: Tensor, adjacency: Tensor) -> Tensor:
+        """(n, nodes) int64, (n or 1, nodes, nodes) -> (n, width)."""
+        x = self.embed(types) + self.place[: types.shape[1]]  # (n, nodes, width)
+        for forth, back, norm in zip(self.forth, self.back, self.norms, strict=True):
+            x = x + torch.relu(norm(forth(x, adjacency) + back(x, adjacency.transpose(1, 2))))
+        vectors: Tensor = self.out(torch.cat([x[:, -1], x.mean(1)], dim=-1))
+        return vectors
+
+
+def tensors(graphs: GraphBatch) -> tuple[Tensor, Tensor]:
+    """The arrays of a `GraphBatch` as tensors."""
+    return torch.from_numpy(graphs.types), torch.from_numpy(graphs.adjacency)

@@ -1,0 +1,156 @@
+"""The meta-performance predictor: (task, architecture, recipe) -> mean and spread of the accuracy.
+
+A task vector (set encoder) and an architecture vector (graph encoder) meet in a low-rank product, so a task is
+encoded once, each architecture once, and all pairs cost one matrix product:
+
+    logit accuracy = level(task, recipe) + scale(task, recipe) * score
+    score          = base(architecture, recipe) + u(task, recipe) . v(architecture)
+
+`base` is what holds on average under a recipe, the product is what only the dataset tells.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.spaces import space
+from databases.datasets.features import TaskFeatures
+from databases.records.recipe import RECIPES
+from predictors.graph_encoder import GraphEncoder, tensors
+from predictors.set_encoder import SetEncoder, TaskBatch, collate
+
+RECIPE_NUMBER = {name: number for number, name in enumerate(RECIPES)}
+
+
+@dataclass(frozen=True)
+class MetaConfig:
+    """Sizes of a `MetaPredictor`; stored in the checkpoint's header."""
+
+    features: int
+    space: str = "nasbench201"
+    width: int = 64
+    layers: int = 4
+    rank: int = 8
+    dropout: float = 0.1
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Predicted logit accuracies of n architectures on one task.
+
+    Attributes:
+        mean, std: (n,) on the logit scale; where `MetaPredictor.level_known` is False only the order of mean counts.
+    """
+
+    mean: npt.NDArray[np.float64]
+    std: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """``mean`` and ``log_std`` of the logit accuracy: (tasks, architectures) each."""
+
+    mean: Tensor
+    log_std: Tensor
+
+
+class MetaPredictor(nn.Module):
+    """Set encoder, graph encoder and the head described above."""
+
+    def __init__(self, config: MetaConfig) -> None:
+        super().__init__()
+        self.config = config
+        chosen, width = space(config.space), config.width
+        nodes = chosen.graphs([next(iter(chosen.enumerate()))]).types.shape[1]
+        self.graph = GraphEncoder(
+            types=len(chosen.node_types), width=width, layers=config.layers, nodes=nodes
+        )
+        self.set = SetEncoder(features=config.features, width=width, dropout=config.dropout)
+        recipes = len(RECIPE_NUMBER)
+        self.recipe = nn.Embedding(recipes, width)
+        self.base = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.base_of_recipe = nn.Embedding(recipes, width)
+        self.level = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
+        self.scale = nn.Linear(width, 1)
+        self.task_factor = nn.Linear(width, config.rank)
+        self.cell_factor = nn.Linear(width, config.rank)
+        self.spread_of_task = nn.Linear(width, 1)
+        self.spread_of_cell = nn.Linear(width, 1)
+        self.reads_dataset: Tensor
+        self.register_buffer("reads_dataset", torch.zeros(recipes))
+        for small in (self.base_of_recipe, self.task_factor, self.spread_of_cell):
+            nn.init.normal_(small.weight, std=0.01)
+
+    def know_recipes(self, recipes: Sequence[str], *, fewest: int) -> None:
+        """Switches the product on for recipes that stand at least ``fewest`` times (once a task) in ``recipes``.
+
+        Fewer tasks cannot tell what the dataset changes; for such a recipe only the average order is given.
+        """
+        counts = Counter(recipes)
+        known = [float(counts[name] >= fewest) for name in RECIPE_NUMBER]
+        self.reads_dataset.copy_(torch.tensor(known))
+
+    def level_known(self, recipe: str) -> bool:
+        """Whether enough tasks were measured with the recipe to predict its accuracies, not only their order."""
+        return bool(self.reads_dataset[RECIPE_NUMBER[recipe]])
+
+    def encode_tasks(self, batch: TaskBatch) -> Tensor:
+        """Tasks -> (tasks, width)."""
+        vectors: Tensor = self.set(batch)
+        return vectors
+
+    def encode_architectures(self, types: Tensor, adjacency: Tensor) -> Tensor:
+        """Typed graphs -> (n, width)."""
+        vectors: Tensor = self.graph(types, adjacency)
+        return vectors
+
+    def forward(self, tasks: Tensor, recipes: Tensor, cells: Tensor) -> Prediction:
+        """(t, width) task vectors, (t,) recipe numbers, (n, width) cell vectors -> (t, n) predictions."""
+        context = torch.relu(tasks + self.recipe(recipes))  # (t, width)
+        score = self.base(cells).T + self.base_of_recipe(recipes) @ cells.T  # (t, n)
+        factor = self.task_factor(context) * self.reads_dataset[recipes, None]  # (t, rank)
+        score = score + factor @ self.cell_factor(cells).T
+        scale = nn.functional.softplus(self.scale(context))  # (t, 1)
+        spread = self.spread_of_task(context) + self.spread_of_cell(cells).T
+        return Prediction(self.level(context) + scale * score, spread.clamp(-5, 2) - 1)
+
+    @torch.inference_mode()
+    def predict(
+        self, task: TaskFeatures, architectures: Sequence[Architecture], *, recipe: str, batch: int = 1024
+    ) -> Scores:
+        """Scores of many architectures of one space on one task under a named recipe."""
+        self.eval()
+        vector = self.encode_tasks(collate([task]))
+        number = torch.tensor([RECIPE_NUMBER[recipe]])
+        types, adjacency = tensors(space(self.config.space).graphs(architectures))
+        found = [
+            self(vector, number, self.encode_architectures(part, adjacency)) for part in types.split(batch)
+        ]
+        mean = torch.cat([each.mean[0] for each in found]).double().numpy()
+        return Scores(mean, torch.cat([each.log_std[0] for each in found]).exp().double().numpy())
+
+
+def to_logit(accuracy: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Percent -> logit, kept within 0.5 and 99.5 percent."""
+    share = np.clip(np.asarray(accuracy, dtype=np.float64) / 100, 0.005, 0.995)
+    logit: npt.NDArray[np.float64] = np.log(share / (1 - share))
+    return logit
+
+
+def to_percent(logit: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Logit -> percent."""
+    percent: npt.NDArray[np.float64] = 100 / (1 + np.exp(-np.asarray(logit, dtype=np.float64)))
+    return percent

@@ -1,0 +1,178 @@
+"""How good a ranking is: rank correlation, regret, percentiles, coverage, and intervals by whole groups."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and the bounds of its bootstrap interval.
+
+    Attributes:
+        low, high: nan where a single group tells nothing about the spread among groups.
+        level: share of the bootstrap means between them. groups: number of groups resampled.
+    """
+
+    mean: float
+    low: float
+    high: float
+    level: float
+    groups: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class WithinTasks:
+    """Kendall's tau inside tasks: the mean over tasks with its interval, and each task's own."""
+
+    mean: float
+    low: float
+    high: float
+    of_task: Mapping[Hashable, float]
+
+
+def kendall_tau(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Kendall's tau-b of two (n,) arrays (Kendall, 1945); 0 where one of them is constant."""
+    from scipy.stats import kendalltau
+
+    first, second = _pair(predicted, true)
+    return 0.0 if _constant(first) or _constant(second) else float(kendalltau(first, second).statistic)
+
+
+def spearman(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
+    """Spearman's rank correlation of two (n,) arrays; 0 where one of them is constant."""
+    from scipy.stats import spearmanr
+
+    first, second = _pair(predicted, true)
+    return 0.0 if _constant(first) or _constant(second) else float(spearmanr(first, second).statistic)
+
+
+def regret(predicted: npt.ArrayLike, true: npt.ArrayLike, *, top: int = 1) -> float:
+    """The best true value less the mean true value of the ``top`` picks, in the unit of ``true``.
+
+    Of equal predictions any may be the pick: their mean stands for each.
+    """
+    first, second = _pair(predicted, true)
+    return float(second.max() - _of_picks(first, second, top))
+
+
+def pick_percentile(predicted: npt.ArrayLike, true: npt.ArrayLike, *, top: int = 1) -> float:
+    """Mean percentile of the ``top`` picks' true values: 100 for the best of all, 50 for picks at random."""
+    first, second = _pair(predicted, true)
+    ranks = _half_ties_below(second, second) - 0.5  # of the n - 1 others
+    return float(_of_picks(first, 100 * ranks / max(1, len(second) - 1), top))
+
+
+def percentiles(values: npt.ArrayLike, population: npt.ArrayLike) -> Floats:
+    """For each value, the percent of the population below it; equals count half. (n,), (m,) -> (n,)."""
+    of = np.asarray(population, dtype=np.float64)
+    return 100 * _half_ties_below(np.asarray(values, dtype=np.float64), of) / len(of)
+
+
+def tau_within_tasks(
+    predicted: npt.ArrayLike,
+    true: npt.ArrayLike,
+    *,
+    tasks: Sequence[Hashable],
+    sources: Sequence[Hashable],
+    seed: int = 0,
+    level: float = 0.95,
+) -> WithinTasks:
+    """Mean over tasks of Kendall's tau inside each; the interval resamples whole image sources.
+
+    Rows of one task are compared with each other only, so an effect of the task itself counts for nothing.
+
+    All four are (n,): a row is an architecture on a task, whose images come from a source. Tasks on which all
+    true values are equal judge nothing and are left out.
+
+    Raises:
+        ValueError: there is no task with two different true values.
+    """
+    first, second = _pair(predicted, true)
+    rows: dict[Hashable, list[int]] = {}
+    for row, task in enumerate(tasks):
+        rows.setdefault(task, []).append(row)
+    judged = {task: of for task, of in rows.items() if not _constant(second[of])}
+    taus = {task: kendall_tau(first[of], second[of]) for task, of in judged.items()}
+    groups = [sources[of[0]] for of in judged.values()]
+    interval = bootstrap_interval(list(taus.values()), groups, seed=seed, level=level)
+    return WithinTasks(interval.mean, interval.low, interval.high, taus)
+
+
+def coverage(
+    low: npt.ArrayLike,
+    high: npt.ArrayLike,
+    true: npt.ArrayLike,
+    *,
+    groups: Sequence[Hashable],
+    seed: int = 0,
+    level: float = 0.95,
+) -> Interval:
+    """Share (0 to 1) of true values inside their predicted intervals, bounds included; (n,) each."""
+    values = np.asarray(true)
+    inside = (np.asarray(low) <= values) & (values <= np.asarray(high))
+    return bootstrap_interval(inside, groups, seed=seed, level=level)
+
+
+def bootstrap_interval(
+    values: npt.ArrayLike,
+    groups: Sequence[Hashable],
+    *,
+    seed: int = 0,
+    level: float = 0.95,
+    draws: int = 10_000,
+) -> Interval:
+    """Mean of values (n,) with a percentile bootstrap interval that resamples whole groups.
+
+    Values of one group (an image source) are no independent witnesses, so a group is drawn or left out as one
+    (Davison, Hinkley, 1997, 3.8). Raises ValueError where values are missing, not finite or not one a group.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    if not len(given) or len(given) != len(groups) or not np.isfinite(given).all():
+        raise ValueError(f"{len(given)} values for {len(groups)} groups: one finite value each is needed")
+    number: dict[Hashable, int] = {}
+    member = np.array([number.setdefault(group, len(number)) for group in groups])
+    sums, sizes = np.bincount(member, weights=given), np.bincount(member)
+    mean = float(given.mean())
+    if len(number) == 1:
+        return Interval(mean, np.nan, np.nan, level, 1)
+    drawn = np.random.default_rng(seed).multinomial(len(number), [1 / len(number)] * len(number), size=draws)
+    means = (drawn @ sums) / (drawn @ sizes)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(mean, float(low), float(high), level, len(number))
+
+
+def _pair(predicted: npt.ArrayLike, true: npt.ArrayLike) -> tuple[Floats, Floats]:
+    first, second = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
+    if first.ndim != 1 or first.shape != second.shape or np.isnan(first).any() or np.isnan(second).any():
+        raise ValueError(f"shapes {first.shape} and {second.shape}: give two equally long lists without nan")
+    return first, second
+
+
+def _constant(values: Floats) -> bool:
+    return bool((values == values[:1]).all())
+
+
+def _of_picks(predicted: Floats, values: Floats, top: int) -> float:
+    """Expected mean of ``values`` over the ``top`` highest predictions, ties broken at random."""
+    if not 1 <= top <= len(predicted):
+        raise ValueError(f"top {top}: give 1 to {len(predicted)}")
+    last = np.sort(predicted)[-top]
+    surely, perhaps = values[predicted > last], values[predicted == last]
+    return float((surely.sum() + (top - len(surely)) * perhaps.mean()) / top)
+
+
+def _half_ties_below(values: Floats, population: Floats) -> Floats:
+    ordered = np.sort(population)
+    below, up_to = np.searchsorted(ordered, values, "left"), np.searchsorted(ordered, values, "right")
+    ranks: Floats = (below + up_to) / 2
+    return ranks

@@ -1,0 +1,110 @@
+"""Trains the frozen backbone on Tiny-ImageNet (32 px, and the 16 px copy with more images), 200 classes.
+
+    python scripts/train_backbone.py [--epochs 10]
+
+Resumable: the state of the last epoch lies under runs/backbone. Writes databases/datasets/backbone.safetensors.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from databases.datasets.backbone import WEIGHTS, Backbone
+from metad2a.home import shared_data
+
+STATE = Path("runs/backbone/state.pt")
+BATCH = 128
+
+
+def load(folder: Path) -> tuple[list[tuple[np.ndarray, np.ndarray]], tuple[np.ndarray, np.ndarray]]:
+    """Training sets (32 px, 16 px with labels in the 200) and the test set, all (n, h, w, 3) uint8."""
+    with np.load(folder / "tinyimagenet200.npz") as big, np.load(folder / "tinyimagenet100_16px.npz") as small:
+        number = {name: i for i, name in enumerate(big["wnids"].tolist())}
+        labels = np.array([number[w] for w in small["wnids"].tolist()])[small["y_train"]]
+        train = [(big["x_train"], big["y_train"].astype(np.int64)), (small["x_train"], labels)]
+        return train, (big["x_test"], big["y_test"].astype(np.int64))
+
+
+def batch_of(images: np.ndarray, rng: np.random.Generator) -> Tensor:
+    """Random flip and shift by up to four pixels, at 32 px, in 0..1."""
+    x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+    if x.shape[-1] != 32:
+        x = nn.functional.interpolate(x, size=32, mode="bilinear")
+    if rng.random() < 0.5:
+        x = x.flip(-1)
+    dy, dx = rng.integers(0, 9, 2)
+    x = nn.functional.pad(x, [4] * 4, mode="reflect")[:, :, dy : dy + 32, dx : dx + 32]
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def evaluate(network: nn.Module, head: nn.Module, x: np.ndarray, y: np.ndarray) -> float:
+    """Top-1 accuracy in percent."""
+    network.eval()
+    right = 0
+    with torch.inference_mode():
+        for i in range(0, len(x), 500):
+            batch = torch.from_numpy(x[i : i + 500]).permute(0, 3, 1, 2).float() / 255
+            right += int((head(network(batch)).argmax(1).numpy() == y[i : i + 500]).sum())
+    network.train()
+    return 100 * right / len(y)
+
+
+def main() -> None:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=int, default=10, help="passes of 32,000 images")
+    epochs = parser.parse_args().epochs
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    sets, (x_test, y_test) = load(shared_data() / "images")
+    network = Backbone().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    head = nn.Linear(network.width, 200)
+    both = nn.ModuleList([network, head])
+    optimiser = torch.optim.SGD(both.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
+    a_set = 16_000 // BATCH
+    first = 0
+    if STATE.is_file():
+        state = torch.load(STATE, weights_only=True)
+        both.load_state_dict(state["both"])
+        optimiser.load_state_dict(state["optimiser"])
+        first = state["epoch"]
+    begin = time.time()
+    for epoch in range(first, epochs):
+        rng = np.random.default_rng([7, epoch])
+        picks = [rng.permutation(len(y))[:16_000].reshape(a_set, BATCH) for _, y in sets]
+        losses = []
+        for step in range(2 * a_set):
+            progress = (epoch * 2 * a_set + step) / (epochs * 2 * a_set)
+            warm = min(1.0, (epoch * 2 * a_set + step + 1) / 200)
+            for group in optimiser.param_groups:
+                group["lr"] = 0.1 * warm * 0.5 * (1 + math.cos(math.pi * progress))
+            x, y = sets[step % 2]
+            chosen = picks[step % 2][step // 2]
+            logits = head(network(batch_of(x[chosen], rng)))
+            loss = nn.functional.cross_entropy(logits, torch.from_numpy(y[chosen]), label_smoothing=0.1)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss.detach()))
+        top1 = evaluate(network, head, x_test, y_test)
+        print(f"epoch {epoch + 1}/{epochs} loss {np.mean(losses):.3f} test {top1:.2f}% {time.time() - begin:.0f} s", flush=True)
+        STATE.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"both": both.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1}, STATE)
+        header = {"trained_on": "tiny-imagenet (200 classes, 16,000 + 50,000 images)", "epochs": str(epoch + 1), "top1": f"{top1:.2f}"}
+        partial = WEIGHTS.with_suffix(".partial")
+        save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in network.state_dict().items()}, partial, {"metad2a": json.dumps(header)})
+        os.replace(partial, WEIGHTS)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""Arrays and .npz files in every layout people save them in, and one clear line for the rest."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from databases.datasets.loading import load_task
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.errors import UserError
+
+X = np.random.default_rng(0).integers(0, 256, (20, 12, 12, 3), dtype=np.uint8)
+X[0, 0, 0, 0] = 255
+Y = np.arange(20) % 2
+GREY = X[..., 0]
+
+
+def refusal(data: Any, **options: Any) -> str:
+    """The one line with which data are refused."""
+    with pytest.raises(UserError) as caught:
+        load_task(data, **options)
+    message = str(caught.value)
+    assert "\n" not in message and message.startswith("given") and "allowed" in message
+    return message
+
+
+def save(path: Path, **arrays: Any) -> Path:
+    np.savez(path, **arrays)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("x", "expected"),
+    [
+        (X, X),
+        (X.tolist(), X),
+        (X.astype(np.int64), X),
+        (X.astype(np.float32), X),
+        (X / 255, X),
+        (X.astype(np.uint16) * 257, X),
+        (X.transpose(0, 3, 1, 2), X),
+        (GREY, GREY[..., None]),
+        (GREY[:, None], GREY[..., None]),
+        (np.repeat(GREY[..., None], 3, axis=-1), GREY[..., None]),
+        (GREY > 127, 255 * (GREY > 127)[..., None]),
+    ],
+)
+def test_images_in_any_layout_and_range_are_the_same_pixels(x: Any, expected: np.ndarray[Any, Any]) -> None:
+    task = load_task((x, Y))
+    np.testing.assert_array_equal(task.images, expected)
+    assert task.images.flags.c_contiguous and task.name == "arrays"
+
+
+@pytest.mark.parametrize(
+    ("y", "names"),
+    [
+        (Y[:, None], ("0", "1")),
+        (Y.astype(float), ("0", "1")),
+        (Y.astype(bool), ("0", "1")),
+        (8 * Y + 2, ("2", "10")),
+        (np.where(Y, "dog", "cat"), ("cat", "dog")),
+        (np.where(Y, "dog", "cat").astype(object), ("cat", "dog")),
+        (np.where(Y, b"dog", b"cat"), ("cat", "dog")),
+    ],
+)
+def test_labels_of_any_kind_are_class_numbers(y: Any, names: tuple[str, ...]) -> None:
+    task = load_task((X, y))
+    assert task.class_names == names
+    np.testing.assert_array_equal(task.labels, Y)
+
+
+def test_sizes_of_arrays_are_kept_up_to_64_pixels() -> None:
+    for shape, kept in (((20, 28, 28), 28), ((20, 64, 64), 64), ((20, 65, 65), 32), ((20, 20, 30), 32)):
+        task = load_task((np.zeros(shape, np.uint8), Y))
+        assert task.resolution == kept
+        assert bool(task.notes) == (shape[1:] != (kept, kept))
+    assert load_task((X, Y), resolution=16).resolution == 16
+
+
+HOLE = np.where(np.arange(12) == 5, np.nan, 0.5) * np.ones((20, 12, 1))
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "message"),
+    [
+        (X, Y[:19], "20 images and 19 labels"),
+        (HOLE, Y, "NaN"),
+        (np.full((20, 12, 12), np.inf), Y, "infinity"),
+        (GREY - 128.0, Y, "values from -128"),
+        (GREY * 2.0, Y, "to 510"),
+        (np.full((20, 12, 12), 70_000), Y, "70000"),
+        (X[..., [0, 1, 2, 0]], Y, "(20, 12, 12, 4)"),
+        (np.zeros((20, 3, 12, 3), np.uint8), Y, "(20, 3, 12, 3)"),
+        (X.reshape(20, -1), Y, "(20, 432)"),
+        (X[:0], Y[:0], "(0, 12, 12, 3)"),
+        ([X[0], X[1, :5]], [0, 1], "type object"),
+        (np.full((20, 12, 12), "a"), Y, "<U1"),
+        (X, Y - 1, "label -1"),
+        (X, Y + 0.5, "label 0.5"),
+        (X, np.where(Y, np.nan, 0), "label nan"),
+        (X, np.eye(2)[Y], "argmax"),
+        (X, [None] * 20, "type object"),
+        (X, 0 * Y, "1 class ('0')"),
+        (X, np.minimum(np.arange(20), 1), "class '0' with 1 image,"),
+        (np.zeros((2_002, 8, 8), np.uint8), np.arange(2_002) // 2, "1,001 classes"),
+    ],
+)
+def test_arrays_that_cannot_be_used_are_refused(x: Any, y: Any, message: str) -> None:
+    assert message in refusal((x, y))
+
+
+def test_npz_with_its_own_parts_keeps_them(tmp_path: Path) -> None:
+    names = np.array(["cat", "dog", "emu"])
+    path = save(tmp_path / "pets.npz", x_train=X, y_train=Y, x_test=X[:6], y_test=Y[:6], class_names=names)
+    task = load_task(path)
+    assert (task.name, task.class_names) == ("pets", ("cat", "dog"))
+    assert np.bincount(task.parts).tolist() == [16, 4, 6]
+    np.testing.assert_array_equal(task.part(TEST)[0], X[:6])
+    assert task.notes == ("left out 1 of 3 class names that have no image",)
+    whole = save(tmp_path / "b.npz", x_train=X, y_train=Y, x_val=X, y_val=Y, x_test=X, y_test=Y)
+    assert [int((load_task(whole).parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)] == [20, 20, 20]
+
+
+def test_npz_of_x_and_y_equals_the_arrays(tmp_path: Path) -> None:
+    assert load_task(save(tmp_path / "a.npz", x=X, y=Y)).fingerprint == load_task((X, Y)).fingerprint
+
+
+def test_class_names_give_labels_their_meaning(tmp_path: Path) -> None:
+    words = np.where(Y, "ant", "bee")
+    task = load_task(save(tmp_path / "a.npz", x=X, y=words, class_names=["bee", "ant"]))
+    assert task.class_names == ("bee", "ant") and task.labels.tolist() == Y.tolist()
+    same = load_task(save(tmp_path / "b.npz", x=X, y=Y, class_names=["crane", "crane"]))
+    assert same.class_names == ("crane", "crane (2)") and "repeat" in same.notes[0]
+    assert "'ant' that is not" in refusal(save(tmp_path / "c.npz", x=X, y=words, class_names=["bee", "fly"]))
+    assert "label 1 and 1 class_names" in refusal(save(tmp_path / "d.npz", x=X, y=Y, class_names=["bee"]))
+
+
+def test_npz_that_cannot_be_used_is_refused(tmp_path: Path) -> None:
+    assert "without y but with x, z" in refusal(save(tmp_path / "a.npz", x=X, z=Y))
+    assert "without y_test" in refusal(save(tmp_path / "b.npz", x_train=X, y_train=Y, x_test=X))
+    sizes = save(tmp_path / "c.npz", x_train=X, y_train=Y, x_test=X[:, :9, :9], y_test=Y)
+    assert "(12, 12, 3) and (9, 9, 3)" in refusal(sizes)
+    (tmp_path / "d.npz").write_bytes(pickle.dumps([X, Y]))
+    assert "not a zip file" in refusal(tmp_path / "d.npz")
+    assert "allowed are 5,000 bytes" in refusal(save(tmp_path / "e.npz", x=X, y=Y), max_bytes=5_000)
+
+
+class Trap:
+    """Would leave a trace if it were ever unpickled."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (pytest.fail, ("unpickled",))
+
+
+def test_python_objects_in_npz_are_never_unpickled(tmp_path: Path) -> None:
+    traps = np.array([Trap()] * 20, dtype=object)
+    for key in ("x", "y", "class_names"):
+        arrays = {"x": X, "y": Y, key: traps}
+        assert f"array '{key}' cannot be read" in refusal(save(tmp_path / f"{key}.npz", **arrays))
+
+
+@pytest.mark.parametrize("claim", [b"(99999,12,12),}", b"(9**999,12,12)}", b"(9999999999999)"])
+def test_an_array_with_a_false_header_is_refused(tmp_path: Path, claim: bytes) -> None:
+    buffer = io.BytesIO()
+    np.save(buffer, GREY)
+    false = buffer.getvalue().replace(b"(20, 12, 12), }", claim)
+    with zipfile.ZipFile(save(tmp_path / "a.npz", y=Y), "a") as archive:
+        archive.writestr("x.npy", false)
+    assert false != buffer.getvalue() and "array 'x' cannot be read" in refusal(tmp_path / "a.npz")
+
+
+def test_large_arrays_are_sampled_evenly() -> None:
+    task = load_task((X, Y), max_images=10)
+    assert np.bincount(task.labels).tolist() == [5, 5]
+    assert task.notes == ("used 10 of 20 images, the same share of each class",)
+
+
+def test_digits_of_scikit_learn() -> None:
+    task: Task = load_task("sklearn:digits")
+    assert task.images.shape == (1797, 8, 8, 1) and task.images.max() == 255
+    assert task.class_names == tuple("0123456789") and task.notes == ()

@@ -1,0 +1,357 @@
+"""The store keeps every record once, whatever happens around it, and says in one line what went wrong."""
+
+from __future__ import annotations
+
+import gzip
+import multiprocessing
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from databases.errors import UserError
+from databases.records.record import PUBLISHED_MEAN, Record, RecordKey, TaskEntry
+from databases.records.store import BATCH, Store
+
+ANY = Record("digits", "nasbench201", "a", "tiny", 0, "own", 90.0, 89.0, 12.5, {"loss": 0.5})
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store(tmp_path / "records.db") as opened:
+        yield opened
+
+
+def says(error: pytest.ExceptionInfo[UserError]) -> str:
+    message = str(error.value)
+    assert "\n" not in message and len(message) < 400
+    return message
+
+
+def numbered(count: int, *, first: int = 0) -> Iterator[Record]:
+    return (replace(ANY, seed=seed) for seed in range(first, first + count))
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=8)
+percents = st.none() | st.floats(0, 100)
+records_of_any_kind = st.builds(
+    Record,
+    *(texts, texts, texts, texts, st.integers(-1, 2**31), texts, percents, percents),
+    st.none() | st.floats(0, 1e9),
+    st.dictionaries(texts, st.floats(allow_nan=False, allow_infinity=False), max_size=3),
+)
+
+
+@given(st.lists(records_of_any_kind, max_size=5, unique_by=lambda record: record.key))
+def test_records_come_back_as_they_were_added(records: list[Record]) -> None:
+    with Store("sqlite://") as store:
+        assert store.add(records) == len(records)
+        assert {record.key: record for record in store.records()} == {
+            record.key: record for record in records
+        }
+        assert store.keys() == {record.key for record in records}
+
+
+def test_records_and_tasks_survive_the_way_through_a_csv_file(tmp_path: Path) -> None:
+    entry = TaskEntry("digits", 'a "name", quoted\nin two lines', "sklearn", {"classes": 10}, {"ids": [1, 2]})
+    records = [
+        ANY,
+        replace(ANY, seed=1, valid_accuracy=None, train_seconds=0.1 + 0.2, extra={}),
+        replace(ANY, task="é"),
+    ]
+    with Store("sqlite://") as first, Store("sqlite://") as second:
+        first.add_task(entry)
+        first.add(records)
+        assert first.export_csv(tmp_path / "all.csv.gz") == second.import_csv(tmp_path / "all.csv.gz") == 3
+        assert second.tasks() == [entry] and second.records() == first.records()
+        assert [record.created for record in second.records()] == [
+            record.created for record in first.records()
+        ]
+        assert second.import_csv(tmp_path / "all.csv.gz") == 0
+
+
+def test_the_same_content_is_exported_as_the_same_bytes(tmp_path: Path) -> None:
+    records = list(numbered(50))
+    for name, order in (("one", records), ("two", records[::-1])):
+        with Store("sqlite://") as store:
+            store.add(order)
+            store.export_csv(tmp_path / name)
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+
+
+def test_an_export_of_one_source_holds_its_records_and_their_tasks_only(tmp_path: Path, store: Store) -> None:
+    store.add_tasks([TaskEntry("digits", "Digits"), TaskEntry("letters", "Letters")])
+    store.add([ANY, replace(ANY, task="letters", source="user")])
+    assert store.export_csv(tmp_path / "own.csv.gz", source="own") == 1
+    with Store("sqlite://") as other:
+        other.import_csv(tmp_path / "own.csv.gz")
+        assert other.records() == [ANY] and [task.key for task in other.tasks()] == ["digits"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda data: data[:-20], "damaged"),
+        (lambda data: b"no table", "no column 'kind'"),
+        (lambda data: b"\xff\xfe\xff", "damaged"),
+        (lambda data: gzip.decompress(data).replace(b",90.0,", b",ninety,"), "line 3: column valid_accuracy"),
+        (lambda data: gzip.decompress(data).replace(b",90.0,", b",190.0,"), "in 0..100"),
+        (lambda data: gzip.decompress(data).replace(b"record,", b"recrd,"), "kind is task or record"),
+        (lambda data: gzip.decompress(data).replace(b",90.0,", b","), "line 3 has not as many cells"),
+    ],
+)
+def test_a_damaged_csv_file_is_refused_as_a_whole(
+    tmp_path: Path, store: Store, damage: Callable[[bytes], bytes], message: str
+) -> None:
+    path = tmp_path / "records.csv.gz"
+    with Store("sqlite://") as full:
+        full.add_task(TaskEntry("digits", "Digits"))
+        full.add(numbered(200))
+        full.export_csv(path)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(UserError) as error:
+        store.import_csv(path)
+    assert message in says(error)
+    assert store.records() == [] and store.tasks() == []
+
+
+def test_csv_files_that_cannot_be_read_or_written_are_a_user_error(tmp_path: Path, store: Store) -> None:
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "missing.csv.gz", tmp_path):
+        with pytest.raises(UserError) as error:
+            store.import_csv(path)
+        assert "cannot be read" in says(error)
+    with pytest.raises(UserError) as error:
+        store.export_csv(tmp_path / "file" / "own.csv.gz")
+    assert "cannot be written" in says(error)
+
+
+def test_a_key_is_added_once_and_its_first_record_stays(store: Store) -> None:
+    again = replace(ANY, valid_accuracy=10.0)
+    assert store.add([ANY, again]) == 1
+    assert store.add([again, replace(ANY, seed=1)]) == 1
+    assert store.records(task="digits")[0].valid_accuracy == 90.0
+    assert store.has(ANY.key) and not store.has(ANY.key._replace(recipe="small"))
+
+
+def test_keys_differ_in_each_of_their_five_parts(store: Store) -> None:
+    others = [replace(ANY, **{name: "other"}) for name in RecordKey._fields if name != "seed"]  # type: ignore[arg-type]
+    assert store.add([ANY, *others, replace(ANY, seed=7), replace(ANY, source="user")]) == 6
+
+
+def test_records_are_found_by_task_recipe_source_and_space(store: Store) -> None:
+    store.add([ANY, replace(ANY, task="letters", recipe="small", source="user", space="enas")])
+    for name in ("task", "recipe", "source", "space"):
+        chosen: dict[str, Any] = {name: getattr(ANY, name)}
+        assert store.records(**chosen) == [ANY]
+        assert store.keys(**chosen) == {ANY.key}
+    assert store.records(task="digits", recipe="small") == []
+
+
+def test_numpy_numbers_are_stored_as_plain_ones(store: Store) -> None:
+    store.add(
+        [replace(ANY, seed=np.int64(3), valid_accuracy=np.float32(50), extra={"loss": np.float32(0.25)})]
+    )
+    (record,) = store.records()
+    assert (record.seed, record.valid_accuracy, record.extra) == (3, 50.0, {"loss": 0.25})
+    assert store.has(ANY.key._replace(seed=3))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": ""},
+        {"architecture": None},
+        {"seed": -2},
+        {"seed": 0.5},
+        {"seed": "first"},
+        {"valid_accuracy": 100.1},
+        {"test_accuracy": -1},
+        {"valid_accuracy": float("nan")},
+        {"train_seconds": float("inf")},
+        {"extra": {"loss": float("nan")}},
+    ],
+)
+def test_a_record_that_cannot_be_true_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(UserError) as error:
+        replace(ANY, **change)
+    assert next(iter(change)).split("_")[0] in says(error) or "loss" in says(error)
+
+
+def test_values_are_published_means_or_else_means_over_the_seeds(store: Store) -> None:
+    store.add(
+        [
+            replace(ANY, architecture="a", seed=0, valid_accuracy=10.0),
+            replace(ANY, architecture="a", seed=1, valid_accuracy=30.0),
+            replace(ANY, architecture="b", seed=0, valid_accuracy=10.0),
+            replace(ANY, architecture="b", seed=PUBLISHED_MEAN, valid_accuracy=70.0),
+            replace(ANY, architecture="c", valid_accuracy=None),
+            replace(ANY, architecture="d", recipe="small"),
+            replace(ANY, architecture="e", task="letters"),
+        ]
+    )
+    assert store.values("digits", "tiny") == {"a": 20.0, "b": 70.0}
+    assert store.values("digits", "tiny", metric="train_seconds") == {"a": 12.5, "b": 12.5, "c": 12.5}
+    assert store.values("digits", "tiny", space="enas") == {}
+
+
+def test_tasks_are_found_by_key_prefix_and_source(store: Store) -> None:
+    tasks = [TaskEntry(key, key, source) for key, source in (("a/1", "x"), ("a%2", "x"), ("b/1", "y"))]
+    assert store.add_tasks(tasks) == 3 and store.add_task(tasks[0]) == 0
+    assert [task.key for task in store.tasks(prefix="a%")] == ["a%2"]
+    assert [task.key for task in store.tasks(source="x", prefix="a/")] == ["a/1"]
+    assert store.task("b/1") == tasks[2] and store.task("b/2") is None
+
+
+def test_a_task_that_json_cannot_hold_is_refused(store: Store) -> None:
+    with pytest.raises(UserError) as error:
+        store.add_task(TaskEntry("digits", "Digits", spec={"images": object()}))
+    assert "can be stored" in says(error)
+
+
+def test_the_summary_counts_by_source_and_recipe(store: Store) -> None:
+    store.add([*numbered(3), replace(ANY, architecture="b"), replace(ANY, recipe="small", source="user")])
+    assert [
+        (row.source, row.recipe, row.tasks, row.architectures, row.records) for row in store.summary()
+    ] == [
+        ("own", "tiny", 1, 2, 4),
+        ("user", "small", 1, 1, 1),
+    ]
+
+
+def test_a_locked_database_can_be_read_and_is_a_user_error_to_write(tmp_path: Path) -> None:
+    with Store(tmp_path / "records.db", timeout=0.1) as store:
+        store.add([ANY])
+        with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with Store(tmp_path / "records.db", timeout=0.1) as reader:
+                assert reader.records() == [ANY]
+            with pytest.raises(UserError) as error:
+                store.add([replace(ANY, seed=1)])
+        assert "locked by another program for 0.1 s" in says(error)
+        assert store.add([replace(ANY, seed=1)]) == 1
+
+
+def test_a_new_file_that_another_program_locks_is_a_user_error(tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UserError) as error:
+            Store(tmp_path / "new.db", timeout=0.1)
+    assert "locked" in says(error)
+
+
+def test_a_database_of_a_newer_version_is_refused_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "records.db"
+    Store(path).close()
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("UPDATE schema_version SET version = 99")
+    with pytest.raises(UserError) as error:
+        Store(path)
+    assert "newer metad2a (schema 99" in says(error)
+
+
+def test_the_database_of_another_program_is_refused_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "mlflow.db"
+    with closing(sqlite3.connect(path)) as other, other:
+        other.execute("CREATE TABLE runs (id)")
+    before = path.read_bytes()
+    with pytest.raises(UserError) as error:
+        Store(path)
+    assert "'runs'" in says(error) and path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused_unchanged(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("a shopping list " * 100)
+    with pytest.raises(UserError) as error:
+        Store(path)
+    assert "is not a database" in says(error) and path.read_text().startswith("a shopping list")
+
+
+def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file" / "records.db", tmp_path):
+        with pytest.raises(UserError) as error:
+            Store(place)
+        assert "you may write to" in says(error)
+    Store(tmp_path / "records.db").close()
+    with Store(f"sqlite:///file:{tmp_path}/records.db?mode=ro&uri=true") as store:
+        with pytest.raises(UserError) as error:
+            store.add([ANY])
+    assert "cannot be written" in says(error)
+
+
+def test_a_full_disk_is_a_user_error_and_what_was_there_stays(store: Store) -> None:
+    store.add([ANY])
+    with store._database.engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA max_page_count=8")
+    with pytest.raises(UserError) as error:
+        store.add(numbered(5000, first=1))
+    assert "disk is full" in says(error) and store.records() == [ANY]
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("mysql://me@host/name", "'mysql' are not supported"),
+        ("postgresql+nonsense://me@host/name", "not known"),
+        ("://", "cannot be read"),
+        ("sqlite://host:port/x", "cannot be read"),
+    ],
+)
+def test_a_url_that_cannot_be_used_is_a_user_error(url: str, message: str) -> None:
+    with pytest.raises(UserError) as error:
+        Store(url)
+    assert message in says(error)
+
+
+def add_one_by_one(path: Path, first: int) -> None:
+    with Store(path) as store:
+        for record in numbered(200, first=first):
+            store.add([record])
+
+
+def add_without_end(path: Path) -> None:
+    with Store(path) as store:
+        store.add(numbered(10**9))
+
+
+def start(target: Callable[..., None], *arguments: object) -> multiprocessing.process.BaseProcess:
+    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def test_two_processes_writing_at_once_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "records.db"
+    processes = [
+        start(add_one_by_one, path, first) for first in (0, 100)
+    ]  # half of their records are the same
+    for process in processes:
+        process.join(60)
+        assert process.exitcode == 0
+    with Store(path) as store:
+        assert {key.seed for key in store.keys()} == set(range(300))
+
+
+def test_a_kill_leaves_whole_batches_and_the_same_import_adds_the_rest(tmp_path: Path) -> None:
+    with Store(tmp_path / "records.db") as store:
+        process = start(add_without_end, tmp_path / "records.db")
+        deadline = time.monotonic() + 60
+        while not store.has(ANY.key) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.kill()
+        process.join()
+        there = len(store.keys())
+        assert there > 0 and there % BATCH == 0
+        with closing(sqlite3.connect(tmp_path / "records.db")) as other:
+            assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        assert store.add(numbered(there + 5)) == 5

@@ -1,0 +1,122 @@
+"""Runs, curves and models reach MLflow; a tracker that cannot write costs one warning."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from matplotlib.figure import Figure
+
+from metad2a.tracking import NullTracker, Tracker
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    with pytest.MonkeyPatch.context() as patch:
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("METAD2A_HOME", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def tracker(home: Path) -> Tracker:
+    return Tracker()
+
+
+def reader(home: Path) -> MlflowClient:
+    from mlflow import MlflowClient  # after the tracker, which settles how MLflow logs
+
+    return MlflowClient(f"sqlite:///{home / 'mlflow.db'}")
+
+
+@pytest.mark.slow
+def test_a_search_holds_its_trainings_parameters_curves_data_and_figures(
+    home: Path, tracker: Tracker
+) -> None:
+    figure, chatter = Figure(), io.StringIO()
+    parameters = {f"p{number}": number for number in range(150)}
+    with redirect_stderr(chatter), tracker.run("s", "search", parameters=parameters) as search:
+        search.dataset("digits", "0123456789abcdef")
+        search.figure(figure, "overview.png")
+        with tracker.run("t", "training", tags={"device": "cpu"}, parent=search) as training:
+            training.curves({"loss": [1.0 / step for step in range(1, 1200)]})
+    assert chatter.getvalue() == ""
+    assert search.id and training.id
+    parent, child = reader(home).get_run(search.id), reader(home).get_run(training.id)
+    assert parent.data.params["p149"] == "149" and parent.data.tags["fingerprint"] == "0123456789abcdef"
+    assert parent.inputs and parent.inputs.dataset_inputs[0].dataset.digest == "0123456789abcdef"
+    assert child.data.tags["mlflow.parentRunId"] == search.id
+    assert child.data.tags["kind"] == "training" and child.data.tags["device"] == "cpu"
+    points = reader(home).get_metric_history(training.id, "loss")
+    assert [point.step for point in points] == list(range(1, 1200))
+    assert {parent.info.status, child.info.status} == {"FINISHED"}
+    assert list((home / "mlartifacts").rglob("figures/overview.png"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError, "FAILED"), (KeyboardInterrupt, "KILLED")])
+def test_a_run_that_an_exception_leaves_is_closed_and_keeps_its_curves(
+    home: Path, tracker: Tracker, error: type[BaseException], status: str
+) -> None:
+    with pytest.raises(error), tracker.run("t", "training") as run:
+        run.metrics({"loss": 0.5}, step=1)
+        raise error
+    assert run.id
+    stored = reader(home).get_run(run.id)
+    assert (stored.info.status, stored.data.metrics) == (status, {"loss": 0.5})
+
+
+@pytest.mark.slow
+def test_a_promoted_challenger_is_champion_and_has_its_metrics(tracker: Tracker, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    weights.write_bytes(b"weights")
+    assert tracker.registered("meta", "champion") is None
+    for tau in (0.5, 0.6):
+        with tracker.run("m", "meta-training") as run:
+            run.metrics({"tau": tau})
+            version = run.register(weights, "meta", alias="challenger")
+        challenger = tracker.registered("meta", "challenger")
+        assert version and challenger and challenger.version == version and challenger.run_id == run.id
+        tracker.promote("meta", version)
+    champion = tracker.registered("meta", "champion")
+    assert champion and champion.version == "2" and champion.metrics == {"tau": 0.6}
+    assert tracker.registered("meta", "challenger") is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "uri",
+    ["http://127.0.0.1:9", "sqlite:///{folder}", "sqlite:///{folder}/mlflow.db", "nonsense://somewhere"],
+)
+def test_a_failing_server_costs_one_warning_and_no_result(
+    uri: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "mlflow.db").write_bytes(b"not a database" * 100)
+    tracker = Tracker(uri=uri.format(folder=tmp_path))
+    start = time.monotonic()
+    with caplog.at_level(logging.WARNING), tracker.run("s", "search") as search:
+        with tracker.run("t", "training", parent=search) as training:
+            training.metrics({"loss": 0.5})
+        version = search.register(tmp_path / "mlflow.db", "meta", alias="challenger")
+    assert (search.id, training.id, version) == (None, None, None)
+    assert time.monotonic() - start < 30  # mostly MLflow's import; its own defaults would take minutes
+    assert [record.name for record in caplog.records] == ["metad2a"]
+    assert "--no-tracking" in caplog.text
+
+
+def test_without_tracking_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
+    with NullTracker().run("s", "search", parameters={"a": 1}) as run:
+        run.metrics({"loss": 0.5})
+    assert run.id is None
+    assert not (tmp_path / "home").exists()
