@@ -1,13 +1,16 @@
-"""A trained network as two files: safetensors weights that say what they are, and a `model.py` that runs them.
+"""A trained network as two files: weights that say what they are, and a `model.py` that runs them.
 
-`model.py` needs torch alone. It is written from a template, so that it holds the network of exactly this cell.
+The weights are safetensors with a card in their header. `model.py` needs torch alone; it is written from a
+template, so that it holds the network of exactly this cell.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.resources import files
 from pathlib import Path
@@ -73,9 +76,9 @@ class Card:
     def network(self) -> nn.Module:
         """The network without weights (on torch's "meta" device)."""
         skeleton = Skeleton(self.channels, self.cells, len(self.mean), len(self.class_names))
-        home = space(self.space)
+        cells = space(self.space)
         with torch.device("meta"):
-            return home.network(home.parse(self.architecture), skeleton).eval()
+            return cells.network(cells.parse(self.architecture), skeleton).eval()
 
 
 @dataclass(frozen=True)
@@ -179,8 +182,8 @@ def load_weights(path: Path) -> tuple[Card, Training]:
             f"{str(path)!r} holds no network that this metad2a exported ({reason}): export it again"
         ) from problem
     network.load_state_dict(tensors, assign=True)
-    curve = Training(network, card.mean, card.scale, card.valid_accuracy, card.train_seconds, card.complete)
-    return card, curve
+    accuracy, seconds = card.valid_accuracy, card.train_seconds
+    return card, Training(network, card.mean, card.scale, accuracy, seconds, card.complete)
 
 
 def _card(values: dict[str, object]) -> Card:
@@ -197,7 +200,7 @@ def _card(values: dict[str, object]) -> Card:
     sound = (
         all(type(each) is int for each in whole)
         and all(isinstance(each, str) for each in texts)
-        and all(isinstance(each, float) for each in (*numbers, *accuracies))
+        and all(isinstance(each, float) and math.isfinite(each) for each in (*numbers, *accuracies))
         and isinstance(card.complete, bool)
         and 2 <= len(card.class_names) <= MAX_CLASSES
         and len(card.mean) == len(card.scale)
@@ -232,20 +235,28 @@ def program(card: Card) -> str:
     """The text of `model.py`."""
     template = Template((files("metad2a") / "templates" / "model.py.txt").read_text(encoding="utf-8"))
     groups = _cell(space(card.space).parse(card.architecture))
-    literals = {name: repr(value) for name, value in asdict(card).items()}
+    literals = {name: _literal(value) for name, value in asdict(card).items()}
     cell = [f'    ("{name}", {start}, {ends!r}),' for name, start, ends in groups]
     literals |= {
         "cell": "\n".join(cell),
-        "class_names": "\n".join(f"    {name!r}," for name in card.class_names),
-        "nodes": repr(max(end for _, end in EDGES) + 1),
+        "class_names": "\n".join(f"    {_literal(name)}," for name in card.class_names),
+        "nodes": _literal(max(end for _, end in EDGES) + 1),
     }
     return template.substitute(literals)
+
+
+def _literal(value: object) -> str:
+    """Python's text for a value, in double quotes where nothing needs an escape; no name becomes code."""
+    text = repr(value)
+    return f'"{text[1:-1]}"' if isinstance(value, str) and not set(text) & set('"\\') else text
 
 
 def _cell(architecture: Architecture) -> list[tuple[str, int, tuple[int, ...]]]:
     """Operation, from node, to nodes: in the order and grouping in which `Cell` holds its modules."""
     ends: dict[tuple[int, int], list[int]] = {}
-    for choice, (start, end) in sorted(zip(architecture.walk, EDGES, strict=True), key=lambda edge: edge[1][0]):
+    for choice, (start, end) in sorted(
+        zip(architecture.walk, EDGES, strict=True), key=lambda edge: edge[1][0]
+    ):
         if OPERATIONS[choice] != "none":
             ends.setdefault((start, choice), []).append(end)
     return [(OPERATIONS[choice], start, tuple(group)) for (start, choice), group in ends.items()]
@@ -268,5 +279,6 @@ def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
             f"cannot write to {str(folder)!r} ({problem.strerror}): make room there or name another folder"
         ) from problem
     finally:
-        for draft in drafts.values():
-            draft.unlink(missing_ok=True)
+        with suppress(OSError):
+            for draft in drafts.values():
+                draft.unlink(missing_ok=True)

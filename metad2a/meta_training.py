@@ -1,4 +1,4 @@
-"""Trains the meta-performance predictor over episodes: likelihood of the accuracies and a ranking loss inside tasks."""
+"""Trains the meta-performance predictor over episodes: accuracies and order inside tasks, levels between tasks."""
 
 from __future__ import annotations
 
@@ -16,35 +16,63 @@ from predictors.meta import RECIPE_NUMBER, MetaConfig, MetaPredictor, to_logit
 from predictors.set_encoder import collate
 
 FEWEST_TASKS = 20  # a recipe measured on fewer tasks teaches neither its level nor what the dataset changes
+TABLE = 1000  # an episode with so many cells is a published table
+FEW = 5  # an episode with fewer cells tells a level, but no order
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long and how to train: Adam with a cosine schedule.
+    """One stage of training: AdamW with a one-cycle schedule.
 
     Args:
-        steps: parameter updates. learning_rate: its peak. weight_decay: of AdamW.
-        cells: architectures drawn of a large episode a step. tasks: episodes of published task rows a step.
+        steps: parameter updates. learning_rate: its peak.
+        cells: architectures drawn of each table a step. single: episodes of few cells a step.
         own: episodes of fully measured tasks a step. ranking: weight of the ranking loss.
+        slow: factor on the learning rate of what the tables taught (graph encoder and common base).
     """
 
-    steps: int = 500
-    learning_rate: float = 2e-3
+    steps: int
+    learning_rate: float
+    cells: int
+    single: int = 0
+    own: int = 0
+    ranking: float = 0.3
     weight_decay: float = 1e-2
-    cells: int = 256
-    tasks: int = 32
-    own: int = 12
-    ranking: float = 1.0
-    seed: int = 0
+    slow: float = 1.0
+
+
+TABLES_FIRST = Schedule(steps=600, learning_rate=8e-3, cells=256)
+THEN_TASKS = Schedule(steps=250, learning_rate=2e-3, cells=128, single=8, own=16, slow=0.1)
 
 
 @dataclass(frozen=True, eq=False)
 class _Row:
-    """One episode of a step, cut to the drawn cells."""
+    """One episode of a step, cut to the drawn cells, with its logit accuracies."""
 
     episode: Episode
     cells: np.ndarray
     values: np.ndarray
+
+
+def fresh(config: MetaConfig, *, seed: int) -> MetaPredictor:
+    """An untrained predictor whose weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MetaPredictor(config)
+
+
+def learn_recipes(model: MetaPredictor, training: Sequence[Episode]) -> None:
+    """Tells the model each recipe's mean and spreads, and which recipes were measured on enough tasks."""
+    for recipe in {each.recipe for each in training}:
+        values = [to_logit(each.accuracy) for each in training if each.recipe == recipe]
+        inside = [float(each.std()) for each in values if len(each) >= FEW]
+        levels = np.array([each.mean() for each in values])
+        many = len(values) >= FEWEST_TASKS
+        between = max(float(levels.std()), 0.1) if many else 1.0
+        within = float(np.median(inside)) if inside else between
+        model.know_recipe(
+            recipe, center=float(levels.mean()), between=between, within=within, reads_dataset=many
+        )
 
 
 def meta_train(
@@ -52,42 +80,52 @@ def meta_train(
     training: Sequence[Episode],
     schedule: Schedule,
     *,
+    seed: int,
     on_step: Callable[[int, float], None] | None = None,
 ) -> MetaPredictor:
-    """Trains ``model`` in place on ``training`` and returns it in eval mode."""
-    torch.manual_seed(schedule.seed)
-    rng = np.random.default_rng(schedule.seed)
-    types, adjacency = tensors(space(model.config.space).graphs(space(model.config.space).classes))
-    model.know_recipes([each.recipe for each in training], fewest=FEWEST_TASKS)
+    """Trains ``model`` in place for one stage and returns it in eval mode."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    graphs = tensors(space(model.config.space).graphs(space(model.config.space).classes))
+    learn_recipes(model, training)
+    kept = [*model.graph.parameters(), *model.base.parameters()]
+    rest = [each for each in model.parameters() if all(each is not other for other in kept)]
+    rates = [schedule.slow * schedule.learning_rate, schedule.learning_rate]
     optimiser = torch.optim.AdamW(
-        model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        [{"params": kept}, {"params": rest}], lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    cosine = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, schedule.learning_rate, total_steps=max(2, schedule.steps), pct_start=0.1
+    cycle = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, rates, total_steps=max(2, schedule.steps), pct_start=0.15
     )
     model.train()
     for step in range(schedule.steps):
-        loss = _loss(model, _draw(training, schedule, rng), types, adjacency, schedule, rng)
+        rows = _draw(training, schedule, rng, len(graphs[0]))
+        loss = _loss(model, rows, graphs, schedule.ranking, rng)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
-        cosine.step()
+        cycle.step()
         if on_step is not None:
             on_step(step + 1, float(loss.detach()))
     return model.eval()
 
 
-def _draw(training: Sequence[Episode], schedule: Schedule, rng: np.random.Generator) -> list[_Row]:
-    """The episodes of one step: all tables, some published tasks, some own tasks."""
-    tables = [each for each in training if len(each.cells) >= 1000]
-    single = [each for each in training if len(each.cells) < 5]
-    own = [each for each in training if 5 <= len(each.cells) < 1000]
-    rows = []
-    for each in [*tables, *_some(single, schedule.tasks, rng), *_some(own, schedule.own, rng)]:
-        keep = rng.permutation(len(each.cells))[: schedule.cells]
-        rows.append(_Row(each, each.cells[keep], to_logit(each.accuracy[keep])))
-    return rows
+def _draw(
+    training: Sequence[Episode], schedule: Schedule, rng: np.random.Generator, classes: int
+) -> list[_Row]:
+    """The rows of one step; all tables share their drawn cells, so that each is encoded once."""
+    tables = [each for each in training if len(each.cells) >= TABLE]
+    single = [each for each in training if len(each.cells) < FEW]
+    own = [each for each in training if FEW <= len(each.cells) < TABLE]
+    drawn = rng.permutation(classes)[: schedule.cells]
+    rows = [_row(each, np.flatnonzero(np.isin(each.cells, drawn))) for each in tables]
+    rest = [*_some(single, schedule.single, rng), *_some(own, schedule.own, rng)]
+    return rows + [_row(each, np.arange(len(each.cells))) for each in rest]
+
+
+def _row(episode: Episode, keep: np.ndarray) -> _Row:
+    return _Row(episode, episode.cells[keep], to_logit(episode.accuracy[keep]))
 
 
 def _some(given: Sequence[Episode], count: int, rng: np.random.Generator) -> list[Episode]:
@@ -97,44 +135,55 @@ def _some(given: Sequence[Episode], count: int, rng: np.random.Generator) -> lis
 def _loss(
     model: MetaPredictor,
     rows: Sequence[_Row],
-    types: Tensor,
-    adjacency: Tensor,
-    schedule: Schedule,
+    graphs: tuple[Tensor, Tensor],
+    ranking: float,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Mean over the rows of Gaussian negative log likelihood plus pairwise ranking loss."""
+    """The mean over the rows of what `_row_loss` says."""
     cells, places = np.unique(np.concatenate([row.cells for row in rows]), return_inverse=True)
-    vectors = model.encode_architectures(types[torch.from_numpy(cells)], adjacency)
-    tasks = model.encode_tasks(collate([row.episode.features for row in rows], rng))
+    vectors = model.encode_architectures(graphs[0][torch.from_numpy(cells)], graphs[1])
     numbers = torch.tensor([RECIPE_NUMBER[row.episode.recipe] for row in rows])
+    reading = torch.nonzero(model.reads_dataset[numbers])[:, 0]
+    tasks = torch.zeros(len(rows), model.config.width)
+    if len(reading):
+        batch = collate([rows[i].episode.features for i in reading.tolist()], rng)
+        tasks = tasks.index_copy(0, reading, model.encode_tasks(batch))
     found = model(tasks, numbers, vectors)
     total, begin = torch.zeros(()), 0
     for i, row in enumerate(rows):
         place = torch.from_numpy(places[begin : begin + len(row.cells)])
         begin += len(row.cells)
+        _, between, within = model.constants[numbers[i]]
         target = torch.from_numpy(row.values).float()
-        mean, log_std = found.mean[i, place], found.log_std[i, place]
-        likelihood = (0.5 * ((target - mean) / log_std.exp()) ** 2 + log_std).mean()
-        total = total + likelihood * _weight(row) + schedule.ranking * _ranking(mean, target)
+        total = total + _row_loss(
+            found.mean[i, place], found.log_std[i, place], target, between, within, ranking
+        )
     return total / len(rows)
 
 
-def _weight(row: _Row) -> float:
-    return 1.0
+def _row_loss(
+    mean: Tensor, log_std: Tensor, target: Tensor, between: Tensor, within: Tensor, ranking: float
+) -> Tensor:
+    """Robust error of level and deviations, each in its own unit; ranking; and the likelihood of the spread.
+
+    mean, log_std, target: (n,). The spread is fitted to the residuals as they are and does not move the mean.
+    """
+    residual = (target - mean).detach()
+    spread = (0.5 * (residual / log_std.exp()) ** 2 + log_std).mean()
+    if len(target) < FEW:
+        return _robust((target - mean) / within).mean() + 0.1 * spread
+    unit = target.std() + 1e-3
+    deviation = _robust((target - target.mean() - mean + mean.mean()) / unit).mean()
+    level = _robust((target.mean() - mean.mean()) / between)
+    return deviation + level + ranking * _ranking(mean / unit, target / unit) + 0.1 * spread
+
+
+def _robust(error: Tensor) -> Tensor:
+    return nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=0.3, reduction="none")
 
 
 def _ranking(mean: Tensor, target: Tensor) -> Tensor:
-    """Logistic loss on the differences inside one task, in units of the task's spread (RankNet; Burges, 2005)."""
-    if len(target) < 3:
-        return mean.new_zeros(())
-    spread = target.std() + 1e-3
-    wanted = (target[:, None] - target[None, :]) / spread
-    given = (mean[:, None] - mean[None, :]) / spread
+    """Logistic loss on all differences inside one task (RankNet; Burges et al., 2005)."""
+    wanted = target[:, None] - target[None, :]
+    given = mean[:, None] - mean[None, :]
     return (nn.functional.softplus(-4 * given * wanted.sign()) * wanted.abs().clamp(max=1)).mean()
-
-
-def fresh(config: MetaConfig, *, seed: int) -> MetaPredictor:
-    """An untrained predictor whose weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return MetaPredictor(config)

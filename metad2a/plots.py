@@ -39,7 +39,7 @@ def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
     Raises:
         UserError: the folder is a file or cannot be written; it is then left as it was.
     """
-    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    missing = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".metad2a-", dir=folder) as beside:
@@ -50,11 +50,13 @@ def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
             for name in names:
                 os.replace(Path(beside) / name, folder / name)
         _remove_cells_but(names, folder)
-    except OSError as error:
+    except BaseException as error:
         for each in missing:
             with suppress(OSError):
                 each.rmdir()
-        reason = "it is a file" if folder.is_file() else error.strerror or str(error)
+        if not isinstance(error, OSError):
+            raise
+        reason = "it is a file" if os.path.isfile(folder) else error.strerror or str(error)
         raise UserError(f"Cannot write the answer to {folder} ({reason}): name another folder.") from None
 
 
@@ -119,8 +121,7 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     first, others = candidates[:MOST_NUMBERED], candidates[MOST_NUMBERED:]
     if not first:
-        axes.text(0.5, 0.5, "no candidate", transform=axes.transAxes, ha="center", color=MUTED)
-        return
+        return _say_empty(axes, "no candidate")
     sizes = [each.parameters for each in candidates]
     span = max(max(sizes) - min(sizes), 0.2 * max(sizes))
     middle = (max(sizes) + min(sizes)) / 2
@@ -213,8 +214,7 @@ def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:
         warning = "unlike all known data: take the figures with care"
         axes.text(0, 1.03, warning, transform=axes.transAxes, fontsize=9, color=VERMILION)
     if not nearest:
-        axes.set_xticks([])
-        axes.text(0.5, 0.5, "none known", transform=axes.transAxes, ha="center", color=MUTED)
+        _say_empty(axes, "none known")
 
 
 def curve(progress: Sequence[Progress], path: Path) -> Figure:
@@ -228,7 +228,7 @@ def curve(progress: Sequence[Progress], path: Path) -> Figure:
     axes.plot(epochs, losses, "o-" if len(epochs) <= 40 else "-", color=BLUE, linewidth=2, markersize=4)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if not progress:
-        axes.text(0.5, 0.5, "no epoch was finished", transform=axes.transAxes, ha="center", color=MUTED)
+        _say_empty(axes, "no epoch was finished")
     _save(figure, path)
     return figure
 
@@ -251,6 +251,11 @@ def _plain(axes: Axes, title: str, x: str, y: str, *, pad: float = 26) -> None:
     axes.tick_params(colors=MUTED, labelsize=9)
     axes.grid(color=PALE, alpha=0.35, linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def _say_empty(axes: Axes, words: str) -> None:
+    axes.set(xticks=[], yticks=[])
+    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color=MUTED)
 
 
 def _save(figure: Figure, path: Path) -> None:

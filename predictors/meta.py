@@ -3,15 +3,15 @@
 A task vector (set encoder) and an architecture vector (graph encoder) meet in a low-rank product, so a task is
 encoded once, each architecture once, and all pairs cost one matrix product:
 
-    logit accuracy = level(task, recipe) + scale(task, recipe) * score
-    score          = base(architecture, recipe) + u(task, recipe) . v(architecture)
+    logit accuracy = center + between * level(task) + within * scale(task) * score
+    score          = base(architecture) + base'(architecture, recipe) + u(task) . v(architecture)
 
+`center`, `between` and `within` are constants of a recipe: its mean, its spread between tasks and inside them.
 `base` is what holds on average under a recipe, the product is what only the dataset tells.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -37,8 +37,8 @@ class MetaConfig:
 
     features: int
     space: str = "nasbench201"
-    width: int = 64
-    layers: int = 4
+    width: int = 48
+    layers: int = 3
     rank: int = 8
     dropout: float = 0.1
 
@@ -90,18 +90,20 @@ class MetaPredictor(nn.Module):
         self.spread_of_task = nn.Linear(width, 1)
         self.spread_of_cell = nn.Linear(width, 1)
         self.reads_dataset: Tensor
+        self.constants: Tensor
         self.register_buffer("reads_dataset", torch.zeros(recipes))
-        for small in (self.base_of_recipe, self.task_factor, self.spread_of_cell):
+        self.register_buffer("constants", torch.tensor([[0.0, 1.0, 1.0]]).repeat(recipes, 1))
+        for small in (self.base_of_recipe, self.task_factor, self.level[-1], self.scale):
             nn.init.normal_(small.weight, std=0.01)
 
-    def know_recipes(self, recipes: Sequence[str], *, fewest: int) -> None:
-        """Switches the product on for recipes that stand at least ``fewest`` times (once a task) in ``recipes``.
+    def know_recipe(self, recipe: str, *, center: float, between: float, within: float, reads_dataset: bool) -> None:
+        """Sets a recipe's constants, and whether enough tasks were measured to tell what the dataset changes.
 
-        Fewer tasks cannot tell what the dataset changes; for such a recipe only the average order is given.
+        Where they were not, the level and the product are switched off: only the average order is given.
         """
-        counts = Counter(recipes)
-        known = [float(counts[name] >= fewest) for name in RECIPE_NUMBER]
-        self.reads_dataset.copy_(torch.tensor(known))
+        number = RECIPE_NUMBER[recipe]
+        self.constants[number] = torch.tensor([center, between, within])
+        self.reads_dataset[number] = float(reads_dataset)
 
     def level_known(self, recipe: str) -> bool:
         """Whether enough tasks were measured with the recipe to predict its accuracies, not only their order."""
@@ -120,12 +122,14 @@ class MetaPredictor(nn.Module):
     def forward(self, tasks: Tensor, recipes: Tensor, cells: Tensor) -> Prediction:
         """(t, width) task vectors, (t,) recipe numbers, (n, width) cell vectors -> (t, n) predictions."""
         context = torch.relu(tasks + self.recipe(recipes))  # (t, width)
-        score = self.base(cells).T + self.base_of_recipe(recipes) @ cells.T  # (t, n)
-        factor = self.task_factor(context) * self.reads_dataset[recipes, None]  # (t, rank)
-        score = score + factor @ self.cell_factor(cells).T
-        scale = nn.functional.softplus(self.scale(context))  # (t, 1)
-        spread = self.spread_of_task(context) + self.spread_of_cell(cells).T
-        return Prediction(self.level(context) + scale * score, spread.clamp(-5, 2) - 1)
+        reads = self.reads_dataset[recipes, None]  # (t, 1)
+        center, between, within = self.constants[recipes].T[:, :, None]  # (t, 1) each
+        score = self.base(torch.relu(cells)).T + self.base_of_recipe(recipes) @ cells.T  # (t, n)
+        score = score + (self.task_factor(context) * reads) @ self.cell_factor(cells).T
+        scale = (self.scale(context) * reads).clamp(-2, 2).exp()
+        mean = center + between * self.level(context) * reads + within * scale * score
+        spread = self.spread_of_task(context.detach()) * reads + self.spread_of_cell(cells.detach()).T
+        return Prediction(mean, within.log() + spread.clamp(-4, 3))
 
     @torch.inference_mode()
     def predict(

@@ -2,8 +2,8 @@
 
     python scripts/zero_cost_correlation.py [--cells 200] [--seed 0]
 
-Random cells of NAS-Bench-201 in the published skeleton at 16 px, one batch of Tiny-ImageNet. Published: a table
-of scores (FreeREA), whose batch came from ImageNet16-120, and the mean test accuracy after 200 epochs.
+Random cells of NAS-Bench-201 in the published skeleton at 16 px, one batch of Tiny-ImageNet. Published: a
+table of scores (FreeREA), whose batch came from ImageNet16-120, and the mean test accuracy after 200 epochs.
 """
 
 from __future__ import annotations

@@ -116,12 +116,15 @@ def test_arrays_that_cannot_be_used_are_refused(x: Any, y: Any, message: str) ->
 
 
 def test_npz_with_its_own_parts_keeps_them(tmp_path: Path) -> None:
-    names = np.array(["cat", "dog", "emu"])
-    path = save(tmp_path / "pets.npz", x_train=X, y_train=Y, x_test=X[:6], y_test=Y[:6], class_names=names)
+    names = np.array(["cat", "emu", "dog"])
+    path = save(
+        tmp_path / "pets.npz", x_train=X, y_train=2 * Y, x_test=X[:6], y_test=2 * Y[:6], class_names=names
+    )
     task = load_task(path)
     assert (task.name, task.class_names) == ("pets", ("cat", "dog"))
     assert np.bincount(task.parts).tolist() == [16, 4, 6]
     np.testing.assert_array_equal(task.part(TEST)[0], X[:6])
+    np.testing.assert_array_equal(task.part(TEST)[1], Y[:6])
     assert task.notes == ("left out 1 of 3 class names that have no image",)
     whole = save(tmp_path / "b.npz", x_train=X, y_train=Y, x_val=X, y_val=Y, x_test=X, y_test=Y)
     assert [int((load_task(whole).parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)] == [20, 20, 20]
@@ -178,6 +181,8 @@ def test_an_array_with_a_false_header_is_refused(tmp_path: Path, claim: bytes) -
 def test_large_arrays_are_sampled_evenly() -> None:
     task = load_task((X, Y), max_images=10)
     assert np.bincount(task.labels).tolist() == [5, 5]
+    sources = [next(i for i in range(20) if (X[i] == image).all()) for image in task.images]
+    assert task.labels.tolist() == Y[sources].tolist() and sources == sorted(sources)
     assert task.notes == ("used 10 of 20 images, the same share of each class",)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import zlib
 from pathlib import Path
@@ -184,22 +185,31 @@ def claim_size(path: Path, side: int) -> None:
     path.write_bytes(bytes(content))
 
 
-@pytest.mark.parametrize("harm", ["truncated", "empty", "text", "postscript", 10_000, 60_000])
-def test_a_picture_that_cannot_be_read_is_skipped_by_name(tmp_path: Path, harm: str | int) -> None:
+POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
+
+
+@pytest.mark.parametrize(
+    ("harm", "reason"),
+    [
+        ("truncated", "truncated"),
+        (b"", "cannot identify"),
+        (b"hello", "cannot identify"),
+        (POSTSCRIPT, "cannot identify"),  # Pillow would start Ghostscript
+        (10_000, "10000x10000 pixels are more than"),
+        (60_000, "3600000000 pixels"),
+    ],
+)
+def test_a_picture_that_cannot_be_read_is_skipped_by_name(tmp_path: Path, harm: Any, reason: str) -> None:
     plain = load_task(folder(tmp_path, count=10))
     bad = write(tmp_path / "cat" / "bad.png", size=(64, 64))
     if isinstance(harm, int):
         claim_size(bad, harm)  # a decompression bomb
     else:
-        contents = {
-            "truncated": bad.read_bytes()[:2_000],
-            "text": b"hello",
-            "postscript": b"%!PS-Adobe-3.0 EPSF\n",
-        }
-        bad.write_bytes(contents.get(harm, b""))
+        bad.write_bytes(bad.read_bytes()[:2_000] if harm == "truncated" else harm)
     task = load_task(tmp_path)
     assert task.fingerprint == plain.fingerprint
-    assert "skipped 1 pictures that cannot be read: 'cat/bad.png" in task.notes[0]
+    assert task.notes[0].startswith("skipped 1 pictures that cannot be read: 'cat/bad.png")
+    assert reason in task.notes[0]
 
 
 def test_more_than_a_tenth_unreadable_is_refused(tmp_path: Path) -> None:
@@ -207,6 +217,18 @@ def test_more_than_a_tenth_unreadable_is_refused(tmp_path: Path) -> None:
     for index in range(2):
         (tmp_path / "cat" / f"bad{index}.png").write_bytes(b"")
     assert "14 pictures, of which 2 cannot be read: 'cat/bad0.png" in refusal(tmp_path)
+
+
+def test_a_class_that_loses_its_pictures_is_refused(tmp_path: Path) -> None:
+    write(folder(tmp_path, count=10) / "emu" / "0.png")
+    (tmp_path / "emu" / "1.png").write_bytes(b"")
+    assert "class 'emu' with 1 image" in refusal(tmp_path)
+
+
+def test_class_names_are_the_same_text_on_every_system(tmp_path: Path) -> None:
+    folder(tmp_path, ("e\u0301", "z"))
+    (tmp_path / "z").rename(os.fsdecode(os.fsencode(tmp_path) + b"/z\xff"))
+    assert load_task(tmp_path).class_names == ("z?", "\u00e9")
 
 
 def test_large_folders_are_sampled_evenly_and_always_alike(tmp_path: Path) -> None:

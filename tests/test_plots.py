@@ -83,8 +83,8 @@ def test_a_cell_is_well_formed_whatever_its_title() -> None:
     assert "x" * 83 + "…" in long and "x" * 84 not in long
 
 
-def test_labels_and_nodes_of_a_full_cell_do_not_overlap() -> None:
-    drawing = ElementTree.fromstring(cell_svg(CELLS.parse("|avg_pool_3x3~0|+" + FULL.split("+", 1)[1])))
+def test_labels_and_nodes_of_the_cell_with_the_longest_labels_do_not_overlap() -> None:
+    drawing = ElementTree.fromstring(cell_svg(CELLS.architecture((4,) * 6)))
 
     def numbers(element: ElementTree.Element, *names: str) -> list[float]:
         return [float(element.get(name, "nan")) for name in names]
@@ -129,9 +129,14 @@ def test_candidates_of_one_size_stand_apart_around_it(tmp_path: Path) -> None:
 
 
 def test_nearest_datasets_come_in_order_with_a_warning_where_all_are_far(tmp_path: Path) -> None:
-    nearest = (("far", 0.9), ("$near$", 0.1), ("名", 0.5), ("x" * 60, 0.7))
+    nearest = (("far", 0.9), (r"$\near$", 0.1), ("名", 0.5), ("x" * 60, 0.7))
     right = overview(answer(candidate(5_000), nearest=nearest, unlike=True), tmp_path / "a.png").axes[1]
-    assert [label.get_text() for label in right.get_yticklabels()] == ["$near$", "名", "x" * 27 + "…", "far"]
+    assert [label.get_text() for label in right.get_yticklabels()] == [
+        r"$\near$",
+        "名",
+        "x" * 27 + "…",
+        "far",
+    ]
     assert [bar.get_width() for bar in right.patches] == [0.1, 0.5, 0.7, 0.9]  # type: ignore[attr-defined]
     assert any("unlike all known data" in text for text in words(right))
     usual = overview(answer(candidate(5_000)), tmp_path / "a.png").axes[1]
@@ -166,7 +171,11 @@ def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
         write_recommendation(answer(candidate(5_000)), tmp_path / "file")
     with pytest.raises(UserError, match="Not a directory"):
         write_recommendation(answer(candidate(5_000)), tmp_path / "file" / "answer")
+    for parent in (tmp_path, tmp_path / "made"):
+        with pytest.raises(UserError, match="name too long"):
+            write_recommendation(answer(candidate(5_000)), parent / ("x" * 300))
     assert (tmp_path / "file").read_text() == "mine"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_failure_leaves_the_folder_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

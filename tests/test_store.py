@@ -1,25 +1,22 @@
-"""The store keeps every record once, whatever happens around it, and says in one line what went wrong."""
+"""The store keeps every record once and gives it back as it was, also by way of a CSV file."""
 
 from __future__ import annotations
 
 import gzip
-import multiprocessing
-import sqlite3
-import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from databases.errors import UserError
+from databases.records.csv_file import write_csv
 from databases.records.record import PUBLISHED_MEAN, Record, RecordKey, TaskEntry
-from databases.records.store import BATCH, Store
+from databases.records.store import Store
 
 ANY = Record("digits", "nasbench201", "a", "tiny", 0, "own", 90.0, 89.0, 12.5, {"loss": 0.5})
 
@@ -50,6 +47,7 @@ records_of_any_kind = st.builds(
 )
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.lists(records_of_any_kind, max_size=5, unique_by=lambda record: record.key))
 def test_records_come_back_as_they_were_added(records: list[Record]) -> None:
     with Store("sqlite://") as store:
@@ -81,10 +79,10 @@ def test_records_and_tasks_survive_the_way_through_a_csv_file(tmp_path: Path) ->
 def test_the_same_content_is_exported_as_the_same_bytes(tmp_path: Path) -> None:
     records = list(numbered(50))
     for name, order in (("one", records), ("two", records[::-1])):
-        with Store("sqlite://") as store:
-            store.add(order)
-            store.export_csv(tmp_path / name)
-    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+        write_csv(tmp_path / name, [TaskEntry(record.task, "Digits") for record in order[:1]], order)
+    data = (tmp_path / "one").read_bytes()
+    assert data == (tmp_path / "two").read_bytes()
+    assert data[3:8] == bytes(5)  # gzip's header names no file and no time
 
 
 def test_an_export_of_one_source_holds_its_records_and_their_tasks_only(tmp_path: Path, store: Store) -> None:
@@ -157,11 +155,10 @@ def test_records_are_found_by_task_recipe_source_and_space(store: Store) -> None
 
 
 def test_numpy_numbers_are_stored_as_plain_ones(store: Store) -> None:
-    store.add(
-        [replace(ANY, seed=np.int64(3), valid_accuracy=np.float32(50), extra={"loss": np.float32(0.25)})]
-    )
+    numbers: dict[str, Any] = {"seed": np.int64(3), "valid_accuracy": np.float32(50)}
+    store.add([replace(ANY, **numbers, extra={"loss": numbers["valid_accuracy"]})])
     (record,) = store.records()
-    assert (record.seed, record.valid_accuracy, record.extra) == (3, 50.0, {"loss": 0.25})
+    assert (record.seed, record.valid_accuracy, record.extra) == (3, 50.0, {"loss": 50.0})
     assert store.has(ANY.key._replace(seed=3))
 
 
@@ -225,133 +222,3 @@ def test_the_summary_counts_by_source_and_recipe(store: Store) -> None:
         ("own", "tiny", 1, 2, 4),
         ("user", "small", 1, 1, 1),
     ]
-
-
-def test_a_locked_database_can_be_read_and_is_a_user_error_to_write(tmp_path: Path) -> None:
-    with Store(tmp_path / "records.db", timeout=0.1) as store:
-        store.add([ANY])
-        with closing(sqlite3.connect(tmp_path / "records.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            with Store(tmp_path / "records.db", timeout=0.1) as reader:
-                assert reader.records() == [ANY]
-            with pytest.raises(UserError) as error:
-                store.add([replace(ANY, seed=1)])
-        assert "locked by another program for 0.1 s" in says(error)
-        assert store.add([replace(ANY, seed=1)]) == 1
-
-
-def test_a_new_file_that_another_program_locks_is_a_user_error(tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "new.db", isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(UserError) as error:
-            Store(tmp_path / "new.db", timeout=0.1)
-    assert "locked" in says(error)
-
-
-def test_a_database_of_a_newer_version_is_refused_unchanged(tmp_path: Path) -> None:
-    path = tmp_path / "records.db"
-    Store(path).close()
-    with closing(sqlite3.connect(path)) as other, other:
-        other.execute("UPDATE schema_version SET version = 99")
-    with pytest.raises(UserError) as error:
-        Store(path)
-    assert "newer metad2a (schema 99" in says(error)
-
-
-def test_the_database_of_another_program_is_refused_unchanged(tmp_path: Path) -> None:
-    path = tmp_path / "mlflow.db"
-    with closing(sqlite3.connect(path)) as other, other:
-        other.execute("CREATE TABLE runs (id)")
-    before = path.read_bytes()
-    with pytest.raises(UserError) as error:
-        Store(path)
-    assert "'runs'" in says(error) and path.read_bytes() == before
-
-
-def test_a_file_that_is_no_database_is_refused_unchanged(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("a shopping list " * 100)
-    with pytest.raises(UserError) as error:
-        Store(path)
-    assert "is not a database" in says(error) and path.read_text().startswith("a shopping list")
-
-
-def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    for place in (tmp_path / "file" / "records.db", tmp_path):
-        with pytest.raises(UserError) as error:
-            Store(place)
-        assert "you may write to" in says(error)
-    Store(tmp_path / "records.db").close()
-    with Store(f"sqlite:///file:{tmp_path}/records.db?mode=ro&uri=true") as store:
-        with pytest.raises(UserError) as error:
-            store.add([ANY])
-    assert "cannot be written" in says(error)
-
-
-def test_a_full_disk_is_a_user_error_and_what_was_there_stays(store: Store) -> None:
-    store.add([ANY])
-    with store._database.engine.connect() as connection:
-        connection.exec_driver_sql("PRAGMA max_page_count=8")
-    with pytest.raises(UserError) as error:
-        store.add(numbered(5000, first=1))
-    assert "disk is full" in says(error) and store.records() == [ANY]
-
-
-@pytest.mark.parametrize(
-    ("url", "message"),
-    [
-        ("mysql://me@host/name", "'mysql' are not supported"),
-        ("postgresql+nonsense://me@host/name", "not known"),
-        ("://", "cannot be read"),
-        ("sqlite://host:port/x", "cannot be read"),
-    ],
-)
-def test_a_url_that_cannot_be_used_is_a_user_error(url: str, message: str) -> None:
-    with pytest.raises(UserError) as error:
-        Store(url)
-    assert message in says(error)
-
-
-def add_one_by_one(path: Path, first: int) -> None:
-    with Store(path) as store:
-        for record in numbered(200, first=first):
-            store.add([record])
-
-
-def add_without_end(path: Path) -> None:
-    with Store(path) as store:
-        store.add(numbered(10**9))
-
-
-def start(target: Callable[..., None], *arguments: object) -> multiprocessing.process.BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
-    process.start()
-    return process
-
-
-def test_two_processes_writing_at_once_lose_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "records.db"
-    processes = [
-        start(add_one_by_one, path, first) for first in (0, 100)
-    ]  # half of their records are the same
-    for process in processes:
-        process.join(60)
-        assert process.exitcode == 0
-    with Store(path) as store:
-        assert {key.seed for key in store.keys()} == set(range(300))
-
-
-def test_a_kill_leaves_whole_batches_and_the_same_import_adds_the_rest(tmp_path: Path) -> None:
-    with Store(tmp_path / "records.db") as store:
-        process = start(add_without_end, tmp_path / "records.db")
-        deadline = time.monotonic() + 60
-        while not store.has(ANY.key) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        process.kill()
-        process.join()
-        there = len(store.keys())
-        assert there > 0 and there % BATCH == 0
-        with closing(sqlite3.connect(tmp_path / "records.db")) as other:
-            assert other.execute("PRAGMA integrity_check").fetchone() == ("ok",)
-        assert store.add(numbered(there + 5)) == 5

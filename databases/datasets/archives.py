@@ -81,7 +81,7 @@ class Zip:
         try:
             self._zip = zipfile.ZipFile(path)
             members = [member for member in self._zip.infolist() if not member.is_dir()]
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as problem:
+        except Exception as problem:  # zipfile raises whatever a damaged index makes it raise
             raise UserError(
                 f"given {self._path!r}, which is not a zip file or is damaged ({problem}); "
                 "allowed are zip and npz files; pack it again"

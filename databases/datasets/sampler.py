@@ -85,7 +85,7 @@ def family(source: str) -> str:
     return FAMILIES.get(source, source)
 
 
-def sample_specs(folder: Path, *, tasks: int, seed: int = 0, most_images: int = 1280) -> list[TaskSpec]:
+def sample_specs(folder: Path, *, tasks: int, seed: int = 0, most_images: int = 960) -> list[TaskSpec]:
     """The first ``tasks`` specs of an endless sequence: all sources in turn, first whole, then varied."""
     return [_spec(folder, index, seed, most_images) for index in range(tasks)]
 

@@ -117,7 +117,8 @@ class Database:
         if not rows:
             return 0
         insert = postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
-        return connection.execute(insert(table).on_conflict_do_nothing(), rows).rowcount
+        statement = insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+        return connection.execute(statement, rows).rowcount
 
     def _prepare(self) -> None:
         with self.reading() as connection:
@@ -211,10 +212,6 @@ def _sqlite_engine(url: URL, timeout: float) -> Engine:
                 "give a place you may write to"
             ) from error
     engine = create_engine(url, connect_args={"timeout": timeout})
-
-    @event.listens_for(engine, "connect")
-    def leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

@@ -87,7 +87,8 @@ def read_rows(path: str | Path, columns: Collection[str]) -> Iterator[tuple[int,
             reader = csv.DictReader(text, strict=True)
             missing = [column for column in columns if column not in (reader.fieldnames or ())]
             if missing:
-                raise UserError(f"{path} has no column {missing[0]!r}; it must have: {', '.join(columns)}")
+                expected = ", ".join([*columns][:6]) + (", ..." if len(columns) > 6 else "")
+                raise UserError(f"{path} has no column {missing[0]!r}; a table is needed that has {expected}")
             for row in reader:
                 if None in row or None in row.values():
                     place = f"{path}, line {reader.line_num}"

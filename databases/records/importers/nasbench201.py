@@ -97,22 +97,28 @@ def _load(path: str | Path) -> dict[int, Any]:
 
 
 def _records(architectures: dict[int, Any], path: str | Path) -> Iterator[Record]:
-    from nas_201_api import ArchResults
-
     created = utc_now()
     for index in list(architectures):
         parts = architectures.pop(index)  # its memory is free as soon as it is read
         try:
-            for part, recipe in _RECIPE_OF_PART.items():
-                if not isinstance(parts[part], dict):  # the library would open a text as a file
-                    raise TypeError(part)
-                results = ArchResults.create_from_state_dict(parts[part])
-                yield from _architecture_records(results, recipe, created)
+            records = [
+                record
+                for part, recipe in _RECIPE_OF_PART.items()
+                for record in _part_records(parts[part], recipe, created)
+            ]
+            if not records:
+                raise LookupError("no run")
         except (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError) as error:
             raise UserError(f"{path} is damaged at architecture {str(index)[:20]!r}; {_ADVICE}") from error
+        yield from records
 
 
-def _architecture_records(results: Any, recipe: str, created: str) -> Iterator[Record]:
+def _part_records(state: object, recipe: str, created: str) -> Iterator[Record]:
+    from nas_201_api import ArchResults
+
+    if not isinstance(state, dict):  # the library would take a text for the name of a file and load that
+        raise TypeError("no state of ArchResults")
+    results = ArchResults.create_from_state_dict(state)
     for task, (validation, testing) in _EVALUATIONS.items():
         valid, test = _accuracies(results, *validation), _accuracies(results, *testing)
         seconds = _train_seconds(results, validation[0])

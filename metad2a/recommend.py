@@ -1,0 +1,295 @@
+"""The public face: a dataset in, ranked architectures with expected accuracy, interval, cost and reason out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from databases.architectures.architecture import Architecture, Skeleton
+from databases.architectures.spaces import space
+from databases.datasets.features import TaskFeatures, extract
+from databases.datasets.loading import load_task
+from databases.datasets.task import Task
+from databases.errors import UserError
+from databases.records.recipe import Recipe
+from databases.records.recipe import recipe as named_recipe
+from metad2a.generator import Generator, GeneratorConfig
+from predictors import checkpoint
+from predictors.meta import MetaConfig, MetaPredictor, Scores, to_percent
+from predictors.task_distance import KnownTasks, Neighbour
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Candidates = Literal["generator", "all", "both"]
+GENERATED = 500  # architectures drawn for a dataset
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One ranked architecture.
+
+    Attributes:
+        expected_accuracy, interval: percent on held-out images after training by the recipe, and the 80%
+            interval; None where too few tasks were measured with the recipe to know the level.
+        score: predicted logit accuracy; higher is better, and only its order counts where the level is unknown.
+        flops: multiply-adds for one image. expected_seconds: training on one CPU thread, a rough guide.
+        origin: ``generator`` (drawn for this dataset) or ``space`` (found by ranking the whole space).
+    """
+
+    architecture: Architecture
+    expected_accuracy: float | None
+    interval: tuple[float, float] | None
+    score: float
+    parameters: int
+    flops: int
+    expected_seconds: float | None
+    origin: str
+    skeleton: Skeleton
+
+    def build(self) -> nn.Module:
+        """The untrained network at the recipe's size: (batch, channels, h, w) -> (batch, classes)."""
+        return space(self.architecture.space).network(self.architecture, self.skeleton)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "architecture": str(self.architecture),
+            "expected_accuracy": self.expected_accuracy,
+            "interval": None if self.interval is None else list(self.interval),
+            "score": self.score,
+            "parameters": self.parameters,
+            "flops": self.flops,
+            "expected_seconds": self.expected_seconds,
+            "origin": self.origin,
+        }
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The answer for one dataset; ``candidates`` are the best first."""
+
+    candidates: tuple[Candidate, ...]
+    recipe: str
+    nearest: tuple[Neighbour, ...]
+    unlike: bool
+    seed: int
+    fingerprint: str
+    weights: str
+    reason: str
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def best(self) -> Candidate:
+        """The first candidate."""
+        return self.candidates[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract of ``recommendation.json`` and of ``metad2a recommend --json``."""
+        return {
+            "candidates": [each.to_json() for each in self.candidates],
+            "recipe": self.recipe,
+            "nearest": [
+                {"name": each.name, "source": each.source, "distance": each.distance} for each in self.nearest
+            ],
+            "unlike": self.unlike,
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+            "weights": self.weights,
+            "reason": self.reason,
+            "notes": list(self.notes),
+            "versions": self.versions,
+        }
+
+
+class MetaD2A:
+    """A meta-model ready to answer: generator, predictor, known tasks and calibration.
+
+    Get one by `load`. ``header`` is the checkpoint's header; the sha256 of its file is ``weights``.
+    """
+
+    def __init__(
+        self, predictor: MetaPredictor, generator: Generator, known: KnownTasks, header: dict[str, Any], weights: str
+    ) -> None:
+        self.predictor, self.generator, self.known = predictor.eval(), generator.eval(), known
+        self.header, self.weights = header, weights
+
+    @cached_property
+    def card(self) -> str:
+        """The model card: how these weights were made and what they reach."""
+        return str(self.header.get("card", ""))
+
+    def recommend(
+        self,
+        data: str | Path | Task | tuple[np.ndarray, np.ndarray],
+        *,
+        top: int | None = 5,
+        max_params: int | None = None,
+        max_flops: int | None = None,
+        seed: int = 0,
+        images_per_class: int = 20,
+        candidates: Candidates = "both",
+        recipe: str = "tiny",
+    ) -> Recommendation:
+        """Ranks architectures for a dataset; trains nothing and writes nothing.
+
+        Args:
+            data: folder, zip, ``.npz``, ``sklearn:digits``, a pair of arrays, or a `Task`.
+            top: how many to return, None for the whole ranking.
+            max_params, max_flops: limits on the network at the recipe's size.
+            images_per_class: how many training images of each class are looked at.
+            candidates: the generator's draws, the whole space, or both (the space, draws marked as such).
+            recipe: the training the accuracies hold for.
+
+        Raises:
+            UserError: unusable data, an unknown option, or limits that no candidate meets.
+        """
+        _check(top, images_per_class, candidates)
+        chosen = named_recipe(recipe)
+        task = data if isinstance(data, Task) else load_task(data, seed=seed)
+        features = extract(task, images_per_class=images_per_class, seed=seed)
+        drawn = [] if candidates == "all" else self.generate(features, recipe=recipe, seed=seed)
+        pool = drawn if candidates == "generator" else list(self.predictor_space.classes)
+        scores = self.predictor.predict(features, pool, recipe=recipe)
+        skeleton = chosen.skeleton(input_channels=task.channels, classes=task.classes)
+        ranked = self._rank(pool, scores, set(drawn), chosen, skeleton, len(task.part(0)[1]))
+        fitting = _within(ranked, max_params, max_flops)
+        nearest, unlike = self.known.nearest(features)
+        return Recommendation(
+            candidates=tuple(fitting[:top]),
+            recipe=recipe,
+            nearest=tuple(nearest),
+            unlike=unlike,
+            seed=seed,
+            fingerprint=task.fingerprint,
+            weights=self.weights,
+            reason=self._reason(fitting, recipe, nearest),
+            notes=task.notes,
+            versions=versions(),
+        )
+
+    @property
+    def predictor_space(self) -> Any:
+        """The space this model ranks."""
+        return space(self.predictor.config.space)
+
+    def generate(
+        self, features: TaskFeatures, *, recipe: str, seed: int = 0, count: int = GENERATED
+    ) -> list[Architecture]:
+        """Distinct canonical architectures among ``count`` draws for a dataset."""
+        z = self.generator.latent(features, recipe=recipe)
+        found = self.generator.generate(z, count, seed=seed)
+        return list(dict.fromkeys(self.predictor_space.canonical(each) for each in found))
+
+    def _rank(
+        self,
+        pool: Sequence[Architecture],
+        scores: Scores,
+        drawn: set[Architecture],
+        recipe: Recipe,
+        skeleton: Skeleton,
+        images: int,
+    ) -> list[Candidate]:
+        known = self.predictor.level_known(recipe.name)
+        width = scores.std * float(self.header.get("conformal", {}).get(recipe.name, {}).get("80", 1.2816))
+        percent = to_percent(scores.mean)
+        low, high = to_percent(scores.mean - width), to_percent(scores.mean + width)
+        chosen = self.predictor_space
+        found = []
+        for i in np.argsort(-scores.mean, kind="stable"):
+            flops = chosen.flops(pool[i], skeleton, resolution=recipe.resolution)
+            found.append(
+                Candidate(
+                    architecture=pool[i],
+                    expected_accuracy=float(percent[i]) if known else None,
+                    interval=(float(low[i]), float(high[i])) if known else None,
+                    score=float(scores.mean[i]),
+                    parameters=chosen.parameters(pool[i], skeleton),
+                    flops=flops,
+                    expected_seconds=self._seconds(recipe, flops, images),
+                    origin="generator" if pool[i] in drawn else "space",
+                    skeleton=skeleton,
+                )
+            )
+        return found
+
+    def _seconds(self, recipe: Recipe, flops: int, images: int) -> float | None:
+        """Training time on one thread, from the measured seconds of a step per image and multiply-add."""
+        cost = self.header.get("seconds_per_image_flop"), self.header.get("seconds_per_image")
+        if cost[0] is None or cost[1] is None or recipe.published:
+            return None
+        return float(recipe.steps(images) * recipe.batch * (cost[0] * flops + cost[1]))
+
+    def _reason(self, fitting: Sequence[Candidate], recipe: str, nearest: Sequence[Neighbour]) -> str:
+        best, middle = fitting[0], fitting[len(fitting) // 2]
+        names = ", ".join(each.name for each in nearest[:2])
+        if best.expected_accuracy is None or middle.expected_accuracy is None or best.interval is None:
+            return f"Order only: the recipe {recipe!r} was measured on too few tasks to know its accuracies."
+        gain = best.expected_accuracy - middle.expected_accuracy
+        half = (best.interval[1] - best.interval[0]) / 2
+        close = "; the candidates are nearly equal, so a cheaper one loses little" if gain < half / 4 else ""
+        return (
+            f"Expected {gain:.1f} points above the median cell on offer under the recipe {recipe!r}, "
+            f"judging by what was measured on datasets like {names}{close}."
+        )
+
+
+def load(path: Path | str | None = None) -> MetaD2A:
+    """The shipped meta-model, or the one at ``path``; raises `UserError` for an unusable file."""
+    where = Path(path) if path is not None else Path(str(files("metad2a") / "weights" / "meta.safetensors"))
+    tensors, header = checkpoint.load(where)
+    predictor = MetaPredictor(MetaConfig(**header["predictor"]))
+    generator = Generator(GeneratorConfig(**header["generator"]))
+    try:
+        predictor.load_state_dict({n: v.float() for n, v in checkpoint.part(tensors, "predictor").items()})
+        generator.load_state_dict({n: v.float() for n, v in checkpoint.part(tensors, "generator").items()})
+    except RuntimeError:
+        raise UserError(f"{where} does not fit this version of metad2a: retrain it with `metad2a retrain`") from None
+    known = KnownTasks.from_header(header["known"], tensors["known.places"].numpy())
+    return MetaD2A(predictor, generator, known, header, checkpoint.digest(where))
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    import torch
+
+    from metad2a import __version__
+
+    return {
+        "metad2a": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__.split("+")[0],
+        "numpy": np.__version__,
+    }
+
+
+def _check(top: int | None, images_per_class: int, candidates: str) -> None:
+    if top is not None and top < 1:
+        raise UserError(f"top {top}: give 1 or more, or all")
+    if images_per_class < 1:
+        raise UserError(f"images_per_class {images_per_class}: give 1 or more")
+    if candidates not in ("generator", "all", "both"):
+        raise UserError(f"unknown candidates {candidates!r}: choose one of generator, all, both")
+
+
+def _within(ranked: list[Candidate], max_params: int | None, max_flops: int | None) -> list[Candidate]:
+    kept = [
+        each
+        for each in ranked
+        if (max_params is None or each.parameters <= max_params) and (max_flops is None or each.flops <= max_flops)
+    ]
+    if not kept:
+        least = min(ranked, key=lambda each: (each.parameters, each.flops))
+        raise UserError(
+            f"no candidate has at most {max_params or 'any'} parameters and {max_flops or 'any'} FLOPs: "
+            f"the smallest has {least.parameters:,} parameters and {least.flops:,} FLOPs"
+        )
+    return kept

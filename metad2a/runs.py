@@ -1,0 +1,290 @@
+"""Run folders: what a search has trained so far, kept so that a killed search goes on where it was.
+
+<home>/runs/<task>-<recipe>-<8 hex digits>/
+    state.json            candidates in order, finished trainings, seconds spent, the one test
+    candidates/0.safetensors ...   weights of the trainings, each with its card
+    model.safetensors, model.py    the best network, when the run is done
+    lock                  held, with the process id in it, while a process works here
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.spaces import space
+from databases.errors import UserError
+from metad2a.export import Card, Exported, load_weights, save, weights_file, write_files
+from metad2a.home import home
+from metad2a.training import Training
+
+STATE, LOCK, CANDIDATES = "state.json", "lock", "candidates"
+FORMAT = 1
+SECONDS_BETWEEN_SAVES = 1.0
+_NAMES_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A candidate to train, with the accuracy that was expected of it (percent, or None)."""
+
+    architecture: Architecture
+    expected_accuracy: float | None = None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A candidate that was trained.
+
+    Attributes:
+        expected_accuracy, valid_accuracy: percent; None where not known or nothing to measure on.
+        complete: False where time was over before the training was.
+        epochs: passes over the training images, the last one perhaps in part.
+        seconds: wall time of training.
+        parameters, flops: of the network for this task and recipe; FLOPs are multiply-adds for one image.
+    """
+
+    architecture: Architecture
+    expected_accuracy: float | None
+    valid_accuracy: float | None
+    complete: bool
+    epochs: int
+    seconds: float
+    parameters: int
+    flops: int
+
+
+@dataclass
+class State:
+    """What `state.json` holds; ``trained`` is by position among the candidates."""
+
+    identity: dict[str, object]
+    candidates: list[Wanted] = field(default_factory=list)
+    trained: dict[int, Trained] = field(default_factory=dict)
+    spent: float = 0.0
+    tested: tuple[int, float | None] | None = None  # which candidate, and its accuracy in percent
+
+
+class RunFolder:
+    """A run's folder, held by this process while the ``with`` block lasts.
+
+    ``identity`` is what the run measures (JSON values); a folder that holds another run is refused.
+    Seconds count from ``begin`` (monotonic), after those that earlier processes have spent.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, object], *, begin: float) -> None:
+        self.folder = folder
+        self._begin = begin
+        self._saved = begin
+        self._before = 0.0
+        self._lock = -1
+        self.state = State(dict(identity))
+
+    def __enter__(self) -> Self:
+        self._lock = _locked(self.folder)
+        try:
+            self._open()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.save()
+        finally:
+            os.close(self._lock)
+
+    @property
+    def spent(self) -> float:
+        """Seconds of this and of earlier processes."""
+        return self._before + time.monotonic() - self._begin
+
+    def want(self, candidates: Sequence[Wanted]) -> None:
+        """Appends the candidates that are new; the order of the known ones stays."""
+        known = {each.architecture for each in self.state.candidates}
+        self.state.candidates += [each for each in candidates if each.architecture not in known]
+        self.save()
+
+    def keep(self, index: int, trained: Trained, training: Training, card: Card) -> None:
+        """Stores a training for good: first its weights, then the state that speaks of them."""
+        write_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
+        self.state.trained[index] = trained
+        if self.state.tested and self.state.tested[0] == index:
+            self.state.tested = None
+        self.save()
+
+    def weights(self, index: int) -> tuple[Card, Training]:
+        """The card and the network of a training that was kept."""
+        return load_weights(self.folder / CANDIDATES / f"{index}.safetensors")
+
+    def tick(self) -> None:
+        """Notes the time spent, at most once a second."""
+        if time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES:
+            self.save()
+
+    def save(self) -> None:
+        """Writes `state.json`."""
+        self.state.spent = self.spent
+        write_files(self.folder, {STATE: _to_json(self.state).encode()})
+        self._saved = time.monotonic()
+
+    def _open(self) -> None:
+        state = read_state(self.folder)
+        if state is None:
+            return
+        if state.identity != self.state.identity:
+            raise UserError(
+                f"the folder {str(self.folder)!r} holds the run of another task, recipe, seed or model: "
+                "name another folder"
+            )
+        there = {
+            index for index in state.trained if (self.folder / CANDIDATES / f"{index}.safetensors").exists()
+        }
+        state.trained = {index: each for index, each in state.trained.items() if index in there}
+        self.state, self._before = state, state.spent
+
+
+def run_name(task: str, recipe: str, identity: Mapping[str, object]) -> str:
+    """The name of a run's folder: readable, and the same for the same command only."""
+    words = re.sub(r"[^a-z0-9]+", "-", task.lower()).strip("-")[:30].strip("-")
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return f"{words or 'task'}-{recipe}-{digest[:8]}"
+
+
+def runs_folder() -> Path:
+    """Where the runs are: `runs` in the home folder."""
+    return home() / "runs"
+
+
+def run_names() -> list[str]:
+    """The names of all runs, the latest first."""
+    states = sorted(runs_folder().glob(f"*/{STATE}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent.name for path in states]
+
+
+def find_run(name: str) -> Path:
+    """The folder of a run; raises UserError with the latest names where there is none of that name."""
+    names = run_names()
+    if name in names:
+        return runs_folder() / name
+    shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
+    raise UserError(
+        f"unknown run {name!r}: choose one of {shown}"
+        if names
+        else f"unknown run {name!r}: there is no run yet"
+    )
+
+
+def export_run(name: str, folder: Path) -> Exported:
+    """Writes the best network of a run (so far, where it is not done) into ``folder``.
+
+    Raises UserError for an unknown run, and for one that has not trained anything yet.
+    """
+    place = find_run(name)
+    state = read_state(place)
+    best = None if state is None else best_of(state, len(state.candidates))
+    if state is None or best is None:
+        raise UserError(f"the run {name!r} has no trained network yet: give the same command again to go on")
+    card, training = load_weights(place / CANDIDATES / f"{best}.safetensors")
+    return save(training, tested_card(card, state, best), folder)
+
+
+def tested_card(card: Card, state: State, index: int) -> Card:
+    """The card with the test accuracy, where this candidate is the one that was tested."""
+    return replace(card, test_accuracy=state.tested[1]) if state.tested and state.tested[0] == index else card
+
+
+def best_of(state: State, trainings: int) -> int | None:
+    """The position of the best by validation accuracy among the first ``trainings`` candidates.
+
+    A training cut short counts only where none is complete; of equals the earlier one is best.
+    """
+    trained = {index: each for index, each in sorted(state.trained.items()) if index < trainings}
+    rank = {index: (each.complete, each.valid_accuracy or 0.0) for index, each in trained.items()}
+    return max(rank, key=lambda index: rank[index], default=None)
+
+
+def read_state(folder: Path) -> State | None:
+    """What the folder holds, None where there is no run; raises UserError where it is damaged."""
+    try:
+        return _from_json((folder / STATE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise UserError(
+            f"the run in {str(folder)!r} cannot be read ({' '.join(str(problem).split())[:80]}): "
+            "remove that folder to start again"
+        ) from problem
+
+
+def _to_json(state: State) -> str:
+    def plain(each: Wanted | Trained) -> dict[str, object]:
+        architecture = each.architecture
+        return {**asdict(each), "architecture": [architecture.space, str(architecture)]}
+
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "identity": state.identity,
+            "candidates": [plain(each) for each in state.candidates],
+            "trained": [[index, plain(each)] for index, each in state.trained.items()],
+            "spent": state.spent,
+            "tested": state.tested,
+        },
+        indent=1,
+    )
+
+
+def _from_json(text: str) -> State:
+    values = json.loads(text)
+    if values["format"] != FORMAT:
+        raise ValueError(f"format {values['format']}, known is {FORMAT}")
+
+    def whole(each: dict[str, Any]) -> dict[str, Any]:
+        name, architecture = each["architecture"]
+        return {**each, "architecture": space(name).parse(architecture)}
+
+    return State(
+        identity=values["identity"],
+        candidates=[Wanted(**whole(each)) for each in values["candidates"]],
+        trained={index: Trained(**whole(each)) for index, each in values["trained"]},
+        spent=float(values["spent"]),
+        tested=tuple(values["tested"]) if values["tested"] else None,
+    )
+
+
+def _locked(folder: Path) -> int:
+    """The descriptor of the folder's lock, which the system gives back however this process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(lock, 20).decode(errors="replace").strip()
+            os.close(lock)
+            raise
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+    except BlockingIOError as problem:
+        raise UserError(
+            f"the run in {str(folder)!r} is in use by process {holder or 'unknown'}: wait for it, or stop it"
+        ) from problem
+    except OSError as problem:
+        raise UserError(
+            f"cannot write to {str(folder)!r} ({problem.strerror}): make room there or name another folder"
+        ) from problem
+    return lock

@@ -1,0 +1,62 @@
+"""Checkpoints: safetensors with a JSON header (what it is, its configuration, how it was made, its figures)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from databases.errors import UserError
+
+FORMAT = "metad2a-meta-model"
+VERSION = 1
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+    """Writes the tensors and the header at once (or not at all); returns the file's sha256."""
+    from safetensors.torch import save_file
+
+    meta = {"metad2a": json.dumps({"format": FORMAT, "version": VERSION, **header}, sort_keys=True)}
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, meta)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return digest(path)
+
+
+def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the header; raises `UserError` for a missing, corrupt, foreign or newer file."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise UserError(f"no meta-model at {path}: give a .safetensors file that `metad2a retrain` wrote")
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get("metad2a", "{}")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+        header = json.loads(text)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as a meta-model ({error}): is it whole?") from None
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
+        raise UserError(f"{path} is a safetensors file, but no meta-model of metad2a: `metad2a retrain` writes one")
+    if header["version"] > VERSION:
+        raise UserError(f"{path} was written by a newer metad2a (format {header['version']}): update metad2a")
+    return tensors, header
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, first 16 hex digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
+def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``prefix.``, without it."""
+    return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")}

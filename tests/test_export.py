@@ -1,0 +1,220 @@
+"""Exported networks: the same answers from `model.py`, and clear words for files that are none of ours."""
+
+from __future__ import annotations
+
+import ast
+import errno
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+
+from databases.architectures.spaces import space
+from databases.datasets.task import Images, Task, resize_images, split
+from databases.errors import UserError
+from databases.records.recipe import Recipe
+from metad2a.export import Exported, export, load_exported, weights_file
+from metad2a.training import Training, predictions, train
+
+RECIPE = Recipe("test", 4, 1, 8, epochs=1, batch=16, learning_rate=0.05)
+CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_3x3~2|"
+CELLS = (
+    CELL,
+    "|none~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|none~0|nor_conv_3x3~1|skip_connect~2|",  # node 1 gets nothing
+    "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|",  # neither does the output
+    "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+)
+
+
+def pictures(count: int, *shape: int, seed: int = 0) -> Images:
+    return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
+
+
+def a_task(*, channels: int = 3, px: int = 12, names: tuple[str, ...] = ("ant", "bee", "cat")) -> Task:
+    labels = np.arange(60) % len(names)
+    return Task("insects", pictures(60, px, px, channels), labels, split(labels), names)
+
+
+def exported(folder: Path, task: Task, cell: str = CELL) -> Exported:
+    architecture = space("nasbench201").parse(cell)
+    training = train(task, architecture, recipe=RECIPE, device="cpu")
+    return export(training, task=task, architecture=architecture, recipe=RECIPE, folder=folder)
+
+
+def module(program: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("exported_model", program)
+    assert spec is not None and spec.loader is not None
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    return loaded
+
+
+@pytest.fixture(scope="module")
+def insects(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    return exported(tmp_path_factory.mktemp("insects"), a_task())
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_program_gives_the_logits_of_the_trained_network(
+    tmp_path: Path, cell: str, channels: int
+) -> None:
+    made = exported(tmp_path, a_task(channels=channels), cell)
+    program, images = module(made.program), pictures(7, 12, 12, channels)
+    logits = program.load(tmp_path)(program.prepare(torch.from_numpy(images)))
+    expected = predictions(made.training, resize_images(images, 8))
+    np.testing.assert_allclose(logits.detach().numpy(), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(12, 12), (40, 40), (31, 90), (12, 5), (8, 8), (3, 2000)])
+def test_the_program_resizes_as_loading_and_training_did(insects: Exported, shape: tuple[int, int]) -> None:
+    images, program = pictures(5, *shape, 3), module(insects.program)
+    loaded = [Image.fromarray(image).resize((12, 12), Image.Resampling.BILINEAR) for image in images]
+    wanted = resize_images(np.stack([np.asarray(image) for image in loaded]), 8).astype(int)
+    x = program.prepare(torch.from_numpy(images))
+    card = insects.card
+    scale, mean = (torch.tensor(each).view(1, 3, 1, 1) for each in (card.scale, card.mean))
+    got = (x * scale + mean).permute(0, 2, 3, 1).numpy()
+    np.testing.assert_allclose(got, wanted, atol=1e-3)  # the same grey level
+
+
+def test_the_program_takes_arrays_and_grey_and_names_classes(insects: Exported, tmp_path: Path) -> None:
+    network = module(insects.program).load()
+    images = pictures(3, 20, 20, 3)
+    images.setflags(write=False)
+    classes = network.probabilities(images).argmax(1)
+    assert network.predict(images) == [insects.card.class_names[index] for index in classes]
+    grey = pictures(2, 20, 20, 1)
+    assert network.predict(grey) == network.predict(grey.repeat(3, axis=3))
+    of_grey = module(exported(tmp_path, a_task(channels=1)).program)
+    as_pillow = np.stack([np.asarray(Image.fromarray(image).convert("L"))[:, :, None] for image in images])
+    difference = of_grey.load().probabilities(images) - of_grey.load().probabilities(as_pillow)
+    assert difference.abs().max() < 0.01
+    for wrong in (images / 255, images[0], images[:0]):
+        with pytest.raises(ValueError, match="allowed is uint8"):
+            network.predict(wrong)
+
+
+def test_the_program_imports_torch_alone(insects: Exported) -> None:
+    tree = ast.parse(insects.program.read_text())
+    names = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    foreign = {name.partition(".")[0] for name in names} - set(sys.stdlib_module_names)
+    assert foreign == {"torch", "PIL"}
+    assert not any(isinstance(node, ast.ImportFrom) and node.module == "PIL" for node in tree.body)
+
+
+def test_the_program_names_picture_files_on_the_command_line(insects: Exported, tmp_path: Path) -> None:
+    picture = pictures(1, 30, 20, 3)[0]
+    Image.fromarray(picture).save(tmp_path / "a.png")
+    clear = Image.fromarray(np.dstack([picture, np.full((30, 20), 255, np.uint8)]))
+    clear.convert("P").save(tmp_path / "b.gif")
+    (tmp_path / "c.png").write_bytes((tmp_path / "a.png").read_bytes()[:300])
+    command = [sys.executable, "-I", str(insects.program), "a.png", "b.gif", "c.png"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert answer.returncode == 1
+    assert answer.stderr.startswith("c.png: cannot be read") and answer.stderr.count("\n") == 1
+    likeliest = module(insects.program).load().predict(picture[None])[0]
+    first, second = answer.stdout.splitlines()
+    assert first.startswith(f"a.png: {likeliest} ") and second.startswith("b.gif: ")
+
+
+def test_any_class_name_survives_and_none_becomes_code(tmp_path: Path) -> None:
+    names = ('"""', "'; raise SystemExit", "$cell ${x}", "\n\\", "猫", "\udc80")
+    made = exported(tmp_path, a_task(names=names))
+    assert module(made.program).CLASS_NAMES == names
+    assert load_exported(tmp_path).card.class_names == names
+
+
+def test_an_export_is_read_back_whole(insects: Exported) -> None:
+    read, images = load_exported(insects.folder), pictures(5, 8, 8, 3)
+    assert read.card == insects.card
+    assert (read.card.sizes, read.card.resolution, read.card.recipe) == ((12, 8), 8, "test")
+    np.testing.assert_array_equal(predictions(read.training, images), predictions(insects.training, images))
+    assert load_exported(insects.folder).training.valid_accuracy == insects.training.valid_accuracy
+
+
+def test_the_program_refuses_the_weights_of_another_network(insects: Exported, tmp_path: Path) -> None:
+    exported(tmp_path, a_task(), CELLS[1])
+    with pytest.raises(ValueError, match="weights of another network"):
+        module(insects.program).load(tmp_path)
+
+
+def damaged(good: bytes, made: Exported) -> dict[str, bytes]:
+    length = int.from_bytes(good[:8], "little")
+
+    def with_header(text: str) -> bytes:
+        return len(text.encode()).to_bytes(8, "little") + text.encode() + good[8 + length :]
+
+    def with_card(**values: object) -> bytes:
+        header = json.loads(good[8 : 8 + length])
+        card = {**json.loads(header["__metadata__"]["metad2a"]), **values}
+        header["__metadata__"]["metad2a"] = json.dumps(card)
+        return with_header(json.dumps(header))
+
+    other = Training(torch.nn.Linear(2, 2), (0.0,) * 3, (1.0,) * 3, None, 0.0, True)
+    return {
+        "empty": b"",
+        "noise": os.urandom(999),
+        "truncated": good[:-4],
+        "no card": with_header(json.dumps({**json.loads(good[8 : 8 + length]), "__metadata__": {}})),
+        "other tensors": weights_file(other, made.card),
+        "unknown cell": with_card(architecture="|x~0|"),
+        "unknown space": with_card(space="x"),
+        "newer": with_card(format=2),
+        "one class too many": with_card(class_names=["a", "b", "c", "d"]),
+        "names of no text": with_card(class_names=[1, 2, 3]),
+        "huge": with_card(channels=10**9),
+        "no number": with_card(mean=[float("nan")] * 3),
+        "unknown field": with_card(color="red"),
+        "card is a list": with_header('{"__metadata__":{"metad2a":"[]"}}'),
+    }
+
+
+def test_foreign_and_damaged_weights_are_user_errors(insects: Exported, tmp_path: Path) -> None:
+    good = insects.weights.read_bytes()
+    with pytest.raises(UserError, match=r"cannot read .*model\.safetensors"):
+        load_exported(tmp_path)
+    save_file({"x": torch.zeros(2)}, tmp_path / "model.safetensors")
+    with pytest.raises(UserError, match="holds no network"):
+        load_exported(tmp_path)
+    for what, content in damaged(good, insects).items():
+        (tmp_path / "model.safetensors").write_bytes(content)
+        with pytest.raises(UserError, match="holds no network that this metad2a exported") as caught:
+            load_exported(tmp_path)
+        assert "\n" not in str(caught.value), what
+
+
+def test_a_failed_write_leaves_the_old_export_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = exported(tmp_path, a_task())
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert set(before) == {"model.safetensors", "model.py"}
+    synced: list[int] = []
+
+    def full(descriptor: int) -> None:
+        synced.append(descriptor)
+        if len(synced) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    task = replace(a_task(), name="other")
+    with pytest.raises(UserError, match="No space left"):
+        exported(tmp_path, task, CELLS[1])
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert load_exported(tmp_path).card == made.card
+
+
+def test_an_unusable_folder_is_a_user_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write to"):
+        exported(tmp_path / "file" / "folder", a_task())

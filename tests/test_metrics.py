@@ -1,0 +1,139 @@
+"""Rank correlation, regret, percentiles, coverage and intervals are what their definitions say."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from predictors.metrics import (
+    bootstrap_interval,
+    coverage,
+    kendall_tau,
+    percentiles,
+    pick_percentile,
+    regret,
+    spearman,
+    tau_within_tasks,
+)
+
+calm = settings(deadline=None)
+values = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), min_size=2, max_size=12)
+
+
+@calm
+@given(values)
+def test_tau_counts_pairs_in_order_against_pairs_out_of_order(rows: list[tuple[int, int]]) -> None:
+    signs = [(np.sign(a[0] - b[0]), np.sign(a[1] - b[1])) for a, b in combinations(rows, 2)]
+    untied = [sum(bool(pair[side]) for pair in signs) for side in (0, 1)]
+    expected = sum(a * b for a, b in signs) / np.sqrt(untied[0] * untied[1]) if all(untied) else 0.0
+    assert kendall_tau(*zip(*rows, strict=True)) == pytest.approx(expected)
+
+
+@calm
+@given(values)
+def test_spearman_is_the_correlation_of_ranks(rows: list[tuple[int, int]]) -> None:
+    first, second = np.array(rows).T
+    ranks = np.array([percentiles(first, first), percentiles(second, second)])
+    expected = np.corrcoef(ranks)[0, 1] if np.ptp(ranks, axis=1).all() else 0.0
+    assert spearman(first, second) == pytest.approx(expected, abs=1e-12)
+
+
+def test_only_the_order_of_predictions_counts() -> None:
+    rng = np.random.default_rng(0)
+    predicted, true = rng.normal(size=(2, 50))
+    for measure in (kendall_tau, spearman, regret, pick_percentile):
+        assert measure(np.exp(predicted), true) == pytest.approx(measure(predicted, true))
+
+
+@pytest.mark.parametrize("measure", [kendall_tau, spearman, regret, pick_percentile])
+def test_lists_that_do_not_belong_together_are_refused(measure: object) -> None:
+    assert callable(measure)
+    for predicted, true in (([1, 2], [1, 2, 3]), ([1, np.nan], [1, 2]), ([[1, 2]], [[1, 2]])):
+        with pytest.raises(ValueError, match="equally long"):
+            measure(predicted, true)
+
+
+def test_regret_is_what_the_picks_lack_of_the_best() -> None:
+    predicted, true = [5, 4, 3, 2], [80, 90, 70, 60]
+    assert regret(predicted, true) == 10
+    assert regret(predicted, true, top=2) == 5
+    assert regret(predicted, true, top=4) == 15
+    assert regret(true, true) == 0
+    with pytest.raises(ValueError, match="1 to 4"):
+        regret(predicted, true, top=5)
+
+
+def test_equal_predictions_share_the_pick() -> None:
+    assert regret([1, 1, 1], [60, 70, 80]) == 10
+    assert regret([2, 1, 1], [80, 70, 60], top=2) == pytest.approx(80 - (80 + 65) / 2)
+
+
+def test_percentiles_run_from_worst_to_best() -> None:
+    true = [10.0, 30.0, 20.0, 50.0, 40.0]
+    assert pick_percentile(true, true) == 100
+    assert pick_percentile([-value for value in true], true) == 0
+    assert pick_percentile(true, true, top=5) == pick_percentile([1] * 5, true) == 50
+    assert pick_percentile([0, 1, 0, 0, 0], [7] * 5) == 50
+    np.testing.assert_allclose(percentiles([0, 15, 30, 99], true), [0, 20, 50, 100])
+
+
+def test_tau_within_tasks_sees_no_effect_of_the_task_itself() -> None:
+    tasks, sources = np.repeat(["easy", "hard", "equal"], 4), np.repeat(["a", "b", "b"], 4)
+    effect = np.repeat([90.0, 20.0, 50.0], 4)
+    true = effect + np.array([0, 1, 2, 3, 0, 1, 2, 3, 0, 0, 0, 0])
+    only_task = tau_within_tasks(effect, true, tasks=tasks.tolist(), sources=sources.tolist())
+    assert only_task.mean == 0 and kendall_tau(effect, true) > 0.7
+    reads = effect + np.array([0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 2, 3])
+    found = tau_within_tasks(reads, true, tasks=tasks.tolist(), sources=sources.tolist())
+    assert dict(found.of_task) == {"easy": 1, "hard": -1}  # "equal" cannot judge
+    assert (found.mean, found.low, found.high) == (0, -1, 1)
+
+
+def test_a_group_is_one_witness_however_many_values_it_has() -> None:
+    rng = np.random.default_rng(0)
+    level_of_group = np.repeat(rng.normal(size=8), 200)
+    noisy = level_of_group + 0.1 * rng.normal(size=1600)
+    by_group = bootstrap_interval(noisy, np.repeat(range(8), 200).tolist())
+    as_if_alone = bootstrap_interval(noisy, list(range(1600)), draws=500)
+    assert by_group.low < by_group.mean < by_group.high
+    assert by_group.high - by_group.low > 5 * (as_if_alone.high - as_if_alone.low)
+    assert by_group.groups == 8
+
+
+def test_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
+    rng, held = np.random.default_rng(0), []
+    for seed in range(200):
+        groups = np.repeat(range(25), 3)
+        drawn = rng.normal(size=25)[groups] + rng.normal(size=75)
+        interval = bootstrap_interval(drawn, groups.tolist(), seed=seed, level=0.8, draws=500)
+        held.append(interval.low <= 0 <= interval.high)
+    assert 0.7 < np.mean(held) < 0.87
+
+
+def test_intervals_repeat_by_seed_and_widen_with_their_level() -> None:
+    drawn, groups = np.random.default_rng(0).normal(size=30), list(range(30))
+    interval = bootstrap_interval(drawn, groups, seed=3)
+    assert interval == bootstrap_interval(drawn, groups, seed=3) != bootstrap_interval(drawn, groups, seed=4)
+    narrow = bootstrap_interval(drawn, groups, seed=3, level=0.5)
+    assert interval.low < narrow.low < narrow.high < interval.high
+    assert str(interval) == f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+
+
+def test_a_single_group_has_a_mean_and_no_interval() -> None:
+    interval = bootstrap_interval([1.0, 3.0], ["same", "same"])
+    assert interval.mean == 2 and np.isnan([interval.low, interval.high]).all()
+
+
+@pytest.mark.parametrize(("given_values", "groups"), [([], []), ([1.0], [1, 2]), ([1.0, np.nan], [1, 2])])
+def test_values_that_cannot_be_averaged_are_refused(given_values: list[float], groups: list[int]) -> None:
+    with pytest.raises(ValueError, match="one finite value"):
+        bootstrap_interval(given_values, groups)
+
+
+def test_coverage_is_the_share_inside_the_intervals() -> None:
+    found = coverage([0, 0, 0, 5], [1, 2, 3, 6], [1, 3, 2, 5], groups=["a", "a", "b", "b"])
+    assert (found.mean, found.low, found.high) == (0.75, 0.5, 1)

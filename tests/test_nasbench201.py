@@ -1,0 +1,248 @@
+"""NAS-Bench-201's cells: text, canonical classes, cost and graphs agree with what is published."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from databases.architectures.architecture import Architecture, Skeleton
+from databases.architectures.decisions import Walk
+from databases.architectures.spaces import space
+from databases.architectures.spaces.nasbench201 import EDGES, EXAMPLE, OPERATIONS, NASBench201
+from databases.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SPACE = NASBench201()
+NONE, SKIP, ONE, THREE, POOL = range(5)
+calm = settings(deadline=None)
+PUBLISHED = {  # columns -> skeleton, resolution
+    "cifar10": (Skeleton(classes=10), 32),
+    "cifar100": (Skeleton(classes=100), 32),
+    "imagenet16_120": (Skeleton(classes=120), 16),
+}
+skeletons = st.builds(
+    Skeleton, st.sampled_from([2, 4]), st.integers(1, 3), st.sampled_from([1, 3]), st.integers(2, 12)
+)
+cells = st.tuples(*[st.integers(0, 4)] * 6).map(lambda walk: Architecture("nasbench201", walk))
+
+
+@pytest.fixture(scope="module")
+def every() -> list[Architecture]:
+    return list(SPACE.enumerate())
+
+
+@pytest.fixture(scope="module")
+def table(shared: Path) -> list[dict[str, str]]:
+    with gzip.open(shared / "nasbench201" / "accuracy.csv.gz", "rt") as file:
+        cost = [f"{name}_{what}" for name in PUBLISHED for what in ("params", "flops")]
+        return [
+            {name: row[name] for name in ("arch_str", "isomorph_index", *cost)}
+            for row in csv.DictReader(file)
+        ]
+
+
+def cell(*walk: int) -> Architecture:
+    return SPACE.architecture(walk)
+
+
+@calm
+@given(cells)
+def test_the_text_form_reads_back(architecture: Architecture) -> None:
+    assert SPACE.parse(str(architecture)) == architecture
+
+
+@calm
+@given(cells)
+def test_the_text_form_is_the_benchmarks(architecture: Architecture) -> None:
+    from nas_201_api import NASBench201API
+
+    edges = [
+        (name, start, end)
+        for end, node in enumerate(NASBench201API.str2lists(str(architecture)), 1)
+        for name, start in node
+    ]
+    assert edges == [(OPERATIONS[op], *edge) for op, edge in zip(architecture.walk, EDGES, strict=True)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "nor_conv_3x3",
+        f"{EXAMPLE}\n",
+        f" {EXAMPLE}",
+        EXAMPLE[:-1],
+        EXAMPLE + EXAMPLE,
+        EXAMPLE.replace("~1", "~0"),
+        EXAMPLE.replace("+", ""),
+        EXAMPLE.replace("nor_conv_3x3", "max_pool_3x3"),
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|none~3|",
+    ],
+)
+def test_any_other_text_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(UserError, match="write it like") as error:
+        SPACE.parse(text)
+    assert EXAMPLE in str(error.value) and "\n" not in str(error.value)
+
+
+@calm
+@given(st.text(alphabet="|+~012 none_skip_connect"), st.integers(0, len(EXAMPLE)))
+def test_an_accepted_text_is_written_back_unchanged(noise: str, place: int) -> None:
+    text = EXAMPLE[:place] + noise + EXAMPLE[place:]
+    try:
+        assert str(SPACE.parse(text)) == text
+    except UserError:
+        assert noise
+
+
+def test_an_unknown_space_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(UserError, match="nasbench201"):
+        space("nasbench301")
+
+
+def test_there_are_15625_cells_in_6466_classes(every: list[Architecture]) -> None:
+    assert len(set(every)) == 15_625
+    assert len({SPACE.key(each) for each in every}) == len(SPACE.classes) == len(set(SPACE.classes)) == 6_466
+
+
+def test_cells_with_the_same_key_compute_the_same(every: list[Architecture]) -> None:
+    def operations(x: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
+        return [0 * x, x, x * (1.3 + np.sin(3 * x)), x * (0.7 + np.cos(5 * x)), x * (1.1 + np.sin(7 * x + 1))]
+
+    walks = np.array([each.walk for each in every])
+    nodes = np.zeros((4, len(walks)))
+    nodes[0] = 0.8
+    for edge, (start, end) in enumerate(EDGES):
+        nodes[end] += np.choose(walks[:, edge], operations(nodes[start]))
+    values: dict[str, list[float]] = defaultdict(list)
+    for each, value in zip(every, nodes[3].tolist(), strict=True):
+        values[SPACE.key(each)].append(value)
+    assert max(max(of) - min(of) for of in values.values()) < 1e-9
+
+
+def test_the_classes_are_the_published_ones(table: list[dict[str, str]]) -> None:
+    pairs = {(SPACE.key(SPACE.parse(row["arch_str"])), row["isomorph_index"]) for row in table}
+    assert len(table) == 15_625
+    assert len(pairs) == len({key for key, _ in pairs}) == len({index for _, index in pairs}) == 6_466
+
+
+def test_parameters_and_flops_are_the_published_ones(table: list[dict[str, str]]) -> None:
+    published = np.array([[int(value) for value in list(row.values())[2:]] for row in table])
+    ours: npt.NDArray[np.int64] = np.empty_like(published)
+    for i, row in enumerate(table):
+        each = SPACE.parse(row["arch_str"])
+        ours[i, ::2] = [SPACE.parameters(each, skeleton) for skeleton, _ in PUBLISHED.values()]
+        ours[i, 1::2] = [SPACE.flops(each, skeleton, resolution=px) for skeleton, px in PUBLISHED.values()]
+    np.testing.assert_array_equal(ours, published)
+
+
+def test_the_canonical_cell_has_the_same_key_and_never_costs_more(every: list[Architecture]) -> None:
+    skeleton = Skeleton(8, 3)
+    for each in every:
+        chosen = SPACE.canonical(each)
+        assert SPACE.key(chosen) == SPACE.key(each)
+        assert SPACE.parameters(chosen, skeleton) <= SPACE.parameters(each, skeleton)
+        assert SPACE.canonical(chosen) == chosen
+
+
+@calm
+@given(cells, st.sampled_from([8, 15, 16]))
+def test_the_canonical_cell_never_takes_more_flops(architecture: Architecture, resolution: int) -> None:
+    ours, canonical = (
+        SPACE.flops(each, Skeleton(8, 3), resolution=resolution)
+        for each in (architecture, SPACE.canonical(architecture))
+    )
+    assert canonical <= ours
+
+
+@settings(deadline=None, max_examples=25)
+@given(cells, skeletons)
+def test_the_network_has_the_closed_forms_parameters(architecture: Architecture, skeleton: Skeleton) -> None:
+    network = SPACE.network(architecture, skeleton)
+    assert sum(each.numel() for each in network.parameters()) == SPACE.parameters(architecture, skeleton)
+
+
+@pytest.mark.parametrize("resolution", [15, 16])
+@pytest.mark.parametrize(
+    "walk",
+    [(THREE,) * 6, (ONE, THREE, POOL, SKIP, THREE, ONE), (THREE, NONE, NONE, NONE, ONE, NONE), (NONE,) * 6],
+)
+def test_the_network_takes_the_closed_forms_flops(walk: Walk, resolution: int) -> None:
+    skeleton = Skeleton(4, 2, input_channels=1, classes=7)
+    done = multiply_adds(SPACE.network(cell(*walk), skeleton), (1, resolution, resolution))
+    assert done == SPACE.flops(cell(*walk), skeleton, resolution=resolution)
+
+
+def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
+    """Counted while one image goes through; the linear layer's bias counts as in the published columns."""
+    import torch
+    from torch import nn
+
+    total = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal total
+        if isinstance(layer, nn.Conv2d):
+            total += output.numel() * layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
+        elif isinstance(layer, nn.Linear):
+            total += output.numel() * (layer.in_features + 1)
+
+    for layer in network.modules():
+        layer.register_forward_hook(count)
+    with torch.no_grad():
+        network.eval()(torch.zeros(1, *shape))
+    return total
+
+
+def test_a_cell_without_a_path_ignores_the_image() -> None:
+    import torch
+
+    network = SPACE.network(cell(THREE, NONE, NONE, NONE, NONE, THREE), Skeleton(4, 1, classes=3)).eval()
+    images = torch.randn(5, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        logits = network(images)
+    assert logits.shape == (5, 3)
+    assert torch.equal(logits, logits[:1].expand(5, 3))
+
+
+@pytest.mark.parametrize(
+    ("walk", "described"),
+    [
+        ((THREE,) * 6, (6, 0, 0, 0, 3, 1, 4)),
+        ((THREE, NONE, NONE, NONE, NONE, THREE), (0, 0, 0, 0, 0, 0, 0)),  # no path: nothing is live
+        ((ONE, THREE, NONE, SKIP, NONE, POOL), (1, 0, 1, 1, 1, 0, 2)),  # the 1x1 leads nowhere
+    ],
+)
+def test_a_description_counts_what_is_live(walk: Walk, described: tuple[int, ...]) -> None:
+    assert SPACE.describe(cell(*walk)) == described
+
+
+def test_the_graph_has_the_operations_as_nodes_fed_along_the_cells_edges() -> None:
+    batch = SPACE.graphs([cell(NONE, SKIP, ONE, THREE, POOL, NONE), cell(*[POOL] * 6)])
+    names = [SPACE.node_types[kind] for kind in batch.types[0]]
+    assert names == ["input", *(OPERATIONS[op] for op in (NONE, SKIP, ONE, THREE, POOL, NONE)), "output"]
+    ends = [0, *(end for _, end in EDGES)]
+    starts = [*(start for start, _ in EDGES), 3]
+    for i, start in enumerate(starts, 1):
+        assert np.flatnonzero(batch.adjacency[0, i]).tolist() == [
+            j for j, end in enumerate(ends) if end == start
+        ]
+
+
+def test_decisions_say_which_nodes_feed_the_operation_they_choose() -> None:
+    adjacency, state = SPACE.graphs([cell(*[SKIP] * 6)]).adjacency[0], SPACE.start()
+    for node in range(1, 7):
+        assert state.decision is not None and state.nodes == node
+        assert state.decision.feeds == tuple(np.flatnonzero(adjacency[node]).tolist())
+        state = state.take(SKIP)

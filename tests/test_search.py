@@ -1,0 +1,340 @@
+"""Searches keep their budget and lose nothing: kills, second processes, larger budgets."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.spaces import space
+from databases.datasets.task import TEST, Task, split
+from databases.errors import UserError
+from databases.records.recipe import RECIPES, Recipe
+from databases.records.store import Store
+from metad2a import session
+from metad2a.export import load_exported
+from metad2a.runs import RunFolder, read_state
+from metad2a.search import SearchProgress, SearchResult, export_run, find_run, run_names, search, train_one
+from metad2a.tracking import Kind, NullTracker, Run
+from metad2a.training import Training, accuracy, train
+
+QUICK = Recipe("quick", 4, 1, 8, epochs=2, batch=16, learning_rate=0.05)
+ENDLESS = replace(QUICK, name="endless", epochs=10**7)
+CELLS = tuple(
+    space("nasbench201").parse(text)
+    for text in (
+        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
+        "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",
+        "|nor_conv_1x1~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|",
+        "|avg_pool_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",
+    )
+)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    architecture: Architecture
+    expected_accuracy: float | None = 50.0
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    candidates: Sequence[Candidate]
+    weights: str = "0123456789abcdef"
+
+
+class Model:
+    def __init__(self, weights: str = "0123456789abcdef") -> None:
+        self.weights = weights
+
+    def recommend(self, data: Task, *, top: int, seed: int, recipe: str) -> Recommendation:
+        return Recommendation([Candidate(each) for each in CELLS[:top]], self.weights)
+
+
+def a_task(*, seed: int = 0, test: float = 0.2) -> Task:
+    """Three classes that differ in brightness, so that training finds something."""
+    labels = np.arange(60) % 3
+    noise = np.random.default_rng(seed).integers(0, 90, (60, 8, 8, 1))
+    images = (noise + 60 * labels[:, None, None, None]).astype(np.uint8)
+    return Task("My: Images", images, labels, split(labels, test=test), ("dark", "grey", "light"))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
+    for recipe in (QUICK, ENDLESS):
+        monkeypatch.setitem(RECIPES, recipe.name, recipe)
+    return tmp_path
+
+
+@pytest.fixture
+def store(home: Path) -> Iterator[Store]:
+    with Store(home / "database.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
+    """The architectures that are trained, in order."""
+    calls: list[Architecture] = []
+
+    def counted(task: Task, architecture: Architecture, **options: object) -> Training:
+        calls.append(architecture)
+        return train(task, architecture, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(session, "train", counted)
+    return calls
+
+
+def quick(store: Store, *, model: Model | None = None, **options: object) -> SearchResult:
+    given = {"recipe": "quick", "device": "cpu", **options}
+    return search(model or Model(), a_task(), store=store, **given)  # type: ignore[arg-type]
+
+
+def test_the_best_by_validation_is_exported_and_tested_once(
+    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Architecture]
+) -> None:
+    tested: list[int] = []
+
+    def counted(training: Training, task: Task, part: int) -> float | None:
+        tested.append(part)
+        return accuracy(training, task, part)
+
+    monkeypatch.setattr(session, "accuracy", counted)
+    result = quick(store)
+    assert trainings == list(CELLS[:3]) and tested == [TEST]
+    assert [each.architecture for each in result.trained] == list(CELLS[:3])
+    best = max(each.valid_accuracy or 0.0 for each in result.trained)
+    assert result.valid_accuracy == best > 40
+    assert result.best == next(each.architecture for each in result.trained if each.valid_accuracy == best)
+    assert (result.stopped_by, result.resumed, result.notes) == ("trainings", 0, ())
+    assert re.fullmatch("my-images-quick-[0-9a-f]{8}", result.folder.name)
+    assert result.folder.parent == home / "runs"
+    exported = load_exported(result.folder)
+    assert exported.card.architecture == str(result.best) and exported.program.exists()
+    assert exported.card.test_accuracy == result.test_accuracy
+    assert accuracy(exported.training, a_task(), TEST) == result.test_accuracy
+
+
+def test_every_training_is_recorded_for_others_without_a_test(store: Store) -> None:
+    result = quick(store, train=2, seed=5)
+    records = store.records(task=a_task().fingerprint, recipe="quick", source="user")
+    assert {record.architecture for record in records} == {str(each) for each in CELLS[:2]}
+    assert all(record.test_accuracy is None and record.seed == 5 for record in records)
+    measured = {str(each.architecture): each.valid_accuracy for each in result.trained}
+    assert {record.architecture: record.valid_accuracy for record in records} == measured
+    assert store.task(a_task().fingerprint) is not None
+
+
+def test_the_same_command_again_trains_nothing_and_a_larger_one_goes_on(
+    store: Store, trainings: list[Architecture]
+) -> None:
+    first = quick(store, train=2)
+    again = quick(store, train=2)
+    assert len(trainings) == 2 and again.resumed == 2
+    assert (again.trained, again.best, again.test_accuracy) == (
+        first.trained,
+        first.best,
+        first.test_accuracy,
+    )
+    larger = quick(store, train=4)
+    assert trainings == list(CELLS) and larger.resumed == 2
+    assert quick(store, train=1).trained == first.trained[:1]
+
+
+def test_another_seed_or_model_is_another_run(store: Store) -> None:
+    first, second = quick(store, train=1), quick(store, train=1, seed=1)
+    third = quick(store, train=1, model=Model("another"))
+    assert len({each.folder for each in (first, second, third)}) == 3
+    with pytest.raises(UserError, match="holds the run of another"):
+        quick(store, train=1, seed=2, folder=first.folder)
+
+
+KILLED = """
+import os, signal, sys
+sys.path.insert(0, {tests!r})
+import test_search as t
+t.RECIPES["quick"] = t.QUICK
+def kill(event):
+    if (event.stage, event.number) == ("epoch", 2):
+        os.kill(os.getpid(), signal.SIGKILL)
+with t.Store(t.Path(os.environ["METAD2A_HOME"]) / "database.db") as store:
+    t.quick(store, on_progress=kill)
+"""
+
+
+@pytest.mark.slow
+def test_a_killed_search_goes_on_and_ends_as_if_never_killed(
+    store: Store, trainings: list[Architecture]
+) -> None:
+    code = KILLED.format(tests=str(Path(__file__).parent))
+    killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
+    assert killed.returncode == -signal.SIGKILL
+    events: list[SearchProgress] = []
+    result = quick(store, on_progress=events.append)
+    assert trainings == list(CELLS[1:3]) and result.resumed == 1
+    stages = [event.stage for event in events if event.stage != "epoch"]
+    assert stages == ["kept", "started", "trained", "started", "trained", "tested"]
+    assert len(store.records(source="user")) == 3
+    whole = quick(store, folder=result.folder / "never killed")
+    assert [each.valid_accuracy for each in whole.trained] == [each.valid_accuracy for each in result.trained]
+    assert (whole.best, whole.test_accuracy) == (result.best, result.test_accuracy)
+
+
+def test_a_measurement_missing_in_the_store_is_added_on_resumption(store: Store, home: Path) -> None:
+    quick(store)
+    with Store(home / "other.db") as other:
+        assert quick(other).resumed == 3
+        assert other.records() == store.records()
+
+
+def test_time_is_a_promise_and_a_training_cut_short_is_no_measurement(store: Store) -> None:
+    begin = time.monotonic()
+    result = quick(store, recipe="endless", seconds=2.0)
+    assert time.monotonic() - begin < 3.0
+    assert (result.stopped_by, len(result.trained)) == ("time", 1)
+    assert not result.trained[0].complete and result.trained[0].epochs >= 1
+    assert store.records() == []
+    assert result.notes[0] == "time was over after 0 of 3 trainings" and "in part" in result.notes[1]
+    assert not load_exported(result.folder).card.complete
+
+
+def test_time_that_earlier_processes_spent_counts(store: Store, trainings: list[Architecture]) -> None:
+    result = quick(store, recipe="endless", seconds=1.0)
+    with RunFolder(result.folder, _identity_of(result), begin=time.monotonic()) as run:
+        assert run.spent > 0.5
+    quick(store, recipe="endless", seconds=result.seconds)
+    assert len(trainings) == 1
+    assert quick(store, recipe="endless", seconds=result.seconds + 2.0).trained[0].epochs >= 1
+    assert trainings == [CELLS[0], CELLS[0]]
+
+
+def _identity_of(result: SearchResult) -> Mapping[str, object]:
+    state = read_state(result.folder)
+    assert state is not None
+    return state.identity
+
+
+def test_no_time_for_a_single_step_is_a_user_error(store: Store) -> None:
+    with pytest.raises(UserError, match=r"0\.0001 seconds was over before the first step"):
+        quick(store, seconds=1e-4)
+    assert quick(store).stopped_by == "trainings"
+
+
+def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
+    result = quick(store, train=1)
+    with (
+        RunFolder(result.folder, _identity_of(result), begin=time.monotonic()),
+        pytest.raises(UserError, match=f"in use by process {os.getpid()}"),
+    ):
+        quick(store, train=1)
+    assert quick(store, train=1).resumed == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"train": 0}, "given 0 trainings"),
+        ({"seconds": 0.0}, "given a budget of 0 seconds"),
+        ({"seconds": float("nan")}, "given a budget of nan seconds"),
+        ({"recipe": "nasbench201"}, "only others measured; allowed are tiny"),
+        ({"recipe": "huge"}, "unknown recipe 'huge'"),
+        ({"device": "abacus"}, "given the device 'abacus'"),
+    ],
+)
+def test_impossible_requests_are_user_errors(
+    store: Store, home: Path, options: dict[str, object], words: str
+) -> None:
+    with pytest.raises(UserError, match=words):
+        quick(store, **options)  # type: ignore[arg-type]
+    assert not (home / "runs").exists()
+
+
+def test_a_damaged_run_is_a_user_error(store: Store) -> None:
+    folder = quick(store, train=1).folder
+    for content in ("", "[]", '{"format": 9}', '{"format": 1, "identity": {}, "candidates": [1]}'):
+        (folder / "state.json").write_text(content)
+        with pytest.raises(UserError, match="remove that folder to start again"):
+            quick(store, train=1)
+
+
+def test_lost_weights_are_trained_again(store: Store, trainings: list[Architecture]) -> None:
+    (quick(store, train=2).folder / "candidates" / "1.safetensors").unlink()
+    assert quick(store, train=2).resumed == 1
+    assert trainings == [CELLS[0], CELLS[1], CELLS[1]]
+
+
+def test_one_architecture_is_trained_by_the_same_code(store: Store, trainings: list[Architecture]) -> None:
+    result = train_one(a_task(test=0.0), CELLS[1], store=store, recipe="quick", device="cpu")
+    assert (result.best, len(result.trained), result.test_accuracy) == (CELLS[1], 1, None)
+    assert [record.architecture for record in store.records(source="user")] == [str(CELLS[1])]
+    assert train_one(a_task(test=0.0), CELLS[1], store=store, recipe="quick", device="cpu").resumed == 1
+    assert trainings == [CELLS[1]]
+
+
+def test_a_run_is_found_by_name_and_exported_elsewhere(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no run yet"):
+        find_run("digits")
+    result = quick(store)
+    name = result.folder.name
+    assert run_names() == [name] and find_run(name) == result.folder
+    with pytest.raises(UserError, match=f"unknown run '../x': choose one of {name}"):
+        find_run("../x")
+    assert export_run(name, tmp_path / "out").card == load_exported(result.folder).card
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.py", "model.safetensors"]
+
+
+def test_an_unfinished_run_exports_its_best_so_far(store: Store, tmp_path: Path) -> None:
+    def stop(event: SearchProgress) -> None:
+        if (event.stage, event.number) == ("started", number):
+            raise KeyboardInterrupt
+
+    for number in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            quick(store, on_progress=stop)
+        if number == 1:
+            with pytest.raises(UserError, match="has no trained network yet"):
+                export_run(run_names()[0], tmp_path / "out")
+    card = export_run(run_names()[0], tmp_path / "out").card
+    assert (card.architecture, card.test_accuracy) == (str(CELLS[0]), None)
+
+
+class Recorder(NullTracker):
+    """Remembers the runs that were opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[tuple[Kind, bool]] = []
+
+    @contextmanager
+    def run(
+        self,
+        name: str,
+        kind: Kind,
+        *,
+        parameters: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        parent: Run | None = None,
+    ) -> Iterator[Run]:
+        self.opened.append((kind, parent is not None))
+        with super().run(name, kind, parameters=parameters, tags=tags, parent=parent) as opened:
+            yield opened
+
+
+def test_trainings_are_tracked_below_their_search(store: Store) -> None:
+    tracker = Recorder()
+    quick(store, train=2, tracker=tracker)
+    assert tracker.opened == [("search", False), ("training", True), ("training", True)]
+    train_one(a_task(), CELLS[0], store=store, recipe="quick", device="cpu", tracker=tracker)
+    assert tracker.opened[3:] == [("training", False)]

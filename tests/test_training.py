@@ -1,0 +1,153 @@
+"""Training repeats by seed, keeps its deadline, averages the last weights and learns what can be learnt."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from databases.architectures.architecture import Architecture
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
+from databases.records.recipe import Recipe
+from metad2a import training
+from metad2a.training import Progress, Training, accuracy, augment, normalisation, predictions, prepare, train
+
+TOY = Recipe("toy", channels=4, cells=1, resolution=8, epochs=4, batch=16, learning_rate=0.05, average=0.25)
+CELL = Architecture("nasbench201", (3, 1, 2, 3, 0, 4))
+
+
+def stripes(*, images: int = 120, channels: int = 1) -> Task:
+    """Noisy pictures with horizontal (class 0) or vertical (class 1) stripes."""
+    rng, labels = np.random.default_rng(0), np.arange(images) % 2
+    pattern = np.tile([0.0, 160.0], (8, 4))
+    clean = np.where(labels[:, None, None] == 0, pattern.T, pattern)[..., None]
+    noisy = np.clip(clean + rng.normal(40, 30, (images, 8, 8, channels)), 0, 255).astype(np.uint8)
+    return Task("stripes", noisy, labels.astype(np.int64), split(labels), ("horizontal", "vertical"))
+
+
+def weights(done: Training) -> Tensor:
+    return torch.cat([value.flatten() for value in done.network.state_dict().values()])
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_task_that_can_be_learnt_is_learnt(channels: int) -> None:
+    task = stripes(channels=channels)
+    seen: list[Progress] = []
+    done = train(task, CELL, recipe=TOY, device="cpu", on_epoch=seen.append)
+    assert done.complete and done.valid_accuracy is not None and done.valid_accuracy > 90
+    assert (accuracy(done, task, TEST) or 0) > 90
+    assert seen == done.curve
+    assert [(each.epoch, each.epochs) for each in seen] == [(epoch, 4) for epoch in (1, 2, 3, 4)]
+    assert seen[-1].train_loss < seen[0].train_loss
+    assert 0 < seen[0].seconds <= seen[-1].seconds <= done.seconds
+
+
+def test_the_same_seed_gives_the_same_weights_and_disturbs_no_other_draw() -> None:
+    task = stripes()
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    first, second = (
+        train(task, CELL, recipe=replace(TOY, augment=True), seed=1, device="cpu") for _ in range(2)
+    )
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert torch.equal(weights(first), weights(second))
+    other = train(task, CELL, recipe=replace(TOY, augment=True), seed=2, device="cpu")
+    assert not torch.equal(weights(first), weights(other))
+
+
+def test_a_deadline_stops_training_after_the_step_that_passes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = itertools.count()
+    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    done = train(stripes(), CELL, recipe=replace(TOY, epochs=1000), device="cpu", deadline=20)
+    assert not done.complete
+    assert next(clock) < 40
+    assert 1 <= len(done.curve) <= 20 and done.valid_accuracy is not None
+
+
+def test_a_deadline_that_has_passed_allows_no_step() -> None:
+    done = train(stripes(), CELL, recipe=TOY, device="cpu", deadline=-math.inf)
+    assert not done.complete and done.curve == []
+    assert torch.isfinite(weights(done)).all()
+
+
+def test_few_images_are_seen_often_enough() -> None:
+    recipe = replace(TOY, least_steps=30)
+    done = train(stripes(images=40), CELL, recipe=recipe, device="cpu")  # 24 images: two steps an epoch
+    assert len(done.curve) == 15
+
+
+@pytest.mark.parametrize(("average", "steps"), [(0.0, 1), (0.25, 3), (1.0, 12)])
+def test_the_result_is_the_mean_of_the_last_weights(
+    monkeypatch: pytest.MonkeyPatch, average: float, steps: int
+) -> None:
+    seen: list[dict[str, Tensor]] = []
+    step = training._Loop._step
+
+    def spy(loop: training._Loop, number: int, chosen: Tensor) -> Tensor:
+        loss = step(loop, number, chosen)
+        seen.append({name: value.clone() for name, value in loop.network.state_dict().items()})
+        return loss
+
+    monkeypatch.setattr(training._Loop, "_step", spy)
+    done = train(stripes(images=80), CELL, recipe=replace(TOY, average=average), device="cpu")
+    assert len(seen) == 12
+    for name, value in done.network.state_dict().items():
+        if value.is_floating_point():
+            mean = torch.stack([each[name] for each in seen[-steps:]]).mean(0)
+            torch.testing.assert_close(value, mean, rtol=1e-4, atol=1e-5)
+
+
+def test_an_empty_validation_part_has_no_accuracy() -> None:
+    task = stripes()
+    task = replace(task, parts=np.where(task.parts == VALIDATION, TEST, task.parts).astype(np.uint8))
+    assert train(task, CELL, recipe=TOY, device="cpu").valid_accuracy is None
+
+
+def test_accuracy_is_the_share_of_right_predictions() -> None:
+    task = stripes()
+    done = train(task, CELL, recipe=replace(TOY, epochs=1), device="cpu")
+    images, labels = task.part(TRAIN)
+    logits = predictions(done, images, batch=7)
+    assert logits.shape == (len(labels), 2)
+    assert accuracy(done, task, TRAIN) == pytest.approx(100 * np.mean(logits.argmax(1) == labels))
+
+
+def test_images_are_brought_to_the_recipes_resolution() -> None:
+    task = stripes()
+    done = train(task, CELL, recipe=replace(TOY, resolution=16, epochs=1), device="cpu")
+    assert (done.mean, done.scale) == normalisation(task.resized(16)) != normalisation(task)
+
+
+def test_training_images_are_brought_to_mean_zero_and_variance_one() -> None:
+    task = stripes(channels=3)
+    images, _ = task.part(TRAIN)
+    x = prepare(images, *normalisation(task), torch.device("cpu"))
+    assert x.shape == (len(images), 3, 8, 8)
+    torch.testing.assert_close(x.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-4, rtol=0)
+    torch.testing.assert_close(x.std(dim=(0, 2, 3), correction=0), torch.ones(3))
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 16, 16), (4, 1, 8, 8), (2, 3, 9, 9)])
+def test_augmentation_flips_and_shifts_and_keeps_the_shape(shape: tuple[int, ...]) -> None:
+    x = torch.arange(1.0, 1 + math.prod(shape)).reshape(shape)
+    moved = augment(x, torch.Generator().manual_seed(0))
+    margin = max(1, shape[-1] // 8)
+    assert moved.shape == x.shape
+    for before, after in zip(x, moved, strict=True):
+        padded = torch.nn.functional.pad(torch.stack([before, before.flip(-1)]), [margin] * 4)
+        windows = padded.unfold(2, shape[-1], 1).unfold(3, shape[-1], 1)  # (flip, c, dy, dx, h, w)
+        same = (windows == after[None, :, None, None]).all(dim=(1, 4, 5))
+        assert same.sum() == 1
+
+
+def test_augmentation_varies_and_repeats_by_its_generator() -> None:
+    x = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    first, again = (augment(x, torch.Generator().manual_seed(1)) for _ in range(2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, augment(x, torch.Generator().manual_seed(2)))
