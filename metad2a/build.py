@@ -14,19 +14,19 @@ from pathlib import Path
 import numpy as np
 
 from databases.architectures.architecture import Architecture
-from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.architectures.spaces import space
+from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.datasets.sampler import TaskSpec, build_task, family, sample_specs
 from databases.datasets.task import TEST, VALIDATION, Task
+from databases.errors import UserError
 from databases.records.recipe import recipe as named_recipe
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
-from databases.errors import UserError
 from metad2a import executor
 from metad2a.training import Training, predictions, train
 
-# Measured on every task. Nine are the typical cells (nearest to k-means centres over live operations, depths and
-# paths of all cells with a live convolution), seven are extremes (farthest-point sampling of the same).
+# Measured on every task. Nine are the typical cells (nearest to k-means centres over live operations, depths
+# and paths of all cells with a live convolution), seven are extremes (farthest-point sampling of the same).
 CORE = (
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|avg_pool_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
     "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
@@ -112,7 +112,8 @@ def plan(
         shared = per_task if index < judged else per_task * 3 // 4
         chosen = [*core[:shared], *scattered_architectures(per_task - shared, seed=index)]
         count = seeds if index < judged else 1
-        jobs += [Measurement(spec, folder, str(each), recipe, s) for s in range(count) for each in chosen]
+        cells = dict.fromkeys(map(str, chosen))  # a scattered cell may be one of the core
+        jobs += [Measurement(spec, folder, each, recipe, s) for s in range(count) for each in cells]
     return sorted(jobs, key=lambda job: job.seed)
 
 
@@ -121,7 +122,9 @@ def measure(job: Measurement) -> Record:
     task = _task(job.spec, job.folder)
     architecture = space(job.space).parse(job.architecture)
     training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, device="auto")
-    return record_of(task, training, architecture=architecture, recipe=job.recipe, seed=job.seed, source="own")
+    return record_of(
+        task, training, architecture=architecture, recipe=job.recipe, seed=job.seed, source="own"
+    )
 
 
 def record_of(

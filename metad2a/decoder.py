@@ -1,9 +1,10 @@
 """GraphDecoder: the one policy. It writes a walk through any decision graph, decision by decision.
 
-One recurrent cell, stepped once per decision; its input is the last choice, the decision's vertex, a context vector
-and, where the decision adds a node, the mean state of the nodes that feed it. The head belongs to the vertex:
-one-of-n (linear), pointer and subset (attention over the earlier nodes; Zoph, Le, 2017). What the context is and how
-the weights are trained makes it MetaD2A's generator (Lee, Hyung, Hwang, 2021) or a controller.
+One recurrent cell, stepped once per decision; its input is the last choice, the decision's vertex, a context
+vector and, where the decision adds a node, the mean state of the nodes that feed it. The head belongs to the
+vertex: one-of-n (linear), pointer and subset (attention over the earlier nodes; Zoph, Le, 2017). What the
+context is and how the weights are trained makes it MetaD2A's generator (Lee, Hyung, Hwang, 2021) or a
+controller.
 
 Hundreds of walks go at once: walks that stand at the same decision are stepped together.
 """
@@ -73,53 +74,87 @@ class GraphDecoder(nn.Module):
         generator: torch.Generator | None,
         temperature: float,
     ) -> Walks:
-        count = len(context)
-        states: list[State] = [self.space.start()] * count
-        walks: list[list[int]] = [[] for _ in range(count)]
-        hidden = torch.tanh(self.begin(context))  # (n, width)
-        start = hidden.new_zeros(count, self.space.nodes, self.width)
-        nodes: list[Tensor] = list(start.unbind(1))  # states of the nodes, (n, width) each
-        last = torch.full((count,), self.choice.num_embeddings - 1, device=context.device)
-        log_probability, entropy = context.new_zeros(count), context.new_zeros(count)
-        told = self.context(context)
-        while groups := _groups(states):
-            new_nodes: Tensor | None = None
+        batch = _Batch(self.space.start(), torch.tanh(self.begin(context)), self.choice.num_embeddings - 1)
+        told = self.context(context)  # (n, width)
+        while groups := _groups(batch.states):
             for state, members in groups.items():
                 decision = _decision(state)
-                every = len(members) == count
-                rows = torch.tensor(members, device=context.device)
-                pick = (lambda x: x) if every else (lambda x, rows=rows: x[rows])
-                x = self.choice(pick(last)) + self.vertex.weight[self.number[decision.name]] + pick(told)
+                rows = None if len(members) == len(context) else torch.tensor(members, device=context.device)
+                nodes = [_pick(each, rows) for each in batch.nodes[: state.nodes]]
+                x = self.choice(_pick(batch.last, rows)) + _pick(told, rows)
+                x = x + self.vertex.weight[self.number[decision.name]]
                 if decision.feeds:
-                    x = x + self.feeds(torch.stack([pick(nodes[i]) for i in decision.feeds]).mean(0))
-                h = self.cell(x, pick(hidden))
-                logits = self._logits(decision, h, [pick(each) for each in nodes[: state.nodes]])
-                wanted = None if given is None else [given[m][len(walks[m])] for m in members]
-                choices, logp, ent, token = _choose(
-                    decision, logits / temperature, wanted, generator, self.choice.num_embeddings - 1
-                )
-                hidden = h if every else hidden.index_copy(0, rows, h)
-                last = token if every else last.index_copy(0, rows, token)
-                log_probability = log_probability.index_add(0, rows, logp)
-                entropy = entropy.index_add(0, rows, ent)
-                if decision.adds_node:
-                    base = hidden.new_zeros(count, self.width) if new_nodes is None else new_nodes
-                    new_nodes = h if every else base.index_copy(0, rows, h)
-                for member, choice in zip(members, choices, strict=True):
-                    walks[member].append(choice)
-                    states[member] = state.take(choice)
-            if new_nodes is not None:
-                nodes.append(new_nodes)
-        return Walks([tuple(walk) for walk in walks], log_probability, entropy)
+                    x = x + self.feeds(torch.stack([nodes[i] for i in decision.feeds]).mean(0))
+                h = self.cell(x, _pick(batch.hidden, rows))
+                wanted = None if given is None else [given[m][len(batch.walks[m])] for m in members]
+                logits = self._logits(decision, h, nodes) / temperature
+                chosen = _choose(decision, logits, wanted, generator, self.choice.num_embeddings - 1)
+                batch.advance(state, members, rows, h, chosen)
+        return Walks([tuple(walk) for walk in batch.walks], batch.log_probability, batch.entropy)
 
     def _logits(self, decision: Decision, h: Tensor, nodes: Sequence[Tensor]) -> Tensor:
         """(m, width) -> (m, options), or (m, earlier nodes) of a pointer or subset."""
         if decision.kind == "one_of":
             logits: Tensor = self.heads[str(self.number[decision.name])](h)
             return logits
+        if not nodes:  # the empty subset is the only one
+            return h.new_zeros(len(h), 0)
         earlier = torch.stack(list(nodes), dim=1)  # (m, nodes, width)
         scores: Tensor = self.attend(torch.tanh(self.anchor(earlier) + h[:, None])).squeeze(-1)
         return scores
+
+
+class _Batch:
+    """Walks under way: where each stands, its recurrent state, and the states of its nodes.
+
+    ``nodes[k]`` (n, width) is the k-th node of every walk that has so many; walks may open it at different
+    steps.
+    """
+
+    def __init__(self, start: State, hidden: Tensor, no_choice: int) -> None:
+        count = len(hidden)
+        self.states = [start] * count
+        self.walks: list[list[int]] = [[] for _ in range(count)]
+        self.hidden = hidden
+        self.nodes: list[Tensor] = [torch.zeros_like(hidden) for _ in range(start.nodes)]
+        self.last = torch.full((count,), no_choice, device=hidden.device)
+        self.log_probability, self.entropy = hidden.new_zeros(count), hidden.new_zeros(count)
+
+    def advance(
+        self, state: State, members: list[int], rows: Tensor | None, h: Tensor, chosen: _Chosen
+    ) -> None:
+        """Takes the choices of ``members``, who all stand at ``state`` and whose new hidden state is ``h``."""
+        self.hidden = _put(self.hidden, rows, h)
+        self.last = _put(self.last, rows, chosen.token)
+        self.log_probability = _put(
+            self.log_probability, rows, _pick(self.log_probability, rows) + chosen.log_probability
+        )
+        self.entropy = _put(self.entropy, rows, _pick(self.entropy, rows) + chosen.entropy)
+        if _decision(state).adds_node:
+            if state.nodes == len(self.nodes):
+                self.nodes.append(torch.zeros_like(self.hidden))
+            self.nodes[state.nodes] = _put(self.nodes[state.nodes], rows, h)
+        for member, choice in zip(members, chosen.choices, strict=True):
+            self.walks[member].append(choice)
+            self.states[member] = state.take(choice)
+
+
+@dataclass(frozen=True, eq=False)
+class _Chosen:
+    """One choice each of m walks; log_probability, entropy, token (the next input): (m,)."""
+
+    choices: list[int]
+    log_probability: Tensor
+    entropy: Tensor
+    token: Tensor
+
+
+def _pick(x: Tensor, rows: Tensor | None) -> Tensor:
+    return x if rows is None else x[rows]
+
+
+def _put(x: Tensor, rows: Tensor | None, new: Tensor) -> Tensor:
+    return new if rows is None else x.index_copy(0, rows, new)
 
 
 def vertices(part: Part) -> list[Decision]:
@@ -156,19 +191,10 @@ def _choose(
     wanted: list[int] | None,
     generator: torch.Generator | None,
     no_option: int,
-) -> tuple[list[int], Tensor, Tensor, Tensor]:
-    """(m, k) logits -> choices, their log probabilities (m,), entropies (m,), tokens for the next input (m,)."""
+) -> _Chosen:
+    """(m, k) logits -> the ``wanted`` choices, or drawn ones; ``no_option`` is the token of chosen nodes."""
     if decision.kind == "subset":
-        on = nn.functional.logsigmoid(logits)
-        off = nn.functional.logsigmoid(-logits)
-        if wanted is None:
-            bits = torch.rand(logits.shape, generator=generator) < logits.sigmoid().detach().cpu()
-        else:
-            bits = torch.tensor([[choice >> j & 1 for j in range(logits.shape[1])] for choice in wanted]).bool()
-        bits = bits.to(logits.device)
-        choices = [sum(1 << j for j, bit in enumerate(row) if bit) for row in bits.tolist()]
-        entropy = -(on.exp() * on + off.exp() * off).sum(1)
-        return choices, torch.where(bits, on, off).sum(1), entropy, torch.full((len(logits),), no_option)
+        return _choose_subset(logits, wanted, generator, no_option)
     log_p = logits.log_softmax(1)
     if wanted is None:
         index = torch.multinomial(log_p.exp().detach().cpu(), 1, generator=generator).squeeze(1)
@@ -177,4 +203,20 @@ def _choose(
     index = index.to(logits.device)
     entropy = -(log_p.exp() * log_p).sum(1)
     token = index if decision.kind == "one_of" else torch.full_like(index, no_option)
-    return index.tolist(), log_p.gather(1, index[:, None]).squeeze(1), entropy, token
+    return _Chosen(index.tolist(), log_p.gather(1, index[:, None]).squeeze(1), entropy, token)
+
+
+def _choose_subset(
+    logits: Tensor, wanted: list[int] | None, generator: torch.Generator | None, no_option: int
+) -> _Chosen:
+    """(m, nodes) logits -> a bit mask of nodes each, every bit on its own."""
+    on, off = nn.functional.logsigmoid(logits), nn.functional.logsigmoid(-logits)
+    if wanted is None:
+        bits = torch.rand(logits.shape, generator=generator) < logits.sigmoid().detach().cpu()
+    else:
+        bits = torch.tensor([[choice >> j & 1 for j in range(logits.shape[1])] for choice in wanted]).bool()
+    bits = bits.to(logits.device)
+    choices = [sum(1 << j for j, bit in enumerate(row) if bit) for row in bits.tolist()]
+    entropy = -(on.exp() * on + off.exp() * off).sum(1)
+    token = torch.full((len(logits),), no_option, device=logits.device)
+    return _Chosen(choices, torch.where(bits, on, off).sum(1), entropy, token)

@@ -46,13 +46,17 @@ def class_numbers(space: Space) -> dict[str, int]:
 
 
 def episodes(
-    store: Store, *, images: Path | None, cache: Path | None = None, kind: Kind = "trained", space: str = "nasbench201"
+    store: Store,
+    *,
+    images: Path | None,
+    cache: Path | None = None,
+    kind: Kind = "trained",
+    space: str = "nasbench201",
 ) -> list[Episode]:
     """Every task of the store whose features can be had, but the forbidden ones, one episode a recipe.
 
-    Args:
-        images: folder of the image sources (own tasks are rebuilt from their specs); None: cached features only.
-        cache: folder of cached features.
+    ``images`` is the folder of the image sources, from which own tasks are rebuilt by their specs (None: no
+    task has features); ``cache`` the folder of cached features.
     """
     chosen = named_space(space)
     number = class_numbers(chosen)
@@ -78,7 +82,8 @@ def held_out_accuracy(record: Record) -> float:
 def _usable(store: Store, space: str) -> Iterable[Record]:
     for record in store.records(space=space):
         table = record.task.startswith("nasbench201/")
-        if table and (record.task != IMAGENET16 or (record.seed != PUBLISHED_MEAN and record.recipe == "nasbench201")):
+        a_seed = record.recipe == "nasbench201" and record.seed != PUBLISHED_MEAN
+        if table and (record.task != IMAGENET16 or a_seed):
             continue
         if record.valid_accuracy is not None or record.test_accuracy is not None:
             yield record

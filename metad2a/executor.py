@@ -18,8 +18,9 @@ def run(
 ) -> Iterator[Result]:
     """Yields ``function(job)`` as each finishes (any order); ``workers`` 0 or 1 runs them here.
 
-    Jobs are drawn as workers come free, so stopping loses at most what is running. A job's exception is raised.
-    ``function`` and the jobs must be picklable for more than one worker.
+    Jobs are drawn as workers come free, so stopping loses at most what is running. A job's exception is
+    raised, after the results that came with it. ``function`` and the jobs must be picklable for more than one
+    worker.
     """
     if workers < 2:
         yield from map(function, jobs)
@@ -32,7 +33,7 @@ def run(
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 running |= {pool.submit(function, job) for job in islice(waiting, len(done))}
-                for future in done:
+                for future in sorted(done, key=lambda each: each.exception() is not None):
                     yield future.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)

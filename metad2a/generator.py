@@ -1,4 +1,4 @@
-"""MetaD2A's generator: a task -> a latent vector -> architectures that suit it (Lee, Hyung, Hwang, ICLR 2021)."""
+"""MetaD2A's generator: a task -> a latent vector -> architectures that suit it (Lee, Hyung, Hwang, 2021)."""
 
 from __future__ import annotations
 
@@ -51,12 +51,15 @@ class Generator(nn.Module):
         vector = torch.relu(self.set(batch) + self.recipe(recipes))
         return self.mean(vector), self.log_variance(vector).clamp(-6, 2)
 
-    def loss(self, batch: TaskBatch, recipes: Tensor, walks: Sequence[Sequence[Walk]], *, kl: float) -> Tensor:
-        """Mean negative log likelihood of each task's good walks, plus ``kl`` times KL(q(z | task) || N(0, 1))."""
+    def loss(
+        self, batch: TaskBatch, recipes: Tensor, walks: Sequence[Sequence[Walk]], *, kl: float
+    ) -> Tensor:
+        """Mean negative log likelihood of the good walks, plus ``kl`` times KL(q(z | task) || N(0, 1))."""
         mean, log_variance = self.encode(batch, recipes)
         z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
         counts = torch.tensor([len(each) for each in walks])
-        scored = self.decoder.score(z.repeat_interleave(counts, dim=0), [walk for each in walks for walk in each])
+        good = [walk for each in walks for walk in each]
+        scored = self.decoder.score(z.repeat_interleave(counts, dim=0), good)
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
         return -scored.log_probability.mean() + kl * divergence
 
@@ -87,11 +90,15 @@ class Lesson:
     walks: list[Walk]
     weights: np.ndarray
 
+    def draw(self, count: int, rng: np.random.Generator) -> list[Walk]:
+        """``count`` walks by their weights, with repeats."""
+        return [self.walks[i] for i in rng.choice(len(self.walks), count, p=self.weights)]
+
 
 def train_generator(
-    model: Generator, lessons: Sequence[Lesson], *, steps: int, seed: int, tasks: int = 16, walks: int = 24
+    model: Generator, lessons: Sequence[Lesson], *, steps: int, seed: int, tasks: int = 6, walks: int = 48
 ) -> Generator:
-    """Trains on drawn lessons (Adam, cosine; KL weight 0.005 as published); returns the model in eval mode."""
+    """Trains on drawn lessons (Adam; KL weight 0.005 as published); returns the model in eval mode."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
@@ -100,7 +107,7 @@ def train_generator(
     model.train()
     for _ in range(steps):
         drawn = [lessons[i] for i in rng.choice(len(lessons), size=tasks, p=share / share.sum())]
-        picked = [[each.walks[i] for i in rng.choice(len(each.walks), walks, p=each.weights)] for each in drawn]
+        picked = [each.draw(walks, rng) for each in drawn]
         numbers = torch.tensor([RECIPE_NUMBER[each.recipe] for each in drawn])
         loss = model.loss(collate([each.features for each in drawn], rng), numbers, picked, kl=0.005)
         optimiser.zero_grad()

@@ -28,7 +28,8 @@ class HeldOut:
 
     Attributes (n cells of the episode each, logit scale where it applies):
         mean, std: ours. swapped: ours when shown another family's dataset. average: the best-on-average
-            ranking, NaN for cells that no other family measured. no_dataset: ours with the product switched off.
+            ranking, NaN for cells that fewer than three tasks of other families measured. no_dataset: ours
+            with the product switched off.
     """
 
     episode: Episode
@@ -74,17 +75,18 @@ def hold_out(
 
 
 def best_on_average(episodes: Sequence[Episode]) -> dict[int, float]:
-    """Cell -> its mean over tasks of the accuracy in units of the task's spread: a ranking without a dataset."""
+    """Cell -> its mean over tasks of the accuracy in units of the task's spread: ranks without a dataset."""
     values: dict[int, list[float]] = defaultdict(list)
     for each in episodes:
         logit = to_logit(each.accuracy)
-        for cell, value in zip(each.cells.tolist(), (logit - logit.mean()) / logit.std(), strict=True):
+        units = (logit - logit.mean()) / (logit.std() + 1e-9)
+        for cell, value in zip(each.cells.tolist(), units.tolist(), strict=True):
             values[cell].append(value)
     return {cell: float(np.mean(found)) for cell, found in values.items() if len(found) >= 3}
 
 
 def tau(predicted: Values, episode: Episode, among: npt.NDArray[np.bool_] | None = None) -> float:
-    """Kendall's tau-b between a prediction and the measured accuracies, over the cells marked in ``among``."""
+    """Kendall's tau-b between predicted and measured, over the cells ``among`` (default: where finite)."""
     chosen = np.isfinite(predicted) if among is None else among
     return float(kendalltau(predicted[chosen], episode.accuracy[chosen]).statistic)
 
@@ -139,6 +141,6 @@ def conformal_factors(held_out: Sequence[HeldOut]) -> dict[str, float]:
     order = np.argsort(pooled)
     share = np.cumsum(weights[order]) / (len(residuals) + 1)
     return {
-        str(level): float(pooled[order][min(np.searchsorted(share, level / 100), len(pooled) - 1)])
+        str(level): float(pooled[order][min(int(np.searchsorted(share, level / 100)), len(pooled) - 1)])
         for level in (80, 95)
     }

@@ -1,4 +1,4 @@
-"""Trains the meta-performance predictor over episodes: accuracies and order inside tasks, levels between tasks."""
+"""Trains the meta-performance predictor over episodes: order inside tasks, levels between tasks."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Schedule:
 
 
 TABLES_FIRST = Schedule(steps=600, learning_rate=8e-3, cells=256)
-THEN_TASKS = Schedule(steps=250, learning_rate=2e-3, cells=128, single=8, own=16, slow=0.1)
+THEN_TASKS = Schedule(steps=160, learning_rate=3e-3, cells=128, single=4, own=8, slow=0.1)
 
 
 @dataclass(frozen=True, eq=False)

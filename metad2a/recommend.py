@@ -1,4 +1,4 @@
-"""The public face: a dataset in, ranked architectures with expected accuracy, interval, cost and reason out."""
+"""The public face: a dataset in, ranked architectures with expected accuracy, cost and reason out."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Candidate:
     Attributes:
         expected_accuracy, interval: percent on held-out images after training by the recipe, and the 80%
             interval; None where too few tasks were measured with the recipe to know the level.
-        score: predicted logit accuracy; higher is better, and only its order counts where the level is unknown.
+        score: predicted logit accuracy; higher is better; only its order counts where the level is unknown.
         flops: multiply-adds for one image. expected_seconds: training on one CPU thread, a rough guide.
         origin: ``generator`` (drawn for this dataset) or ``space`` (found by ranking the whole space).
     """
@@ -117,9 +117,16 @@ class MetaD2A:
     """
 
     def __init__(
-        self, predictor: MetaPredictor, generator: Generator, known: KnownTasks, header: dict[str, Any], weights: str
+        self,
+        predictor: MetaPredictor,
+        generator: Generator,
+        known: KnownTasks,
+        header: dict[str, Any],
+        weights: str,
+        tables: MetaPredictor,
     ) -> None:
         self.predictor, self.generator, self.known = predictor.eval(), generator.eval(), known
+        self.tables = tables.eval()  # the predictor after the tables alone: where held-out evaluation begins
         self.header, self.weights = header, weights
 
     @cached_property
@@ -144,7 +151,9 @@ class MetaD2A:
         Args:
             data: folder, zip, ``.npz``, ``sklearn:digits``, a pair of arrays, or a `Task`.
             top: how many to return, None for the whole ranking.
-            max_params, max_flops: limits on the network at the recipe's size.
+            max_params: most parameters of the network at the recipe's size.
+            max_flops: most multiply-adds for one image.
+            seed: of the drawn images and architectures.
             images_per_class: how many training images of each class are looked at.
             candidates: the generator's draws, the whole space, or both (the space, draws marked as such).
             recipe: the training the accuracies hold for.
@@ -246,15 +255,18 @@ def load(path: Path | str | None = None) -> MetaD2A:
     """The shipped meta-model, or the one at ``path``; raises `UserError` for an unusable file."""
     where = Path(path) if path is not None else Path(str(files("metad2a") / "weights" / "meta.safetensors"))
     tensors, header = checkpoint.load(where)
-    predictor = MetaPredictor(MetaConfig(**header["predictor"]))
-    generator = Generator(GeneratorConfig(**header["generator"]))
     try:
-        predictor.load_state_dict({n: v.float() for n, v in checkpoint.part(tensors, "predictor").items()})
-        generator.load_state_dict({n: v.float() for n, v in checkpoint.part(tensors, "generator").items()})
-    except RuntimeError:
-        raise UserError(f"{where} does not fit this version of metad2a: retrain it with `metad2a retrain`") from None
-    known = KnownTasks.from_header(header["known"], tensors["known.places"].numpy())
-    return MetaD2A(predictor, generator, known, header, checkpoint.digest(where))
+        config = MetaConfig(**header["predictor"])
+        predictor, tables = MetaPredictor(config), MetaPredictor(config)
+        generator = Generator(GeneratorConfig(**header["generator"]))
+        for name, each in (("predictor", predictor), ("tables", tables), ("generator", generator)):
+            each.load_state_dict({n: v.float() for n, v in checkpoint.part(tensors, name).items()})
+        known = KnownTasks.from_header(header["known"], tensors["known.places"].numpy())
+    except (KeyError, TypeError, RuntimeError):
+        raise UserError(
+            f"{where} does not fit this version of metad2a: retrain it with `metad2a retrain`"
+        ) from None
+    return MetaD2A(predictor, generator, known, header, checkpoint.digest(where), tables)
 
 
 def versions() -> dict[str, str]:
@@ -284,12 +296,15 @@ def _within(ranked: list[Candidate], max_params: int | None, max_flops: int | No
     kept = [
         each
         for each in ranked
-        if (max_params is None or each.parameters <= max_params) and (max_flops is None or each.flops <= max_flops)
+        if (max_params is None or each.parameters <= max_params)
+        and (max_flops is None or each.flops <= max_flops)
     ]
     if not kept:
         least = min(ranked, key=lambda each: (each.parameters, each.flops))
+        limits = {"parameters": max_params, "FLOPs": max_flops}
+        given = " and ".join(f"{most:,} {what}" for what, most in limits.items() if most is not None)
         raise UserError(
-            f"no candidate has at most {max_params or 'any'} parameters and {max_flops or 'any'} FLOPs: "
+            f"no candidate has at most {given}: "
             f"the smallest has {least.parameters:,} parameters and {least.flops:,} FLOPs"
         )
     return kept

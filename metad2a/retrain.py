@@ -1,4 +1,4 @@
-"""`metad2a retrain`: meta-trains predictor and generator on what the database holds; resumable stage by stage."""
+"""`metad2a retrain`: meta-trains predictor and generator on what the database holds; resumable."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from metad2a.tracking import NullTracker, Tracker
 
 MODEL_NAME = "metad2a-meta-model"
-GENERATOR_STEPS = 600
+GENERATOR_STEPS = 400
 GOOD = 64  # architectures of a task that count as good
 Report = Callable[[str], None]
 
@@ -57,9 +57,14 @@ def retrain(
     """Trains on the tables, then on the tasks; judges on held-out sources; trains the generator; saves.
 
     Args:
-        images: folder of the image sources, for the features of tasks that are not cached.
-        output: the checkpoint to write. work: folder for finished stages, so that a killed run goes on.
+        store: the measurements.
+        images: folder of the image sources, from which the tasks' features come.
+        output: the checkpoint to write.
+        work: folder for finished stages, so that a killed run goes on.
+        tracker: keeps parameters and figures and registers the result.
         recipe: the own recipe whose tasks judge and calibrate the model.
+        seed: of weights and draws.
+        on_progress: told one line at each stage.
 
     Raises:
         UserError: the database holds nothing to learn from.
@@ -67,13 +72,15 @@ def retrain(
     known = episodes(store, images=images, cache=work / "features")
     own = own_episodes(known, recipe)
     if not known:
-        raise UserError("the database holds no task whose features are known: run `metad2a database build` first")
+        raise UserError("no task of the database has features: run `metad2a database build` first")
     folder = work / f"{_digest(known, seed)}"
     on_progress(f"{len(known)} tasks, {sum(len(each.cells) for each in known)} architectures measured")
     parameters = {"seed": seed, "recipe": recipe, "tasks": len(known), "own_tasks": len(own)}
     with tracker.run("retrain", "meta-training", parameters=parameters) as run:
         config = MetaConfig(features=known[0].features.features.shape[1])
-        tables = _stage(folder / "tables.safetensors", config, lambda: _tables(config, known, seed, on_progress))
+        tables = _stage(
+            folder / "tables.safetensors", config, lambda: _tables(config, known, seed, on_progress)
+        )
         held_out = _folds(folder, tables, known, recipe, seed, on_progress)
         model = _stage(
             folder / "predictor.safetensors", config, lambda: _tasks(tables, known, seed, on_progress)
@@ -81,7 +88,7 @@ def retrain(
         on_progress("generator")
         generator = _generator(model, known, seed)
         header = describe(model, generator, known, held_out, recipe, seed)
-        places = KnownTasks.learn([e.features for e in own], [e.family for e in own]) if len(own) > 2 else None
+        places = _places(own)
         path_sha = _save(output, tables, model, generator, places, header)
         run.metrics({name: value for name, value in header["held_out"].items() if value is not None})
         run.register(output, MODEL_NAME, alias="challenger")
@@ -132,15 +139,22 @@ def _generator(model: MetaPredictor, known: Sequence[Episode], seed: int) -> Gen
     return train_generator(generator, lessons(model, known, seed=seed), steps=GENERATOR_STEPS, seed=seed)
 
 
+def _places(own: Sequence[Episode]) -> KnownTasks | None:
+    """Where the own tasks lie; None where too few sources tell what is far."""
+    sources = [each.family for each in own]
+    return KnownTasks.learn([each.features for each in own], sources) if len(set(sources)) > 2 else None
+
+
 def lessons(model: MetaPredictor, known: Sequence[Episode], *, seed: int, single: int = 200) -> list[Lesson]:
-    """What the generator learns from: each task's best classes, as measured where all were, else as predicted."""
+    """What the generator learns from: each task's best classes, measured where all were, else predicted."""
     classes = list(space(model.config.space).classes)
     rng = np.random.default_rng(seed)
     few = [each for each in known if len(each.cells) < FEW]
     picked = [few[i] for i in rng.permutation(len(few))[:single]]
+    vectors = model.encode_many(classes)
     found = []
     for each in [*picked, *(e for e in known if len(e.cells) >= FEW)]:
-        value = model.predict(each.features, classes, recipe=each.recipe).mean
+        value = model.predict_encoded(each.features, vectors, recipe=each.recipe).mean
         if len(each.cells) >= TABLE:
             value = np.full(len(classes), -np.inf)
             value[each.cells] = each.accuracy
@@ -168,7 +182,10 @@ def describe(
         "generator": generator.config.to_json(),
         "seed": seed,
         "tasks": dict(Counter(each.recipe for each in known)),
-        "architectures": {r: sum(len(e.cells) for e in known if e.recipe == r) for r in {e.recipe for e in known}},
+        "architectures": {
+            name: sum(len(each.cells) for each in known if each.recipe == name)
+            for name in sorted({each.recipe for each in known})
+        },
         "conformal": {recipe: conformal_factors(held_out)} if held_out else {},
         "held_out": {
             "tau": float(np.mean(taus)) if taus else None,
@@ -192,7 +209,8 @@ def training_cost(space_name: str) -> tuple[float, float]:
 
     chosen, skeleton = space(space_name), Skeleton(8, 3, 3, 10)
     points = []
-    for architecture in (chosen.classes[0], max(chosen.classes, key=lambda a: chosen.parameters(a, skeleton))):
+    largest = max(chosen.classes, key=lambda each: chosen.parameters(each, skeleton))
+    for architecture in (chosen.classes[0], largest):
         network = chosen.network(architecture, skeleton)
         x = torch.randn(32, 3, 16, 16).contiguous(memory_format=torch.channels_last)
         best = float("inf")

@@ -149,7 +149,7 @@ class Session:
             )
             self.time_over = not training.complete
             known = self.run.state.trained.get(index)
-            if len(training.curve) > (known.epochs if known else 0):
+            if training.complete or len(training.curve) > (known.epochs if known else 0):
                 self._keep(index, wanted, training, tracked)
 
     def _keep(self, index: int, wanted: Wanted, training: Training, tracked: Run) -> None:

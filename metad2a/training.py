@@ -81,7 +81,8 @@ def train(
         network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
         mean, scale = normalisation(task)
         images, labels = task.part(TRAIN)
-        loop = _Loop(network, recipe, prepare(images, mean, scale, place), torch.from_numpy(labels).to(place), seed)
+        x, y = prepare(images, mean, scale, place), torch.from_numpy(labels).to(place)
+        loop = _Loop(network, recipe, x, y, seed)
         trained, curve, complete, seconds = loop.run(deadline, on_epoch)
     training = Training(trained.eval(), mean, scale, None, seconds, complete, curve)
     valid = accuracy(training, task, VALIDATION)
@@ -147,7 +148,8 @@ class _Loop:
         self, deadline: float, on_epoch: Callable[[Progress], None] | None
     ) -> tuple[nn.Module, list[Progress], bool, float]:
         """Trains to the end or the deadline; returns the network, curve, completeness and seconds."""
-        begin, step, curve = time.monotonic(), 0, []
+        begin, step = time.monotonic(), 0
+        curve: list[Progress] = []
         a_pass = -(-len(self.y) // self.recipe.batch)
         epochs = self.steps // a_pass
         self.network.train()
@@ -159,9 +161,7 @@ class _Loop:
                 step += 1
                 if step >= self.steps or time.monotonic() >= deadline:
                     break
-            curve.append(
-                Progress(len(curve) + 1, epochs, float(total) / a_pass, time.monotonic() - begin)
-            )
+            curve.append(Progress(len(curve) + 1, epochs, float(total) / a_pass, time.monotonic() - begin))
             if on_epoch is not None:
                 on_epoch(curve[-1])
         network = self.average if self.average is not None and self.averaged else self.network

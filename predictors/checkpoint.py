@@ -1,4 +1,4 @@
-"""Checkpoints: safetensors with a JSON header (what it is, its configuration, how it was made, its figures)."""
+"""Checkpoints: safetensors with a JSON header (what it is, how it was made, its figures)."""
 
 from __future__ import annotations
 
@@ -41,14 +41,16 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get("metad2a", "{}")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no iterator)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
         header = json.loads(text)
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as a meta-model ({error}): is it whole?") from None
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise UserError(f"{path} is a safetensors file, but no meta-model of metad2a: `metad2a retrain` writes one")
-    if header["version"] > VERSION:
-        raise UserError(f"{path} was written by a newer metad2a (format {header['version']}): update metad2a")
+        raise UserError(f"{path} is no meta-model of metad2a: give one that `metad2a retrain` wrote")
+    if header.get("version") != VERSION:
+        raise UserError(
+            f"{path} has format {header.get('version')}, this metad2a reads {VERSION}: update metad2a"
+        )
     return tensors, header
 
 
@@ -59,4 +61,5 @@ def digest(path: Path) -> str:
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names begin with ``prefix.``, without it."""
-    return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
+    start = f"{prefix}."
+    return {name.removeprefix(start): value for name, value in tensors.items() if name.startswith(start)}

@@ -1,7 +1,7 @@
 """Graph encoder: message passing over the typed graph of an architecture, many architectures at once.
 
-Dense graph convolutions (Morris et al., 2019; torch-geometric) along the edges and against them, with residual
-connections; read out at the output node and as the mean over the nodes.
+Dense graph convolutions (Morris et al., 2019; torch-geometric) along the edges and against them, with
+residual connections; read out at the output node and as the mean over the nodes.
 """
 
 from __future__ import annotations

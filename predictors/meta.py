@@ -1,12 +1,12 @@
 """The meta-performance predictor: (task, architecture, recipe) -> mean and spread of the accuracy.
 
-A task vector (set encoder) and an architecture vector (graph encoder) meet in a low-rank product, so a task is
-encoded once, each architecture once, and all pairs cost one matrix product:
+A task vector (set encoder) and an architecture vector (graph encoder) meet in a low-rank product, so a task
+is encoded once, each architecture once, and all pairs cost one matrix product:
 
     logit accuracy = center + between * level(task) + within * scale(task) * score
     score          = base(architecture) + base'(architecture, recipe) + u(task) . v(architecture)
 
-`center`, `between` and `within` are constants of a recipe: its mean, its spread between tasks and inside them.
+`center`, `between`, `within` are constants of a recipe: its mean, its spread between tasks and inside them.
 `base` is what holds on average under a recipe, the product is what only the dataset tells.
 """
 
@@ -52,7 +52,8 @@ class Scores:
     """Predicted logit accuracies of n architectures on one task.
 
     Attributes:
-        mean, std: (n,) on the logit scale; where `MetaPredictor.level_known` is False only the order of mean counts.
+        mean, std: (n,) on the logit scale; where `MetaPredictor.level_known` is False only the order of mean
+            counts.
     """
 
     mean: npt.NDArray[np.float64]
@@ -93,10 +94,14 @@ class MetaPredictor(nn.Module):
         self.constants: Tensor
         self.register_buffer("reads_dataset", torch.zeros(recipes))
         self.register_buffer("constants", torch.tensor([[0.0, 1.0, 1.0]]).repeat(recipes, 1))
-        for small in (self.base_of_recipe, self.task_factor, self.level[-1], self.scale):
+        level: nn.Module = self.level[-1]
+        for small in (self.base_of_recipe, self.task_factor, level, self.scale):
+            assert isinstance(small.weight, Tensor)
             nn.init.normal_(small.weight, std=0.01)
 
-    def know_recipe(self, recipe: str, *, center: float, between: float, within: float, reads_dataset: bool) -> None:
+    def know_recipe(
+        self, recipe: str, *, center: float, between: float, within: float, reads_dataset: bool
+    ) -> None:
         """Sets a recipe's constants, and whether enough tasks were measured to tell what the dataset changes.
 
         Where they were not, the level and the product are switched off: only the average order is given.
@@ -106,7 +111,7 @@ class MetaPredictor(nn.Module):
         self.reads_dataset[number] = float(reads_dataset)
 
     def level_known(self, recipe: str) -> bool:
-        """Whether enough tasks were measured with the recipe to predict its accuracies, not only their order."""
+        """Whether enough tasks were measured with the recipe to predict accuracies, not only their order."""
         return bool(self.reads_dataset[RECIPE_NUMBER[recipe]])
 
     def encode_tasks(self, batch: TaskBatch) -> Tensor:
@@ -132,19 +137,23 @@ class MetaPredictor(nn.Module):
         return Prediction(mean, within.log() + spread.clamp(-4, 3))
 
     @torch.inference_mode()
-    def predict(
-        self, task: TaskFeatures, architectures: Sequence[Architecture], *, recipe: str, batch: int = 1024
-    ) -> Scores:
-        """Scores of many architectures of one space on one task under a named recipe."""
+    def encode_many(self, architectures: Sequence[Architecture], *, batch: int = 256) -> Tensor:
+        """Architectures of one space -> (n, width), each encoded once, in batches that fit the cache."""
+        self.eval()
+        types, adjacency = tensors(space(self.config.space).graphs(architectures))
+        return torch.cat([self.encode_architectures(part, adjacency) for part in types.split(batch)])
+
+    @torch.inference_mode()
+    def predict_encoded(self, task: TaskFeatures, cells: Tensor, *, recipe: str) -> Scores:
+        """As `predict`, for architectures that `encode_many` has encoded."""
         self.eval()
         vector = self.encode_tasks(collate([task]))
-        number = torch.tensor([RECIPE_NUMBER[recipe]])
-        types, adjacency = tensors(space(self.config.space).graphs(architectures))
-        found = [
-            self(vector, number, self.encode_architectures(part, adjacency)) for part in types.split(batch)
-        ]
-        mean = torch.cat([each.mean[0] for each in found]).double().numpy()
-        return Scores(mean, torch.cat([each.log_std[0] for each in found]).exp().double().numpy())
+        found: Prediction = self(vector, torch.tensor([RECIPE_NUMBER[recipe]]), cells)
+        return Scores(found.mean[0].double().numpy(), found.log_std[0].exp().double().numpy())
+
+    def predict(self, task: TaskFeatures, architectures: Sequence[Architecture], *, recipe: str) -> Scores:
+        """Scores of many architectures of one space on one task under a named recipe."""
+        return self.predict_encoded(task, self.encode_many(architectures), recipe=recipe)
 
 
 def to_logit(accuracy: npt.ArrayLike) -> npt.NDArray[np.float64]:

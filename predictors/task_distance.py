@@ -26,7 +26,8 @@ class KnownTasks:
     """The tasks a model learnt from.
 
     Attributes:
-        names, sources: of each task. places: (n, 2 d) mean and spread of their class means (`TaskFeatures.mean`).
+        names, sources: of each task.
+        places: (n, 2 d) mean and spread of their class means (`TaskFeatures.mean`).
         scale: typical distance between tasks of different sources. limit: the distance to the nearest known
             source that 95% of held-out sources stay below; farther means unlike anything learnt.
     """
@@ -51,11 +52,14 @@ class KnownTasks:
         return cls(tuple(task.name for task in tasks), tuple(sources), places, scale, limit)
 
     def nearest(self, task: TaskFeatures, *, count: int = 3) -> tuple[list[Neighbour], bool]:
-        """The ``count`` nearest known tasks, and whether the dataset is unlike anything learnt."""
+        """The ``count`` nearest known tasks, and whether the dataset is unlike anything learnt.
+
+        Where no task is known, everything is unlike.
+        """
         distance = np.sqrt(((self.places - task.mean()) ** 2).sum(1)) / self.scale
         order = np.argsort(distance, kind="stable")[:count]
         found = [Neighbour(self.names[i], self.sources[i], float(distance[i])) for i in order]
-        return found, bool(distance.min() > self.limit)
+        return found, not len(distance) or bool(distance.min() > self.limit)
 
     def header(self) -> dict[str, Any]:
         """Everything but the places, for a checkpoint's header."""
@@ -65,5 +69,9 @@ class KnownTasks:
     def from_header(cls, header: dict[str, Any], places: npt.NDArray[np.float32]) -> KnownTasks:
         """Reads `header` back."""
         return cls(
-            tuple(header["names"]), tuple(header["sources"]), places, float(header["scale"]), float(header["limit"])
+            tuple(header["names"]),
+            tuple(header["sources"]),
+            places,
+            float(header["scale"]),
+            float(header["limit"]),
         )

@@ -226,6 +226,19 @@ def _identity_of(result: SearchResult) -> Mapping[str, object]:
     return state.identity
 
 
+def test_a_whole_training_replaces_one_cut_short_in_its_last_epoch(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(task: Task, architecture: Architecture, **options: object) -> Training:
+        return replace(train(task, architecture, **options), complete=False)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "train", cut)
+        assert not quick(store, train=1).exported.card.complete
+    whole = quick(store, train=1)
+    assert whole.exported.card.complete and whole.stopped_by == "trainings"
+
+
 def test_no_time_for_a_single_step_is_a_user_error(store: Store) -> None:
     with pytest.raises(UserError, match=r"0\.0001 seconds was over before the first step"):
         quick(store, seconds=1e-4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -31,6 +31,27 @@ def stripes(*, images: int = 120, channels: int = 1) -> Task:
     return Task("stripes", noisy, labels.astype(np.int64), split(labels), ("horizontal", "vertical"))
 
 
+@dataclass(frozen=True)
+class Step:
+    images: Tensor
+    weights: dict[str, Tensor]
+
+
+@pytest.fixture
+def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
+    """The steps of every training: which images, and the weights after it."""
+    seen: list[Step] = []
+    take = training._Loop._step
+
+    def spy(loop: training._Loop, number: int, chosen: Tensor) -> Tensor:
+        loss = take(loop, number, chosen)
+        seen.append(Step(chosen, {name: each.clone() for name, each in loop.network.state_dict().items()}))
+        return loss
+
+    monkeypatch.setattr(training._Loop, "_step", spy)
+    return seen
+
+
 def weights(done: Training) -> Tensor:
     return torch.cat([value.flatten() for value in done.network.state_dict().values()])
 
@@ -53,21 +74,24 @@ def test_the_same_seed_gives_the_same_weights_and_disturbs_no_other_draw() -> No
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     first, second = (
-        train(task, CELL, recipe=replace(TOY, augment=True), seed=1, device="cpu") for _ in range(2)
+        train(task, CELL, recipe=replace(TOY, augment=True, epochs=2), seed=1, device="cpu") for _ in range(2)
     )
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(weights(first), weights(second))
-    other = train(task, CELL, recipe=replace(TOY, augment=True), seed=2, device="cpu")
+    other = train(task, CELL, recipe=replace(TOY, augment=True, epochs=2), seed=2, device="cpu")
     assert not torch.equal(weights(first), weights(other))
 
 
-def test_a_deadline_stops_training_after_the_step_that_passes_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = itertools.count()
+def test_a_deadline_stops_training_after_the_step_that_passes_it(
+    monkeypatch: pytest.MonkeyPatch, steps: list[Step]
+) -> None:
+    clock = (
+        itertools.count()
+    )  # a second passes at every look: at the start, before the epoch, after each step
     monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    done = train(stripes(), CELL, recipe=replace(TOY, epochs=1000), device="cpu", deadline=20)
-    assert not done.complete
-    assert next(clock) < 40
-    assert 1 <= len(done.curve) <= 20 and done.valid_accuracy is not None
+    done = train(stripes(), CELL, recipe=TOY, device="cpu", deadline=3)
+    assert not done.complete and done.valid_accuracy is not None
+    assert (len(steps), len(done.curve)) == (2, 1)  # of five steps an epoch
 
 
 def test_a_deadline_that_has_passed_allows_no_step() -> None:
@@ -82,31 +106,28 @@ def test_few_images_are_seen_often_enough() -> None:
     assert len(done.curve) == 15
 
 
-@pytest.mark.parametrize(("average", "steps"), [(0.0, 1), (0.25, 3), (1.0, 12)])
-def test_the_result_is_the_mean_of_the_last_weights(
-    monkeypatch: pytest.MonkeyPatch, average: float, steps: int
-) -> None:
-    seen: list[dict[str, Tensor]] = []
-    step = training._Loop._step
-
-    def spy(loop: training._Loop, number: int, chosen: Tensor) -> Tensor:
-        loss = step(loop, number, chosen)
-        seen.append({name: value.clone() for name, value in loop.network.state_dict().items()})
-        return loss
-
-    monkeypatch.setattr(training._Loop, "_step", spy)
+@pytest.mark.parametrize(("average", "last"), [(0.0, 1), (0.25, 3), (1.0, 12)])
+def test_the_result_is_the_mean_of_the_last_weights(steps: list[Step], average: float, last: int) -> None:
     done = train(stripes(images=80), CELL, recipe=replace(TOY, average=average), device="cpu")
-    assert len(seen) == 12
+    assert len(steps) == 12
     for name, value in done.network.state_dict().items():
         if value.is_floating_point():
-            mean = torch.stack([each[name] for each in seen[-steps:]]).mean(0)
+            mean = torch.stack([step.weights[name] for step in steps[-last:]]).mean(0)
             torch.testing.assert_close(value, mean, rtol=1e-4, atol=1e-5)
+
+
+def test_every_epoch_shows_each_image_once_in_an_order_of_its_seed(steps: list[Step]) -> None:
+    for seed in (1, 2):
+        train(stripes(images=80), CELL, recipe=replace(TOY, epochs=2), seed=seed, device="cpu")
+    epochs = [torch.cat([step.images for step in steps[i : i + 3]]).tolist() for i in range(0, 12, 3)]
+    assert all(sorted(epoch) == list(range(48)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 4
 
 
 def test_an_empty_validation_part_has_no_accuracy() -> None:
     task = stripes()
     task = replace(task, parts=np.where(task.parts == VALIDATION, TEST, task.parts).astype(np.uint8))
-    assert train(task, CELL, recipe=TOY, device="cpu").valid_accuracy is None
+    assert train(task, CELL, recipe=replace(TOY, epochs=1), device="cpu").valid_accuracy is None
 
 
 def test_accuracy_is_the_share_of_right_predictions() -> None:

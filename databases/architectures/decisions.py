@@ -5,14 +5,14 @@ Taking an action leads to the next decision, so the sequence of decisions is its
 end. Three kinds of decision are enough: one of n options, a pointer to one earlier node, a subset of the
 earlier nodes. Choices are plain integers: an option's index, a node's index, or a bit mask of nodes.
 
-A program of `Chain`, `Sequence`, `Repeat` and `Branch` describes the graph; `State` walks it. States are small,
-immutable and hashable and hold no history, so a thousand walks through a chain share their states.
+A program of `Chain`, `Sequence`, `Repeat` and `Branch` describes the graph; `State` walks it. States are
+small, immutable and hashable and hold no history, so a thousand walks through a chain share their states.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -59,7 +59,7 @@ def Chain(*decisions: Decision) -> Sequence:
 
 @dataclass(frozen=True)
 class Repeat:
-    """A loop: ``body``, then ``again`` decides (option 0 stops, any other goes round) until ``most`` rounds."""
+    """A loop: ``body``, then ``again`` decides (option 0 stops, others go round) until ``most`` rounds."""
 
     body: Part
     again: Decision
@@ -147,7 +147,8 @@ def _take(state: State, choice: int) -> State:
         rest = (dict(head.parts)[head.decision.options[choice]], *rest)
     elif isinstance(head, Repeat):
         nodes += head.again.adds_node
-        rest = (head.body, Repeat(head.body, head.again, head.most, head.rounds + 1), *rest) if choice else rest
+        if choice:
+            rest = (head.body, replace(head, rounds=head.rounds + 1), *rest)
     else:
         nodes += _as_decision(head).adds_node
     return _unfold(State(rest, nodes))

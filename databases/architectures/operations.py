@@ -39,8 +39,9 @@ class ResidualReduction(nn.Module):
         return y + shortcut
 
 
-# The operations that keep the resolution, by NAS-Bench-201's names: (channels, copies) -> module. Convolutions give
-# copies * channels, one copy for each edge; the others give channels, the same for every edge. "none" has no module.
+# The operations that keep the resolution, by NAS-Bench-201's names: (channels, copies) -> module.
+# Convolutions give copies * channels, one copy for each edge; the others give channels, the same for every
+# edge. "none" has no module.
 OPERATIONS: dict[str, Callable[[int, int], nn.Module]] = {
     "skip_connect": lambda channels, copies: nn.Identity(),
     "nor_conv_1x1": lambda channels, copies: ReLUConvBN(channels, copies * channels, 1),

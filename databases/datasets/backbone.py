@@ -1,4 +1,4 @@
-"""The frozen backbone: a small residual network, trained by ``scripts/train_backbone.py`` on Tiny-ImageNet only.
+"""The frozen backbone: a small residual network that ``scripts/train_backbone.py`` trains on Tiny-ImageNet.
 
 Images come in at 32 x 32 (grey ones as three equal channels); features are the pooled last stage.
 """

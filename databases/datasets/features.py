@@ -1,21 +1,25 @@
 """What a predictor sees of a task: frozen features of a few images a class, and a few plain statistics.
 
-Features come from the shipped backbone, from the same network untrained, or are plain image statistics; the last
-two are the rivals that `metad2a evaluate` prints beside the first.
+Features come from the shipped backbone, from the same network untrained, or are plain image statistics; the
+last two are the rivals that `metad2a evaluate` prints beside the first.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.task import TRAIN, Task, resize_images
+
+if TYPE_CHECKING:
+    from torch import nn
 
 Kind = Literal["trained", "random", "plain"]
 MOST_IMAGES = 1000
@@ -80,7 +84,7 @@ def extract(
             )
     images, labels = task.part(TRAIN)
     chosen = _draw(labels, per_class, seed)
-    found = from_images(images[chosen], labels[chosen], kind=kind)
+    found = from_images(images[chosen], kind=kind)
     extracted = TaskFeatures(
         found,
         labels[chosen],
@@ -91,15 +95,13 @@ def extract(
     )
     if cache is not None:
         cache.mkdir(parents=True, exist_ok=True)
-        partial = cache / f".{name}"
+        partial = cache / f".{os.getpid()}-{name}"
         np.savez(partial, features=found, labels=extracted.labels, statistics=extracted.statistics)
         partial.replace(cache / name)
     return extracted
 
 
-def from_images(
-    images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int64], *, kind: Kind = "trained"
-) -> npt.NDArray[np.float32]:
+def from_images(images: npt.NDArray[np.uint8], *, kind: Kind = "trained") -> npt.NDArray[np.float32]:
     """(m, h, w, c) uint8 -> (m, d) float32 features, each standardised over its own entries."""
     small = resize_images(images, 32)
     small = np.repeat(small, 3, axis=-1) if small.shape[-1] == 1 else small
@@ -110,58 +112,59 @@ def from_images(
 
 
 def statistics(
-    task: Task, images: npt.NDArray[np.uint8], features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+    task: Task,
+    images: npt.NDArray[np.uint8],
+    features: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float32]:
-    """The plain statistics of a task from its sampled ``images`` and their ``features`` (see `STATISTICS`)."""
+    """The plain statistics of a task (see `STATISTICS`) from sampled ``images`` and their ``features``."""
     known = task.statistics()
     return plain_statistics(
-        images,
-        features,
-        labels,
         train_images=float(known["train_images"]),
         classes=task.classes,
         channels=task.channels,
         resolution=task.resolution,
         balance=float(known["balance"]),
+        landmarks=landmarks(images, features, labels),
+        pixels=pixel_statistics(images),
     )
 
 
 def plain_statistics(
-    images: npt.NDArray[np.uint8],
-    features: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int64],
     *,
     train_images: float,
     classes: int,
     channels: int,
     resolution: int,
     balance: float,
+    landmarks: tuple[float, float, float],
+    pixels: tuple[float, float, float],
 ) -> npt.NDArray[np.float32]:
-    """The same from given counts, for tasks whose full images are not at hand."""
-    pixels = images.astype(np.float32) / 255
+    """The vector of `STATISTICS` from its parts."""
+    counts = [np.log(train_images) - 7.5, np.log(classes) - 2.3, np.log(train_images / classes) - 5]
+    shape = [float(channels == 3), np.log(resolution / 32), balance - 1]
+    return np.array([*counts, *shape, *landmarks, *pixels], dtype=np.float32)
+
+
+def landmarks(
+    images: npt.NDArray[np.uint8], features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> tuple[float, float, float]:
+    """How well the nearest class mean does on the features, their scatter, and the same on small pixels."""
     accuracy, margin = nearest_mean_accuracy(features, labels)
     small = resize_images(images, 8).reshape(len(images), -1).astype(np.float32)
+    return accuracy, margin, nearest_mean_accuracy(small, labels)[0]
+
+
+def pixel_statistics(images: npt.NDArray[np.uint8]) -> tuple[float, float, float]:
+    """Brightness, contrast and strength of edges of (m, h, w, c) images."""
+    pixels = images.astype(np.float32) / 255
     edges = np.abs(np.diff(pixels, axis=1)).mean() + np.abs(np.diff(pixels, axis=2)).mean()
-    return np.array(
-        [
-            np.log(train_images) - 7.5,
-            np.log(classes) - 2.3,
-            np.log(train_images / classes) - 5,
-            float(channels == 3),
-            np.log(resolution / 32),
-            balance - 1,
-            accuracy,
-            margin,
-            nearest_mean_accuracy(small, labels)[0],
-            pixels.mean(),
-            pixels.std(),
-            4 * edges,
-        ],
-        dtype=np.float32,
-    )
+    return float(pixels.mean()), float(pixels.std()), float(4 * edges)
 
 
-def nearest_mean_accuracy(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
+def nearest_mean_accuracy(
+    features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
+) -> tuple[float, float]:
     """Leave-one-out accuracy of the nearest class mean on a logit scale, and the scatter between classes.
 
     The accuracy has the chance level of its number of classes taken off; the scatter is the share of the
@@ -178,19 +181,18 @@ def nearest_mean_accuracy(features: npt.NDArray[np.float32], labels: npt.NDArray
     distance[own] = ((features - without) ** 2).sum(1)
     distance[own[0], own[1]] += np.where(counts[labels] > 1, 0, np.inf)
     right = (distance.argmin(1) == labels).mean()
-    between = ((means[labels] - features.mean(0)) ** 2).sum() / ((features - features.mean(0)) ** 2).sum()
+    centre = features.mean(0)
+    variance = ((features - centre) ** 2).sum() + 1e-9  # images may all be equal
+    between = ((means[labels] - centre) ** 2).sum() / variance
     share = np.clip((right * len(labels) + 0.5) / (len(labels) + 1), 0.01, 0.99)
     return float(np.log(share / (1 - share)) - np.log(1 / max(classes - 1, 1))) / 4, float(between)
 
 
-def class_means(
-    features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
-) -> npt.NDArray[np.float32]:
+def class_means(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
     """(m, d) features and (m,) labels -> (classes, d)."""
     sums = np.zeros((int(labels.max()) + 1, features.shape[1]), dtype=np.float32)
     np.add.at(sums, labels, features)
-    means: npt.NDArray[np.float32] = sums / np.bincount(labels)[:, None].astype(np.float32)
-    return means
+    return sums / np.bincount(labels)[:, None].astype(np.float32)
 
 
 def _draw(labels: npt.NDArray[np.int64], per_class: int, seed: int) -> npt.NDArray[np.intp]:
@@ -211,13 +213,13 @@ def _network(images: npt.NDArray[np.uint8], kind: Kind) -> npt.NDArray[np.float3
 
 
 @lru_cache(maxsize=2)
-def _backbone(kind: Kind):  # type: ignore[no-untyped-def]
+def _backbone(kind: Kind) -> nn.Module:
     import torch
 
     from databases.datasets.backbone import random_backbone, trained_backbone
 
-    network = trained_backbone() if kind == "trained" else random_backbone()
-    return network.to(memory_format=torch.channels_last)
+    network: nn.Module = trained_backbone() if kind == "trained" else random_backbone()
+    return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
 
 
 def _plain(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:

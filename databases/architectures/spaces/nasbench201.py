@@ -1,8 +1,8 @@
 """NAS-Bench-201 (Dong, Yang, 2020): a cell of four nodes whose six edges take one of five operations.
 
-15,625 walks, 6,466 canonical classes: zeroed paths and identities are dropped and the terms of each sum sorted,
-exactly as the benchmark's published labelling does it. The typed graph has the operation as node: input, the
-six edges, output (the layout of MetaD2A; Lee, Hyung, Hwang, 2021).
+15,625 walks, 6,466 canonical classes: zeroed paths and identities are dropped and the terms of each sum
+sorted, exactly as the benchmark's published labelling does it. The typed graph has the operation as node:
+input, the six edges, output (the layout of MetaD2A; Lee, Hyung, Hwang, 2021).
 """
 
 from __future__ import annotations
@@ -44,7 +44,8 @@ class NASBench201(Space):
 
     def text(self, architecture: Architecture) -> str:
         """The benchmark's own string, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
-        parts = [f"|{OPERATIONS[op]}~{start}" for op, (start, _) in zip(architecture.walk, EDGES, strict=True)]
+        pairs = zip(architecture.walk, EDGES, strict=True)
+        parts = [f"|{OPERATIONS[op]}~{start}" for op, (start, _) in pairs]
         return f"{parts[0]}|+{parts[1]}{parts[2]}|+{parts[3]}{parts[4]}{parts[5]}|"
 
     def parse(self, text: str) -> Architecture:
@@ -102,29 +103,30 @@ class NASBench201(Space):
         """The published skeleton around the cell."""
         from databases.architectures.network import CellNetwork
 
-        edges = [(OPERATIONS[op], start, end) for op, (start, end) in zip(architecture.walk, EDGES, strict=True)]
-        return CellNetwork(edges, skeleton)
+        pairs = zip(architecture.walk, EDGES, strict=True)
+        return CellNetwork([(OPERATIONS[op], start, end) for op, (start, end) in pairs], skeleton)
 
     def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
         """Weights of convolutions, normalisations and the linear layer (equal to the published column)."""
-        c, total = skeleton.channels, 0
+        c, total, kernels = skeleton.channels, 0, _kernels(architecture.walk)
         widths = (c, 2 * c, 4 * c)
         total += 9 * skeleton.input_channels * c + 2 * c  # stem
         for width in widths:
-            total += skeleton.cells * sum(k * k * width * width + 2 * width for k in _kernels(architecture.walk))
+            total += skeleton.cells * sum(k * k * width * width + 2 * width for k in kernels)
         for width in widths[1:]:  # residual block: two 3x3 convolutions with normalisation, 1x1 short cut
             total += 9 * width * width // 2 + 9 * width * width + 4 * width + width * width // 2
         return total + 2 * widths[-1] + widths[-1] * skeleton.classes + skeleton.classes
 
     def flops(self, architecture: Architecture, skeleton: Skeleton, *, resolution: int) -> int:
-        """Multiply-adds, and the additions of the last bias, for one square image (equal to the published column)."""
+        """Multiply-adds and the last bias's additions for a square image (equal to the published column)."""
         c, side = skeleton.channels, resolution
         total = 9 * skeleton.input_channels * c * side * side
+        of_cells = skeleton.cells * sum(k * k for k in _kernels(architecture.walk))
         for stage, width in enumerate((c, 2 * c, 4 * c)):
             if stage:  # residual block: 3x3 with stride 2, 3x3, 1x1 short cut
                 side = (side + 1) // 2
                 total += (9 * width * width // 2 + 9 * width * width + width * width // 2) * side * side
-            total += skeleton.cells * sum(k * k for k in _kernels(architecture.walk)) * width * width * side * side
+            total += of_cells * width * width * side * side
         return total + (4 * c + 1) * skeleton.classes
 
 

@@ -1,0 +1,110 @@
+"""The model card and the README's figures: text made from a checkpoint's header and ``evaluation.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+TERMS = (
+    "The image sources are subsets of public datasets whose terms differ (several: research or non-commercial use "
+    "only, among them Tiny-ImageNet, DTD, the ELPV cells and scenes15). No image is shipped; weights and records "
+    "derived from them are offered for research use."
+)
+
+
+def card(header: dict[str, Any], figures: dict[str, Any]) -> str:
+    """The model card in Markdown."""
+    tasks = "; ".join(f"{recipe}: {count} tasks" for recipe, count in sorted(header["tasks"].items()))
+    architectures = "; ".join(f"{r}: {count:,} measured" for r, count in sorted(header["architectures"].items()))
+    return "\n".join(
+        [
+            "# Model card: the shipped meta-model",
+            "",
+            f"- Weights: sha256 {figures['weights']}..., seed {header['seed']}, evaluated {figures['date']}.",
+            f"- Learnt from {tasks} ({architectures}).",
+            "- Never seen in training, backbone or any choice: CIFAR-10, CIFAR-100, MNIST (images and tables).",
+            "- The frozen backbone was trained on Tiny-ImageNet only; so Tiny-ImageNet is never a held-out source.",
+            "- Remade by `scripts/remake`.",
+            f"- {TERMS}",
+            "",
+            "## Figures",
+            "",
+            *tables(figures),
+            "",
+            "## Openings of the final check",
+            "",
+            *openings(figures),
+            "",
+        ]
+    )
+
+
+def tables(figures: dict[str, Any]) -> Iterator[str]:
+    """The figures as Markdown tables."""
+    own = figures["own tasks"]
+    yield "Own tasks, leave one source out: Kendall tau inside tasks, mean [95% bootstrap interval by source]."
+    yield ""
+    yield from _table(("ranking", "tau", "tasks"), [(n[4:], _interval(v), v["tasks"]) for n, v in own["tau"].items()])
+    yield ""
+    yield from _table(("paired difference of tau", "mean"), [(n, _interval(v)) for n, v in own["paired"].items()])
+    yield ""
+    coverage = [(f"{level}% interval covers", _interval(v, 2)) for level, v in own["coverage"].items()]
+    level = [("error of a task's level (logit)", _interval(own["level error, logit"]))]
+    yield from _table(("on held-out sources", "mean"), [*coverage, *level])
+    yield ""
+    if "backbones" in figures:
+        yield "What the frozen features are worth: tau inside held-out own tasks."
+        yield ""
+        yield from _table(("features", "tau"), [(n, _interval(v)) for n, v in figures["backbones"].items()])
+        yield ""
+    rows = figures["MetaD2A rows"]
+    yield f"MetaD2A's {rows['rows']} validation rows of unseen tasks (every class recurs in training): Spearman."
+    yield ""
+    yield from _table(("model", "Spearman"), [(n, f"{v:.3f}") for n, v in rows["spearman"].items()])
+    if "final" in figures:
+        yield ""
+        yield from _final(figures["final"])
+
+
+def openings(figures: dict[str, Any]) -> Iterator[str]:
+    """One line for each time the held-back data were opened."""
+    for each in figures.get("openings", []):
+        yield f"- {each['date']}: weights {each['weights']}, tau on CIFAR-10 {each['tau']:.3f}"
+
+
+def _final(final: dict[str, Any]) -> Iterator[str]:
+    ours, regrets = final["tau ours"], final["mean regret of the top 10"]
+    yield f"CIFAR-10, all {final['cells']:,} cells (final check; {len(ours['seeds'])} meta-training seeds)."
+    yield ""
+    low, high = ours["range"]
+    rows = [("ours, median (range)", f"{ours['median']:.3f} ({low:.3f} to {high:.3f})", _regret(regrets["ours"]))]
+    rows += [(name, f"{value:.3f}", f"{regrets[name]:.2f}") for name, value in final["tau"].items()]
+    yield from _table(("ranking", "tau", "mean regret of top 10, points"), rows)
+    yield ""
+    made = final["generator"]
+    yield (
+        f"Generator, 500 draws for CIFAR-10: {100 * made['valid']:.0f}% valid, {100 * made['unique']:.0f}% unique, "
+        f"{100 * made['novel']:.0f}% of the distinct ones not among the cells it was shown as good."
+    )
+    yield ""
+    kinds = [(name, value) for name, value in made.items() if isinstance(value, dict)]
+    names = list(kinds[0][1])
+    yield from _table(("draws", *names), [(n, *(f"{v[k]:.2f}" for k in names)) for n, v in kinds])
+
+
+def _regret(value: dict[str, Any]) -> str:
+    return f"{value['median']:.2f} ({value['range'][0]:.2f} to {value['range'][1]:.2f})"
+
+
+def _interval(value: dict[str, Any], digits: int = 3) -> str:
+    mean, low, high = (value[key] for key in ("mean", "low", "high"))
+    if low is None or low != low:
+        return f"{mean:.{digits}f}"
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Iterator[str]:
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(str(cell) for cell in row) + " |"

@@ -1,0 +1,10 @@
+"""The command line: ``metad2a``, a thin skin over the library."""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """The program ``metad2a``: exit status 0, 2 for what the user can mend, 130 when interrupted."""
+    from metad2a.cli.app import app
+
+    app(prog_name="metad2a")

@@ -1,0 +1,42 @@
+"""The commands of ``metad2a`` and what holds for all of them. Heavy packages are imported by the commands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from metad2a.cli import database, meta, recommend, training
+from metad2a.cli.guard import GuardedGroup
+
+app = typer.Typer(
+    cls=GuardedGroup,
+    rich_markup_mode=None,  # plain help takes half the time
+    context_settings={"max_content_width": 100},
+    add_completion=False,
+    suggest_commands=False,  # a mistake lists them all
+    pretty_exceptions_enable=False,
+    epilog="Every command knows --json. Everything is kept in METAD2A_HOME, by default ~/.metad2a.",
+)
+
+
+@app.callback()
+def everywhere(
+    context: typer.Context,
+    database: Annotated[
+        str | None, typer.Option("--database", metavar="URL", help="Database to use in the command.")
+    ] = None,
+    no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Do not record runs in MLflow.")] = False,
+) -> None:
+    """Bring a folder of labelled images, get back the network that fits it."""
+    context.obj = {"database": database, "no_tracking": no_tracking}
+
+
+app.command()(recommend.recommend)
+app.command()(training.search)
+app.command()(training.train)
+app.command()(training.export)
+app.add_typer(database.app, name="database")
+app.command()(meta.retrain)
+app.command()(meta.evaluate)
+app.command()(meta.info)

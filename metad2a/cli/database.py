@@ -1,0 +1,154 @@
+"""`metad2a database ...`: what is known, where it comes from, and how more is measured."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from metad2a.cli.options import DatabaseUrl, Images, Json, Seed, open_store, shown
+from metad2a.cli.output import Reporter, console, percent, print_json, reporting, table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from databases.records.store import Store
+    from metad2a.build import Built
+
+app = typer.Typer(help="What is known: import, measure, look at and export records.")
+imports = typer.Typer(help="Add published measurements, or a file that export wrote.")
+app.add_typer(imports, name="import")
+
+
+@imports.command("nasbench201")
+def import_nasbench201(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="NAS-Bench-201-v1_1-096897.pth or accuracy.csv.gz.")
+    ],
+    database: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Add NAS-Bench-201: the official file, read as data only, or the compact table."""
+    from databases.records.importers import import_nasbench201
+
+    _import(import_nasbench201, file, database, json=json)
+
+
+@imports.command("metad2a")
+def import_metad2a(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where metad2a_meta_train.csv.gz lies.")],
+    database: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Add MetaD2A's own meta-training records: 20-class tasks drawn from ImageNet."""
+    from databases.records.importers import import_metad2a
+
+    _import(import_metad2a, folder, database, json=json)
+
+
+@imports.command("records")
+def import_records(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv.gz that database export wrote.")],
+    database: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Add the tasks and records of a file that database export wrote."""
+    _import(lambda store, path: store.import_csv(path), file, database, json=json)
+
+
+@app.command()
+def build(
+    tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 24,
+    per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells to measure on each task.")] = 16,
+    recipe: Annotated[str, typer.Option("--recipe", help="How to train.")] = "tiny",
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes, one thread each.")] = 2,
+    judged: Annotated[
+        int, typer.Option("--judged", min=0, help="Tasks measured under several seeds, to know the noise.")
+    ] = 6,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds on a judged task.")] = 3,
+    seed: Seed = 0,
+    images: Images = None,
+    database: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Measure cells on varied tasks; what the database holds is not measured again."""
+    from metad2a.home import shared_data
+
+    with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
+        from metad2a.build import build as run
+
+        built = run(
+            store,
+            images or shared_data() / "images",
+            tasks=tasks,
+            per_task=per_task,
+            recipe=recipe,
+            workers=workers,
+            judged=judged,
+            seeds=seeds,
+            seed=seed,
+            on_progress=lambda each: _tell(reporter, each),
+        )
+    if json:
+        print_json({"measured": built.done, "known": built.known, "left": built.left})
+    else:
+        console().print(f"{built.done:,} measured, {built.known:,} known before, {built.left:,} left")
+
+
+@app.command()
+def info(database: DatabaseUrl = None, json: Json = False) -> None:
+    """Count what the database holds, by source and recipe."""
+    with open_store(database) as store:
+        tasks, summary, place = len(store.tasks()), store.summary(), shown(database)
+    if json:
+        sources = [asdict(each) for each in summary]
+        print_json({"database": place, "tasks": tasks, "sources": sources})
+        return
+    headings = ("Source", "Recipe", ">Tasks", ">Architectures", ">Records")
+    rows = [
+        (each.source, each.recipe, f"{each.tasks:,}", f"{each.architectures:,}", f"{each.records:,}")
+        for each in summary
+    ]
+    to = console()
+    to.print(f"{place}: {tasks:,} tasks, {sum(each.records for each in summary):,} records", soft_wrap=True)
+    if rows:
+        to.print(table(None, headings, rows))
+
+
+@app.command()
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The .csv.gz to write.")],
+    source: Annotated[
+        str | None, typer.Option("--source", help="Only the records of this source, such as own.")
+    ] = None,
+    database: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Write records and their tasks to one compressed file; the same content gives the same bytes."""
+    with open_store(database) as store:
+        count = store.export_csv(file, source=source)
+    if json:
+        print_json({"file": str(file), "records": count})
+    else:
+        console().print(f"{count:,} records written to {file}", soft_wrap=True)
+
+
+def _import(read: Callable[[Store, Path], int], path: Path, database: str | None, *, json: bool) -> None:
+    with open_store(database) as store, reporting(f"Reading {path.name} ..."):
+        new = read(store, path)
+    if json:
+        print_json({"path": str(path), "new": new})
+    else:
+        console().print(f"{new:,} new records from {path}", soft_wrap=True)
+
+
+def _tell(reporter: Reporter, built: Built) -> None:
+    """One measurement of a build, on stderr."""
+    total, done = built.known + built.done + built.left, built.known + built.done
+    record = built.record
+    said = "" if record is None else f", last: test {percent(record.test_accuracy)}"
+    reporter.now(f"{done:,} of {total:,} measured{said}", done=done, total=total)
+    if built.done % 25 == 0 or built.left == 0:
+        reporter.line(f"{done:,} of {total:,} measured{said}")

@@ -1,0 +1,76 @@
+"""Failures in one line: bad input exits 2, an interruption 130; only our own mistakes show a traceback."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from databases.errors import UserError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+AGAIN = "interrupted: what was measured is kept; give the same command again to go on"
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+def guarded(action: Callable[[], object]) -> int:
+    """Runs ``action`` and returns the exit status; what the user can mend is told in one line on stderr."""
+    try:
+        result = action()
+    except KeyboardInterrupt:
+        result = INTERRUPTED
+    except typer.TyperException as problem:
+        return _told(_usage(problem))
+    except UserError as problem:
+        return _told(str(problem))
+    except OSError as problem:
+        if problem.errno not in _NO_ROOM:
+            raise
+        place = f" {problem.filename}" if problem.filename else ""
+        return _told(f"cannot write{place} ({problem.strerror}): make room there or name another folder")
+    status = result if isinstance(result, int) else 0
+    if status == INTERRUPTED:
+        print(f"\n{AGAIN}", file=sys.stderr)
+    return status
+
+
+class GuardedGroup(TyperGroup):
+    """A group of commands that ends as `guarded` does, and shows its help when nothing is asked."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Runs the command line and exits; ``standalone_mode`` is always on."""
+        given = list(sys.argv[1:] if args is None else args) or ["--help"]
+        run = super().main
+        sys.exit(guarded(lambda: run(given, prog_name, complete_var, False, windows_expand_args, **extra)))
+
+
+def _told(message: str) -> int:
+    print("error:", " ".join(message.split()), file=sys.stderr)
+    return BAD_INPUT
+
+
+def _usage(problem: typer.TyperException) -> str:
+    """The message of a mistake in the command line, with what is valid there."""
+    message = problem.format_message().rstrip(".").replace("Value error, ", "")
+    context: Any = getattr(problem, "ctx", None)
+    if context is None:
+        return message
+    commands = getattr(context.command, "commands", None)
+    if commands and "command" in message:
+        return f"{message}: choose one of {', '.join(commands)}"
+    if hasattr(problem, "option_name"):
+        options = [name for each in context.command.params for name in each.opts if name.startswith("--")]
+        return f"{problem.message.rstrip('.')}: {context.command_path} knows {', '.join(options)}, --help"
+    return f"{message} ({context.command_path} --help tells more)"

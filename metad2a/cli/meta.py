@@ -1,0 +1,164 @@
+"""`metad2a retrain`, `evaluate` and `info`: how the meta-model is made, what it reaches, what is here."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from databases.errors import UserError
+from metad2a.cli.options import (
+    DatabaseUrl,
+    Images,
+    Json,
+    Model,
+    NoTracking,
+    Output,
+    Seed,
+    open_model,
+    open_store,
+    open_tracker,
+    refuse_file,
+    shown,
+)
+from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.home import home, shared_data
+
+
+def retrain(
+    recipe: Annotated[
+        str, typer.Option("--recipe", help="Own recipe whose tasks judge and calibrate the model.")
+    ] = "tiny",
+    seed: Seed = 0,
+    images: Images = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", metavar="FILE", help="Checkpoint to write.", show_default="meta.safetensors at home"
+        ),
+    ] = None,
+    database: DatabaseUrl = None,
+    no_tracking: NoTracking = False,
+    json: Json = False,
+) -> None:
+    """Meta-train generator and predictor on what the database holds.
+
+    Given again, the same command goes on where it was stopped. Use the result with --model FILE.
+    """
+    target = output or home() / "meta.safetensors"
+    if target.is_dir():
+        raise UserError(f"--output {str(target)!r} is a folder: name a .safetensors file")
+    with open_store(database) as store, reporting("Reading the database ...") as reporter:
+        from metad2a.retrain import retrain as run
+
+        result = run(
+            store,
+            images=images or _shared_images(),
+            output=target,
+            work=home() / "retrain",
+            tracker=open_tracker(no_tracking),
+            recipe=recipe,
+            seed=seed,
+            on_progress=reporter.line,
+        )
+    header = result.header
+    if json:
+        kept = {name: header[name] for name in ("held_out", "tasks", "architectures", "seed")}
+        print_json({"model": str(result.path), "weights": result.weights, "recipe": recipe, **kept})
+        return
+    to = console()
+    to.print(f"Written: {result.path} (sha256 {result.weights}...)", soft_wrap=True)
+    to.print(table("Kendall tau inside held-out tasks", ("", ">tau"), _held_out(header["held_out"])))
+
+
+def evaluate(
+    final: Annotated[
+        bool, typer.Option("--final", help="Open CIFAR-10 and MNIST too; the model card logs each opening.")
+    ] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Fewer seeds and draws: a rough look.")] = False,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Print the figures of the meta-model on held-out tasks, with the simple rivals beside them."""
+    refuse_file(output)
+    with reporting("Reading the database ...") as reporter:
+        from metad2a.evaluation import evaluate as run
+
+        figures = run(final=final, fast=fast, output=output, on_progress=reporter.line)
+    if json:
+        print_json(figures)
+    else:
+        headings = ("Figure", ">Value", ">Interval", ">Tasks")
+        console().print(table("Evaluation", headings, figure_rows(figures)))
+
+
+def info(model: Model = None, json: Json = False) -> None:
+    """Show versions, device, folders and the card of the meta-model."""
+    facts = _facts(model)
+    if json:
+        print_json(facts)
+        return
+    to, card = console(), facts.pop("card")
+    versions = facts.pop("versions")
+    rows = [(name, str(value)) for name, value in {**versions, **facts}.items()]
+    to.print(table(None, ("", ""), rows))
+    to.print(card or "This meta-model has no card.")
+
+
+def figure_rows(figures: dict[str, Any], name: str = "") -> Iterator[tuple[str, str, str, str]]:
+    """One row a figure: nested names are joined, lists of single tasks are left to the JSON."""
+    for key, value in figures.items():
+        label = f"{name}: {key}" if name else str(key)
+        if isinstance(value, dict) and {"mean", "low", "high"} <= value.keys():
+            interval = f"{_number(value['low'])} to {_number(value['high'])}"
+            yield label, _number(value["mean"]), interval, str(value.get("tasks", ""))
+        elif isinstance(value, dict):
+            yield from figure_rows(value, label)
+        elif not isinstance(value, list | tuple):
+            yield label, _number(value), "", ""
+
+
+def _number(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else "-" if value is None else str(value)
+
+
+def _held_out(figures: dict[str, float | None]) -> Iterator[tuple[str, str]]:
+    names = {"tau": "this model", "tau_best_on_average": "best on average"}
+    return ((names.get(name, name), _number(value)) for name, value in figures.items())
+
+
+def _shared_images() -> Path | None:
+    """The folder of image sources, where there is one."""
+    try:
+        folder = shared_data() / "images"
+    except UserError:
+        return None
+    return folder if folder.is_dir() else None
+
+
+def _facts(model: Path | None) -> dict[str, Any]:
+    from metad2a.recommend import versions
+    from metad2a.training import pick_device
+
+    try:
+        loaded = open_model(model)
+        weights, card = loaded.weights, loaded.card
+    except UserError as problem:
+        if model is not None:
+            raise
+        weights, card = f"none ({problem})", ""
+    tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    return {
+        "versions": versions(),
+        "device": str(pick_device()),
+        "processors": os.cpu_count(),
+        "home": str(home()),
+        "database": shown(None),
+        "tracking": re.sub(r"//[^/@]*@", "//", tracking),
+        "weights": weights,
+        "card": card,
+    }

@@ -1,0 +1,144 @@
+"""Options that several commands share, and what their texts mean."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from databases.errors import UserError
+from metad2a.home import home
+
+if TYPE_CHECKING:
+    from databases.records.store import Store
+    from metad2a.recommend import MetaD2A
+    from metad2a.tracking import Tracker
+
+DATABASE = "database.db"
+_MULTIPLES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
+_SECONDS = {"s": 1, "m": 60, "h": 3600}
+
+
+def _location(context: typer.Context, value: str | None) -> str | None:
+    """The command's own value, else the one given before the command."""
+    return value or (context.obj or {}).get("database")
+
+
+def _tracking_off(context: typer.Context, value: bool) -> bool:
+    return value or bool((context.obj or {}).get("no_tracking"))
+
+
+Data = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA",
+        help="Folder of class folders, zip of one, .npz file (x and y) or sklearn:digits.",
+        show_default=False,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same answer.")]
+DatabaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        callback=_location,
+        help="Path or URL (sqlite, postgresql) of the database.",
+        show_default="database.db in the home folder",
+    ),
+]
+NoTracking = Annotated[
+    bool, typer.Option("--no-tracking", callback=_tracking_off, help="Do not record runs in MLflow.")
+]
+Images = Annotated[
+    Path | None,
+    typer.Option("--images", metavar="DIR", help="Folder of image sources.", show_default="the shared data"),
+]
+Output = Annotated[
+    Path | None, typer.Option("--output", metavar="DIR", help="Also write the result into this folder.")
+]
+Model = Annotated[
+    Path | None,
+    typer.Option("--model", metavar="FILE", help="Meta-model to ask.", show_default="the shipped one"),
+]
+Device = Annotated[
+    str, typer.Option("--device", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")
+]
+Budget = Annotated[
+    str | None,
+    typer.Option(
+        "--budget", metavar="TIME", help="Time limit, such as 90s, 10m or 1h30m.", show_default="none"
+    ),
+]
+
+
+def open_store(location: str | None) -> Store:
+    """The database at a path or URL, by default the one in the home folder."""
+    from databases.records.store import Store
+
+    return Store(location or home() / DATABASE)
+
+
+def shown(location: str | None) -> str:
+    """Where that database is, without a password."""
+    if location is None or "://" not in location:
+        return location or str(home() / DATABASE)
+    from sqlalchemy import make_url
+
+    return make_url(location).render_as_string(hide_password=True)
+
+
+def open_tracker(no_tracking: bool) -> Tracker:
+    """MLflow, or nothing."""
+    from metad2a.tracking import NullTracker, Tracker
+
+    return NullTracker() if no_tracking else Tracker()
+
+
+def open_model(path: Path | None) -> MetaD2A:
+    """The meta-model in a file, by default the shipped one."""
+    from metad2a.recommend import load
+
+    return load(path)
+
+
+def amount(text: str | None, option: str) -> int | None:
+    """300k -> 300,000, 1.5M -> 1,500,000; None stays."""
+    if text is None:
+        return None
+    found = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)([kMG]?)", text.strip())
+    number = float(found[1]) * _MULTIPLES[found[2]] if found else 0.0
+    if number < 1 or number == math.inf:
+        raise UserError(f"{option} {text!r}: give a number from 1, such as 250000, 300k or 1.5M")
+    return round(number)
+
+
+def duration(text: str | None) -> float | None:
+    """90s -> 90.0, 1h30m -> 5400.0 seconds; None stays."""
+    if text is None:
+        return None
+    given = text.strip()
+    parts = re.findall(r"(\d+(?:\.\d+)?)([smh])", given)
+    seconds = sum(float(number) * _SECONDS[unit] for number, unit in parts)
+    if "".join(number + unit for number, unit in parts) != given or not 0 < seconds < math.inf:
+        raise UserError(f"--budget {text!r}: give a time above zero with its unit, such as 90s, 10m or 1h30m")
+    return seconds
+
+
+def how_many(text: str) -> int | None:
+    """5 -> 5, all -> None."""
+    if text == "all":
+        return None
+    if not re.fullmatch(r"[1-9]\d*", text):
+        raise UserError(f"--top {text!r}: give a whole number from 1, or all")
+    return int(text)
+
+
+def refuse_file(folder: Path | None) -> None:
+    """Raises UserError where the folder for results is a file, before any work is done."""
+    if folder is not None and folder.exists() and not folder.is_dir():
+        raise UserError(f"--output {str(folder)!r} is a file: name a folder")

@@ -1,0 +1,114 @@
+"""What people and programs read: answers on stdout, progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress, TaskID
+    from rich.table import Table
+
+WIDTH = 100  # of text that goes to a file or a pipe
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console as wide as the terminal; names of the user's are never taken for markup."""
+    from rich.console import Console
+
+    found = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    if not found.is_terminal and "COLUMNS" not in os.environ:
+        found.width = WIDTH
+    return found
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """One JSON object on stdout; a number that is not finite becomes null."""
+    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _finite(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    """A table without frames; a heading that begins with ``>`` aligns its column to the right."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
+    made.padding, made.pad_edge, made.show_header = (0, 1, 0, 0), False, any(headings)
+    for heading in headings:
+        made.add_column(heading.lstrip(">"), justify="right" if heading.startswith(">") else "left")
+    for row in rows:
+        made.add_row(*(Text(cell) for cell in row))
+    return made
+
+
+class Reporter:
+    """Progress on stderr: lines that stay, and below them one moving line where a terminal shows it."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress, self._task = progress, task
+
+    def line(self, text: str) -> None:
+        """Prints a line that stays."""
+        self._progress.console.print(text, soft_wrap=True)
+
+    def now(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
+        """Changes the moving line; ``done`` of ``total`` fills its bar."""
+        if total is not None:
+            self._progress.update(self._task, description=text, completed=done or 0, total=total)
+        else:
+            self._progress.update(self._task, description=text)
+
+
+@contextmanager
+def reporting(text: str) -> Iterator[Reporter]:
+    """Shows progress while the block lasts, and leaves only the lines behind."""
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    errors = console(stderr=True)
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}", markup=False),
+        BarColumn(24),
+        TimeElapsedColumn(),
+    )
+    hidden = not errors.is_terminal
+    with Progress(
+        *columns, console=errors, transient=True, disable=hidden, redirect_stdout=False
+    ) as progress:
+        yield Reporter(progress, progress.add_task(text, total=None))
+
+
+def percent(value: float | None) -> str:
+    """87.3%, or a dash where nothing is known."""
+    return "-" if value is None else f"{value:.1f}%"
+
+
+def span(seconds: float | None) -> str:
+    """12 s, 3.5 min, 1.2 h; a dash where it is not known."""
+    if seconds is None:
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def short(number: float) -> str:
+    """12.3k for 12,345."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.3g}"

@@ -1,0 +1,161 @@
+"""`metad2a recommend`: the ranked cells for a dataset, as a table or as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from metad2a.cli.options import Data, Json, Model, Output, Seed, amount, how_many, open_model, refuse_file
+from metad2a.cli.output import console, percent, print_json, reporting, short, span, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+    from rich.table import Table
+
+    from databases.architectures.architecture import Architecture
+    from metad2a.recommend import Candidate, Recommendation
+
+WRITTEN_OUT = 20  # cells whose text stands below the table as well
+_WORDS = {
+    "none": "none",
+    "skip_connect": "skip",
+    "nor_conv_1x1": "1x1",
+    "nor_conv_3x3": "3x3",
+    "avg_pool_3x3": "pool",
+}
+
+
+def recommend(
+    data: Data,
+    top: Annotated[str, typer.Option("--top", metavar="N|all", help="How many cells to list.")] = "5",
+    max_params: Annotated[
+        str | None, typer.Option("--max-params", metavar="N", help="Most parameters, such as 300k.")
+    ] = None,
+    max_flops: Annotated[
+        str | None, typer.Option("--max-flops", metavar="N", help="Most FLOPs for one image, such as 1.5M.")
+    ] = None,
+    seed: Seed = 0,
+    images_per_class: Annotated[
+        int, typer.Option("--images-per-class", min=1, help="How many training images of a class to look at.")
+    ] = 20,
+    candidates: Annotated[
+        Literal["generator", "all", "both"],
+        typer.Option("--candidates", help="Cells drawn for these data, the whole space, or both."),
+    ] = "both",
+    recipe: Annotated[str, typer.Option("--recipe", help="The training that accuracies hold for.")] = "tiny",
+    model: Model = None,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """Rank network cells for your images, with expected accuracy, interval and cost. Trains nothing."""
+    from databases.datasets.loading import load_task
+    from databases.records.recipe import recipe as named_recipe
+
+    count, parameters = how_many(top), amount(max_params, "--max-params")
+    flops = amount(max_flops, "--max-flops")
+    refuse_file(output)
+    with reporting("Reading the images ...") as reporter:
+        named_recipe(recipe)  # refused before a model is loaded
+        task = load_task(data, seed=seed)
+        reporter.now("Ranking the cells ...")
+        answer = open_model(model).recommend(
+            task,
+            top=count,
+            max_params=parameters,
+            max_flops=flops,
+            seed=seed,
+            images_per_class=images_per_class,
+            candidates=candidates,
+            recipe=recipe,
+        )
+    if output is not None:
+        write(answer, output)
+    if json:
+        print_json(answer.to_json())
+    else:
+        show(answer, data, console())
+
+
+def write(answer: Recommendation, folder: Path) -> None:
+    """Writes the files of ``--output``."""
+    from metad2a.plots import write_recommendation
+
+    with reporting("Drawing ..."):
+        write_recommendation(answer, folder)
+    console(stderr=True).print(f"Written to {folder}: recommendation.json, overview.svg, cell-1.svg ...")
+
+
+def show(answer: Recommendation, data: str, to: Console) -> None:
+    """Prints an answer for people."""
+    to.print(_candidates(answer, data))
+    listed = answer.candidates[:WRITTEN_OUT]
+    for rank, each in enumerate(listed, start=1):
+        to.print(f"{rank:>4}  {each.architecture}", soft_wrap=True)
+    if len(listed) < len(answer.candidates):
+        to.print(f"      ... {len(answer.candidates) - len(listed):,} more: --json lists them all")
+    to.print()
+    to.print(_paragraph("Why", answer.reason))
+    to.print(_paragraph("Recipe", describe_recipe(answer.recipe)))
+    nearest = ", ".join(f"{each.name} ({each.distance:.2f})" for each in answer.nearest)
+    to.print(_paragraph("Nearest", f"{nearest or 'no known datasets'}; 1 is the distance of unrelated ones"))
+    if answer.unlike:
+        warning = "these data are unlike all that was learnt: take the figures with care"
+        to.print(_paragraph("Warning", warning, "bold yellow"))
+    for note in answer.notes:
+        to.print(_paragraph("Note", note))
+
+
+def compact(architecture: Architecture) -> str:
+    """A NAS-Bench-201 cell as ``3x3|skip 3x3|none pool skip``; the text form of any other."""
+    from databases.architectures.spaces.nasbench201 import OPERATIONS, NASBench201
+
+    if architecture.space != NASBench201.name:
+        return str(architecture)
+    words = [_WORDS[OPERATIONS[choice]] for choice in architecture.walk]
+    return "|".join((words[0], " ".join(words[1:3]), " ".join(words[3:])))
+
+
+def describe_recipe(name: str) -> str:
+    """The recipe in one line."""
+    from databases.records.recipe import recipe
+
+    it = recipe(name)
+    cells = "1 cell" if it.cells == 1 else f"{it.cells} cells"
+    steps = f", at least {it.least_steps} steps" if it.least_steps else ""
+    images = f"{it.epochs} epochs of {it.resolution} px images in batches of {it.batch}{steps}"
+    return f"{name}: {it.channels} channels, {cells} a stage, {images}"
+
+
+def _candidates(answer: Recommendation, data: str) -> Table:
+    headings = ("#", "Cell", ">Accuracy", ">80% interval", ">Parameters", ">FLOPs", ">Training", "From")
+    rows = (_row(rank, each) for rank, each in enumerate(answer.candidates, start=1))
+    return table(f"Networks for {data}", headings, rows)
+
+
+def _row(rank: int, candidate: Candidate) -> tuple[str, ...]:
+    interval = candidate.interval
+    return (
+        str(rank),
+        compact(candidate.architecture),
+        percent(candidate.expected_accuracy),
+        "-" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}",
+        short(candidate.parameters),
+        short(candidate.flops),
+        span(candidate.expected_seconds),
+        candidate.origin,
+    )
+
+
+def _paragraph(heading: str, text: str, style: str = "bold") -> Table:
+    """A heading and, beside it, text that folds."""
+    from rich.table import Table
+    from rich.text import Text
+
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(width=8)
+    grid.add_column()
+    grid.add_row(Text(heading, style), Text(text))
+    return grid

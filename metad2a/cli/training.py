@@ -1,0 +1,237 @@
+"""`metad2a search`, `train` and `export`: real trainings, kept in run folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metad2a.cli.options import (
+    Budget,
+    Data,
+    DatabaseUrl,
+    Device,
+    Json,
+    Model,
+    NoTracking,
+    Output,
+    Seed,
+    duration,
+    open_model,
+    open_store,
+    open_tracker,
+    refuse_file,
+)
+from metad2a.cli.output import Reporter, console, percent, print_json, reporting, short, span, table
+from metad2a.cli.recommend import compact
+
+if TYPE_CHECKING:
+    from databases.datasets.task import Task
+    from metad2a.export import Exported
+    from metad2a.search import SearchProgress, SearchResult, Trained
+
+Recipe = Annotated[str, typer.Option("--recipe", help="How to train: tiny, shallow, small or standard.")]
+
+
+def search(
+    data: Data,
+    train: Annotated[int, typer.Option("--train", min=1, help="How many of the best cells to train.")] = 3,
+    budget: Budget = None,
+    recipe: Recipe = "small",
+    seed: Seed = 0,
+    device: Device = "auto",
+    model: Model = None,
+    output: Output = None,
+    database: DatabaseUrl = None,
+    no_tracking: NoTracking = False,
+    json: Json = False,
+) -> None:
+    """Recommend, train the top few for real, and keep the best by validation accuracy.
+
+    Given again, the same command goes on where it was stopped; the budget counts over all of them.
+    """
+    seconds = duration(budget)
+    refuse_file(output)
+    with open_store(database) as store, reporting("Reading the images ...") as reporter:
+        from metad2a.search import search as run
+
+        task = _load(data, seed, reporter)
+        reporter.now("Ranking the cells ...")
+        result = run(
+            open_model(model),
+            task,
+            train=train,
+            seconds=seconds,
+            recipe=recipe,
+            seed=seed,
+            store=store,
+            tracker=open_tracker(no_tracking),
+            device=device,
+            on_progress=lambda each: _tell(reporter, each),
+        )
+    _answer(result, _copy(result, output), json=json)
+
+
+def train(
+    data: Data,
+    architecture: Annotated[
+        str, typer.Option("--architecture", metavar="CELL", help="The cell's text, as recommend prints it.")
+    ],
+    recipe: Recipe = "small",
+    seed: Seed = 0,
+    budget: Budget = None,
+    device: Device = "auto",
+    output: Output = None,
+    database: DatabaseUrl = None,
+    no_tracking: NoTracking = False,
+    json: Json = False,
+) -> None:
+    """Train, test and export one cell. Given again, the same command goes on where it was stopped."""
+    from databases.architectures.spaces import space
+
+    seconds, cell = duration(budget), space("nasbench201").parse(architecture)
+    refuse_file(output)
+    with open_store(database) as store, reporting("Reading the images ...") as reporter:
+        from metad2a.search import train_one
+
+        result = train_one(
+            _load(data, seed, reporter),
+            cell,
+            store=store,
+            recipe=recipe,
+            seconds=seconds,
+            seed=seed,
+            tracker=open_tracker(no_tracking),
+            device=device,
+            on_progress=lambda each: _tell(reporter, each),
+        )
+    _answer(result, _copy(result, output), json=json)
+
+
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, as search and train print it.")],
+    output: Annotated[
+        Path, typer.Option("--output", metavar="DIR", help="Folder for model.safetensors and model.py.")
+    ],
+    json: Json = False,
+) -> None:
+    """Write the best network of a run as weights and a model.py that needs torch alone."""
+    from metad2a.search import export_run
+
+    refuse_file(output)
+    exported = export_run(run, output)
+    if json:
+        print_json({"run": run, **_files(exported), **_card(exported)})
+        return
+    to, card = console(), exported.card
+    to.print(f"{card.architecture} for {card.task}, recipe {card.recipe}", soft_wrap=True)
+    to.print(f"validation {percent(card.valid_accuracy)}, test {percent(card.test_accuracy)}")
+    _print_files(exported)
+
+
+def _load(data: str, seed: int, reporter: Reporter) -> Task:
+    from databases.datasets.loading import load_task
+
+    task = load_task(data, seed=seed)
+    for note in task.notes:
+        reporter.line(f"note: {note}")
+    return task
+
+
+def _tell(reporter: Reporter, each: SearchProgress) -> None:
+    """One event of a search, on stderr."""
+    name = f"{each.number} of {each.count}: {compact(each.architecture)}"
+    if each.stage == "epoch" and each.epoch is not None:
+        loss = f"loss {each.epoch.train_loss:.3f}"
+        text = f"Training {name}, epoch {each.epoch.epoch} of {each.epoch.epochs}, {loss}"
+        reporter.now(text, done=each.epoch.epoch, total=each.epoch.epochs)
+    elif each.stage == "started":
+        reporter.now(f"Training {name}", done=0, total=1)
+    elif each.stage == "tested":
+        reporter.now("Testing and exporting the best ...")
+    elif each.trained is not None:
+        how = f"in {span(each.trained.seconds)}" if each.stage == "trained" else "known from before"
+        reporter.line(f"{name}: validation {percent(each.trained.valid_accuracy)}, {how}")
+
+
+def _copy(result: SearchResult, output: Path | None) -> Exported:
+    """The exported network, in the folder that was asked for if there is one."""
+    from metad2a.export import save
+
+    if output is None:
+        return result.exported
+    return save(result.exported.training, result.exported.card, output)
+
+
+def _answer(result: SearchResult, exported: Exported, *, json: bool) -> None:
+    if json:
+        print_json(_plain(result, exported))
+        return
+    to = console()
+    rows = [_row(each, best=each.architecture == result.best) for each in result.trained]
+    headings = ("", "Cell", ">Expected", ">Validation", ">Epochs", ">Time", ">Parameters", ">FLOPs")
+    to.print(table("Trained networks", headings, rows))
+    why = ", the best by validation" if len(result.trained) > 1 else ""
+    to.print(f"{result.best}{why}", soft_wrap=True)
+    to.print(
+        f"validation {percent(result.valid_accuracy)}; test {percent(result.test_accuracy)}, "
+        "on images that chose nothing"
+    )
+    to.print(f"{span(result.seconds)} in all; run {result.folder.name}", soft_wrap=True)
+    for note in result.notes:
+        to.print(f"Note: {note}")
+    _print_files(exported)
+
+
+def _row(each: Trained, *, best: bool) -> tuple[str, ...]:
+    return (
+        "*" if best else "",
+        compact(each.architecture),
+        percent(each.expected_accuracy),
+        percent(each.valid_accuracy),
+        str(each.epochs) if each.complete else f"{each.epochs} (cut)",
+        span(each.seconds),
+        short(each.parameters),
+        short(each.flops),
+    )
+
+
+def _print_files(exported: Exported) -> None:
+    to = console()
+    to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it.", soft_wrap=True)
+
+
+def _plain(result: SearchResult, exported: Exported) -> dict[str, Any]:
+    """The JSON of a search or a training."""
+    from dataclasses import asdict
+
+    trained = [{**asdict(each), "architecture": str(each.architecture)} for each in result.trained]
+    return {
+        "run": result.folder.name,
+        **_card(exported),
+        "trained": trained,
+        "seconds": result.seconds,
+        "resumed": result.resumed,
+        "stopped_by": result.stopped_by,
+        "notes": list(result.notes),
+        **_files(exported),
+    }
+
+
+def _card(exported: Exported) -> dict[str, Any]:
+    card = exported.card
+    return {
+        "architecture": card.architecture,
+        "valid_accuracy": card.valid_accuracy,
+        "test_accuracy": card.test_accuracy,
+        "recipe": card.recipe,
+        "seed": card.seed,
+        "task": card.task,
+        "fingerprint": card.fingerprint,
+        "complete": card.complete,
+    }
+
+
+def _files(exported: Exported) -> dict[str, str]:
+    return {"weights": str(exported.weights), "program": str(exported.program)}

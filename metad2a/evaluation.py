@@ -1,0 +1,246 @@
+"""`metad2a evaluate`: the figures of a meta-model on held-out tasks, with the simple rivals beside them.
+
+``final`` alone opens CIFAR-10 and MNIST, which no training, backbone or choice of model has seen.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.spaces import space
+from databases.datasets.imagenet import imagenet_features
+from databases.datasets.sampler import TaskSpec, build_task
+from databases.records.recipe import recipe as named_recipe
+from databases.records.record import utc_now
+from databases.records.store import Store
+from metad2a.episodes import Episode, episodes
+from metad2a.held_out import HeldOut, conformal_factors, leave_one_source_out, tau
+from metad2a.final import final_check
+from metad2a.home import home, shared_data
+from metad2a.meta_training import THEN_TASKS, Schedule, meta_train
+from metad2a.recommend import MetaD2A, load
+from metad2a.shipped import fill
+from predictors.meta import MetaPredictor, to_logit
+from predictors.metrics import Interval, bootstrap_interval, kendall_tau, spearman
+from predictors.zero_cost import zero_cost
+
+Report = Callable[[str], None]
+Values = npt.NDArray[np.float64]
+
+
+def own_tasks(
+    model: MetaD2A,
+    store: Store,
+    known: Sequence[Episode],
+    *,
+    images: Path,
+    recipe: str = "tiny",
+    seed: int = 0,
+    schedule: Schedule = THEN_TASKS,
+    on_progress: Report = lambda line: None,
+) -> dict[str, Any]:
+    """Leave-one-source-out on the own tasks: tau inside tasks of ours and of every rival, intervals, levels."""
+    held_out = leave_one_source_out(
+        model.tables,
+        known,
+        recipe=recipe,
+        seed=seed,
+        schedule=schedule,
+        on_fold=lambda family, fold: on_progress(f"held-out source {family}: {len(fold)} tasks"),
+    )
+    rows = [_row(store, each, images, recipe) for each in held_out]
+    methods = [name for name in rows[0] if name.startswith("tau ")]
+    sources = [row["source"] for row in rows]
+    table = {name: _interval([row[name] for row in rows], sources) for name in methods}
+    paired = {
+        f"ours minus {name[4:]}": _interval([row["tau ours"] - row[name] for row in rows], sources)
+        for name in methods
+        if name not in ("tau ours", "tau noise ceiling")
+    }
+    return {"tau": table, "paired": paired, **_levels(held_out, known, sources), "tasks": rows}
+
+
+def _row(store: Store, each: HeldOut, images: Path, recipe: str) -> dict[str, Any]:
+    """Kendall tau inside one task, over the cells that the best-on-average ranking knows."""
+    episode, among = each.episode, np.isfinite(each.average)
+    parameters, naswot = _zero_cost(store, episode, images, recipe)
+    rankings = {
+        "ours": each.mean,
+        "ours without the dataset": each.no_dataset,
+        "ours, datasets swapped": each.swapped,
+        "best on average": each.average,
+        "parameters": parameters,
+        "naswot": naswot,
+    }
+    row: dict[str, Any] = {"task": episode.features.name, "source": episode.family}
+    row |= {f"tau {name}": tau(values, episode, among) for name, values in rankings.items()}
+    row["tau noise ceiling"] = _ceiling(episode)
+    row["spread"], row["noise"] = float(episode.accuracy.std()), _noise(episode)
+    return row
+
+
+def _zero_cost(store: Store, episode: Episode, images: Path, recipe: str) -> tuple[Values, Values]:
+    entry = next(each for each in store.tasks() if each.key == episode.features.fingerprint)
+    task = build_task(TaskSpec.from_json(entry.spec), images)
+    chosen = named_recipe(recipe)
+    skeleton = chosen.skeleton(input_channels=task.channels, classes=task.classes)
+    classes = space("nasbench201").classes
+    cells = [classes[i] for i in episode.cells]
+    scores = zero_cost(task, cells, skeleton=skeleton, resolution=chosen.resolution)
+    return scores["parameters"], scores["naswot"]
+
+
+def _ceiling(episode: Episode) -> float:
+    """Mean tau of one training seed against another; NaN for tasks measured once."""
+    seeds = episode.by_seed[np.isfinite(episode.by_seed).all(1)].T
+    pairs = [kendall_tau(a, b) for i, a in enumerate(seeds) for b in seeds[:i]] if len(seeds) > 1 else []
+    return float(np.mean(pairs)) if pairs else float("nan")
+
+
+def _noise(episode: Episode) -> float:
+    """Standard deviation between seeds, in points; NaN for tasks measured once."""
+    rows = episode.by_seed[np.isfinite(episode.by_seed).sum(1) > 1]
+    return float(np.sqrt(np.nanvar(rows, axis=1, ddof=1).mean())) if len(rows) else float("nan")
+
+
+def _levels(held_out: Sequence[HeldOut], known: Sequence[Episode], sources: Sequence[str]) -> dict[str, Any]:
+    """Error of the predicted level, and the coverage of intervals calibrated on the other sources."""
+    errors = [float(np.abs(to_logit(e.episode.accuracy).mean() - e.mean.mean())) for e in held_out]
+    covered: dict[str, list[float]] = {"80": [], "95": []}
+    for each in held_out:
+        others = [other for other in held_out if other.episode.family != each.episode.family]
+        for level, factor in conformal_factors(others).items():
+            inside = np.abs(to_logit(each.episode.accuracy) - each.mean) <= factor * each.std
+            covered[level].append(float(inside.mean()))
+    return {
+        "level error, logit": _interval(errors, sources),
+        "coverage": {level: _interval(values, sources) for level, values in covered.items()},
+    }
+
+
+def _interval(values: Sequence[float], sources: Sequence[str]) -> dict[str, float]:
+    kept = [(value, source) for value, source in zip(values, sources, strict=True) if np.isfinite(value)]
+    if len({source for _, source in kept}) < 2:
+        mean = float(np.mean([value for value, _ in kept])) if kept else float("nan")
+        return {"mean": mean, "low": float("nan"), "high": float("nan"), "tasks": len(kept)}
+    found: Interval = bootstrap_interval([value for value, _ in kept], [source for _, source in kept])
+    return {"mean": found.mean, "low": found.low, "high": found.high, "tasks": len(kept)}
+
+
+def published_rows(
+    model: MetaD2A,
+    store: Store,
+    known: Sequence[Episode],
+    *,
+    images: Path,
+    seed: int = 0,
+    schedule: Schedule = THEN_TASKS,
+) -> dict[str, Any]:
+    """Spearman on MetaD2A's validation rows of tasks without a training row: ours, and two controls.
+
+    Every ImageNet class recurs in training, so a random vector a class scores about 0.78 there: these rows cannot
+    show that a predictor reads images. The second control is retrained with the classes' images exchanged, the
+    same way in every task.
+    """
+    trained = {r.task for r in store.records(recipe="metad2a") if not r.extra["published_split_valid"]}
+    name_of = {entry.key: entry.name for entry in store.tasks(prefix="metad2a/")}
+    seen = {name_of[key] for key in trained}
+    training = [e for e in known if e.recipe != "metad2a" or e.features.name in seen]
+    test = [e for e in known if e.recipe == "metad2a" and e.features.name not in seen]
+    more = replace(schedule, single=16)
+    found, blind = {}, None
+    for name, change in (("ours", None), ("classes' images exchanged", _exchange(store, images))):
+        shown = training if change is None else [change(each) for each in training]
+        asked = test if change is None else [change(each) for each in test]
+        learnt = meta_train(copy.deepcopy(model.tables), shown, more, seed=seed)
+        found[name] = _spearman(learnt, asked)
+        blind = blind or learnt
+    assert blind is not None
+    blind.reads_dataset.zero_()
+    found["architecture only"] = _spearman(blind, test)
+    return {"spearman": found, "rows": sum(len(e.cells) for e in test)}
+
+
+def _exchange(store: Store, images: Path) -> Callable[[Episode], Episode]:
+    """Shows each ImageNet class by the images of another, the same one in every task."""
+    other = np.random.default_rng(600).permutation(600) + 1
+    classes = {e.name: e.spec["imagenet_classes"] for e in store.tasks(prefix="metad2a/")}
+
+    def change(episode: Episode) -> Episode:
+        if episode.recipe != "metad2a":
+            return episode
+        given = classes[episode.features.name]
+        assert isinstance(given, list)
+        numbers = [int(other[int(each) - 1]) for each in given]
+        features = imagenet_features(numbers, images, resolution=32, name=episode.features.name)
+        return replace(episode, features=features)
+
+    return change
+
+
+def _spearman(model: MetaPredictor, test: Sequence[Episode]) -> float:
+    classes = space(model.config.space).classes
+    pairs = [
+        (model.predict(e.features, [classes[i] for i in e.cells], recipe=e.recipe).mean, e.accuracy) for e in test
+    ]
+    return spearman(np.concatenate([p for p, _ in pairs]), np.concatenate([a for _, a in pairs]))
+
+
+def evaluate(
+    *,
+    final: bool = False,
+    fast: bool = False,
+    output: Path | None = None,
+    on_progress: Report = lambda line: None,
+) -> dict[str, Any]:
+    """All figures of the shipped meta-model on the shipped records and the development tables.
+
+    Args:
+        final: open CIFAR-10 too. fast: a rough look with few steps (the figures then mean little).
+        output: folder for ``evaluation.json``.
+
+    Raises:
+        UserError: the development data are not there.
+    """
+    data, folder = shared_data(), home() / "evaluation"
+    folder.mkdir(parents=True, exist_ok=True)
+    model = load()
+    schedule = replace(THEN_TASKS, steps=5) if fast else THEN_TASKS
+    figures: dict[str, Any] = {"weights": model.weights, "date": utc_now(), "fast": fast}
+    with Store(folder / "database.db") as store:
+        on_progress("reading the shipped records and the tables")
+        fill(store, data)
+        cache = folder / "features"
+        known = episodes(store, images=data / "images", cache=cache)
+        on_progress("leave one source out")
+        figures["own tasks"] = own_tasks(
+            model, store, known, images=data / "images", schedule=schedule, on_progress=on_progress
+        )
+        on_progress("MetaD2A's rows")
+        figures["MetaD2A rows"] = published_rows(
+            model, store, known, images=data / "images", schedule=schedule
+        )
+        if final:
+            on_progress("final check: opening CIFAR-10")
+            seeds = 1 if fast else 5
+            figures["final"] = final_check(model, store, data=data, cache=cache, seeds=seeds, on_progress=on_progress)
+    if output is not None:
+        write(figures, output)
+    return figures
+
+
+def write(figures: dict[str, Any], folder: Path) -> Path:
+    """Writes ``evaluation.json``; NaN as null."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "evaluation.json"
+    text = json.dumps(figures, indent=1).replace("NaN", "null")
+    path.write_text(text + "\n", encoding="utf-8")
+    return path

@@ -1,0 +1,168 @@
+"""The final check: CIFAR-10's published table, opened by `metad2a evaluate --final` alone and logged each time."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.spaces import space
+from databases.datasets.features import TaskFeatures, extract
+from databases.datasets.loading import load_task
+from databases.errors import UserError
+from databases.records.importers.tables import read_zero_cost
+from databases.records.store import Store
+from metad2a.episodes import Episode, class_numbers, episodes
+from metad2a.generator import Generator
+from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train
+from metad2a.recommend import MetaD2A
+from predictors.meta import MetaPredictor
+from predictors.metrics import kendall_tau, percentiles, regret
+
+Report = Callable[[str], None]
+Values = npt.NDArray[np.float64]
+RECIPE = "nasbench201"
+CIFAR10, IMAGENET16 = "nasbench201/cifar10", "nasbench201/imagenet16-120"
+
+
+def final_check(
+    model: MetaD2A,
+    store: Store,
+    *,
+    data: Path,
+    cache: Path | None,
+    seeds: int = 5,
+    on_progress: Report = lambda line: None,
+) -> dict[str, Any]:
+    """Rank of all 15,625 cells of CIFAR-10 by ours and by the rivals, and the generator's draws for it.
+
+    ``data`` holds ``images`` and ``nasbench201``. Accuracies are the published test means after 200 epochs.
+    """
+    truth = store.values(CIFAR10, RECIPE, metric="test_accuracy")
+    if not truth:
+        raise UserError("the database lacks CIFAR-10's table: run `metad2a database import nasbench201 FILE` first")
+    chosen = space("nasbench201")
+    cells = [chosen.parse(text) for text in truth]
+    accuracy = np.array(list(truth.values()))
+    task = extract(load_task(data / "images" / "cifar10.npz"), cache=cache)
+    known = episodes(store, images=data / "images", cache=cache)
+    ours = [_order(model.predictor, task, cells)]
+    for seed in range(1, seeds):
+        on_progress(f"meta-training seed {seed} of {seeds - 1}")
+        ours.append(_order(_meta_train(model, known, seed), task, cells))
+    rivals = _rivals(store, data, list(truth), cells)
+    taus = [kendall_tau(each, accuracy) for each in ours]
+    return {
+        "cells": len(cells),
+        "tau ours": {"median": float(np.median(taus)), "range": [min(taus), max(taus)], "seeds": taus},
+        "tau": {name: kendall_tau(values, accuracy) for name, values in rivals.items()},
+        "mean regret of the top 10": {
+            "ours": _spread([regret(each, accuracy, top=10) for each in ours]),
+            **{name: regret(values, accuracy, top=10) for name, values in rivals.items()},
+        },
+        "generator": generator_figures(model.generator, task, known, cells, accuracy),
+    }
+
+
+def generator_figures(
+    generator: Generator,
+    task: TaskFeatures,
+    known: Sequence[Episode],
+    cells: Sequence[Architecture],
+    accuracy: Values,
+    *,
+    recipe: str = RECIPE,
+) -> dict[str, Any]:
+    """What 500 draws are worth: validity, percentiles, uniqueness, novelty, and the right z against others."""
+    import torch
+
+    number = {cell: i for i, cell in enumerate(cells)}
+    stranger = next(each.features for each in known if each.recipe == "metad2a")
+    latents = {
+        "right z": generator.latent(task, recipe=recipe),
+        "another task's z": generator.latent(stranger, recipe="metad2a"),
+        "zero z": torch.zeros(generator.config.latent),
+    }
+    ranks = percentiles(accuracy, accuracy)
+    drawn = {name: generator.generate(z, 500, seed=0) for name, z in latents.items()}
+    picked = {name: np.array([number[each] for each in found]) for name, found in drawn.items()}
+    rng = np.random.default_rng(0)
+    picked["random"] = rng.integers(len(cells), size=500)
+    trained = _trained_on(known)
+    right = drawn["right z"]
+    return {
+        "valid": sum(each in number for each in right) / len(right),
+        "unique": len(set(right)) / len(right),
+        "novel": sum(_class(each) not in trained for each in set(right)) / len(set(right)),
+        **{
+            name: {
+                "mean percentile of 100": float(ranks[found[:100]].mean()),
+                "mean accuracy of 500": float(accuracy[found].mean()),
+                "best of 10": float(np.mean([accuracy[found[i : i + 10]].max() for i in range(0, 500, 10)])),
+                "best of 100": float(np.mean([accuracy[found[i : i + 100]].max() for i in range(0, 500, 100)])),
+            }
+            for name, found in picked.items()
+        },
+    }
+
+
+def _class(architecture: Architecture) -> int:
+    return _numbers()[space(architecture.space).key(architecture)]
+
+
+def _numbers() -> dict[str, int]:
+    return class_numbers(space("nasbench201"))
+
+
+def _trained_on(known: Sequence[Episode]) -> set[int]:
+    """Classes among each task's measured best, which the generator was shown."""
+    from metad2a.retrain import GOOD
+
+    return {
+        int(cell)
+        for each in known
+        for cell in each.cells[np.argsort(-each.accuracy)[:GOOD]]
+        if len(each.cells) >= TABLE
+    }
+
+
+def _order(model: MetaPredictor, task: TaskFeatures, cells: Sequence[Architecture]) -> Values:
+    """Predicted logit accuracy of every cell; each canonical class is encoded once."""
+    chosen = space("nasbench201")
+    scores = model.predict(task, chosen.classes, recipe=RECIPE).mean
+    number = class_numbers(chosen)
+    return np.array([scores[number[chosen.key(cell)]] for cell in cells])
+
+
+def _meta_train(model: MetaD2A, known: Sequence[Episode], seed: int) -> MetaPredictor:
+    tables = [each for each in known if len(each.cells) >= TABLE]
+    first = meta_train(fresh(model.predictor.config, seed=seed), tables, TABLES_FIRST, seed=seed)
+    return meta_train(copy.deepcopy(first), known, THEN_TASKS, seed=seed)
+
+
+def _rivals(store: Store, data: Path, texts: Sequence[str], cells: Sequence[Architecture]) -> dict[str, Values]:
+    copied = store.values(IMAGENET16, RECIPE, metric="test_accuracy")
+    naswot = read_zero_cost(data / "nasbench201")[CIFAR10]["naswot"]
+    skeleton = _published_skeleton()
+    chosen = space("nasbench201")
+    lowest = min(value for value in naswot.values() if np.isfinite(value))
+    return {
+        "copying ImageNet16-120": np.array([copied[text] for text in texts]),
+        "parameters": np.array([chosen.parameters(cell, skeleton) for cell in cells], dtype=np.float64),
+        "naswot (published)": np.array([max(naswot.get(text, lowest), lowest) for text in texts]),
+    }
+
+
+def _published_skeleton() -> Any:
+    from databases.architectures.architecture import Skeleton
+
+    return Skeleton(16, 5, 3, 10)
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    return {"median": float(np.median(values)), "range": [min(values), max(values)]}

@@ -1,0 +1,26 @@
+"""What the package carries: our own measured records, and how a database is filled with them."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from pathlib import Path
+
+from databases.records.importers.tables import import_metad2a, import_nasbench201_csv
+from databases.records.store import Store
+
+MEASUREMENTS = Path(str(files("metad2a") / "weights" / "measurements.csv.gz"))
+
+
+def add_measurements(store: Store) -> int:
+    """Adds the shipped records of our own trainings; returns how many were new."""
+    return store.import_csv(MEASUREMENTS)
+
+
+def fill(store: Store, data: Path) -> None:
+    """Adds the shipped records and, where missing, the development tables under ``data``/nasbench201."""
+    add_measurements(store)
+    known = {each.key for each in store.tasks(prefix="nasbench201/")}
+    if not known:
+        import_nasbench201_csv(store, data / "nasbench201" / "accuracy.csv.gz")
+    if not store.tasks(prefix="metad2a/"):
+        import_metad2a(store, data / "nasbench201")
