@@ -122,9 +122,7 @@ def measure(job: Measurement) -> Record:
     task = _task(job.spec, job.folder)
     architecture = space(job.space).parse(job.architecture)
     training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, device="auto")
-    return record_of(
-        task, training, architecture=architecture, recipe=job.recipe, seed=job.seed, source="own"
-    )
+    return record_of(task, training, architecture=architecture, recipe=job.recipe, seed=job.seed, source="own")
 
 
 def record_of(

@@ -45,9 +45,7 @@ def cell_svg(architecture: Architecture, title: str = "NAS-Bench-201 cell") -> s
         UserError: the architecture is of another space.
     """
     if architecture.space != "nasbench201":
-        raise UserError(
-            f"cannot draw the space {architecture.space!r}: only cells of 'nasbench201' are drawn"
-        )
+        raise UserError(f"cannot draw the space {architecture.space!r}: only cells of 'nasbench201' are drawn")
     edges = {edge: OPERATIONS[op] for edge, op in zip(EDGES, architecture.walk, strict=True)}
     edges = {edge: operation for edge, operation in edges.items() if operation != "none"}
     live = _live(edges)
@@ -65,9 +63,7 @@ def cell_svg(architecture: Architecture, title: str = "NAS-Bench-201 cell") -> s
         *_legend(dead=len(live) < len(edges)),
     ]
     if not live:
-        parts.append(
-            _text(390, 338, "No path from input to output: this cell gives zero.", size=13, ink=False)
-        )
+        parts.append(_text(390, 338, "No path from input to output: this cell gives zero.", size=13, ink=False))
     return "\n".join([*parts, "</svg>", ""])
 
 

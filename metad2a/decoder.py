@@ -57,9 +57,7 @@ class GraphDecoder(nn.Module):
         self.anchor = nn.Linear(width, width, bias=False)
         self.attend = nn.Linear(width, 1)
 
-    def sample(
-        self, context: Tensor, *, generator: torch.Generator | None = None, temperature: float = 1.0
-    ) -> Walks:
+    def sample(self, context: Tensor, *, generator: torch.Generator | None = None, temperature: float = 1.0) -> Walks:
         """(n, context) -> n drawn walks, every one valid."""
         return self._run(context, None, generator, temperature)
 
@@ -120,10 +118,8 @@ class _Batch:
         self.last = torch.full((count,), no_choice, device=hidden.device)
         self.log_probability, self.entropy = hidden.new_zeros(count), hidden.new_zeros(count)
 
-    def advance(
-        self, state: State, members: list[int], rows: Tensor | None, h: Tensor, chosen: _Chosen
-    ) -> None:
-        """Takes the choices of ``members``, who all stand at ``state`` and whose new hidden state is ``h``."""
+    def advance(self, state: State, members: list[int], rows: Tensor | None, h: Tensor, chosen: _Chosen) -> None:
+        """Takes the choices of ``members``, who all stand at ``state``; ``h`` is their new hidden state."""
         self.hidden = _put(self.hidden, rows, h)
         self.last = _put(self.last, rows, chosen.token)
         self.log_probability = _put(

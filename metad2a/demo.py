@@ -9,6 +9,7 @@ same seed, by the recipe that the ranking holds for. Neither the home folder nor
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import time
 from collections.abc import Sequence
@@ -50,7 +51,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--model", type=Path, metavar="FILE", help="meta-model, by default the shipped one")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args(arguments)
-    sys.exit(guarded(lambda: demo(given.output, model=given.model, seed=given.seed)))
+    sys.exit(guarded(lambda: _alone(given.output, given.model, given.seed)))
+
+
+def _alone(folder: Path, model: Path | None, seed: int) -> None:
+    """The demonstration on one thread: small networks gain nothing by two, and lose on a busy machine."""
+    import torch
+
+    torch.set_num_threads(1)
+    demo(folder, model=model, seed=seed)
 
 
 def demo(folder: Path, *, model: Path | None = None, seed: int = 0) -> tuple[Contestant, ...]:
@@ -59,6 +68,7 @@ def demo(folder: Path, *, model: Path | None = None, seed: int = 0) -> tuple[Con
     refuse_file(folder)
     with reporting("Reading the digits ...") as reporter:
         from databases.datasets.loading import load_task
+        from databases.datasets.task import TEST
         from databases.records.recipe import recipe
         from metad2a.export import export
         from metad2a.recommend import load
@@ -81,23 +91,27 @@ def demo(folder: Path, *, model: Path | None = None, seed: int = 0) -> tuple[Con
             test_accuracy=best.test_accuracy,
         )
     to.print(table("Trained alike, same seed", HEADINGS, map(_row, trained)))
-    to.print(verdict(trained))
+    to.print(verdict(trained, len(task.part(TEST)[1])))
     to.print(f"\nRecipe {describe_recipe(RECIPE)}.")
     to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it with torch alone.")
     to.print(f"{span(time.monotonic() - begin)} in all. Now with your own images: metad2a recommend FOLDER")
     return trained
 
 
-HEADINGS = ("", ">Rank", "Cell", ">Expected", ">80% interval", ">Test", ">Parameters", ">Trained in")
+HEADINGS = ("", ">Rank", "Cell", ">Expected", ">Test", ">Parameters", ">Trained in")
 
 
-def verdict(trained: Sequence[Contestant]) -> str:
-    """The outcome in a plain sentence, whichever it is."""
+def verdict(trained: Sequence[Contestant], test_images: int) -> str:
+    """The outcome in plain words, whichever it is, with the part that chance has in it."""
     best, median, bottom = (each.test_accuracy for each in trained)
-    gaps = f"{best - median:+.1f} points against the median cell, {best - bottom:+.1f} against the bottom one"
-    if best > max(median, bottom):
-        return f"The recommended cell is the best of the three on images that no training saw: {gaps}."
-    return f"Here the recommended cell is not the best of the three: {gaps}."
+    share = sum(each.test_accuracy for each in trained) / (100 * len(trained))
+    chance = 100 * math.sqrt(share * (1 - share) / test_images)
+    order = "is the best of the three" if best > max(median, bottom) else "is not alone at the top here"
+    return (
+        f"The recommended cell {order}: {best - median:+.1f} points against the median one, "
+        f"{best - bottom:+.1f} against that of the bottom tenth, on {test_images} images that no "
+        f"training saw (chance alone moves a figure by about {chance:.1f})."
+    )
 
 
 def _train(task: Task, answer: Recommendation, place: int, reporter: Reporter, *, seed: int) -> Contestant:
@@ -123,13 +137,12 @@ def _train(task: Task, answer: Recommendation, place: int, reporter: Reporter, *
 
 
 def _row(each: Contestant) -> tuple[str, ...]:
-    candidate, interval = each.candidate, each.candidate.interval
+    candidate = each.candidate
     return (
         each.title,
         f"{each.rank:,}",
         compact(candidate.architecture),
         percent(candidate.expected_accuracy),
-        "-" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}",
         percent(each.test_accuracy),
         short(candidate.parameters),
         span(each.training.seconds),

@@ -40,11 +40,6 @@ class Episode:
     held_out_images: float = 0.0
 
 
-def class_numbers(space: Space) -> dict[str, int]:
-    """Canonical key -> index of the class, in the order of ``space.classes``."""
-    return {space.key(each): number for number, each in enumerate(space.classes)}
-
-
 def episodes(
     store: Store,
     *,
@@ -59,13 +54,12 @@ def episodes(
     task has features); ``cache`` the folder of cached features.
     """
     chosen = named_space(space)
-    number = class_numbers(chosen)
     entries = {entry.key: entry for entry in store.tasks()}
     found: list[Episode] = []
     for (task, recipe), records in _by_task(_usable(store, space)).items():
         features = _features(entries[task], images=images, cache=cache, kind=kind)
         if features is not None:
-            found.append(_episode(chosen, number, features, recipe, records, entries[task].source))
+            found.append(_episode(chosen, features, recipe, records, entries[task].source))
     return found
 
 
@@ -98,7 +92,6 @@ def _by_task(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
 
 def _episode(
     space: Space,
-    number: dict[str, int],
     features: TaskFeatures,
     recipe: str,
     records: Sequence[Record],
@@ -106,7 +99,7 @@ def _episode(
 ) -> Episode:
     values: dict[int, dict[int, float]] = defaultdict(dict)
     for record in records:
-        cell = number[space.key(space.parse(record.architecture))]
+        cell = space.class_number(space.parse(record.architecture))
         seeds = values[cell]
         seeds[record.seed if record.seed not in seeds else max(seeds) + 1] = held_out_accuracy(record)
     most = max(len(seeds) for seeds in values.values()) if len(values) < 1000 else 1
@@ -126,9 +119,7 @@ def _episode(
     )
 
 
-def _features(
-    entry: TaskEntry, *, images: Path | None, cache: Path | None, kind: Kind
-) -> TaskFeatures | None:
+def _features(entry: TaskEntry, *, images: Path | None, cache: Path | None, kind: Kind) -> TaskFeatures | None:
     if "imagenet_classes" in entry.spec or entry.key == IMAGENET16:
         if images is None:
             return None

@@ -10,22 +10,24 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.spaces import space
+from databases.datasets.features import Kind, TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.records.recipe import recipe as named_recipe
 from databases.records.record import utc_now
 from databases.records.store import Store
 from metad2a.episodes import Episode, episodes
-from metad2a.held_out import HeldOut, conformal_factors, leave_one_source_out, tau
 from metad2a.final import final_check
+from metad2a.held_out import HeldOut, conformal_factors, leave_one_source_out, own_episodes, tau
 from metad2a.home import home, shared_data
-from metad2a.meta_training import THEN_TASKS, Schedule, meta_train
+from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, Schedule, fresh, meta_train
+from metad2a.process import learn
 from metad2a.recommend import MetaD2A, load
 from metad2a.shipped import fill
 from predictors.meta import MetaPredictor, to_logit
@@ -43,19 +45,10 @@ def own_tasks(
     *,
     images: Path,
     recipe: str = "tiny",
-    seed: int = 0,
-    schedule: Schedule = THEN_TASKS,
-    on_progress: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Leave-one-source-out on the own tasks: tau inside tasks of ours and of every rival, intervals, levels."""
-    held_out = leave_one_source_out(
-        model.tables,
-        known,
-        recipe=recipe,
-        seed=seed,
-        schedule=schedule,
-        on_fold=lambda family, fold: on_progress(f"held-out source {family}: {len(fold)} tasks"),
-    )
+    own = own_episodes(known, recipe)
+    held_out = leave_one_source_out(learn(model.predictor, own), own)
     rows = [_row(store, each, images, recipe) for each in held_out]
     methods = [name for name in rows[0] if name.startswith("tau ")]
     sources = [row["source"] for row in rows]
@@ -66,6 +59,37 @@ def own_tasks(
         if name not in ("tau ours", "tau noise ceiling")
     }
     return {"tau": table, "paired": paired, **_levels(held_out, known, sources), "tasks": rows}
+
+
+def backbones(
+    model: MetaD2A,
+    store: Store,
+    known: Sequence[Episode],
+    *,
+    images: Path,
+    cache: Path | None,
+    recipe: str = "tiny",
+) -> dict[str, Any]:
+    """What the trained backbone's features are worth, beside an untrained one's and plain image statistics."""
+    found = {}
+    for kind in get_args(Kind):
+        own = [
+            replace(each, features=own_features(store, each, images=images, cache=cache, kind=kind))
+            for each in own_episodes(known, recipe)
+        ]
+        held_out = leave_one_source_out(learn(model.predictor, own), own)
+        taus = [tau(each.mean, each.episode, np.isfinite(each.average)) for each in held_out]
+        found[kind] = _interval(taus, [each.episode.family for each in held_out])
+        errors = [float(np.abs(to_logit(e.episode.accuracy).mean() - e.mean.mean())) for e in held_out]
+        found[f"{kind}, error of the level"] = _interval(errors, [e.episode.family for e in held_out])
+    return found
+
+
+def own_features(store: Store, episode: Episode, *, images: Path, cache: Path | None, kind: Kind) -> TaskFeatures:
+    """An own task's features of another kind."""
+    entry = store.task(episode.features.fingerprint)
+    assert entry is not None
+    return extract(build_task(TaskSpec.from_json(entry.spec), images), kind=kind, cache=cache)
 
 
 def _row(store: Store, each: HeldOut, images: Path, recipe: str) -> dict[str, Any]:
@@ -88,13 +112,14 @@ def _row(store: Store, each: HeldOut, images: Path, recipe: str) -> dict[str, An
 
 
 def _zero_cost(store: Store, episode: Episode, images: Path, recipe: str) -> tuple[Values, Values]:
-    entry = next(each for each in store.tasks() if each.key == episode.features.fingerprint)
+    entry = store.task(episode.features.fingerprint)
+    assert entry is not None
     task = build_task(TaskSpec.from_json(entry.spec), images)
     chosen = named_recipe(recipe)
     skeleton = chosen.skeleton(input_channels=task.channels, classes=task.classes)
     classes = space("nasbench201").classes
     cells = [classes[i] for i in episode.cells]
-    scores = zero_cost(task, cells, skeleton=skeleton, resolution=chosen.resolution)
+    scores = zero_cost(task, cells, skeleton=skeleton, resolution=chosen.resolution, flow=False)
     return scores["parameters"], scores["naswot"]
 
 
@@ -153,14 +178,16 @@ def published_rows(
     trained = {r.task for r in store.records(recipe="metad2a") if not r.extra["published_split_valid"]}
     name_of = {entry.key: entry.name for entry in store.tasks(prefix="metad2a/")}
     seen = {name_of[key] for key in trained}
-    training = [e for e in known if e.recipe != "metad2a" or e.features.name in seen]
+    training = [e for e in known if len(e.cells) >= TABLE or e.features.name in seen]
     test = [e for e in known if e.recipe == "metad2a" and e.features.name not in seen]
     more = replace(schedule, single=16)
     found, blind = {}, None
+    tables = [each for each in known if len(each.cells) >= TABLE]
+    first = meta_train(fresh(model.predictor.config, seed=seed), tables, TABLES_FIRST, seed=seed)
     for name, change in (("ours", None), ("classes' images exchanged", _exchange(store, images))):
         shown = training if change is None else [change(each) for each in training]
         asked = test if change is None else [change(each) for each in test]
-        learnt = meta_train(copy.deepcopy(model.tables), shown, more, seed=seed)
+        learnt = meta_train(copy.deepcopy(first), shown, more, seed=seed)
         found[name] = _spearman(learnt, asked)
         blind = blind or learnt
     assert blind is not None
@@ -188,9 +215,7 @@ def _exchange(store: Store, images: Path) -> Callable[[Episode], Episode]:
 
 def _spearman(model: MetaPredictor, test: Sequence[Episode]) -> float:
     classes = space(model.config.space).classes
-    pairs = [
-        (model.predict(e.features, [classes[i] for i in e.cells], recipe=e.recipe).mean, e.accuracy) for e in test
-    ]
+    pairs = [(model.predict(e.features, [classes[i] for i in e.cells], recipe=e.recipe).mean, e.accuracy) for e in test]
     return spearman(np.concatenate([p for p, _ in pairs]), np.concatenate([a for _, a in pairs]))
 
 
@@ -204,8 +229,10 @@ def evaluate(
     """All figures of the shipped meta-model on the shipped records and the development tables.
 
     Args:
-        final: open CIFAR-10 too. fast: a rough look with few steps (the figures then mean little).
+        final: open CIFAR-10 too.
+        fast: a rough look with few steps (the figures then mean little).
         output: folder for ``evaluation.json``.
+        on_progress: is told what is being done.
 
     Raises:
         UserError: the development data are not there.
@@ -221,13 +248,10 @@ def evaluate(
         cache = folder / "features"
         known = episodes(store, images=data / "images", cache=cache)
         on_progress("leave one source out")
-        figures["own tasks"] = own_tasks(
-            model, store, known, images=data / "images", schedule=schedule, on_progress=on_progress
-        )
+        figures["own tasks"] = own_tasks(model, store, known, images=data / "images")
+        figures["backbones"] = backbones(model, store, known, images=data / "images", cache=cache)
         on_progress("MetaD2A's rows")
-        figures["MetaD2A rows"] = published_rows(
-            model, store, known, images=data / "images", schedule=schedule
-        )
+        figures["MetaD2A rows"] = published_rows(model, store, known, images=data / "images", schedule=schedule)
         if final:
             on_progress("final check: opening CIFAR-10")
             seeds = 1 if fast else 5
@@ -238,9 +262,14 @@ def evaluate(
 
 
 def write(figures: dict[str, Any], folder: Path) -> Path:
-    """Writes ``evaluation.json``; NaN as null."""
+    """Writes ``evaluation.json``, with every opening of the held-back data so far; NaN as null."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "evaluation.json"
+    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    figures["openings"] = list(earlier.get("openings", []))
+    if "final" in figures:
+        opened = {"date": figures["date"], "weights": figures["weights"]}
+        figures["openings"].append({**opened, "tau": figures["final"]["tau ours"]["median"]})
     text = json.dumps(figures, indent=1).replace("NaN", "null")
     path.write_text(text + "\n", encoding="utf-8")
     return path

@@ -13,14 +13,12 @@ Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 
-def run(
-    function: Callable[[Job], Result], jobs: Iterable[Job], *, workers: int = 2, nice: int = 0
-) -> Iterator[Result]:
+def run(function: Callable[[Job], Result], jobs: Iterable[Job], *, workers: int = 2, nice: int = 0) -> Iterator[Result]:
     """Yields ``function(job)`` as each finishes (any order); ``workers`` 0 or 1 runs them here.
 
     Jobs are drawn as workers come free, so stopping loses at most what is running. A job's exception is
-    raised, after the results that came with it. ``function`` and the jobs must be picklable for more than one
-    worker.
+    raised when what was running with it is done. ``function`` and the jobs must be picklable for more than
+    one worker.
     """
     if workers < 2:
         yield from map(function, jobs)
@@ -30,11 +28,15 @@ def run(
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(nice,)) as pool:
         running: set[Future[Result]] = {pool.submit(function, job) for job in islice(waiting, workers)}
         try:
+            failed: Future[Result] | None = None
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(function, job) for job in islice(waiting, len(done))}
-                for future in sorted(done, key=lambda each: each.exception() is not None):
-                    yield future.result()
+                failed = failed or next((each for each in done if each.exception() is not None), None)
+                if failed is None:
+                    running |= {pool.submit(function, job) for job in islice(waiting, len(done))}
+                yield from (each.result() for each in done if each.exception() is None)
+            if failed is not None:
+                failed.result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

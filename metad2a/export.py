@@ -118,9 +118,7 @@ def export(
     return save(training, replace(card, test_accuracy=test_accuracy), folder)
 
 
-def describe(
-    training: Training, *, task: Task, architecture: Architecture, recipe: Recipe, seed: int
-) -> Card:
+def describe(training: Training, *, task: Task, architecture: Architecture, recipe: Recipe, seed: int) -> Card:
     """The card of a training of ``task``, not yet tested."""
     return Card(
         space=architecture.space,
@@ -254,9 +252,7 @@ def _literal(value: object) -> str:
 def _cell(architecture: Architecture) -> list[tuple[str, int, tuple[int, ...]]]:
     """Operation, from node, to nodes: in the order and grouping in which `Cell` holds its modules."""
     ends: dict[tuple[int, int], list[int]] = {}
-    for choice, (start, end) in sorted(
-        zip(architecture.walk, EDGES, strict=True), key=lambda edge: edge[1][0]
-    ):
+    for choice, (start, end) in sorted(zip(architecture.walk, EDGES, strict=True), key=lambda edge: edge[1][0]):
         if OPERATIONS[choice] != "none":
             ends.setdefault((start, choice), []).append(end)
     return [(OPERATIONS[choice], start, tuple(group)) for (start, choice), group in ends.items()]

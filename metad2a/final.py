@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from databases.datasets.loading import load_task
 from databases.errors import UserError
 from databases.records.importers.tables import read_zero_cost
 from databases.records.store import Store
-from metad2a.episodes import Episode, class_numbers, episodes
+from metad2a.episodes import Episode, episodes
 from metad2a.generator import Generator
 from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train
 from metad2a.recommend import MetaD2A
@@ -81,7 +80,7 @@ def generator_figures(
     """What 500 draws are worth: validity, percentiles, uniqueness, novelty, and the right z against others."""
     import torch
 
-    number = {cell: i for i, cell in enumerate(cells)}
+    number, chosen = {cell: i for i, cell in enumerate(cells)}, space("nasbench201")
     stranger = next(each.features for each in known if each.recipe == "metad2a")
     latents = {
         "right z": generator.latent(task, recipe=recipe),
@@ -98,7 +97,7 @@ def generator_figures(
     return {
         "valid": sum(each in number for each in right) / len(right),
         "unique": len(set(right)) / len(right),
-        "novel": sum(_class(each) not in trained for each in set(right)) / len(set(right)),
+        "novel": sum(chosen.class_number(each) not in trained for each in set(right)) / len(set(right)),
         **{
             name: {
                 "mean percentile of 100": float(ranks[found[:100]].mean()),
@@ -109,14 +108,6 @@ def generator_figures(
             for name, found in picked.items()
         },
     }
-
-
-def _class(architecture: Architecture) -> int:
-    return _numbers()[space(architecture.space).key(architecture)]
-
-
-def _numbers() -> dict[str, int]:
-    return class_numbers(space("nasbench201"))
 
 
 def _trained_on(known: Sequence[Episode]) -> set[int]:
@@ -135,14 +126,14 @@ def _order(model: MetaPredictor, task: TaskFeatures, cells: Sequence[Architectur
     """Predicted logit accuracy of every cell; each canonical class is encoded once."""
     chosen = space("nasbench201")
     scores = model.predict(task, chosen.classes, recipe=RECIPE).mean
-    number = class_numbers(chosen)
-    return np.array([scores[number[chosen.key(cell)]] for cell in cells])
+    return np.array([scores[chosen.class_number(cell)] for cell in cells])
 
 
 def _meta_train(model: MetaD2A, known: Sequence[Episode], seed: int) -> MetaPredictor:
     tables = [each for each in known if len(each.cells) >= TABLE]
     first = meta_train(fresh(model.predictor.config, seed=seed), tables, TABLES_FIRST, seed=seed)
-    return meta_train(copy.deepcopy(first), known, THEN_TASKS, seed=seed)
+    rest = [each for each in known if each.recipe != model.header["recipe"]]
+    return meta_train(first, rest, THEN_TASKS, seed=seed)
 
 
 def _rivals(store: Store, data: Path, texts: Sequence[str], cells: Sequence[Architecture]) -> dict[str, Values]:

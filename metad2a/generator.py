@@ -51,9 +51,7 @@ class Generator(nn.Module):
         vector = torch.relu(self.set(batch) + self.recipe(recipes))
         return self.mean(vector), self.log_variance(vector).clamp(-6, 2)
 
-    def loss(
-        self, batch: TaskBatch, recipes: Tensor, walks: Sequence[Sequence[Walk]], *, kl: float
-    ) -> Tensor:
+    def loss(self, batch: TaskBatch, recipes: Tensor, walks: Sequence[Sequence[Walk]], *, kl: float) -> Tensor:
         """Mean negative log likelihood of the good walks, plus ``kl`` times KL(q(z | task) || N(0, 1))."""
         mean, log_variance = self.encode(batch, recipes)
         z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
@@ -63,7 +61,7 @@ class Generator(nn.Module):
         divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
         return -scored.log_probability.mean() + kl * divergence
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def latent(self, task: TaskFeatures, *, recipe: str) -> Tensor:
         """The mean of z for a task, (latent,)."""
         self.eval()
@@ -71,9 +69,7 @@ class Generator(nn.Module):
         return mean[0]
 
     @torch.inference_mode()
-    def generate(
-        self, z: Tensor, count: int, *, seed: int = 0, temperature: float = 1.0
-    ) -> list[Architecture]:
+    def generate(self, z: Tensor, count: int, *, seed: int = 0, temperature: float = 1.0) -> list[Architecture]:
         """(latent,) -> ``count`` drawn architectures, repeats included, every one valid."""
         self.eval()
         draw = torch.Generator().manual_seed(seed)

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import kendalltau
 
-from databases.architectures.spaces import space
-from databases.datasets.features import TaskFeatures
 from metad2a.episodes import Episode
-from metad2a.meta_training import FEW, TABLE, THEN_TASKS, Schedule, meta_train
-from predictors.meta import MetaPredictor, to_logit
+from metad2a.meta_training import FEW, TABLE
+from predictors.meta import to_logit
+from predictors.surrogate import Measured, TaskProcess
 
 NEVER_HELD_OUT = ("tinyimagenet", "imagenet")  # the backbone has seen them
 
@@ -45,32 +43,24 @@ def own_episodes(episodes: Sequence[Episode], recipe: str) -> list[Episode]:
     return [each for each in episodes if each.recipe == recipe and FEW <= len(each.cells) < TABLE]
 
 
-def families(episodes: Sequence[Episode], recipe: str) -> list[str]:
-    """The families that can be held out."""
-    own = own_episodes(episodes, recipe)
-    return sorted({each.family for each in own} - set(NEVER_HELD_OUT))
+def measured(episode: Episode) -> Measured:
+    """What the surrogate is told of a task."""
+    seeds = np.isfinite(episode.by_seed).sum(1).astype(np.float64)
+    statistics = episode.features.statistics.astype(np.float64)
+    return Measured(statistics, episode.cells, to_logit(episode.accuracy), np.maximum(seeds, 1))
 
 
-def hold_out(
-    tables: MetaPredictor,
-    episodes: Sequence[Episode],
-    family: str,
-    *,
-    recipe: str,
-    seed: int,
-    schedule: Schedule = THEN_TASKS,
-) -> list[HeldOut]:
-    """Trains the second stage from ``tables`` without ``family`` and predicts the family's tasks."""
-    training = [each for each in episodes if each.family != family]
-    model = meta_train(copy.deepcopy(tables), training, schedule, seed=seed)
-    others = own_episodes(training, recipe)
-    averages = best_on_average(others)
-    strangers = np.random.default_rng([seed, len(family)])
+def leave_one_source_out(process: TaskProcess, own: Sequence[Episode]) -> list[HeldOut]:
+    """Every task of ``own`` (in the order of ``process.tasks``) predicted without its family."""
     found = []
-    for each in own_episodes(episodes, recipe):
-        if each.family == family:
-            stranger = others[int(strangers.integers(len(others)))].features
-            found.append(_predict(model, each, stranger, averages))
+    for family in sorted({each.family for each in own} - set(NEVER_HELD_OUT)):
+        members = [i for i, each in enumerate(own) if each.family == family]
+        others = [each for each in own if each.family != family]
+        blind = process.without(members)
+        strangers = np.random.default_rng(len(family)).choice(len(others), size=len(members))
+        averages = best_on_average(others)
+        for i, stranger in zip(members, strangers, strict=True):
+            found.append(_predict(blind, own[i], others[stranger], averages))
     return found
 
 
@@ -91,42 +81,16 @@ def tau(predicted: Values, episode: Episode, among: npt.NDArray[np.bool_] | None
     return float(kendalltau(predicted[chosen], episode.accuracy[chosen]).statistic)
 
 
-def _predict(
-    model: MetaPredictor, episode: Episode, stranger: TaskFeatures, averages: dict[int, float]
-) -> HeldOut:
-    classes = space(model.config.space).classes
-    cells = [classes[i] for i in episode.cells]
-    right = model.predict(episode.features, cells, recipe=episode.recipe)
-    wrong = model.predict(stranger, cells, recipe=episode.recipe)
-    blind = copy.deepcopy(model)
-    blind.reads_dataset.zero_()
+def _predict(process: TaskProcess, episode: Episode, stranger: Episode, averages: dict[int, float]) -> HeldOut:
+    right = process.predict(episode.features.statistics, episode.cells)
     return HeldOut(
         episode,
         right.mean,
         right.std,
-        wrong.mean,
+        process.predict(stranger.features.statistics, episode.cells).mean,
         np.array([averages.get(int(i), np.nan) for i in episode.cells]),
-        blind.predict(episode.features, cells, recipe=episode.recipe).mean,
+        process.average_only().predict(episode.features.statistics, episode.cells).mean,
     )
-
-
-def leave_one_source_out(
-    tables: MetaPredictor,
-    episodes: Sequence[Episode],
-    *,
-    recipe: str,
-    seed: int = 0,
-    schedule: Schedule = THEN_TASKS,
-    on_fold: Callable[[str, list[HeldOut]], None] | None = None,
-) -> list[HeldOut]:
-    """`hold_out` for every family in turn."""
-    found: list[HeldOut] = []
-    for family in families(episodes, recipe):
-        fold = hold_out(tables, episodes, family, recipe=recipe, seed=seed, schedule=schedule)
-        found += fold
-        if on_fold is not None:
-            on_fold(family, fold)
-    return found
 
 
 def conformal_factors(held_out: Sequence[HeldOut]) -> dict[str, float]:

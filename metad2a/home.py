@@ -22,9 +22,7 @@ def home() -> Path:
     except OSError as error:
         writable, reason = False, error.strerror or str(error)
     if not writable:
-        raise UserError(
-            f"Cannot write to the home folder {folder} ({reason}): set METAD2A_HOME to another folder."
-        )
+        raise UserError(f"Cannot write to the home folder {folder} ({reason}): set METAD2A_HOME to another folder.")
     return folder
 
 
@@ -38,7 +36,6 @@ def shared_data() -> Path:
     folder = Path(os.environ.get("METAD2A_SHARED") or beside_repository).expanduser()
     if not folder.is_dir():
         raise UserError(
-            f"No development data at {folder}: "
-            "set METAD2A_SHARED to the folder that holds 'images' and 'nasbench201'."
+            f"No development data at {folder}: set METAD2A_SHARED to the folder that holds 'images' and 'nasbench201'."
         )
     return folder

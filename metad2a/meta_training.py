@@ -70,9 +70,7 @@ def learn_recipes(model: MetaPredictor, training: Sequence[Episode]) -> None:
         many = len(values) >= FEWEST_TASKS
         between = max(float(levels.std()), 0.1) if many else 1.0
         within = float(np.median(inside)) if inside else between
-        model.know_recipe(
-            recipe, center=float(levels.mean()), between=between, within=within, reads_dataset=many
-        )
+        model.know_recipe(recipe, center=float(levels.mean()), between=between, within=within, reads_dataset=many)
 
 
 def meta_train(
@@ -94,9 +92,7 @@ def meta_train(
     optimiser = torch.optim.AdamW(
         [{"params": kept}, {"params": rest}], lr=schedule.learning_rate, weight_decay=schedule.weight_decay
     )
-    cycle = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, rates, total_steps=max(2, schedule.steps), pct_start=0.15
-    )
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=max(2, schedule.steps), pct_start=0.15)
     model.train()
     for step in range(schedule.steps):
         rows = _draw(training, schedule, rng, len(graphs[0]))
@@ -111,9 +107,7 @@ def meta_train(
     return model.eval()
 
 
-def _draw(
-    training: Sequence[Episode], schedule: Schedule, rng: np.random.Generator, classes: int
-) -> list[_Row]:
+def _draw(training: Sequence[Episode], schedule: Schedule, rng: np.random.Generator, classes: int) -> list[_Row]:
     """The rows of one step; all tables share their drawn cells, so that each is encoded once."""
     tables = [each for each in training if len(each.cells) >= TABLE]
     single = [each for each in training if len(each.cells) < FEW]
@@ -155,15 +149,11 @@ def _loss(
         begin += len(row.cells)
         _, between, within = model.constants[numbers[i]]
         target = torch.from_numpy(row.values).float()
-        total = total + _row_loss(
-            found.mean[i, place], found.log_std[i, place], target, between, within, ranking
-        )
+        total = total + _row_loss(found.mean[i, place], found.log_std[i, place], target, between, within, ranking)
     return total / len(rows)
 
 
-def _row_loss(
-    mean: Tensor, log_std: Tensor, target: Tensor, between: Tensor, within: Tensor, ranking: float
-) -> Tensor:
+def _row_loss(mean: Tensor, log_std: Tensor, target: Tensor, between: Tensor, within: Tensor, ranking: float) -> Tensor:
     """Robust error of level and deviations, each in its own unit; ranking; and the likelihood of the spread.
 
     mean, log_std, target: (n,). The spread is fitted to the residuals as they are and does not move the mean.

@@ -163,9 +163,7 @@ def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool, *, gap: flo
             color=colour,
         )
     axes.margins(y=0.1)
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False, fontsize=9, handlelength=1
-    )
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False, fontsize=9, handlelength=1)
 
 
 def _side_by_side(values: Sequence[float], gap: float) -> list[float]:
@@ -186,9 +184,7 @@ def _ends(pool: Sequence[float], gap: float) -> tuple[float, float]:
 
 
 def _level(candidate: Candidate, known: bool) -> float:
-    return (
-        candidate.expected_accuracy if known and candidate.expected_accuracy is not None else candidate.score
-    )
+    return candidate.expected_accuracy if known and candidate.expected_accuracy is not None else candidate.score
 
 
 def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from databases.architectures.architecture import Architecture, Skeleton
+from databases.architectures.architecture import Architecture, Skeleton, Space
 from databases.architectures.spaces import space
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
@@ -21,93 +20,18 @@ from databases.errors import UserError
 from databases.records.recipe import Recipe
 from databases.records.recipe import recipe as named_recipe
 from metad2a.generator import Generator, GeneratorConfig
+from metad2a.meta_training import FEWEST_TASKS
+from metad2a.process import unpack
+from metad2a.recommendation import Candidate, Recommendation
 from predictors import checkpoint
 from predictors.meta import MetaConfig, MetaPredictor, Scores, to_percent
+from predictors.surrogate import TaskProcess
 from predictors.task_distance import KnownTasks, Neighbour
 
-if TYPE_CHECKING:
-    from torch import nn
+__all__ = ["Candidate", "Candidates", "MetaD2A", "Recommendation", "load", "versions"]
 
 Candidates = Literal["generator", "all", "both"]
 GENERATED = 500  # architectures drawn for a dataset
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One ranked architecture.
-
-    Attributes:
-        expected_accuracy, interval: percent on held-out images after training by the recipe, and the 80%
-            interval; None where too few tasks were measured with the recipe to know the level.
-        score: predicted logit accuracy; higher is better; only its order counts where the level is unknown.
-        flops: multiply-adds for one image. expected_seconds: training on one CPU thread, a rough guide.
-        origin: ``generator`` (drawn for this dataset) or ``space`` (found by ranking the whole space).
-    """
-
-    architecture: Architecture
-    expected_accuracy: float | None
-    interval: tuple[float, float] | None
-    score: float
-    parameters: int
-    flops: int
-    expected_seconds: float | None
-    origin: str
-    skeleton: Skeleton
-
-    def build(self) -> nn.Module:
-        """The untrained network at the recipe's size: (batch, channels, h, w) -> (batch, classes)."""
-        return space(self.architecture.space).network(self.architecture, self.skeleton)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "architecture": str(self.architecture),
-            "expected_accuracy": self.expected_accuracy,
-            "interval": None if self.interval is None else list(self.interval),
-            "score": self.score,
-            "parameters": self.parameters,
-            "flops": self.flops,
-            "expected_seconds": self.expected_seconds,
-            "origin": self.origin,
-        }
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The answer for one dataset; ``candidates`` are the best first."""
-
-    candidates: tuple[Candidate, ...]
-    recipe: str
-    nearest: tuple[Neighbour, ...]
-    unlike: bool
-    seed: int
-    fingerprint: str
-    weights: str
-    reason: str
-    notes: tuple[str, ...] = ()
-    versions: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def best(self) -> Candidate:
-        """The first candidate."""
-        return self.candidates[0]
-
-    def to_json(self) -> dict[str, Any]:
-        """The contract of ``recommendation.json`` and of ``metad2a recommend --json``."""
-        return {
-            "candidates": [each.to_json() for each in self.candidates],
-            "recipe": self.recipe,
-            "nearest": [
-                {"name": each.name, "source": each.source, "distance": each.distance} for each in self.nearest
-            ],
-            "unlike": self.unlike,
-            "seed": self.seed,
-            "fingerprint": self.fingerprint,
-            "weights": self.weights,
-            "reason": self.reason,
-            "notes": list(self.notes),
-            "versions": self.versions,
-        }
 
 
 class MetaD2A:
@@ -123,16 +47,31 @@ class MetaD2A:
         known: KnownTasks,
         header: dict[str, Any],
         weights: str,
-        tables: MetaPredictor,
+        process: TaskProcess | None = None,
     ) -> None:
         self.predictor, self.generator, self.known = predictor.eval(), generator.eval(), known
-        self.tables = tables.eval()  # the predictor after the tables alone: where held-out evaluation begins
+        self.process = process  # over the records of the own recipe, header["recipe"]
         self.header, self.weights = header, weights
 
     @cached_property
     def card(self) -> str:
         """The model card: how these weights were made and what they reach."""
         return str(self.header.get("card", ""))
+
+    def score(self, features: TaskFeatures, pool: Sequence[Architecture], *, recipe: str) -> Scores:
+        """Logit accuracies of many architectures: by the surrogate for its recipe, else by the meta-predictor."""
+        if self.process is None or recipe != self.header["recipe"]:
+            return self.predictor.predict(features, pool, recipe=recipe)
+        chosen = self.predictor_space
+        numbers = np.array([chosen.class_number(each) for each in pool], dtype=np.int64)
+        found = self.process.predict(features.statistics, numbers)
+        return Scores(found.mean, found.std)
+
+    def level_known(self, recipe: str) -> bool:
+        """Whether enough tasks were measured with the recipe to predict accuracies, not only their order."""
+        if self.process is not None and recipe == self.header["recipe"]:
+            return len(self.process.tasks) >= FEWEST_TASKS
+        return self.predictor.level_known(recipe)
 
     def recommend(
         self,
@@ -167,7 +106,7 @@ class MetaD2A:
         features = extract(task, images_per_class=images_per_class, seed=seed)
         drawn = [] if candidates == "all" else self.generate(features, recipe=recipe, seed=seed)
         pool = drawn if candidates == "generator" else list(self.predictor_space.classes)
-        scores = self.predictor.predict(features, pool, recipe=recipe)
+        scores = self.score(features, pool, recipe=recipe)
         skeleton = chosen.skeleton(input_channels=task.channels, classes=task.classes)
         ranked = self._rank(pool, scores, set(drawn), chosen, skeleton, len(task.part(0)[1]))
         fitting = _within(ranked, max_params, max_flops)
@@ -186,7 +125,7 @@ class MetaD2A:
         )
 
     @property
-    def predictor_space(self) -> Any:
+    def predictor_space(self) -> Space:
         """The space this model ranks."""
         return space(self.predictor.config.space)
 
@@ -207,7 +146,7 @@ class MetaD2A:
         skeleton: Skeleton,
         images: int,
     ) -> list[Candidate]:
-        known = self.predictor.level_known(recipe.name)
+        known = self.level_known(recipe.name)
         width = scores.std * float(self.header.get("conformal", {}).get(recipe.name, {}).get("80", 1.2816))
         percent = to_percent(scores.mean)
         low, high = to_percent(scores.mean - width), to_percent(scores.mean + width)
@@ -257,16 +196,17 @@ def load(path: Path | str | None = None) -> MetaD2A:
     tensors, header = checkpoint.load(where)
     try:
         config = MetaConfig(**header["predictor"])
-        predictor, tables = MetaPredictor(config), MetaPredictor(config)
+        predictor = MetaPredictor(config)
         generator = Generator(GeneratorConfig(**header["generator"]))
-        for name, each in (("predictor", predictor), ("tables", tables), ("generator", generator)):
+        for name, each in (("predictor", predictor), ("generator", generator)):
             each.load_state_dict({n: v.float() for n, v in checkpoint.part(tensors, name).items()})
         known = KnownTasks.from_header(header["known"], tensors["known.places"].numpy())
+        process = unpack(checkpoint.part(tensors, "process"), predictor.eval())
     except (KeyError, TypeError, RuntimeError):
-        raise UserError(
-            f"{where} does not fit this version of metad2a: retrain it with `metad2a retrain`"
-        ) from None
-    return MetaD2A(predictor, generator, known, header, checkpoint.digest(where), tables)
+        raise UserError(f"{where} does not fit this version of metad2a: retrain it with `metad2a retrain`") from None
+    beside = where.with_name("MODEL_CARD.md")
+    header["card"] = beside.read_text(encoding="utf-8") if beside.is_file() else ""
+    return MetaD2A(predictor, generator, known, header, checkpoint.digest(where), process)
 
 
 def versions() -> dict[str, str]:
@@ -296,8 +236,7 @@ def _within(ranked: list[Candidate], max_params: int | None, max_flops: int | No
     kept = [
         each
         for each in ranked
-        if (max_params is None or each.parameters <= max_params)
-        and (max_flops is None or each.flops <= max_flops)
+        if (max_params is None or each.parameters <= max_params) and (max_flops is None or each.flops <= max_flops)
     ]
     if not kept:
         least = min(ranked, key=lambda each: (each.parameters, each.flops))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 import json
 from collections import Counter
@@ -18,10 +17,12 @@ from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.episodes import Episode, episodes
 from metad2a.generator import Generator, GeneratorConfig, Lesson, train_generator
-from metad2a.held_out import HeldOut, conformal_factors, families, hold_out, own_episodes, tau
+from metad2a.held_out import HeldOut, conformal_factors, leave_one_source_out, own_episodes, tau
 from metad2a.meta_training import FEW, TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train
+from metad2a.process import learn, pack
 from predictors import checkpoint
 from predictors.meta import MetaConfig, MetaPredictor
+from predictors.surrogate import TaskProcess
 from predictors.task_distance import KnownTasks
 
 if TYPE_CHECKING:
@@ -78,65 +79,38 @@ def retrain(
     parameters = {"seed": seed, "recipe": recipe, "tasks": len(known), "own_tasks": len(own)}
     with tracker.run("retrain", "meta-training", parameters=parameters) as run:
         config = MetaConfig(features=known[0].features.features.shape[1])
-        tables = _stage(
-            folder / "tables.safetensors", config, lambda: _tables(config, known, seed, on_progress)
-        )
-        held_out = _folds(folder, tables, known, recipe, seed, on_progress)
-        model = _stage(
-            folder / "predictor.safetensors", config, lambda: _tasks(tables, known, seed, on_progress)
-        )
+        rest = [each for each in known if each.recipe != recipe]
+        model = _stage(folder / "predictor.safetensors", config, lambda: _predictor(config, rest, seed, on_progress))
+        process = learn(model, own) if len(own) > 1 else None
+        held_out = leave_one_source_out(process, own) if process else []
         on_progress("generator")
-        generator = _generator(model, known, seed)
+        generator = _generator(model, process, known, seed)
         header = describe(model, generator, known, held_out, recipe, seed)
         places = _places(own)
-        path_sha = _save(output, tables, model, generator, places, header)
+        path_sha = _save(output, model, generator, process, places, header)
         run.metrics({name: value for name, value in header["held_out"].items() if value is not None})
         run.register(output, MODEL_NAME, alias="challenger")
     return RetrainResult(output, path_sha, header, header["held_out"]["tau"])
 
 
-def _tables(config: MetaConfig, known: Sequence[Episode], seed: int, report: Report) -> MetaPredictor:
+def _predictor(config: MetaConfig, known: Sequence[Episode], seed: int, report: Report) -> MetaPredictor:
+    """Stage 1 on the published tables, stage 2 on tables and tasks; the own recipe is the surrogate's."""
     report("predictor, stage 1: tables")
     tables = [each for each in known if len(each.cells) >= TABLE]
     model = fresh(config, seed=seed)
-    return meta_train(model, tables, TABLES_FIRST, seed=seed) if tables else model.eval()
-
-
-def _tasks(tables: MetaPredictor, known: Sequence[Episode], seed: int, report: Report) -> MetaPredictor:
+    model = meta_train(model, tables, TABLES_FIRST, seed=seed) if tables else model.eval()
     report("predictor, stage 2: tasks")
-    return meta_train(copy.deepcopy(tables), known, THEN_TASKS, seed=seed)
+    return meta_train(model, known, THEN_TASKS, seed=seed) if known else model
 
 
-def _folds(
-    folder: Path, tables: MetaPredictor, known: Sequence[Episode], recipe: str, seed: int, report: Report
-) -> list[HeldOut]:
-    """Leave-one-source-out, each family's result kept on disk."""
-    found: list[HeldOut] = []
-    for family in families(known, recipe):
-        path = folder / f"fold-{family}.npz"
-        names = ("mean", "std", "swapped", "average", "no_dataset")
-        members = [each for each in own_episodes(known, recipe) if each.family == family]
-        if not path.is_file():
-            report(f"held-out source {family}")
-            fold = hold_out(tables, known, family, recipe=recipe, seed=seed)
-            arrays = {f"{n}{i}": getattr(each, n) for i, each in enumerate(fold) for n in names}
-            partial = path.with_name(f".{path.name}")
-            folder.mkdir(parents=True, exist_ok=True)
-            np.savez(partial, **arrays)
-            partial.replace(path)
-        with np.load(path) as file:
-            found += [HeldOut(e, *(file[f"{n}{i}"] for n in names)) for i, e in enumerate(members)]
-    return found
-
-
-def _generator(model: MetaPredictor, known: Sequence[Episode], seed: int) -> Generator:
+def _generator(model: MetaPredictor, process: TaskProcess | None, known: Sequence[Episode], seed: int) -> Generator:
     import torch
 
     config = GeneratorConfig(features=model.config.features)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         generator = Generator(config)
-    return train_generator(generator, lessons(model, known, seed=seed), steps=GENERATOR_STEPS, seed=seed)
+    return train_generator(generator, lessons(model, process, known, seed=seed), steps=GENERATOR_STEPS, seed=seed)
 
 
 def _places(own: Sequence[Episode]) -> KnownTasks | None:
@@ -145,7 +119,14 @@ def _places(own: Sequence[Episode]) -> KnownTasks | None:
     return KnownTasks.learn([each.features for each in own], sources) if len(set(sources)) > 2 else None
 
 
-def lessons(model: MetaPredictor, known: Sequence[Episode], *, seed: int, single: int = 200) -> list[Lesson]:
+def lessons(
+    model: MetaPredictor,
+    process: TaskProcess | None,
+    known: Sequence[Episode],
+    *,
+    seed: int,
+    single: int = 200,
+) -> list[Lesson]:
     """What the generator learns from: each task's best classes, measured where all were, else predicted."""
     classes = list(space(model.config.space).classes)
     rng = np.random.default_rng(seed)
@@ -154,7 +135,10 @@ def lessons(model: MetaPredictor, known: Sequence[Episode], *, seed: int, single
     vectors = model.encode_many(classes)
     found = []
     for each in [*picked, *(e for e in known if len(e.cells) >= FEW)]:
-        value = model.predict_encoded(each.features, vectors, recipe=each.recipe).mean
+        if process is not None and FEW <= len(each.cells) < TABLE:
+            value = process.predict(each.features.statistics, np.arange(len(classes))).mean
+        else:
+            value = model.predict_encoded(each.features, vectors, recipe=each.recipe).mean
         if len(each.cells) >= TABLE:
             value = np.full(len(classes), -np.inf)
             value[each.cells] = each.accuracy
@@ -180,6 +164,7 @@ def describe(
     return {
         "predictor": model.config.to_json(),
         "generator": generator.config.to_json(),
+        "recipe": recipe,
         "seed": seed,
         "tasks": dict(Counter(each.recipe for each in known)),
         "architectures": {
@@ -238,17 +223,18 @@ def _stage(path: Path, config: MetaConfig, make: Callable[[], MetaPredictor]) ->
 
 def _save(
     output: Path,
-    tables: MetaPredictor,
     model: MetaPredictor,
     generator: Generator,
+    process: TaskProcess | None,
     places: KnownTasks | None,
     header: dict[str, Any],
 ) -> str:
     import torch
 
     known = places or KnownTasks((), (), np.zeros((0, 2 * model.config.features), np.float32), 1.0, 0.0)
-    named = {"tables": tables, "predictor": model, "generator": generator}
+    named = {"predictor": model, "generator": generator}
     tensors = {f"{n}.{k}": v for n, each in named.items() for k, v in each.state_dict().items()}
+    tensors |= {f"process.{name}": value for name, value in pack(process).items()} if process else {}
     tensors["known.places"] = torch.from_numpy(known.places)
     return checkpoint.save(output, tensors, {**header, "known": known.header()})
 

@@ -150,9 +150,7 @@ class RunFolder:
                 f"the folder {str(self.folder)!r} holds the run of another task, recipe, seed or model: "
                 "name another folder"
             )
-        there = {
-            index for index in state.trained if (self.folder / CANDIDATES / f"{index}.safetensors").exists()
-        }
+        there = {index for index in state.trained if (self.folder / CANDIDATES / f"{index}.safetensors").exists()}
         state.trained = {index: each for index, each in state.trained.items() if index in there}
         self.state, self._before = state, state.spent
 
@@ -182,9 +180,7 @@ def find_run(name: str) -> Path:
         return runs_folder() / name
     shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
     raise UserError(
-        f"unknown run {name!r}: choose one of {shown}"
-        if names
-        else f"unknown run {name!r}: there is no run yet"
+        f"unknown run {name!r}: choose one of {shown}" if names else f"unknown run {name!r}: there is no run yet"
     )
 
 

@@ -135,13 +135,9 @@ def _checked(recipe: str, seconds: float | None, device: str) -> Recipe:
     chosen = named_recipe(recipe)
     if chosen.published:
         usable = ", ".join(name for name, each in RECIPES.items() if not each.published)
-        raise UserError(
-            f"given the recipe {recipe!r}, which only others measured; allowed are {usable}; give one"
-        )
+        raise UserError(f"given the recipe {recipe!r}, which only others measured; allowed are {usable}; give one")
     if seconds is not None and not 0 < seconds < math.inf:
-        raise UserError(
-            f"given a budget of {seconds:g} seconds; allowed is more than 0; leave it out for no limit"
-        )
+        raise UserError(f"given a budget of {seconds:g} seconds; allowed is more than 0; leave it out for no limit")
     try:
         torch.zeros(1, device=pick_device(device))
     except (RuntimeError, AssertionError) as problem:  # torch asserts where it was built without CUDA
@@ -159,6 +155,4 @@ def _run(task: Task, recipe: Recipe, seed: int, origin: str, folder: Path | None
         "seed": seed,
         "origin": origin,
     }
-    return RunFolder(
-        folder or runs_folder() / run_name(task.name, recipe.name, identity), identity, begin=begin
-    )
+    return RunFolder(folder or runs_folder() / run_name(task.name, recipe.name, identity), identity, begin=begin)

@@ -128,9 +128,7 @@ class Session:
         self._tell("started", index)
         architecture = wanted.architecture
         deadline = self._deadline(architecture)
-        nested = (
-            self.tracker.run(str(architecture), "training", parent=self.tracked) if self.tracker else None
-        )
+        nested = self.tracker.run(str(architecture), "training", parent=self.tracked) if self.tracker else None
         with nested or nullcontext(self.tracked) as tracked:
 
             def on_epoch(progress: Progress) -> None:
@@ -205,9 +203,7 @@ class Session:
         exported = save(training, tested_card(card, state, best), self.run.folder)
         self.run.save()
         self.tracked.metrics(
-            _measured(
-                valid_accuracy=card.valid_accuracy, test_accuracy=state.tested[1], seconds=self.run.spent
-            )
+            _measured(valid_accuracy=card.valid_accuracy, test_accuracy=state.tested[1], seconds=self.run.spent)
         )
         for path in (exported.weights, exported.program):
             self.tracked.artifact(path, folder="model")
@@ -266,14 +262,10 @@ class Session:
         predictions(probe, images)
         return (time.monotonic() - begin) / len(images)
 
-    def _tell(
-        self, stage: Stage, index: int, *, epoch: Progress | None = None, trained: Trained | None = None
-    ) -> None:
+    def _tell(self, stage: Stage, index: int, *, epoch: Progress | None = None, trained: Trained | None = None) -> None:
         if self.on_progress is not None:
             architecture, spent = self.run.state.candidates[index].architecture, self.run.spent
-            self.on_progress(
-                SearchProgress(stage, index + 1, self.count, architecture, spent, epoch, trained)
-            )
+            self.on_progress(SearchProgress(stage, index + 1, self.count, architecture, spent, epoch, trained))
 
 
 def _measured(**values: float | None) -> dict[str, float]:

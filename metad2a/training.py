@@ -73,6 +73,8 @@ def train(
     The same seed on the same device gives the same weights.
     """
     place = pick_device(device)
+    if place.type == "cpu":
+        torch.set_num_threads(1)  # networks this small gain nothing by two, and lose when a core is busy
     task = task.resized(recipe.resolution)
     skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
@@ -97,9 +99,7 @@ def normalisation(task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(flat.mean(0).tolist()), tuple(np.maximum(flat.std(0), 1.0).tolist())
 
 
-def prepare(
-    images: np.ndarray, mean: tuple[float, ...], scale: tuple[float, ...], device: torch.device
-) -> Tensor:
+def prepare(images: np.ndarray, mean: tuple[float, ...], scale: tuple[float, ...], device: torch.device) -> Tensor:
     """(n, h, w, c) uint8 -> (n, c, h, w) float32, normalised, channels last in memory."""
     x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
     shape = (1, -1, 1, 1)
@@ -155,13 +155,13 @@ class _Loop:
         self.network.train()
         while step < self.steps and time.monotonic() < deadline:
             order = torch.randperm(len(self.y), generator=self.shuffle).to(self.x.device)
-            total = torch.zeros((), device=self.x.device)
+            total, taken = torch.zeros((), device=self.x.device), 0
             for chosen in order.split(self.recipe.batch):
                 total += self._step(step, chosen)
-                step += 1
+                step, taken = step + 1, taken + 1
                 if step >= self.steps or time.monotonic() >= deadline:
                     break
-            curve.append(Progress(len(curve) + 1, epochs, float(total) / a_pass, time.monotonic() - begin))
+            curve.append(Progress(len(curve) + 1, epochs, float(total) / taken, time.monotonic() - begin))
             if on_epoch is not None:
                 on_epoch(curve[-1])
         network = self.average if self.average is not None and self.averaged else self.network
@@ -173,7 +173,7 @@ class _Loop:
             group["lr"] = 0.5 * recipe.learning_rate * (1 + math.cos(math.pi * step / self.steps))
         x = self.x[chosen]
         if recipe.augment:
-            x = augment(x, self.shuffle)
+            x = augment(x, self.shuffle, flip=x.shape[1] == 3)  # grey pictures are mostly signs and scans
         loss = nn.functional.cross_entropy(self.network(x), self.y[chosen])
         self.optimiser.zero_grad()
         loss.backward()
@@ -192,11 +192,12 @@ class _Loop:
         torch._foreach_lerp_([ours[n] for n in names], [theirs[n] for n in names], 1 / self.averaged)
 
 
-def augment(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Flips half of the images and shifts all by up to an eighth of their side (zeros come in)."""
+def augment(x: Tensor, generator: torch.Generator, *, flip: bool = True) -> Tensor:
+    """Shifts all images by up to an eighth of their side (zeros come in) and, with ``flip``, mirrors half of them."""
     side = x.shape[-1]
-    flip = torch.rand(len(x), generator=generator) < 0.5
-    x = torch.where(flip.view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
+    if flip:
+        mirrored = torch.rand(len(x), generator=generator) < 0.5
+        x = torch.where(mirrored.view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
     margin = max(1, side // 8)
     dy, dx = torch.randint(0, 2 * margin + 1, (2, len(x)), generator=generator).to(x.device)
     padded = nn.functional.pad(x, [margin] * 4)

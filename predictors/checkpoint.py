@@ -48,9 +48,7 @@ def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise UserError(f"{path} is no meta-model of metad2a: give one that `metad2a retrain` wrote")
     if header.get("version") != VERSION:
-        raise UserError(
-            f"{path} has format {header.get('version')}, this metad2a reads {VERSION}: update metad2a"
-        )
+        raise UserError(f"{path} has format {header.get('version')}, this metad2a reads {VERSION}: update metad2a")
     return tensors, header
 
 

@@ -76,9 +76,7 @@ class MetaPredictor(nn.Module):
         self.config = config
         chosen, width = space(config.space), config.width
         nodes = chosen.graphs([next(iter(chosen.enumerate()))]).types.shape[1]
-        self.graph = GraphEncoder(
-            types=len(chosen.node_types), width=width, layers=config.layers, nodes=nodes
-        )
+        self.graph = GraphEncoder(types=len(chosen.node_types), width=width, layers=config.layers, nodes=nodes)
         self.set = SetEncoder(features=config.features, width=width, dropout=config.dropout)
         recipes = len(RECIPE_NUMBER)
         self.recipe = nn.Embedding(recipes, width)
@@ -99,9 +97,7 @@ class MetaPredictor(nn.Module):
             assert isinstance(small.weight, Tensor)
             nn.init.normal_(small.weight, std=0.01)
 
-    def know_recipe(
-        self, recipe: str, *, center: float, between: float, within: float, reads_dataset: bool
-    ) -> None:
+    def know_recipe(self, recipe: str, *, center: float, between: float, within: float, reads_dataset: bool) -> None:
         """Sets a recipe's constants, and whether enough tasks were measured to tell what the dataset changes.
 
         Where they were not, the level and the product are switched off: only the average order is given.

@@ -31,6 +31,7 @@ def zero_cost(
     resolution: int = 16,
     seed: int = 0,
     device: str = "cpu",
+    flow: bool = True,
 ) -> dict[str, Scores]:
     """Scores of many architectures for one task: naswot, synflow, logsynflow, parameters and flops.
 
@@ -42,6 +43,7 @@ def zero_cost(
         resolution: side of the images in pixels.
         seed: draws the images and the weights, the same for every architecture.
         device: ``cpu`` or ``cuda``.
+        flow: whether to compute synflow and logsynflow, which cost the most.
 
     Returns:
         Score name -> (architectures,). Singular naswot kernels have the worst finite score of the others.
@@ -55,16 +57,18 @@ def zero_cost(
             f"use replace(skeleton, input_channels={task.channels})"
         )
     images = _batch(task, batch=batch, resolution=resolution, seed=seed).to(device)
-    rows = []
+    shape = (task.channels, resolution, resolution)
+    codes, flows = [], []
     for architecture in architectures:
         network = _untrained(architecture, skeleton, seed).to(device)
-        flow = _flow(network, (task.channels, resolution, resolution))
-        rows.append((naswot(network, images), _total(flow, log=False), _total(flow, log=True)))
-    codes, plain, log = np.array(rows, dtype=np.float64).reshape(-1, 3).T
+        codes.append(naswot(network, images))
+        if flow:
+            found = _flow(network, shape)
+            flows.append((_total(found, log=False), _total(found, log=True)))
+    plain, log = np.array(flows, dtype=np.float64).reshape(-1, 2).T
     return {
-        "naswot": worst_for_singular(codes),
-        "synflow": plain,
-        "logsynflow": log,
+        "naswot": worst_for_singular(np.array(codes, dtype=np.float64)),
+        **({"synflow": plain, "logsynflow": log} if flow else {}),
         "parameters": parameters(architectures, skeleton),
         "flops": flops(architectures, skeleton, resolution=resolution),
     }

@@ -75,11 +75,11 @@ def main() -> None:
 
     def generate_and_score() -> None:
         found = model.generate(features, recipe="tiny", count=500)
-        model.predictor.predict(features, found, recipe="tiny")
+        model.score(features, found, recipe="tiny")
 
     def score_all() -> None:
         nasbench = NASBench201()  # a new one: no class list cached
-        model.predictor.predict(features, nasbench.classes, recipe="tiny")
+        model.predictor.predict(features, nasbench.classes, recipe="nasbench201")
 
     space("nasbench201").canonical(next(iter(space("nasbench201").enumerate())))
     rows = {

@@ -2,7 +2,8 @@
 
     python scripts/train_backbone.py [--epochs 10]
 
-Resumable: the state of the last epoch lies under runs/backbone. Writes databases/datasets/backbone.safetensors.
+Resumable: the state of the last epoch lies under runs/backbone. Writes
+databases/datasets/backbone.safetensors.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ BATCH = 128
 
 def load(folder: Path) -> tuple[list[tuple[np.ndarray, np.ndarray]], tuple[np.ndarray, np.ndarray]]:
     """Training sets (32 px, 16 px with labels in the 200) and the test set, all (n, h, w, 3) uint8."""
-    with np.load(folder / "tinyimagenet200.npz") as big, np.load(folder / "tinyimagenet100_16px.npz") as small:
+    with (
+        np.load(folder / "tinyimagenet200.npz") as big,
+        np.load(folder / "tinyimagenet100_16px.npz") as small,
+    ):
         number = {name: i for i, name in enumerate(big["wnids"].tolist())}
         labels = np.array([number[w] for w in small["wnids"].tolist()])[small["y_train"]]
         train = [(big["x_train"], big["y_train"].astype(np.int64)), (small["x_train"], labels)]
@@ -59,6 +63,16 @@ def evaluate(network: nn.Module, head: nn.Module, x: np.ndarray, y: np.ndarray) 
     return 100 * right / len(y)
 
 
+def resume(both: nn.Module, optimiser: torch.optim.Optimizer) -> int:
+    """Takes up the state of the last epoch, where there is one; returns the epochs done."""
+    if not STATE.is_file():
+        return 0
+    state = torch.load(STATE, weights_only=True)
+    both.load_state_dict(state["both"])
+    optimiser.load_state_dict(state["optimiser"])
+    return int(state["epoch"])
+
+
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -72,14 +86,8 @@ def main() -> None:
     both = nn.ModuleList([network, head])
     optimiser = torch.optim.SGD(both.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
     a_set = 16_000 // BATCH
-    first = 0
-    if STATE.is_file():
-        state = torch.load(STATE, weights_only=True)
-        both.load_state_dict(state["both"])
-        optimiser.load_state_dict(state["optimiser"])
-        first = state["epoch"]
     begin = time.time()
-    for epoch in range(first, epochs):
+    for epoch in range(resume(both, optimiser), epochs):
         rng = np.random.default_rng([7, epoch])
         picks = [rng.permutation(len(y))[:16_000].reshape(a_set, BATCH) for _, y in sets]
         losses = []
@@ -97,13 +105,25 @@ def main() -> None:
             optimiser.step()
             losses.append(float(loss.detach()))
         top1 = evaluate(network, head, x_test, y_test)
-        print(f"epoch {epoch + 1}/{epochs} loss {np.mean(losses):.3f} test {top1:.2f}% {time.time() - begin:.0f} s", flush=True)
+        told = f"loss {np.mean(losses):.3f} test {top1:.2f}% {time.time() - begin:.0f} s"
+        print(f"epoch {epoch + 1}/{epochs} {told}", flush=True)
         STATE.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"both": both.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1}, STATE)
-        header = {"trained_on": "tiny-imagenet (200 classes, 16,000 + 50,000 images)", "epochs": str(epoch + 1), "top1": f"{top1:.2f}"}
-        partial = WEIGHTS.with_suffix(".partial")
-        save_file({k: (v.half() if v.is_floating_point() else v).contiguous() for k, v in network.state_dict().items()}, partial, {"metad2a": json.dumps(header)})
-        os.replace(partial, WEIGHTS)
+        state = {"both": both.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1}
+        torch.save(state, STATE)
+        write(network, epochs=epoch + 1, top1=top1)
+
+
+def write(network: Backbone, *, epochs: int, top1: float) -> None:
+    """Replaces the shipped weights, in half precision, at once."""
+    trained_on = "tiny-imagenet (200 classes, 16,000 + 50,000 images)"
+    header = {"trained_on": trained_on, "epochs": str(epochs), "top1": f"{top1:.2f}"}
+    tensors = {
+        name: (value.half() if value.is_floating_point() else value).contiguous()
+        for name, value in network.state_dict().items()
+    }
+    partial = WEIGHTS.with_suffix(".partial")
+    save_file(tensors, partial, {"metad2a": json.dumps(header)})
+    os.replace(partial, WEIGHTS)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Writes the model card and the figures of the README from metad2a/weights/evaluation.json.
 
-    python scripts/write_card.py
+python scripts/write_card.py
 """
 
 from __future__ import annotations

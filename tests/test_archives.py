@@ -29,9 +29,7 @@ def png(value: int) -> bytes:
 CONTENT = {f"{name}/{i}.png": png(20 * i + j) for j, name in enumerate(("cat", "dog")) for i in range(10)}
 
 
-def pack(
-    path: Path, content: dict[str, bytes], extra: zipfile.ZipInfo | str | None = None, data: bytes = b"x"
-) -> Path:
+def pack(path: Path, content: dict[str, bytes], extra: zipfile.ZipInfo | str | None = None, data: bytes = b"x") -> Path:
     """A zip file of the content, and one more member."""
     with zipfile.ZipFile(path, "w") as archive:
         for name, each in content.items():
@@ -59,9 +57,7 @@ def test_a_zip_equals_its_folder_wrapped_or_not_and_leaves_nothing_on_disk(
     plain = pack(tmp_path / "plain.zip", dict(reversed(CONTENT.items())))
     wrapped = {f"pets/{name}": content for name, content in CONTENT.items()}
     mac = pack(tmp_path / "mac.zip", {**wrapped, "__MACOSX/pets/cat/._0.png": b"x"})
-    windows = pack(
-        tmp_path / "windows", {name.replace("/", "\\"): content for name, content in wrapped.items()}
-    )
+    windows = pack(tmp_path / "windows", {name.replace("/", "\\"): content for name, content in wrapped.items()})
     before = set(tmp_path.rglob("*"))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -71,9 +67,7 @@ def test_a_zip_equals_its_folder_wrapped_or_not_and_leaves_nothing_on_disk(
     assert set(tmp_path.rglob("*")) == before
 
 
-@pytest.mark.parametrize(
-    "name", ["../out.png", "cat/../../out.png", "/etc/out.png", "C:/out.png", "..\\out.png"]
-)
+@pytest.mark.parametrize("name", ["../out.png", "cat/../../out.png", "/etc/out.png", "C:/out.png", "..\\out.png"])
 def test_members_that_lead_outside_are_refused(tmp_path: Path, name: str) -> None:
     assert "leads outside" in str(load(pack(tmp_path / "bad.zip", CONTENT, name)))
 

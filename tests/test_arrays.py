@@ -117,9 +117,7 @@ def test_arrays_that_cannot_be_used_are_refused(x: Any, y: Any, message: str) ->
 
 def test_npz_with_its_own_parts_keeps_them(tmp_path: Path) -> None:
     names = np.array(["cat", "emu", "dog"])
-    path = save(
-        tmp_path / "pets.npz", x_train=X, y_train=2 * Y, x_test=X[:6], y_test=2 * Y[:6], class_names=names
-    )
+    path = save(tmp_path / "pets.npz", x_train=X, y_train=2 * Y, x_test=X[:6], y_test=2 * Y[:6], class_names=names)
     task = load_task(path)
     assert (task.name, task.class_names) == ("pets", ("cat", "dog"))
     assert np.bincount(task.parts).tolist() == [16, 4, 6]

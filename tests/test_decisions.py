@@ -139,9 +139,7 @@ def test_all_walks_through_a_chain_share_their_states() -> None:
     met = [list(states(program, walk)) for walk in walks(program)]
     assert len(met) == 3 * 2 * 2 * 1
     assert len({state for walk in met for state in walk}) == 4
-    assert (
-        len({id(state) for walk in met for state in walk[1:]}) == 3 + 2 + 2
-    )  # one for each choice that led there
+    assert len({id(state) for walk in met for state in walk[1:]}) == 3 + 2 + 2  # one for each choice that led there
 
 
 def test_a_loop_stops_at_its_cap() -> None:
@@ -164,12 +162,8 @@ def test_a_branch_leads_to_the_part_it_names() -> None:
 
 
 def test_pointers_and_subsets_see_the_nodes_that_exist() -> None:
-    program = Sequence(
-        (POINT, SUBSET, NODE, POINT, NODE, SUBSET)
-    )  # the first pointer has nothing to point to
-    offered = [
-        (state.decision.name, state.choices) for state in states(program, (0, 1, 0, 0, 3)) if state.decision
-    ]
+    program = Sequence((POINT, SUBSET, NODE, POINT, NODE, SUBSET))  # the first pointer has nothing to point to
+    offered = [(state.decision.name, state.choices) for state in states(program, (0, 1, 0, 0, 3)) if state.decision]
     assert offered == [("subset", 1), ("node", 2), ("point", 1), ("node", 2), ("subset", 4)]
     assert start(POINT, nodes=3).choices == 3
 

@@ -66,9 +66,7 @@ def insects(tmp_path_factory: pytest.TempPathFactory) -> Exported:
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("channels", [1, 3])
-def test_the_program_gives_the_logits_of_the_trained_network(
-    tmp_path: Path, cell: str, channels: int
-) -> None:
+def test_the_program_gives_the_logits_of_the_trained_network(tmp_path: Path, cell: str, channels: int) -> None:
     made = exported(tmp_path, a_task(channels=channels), cell)
     program, images = module(made.program), pictures(7, 12, 12, channels)
     logits = program.load(tmp_path)(program.prepare(torch.from_numpy(images)))

@@ -35,9 +35,7 @@ def test_absent_development_data_are_a_user_error(tmp_path: Path, monkeypatch: p
 
 
 def test_import_is_light_and_offers_the_public_names() -> None:
-    code = (
-        "import sys, metad2a; metad2a.UserError; sys.exit('numpy' in sys.modules or 'torch' in sys.modules)"
-    )
+    code = "import sys, metad2a; metad2a.UserError; sys.exit('numpy' in sys.modules or 'torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
     assert all(getattr(metad2a, name) for name in metad2a.__all__)
     with pytest.raises(AttributeError, match="nothing"):

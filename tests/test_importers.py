@@ -142,9 +142,7 @@ def test_zero_cost_scores_are_read_by_task_score_and_architecture(shared: Path) 
 def write_metad2a(folder: Path, *rows: tuple[int, str, float, str]) -> None:
     names = ("task_id", "arch_str", "accuracy", "split")
     write_table(folder / "metad2a_meta_train.csv.gz", *(dict(zip(names, row, strict=True)) for row in rows))
-    classes: list[dict[str, object]] = [
-        {"class_id": k, "wnid": f"n{k}", "name": f"thing_{k}"} for k in range(1, 31)
-    ]
+    classes: list[dict[str, object]] = [{"class_id": k, "wnid": f"n{k}", "name": f"thing_{k}"} for k in range(1, 31)]
     write_table(folder / "imagenet32_classes.csv", *classes)
     tasks: list[dict[str, object]] = [
         {"task_id": task, **{f"class_{place}": place + task for place in range(20)}} for task in range(1, 5)
@@ -152,9 +150,7 @@ def write_metad2a(folder: Path, *rows: tuple[int, str, float, str]) -> None:
     write_table(folder / "metad2a_tasks.csv.gz", *tasks)
 
 
-def test_metad2a_rows_of_one_task_and_architecture_are_kept_apart_by_seed(
-    tmp_path: Path, store: Store
-) -> None:
+def test_metad2a_rows_of_one_task_and_architecture_are_kept_apart_by_seed(tmp_path: Path, store: Store) -> None:
     write_metad2a(
         tmp_path,
         (3, CELL, 70, "train"),
@@ -164,8 +160,7 @@ def test_metad2a_rows_of_one_task_and_architecture_are_kept_apart_by_seed(
     )
     assert import_metad2a(store, tmp_path) == 4
     rows = [
-        (r.architecture, r.seed, r.test_accuracy, r.extra)
-        for r in store.records(task="metad2a/3", source="metad2a")
+        (r.architecture, r.seed, r.test_accuracy, r.extra) for r in store.records(task="metad2a/3", source="metad2a")
     ]
     assert sorted(rows, key=lambda row: row[2] or 0) == [
         (CELL, 0, 70, {"published_split_valid": 0}),

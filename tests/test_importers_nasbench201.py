@@ -42,14 +42,10 @@ def by_key(store: Store) -> dict[tuple[str, str, int], tuple[float | None, float
     return {(r.task.split("/")[1], r.recipe, r.seed): measured(r) for r in store.records(space="nasbench201")}
 
 
-def run(
-    data: str, seed: int, accuracies: dict[str, float], *, seconds: float, epochs: int = 2
-) -> ResultsCount:
+def run(data: str, seed: int, accuracies: dict[str, float], *, seconds: float, epochs: int = 2) -> ResultsCount:
     per_epoch = {epoch: np.float64(epoch) for epoch in range(epochs)}
     config = {"channel": 16, "num_cells": 5, "arch_str": CELL, "class_num": 10}
-    result = ResultsCount(
-        data, None, per_epoch, per_epoch, np.float32(0.1), np.int64(15), config, seed, epochs, None
-    )
+    result = ResultsCount(data, None, per_epoch, per_epoch, np.float32(0.1), np.int64(15), config, seed, epochs, None)
     times = {epoch: np.float64(seconds / epochs) for epoch in range(epochs)}
     result.update_train_info(per_epoch, per_epoch, per_epoch, times)
     curves = {
@@ -66,18 +62,14 @@ def official(*, cell: str = CELL, best: float = 93.0) -> dict[str, Any]:
     full.update("cifar10-valid", 777, run("cifar10-valid", 777, {"x-valid": 90, "ori-test": 1}, seconds=10))
     full.update("cifar10-valid", 888, run("cifar10-valid", 888, {"x-valid": 91, "ori-test": 1}, seconds=20))
     full.update("cifar10", 777, run("cifar10", 777, {"ori-test": best}, seconds=30))
-    full.update(
-        "cifar100", 999, run("cifar100", 999, {"x-valid": 70, "x-test": 71, "ori-test": 1}, seconds=5)
-    )
+    full.update("cifar100", 999, run("cifar100", 999, {"x-valid": 70, "x-test": 71, "ori-test": 1}, seconds=5))
     less.update("cifar10-valid", 111, run("cifar10-valid", 111, {"x-valid": 80}, seconds=1))
     parts = {"full": full.state_dict(), "less": less.state_dict()}
     return {"meta_archs": [cell], "arch2infos": {0: parts}, "evaluated_indexes": [0]}
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_the_official_file_is_a_record_a_seed_and_one_of_the_means(
-    tmp_path: Path, store: Store, zipped: bool
-) -> None:
+def test_the_official_file_is_a_record_a_seed_and_one_of_the_means(tmp_path: Path, store: Store, zipped: bool) -> None:
     path = tmp_path / "NAS-Bench-201-v1_1-096897.pth"
     torch.save(official(), path, _use_new_zipfile_serialization=zipped)
     assert import_nasbench201(store, path) == 7
@@ -118,9 +110,7 @@ class Runs:
 
 
 @pytest.mark.parametrize("how", ["zip", "legacy", "pickle", "nested"])
-def test_a_file_with_code_in_it_is_refused_and_the_code_not_run(
-    tmp_path: Path, store: Store, how: str
-) -> None:
+def test_a_file_with_code_in_it_is_refused_and_the_code_not_run(tmp_path: Path, store: Store, how: str) -> None:
     path, evil = tmp_path / "evil.pth", {**official(), "evil": Runs(tmp_path / "made")}
     if how == "pickle":
         path.write_bytes(pickle.dumps(evil))

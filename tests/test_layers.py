@@ -22,8 +22,6 @@ def test_floors_import_downwards_stay_silent_and_leave_mlflow_to_tracking() -> N
         only_tracking = set() if path == ROOT / "metad2a/tracking.py" else {"mlflow"}
         for node in ast.walk(ast.parse(path.read_text())):
             where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
-            assert not imports(node) & (FORBIDDEN[floor] | only_tracking), (
-                f"{where} imports against the floors"
-            )
+            assert not imports(node) & (FORBIDDEN[floor] | only_tracking), f"{where} imports against the floors"
             if floor != "metad2a" and isinstance(node, ast.Call):
                 assert getattr(node.func, "id", "") != "print", f"{where} prints"

@@ -60,16 +60,12 @@ def test_class_folders_become_a_task(tmp_path: Path) -> None:
     assert load_task(str(tmp_path / "pets"), resolution=16).resolution == 16
 
 
-def test_fingerprint_does_not_depend_on_the_order_on_disk(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_fingerprint_does_not_depend_on_the_order_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import databases.datasets.archives as archives
 
     folder(tmp_path, ("a", "b", "c"), count=11)
     first, walk = load_task(tmp_path), archives.Folder._walk
-    monkeypatch.setattr(
-        archives.Folder, "_walk", lambda *all: iter(sorted(walk(*all), key=lambda n: n[::-1]))
-    )
+    monkeypatch.setattr(archives.Folder, "_walk", lambda *all: iter(sorted(walk(*all), key=lambda n: n[::-1])))
     assert load_task(tmp_path).fingerprint == first.fingerprint
     write(tmp_path / "a" / "0.png", seed=999)
     assert load_task(tmp_path).fingerprint != first.fingerprint
@@ -167,8 +163,7 @@ def test_what_is_no_picture_is_ignored_with_a_note(tmp_path: Path) -> None:
     task = load_task(tmp_path)
     assert task.fingerprint == plain.fingerprint
     assert task.notes[0] == (
-        "ignored 4 files (hidden, no pictures, or in no class folder): "
-        "'.hidden', 'cat/.DS_Store', 'cat/notes.txt', ..."
+        "ignored 4 files (hidden, no pictures, or in no class folder): '.hidden', 'cat/.DS_Store', 'cat/notes.txt', ..."
     )
 
 
@@ -282,8 +277,6 @@ def test_paths_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
     assert "a tuple" in refusal((1, 2, 3))
 
 
-@pytest.mark.parametrize(
-    "options", [{"resolution": 4}, {"resolution": 1_000}, {"seed": -1}, {"max_images": 0}]
-)
+@pytest.mark.parametrize("options", [{"resolution": 4}, {"resolution": 1_000}, {"seed": -1}, {"max_images": 0}])
 def test_options_out_of_range_are_refused(tmp_path: Path, options: dict[str, int]) -> None:
     refusal(folder(tmp_path), **options)

@@ -31,9 +31,7 @@ PUBLISHED = {  # columns -> skeleton, resolution
     "cifar100": (Skeleton(classes=100), 32),
     "imagenet16_120": (Skeleton(classes=120), 16),
 }
-skeletons = st.builds(
-    Skeleton, st.sampled_from([2, 4]), st.integers(1, 3), st.sampled_from([1, 3]), st.integers(2, 12)
-)
+skeletons = st.builds(Skeleton, st.sampled_from([2, 4]), st.integers(1, 3), st.sampled_from([1, 3]), st.integers(2, 12))
 cells = st.tuples(*[st.integers(0, 4)] * 6).map(lambda walk: Architecture("nasbench201", walk))
 
 
@@ -46,10 +44,7 @@ def every() -> list[Architecture]:
 def table(shared: Path) -> list[dict[str, str]]:
     with gzip.open(shared / "nasbench201" / "accuracy.csv.gz", "rt") as file:
         cost = [f"{name}_{what}" for name in PUBLISHED for what in ("params", "flops")]
-        return [
-            {name: row[name] for name in ("arch_str", "isomorph_index", *cost)}
-            for row in csv.DictReader(file)
-        ]
+        return [{name: row[name] for name in ("arch_str", "isomorph_index", *cost)} for row in csv.DictReader(file)]
 
 
 def cell(*walk: int) -> Architecture:
@@ -235,9 +230,7 @@ def test_the_graph_has_the_operations_as_nodes_fed_along_the_cells_edges() -> No
     ends = [0, *(end for _, end in EDGES)]
     starts = [*(start for start, _ in EDGES), 3]
     for i, start in enumerate(starts, 1):
-        assert np.flatnonzero(batch.adjacency[0, i]).tolist() == [
-            j for j, end in enumerate(ends) if end == start
-        ]
+        assert np.flatnonzero(batch.adjacency[0, i]).tolist() == [j for j, end in enumerate(ends) if end == start]
 
 
 def test_decisions_say_which_nodes_feed_the_operation_they_choose() -> None:

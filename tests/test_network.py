@@ -34,9 +34,7 @@ def single(operation: nn.Module, place: int) -> nn.Module:
         return operation
     joined = operation[1]
     assert isinstance(joined, nn.Conv2d)
-    alone = nn.Conv2d(
-        CHANNELS, CHANNELS, joined.kernel_size[0], padding=joined.kernel_size[0] // 2, bias=False
-    )
+    alone = nn.Conv2d(CHANNELS, CHANNELS, joined.kernel_size[0], padding=joined.kernel_size[0] // 2, bias=False)
     alone.weight = nn.Parameter(joined.weight[place * CHANNELS :][:CHANNELS].detach().clone())
     return nn.Sequential(nn.ReLU(), alone, nn.BatchNorm2d(CHANNELS))
 

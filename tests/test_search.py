@@ -175,9 +175,7 @@ with t.Store(t.Path(os.environ["METAD2A_HOME"]) / "database.db") as store:
 
 
 @pytest.mark.slow
-def test_a_killed_search_goes_on_and_ends_as_if_never_killed(
-    store: Store, trainings: list[Architecture]
-) -> None:
+def test_a_killed_search_goes_on_and_ends_as_if_never_killed(store: Store, trainings: list[Architecture]) -> None:
     code = KILLED.format(tests=str(Path(__file__).parent))
     killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
     assert killed.returncode == -signal.SIGKILL
@@ -266,9 +264,7 @@ def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
         ({"device": "abacus"}, "given the device 'abacus'"),
     ],
 )
-def test_impossible_requests_are_user_errors(
-    store: Store, home: Path, options: dict[str, object], words: str
-) -> None:
+def test_impossible_requests_are_user_errors(store: Store, home: Path, options: dict[str, object], words: str) -> None:
     with pytest.raises(UserError, match=words):
         quick(store, **options)  # type: ignore[arg-type]
     assert not (home / "runs").exists()

@@ -52,9 +52,7 @@ records_of_any_kind = st.builds(
 def test_records_come_back_as_they_were_added(records: list[Record]) -> None:
     with Store("sqlite://") as store:
         assert store.add(records) == len(records)
-        assert {record.key: record for record in store.records()} == {
-            record.key: record for record in records
-        }
+        assert {record.key: record for record in store.records()} == {record.key: record for record in records}
         assert store.keys() == {record.key for record in records}
 
 
@@ -70,9 +68,7 @@ def test_records_and_tasks_survive_the_way_through_a_csv_file(tmp_path: Path) ->
         first.add(records)
         assert first.export_csv(tmp_path / "all.csv.gz") == second.import_csv(tmp_path / "all.csv.gz") == 3
         assert second.tasks() == [entry] and second.records() == first.records()
-        assert [record.created for record in second.records()] == [
-            record.created for record in first.records()
-        ]
+        assert [record.created for record in second.records()] == [record.created for record in first.records()]
         assert second.import_csv(tmp_path / "all.csv.gz") == 0
 
 
@@ -216,9 +212,7 @@ def test_a_task_that_json_cannot_hold_is_refused(store: Store) -> None:
 
 def test_the_summary_counts_by_source_and_recipe(store: Store) -> None:
     store.add([*numbered(3), replace(ANY, architecture="b"), replace(ANY, recipe="small", source="user")])
-    assert [
-        (row.source, row.recipe, row.tasks, row.architectures, row.records) for row in store.summary()
-    ] == [
+    assert [(row.source, row.recipe, row.tasks, row.architectures, row.records) for row in store.summary()] == [
         ("own", "tiny", 1, 2, 4),
         ("user", "small", 1, 1, 1),
     ]

@@ -136,9 +136,7 @@ def start(target: Callable[..., None], *arguments: object) -> multiprocessing.pr
 
 def test_two_processes_writing_at_once_lose_nothing(tmp_path: Path) -> None:
     path = tmp_path / "records.db"
-    processes = [
-        start(add_one_by_one, path, first) for first in (0, 100)
-    ]  # half of their records are the same
+    processes = [start(add_one_by_one, path, first) for first in (0, 100)]  # half of their records are the same
     for process in processes:
         process.join(120)
         assert process.exitcode == 0

@@ -40,9 +40,7 @@ def reader(home: Path) -> MlflowClient:
 
 
 @pytest.mark.slow
-def test_a_search_holds_its_trainings_parameters_curves_data_and_figures(
-    home: Path, tracker: Tracker
-) -> None:
+def test_a_search_holds_its_trainings_parameters_curves_data_and_figures(home: Path, tracker: Tracker) -> None:
     figure, chatter = Figure(), io.StringIO()
     parameters = {f"p{number}": number for number in range(150)}
     with redirect_stderr(chatter), tracker.run("s", "search", parameters=parameters) as search:

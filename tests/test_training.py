@@ -85,9 +85,7 @@ def test_the_same_seed_gives_the_same_weights_and_disturbs_no_other_draw() -> No
 def test_a_deadline_stops_training_after_the_step_that_passes_it(
     monkeypatch: pytest.MonkeyPatch, steps: list[Step]
 ) -> None:
-    clock = (
-        itertools.count()
-    )  # a second passes at every look: at the start, before the epoch, after each step
+    clock = itertools.count()  # a second passes at every look: at the start, before the epoch, after each step
     monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     done = train(stripes(), CELL, recipe=TOY, device="cpu", deadline=3)
     assert not done.complete and done.valid_accuracy is not None

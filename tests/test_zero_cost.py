@@ -114,13 +114,9 @@ def test_singular_kernels_take_the_worst_finite_score() -> None:
 
 def tiny_network() -> nn.Sequential:
     """One 1x1 convolution of weight -2, four outputs of which a linear layer takes 1, -1, 2, -2 times."""
-    network = nn.Sequential(
-        nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1), nn.ReLU(), nn.Flatten(), nn.Linear(4, 1)
-    )
+    network = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.BatchNorm2d(1), nn.ReLU(), nn.Flatten(), nn.Linear(4, 1))
     with torch.no_grad():
-        for parameter, value in zip(
-            network.parameters(), ([-2.0], [5.0], [7.0], [1.0, -1, 2, -2], [3.0]), strict=True
-        ):
+        for parameter, value in zip(network.parameters(), ([-2.0], [5.0], [7.0], [1.0, -1, 2, -2], [3.0]), strict=True):
             parameter.copy_(torch.tensor(value).view_as(parameter))
     return network
 

@@ -106,6 +106,10 @@ class Space(ABC):
         """The cheapest architecture of each canonical class of a finite space, in a fixed order."""
 
     @abstractmethod
+    def class_number(self, architecture: Architecture) -> int:
+        """The index in `classes` of the architecture's class."""
+
+    @abstractmethod
     def canonical(self, architecture: Architecture) -> Architecture:
         """The cheapest architecture with the same key."""
 

@@ -32,9 +32,7 @@ class Cell(nn.Module):
             if name != "none":
                 groups.setdefault((start, name), []).append(end)
         self.groups = [(start, tuple(ends)) for (start, _), ends in groups.items()]
-        self.operations = nn.ModuleList(
-            OPERATIONS[name](channels, len(ends)) for (_, name), ends in groups.items()
-        )
+        self.operations = nn.ModuleList(OPERATIONS[name](channels, len(ends)) for (_, name), ends in groups.items())
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, c, h, w) -> the same shape; a node without inputs is zero."""
@@ -59,9 +57,7 @@ class CellNetwork(nn.Module):
     def __init__(self, edges: Sequence[Edge], skeleton: Skeleton) -> None:
         super().__init__()
         c = skeleton.channels
-        self.stem = nn.Sequential(
-            nn.Conv2d(skeleton.input_channels, c, 3, padding=1, bias=False), nn.BatchNorm2d(c)
-        )
+        self.stem = nn.Sequential(nn.Conv2d(skeleton.input_channels, c, 3, padding=1, bias=False), nn.BatchNorm2d(c))
         stages: list[nn.Module] = []
         for width in (c, 2 * c, 4 * c):
             if width > c:

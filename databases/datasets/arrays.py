@@ -114,8 +114,7 @@ def _check_match(images: Sequence[Array], targets: Sequence[Array], given: str) 
     for x, y in zip(images, targets, strict=True):
         if len(x) != len(y):
             raise UserError(
-                f"given {given} with {len(x):,} images and {len(y):,} labels; "
-                "allowed is one label an image; match them"
+                f"given {given} with {len(x):,} images and {len(y):,} labels; allowed is one label an image; match them"
             )
     if len({x.shape[1:] for x in images}) > 1:
         raise UserError(
@@ -137,9 +136,7 @@ def _checked_images(values: npt.ArrayLike, given: str) -> Array:
         )
     if images.ndim == 3:
         images = images[..., None]
-    last, first = (
-        (images.shape[-1] in (1, 3), images.shape[1] in (1, 3)) if images.ndim == 4 else (False, False)
-    )
+    last, first = (images.shape[-1] in (1, 3), images.shape[1] in (1, 3)) if images.ndim == 4 else (False, False)
     if last == first or 0 in images.shape:
         raise UserError(
             f"given {given} with images of shape {images.shape}; "
@@ -180,9 +177,7 @@ def _checked_labels(values: npt.ArrayLike, given: str) -> Array:
     return labels.astype(np.int64)
 
 
-def _classes(
-    labels: Array, class_names: Array | None, given: str
-) -> tuple[Labels, tuple[str, ...], list[str]]:
+def _classes(labels: Array, class_names: Array | None, given: str) -> tuple[Labels, tuple[str, ...], list[str]]:
     """Class numbers (n,), their names, and notes."""
     if class_names is None:
         values, numbers = np.unique(labels, return_inverse=True)
@@ -206,9 +201,7 @@ def _classes(
         )
     present = np.unique(labels)
     if len(present) < len(names):
-        notes.append(
-            f"left out {len(names) - len(present):,} of {len(names):,} class names that have no image"
-        )
+        notes.append(f"left out {len(names) - len(present):,} of {len(names):,} class names that have no image")
     return np.searchsorted(present, labels), tuple(names[index] for index in present), notes
 
 

@@ -162,9 +162,7 @@ def pixel_statistics(images: npt.NDArray[np.uint8]) -> tuple[float, float, float
     return float(pixels.mean()), float(pixels.std()), float(4 * edges)
 
 
-def nearest_mean_accuracy(
-    features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
-) -> tuple[float, float]:
+def nearest_mean_accuracy(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
     """Leave-one-out accuracy of the nearest class mean on a logit scale, and the scatter between classes.
 
     The accuracy has the chance level of its number of classes taken off; the scatter is the share of the
@@ -192,7 +190,8 @@ def class_means(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
     """(m, d) features and (m,) labels -> (classes, d)."""
     sums = np.zeros((int(labels.max()) + 1, features.shape[1]), dtype=np.float32)
     np.add.at(sums, labels, features)
-    return sums / np.bincount(labels)[:, None].astype(np.float32)
+    means: npt.NDArray[np.float32] = np.divide(sums, np.bincount(labels)[:, None].astype(np.float32))
+    return means
 
 
 def _draw(labels: npt.NDArray[np.int64], per_class: int, seed: int) -> npt.NDArray[np.intp]:

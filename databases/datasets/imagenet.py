@@ -61,6 +61,5 @@ def _classes(folder: Path, kind: Kind) -> dict[int, tuple[np.ndarray, tuple[floa
         np.cumsum([len(each) for each in images.values()])[:-1],
     )
     return {
-        number: (found, pixel_statistics(some))
-        for (number, some), found in zip(images.items(), features, strict=True)
+        number: (found, pixel_statistics(some)) for (number, some), found in zip(images.items(), features, strict=True)
     }

@@ -101,9 +101,7 @@ def _existing(text: str) -> Path:
         path = Path(text).expanduser().resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as problem:
         reason = getattr(problem, "strerror", None) or problem
-        raise UserError(
-            f"given {text!r}, which cannot be found ({reason}); {ALLOWED}; check the path"
-        ) from problem
+        raise UserError(f"given {text!r}, which cannot be found ({reason}); {ALLOWED}; check the path") from problem
     if not text.strip():
         raise UserError(f"given an empty path; {ALLOWED}; name one")
     return path
@@ -145,6 +143,4 @@ def _completed(loaded: Labelled, *, seed: int) -> Parts:
         return parts
     if has_test:
         return with_validation(labels, parts, seed=seed)
-    return (
-        move_share(labels, parts, TEST, share=0.2, seed=seed) if has_validation else split(labels, seed=seed)
-    )
+    return move_share(labels, parts, TEST, share=0.2, seed=seed) if has_validation else split(labels, seed=seed)

@@ -43,9 +43,7 @@ MAX_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
 # Formats that Pillow hands on to other programs (Ghostscript writes temporary files) or cannot read.
 FOREIGN_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}
 
-Pixels: TypeAlias = (
-    npt.NDArray[np.uint8] | npt.NDArray[np.float32]
-)  # (px, px), (px, px, 3); float: not yet scaled
+Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]  # (px, px), (px, px, 3); float: not yet scaled
 
 
 @dataclass(frozen=True)
@@ -100,9 +98,7 @@ def read_pictures(files: Files, *, given: str, px: int, most: int, seed: int) ->
     notes = [_ignored_note(ignored)] if ignored else []
     if len(chosen) < len(pictures):
         notes.append(f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class")
-    images, read, more_notes = _decode_all(
-        files, [pictures[index].file for index in chosen], given=given, px=px
-    )
+    images, read, more_notes = _decode_all(files, [pictures[index].file for index in chosen], given=given, px=px)
     chosen = chosen[read]
     return Labelled(images, labels[chosen], parts[chosen], class_names, (*notes, *more_notes))
 
@@ -151,11 +147,7 @@ def _unwrapped(trails: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]
     """Trails without the folders that wrap everything, as in many zips."""
     while trails:
         tops = {trail[0] for trail in trails.values()}
-        if (
-            len(tops) > 1
-            or min(tops).lower() in PART_FOLDERS
-            or any(len(trail) < 3 for trail in trails.values())
-        ):
+        if len(tops) > 1 or min(tops).lower() in PART_FOLDERS or any(len(trail) < 3 for trail in trails.values()):
             break
         trails = {name: trail[1:] for name, trail in trails.items()}
     return trails
@@ -164,9 +156,7 @@ def _unwrapped(trails: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]
 def _has_parts(trails: Iterable[tuple[str, ...]], folders: set[str], given: str) -> bool:
     """Whether train, validation and test folders stand above the class folders."""
     named = {folder for folder in folders if folder.lower() in PART_FOLDERS}
-    with_classes = {
-        PART_FOLDERS[trail[0].lower()] for trail in trails if trail[0] in named and len(trail) > 2
-    }
+    with_classes = {PART_FOLDERS[trail[0].lower()] for trail in trails if trail[0] in named and len(trail) > 2}
     if TRAIN in with_classes:
         return True
     if named and named == folders:
@@ -201,9 +191,7 @@ def _decode_all(
     broken: list[str] = []
     sizes: Counter[tuple[int, int]] = Counter()
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # Pillow warns of oddities that it copes with, in the midst of a user's screen
+        warnings.simplefilter("ignore")  # Pillow warns of oddities that it copes with, in the midst of a user's screen
         for index, name in enumerate(names):
             try:
                 picture, size = _decode(files.read(name, most=MAX_PICTURE_BYTES), px)
@@ -245,9 +233,7 @@ def _decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int]]:
         size = image.size
         if size[0] * size[1] > MAX_PIXELS:
             raise Image.DecompressionBombError(f"{size[0]}x{size[1]} pixels are more than {MAX_PIXELS:,}")
-        image.draft(
-            None, (4 * px, 4 * px)
-        )  # a large JPEG is decoded at a fraction of its size, many times faster
+        image.draft(None, (4 * px, 4 * px))  # a large JPEG is decoded at a fraction of its size, many times faster
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith(("I", "F")):
             deep = Image.fromarray(np.asarray(image, dtype=np.float32))

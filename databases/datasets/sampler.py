@@ -121,9 +121,7 @@ def build_task(spec: TaskSpec, folder: Path) -> Task:
 def _source(folder: Path, source: str) -> dict[str, np.ndarray]:
     path = folder / f"{source}.npz"
     if not path.is_file():
-        raise UserError(
-            f"no image source {source!r} in the folder {folder.name!r}: it should hold {path.name}"
-        )
+        raise UserError(f"no image source {source!r} in the folder {folder.name!r}: it should hold {path.name}")
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test", "class_names")}
 

@@ -52,9 +52,7 @@ class Task:
         """Refuse fields that do not fit together."""
         shape, dtype = self.images.shape, self.images.dtype
         if dtype != np.uint8 or len(shape) != 4 or shape[3] not in (1, 3) or shape[1] != shape[2]:
-            raise UserError(
-                f"given images {dtype} {shape}; allowed is uint8 (n, h, h, 1 or 3); use load_task"
-            )
+            raise UserError(f"given images {dtype} {shape}; allowed is uint8 (n, h, h, 1 or 3); use load_task")
         for field, values, wanted in (("labels", self.labels, np.int64), ("parts", self.parts, np.uint8)):
             if values.dtype != wanted or values.shape != shape[:1]:
                 raise UserError(
@@ -143,9 +141,7 @@ def check_classes(labels: Labels, parts: Parts, class_names: Sequence[str], *, l
             f"allowed are 0 to {classes - 1}; number the classes from 0 or name them all"
         )
     if len(parts) and parts.max() > TEST:
-        raise UserError(
-            f"given a part {parts.max()}; allowed are 0 train, 1 validation and 2 test; correct it"
-        )
+        raise UserError(f"given a part {parts.max()}; allowed are 0 train, 1 validation and 2 test; correct it")
     sizes = np.bincount(labels, minlength=classes)
     train_sizes = np.bincount(labels[parts == TRAIN], minlength=classes)
     for name, size, train_size in zip(class_names, sizes, train_sizes, strict=True):

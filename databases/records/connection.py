@@ -31,9 +31,7 @@ from databases.errors import UserError
 
 SCHEMA_VERSION = 1
 METADATA = MetaData()
-VERSIONS = Table(
-    "schema_version", METADATA, Column("version", Integer, primary_key=True, autoincrement=False)
-)
+VERSIONS = Table("schema_version", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
 TASKS = Table(
     "tasks",
     METADATA,
@@ -83,9 +81,7 @@ class Database:
     def __init__(self, location: str | Path, *, timeout: float) -> None:
         url = _url(location)
         self.place = (
-            url.database
-            if url.drivername == "sqlite" and url.database
-            else url.render_as_string(hide_password=True)
+            url.database if url.drivername == "sqlite" and url.database else url.render_as_string(hide_password=True)
         )
         self.timeout = timeout
         self.engine = _engine(url, timeout)
@@ -131,8 +127,7 @@ class Database:
             )
         if version is not None and version > SCHEMA_VERSION:
             raise UserError(
-                f"{self.place} was written by a newer metad2a (schema {version} > {SCHEMA_VERSION}); "
-                "upgrade metad2a"
+                f"{self.place} was written by a newer metad2a (schema {version} > {SCHEMA_VERSION}); upgrade metad2a"
             )
         if self.engine.dialect.name == "sqlite":
             self._write_ahead()
@@ -193,9 +188,7 @@ def _engine(url: URL, timeout: float) -> Engine:
     try:
         return create_engine(url, connect_args={"connect_timeout": max(2, round(timeout))})
     except ModuleNotFoundError as error:
-        raise UserError(
-            f"PostgreSQL needs the package {error.name}; run: pip install 'metad2a[postgres]'"
-        ) from error
+        raise UserError(f"PostgreSQL needs the package {error.name}; run: pip install 'metad2a[postgres]'") from error
     except ArgumentError as error:
         raise UserError(
             f"the database driver {url.drivername!r} is not known; use postgresql://user@host/name"
@@ -208,16 +201,13 @@ def _sqlite_engine(url: URL, timeout: float) -> Engine:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"the folder of {url.database} cannot be made ({error.strerror}); "
-                "give a place you may write to"
+                f"the folder of {url.database} cannot be made ({error.strerror}); give a place you may write to"
             ) from error
     engine = create_engine(url, connect_args={"timeout": timeout})
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
         # a writer takes its lock at once: a read lock that is raised later fails without waiting
-        connection.exec_driver_sql(
-            "BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN"
-        )
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
 
     return engine

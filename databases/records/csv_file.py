@@ -50,9 +50,7 @@ def write_csv(path: str | Path, tasks: Iterable[TaskEntry], records: Iterable[Re
                 writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
                 writer.writeheader()
                 writer.writerows(_task_row(task) for task in sorted(tasks, key=lambda task: task.key))
-                writer.writerows(
-                    _record_row(record) for record in sorted(records, key=lambda record: record.key)
-                )
+                writer.writerows(_record_row(record) for record in sorted(records, key=lambda record: record.key))
             unfinished.replace(target)
         finally:
             unfinished.unlink(missing_ok=True)
@@ -92,15 +90,11 @@ def read_rows(path: str | Path, columns: Collection[str]) -> Iterator[tuple[int,
             for row in reader:
                 if None in row or None in row.values():
                     place = f"{path}, line {reader.line_num}"
-                    raise UserError(
-                        f"{place} has not as many cells as line 1; the file is damaged, get it again"
-                    )
+                    raise UserError(f"{place} has not as many cells as line 1; the file is damaged, get it again")
                 yield reader.line_num, row
     except OSError as error:
         reason = error.strerror or "it is not whole"
-        raise UserError(
-            f"{path} cannot be read ({reason}); give the path of a .csv or .csv.gz file"
-        ) from error
+        raise UserError(f"{path} cannot be read ({reason}); give the path of a .csv or .csv.gz file") from error
     except (EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"{path} is damaged or is not a CSV table ({error}); get the file again") from error
 
@@ -128,16 +122,12 @@ def _task_row(task: TaskEntry) -> dict[str, object]:
 
 
 def _record_row(record: Record) -> dict[str, object]:
-    row: dict[str, object] = {
-        name: getattr(record, name) for name in (*_RECORD_FIELDS, *_NUMBER_FIELDS, "created")
-    }
+    row: dict[str, object] = {name: getattr(record, name) for name in (*_RECORD_FIELDS, *_NUMBER_FIELDS, "created")}
     return {"kind": "record", **row, "extra": to_json(record.extra) if record.extra else ""}
 
 
 def _task(row: Mapping[str, str]) -> TaskEntry:
-    return TaskEntry(
-        row["task"], row["name"], row["source"], _mapping(row["statistics"]), _mapping(row["spec"])
-    )
+    return TaskEntry(row["task"], row["name"], row["source"], _mapping(row["statistics"]), _mapping(row["spec"]))
 
 
 def _record(row: Mapping[str, str]) -> Record:

@@ -18,7 +18,7 @@ class Recipe:
         epochs, least_steps: epochs over the training images, and as many more as give ``least_steps`` steps.
         batch: images a step.
         learning_rate: peak of the cosine schedule of SGD with Nesterov momentum 0.9.
-        augment: random flips and crops (flips only where ``Task`` allows them).
+        augment: random shifts, and flips of colour images.
         average: share of the last steps whose weights are averaged (Izmailov et al., 2018).
         published: measured by others; this project cannot train it as recorded.
     """

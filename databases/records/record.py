@@ -65,9 +65,7 @@ class Record:
             if value is not None and not (type(value) is float and 0.0 <= value <= 100.0):
                 object.__setattr__(self, name, _number(name, value, lowest=0.0, highest=highest))
         if self.extra:
-            object.__setattr__(
-                self, "extra", {name: _number(name, value) for name, value in self.extra.items()}
-            )
+            object.__setattr__(self, "extra", {name: _number(name, value) for name, value in self.extra.items()})
 
     @property
     def key(self) -> RecordKey:
@@ -93,9 +91,7 @@ class TaskEntry:
     def __post_init__(self) -> None:
         _need_text("a task", "key", self.key)
         _need_text("a task", "name", self.name)
-        object.__setattr__(
-            self, "statistics", {name: _number(name, value) for name, value in self.statistics.items()}
-        )
+        object.__setattr__(self, "statistics", {name: _number(name, value) for name, value in self.statistics.items()})
 
 
 def _need_text(owner: str, name: str, value: object) -> None:
@@ -118,9 +114,7 @@ def _seed(value: SupportsInt) -> int:
     return seed
 
 
-def _number(
-    name: str, value: SupportsFloat, *, lowest: float = -math.inf, highest: float = math.inf
-) -> float:
+def _number(name: str, value: SupportsFloat, *, lowest: float = -math.inf, highest: float = math.inf) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError):
@@ -133,7 +127,5 @@ def _number(
             if highest == math.inf
             else f" in {lowest:g}..{highest:g}"
         )
-        raise UserError(
-            f"{name} must be a finite number{limits}, or left out where it is missing, got {value!r}"
-        )
+        raise UserError(f"{name} must be a finite number{limits}, or left out where it is missing, got {value!r}")
     return number

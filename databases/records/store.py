@@ -118,9 +118,7 @@ class Store:
         space: str | None = None,
     ) -> set[RecordKey]:
         """The keys of the records that agree with every argument given."""
-        query = _selected(
-            select(*(RECORDS.c[name] for name in RecordKey._fields)), task, recipe, source, space
-        )
+        query = _selected(select(*(RECORDS.c[name] for name in RecordKey._fields)), task, recipe, source, space)
         with self._database.reading() as connection:
             return {RecordKey(*row) for row in connection.execute(query)}
 
@@ -150,9 +148,7 @@ class Store:
         runs = func.avg(case((RECORDS.c.seed != PUBLISHED_MEAN, column)))
         mean = func.coalesce(published, runs)
         query = _selected(select(RECORDS.c.architecture, mean), task, recipe, None, space)
-        query = (
-            query.group_by(RECORDS.c.architecture).having(mean.is_not(None)).order_by(RECORDS.c.architecture)
-        )
+        query = query.group_by(RECORDS.c.architecture).having(mean.is_not(None)).order_by(RECORDS.c.architecture)
         with self._database.reading() as connection:
             return {architecture: float(value) for architecture, value in connection.execute(query)}
 

@@ -24,9 +24,7 @@ app.add_typer(imports, name="import")
 
 @imports.command("nasbench201")
 def import_nasbench201(
-    file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="NAS-Bench-201-v1_1-096897.pth or accuracy.csv.gz.")
-    ],
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="NAS-Bench-201-v1_1-096897.pth or accuracy.csv.gz.")],
     database: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
@@ -50,12 +48,19 @@ def import_metad2a(
 
 @imports.command("records")
 def import_records(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv.gz that database export wrote.")],
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="FILE", help="A .csv.gz that database export wrote.", show_default="our own, shipped ones"
+        ),
+    ] = None,
     database: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Add the tasks and records of a file that database export wrote."""
-    _import(lambda store, path: store.import_csv(path), file, database, json=json)
+    """Add tasks and records that database export wrote; without FILE those that come with metad2a."""
+    from metad2a.shipped import MEASUREMENTS
+
+    _import(lambda store, path: store.import_csv(path), file or MEASUREMENTS, database, json=json)
 
 
 @app.command()

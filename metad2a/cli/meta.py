@@ -37,9 +37,7 @@ def retrain(
     images: Images = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output", metavar="FILE", help="Checkpoint to write.", show_default="meta.safetensors at home"
-        ),
+        typer.Option("--output", metavar="FILE", help="Checkpoint to write.", show_default="meta.safetensors at home"),
     ] = None,
     database: DatabaseUrl = None,
     no_tracking: NoTracking = False,

@@ -58,21 +58,15 @@ Images = Annotated[
     Path | None,
     typer.Option("--images", metavar="DIR", help="Folder of image sources.", show_default="the shared data"),
 ]
-Output = Annotated[
-    Path | None, typer.Option("--output", metavar="DIR", help="Also write the result into this folder.")
-]
+Output = Annotated[Path | None, typer.Option("--output", metavar="DIR", help="Also write the result into this folder.")]
 Model = Annotated[
     Path | None,
     typer.Option("--model", metavar="FILE", help="Meta-model to ask.", show_default="the shipped one"),
 ]
-Device = Annotated[
-    str, typer.Option("--device", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")
-]
+Device = Annotated[str, typer.Option("--device", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")]
 Budget = Annotated[
     str | None,
-    typer.Option(
-        "--budget", metavar="TIME", help="Time limit, such as 90s, 10m or 1h30m.", show_default="none"
-    ),
+    typer.Option("--budget", metavar="TIME", help="Time limit, such as 90s, 10m or 1h30m.", show_default="none"),
 ]
 
 

@@ -86,9 +86,7 @@ def reporting(text: str) -> Iterator[Reporter]:
         TimeElapsedColumn(),
     )
     hidden = not errors.is_terminal
-    with Progress(
-        *columns, console=errors, transient=True, disable=hidden, redirect_stdout=False
-    ) as progress:
+    with Progress(*columns, console=errors, transient=True, disable=hidden, redirect_stdout=False) as progress:
         yield Reporter(progress, progress.add_task(text, total=None))
 
 

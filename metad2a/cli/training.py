@@ -111,9 +111,7 @@ def train(
 
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, as search and train print it.")],
-    output: Annotated[
-        Path, typer.Option("--output", metavar="DIR", help="Folder for model.safetensors and model.py.")
-    ],
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for model.safetensors and model.py.")],
     json: Json = False,
 ) -> None:
     """Write the best network of a run as weights and a model.py that needs torch alone."""

@@ -38,9 +38,7 @@ class NASBench201(Space):
     name = "nasbench201"
     nodes = 1
     node_types = ("padding", "input", "output", *OPERATIONS)
-    program = Chain(
-        *(Decision(f"{a}->{b}", OPERATIONS, adds_node=True, feeds=_feeds((a, b))) for a, b in EDGES)
-    )
+    program = Chain(*(Decision(f"{a}->{b}", OPERATIONS, adds_node=True, feeds=_feeds((a, b))) for a, b in EDGES))
 
     def text(self, architecture: Architecture) -> str:
         """The benchmark's own string, ``|op~0|+|op~0|op~1|+|op~0|op~1|op~2|``."""
@@ -65,6 +63,14 @@ class NASBench201(Space):
     def canonical(self, architecture: Architecture) -> Architecture:
         """The class's member with the fewest convolution weights and live operations."""
         return self._representatives[_key(architecture.walk)]
+
+    def class_number(self, architecture: Architecture) -> int:
+        """The index in `classes` of the architecture's class."""
+        return self._numbers[_key(architecture.walk)]
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {key: number for number, key in enumerate(self._representatives)}
 
     @cached_property
     def classes(self) -> tuple[Architecture, ...]:

@@ -57,9 +57,7 @@ _ADVICE = "give the original NAS-Bench-201-v1_1-096897.pth or the compact table 
 def cell(text: object) -> str:
     """The text itself when it is a cell of NAS-Bench-201; raises UserError otherwise."""
     if not isinstance(text, str) or not _CELL.fullmatch(text):
-        raise UserError(
-            f"a cell of NAS-Bench-201 looks like |none~0|+|none~0|none~1|+..., got {str(text)[:40]!r}"
-        )
+        raise UserError(f"a cell of NAS-Bench-201 looks like |none~0|+|none~0|none~1|+..., got {str(text)[:40]!r}")
     return text
 
 
@@ -87,9 +85,7 @@ def _load(path: str | Path) -> dict[int, Any]:
     except MemoryError as error:
         raise UserError(f"{path} does not fit into memory; {_ADVICE}") from error
     except Exception as error:  # a broken or foreign pickle can fail in every way there is
-        raise UserError(
-            f"{path} is damaged or holds more than data, nothing in it was run; {_ADVICE}"
-        ) from error
+        raise UserError(f"{path} is damaged or holds more than data, nothing in it was run; {_ADVICE}") from error
     architectures = content.get("arch2infos") if isinstance(content, dict) else None
     if not isinstance(architectures, dict) or not architectures:
         raise UserError(f"{path} is not a file of NAS-Bench-201; {_ADVICE}")
@@ -134,11 +130,7 @@ def _part_records(state: object, recipe: str, created: str) -> Iterator[Record]:
 def _accuracies(results: Any, data: str, images: str) -> dict[int, float]:
     """Seed -> accuracy in percent after the last epoch, of the runs that were evaluated on these images."""
     runs = results.query(data) if data in results.get_dataset_names() else {}
-    return {
-        int(seed): run.get_eval(images)["accuracy"]
-        for seed, run in runs.items()
-        if images in run.get_eval_set()
-    }
+    return {int(seed): run.get_eval(images)["accuracy"] for seed, run in runs.items() if images in run.get_eval_set()}
 
 
 def _train_seconds(results: Any, data: str) -> dict[int, float]:

@@ -141,8 +141,7 @@ def _metad2a_records(path: Path) -> Iterator[Record]:
 
 def _metad2a_tasks(folder: Path, wanted: Collection[str]) -> Iterator[TaskEntry]:
     names = {
-        row["class_id"]: row["name"]
-        for _, row in read_rows(folder / "imagenet32_classes.csv", ("class_id", "name"))
+        row["class_id"]: row["name"] for _, row in read_rows(folder / "imagenet32_classes.csv", ("class_id", "name"))
     }
     path = folder / "metad2a_tasks.csv.gz"
     for line, row in read_rows(path, ("task_id", *_METAD2A_CLASSES)):

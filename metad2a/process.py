@@ -1,0 +1,76 @@
+"""The surrogate of the own recipe: made from episodes on a meta-predictor's embedding, packed into a checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from databases.architectures.spaces import space
+from databases.datasets.features import STATISTICS
+from metad2a.episodes import Episode
+from metad2a.held_out import measured
+from predictors.meta import MetaPredictor
+from predictors.surrogate import Floats, Ints, Kernel, Measured, TaskProcess
+
+# Chosen by leave-one-source-out on the own tasks, among the statistics' groups and the mean features of a task.
+KERNEL = Kernel(looks_at=tuple(STATISTICS.index(n) for n in ("feature_accuracy", "feature_margin", "pixel_accuracy")))
+
+
+class Embedding:
+    """Class numbers -> embeddings of the meta-predictor in units of their spread; each class is encoded once."""
+
+    def __init__(self, model: MetaPredictor, center: Floats, spread: Floats) -> None:
+        self.model, self.center, self.spread = model, center, spread
+        self._known: dict[int, Floats] = {}
+
+    @classmethod
+    def learn(cls, model: MetaPredictor) -> Embedding:
+        """With centre and spread taken over the whole space."""
+        vectors = model.encode_many(space(model.config.space).classes).double().numpy()
+        return cls(model, vectors.mean(0), vectors.std(0) + 1e-9)
+
+    def __call__(self, numbers: Ints) -> Floats:
+        """(n,) -> (n, d)."""
+        missing = sorted({int(each) for each in numbers} - self._known.keys())
+        if missing:
+            classes = space(self.model.config.space).classes
+            vectors = self.model.encode_many([classes[i] for i in missing]).double().numpy()
+            units = (vectors - self.center) / self.spread
+            self._known.update(zip(missing, units, strict=True))
+        return np.stack([self._known[int(each)] for each in numbers])
+
+
+def learn(model: MetaPredictor, own: Sequence[Episode], kernel: Kernel = KERNEL) -> TaskProcess:
+    """The process over fully measured tasks."""
+    return TaskProcess([measured(each) for each in own], Embedding.learn(model), kernel)
+
+
+def pack(process: TaskProcess) -> dict[str, Tensor]:
+    """What `unpack` needs beside the meta-predictor."""
+    embed = process.embed
+    assert isinstance(embed, Embedding)
+    tasks = process.tasks
+    arrays = {
+        "center": embed.center,
+        "spread": embed.spread,
+        "statistics": np.stack([each.statistics for each in tasks]),
+        "lengths": np.array([len(each.cells) for each in tasks]),
+        "cells": np.concatenate([each.cells for each in tasks]),
+        "logits": np.concatenate([each.logits for each in tasks]),
+        "seeds": np.concatenate([each.seeds for each in tasks]),
+    }
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+
+def unpack(tensors: Mapping[str, Tensor], model: MetaPredictor) -> TaskProcess | None:
+    """Reads `pack` back; None where nothing was packed."""
+    if "cells" not in tensors:
+        return None
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    ends = np.cumsum(arrays["lengths"])[:-1]
+    parts = (np.split(arrays[name], ends) for name in ("cells", "logits", "seeds"))
+    tasks = [Measured(*each) for each in zip(arrays["statistics"], *parts, strict=True)]
+    return TaskProcess(tasks, Embedding(model, arrays["center"], arrays["spread"]), KERNEL)

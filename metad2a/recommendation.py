@@ -1,0 +1,89 @@
+"""A recommendation: ranked candidates with expected accuracy, interval and cost; its JSON is a contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from databases.architectures.architecture import Architecture, Skeleton
+from databases.architectures.spaces import space
+from predictors.task_distance import Neighbour
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One ranked architecture.
+
+    Attributes:
+        expected_accuracy, interval: percent on held-out images after training by the recipe, and the 80%
+            interval; None where too few tasks were measured with the recipe to know the level.
+        score: predicted logit accuracy; higher is better; only its order counts where the level is unknown.
+        flops: multiply-adds for one image. expected_seconds: training on one CPU thread, a rough guide.
+        origin: ``generator`` (drawn for this dataset) or ``space`` (found by ranking the whole space).
+    """
+
+    architecture: Architecture
+    expected_accuracy: float | None
+    interval: tuple[float, float] | None
+    score: float
+    parameters: int
+    flops: int
+    expected_seconds: float | None
+    origin: str
+    skeleton: Skeleton
+
+    def build(self) -> nn.Module:
+        """The untrained network at the recipe's size: (batch, channels, h, w) -> (batch, classes)."""
+        return space(self.architecture.space).network(self.architecture, self.skeleton)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "architecture": str(self.architecture),
+            "expected_accuracy": self.expected_accuracy,
+            "interval": None if self.interval is None else list(self.interval),
+            "score": self.score,
+            "parameters": self.parameters,
+            "flops": self.flops,
+            "expected_seconds": self.expected_seconds,
+            "origin": self.origin,
+        }
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The answer for one dataset; ``candidates`` are the best first."""
+
+    candidates: tuple[Candidate, ...]
+    recipe: str
+    nearest: tuple[Neighbour, ...]
+    unlike: bool
+    seed: int
+    fingerprint: str
+    weights: str
+    reason: str
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def best(self) -> Candidate:
+        """The first candidate."""
+        return self.candidates[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract of ``recommendation.json`` and of ``metad2a recommend --json``."""
+        return {
+            "candidates": [each.to_json() for each in self.candidates],
+            "recipe": self.recipe,
+            "nearest": [{"name": each.name, "source": each.source, "distance": each.distance} for each in self.nearest],
+            "unlike": self.unlike,
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+            "weights": self.weights,
+            "reason": self.reason,
+            "notes": list(self.notes),
+            "versions": self.versions,
+        }

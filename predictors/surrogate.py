@@ -1,0 +1,166 @@
+"""The surrogate: an exact Gaussian process over measured records, on the embeddings of the meta-predictor.
+
+For the few tasks that were measured with one recipe an exact process says more than gradient descent: it knows how
+much each record is worth, learns from a new one at once, and can be refitted without any task in closed form. The
+logit accuracy of a cell a on a task t is
+
+    level(t) + scale(t) * deviation(t, a)
+
+`level` and log `scale` are processes over the task's statistics; `deviation` has a part shared by all tasks (what
+holds on average) and a part that is alike only on like tasks (what the dataset tells):
+
+    cov = average * k(a, a') + own * [a = a'] + product * k(a, a') * k(t, t')      (multi-task GP; Bonilla et al., 2007)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import cho_factor, cho_solve
+
+REACH = 2.0
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Variances of the parts; ``noise`` is that of one seed.
+
+    ``looks_at`` names the statistics (by index) that tell which tasks order cells alike; levels use them all.
+    ``level_noise`` is the part of a task's level that its statistics do not tell.
+    """
+
+    looks_at: tuple[int, ...]
+    average: float = 0.1
+    own: float = 0.3
+    product: float = 1.0
+    noise: float = 1.5
+    level_noise: float = 0.1
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One measured task: statistics (s,), class numbers (n,), logit accuracies (n,), seeds (n,) behind each."""
+
+    statistics: Floats
+    cells: Ints
+    logits: Floats
+    seeds: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class Posterior:
+    """Mean and standard deviation of the logit accuracy, (n,) each."""
+
+    mean: Floats
+    std: Floats
+
+
+class TaskProcess:
+    """The process over the measured tasks of one recipe.
+
+    Args:
+        tasks: at least two.
+        embed: class numbers (n,) -> (n, d) embeddings, about one unit in spread.
+    """
+
+    def __init__(self, tasks: Sequence[Measured], embed: Callable[[Ints], Floats], kernel: Kernel) -> None:
+        self.tasks, self.embed, self.kernel = list(tasks), embed, kernel
+        given = np.stack([each.statistics for each in tasks])
+        self._center, self._spread = given.mean(0), given.std(0) + 1e-2
+        self._statistics = self._standardise(given)
+        self._fit_levels()
+        self._fit_deviations()
+
+    def without(self, left_out: Sequence[int]) -> TaskProcess:
+        """The process that never saw these tasks."""
+        kept = [each for i, each in enumerate(self.tasks) if i not in set(left_out)]
+        return TaskProcess(kept, self.embed, self.kernel)
+
+    def average_only(self) -> TaskProcess:
+        """The process that does not look at the dataset when it orders cells."""
+        return TaskProcess(self.tasks, self.embed, replace(self.kernel, product=0.0))
+
+    def predict(self, statistics: npt.ArrayLike, cells: npt.ArrayLike) -> Posterior:
+        """(s,) statistics of a task and (n,) class numbers -> posterior of the logit accuracies."""
+        asked = np.asarray(cells, dtype=np.int64)
+        place = self._standardise(np.asarray(statistics, dtype=np.float64))
+        level, level_variance, log_scale = self._level_of(place)
+        mean, variance = self._deviation_of(place, asked)
+        scale = np.exp(log_scale)
+        return Posterior(level + scale * mean, np.sqrt(level_variance + scale**2 * variance))
+
+    def _standardise(self, statistics: Floats) -> Floats:
+        """Statistics in units of their spread over the tasks, kept within `REACH`: no far extrapolation."""
+        places: Floats = np.clip((statistics - self._center) / self._spread, -REACH, REACH)
+        return places
+
+    def _fit_levels(self) -> None:
+        levels = np.array([each.logits.mean() for each in self.tasks])
+        scales = np.log([each.logits.std() + 1e-2 for each in self.tasks])
+        self._level_mean, self._level_sd = levels.mean(), levels.std() + 1e-9
+        self._scale_mean = scales.mean()
+        alike = _level_kernel(self._statistics, self._statistics)
+        self._level_factor = cho_factor(alike + self.kernel.level_noise * np.eye(len(levels)))
+        targets = np.stack([(levels - self._level_mean) / self._level_sd, scales - self._scale_mean], axis=1)
+        self._level_weights = cho_solve(self._level_factor, targets)  # (tasks, 2)
+
+    def _level_of(self, place: Floats) -> tuple[float, float, float]:
+        """Level, its variance, and log scale at a place, all on the logit scale."""
+        near = _level_kernel(place[None], self._statistics)[0]
+        level, scale = near @ self._level_weights
+        prior = _level_kernel(place[None], place[None])[0, 0]
+        unknown = max(prior - near @ cho_solve(self._level_factor, near), 0.0) + self.kernel.level_noise
+        return (
+            float(self._level_mean + self._level_sd * level),
+            float(self._level_sd**2 * unknown),
+            float(np.clip(self._scale_mean + scale, self._scale_mean - 2, self._scale_mean + 1)),
+        )
+
+    def _fit_deviations(self) -> None:
+        self._task = np.concatenate([np.full(len(each.cells), i) for i, each in enumerate(self.tasks)])
+        self._cell = np.concatenate([each.cells for each in self.tasks])
+        units = [(each.logits - each.logits.mean()) / (each.logits.std() + 1e-2) for each in self.tasks]
+        seeds = np.concatenate([each.seeds for each in self.tasks])
+        alike = self._alike(self._statistics)
+        cov = self._covariance(self._cell, self._cell, alike[np.ix_(self._task, self._task)])
+        self._factor = cho_factor(cov + np.diag(self.kernel.noise / seeds))
+        self._weights = cho_solve(self._factor, np.concatenate(units))
+
+    def _deviation_of(self, place: Floats, cells: Ints) -> tuple[Floats, Floats]:
+        """Mean and variance (with the noise of one training) in units of the task's spread."""
+        alike = self._alike(place[None])[0]
+        cov = self._covariance(cells, self._cell, alike[self._task][None, :])  # (n, records)
+        prior = self.kernel.average + self.kernel.own + self.kernel.product
+        explained = (cov * cho_solve(self._factor, cov.T).T).sum(1)
+        return cov @ self._weights, np.maximum(prior - explained, 0.0) + self.kernel.noise
+
+    def _covariance(self, left: Ints, right: Ints, alike: Floats) -> Floats:
+        """Covariance of deviations: class numbers (n,), (m,) and the likeness of their tasks, (n or 1, m)."""
+        known, place = np.unique(right, return_inverse=True)
+        cells = _squared_exponential(self.embed(left), self.embed(known))[:, place]  # (n, m)
+        same = left[:, None] == right[None, :]
+        found: Floats = cells * (self.kernel.average + self.kernel.product * alike) + self.kernel.own * same
+        return found
+
+    def _alike(self, places: Floats) -> Floats:
+        """How alike tasks order cells: (n, s) standardised statistics -> (n, tasks)."""
+        seen = list(self.kernel.looks_at)
+        return _squared_exponential(places[:, seen], self._statistics[:, seen])
+
+
+def _level_kernel(left: Floats, right: Floats) -> Floats:
+    """Covariance of levels: mostly linear in the statistics."""
+    straight: Floats = left @ right.T / left.shape[1]
+    return 0.9 * straight + 0.1 * _squared_exponential(left, right)
+
+
+def _squared_exponential(left: Floats, right: Floats) -> Floats:
+    """(n, d), (m, d) -> (n, m); distances are means over the dimensions."""
+    squares = (left**2).sum(1)[:, None] - 2 * left @ right.T + (right**2).sum(1)
+    near: Floats = np.exp(-0.5 * np.maximum(squares, 0) / left.shape[1])
+    return near

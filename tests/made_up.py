@@ -1,0 +1,72 @@
+"""Small made-up tasks, episodes and models that several test modules build their worlds from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from databases.architectures.spaces import space
+from databases.datasets.features import STATISTICS, TaskFeatures
+from metad2a.episodes import Episode
+from metad2a.generator import Generator, GeneratorConfig
+from metad2a.recommend import MetaD2A
+from predictors.meta import MetaConfig, MetaPredictor
+from predictors.task_distance import KnownTasks
+
+WIDTH = 6  # features of an image
+CONFIG = MetaConfig(features=WIDTH, width=16, layers=2, rank=4)
+GENERATOR = GeneratorConfig(features=WIDTH, width=16, latent=4, state=24)
+CLASSES = space("nasbench201").classes
+
+
+def task(seed: int = 0, *, classes: int = 3, per_class: int = 5, at: float = 0.0, width: int = WIDTH) -> TaskFeatures:
+    """A task whose features lie around ``at``."""
+    rng = np.random.default_rng(seed)
+    return TaskFeatures(
+        rng.normal(at, 1, (classes * per_class, width)).astype(np.float32),
+        np.repeat(np.arange(classes), per_class),
+        np.full(len(STATISTICS), at, dtype=np.float32),
+        name=f"task{seed}",
+        source=f"source{seed}",
+    )
+
+
+def episode(
+    features: TaskFeatures,
+    cells: Sequence[int],
+    accuracy: Sequence[float],
+    *,
+    recipe: str = "tiny",
+    family: str = "",
+) -> Episode:
+    """What was measured on a task."""
+    values = np.array(accuracy, dtype=np.float64)
+    return Episode(features, recipe, np.array(cells), values, values[:, None], family or features.source)
+
+
+def convolutions(cells: Sequence[int]) -> np.ndarray:
+    """How many 3x3 convolutions each class has."""
+    return np.array([sum(op == 3 for op in CLASSES[cell].walk) for cell in cells])
+
+
+def predictor(config: MetaConfig = CONFIG, *, seed: int = 0) -> MetaPredictor:
+    """An untrained predictor."""
+    torch.manual_seed(seed)
+    return MetaPredictor(config).eval()
+
+
+def meta_model(width: int, *, level_known: bool = True) -> MetaD2A:
+    """An untrained model for tasks of ``width`` features, as `load` would give it."""
+    model = predictor(MetaConfig(features=width, width=16, layers=2, rank=4))
+    model.know_recipe("tiny", center=1.0, between=0.5, within=0.5, reads_dataset=level_known)
+    generator = Generator(GeneratorConfig(features=width, width=16, latent=4, state=24))
+    known = KnownTasks.learn([task(i, at=i, width=width) for i in range(4)], list("abcd"))
+    header = {
+        "predictor": model.config.to_json(),
+        "generator": generator.config.to_json(),
+        "conformal": {"tiny": {"80": 1.5}},
+        "known": known.header(),
+    }
+    return MetaD2A(model, generator, known, header, "0" * 16)

@@ -1,0 +1,241 @@
+"""The command line: help, JSON, and words for people."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cli_world import (
+    CELLS,
+    FakeModel,
+    answer,
+    data_fixture,  # noqa: F401
+    home_fixture,  # noqa: F401
+    model_fixture,  # noqa: F401
+    run,
+)
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from databases.records.record import Record, TaskEntry
+from databases.records.store import Store
+from metad2a import build, demo, evaluation, retrain, shipped
+from metad2a.build import Built
+from metad2a.cli.app import app
+from metad2a.cli.meta import figure_rows
+from metad2a.cli.options import amount, duration, shown
+from metad2a.export import load_exported
+
+
+def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
+    for name, each in group.commands.items():
+        if isinstance(each, TyperGroup):
+            yield from commands(each, (*path, name))
+        else:
+            assert isinstance(each, TyperCommand)
+            yield (*path, name), each
+
+
+def every_command() -> list[tuple[tuple[str, ...], TyperCommand]]:
+    root = get_command(app)
+    assert isinstance(root, TyperGroup)
+    return list(commands(root))
+
+
+@pytest.mark.parametrize(("path", "command"), [pytest.param(*each, id=" ".join(each[0])) for each in every_command()])
+def test_every_command_says_what_it_and_its_options_do_and_knows_json(
+    path: tuple[str, ...], command: TyperCommand
+) -> None:
+    result = run(*path, "--help")
+    assert result.exit_code == 0 and (command.help or "").splitlines()[0].rstrip(".") in " ".join(result.stdout.split())
+    assert "--json" in result.stdout
+    assert all(getattr(each, "help", None) for each in command.params)
+
+
+def test_nothing_asked_shows_the_help_with_every_command() -> None:
+    result = run()
+    assert result.exit_code == 0
+    assert all(path[0] in result.stdout for path, _ in every_command())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"torch", "numpy", "sqlalchemy", "mlflow", "sklearn", "rich", "matplotlib"}
+    code = f"import sys; from metad2a.cli import app; print(*{heavy} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
+
+
+@pytest.mark.slow
+def test_recommending_never_imports_mlflow() -> None:
+    code = "import sys, metad2a.recommend, metad2a.plots; print('mlflow' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+
+
+def test_recommend_answers_the_contract_and_writes_nothing(model: FakeModel, data: str, home: Path) -> None:
+    value = answer("recommend", data)
+    assert {"recipe", "nearest", "unlike", "seed", "fingerprint", "weights", "versions"} <= value.keys()
+    first = value["candidates"][0]
+    assert first["architecture"] == CELLS[0] and first["origin"] == "generator"
+    assert (first["expected_accuracy"], first["interval"]) == (90.0, [85.0, 93.0])
+    assert (first["parameters"], first["flops"]) == (12_345, 1_500_000)
+    assert value["unlike"] is True and value["nearest"][0]["distance"] == 0.25
+    assert not home.exists()
+
+
+def test_recommend_hands_every_option_on(model: FakeModel, data: str) -> None:
+    options = "--top all --max-params 300k --max-flops 1.5M --seed 7 --images-per-class 3 --candidates all"
+    run("recommend", data, *options.split(), "--recipe", "small")
+    wanted = {"top": None, "max_params": 300_000, "max_flops": 1_500_000, "seed": 7, "images_per_class": 3}
+    assert {**wanted, "candidates": "all", "recipe": "small"}.items() <= model.asked.items()
+
+
+def test_recommend_tells_people_everything(model: FakeModel, data: str) -> None:
+    text = run("recommend", data).stdout
+    told = ["90.0%", "85.0 to 93.0", "12.3k", "1.5M", "12 s", "generator", "Because.", CELLS[2]]
+    told += ["leaves [red] (0.25)", "2 images were skipped", "unlike all that was learnt", "8 channels"]
+    assert [each for each in told if each not in text] == []
+    assert max(map(len, text.splitlines())) <= 110
+
+
+def test_an_unknown_level_is_null_and_a_dash(model: FakeModel, data: str) -> None:
+    model.level_known = False
+    first = answer("recommend", data)["candidates"][0]
+    assert first["expected_accuracy"] is None and first["interval"] is None
+    assert "%" not in run("recommend", data).stdout.splitlines()[4]
+
+
+def test_recommend_writes_its_files_where_it_is_told(model: FakeModel, data: str, tmp_path: Path) -> None:
+    value = answer("recommend", data, "--output", str(tmp_path / "out"))
+    written = json.loads((tmp_path / "out" / "recommendation.json").read_text())
+    assert written == value and (tmp_path / "out" / "cell-1.svg").exists()
+
+
+def test_search_trains_exports_and_goes_on(model: FakeModel, data: str, tmp_path: Path, home: Path) -> None:
+    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--device", "cpu")
+    first = answer(*command, "--output", str(tmp_path / "mine"))
+    assert [each["architecture"] for each in first["trained"]] == list(CELLS[:2])
+    assert first["test_accuracy"] is not None and first["resumed"] == 0
+    assert Path(first["weights"]) == tmp_path / "mine" / "model.safetensors"
+    assert not (home / "mlflow.db").exists()
+    again = run(*command)
+    assert "known from before" in again.stderr and first["run"] in again.stdout
+    exported = answer("export", first["run"], "--output", str(tmp_path / "out"))
+    assert load_exported(tmp_path / "out").card.architecture == exported["architecture"] == first["architecture"]
+    assert answer("database", "info")["sources"][0]["records"] == 2
+
+
+def test_train_trains_the_given_cell(data: str) -> None:
+    command = (
+        "train",
+        data,
+        "--architecture",
+        CELLS[1],
+        "--recipe",
+        "quick",
+        "--no-tracking",
+        "--budget",
+        "5m",
+    )
+    value = answer(*command)
+    assert value["architecture"] == CELLS[1] and value["complete"] and value["stopped_by"] == "trainings"
+
+
+def test_records_go_out_and_in_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place, file = str(tmp_path / "one.db"), str(tmp_path / "records.csv.gz")
+    with Store(place) as store:
+        store.add_task(TaskEntry("t", "a task"))
+        store.add([Record("t", "nasbench201", CELLS[0], "tiny", 0, "own", 50.0)])
+    assert answer("--database", place, "database", "export", file)["records"] == 1
+    assert answer("database", "import", "records", file)["new"] == 1
+    assert answer("database", "import", "records", file)["new"] == 0
+    monkeypatch.setattr(shipped, "MEASUREMENTS", Path(file))
+    assert answer("--database", str(tmp_path / "two.db"), "database", "import", "records")["new"] == 1
+    info = answer("database", "info")
+    assert info["tasks"] == 1 and info["sources"][0]["source"] == "own"
+    assert "own" in run("database", "info", "--database", place).stdout
+
+
+def test_build_is_told_what_to_measure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {}
+
+    def fake(store: Store, folder: Path, *, on_progress: Callable[[Built], None], **options: Any) -> Built:
+        asked.update(options, folder=folder)
+        on_progress(Built(1, 2, 0))
+        return Built(1, 2, 0)
+
+    monkeypatch.setattr(build, "build", fake)
+    options = "--tasks 3 --per-task 4 --recipe small --workers 1 --judged 2 --seeds 5 --seed 6"
+    assert answer("database", "build", *options.split()) == {"measured": 1, "known": 2, "left": 0}
+    wanted = {"tasks": 3, "per_task": 4, "recipe": "small", "workers": 1, "judged": 2, "seeds": 5, "seed": 6}
+    assert asked == {**wanted, "folder": tmp_path / "images"}
+    assert "3 of 3 measured" in run("database", "build").stderr
+
+
+def test_retrain_says_where_the_model_is(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    def fake(store: Store, *, output: Path, on_progress: Callable[[str], None], **_: Any) -> Any:
+        on_progress("stage 1")
+        header = {"held_out": {"tau": 0.5}, "tasks": {"tiny": 30}, "architectures": {"tiny": 400}, "seed": 0}
+        return retrain.RetrainResult(output, "abc", header, 0.5)
+
+    monkeypatch.setattr(retrain, "retrain", fake)
+    value = answer("retrain")
+    assert value["model"] == str(home / "meta.safetensors") and value["held_out"] == {"tau": 0.5}
+    result = run("retrain")
+    assert "stage 1" in result.stderr and "0.500" in result.stdout
+
+
+def test_evaluate_prints_figures_with_intervals(monkeypatch: pytest.MonkeyPatch) -> None:
+    figures = {
+        "tau": {"ours": {"mean": 0.4, "low": 0.3, "high": float("nan"), "tasks": 9}},
+        "tasks": [{"a": 1}],
+    }
+    monkeypatch.setattr(evaluation, "evaluate", lambda **options: {**figures, "final": options["final"]})
+    assert answer("evaluate", "--final") == {
+        "tau": {"ours": {"mean": 0.4, "low": 0.3, "high": None, "tasks": 9}},
+        "tasks": [{"a": 1}],
+        "final": True,
+    }
+    assert list(figure_rows(figures)) == [("tau: ours", "0.400", "0.300 to nan", "9")]
+
+
+def test_info_shows_versions_places_and_card(model: FakeModel, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://me:secret@server")
+    value = answer("info")
+    assert value["home"] == str(home) and value["card"] == model.card and "torch" in value["versions"]
+    assert value["tracking"] == "https://server"
+    assert model.card in run("info").stdout
+
+
+def test_the_demo_trains_three_ranks_alike_and_writes_the_first(
+    model: FakeModel, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(demo, "DATA", data)
+    monkeypatch.setattr(demo, "RECIPE", "quick")
+    trained = demo.demo(tmp_path / "out")
+    assert [each.rank for each in trained] == [1, 2, 3]
+    assert [str(each.candidate.architecture) for each in trained] == list(CELLS)
+    card = load_exported(tmp_path / "out").card
+    assert (card.architecture, card.test_accuracy) == (CELLS[0], trained[0].test_accuracy)
+    assert "360 images" in demo.verdict(trained, 360)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"), [("90s", 90.0), ("10m", 600.0), ("1h30m", 5400.0), ("0.5h", 1800.0), (None, None)]
+)
+def test_durations_have_units(text: str | None, wanted: float | None) -> None:
+    assert duration(text) == wanted
+
+
+@pytest.mark.parametrize(("text", "wanted"), [("300k", 300_000), ("1.5M", 1_500_000), ("250000", 250_000)])
+def test_amounts_may_be_short(text: str, wanted: int) -> None:
+    assert amount(text, "--max-params") == wanted
+
+
+def test_passwords_are_not_shown() -> None:
+    assert "secret" not in shown("postgresql://me:secret@server/base")

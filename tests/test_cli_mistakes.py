@@ -1,0 +1,160 @@
+"""Every mistake on the command line gets one line and exit status 2."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_world import (
+    CELLS,
+    FakeModel,
+    data_fixture,  # noqa: F401
+    home_fixture,  # noqa: F401
+    model_fixture,  # noqa: F401
+    run,
+)
+from typer.testing import Result
+
+from databases.errors import UserError
+from databases.records.store import Store
+from metad2a.cli.guard import guarded
+
+ARGUMENTS = {  # command line -> words of the one line that answers it
+    "recomend DATA": "choose one of recommend, search, train",
+    "database": "choose one of build, info",
+    "database import everything": "choose one of nasbench201, metad2a, records",
+    "recommend": "Missing argument",
+    "recommend DATA more": "unexpected extra argument",
+    "recommend DATA --tip 3": "--top",
+    "recommend DATA --top 0": "--top '0': give a whole number from 1, or all",
+    "recommend DATA --top": "--top",
+    "recommend DATA --candidates some": "'generator', 'all', 'both'",
+    "recommend DATA --recipe big": "tiny, shallow, small, standard",
+    "recommend DATA --seed -1": "--seed",
+    "recommend DATA --seed x": "--seed",
+    "recommend DATA --max-flops 3km": "300k or 1.5M",
+    "recommend DATA --max-params 0": "300k or 1.5M",
+    "recommend nowhere": "a folder of class folders",
+    "recommend sklearn:iris": "sklearn:digits",
+    "recommend DATA --model DATA": "meta-model",
+    "recommend DATA --model nowhere": "meta-model",
+    "recommend DATA --output DATA": "name a folder",
+    "search DATA --budget 10": "90s, 10m or 1h30m",
+    "search DATA --budget 0s": "90s, 10m or 1h30m",
+    "search DATA --train 0": "--train",
+    "train DATA --architecture conv": "write it like '|nor_conv_3x3~0|",
+    "train DATA --architecture CELL --recipe metad2a": "tiny, shallow, small, standard",
+    "train DATA --architecture CELL --device abacus": "'auto' and 'cpu'",
+    "export nothing --output out": "unknown run 'nothing'",
+    "database import nasbench201 nowhere": "accuracy.csv.gz",
+    "database import nasbench201 DATA": "NAS-Bench-201",
+    "database import records DATA": "DATA",
+    "database info --database DATA": "not a database",
+    "database info --database mysql://x/y": "sqlite",
+    "database build --recipe big": "images",
+}
+
+
+def refused(result: Result) -> str:
+    """The one line on stderr of a command that was refused."""
+    assert result.exit_code == 2 and result.stdout == ""
+    assert result.stderr.startswith("error: ") and result.stderr.count("\n") == 1
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+@pytest.mark.parametrize("line", ARGUMENTS)
+def test_a_mistake_in_the_command_line_is_told_in_one_line(line: str, data: str) -> None:
+    words = [{"DATA": data, "CELL": CELLS[0]}.get(word, word) for word in line.split()]
+    assert ARGUMENTS[line].replace("DATA", data) in refused(run(*words, *(["--json"] if len(words) > 2 else [])))
+
+
+def _empty(folder: Path) -> Path:
+    return folder
+
+
+def _one_class(folder: Path) -> Path:
+    from PIL import Image
+
+    (folder / "only").mkdir()
+    for number in range(3):
+        Image.new("RGB", (8, 8)).save(folder / "only" / f"{number}.png")
+    return folder
+
+
+def _climbing_zip(folder: Path) -> Path:
+    with zipfile.ZipFile(folder / "data.zip", "w") as file:
+        file.writestr("../a/1.png", b"")
+    return folder / "data.zip"
+
+
+def _pickled(folder: Path) -> Path:
+    np.savez(folder / "data.npz", x=np.array([{}], dtype=object), y=np.zeros(1))
+    return folder / "data.npz"
+
+
+def _not_a_number(folder: Path) -> Path:
+    np.savez(folder / "data.npz", x=np.full((4, 8, 8), np.nan), y=np.arange(4) % 2)
+    return folder / "data.npz"
+
+
+@pytest.mark.parametrize("make", [_empty, _one_class, _climbing_zip, _pickled, _not_a_number])
+def test_unusable_data_are_told_in_one_line(make: Callable[[Path], Path], tmp_path: Path, home: Path) -> None:
+    (tmp_path / "given").mkdir()
+    refused(run("recommend", str(make(tmp_path / "given"))))
+    assert not home.exists()
+
+
+def test_impossible_limits_reach_the_user_as_they_are(
+    model: FakeModel, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise UserError("no candidate is that small:\nthe smallest has 5 parameters")
+
+    monkeypatch.setattr(model, "recommend", refuse)
+    assert "that small: the smallest has 5" in refused(run("recommend", data, "--max-params", "2"))
+
+
+def test_a_newer_database_is_refused(tmp_path: Path) -> None:
+    place = tmp_path / "newer.db"
+    Store(place).close()
+    connection = sqlite3.connect(place)
+    connection.execute("UPDATE schema_version SET version = 99")
+    connection.commit()
+    connection.close()
+    assert "upgrade metad2a" in refused(run("database", "info", "--database", str(place)))
+
+
+def test_an_unusable_home_is_refused(home: Path) -> None:
+    home.write_text("a file")
+    assert "METAD2A_HOME" in refused(run("database", "info"))
+
+
+def test_a_full_disk_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def fill() -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "model.bin")
+
+    assert guarded(fill) == 2
+    assert capsys.readouterr().err == (
+        "error: cannot write model.bin (No space left on device): make room there or name another folder\n"
+    )
+
+
+def test_our_own_mistakes_keep_their_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        guarded(lambda: 1 / 0)
+
+
+def test_an_interruption_says_how_to_go_on(model: FakeModel, data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(model, "recommend", stop)
+    result = run("search", data, "--recipe", "quick", "--no-tracking")
+    assert result.exit_code == 130 and "the same command again to go on" in result.stderr

@@ -1,0 +1,167 @@
+"""`recommend`: the contract of its answer, for a small untrained model built in place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_up import meta_model
+
+from databases.architectures.spaces import space
+from databases.datasets.backbone import WIDTHS
+from databases.datasets.task import Task, split
+from databases.errors import UserError
+from metad2a.recommend import MetaD2A, load
+from predictors import checkpoint
+
+SHIPPED = Path(__file__).parents[1] / "metad2a" / "weights" / "meta.safetensors"
+CONTRACT = {"candidates", "recipe", "nearest", "unlike", "seed", "fingerprint", "weights", "versions"}
+OF_A_CANDIDATE = {"architecture", "expected_accuracy", "interval", "parameters", "flops", "origin"}
+
+
+@pytest.fixture(scope="module")
+def model() -> MetaD2A:
+    return meta_model(WIDTHS[-1])
+
+
+@pytest.fixture(scope="module")
+def images() -> Task:
+    labels = np.repeat(np.arange(3), 8)
+    pictures = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1)).astype(np.uint8)
+    return Task("made up", pictures, labels, split(labels), ("a", "b", "c"), notes=("one picture was skipped",))
+
+
+def test_the_answer_keeps_the_contract(model: MetaD2A, images: Task) -> None:
+    answer = json.loads(json.dumps(model.recommend(images, top=3, seed=7).to_json()))
+    assert answer.keys() >= CONTRACT
+    assert (answer["recipe"], answer["seed"], answer["fingerprint"]) == ("tiny", 7, images.fingerprint)
+    assert answer["notes"] == ["one picture was skipped"]
+    assert len(answer["nearest"]) == 3 and answer["nearest"][0].keys() == {"name", "source", "distance"}
+    assert len(answer["candidates"]) == 3
+    for each in answer["candidates"]:
+        assert each.keys() >= OF_A_CANDIDATE
+        low, high = each["interval"]
+        assert 0 <= low <= each["expected_accuracy"] <= high <= 100
+        assert each["origin"] in ("generator", "space")
+        space("nasbench201").parse(each["architecture"])
+
+
+def test_all_of_the_space_is_ranked_best_first(model: MetaD2A, images: Task) -> None:
+    found = model.recommend(images, top=None).candidates
+    scores = [each.score for each in found]
+    assert len(found) == len({each.architecture for each in found}) == 6466
+    assert scores == sorted(scores, reverse=True)
+    assert {each.origin for each in found} == {"generator", "space"}
+
+
+def test_the_candidates_can_be_the_generators_alone_or_the_space_alone(model: MetaD2A, images: Task) -> None:
+    drawn = model.recommend(images, top=None, candidates="generator").candidates
+    ranked = model.recommend(images, top=None, candidates="all").candidates
+    assert 1 < len(drawn) <= 500
+    assert {each.origin for each in drawn} == {"generator"}
+    assert {each.origin for each in ranked} == {"space"}
+    assert {each.architecture for each in drawn} <= {each.architecture for each in ranked}
+
+
+def test_limits_are_kept_and_the_best_within_them_comes_first(model: MetaD2A, images: Task) -> None:
+    everything = model.recommend(images, top=None).candidates
+    most = int(np.median([each.parameters for each in everything]))
+    cheap = model.recommend(images, top=None, max_params=most).candidates
+    assert [each.architecture for each in cheap] == [
+        each.architecture for each in everything if each.parameters <= most
+    ]
+    flops = min(each.flops for each in everything)
+    assert {each.flops for each in model.recommend(images, top=None, max_flops=flops).candidates} == {flops}
+
+
+@pytest.mark.parametrize("limits", [{"max_params": 10}, {"max_flops": 0}, {"max_params": 0, "max_flops": 10**9}])
+def test_an_impossible_limit_is_refused_with_the_nearest_possible(
+    model: MetaD2A, images: Task, limits: dict[str, int]
+) -> None:
+    with pytest.raises(UserError) as refusal:
+        model.recommend(images, **limits)  # type: ignore[arg-type]
+    least = min(model.recommend(images, top=None).candidates, key=lambda each: each.parameters)
+    for number in (*limits.values(), least.parameters, least.flops):
+        assert f"{number:,}" in str(refusal.value)
+
+
+def test_a_seed_repeats_the_answer(model: MetaD2A, images: Task) -> None:
+    first, second = (model.recommend(images, top=50, seed=1, candidates="generator") for _ in range(2))
+    assert first.to_json() == second.to_json()
+    assert first.to_json() != model.recommend(images, top=50, seed=2, candidates="generator").to_json()
+
+
+def test_a_recipe_of_unknown_level_gives_the_order_alone(images: Task) -> None:
+    answer = meta_model(WIDTHS[-1], level_known=False).recommend(images, top=4)
+    assert [(each.expected_accuracy, each.interval) for each in answer.candidates] == [(None, None)] * 4
+    assert answer.best.score == max(each.score for each in answer.candidates)
+    assert "order only" in answer.reason.lower()
+
+
+def test_a_candidate_builds_the_network_it_describes(model: MetaD2A, images: Task) -> None:
+    best = model.recommend(images, top=1).best
+    network = best.build()
+    assert network(torch.zeros(2, 1, 16, 16)).shape == (2, 3)
+    assert sum(each.numel() for each in network.parameters()) == best.parameters
+
+
+@pytest.mark.parametrize(
+    ("option", "allowed"),
+    [
+        ({"top": 0}, "1 or more"),
+        ({"images_per_class": 0}, "1 or more"),
+        ({"candidates": "some"}, "generator, all, both"),
+        ({"recipe": "large"}, "tiny"),
+    ],
+)
+def test_an_impossible_option_is_refused_with_what_is_allowed(
+    model: MetaD2A, images: Task, option: dict[str, object], allowed: str
+) -> None:
+    with pytest.raises(UserError, match=allowed):
+        model.recommend(images, **option)  # type: ignore[arg-type]
+
+
+def saved(model: MetaD2A, path: Path, **header: object) -> Path:
+    named = {"predictor": model.predictor, "generator": model.generator}
+    tensors = {f"{name}.{key}": value for name, each in named.items() for key, value in each.state_dict().items()}
+    tensors["known.places"] = torch.from_numpy(model.known.places)
+    checkpoint.save(path, tensors, {**model.header, **header})
+    return path
+
+
+def test_a_saved_model_answers_as_before(model: MetaD2A, images: Task, tmp_path: Path) -> None:
+    path = saved(model, tmp_path / "meta.safetensors")
+    again = load(path).recommend(images, top=20)
+    assert again.candidates == model.recommend(images, top=20).candidates
+    assert again.weights == checkpoint.digest(path)
+
+
+def test_a_corrupt_file_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "meta.safetensors"
+    path.write_bytes(b"no weights")
+    with pytest.raises(UserError, match="cannot be read as a meta-model"):
+        load(path)
+
+
+@pytest.mark.parametrize("header", [{"predictor": {"features": 3}}, {"predictor": {"depth": 1}}, {"known": {}}])
+def test_a_model_of_another_shape_is_refused(model: MetaD2A, tmp_path: Path, header: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="does not fit this version"):
+        load(saved(model, tmp_path / "meta.safetensors", **header))
+
+
+def test_a_stage_of_a_retraining_is_no_model(model: MetaD2A, tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "tables.safetensors", model.predictor.state_dict(), {"stage": "tables"})
+    with pytest.raises(UserError, match="does not fit this version"):
+        load(tmp_path / "tables.safetensors")
+
+
+@pytest.mark.skipif(not SHIPPED.is_file(), reason="needs the shipped weights: `metad2a retrain` makes them")
+def test_the_shipped_model_answers_for_the_digits() -> None:
+    answer = load().recommend("sklearn:digits")
+    accuracy = [each.expected_accuracy for each in answer.candidates]
+    assert len(accuracy) == 5
+    assert all(each is not None and 10 < each < 100 for each in accuracy)
+    assert answer.nearest

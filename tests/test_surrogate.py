@@ -1,0 +1,88 @@
+"""The surrogate: exact, honest about what it does not know, and aware of the dataset where it pays."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from made_up import CONFIG, episode, predictor, task
+
+from metad2a.process import Embedding, learn, pack, unpack
+from predictors.surrogate import Kernel, Measured, TaskProcess
+
+KERNEL = Kernel(looks_at=(0,))
+CELLS = np.arange(12)
+
+
+def embed(cells: np.ndarray) -> np.ndarray:
+    return np.eye(12)[cells] * 4
+
+
+def tasks(kinds: list[float], seed: int = 0) -> list[Measured]:
+    """Tasks whose first statistic says which of two opposite orders holds; the second says the level."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for kind in kinds:
+        level = rng.normal()
+        logits = level + 0.3 * kind * (CELLS - 5.5) / 3 + rng.normal(0, 0.02, 12)
+        found.append(Measured(np.array([kind, level]), CELLS, logits, np.ones(12)))
+    return found
+
+
+def test_reads_from_the_dataset_which_order_holds() -> None:
+    process = TaskProcess(tasks([1.0, -1.0] * 6), embed, KERNEL)
+    for kind in (1.0, -1.0):
+        mean = process.predict([kind, 0.0], CELLS).mean
+        assert np.corrcoef(mean, kind * CELLS)[0, 1] > 0.9
+
+
+def test_without_the_dataset_both_kinds_get_the_same_order() -> None:
+    blind = TaskProcess(tasks([1.0, -1.0, 1.0] * 4), embed, KERNEL).average_only()
+    orders = [np.argsort(blind.predict([kind, 0.0], CELLS).mean).tolist() for kind in (1.0, -1.0)]
+    assert orders[0] == orders[1]
+
+
+def test_predicts_levels_from_the_statistics() -> None:
+    process = TaskProcess(tasks([1.0, -1.0] * 8), embed, KERNEL)
+    low, high = (process.predict([1.0, level], CELLS).mean.mean() for level in (-1.0, 1.0))
+    assert high - low > 1.0
+
+
+def test_a_cell_nobody_measured_is_less_certain() -> None:
+    known = [Measured(each.statistics, CELLS[:8], each.logits[:8], np.ones(8)) for each in tasks([1.0] * 6)]
+    std = TaskProcess(known, embed, KERNEL).predict([1.0, 0.0], CELLS).std
+    assert std[8:].min() > std[:8].max()
+
+
+def test_leaving_tasks_out_equals_never_having_seen_them() -> None:
+    given = tasks([1.0, -1.0, 1.0, -1.0, 1.0])
+    left = TaskProcess(given, embed, KERNEL).without([1, 3]).predict([1.0, 0.2], CELLS)
+    fresh = TaskProcess([given[i] for i in (0, 2, 4)], embed, KERNEL).predict([1.0, 0.2], CELLS)
+    np.testing.assert_array_equal(left.mean, fresh.mean)
+    np.testing.assert_array_equal(left.std, fresh.std)
+
+
+def test_statistics_far_outside_do_not_run_away() -> None:
+    process = TaskProcess(tasks([1.0, -1.0] * 6), embed, KERNEL)
+    near, far = (process.predict([1.0, level], CELLS).mean for level in (10.0, 1e6))
+    np.testing.assert_allclose(near, far)
+
+
+def test_packed_into_a_checkpoint_it_says_the_same() -> None:
+    own = [episode(task(i, at=0.3 * i), range(10 * i, 10 * i + 6), [50 + i + j for j in range(6)]) for i in range(4)]
+    model = predictor(CONFIG)
+    process = learn(model, own)
+    read = unpack({name: torch.as_tensor(value) for name, value in pack(process).items()}, model)
+    assert read is not None
+    asked = np.arange(40)
+    np.testing.assert_allclose(
+        read.predict(own[0].features.statistics, asked).mean,
+        process.predict(own[0].features.statistics, asked).mean,
+    )
+    assert unpack({}, model) is None
+
+
+def test_each_class_is_encoded_once_and_in_the_order_asked() -> None:
+    embedding = Embedding.learn(predictor(CONFIG))
+    both = embedding(np.array([7, 3, 7]))
+    np.testing.assert_array_equal(both[0], both[2])
+    np.testing.assert_allclose(both[1], embedding(np.array([3]))[0])
