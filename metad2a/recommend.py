@@ -178,7 +178,7 @@ class MetaD2A:
 
     def _reason(self, fitting: Sequence[Candidate], recipe: str, nearest: Sequence[Neighbour]) -> str:
         best, middle = fitting[0], fitting[len(fitting) // 2]
-        names = ", ".join(each.name for each in nearest[:2])
+        names = " and ".join(each.name for each in nearest[:2]) or "those of the database"
         if best.expected_accuracy is None or middle.expected_accuracy is None or best.interval is None:
             return f"Order only: the recipe {recipe!r} was measured on too few tasks to know its accuracies."
         gain = best.expected_accuracy - middle.expected_accuracy

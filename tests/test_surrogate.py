@@ -14,7 +14,8 @@ CELLS = np.arange(12)
 
 
 def embed(cells: np.ndarray) -> np.ndarray:
-    return np.eye(12)[cells] * 4
+    units: np.ndarray = np.eye(12)[cells] * 4
+    return units
 
 
 def tasks(kinds: list[float], seed: int = 0) -> list[Measured]:

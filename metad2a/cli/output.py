@@ -49,7 +49,8 @@ def table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[st
     made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
     made.padding, made.pad_edge, made.show_header = (0, 1, 0, 0), False, any(headings)
     for heading in headings:
-        made.add_column(heading.lstrip(">"), justify="right" if heading.startswith(">") else "left")
+        number = heading.startswith(">")  # a number is never folded, however narrow the terminal
+        made.add_column(heading.lstrip(">"), justify="right" if number else "left", no_wrap=number)
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     return made
