@@ -28,7 +28,7 @@ class Schedule:
         steps: parameter updates. learning_rate: its peak.
         cells: architectures drawn of each table a step. single: episodes of few cells a step.
         own: episodes of fully measured tasks a step. ranking: weight of the ranking loss.
-        slow: factor on the learning rate of what the tables taught (graph encoder and common base).
+        slow: factor on the learning rate of graph encoder and common base; 0 keeps what the tables taught.
     """
 
     steps: int
@@ -41,8 +41,8 @@ class Schedule:
     slow: float = 1.0
 
 
-TABLES_FIRST = Schedule(steps=600, learning_rate=8e-3, cells=256)
-THEN_TASKS = Schedule(steps=160, learning_rate=3e-3, cells=128, single=4, own=8, slow=0.1)
+TABLES_FIRST = Schedule(steps=1500, learning_rate=8e-3, cells=256)
+THEN_TASKS = Schedule(steps=160, learning_rate=3e-3, cells=128, single=8, slow=0.0)
 
 
 @dataclass(frozen=True, eq=False)

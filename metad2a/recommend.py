@@ -24,7 +24,7 @@ from metad2a.meta_training import FEWEST_TASKS
 from metad2a.process import unpack
 from metad2a.recommendation import Candidate, Recommendation
 from predictors import checkpoint
-from predictors.meta import MetaConfig, MetaPredictor, Scores, to_percent
+from predictors.meta import RECIPE_NUMBER, MetaConfig, MetaPredictor, Scores, to_percent
 from predictors.surrogate import TaskProcess
 from predictors.task_distance import KnownTasks, Neighbour
 
@@ -148,8 +148,10 @@ class MetaD2A:
     ) -> list[Candidate]:
         known = self.level_known(recipe.name)
         width = scores.std * float(self.header.get("conformal", {}).get(recipe.name, {}).get("80", 1.2816))
-        percent = to_percent(scores.mean)
-        low, high = to_percent(scores.mean - width), to_percent(scores.mean + width)
+        chance = 100 / skeleton.classes  # no training is expected to end below it
+        percent, low, high = (
+            np.maximum(to_percent(value), chance) for value in (scores.mean, scores.mean - width, scores.mean + width)
+        )
         chosen = self.predictor_space
         found = []
         for i in np.argsort(-scores.mean, kind="stable"):
@@ -194,6 +196,8 @@ def load(path: Path | str | None = None) -> MetaD2A:
     """The shipped meta-model, or the one at ``path``; raises `UserError` for an unusable file."""
     where = Path(path) if path is not None else Path(str(files("metad2a") / "weights" / "meta.safetensors"))
     tensors, header = checkpoint.load(where)
+    if header.get("recipes", list(RECIPE_NUMBER)) != list(RECIPE_NUMBER):
+        raise UserError(f"{where} was trained for other recipes: retrain it with `metad2a retrain`")
     try:
         config = MetaConfig(**header["predictor"])
         predictor = MetaPredictor(config)

@@ -21,7 +21,7 @@ from metad2a.held_out import HeldOut, conformal_factors, leave_one_source_out, o
 from metad2a.meta_training import FEW, TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train
 from metad2a.process import learn, pack
 from predictors import checkpoint
-from predictors.meta import MetaConfig, MetaPredictor
+from predictors.meta import RECIPE_NUMBER, MetaConfig, MetaPredictor
 from predictors.surrogate import TaskProcess
 from predictors.task_distance import KnownTasks
 
@@ -165,6 +165,7 @@ def describe(
         "predictor": model.config.to_json(),
         "generator": generator.config.to_json(),
         "recipe": recipe,
+        "recipes": list(RECIPE_NUMBER),
         "seed": seed,
         "tasks": dict(Counter(each.recipe for each in known)),
         "architectures": {

@@ -80,17 +80,19 @@ def search(
     tracker: Tracker | None = None,
     folder: Path | None = None,
     device: str = "auto",
+    begun: float | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
     """Trains the ``train`` candidates that ``model`` recommends, within ``seconds``, and exports the best.
 
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further.
-    ``folder`` is the run's folder, by default one in the home folder that this call alone has.
+    ``folder`` is the run's folder, by default one in the home folder that this call alone has. ``begun`` is the
+    monotonic second at which the budget's clock started, by default now.
 
     Raises:
         UserError: impossible budget, recipe or device; run in use; time over before the first step.
     """
-    begin = time.monotonic()
+    begin = time.monotonic() if begun is None else begun
     if train < 1:
         raise UserError(f"given {train} trainings; allowed is 1 or more; 3 is usual")
     chosen = _checked(recipe, seconds, device)
@@ -117,10 +119,11 @@ def train_one(
     tracker: Tracker | None = None,
     folder: Path | None = None,
     device: str = "auto",
+    begun: float | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
     """Trains, tests and exports one architecture; everything else is as in `search`."""
-    begin = time.monotonic()
+    begin = time.monotonic() if begun is None else begun
     chosen = _checked(recipe, seconds, device)
     run = _run(task, chosen, seed, f"{architecture.space} {architecture}", folder, begin)
     parameters = {"recipe": recipe, "seed": seed, "seconds": seconds, "architecture": architecture}

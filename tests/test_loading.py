@@ -203,7 +203,7 @@ def test_a_picture_that_cannot_be_read_is_skipped_by_name(tmp_path: Path, harm: 
         bad.write_bytes(bad.read_bytes()[:2_000] if harm == "truncated" else harm)
     task = load_task(tmp_path)
     assert task.fingerprint == plain.fingerprint
-    assert task.notes[0].startswith("skipped 1 pictures that cannot be read: 'cat/bad.png")
+    assert task.notes[0].startswith("skipped 1 unreadable picture: 'cat/bad.png")
     assert reason in task.notes[0]
 
 

@@ -208,7 +208,7 @@ def _decode_all(
             f"given {given} with {len(names):,} pictures, of which {len(broken):,} cannot be read: "
             f"{_some(broken)}; allowed is a tenth; repair or remove them"
         )
-    notes = [f"skipped {len(broken):,} pictures that cannot be read: {_some(broken)}"] if broken else []
+    notes = [f"skipped {len(broken):,} unreadable picture{'s' * (len(broken) > 1)}: {_some(broken)}"] if broken else []
     if set(sizes) != {(px, px)}:
         notes.append(_sizes_note(sizes, px))
     return _stacked(pixels), np.array(read, dtype=np.intp), notes

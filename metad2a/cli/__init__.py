@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
+started: float | None = None  # of the program, in monotonic seconds: a budget counts imports and reading too
+
 
 def main() -> None:
     """The program ``metad2a``: exit status 0, 2 for what the user can mend, 130 when interrupted."""
+    global started
+    started = time.monotonic()
     from metad2a.cli.app import app
 
     app(prog_name="metad2a")

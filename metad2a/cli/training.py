@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metad2a import cli
 from metad2a.cli.options import (
     Budget,
     Data,
@@ -68,6 +69,7 @@ def search(
             store=store,
             tracker=open_tracker(no_tracking),
             device=device,
+            begun=cli.started,
             on_progress=lambda each: _tell(reporter, each),
         )
     _answer(result, _copy(result, output), json=json)
@@ -104,6 +106,7 @@ def train(
             seed=seed,
             tracker=open_tracker(no_tracking),
             device=device,
+            begun=cli.started,
             on_progress=lambda each: _tell(reporter, each),
         )
     _answer(result, _copy(result, output), json=json)
