@@ -8,12 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import kendalltau
 
 from metad2a.episodes import Episode
 from metad2a.meta_training import FEW, TABLE
 from predictors.meta import to_logit
-from predictors.surrogate import Measured, TaskProcess
+from predictors.surrogate import TaskProcess
 
 NEVER_HELD_OUT = ("tinyimagenet", "imagenet")  # the backbone has seen them
 
@@ -43,13 +42,6 @@ def own_episodes(episodes: Sequence[Episode], recipe: str) -> list[Episode]:
     return [each for each in episodes if each.recipe == recipe and FEW <= len(each.cells) < TABLE]
 
 
-def measured(episode: Episode) -> Measured:
-    """What the surrogate is told of a task."""
-    seeds = np.isfinite(episode.by_seed).sum(1).astype(np.float64)
-    statistics = episode.features.statistics.astype(np.float64)
-    return Measured(statistics, episode.cells, to_logit(episode.accuracy), np.maximum(seeds, 1))
-
-
 def leave_one_source_out(process: TaskProcess, own: Sequence[Episode]) -> list[HeldOut]:
     """Every task of ``own`` (in the order of ``process.tasks``) predicted without its family."""
     found = []
@@ -77,6 +69,8 @@ def best_on_average(episodes: Sequence[Episode]) -> dict[int, float]:
 
 def tau(predicted: Values, episode: Episode, among: npt.NDArray[np.bool_] | None = None) -> float:
     """Kendall's tau-b between predicted and measured, over the cells ``among`` (default: where finite)."""
+    from scipy.stats import kendalltau
+
     chosen = np.isfinite(predicted) if among is None else among
     return float(kendalltau(predicted[chosen], episode.accuracy[chosen]).statistic)
 

@@ -12,10 +12,9 @@ from torch import Tensor, nn
 from databases.architectures.spaces import space
 from metad2a.episodes import Episode
 from predictors.graph_encoder import tensors
-from predictors.meta import RECIPE_NUMBER, MetaConfig, MetaPredictor, to_logit
+from predictors.meta import FEWEST_TASKS, RECIPE_NUMBER, MetaConfig, MetaPredictor, to_logit
 from predictors.set_encoder import collate
 
-FEWEST_TASKS = 20  # a recipe measured on fewer tasks teaches neither its level nor what the dataset changes
 TABLE = 1000  # an episode with so many cells is a published table
 FEW = 5  # an episode with fewer cells tells a level, but no order
 

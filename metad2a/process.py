@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -10,10 +11,11 @@ from torch import Tensor
 
 from databases.architectures.spaces import space
 from databases.datasets.features import STATISTICS
-from metad2a.episodes import Episode
-from metad2a.held_out import measured
-from predictors.meta import MetaPredictor
+from predictors.meta import MetaPredictor, to_logit
 from predictors.surrogate import Floats, Ints, Kernel, Measured, TaskProcess
+
+if TYPE_CHECKING:
+    from metad2a.episodes import Episode
 
 # Chosen by leave-one-source-out on the own tasks, among the statistics' groups and the mean features of a task.
 KERNEL = Kernel(looks_at=tuple(STATISTICS.index(n) for n in ("feature_accuracy", "feature_margin", "pixel_accuracy")))
@@ -41,6 +43,13 @@ class Embedding:
             units = (vectors - self.center) / self.spread
             self._known.update(zip(missing, units, strict=True))
         return np.stack([self._known[int(each)] for each in numbers])
+
+
+def measured(episode: Episode) -> Measured:
+    """What the surrogate is told of a task."""
+    seeds = np.isfinite(episode.by_seed).sum(1).astype(np.float64)
+    statistics = episode.features.statistics.astype(np.float64)
+    return Measured(statistics, episode.cells, to_logit(episode.accuracy), np.maximum(seeds, 1))
 
 
 def learn(model: MetaPredictor, own: Sequence[Episode], kernel: Kernel = KERNEL) -> TaskProcess:

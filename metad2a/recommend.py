@@ -20,11 +20,10 @@ from databases.errors import UserError
 from databases.records.recipe import Recipe
 from databases.records.recipe import recipe as named_recipe
 from metad2a.generator import Generator, GeneratorConfig
-from metad2a.meta_training import FEWEST_TASKS
 from metad2a.process import unpack
 from metad2a.recommendation import Candidate, Recommendation
 from predictors import checkpoint
-from predictors.meta import RECIPE_NUMBER, MetaConfig, MetaPredictor, Scores, to_percent
+from predictors.meta import FEWEST_TASKS, RECIPE_NUMBER, MetaConfig, MetaPredictor, Scores, to_percent
 from predictors.surrogate import TaskProcess
 from predictors.task_distance import KnownTasks, Neighbour
 

@@ -28,6 +28,7 @@ from databases.records.recipe import RECIPES
 from predictors.graph_encoder import GraphEncoder, tensors
 from predictors.set_encoder import SetEncoder, TaskBatch, collate
 
+FEWEST_TASKS = 20  # a recipe measured on fewer tasks teaches neither its level nor what the dataset changes
 RECIPE_NUMBER = {name: number for number, name in enumerate(RECIPES)}
 
 

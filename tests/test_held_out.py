@@ -14,11 +14,10 @@ from metad2a.held_out import (
     best_on_average,
     conformal_factors,
     leave_one_source_out,
-    measured,
     own_episodes,
     tau,
 )
-from metad2a.process import KERNEL
+from metad2a.process import KERNEL, measured
 from predictors.meta import to_percent
 from predictors.surrogate import TaskProcess
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from made_up import CLASSES, CONFIG, convolutions, episode, predictor, task
 
 from metad2a.episodes import Episode
-from metad2a.meta_training import FEWEST_TASKS, Schedule, fresh, learn_recipes, meta_train
-from predictors.meta import MetaPredictor, to_logit, to_percent
+from metad2a.meta_training import Schedule, fresh, learn_recipes, meta_train
+from predictors.meta import FEWEST_TASKS, MetaPredictor, to_logit, to_percent
 from predictors.set_encoder import TaskBatch
 
 CELLS = list(range(0, 6000, 250))

@@ -95,9 +95,15 @@ def open_tracker(no_tracking: bool) -> Tracker:
 
 def open_model(path: Path | None) -> MetaD2A:
     """The meta-model in a file, by default the shipped one."""
-    from metad2a.recommend import load
+    import gc
 
-    return load(path)
+    gc.disable()  # torch and torch-geometric make a million lasting objects: collecting meanwhile costs a second
+    try:
+        from metad2a.recommend import load
+
+        return load(path)
+    finally:
+        gc.enable()
 
 
 def amount(text: str | None, option: str) -> int | None:
