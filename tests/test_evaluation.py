@@ -1,0 +1,53 @@
+"""The shipped figures belong to the shipped weights, and README and model card show them unchanged."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import episode, task
+
+from metad2a import shipped
+from metad2a.card import card, tables
+from metad2a.evaluation import _ceiling, _noise, write
+from predictors import checkpoint
+
+WEIGHTS = shipped.MEASUREMENTS.parent
+README = Path(__file__).parents[1] / "README.md"
+
+
+@pytest.fixture
+def figures() -> dict[str, object]:
+    found: dict[str, object] = json.loads((WEIGHTS / "evaluation.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_figures_are_those_of_the_shipped_weights(figures: dict[str, object]) -> None:
+    assert figures["weights"] == checkpoint.digest(WEIGHTS / "meta.safetensors")
+    assert figures["fast"] is False
+
+
+def test_readme_and_card_show_the_figures_unchanged(figures: dict[str, object]) -> None:
+    assert "\n".join(tables(figures)) in README.read_text(encoding="utf-8")
+    _, header = checkpoint.load(WEIGHTS / "meta.safetensors")
+    assert card(header, figures) == (WEIGHTS / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_each_opening_of_the_final_check_is_kept(tmp_path: Path) -> None:
+    final = {"tau ours": {"median": 0.5}}
+    for date in ("first", "second"):
+        write({"date": date, "weights": "w", "final": final}, tmp_path)
+    write({"date": "third", "weights": "w"}, tmp_path)
+    kept = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))["openings"]
+    assert [each["date"] for each in kept] == ["first", "second"]
+
+
+def test_noise_and_ceiling_come_from_the_seeds() -> None:
+    once = episode(task(), [0, 1, 2], [50.0, 60.0, 70.0])
+    assert np.isnan(_ceiling(once)) and np.isnan(_noise(once))
+    seeds = np.array([[50.0, 52.0], [60.0, 62.0], [70.0, 72.0]])
+    twice = type(once)(once.features, once.recipe, once.cells, seeds.mean(1), seeds, once.family)
+    assert _ceiling(twice) == pytest.approx(1.0)
+    assert _noise(twice) == pytest.approx(np.sqrt(2))
