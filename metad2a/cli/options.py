@@ -97,12 +97,13 @@ def open_model(path: Path | None) -> MetaD2A:
     """The meta-model in a file, by default the shipped one."""
     import gc
 
-    gc.disable()  # torch and torch-geometric make a million lasting objects: collecting meanwhile costs a second
+    gc.disable()  # torch and torch-geometric make a million lasting objects: looking through them costs seconds
     try:
         from metad2a.recommend import load
 
         return load(path)
     finally:
+        gc.freeze()
         gc.enable()
 
 
