@@ -51,7 +51,7 @@ RECIPES: dict[str, Recipe] = {
     each.name: each
     for each in (
         Recipe("tiny", 8, 3, 16, epochs=5, batch=32, learning_rate=0.05, least_steps=150, average=0.25),
-        Recipe("shallow", 8, 1, 16, epochs=15, batch=32, learning_rate=0.05, least_steps=450, average=0.25),
+        Recipe("shallow", 8, 1, 16, epochs=9, batch=32, learning_rate=0.05, least_steps=265, average=0.25),
         Recipe("small", 16, 1, 32, epochs=30, batch=64, learning_rate=0.05, augment=True, average=0.25),
         Recipe("standard", 16, 5, 32, epochs=60, batch=128, learning_rate=0.1, augment=True, average=0.25),
         Recipe("nasbench201", 16, 5, 32, 200, 256, 0.1, augment=True, published=True),
