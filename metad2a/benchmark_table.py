@@ -1,0 +1,76 @@
+"""A table of measured architectures of one task: a Measure by look-up, and the oracle that judges searchers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.spaces import space
+from databases.errors import UserError
+from databases.records.store import Store
+
+BENCHMARKS = {"nasbench201": "nasbench201"}  # the prefix of a benchmark's tasks -> its space
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class BenchmarkTable:
+    """Every architecture of a space with its validation and test value on one task.
+
+    Searchers are given ``valid``; reports give ``test``. Both are (n,), in the order of ``architectures``.
+    """
+
+    task: str
+    recipe: str
+    architectures: tuple[Architecture, ...]
+    valid: Values
+    test: Values
+    _row: dict[Architecture, int] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_row", {each: i for i, each in enumerate(self.architectures)})
+
+    def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
+        """The validation values: a `metad2a.loop.Measure`."""
+        return list(map(float, self.valid[self.rows(architectures)]))
+
+    def __iter__(self) -> Iterator[Architecture]:
+        return iter(self.architectures)
+
+    def rows(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.int64]:
+        """Their places in the table; raises UserError naming the first that it does not hold."""
+        try:
+            return np.array([self._row[each] for each in architectures], dtype=np.int64)
+        except KeyError as missing:
+            raise UserError(
+                f"the table of {self.task} has no value for {missing.args[0]}: import a complete one"
+            ) from None
+
+
+def read_table(store: Store, task: str, *, recipe: str = "nasbench201", name: str = "nasbench201") -> BenchmarkTable:
+    """The table of a task that the store holds (``metad2a database import``) for a recipe, over the space ``name``.
+
+    A task without validation values is searched on its test values.
+
+    Raises:
+        UserError: unknown task or recipe (lists the known tasks), or a table with holes.
+    """
+    test = store.values(task, recipe, metric="test_accuracy")
+    if not test:
+        known = ", ".join(entry.key for entry in store.tasks(prefix=f"{name}/")) or "none: import one first"
+        raise UserError(f"no table of {task!r} with the recipe {recipe!r} in the database: it holds {known}")
+    chosen = space(name)
+    valid = store.values(task, recipe, metric="valid_accuracy") or test
+    every = tuple(chosen.enumerate())
+    texts = [str(each) for each in every]
+    holes = [text for text in texts if text not in test or text not in valid]
+    if holes:
+        raise UserError(
+            f"the table of {task!r} has {len(holes)} holes of {len(every)} cells, such as {holes[0]}: import all"
+        )
+    values = (np.array([of[text] for text in texts]) for of in (valid, test))
+    return BenchmarkTable(task, recipe, every, *values)

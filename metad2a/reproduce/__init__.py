@@ -1,0 +1,22 @@
+"""DEMONSTRATIONS: one module a published system; `metad2a reproduce NAME` runs it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from databases.errors import UserError
+
+if TYPE_CHECKING:
+    from metad2a.reproduce.report import Demonstration
+
+# name -> (module with DEMONSTRATION, one line for `metad2a reproduce --help`)
+DEMONSTRATIONS: dict[str, tuple[str, str]] = {}
+
+
+def demonstration(name: str) -> Demonstration:
+    """The demonstration of that name; raises `UserError` that lists the known ones."""
+    if name not in DEMONSTRATIONS:
+        raise UserError(f"unknown demonstration {name!r}: choose one of {', '.join(DEMONSTRATIONS)}")
+    found: Demonstration = import_module(f"metad2a.reproduce.{DEMONSTRATIONS[name][0]}").DEMONSTRATION
+    return found

@@ -1,0 +1,125 @@
+"""What a demonstration shows: tables, curves and verdicts, printed, kept as JSON, drawn and tracked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from predictors.metrics import bootstrap_interval
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A printed table; a heading that begins with ``>`` is aligned to the right."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a figure: x (n,), median and the bounds of its band (n,)."""
+
+    label: str
+    x: tuple[float, ...]
+    middle: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: tuple[Curve, ...]
+    log_x: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One claim: the figure asked for, the figure reached with its interval, and whether that is enough."""
+
+    claim: str
+    target: str
+    reached: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of one demonstration.
+
+    Attributes:
+        system: name of the demonstration. source: the paper and year.
+        setting: what was run, in one sentence: data, seeds, budget.
+        figures: every number with seeds and 95% intervals, as plain values for the JSON.
+    """
+
+    system: str
+    source: str
+    setting: str
+    tables: tuple[Table, ...]
+    verdicts: tuple[Verdict, ...]
+    panels: tuple[Panel, ...] = ()
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A published system as `metad2a reproduce NAME` shows it.
+
+    Args:
+        run: called with ``Context``. title: one line for the list of all.
+    """
+
+    name: str
+    title: str
+    source: str
+    run: Callable[[Context], Report]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a demonstration is given.
+
+    Attributes:
+        fast: about 15 s and loose, for CI; else the full run. seed: the first seed.
+        database: path or URL of the store with the tables, None where there is none.
+        images: folder of image sources, None where there is none. workers: processes to use.
+        say: prints a line of progress.
+    """
+
+    fast: bool
+    seed: int = 0
+    database: str | None = None
+    images: Path | None = None
+    workers: int = 2
+    say: Say = print
+
+
+def band(label: str, x: Any, runs: Any) -> Curve:
+    """Median and 10% to 90% band over runs (seeds, n)."""
+    values = np.asarray(runs, dtype=np.float64)
+    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
+    return Curve(label, tuple(map(float, x)), *(tuple(each.tolist()) for each in (middle, low, high)))
+
+
+def paired(ours: Any, theirs: Any, *, seed: int = 0) -> dict[str, float]:
+    """Mean of ours less theirs over paired seeds (n,), with its bootstrap 95% interval: above zero is better."""
+    difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
+    found = bootstrap_interval(difference, list(range(len(difference))), seed=seed)
+    return {"mean": found.mean, "low": found.low, "high": found.high, "seeds": len(difference)}
