@@ -1,12 +1,14 @@
 """`database build`: measures architectures on sampled tasks by a recipe and stores every record at once.
 
-Append-only and resumable: what the store holds is not measured again. A common core of architectures is
-measured on every task, the rest is drawn for each task.
+Append-only and resumable: what the store holds is not measured again. In three rounds: cells of a common core on
+every task; then, task by task, the cells that the surrogate would learn most from; then further seeds of the
+judged tasks, which tell noise from signal.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,17 +18,23 @@ import numpy as np
 from databases.architectures.architecture import Architecture
 from databases.architectures.spaces import space
 from databases.architectures.spaces.nasbench201 import NASBench201
-from databases.datasets.sampler import TaskSpec, build_task, family, sample_specs
+from databases.datasets.features import extract
+from databases.datasets.sampler import SOURCES, TaskSpec, build_task, family, sample_specs
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.recipe import recipe as named_recipe
-from databases.records.record import Record, TaskEntry
+from databases.records.record import Record, RecordKey, TaskEntry
 from databases.records.store import Store
 from metad2a import executor
 from metad2a.training import Training, predictions, train
+from metad2a.what_next import most_telling
 
-# Measured on every task. Nine are the typical cells (nearest to k-means centres over live operations, depths
-# and paths of all cells with a live convolution), seven are extremes (farthest-point sampling of the same).
+POOL = 256  # cells among which the next ones for a task are chosen
+
+# The judged tasks measure them all, every other task three quarters of its cells' number. Nine of the first 16 are
+# the typical cells (nearest to k-means centres over live operations, depths and paths of all cells with a live
+# convolution), seven are extremes (farthest-point sampling of the same); the last four tell the surrogate most
+# beside them.
 CORE = (
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|avg_pool_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
     "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
@@ -44,6 +52,10 @@ CORE = (
     "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|nor_conv_3x3~0|avg_pool_3x3~1|avg_pool_3x3~2|",
     "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|nor_conv_1x1~1|nor_conv_1x1~2|",
     "|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|nor_conv_3x3~0|avg_pool_3x3~1|avg_pool_3x3~2|",
+    "|nor_conv_3x3~0|+|none~0|avg_pool_3x3~1|+|none~0|nor_conv_1x1~1|nor_conv_3x3~2|",
+    "|avg_pool_3x3~0|+|none~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|",
+    "|avg_pool_3x3~0|+|avg_pool_3x3~0|skip_connect~1|+|none~0|skip_connect~1|nor_conv_3x3~2|",
+    "|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2|",
 )
 
 
@@ -80,41 +92,85 @@ def build(
     judged: int = 6,
     seeds: int = 3,
     seed: int = 0,
+    cache: Path | None = None,
     on_progress: Callable[[Built], None] | None = None,
 ) -> Built:
-    """Measures ``tasks`` x ``per_task`` architectures; the first ``judged`` tasks under ``seeds`` seeds.
+    """Measures ``per_task`` architectures on each of ``tasks`` tasks.
 
-    The judged tasks take the common core only, so that their noise can be told from their spread.
+    The first ``judged`` tasks take the whole common core under ``seeds`` seeds instead, so that their noise can
+    be told from their spread. ``cache`` is the folder of cached features.
     """
     specs = sample_specs(folder, tasks=tasks, seed=seed)
+    first, last = core_rounds(specs, folder, per_task=per_task, recipe=recipe, judged=judged, seeds=seeds)
     for spec in specs:
         store.add_task(entry(_task(spec, folder), spec))
-    jobs = plan(specs, folder, per_task=per_task, recipe=recipe, judged=judged, seeds=seeds)
-    known = set(store.keys(recipe=recipe))
-    todo = [job for job in jobs if _key(job) not in known]
-    built = Built(0, len(jobs) - len(todo), len(todo))
-    for record in executor.run(measure, todo, workers=workers, nice=19):
-        store.add([record])
-        built = Built(built.done + 1, built.known, built.left - 1, record)
-        if on_progress is not None:
-            on_progress(built)
+    rounds: tuple[Callable[[], list[Measurement]], ...] = (
+        lambda: first,
+        lambda: telling_round(store, specs[judged:], folder, per_task=per_task, recipe=recipe, cache=cache),
+        lambda: last,
+    )
+    built = _progress(store.keys(recipe=recipe), [*first, *last], judged, per_task)
+    for jobs in rounds:
+        known = store.keys(recipe=recipe)
+        todo = [job for job in jobs() if _key(job) not in known]
+        for record in executor.run(measure, todo, workers=workers, nice=19):
+            store.add([record])
+            built = Built(built.done + 1, built.known, built.left - 1, record)
+            if on_progress is not None:
+                on_progress(built)
     return built
 
 
-def plan(
+def shared_cells(per_task: int) -> int:
+    """Cells of the core on a task that is not judged: three quarters."""
+    return min(per_task * 3 // 4, len(CORE))
+
+
+def core_rounds(
     specs: Sequence[TaskSpec], folder: Path, *, per_task: int, recipe: str, judged: int, seeds: int
-) -> list[Measurement]:
-    """The measurements in the order of their worth: first seeds of all tasks, then further seeds."""
+) -> tuple[list[Measurement], list[Measurement]]:
+    """The measurements of the common core: the first seeds of all tasks, and the further ones of judged tasks.
+
+    Each lap through the image sources takes another stretch of the core.
+    """
     named_recipe(recipe)
-    core = core_architectures(per_task)
-    jobs = []
+    if per_task < 1:
+        raise UserError(f"{per_task} architectures a task: give 1 or more")
+    first, last = [], []
     for index, spec in enumerate(specs):
-        shared = per_task if index < judged else per_task * 3 // 4
-        chosen = [*core[:shared], *scattered_architectures(per_task - shared, seed=index)]
-        count = seeds if index < judged else 1
-        cells = dict.fromkeys(map(str, chosen))  # a scattered cell may be one of the core
-        jobs += [Measurement(spec, folder, each, recipe, s) for s in range(count) for each in cells]
-    return sorted(jobs, key=lambda job: job.seed)
+        shift = 0 if index < judged else 7 * (index // len(SOURCES))
+        count = len(CORE) if index < judged else shared_cells(per_task)
+        cells = [CORE[(shift + i) % len(CORE)] for i in range(count)]
+        first += [Measurement(spec, folder, each, recipe, 0) for each in cells]
+        if index < judged:
+            last += [Measurement(spec, folder, each, recipe, s) for s in range(1, seeds) for each in cells]
+    return first, sorted(last, key=lambda job: job.seed)
+
+
+def telling_round(
+    store: Store, specs: Sequence[TaskSpec], folder: Path, per_task: int, recipe: str, cache: Path | None = None
+) -> list[Measurement]:
+    """As many more cells for each task as make ``per_task``: those that the surrogate would learn most from."""
+    from metad2a.episodes import episodes
+    from metad2a.held_out import own_episodes
+    from metad2a.process import learn
+    from metad2a.recommend import load
+
+    measured = _cells_of_tasks(store.keys(recipe=recipe, space="nasbench201"))
+    lacking = {spec: per_task - len(measured[_fingerprint(spec, folder)]) for spec in specs}
+    if not any(count > 0 for count in lacking.values()):
+        return []
+    own = own_episodes(episodes(store, images=folder, cache=cache), recipe)
+    process, nasbench = learn(load().predictor, own), space("nasbench201")
+    jobs = []
+    for index, (spec, count) in enumerate(lacking.items()):
+        task = _task(spec, folder)
+        known = [nasbench.class_number(nasbench.parse(text)) for text in measured[task.fingerprint]]
+        pool = [nasbench.class_number(each) for each in scattered_architectures(POOL, seed=index)]
+        statistics = extract(task, cache=cache).statistics
+        for number in most_telling(process, statistics, pool, known, count):
+            jobs.append(Measurement(spec, folder, str(nasbench.classes[number]), recipe, 0))
+    return jobs
 
 
 def measure(job: Measurement) -> Record:
@@ -157,13 +213,6 @@ def entry(task: Task, spec: TaskSpec) -> TaskEntry:
     return TaskEntry(task.fingerprint, task.name, family(spec.source), statistics, spec.to_json())
 
 
-def core_architectures(count: int) -> list[Architecture]:
-    """The first ``count`` of the 16 cells that are measured on every task."""
-    if not 1 <= count <= len(CORE):
-        raise UserError(f"{count} architectures a task: give 1 to {len(CORE)}")
-    return [space("nasbench201").parse(text) for text in CORE[:count]]
-
-
 def scattered_architectures(count: int, *, seed: int) -> list[Architecture]:
     """Cells drawn at random among those with a convolution on a path from input to output."""
     cells = _sensible()
@@ -183,8 +232,29 @@ def _task(spec: TaskSpec, folder: Path) -> Task:
     return build_task(spec, folder)
 
 
-def _key(job: Measurement) -> tuple[str, str, str, str, int]:
-    return (_task(job.spec, job.folder).fingerprint, job.space, job.architecture, job.recipe, job.seed)
+def _cells_of_tasks(keys: Iterable[RecordKey]) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = defaultdict(set)
+    for key in keys:
+        found[key.task].add(key.architecture)
+    return found
+
+
+def _progress(known: set[RecordKey], core: Sequence[Measurement], judged: int, per_task: int) -> Built:
+    """What is there already and what is left, the cells that are not chosen yet included."""
+    planned = {_key(job) for job in core}
+    cells = _cells_of_tasks([*known, *planned])
+    tasks = list(dict.fromkeys(_key(job).task for job in core))
+    left = len(planned - known) + sum(max(0, per_task - len(cells[task])) for task in tasks[judged:])
+    return Built(0, len(planned & known), left)
+
+
+def _key(job: Measurement) -> RecordKey:
+    return RecordKey(_fingerprint(job.spec, job.folder), job.space, job.architecture, job.recipe, job.seed)
+
+
+@lru_cache(maxsize=1000)
+def _fingerprint(spec: TaskSpec, folder: Path) -> str:
+    return _task(spec, folder).fingerprint
 
 
 def _log_loss(logits: np.ndarray, labels: np.ndarray) -> float:

@@ -94,6 +94,15 @@ class TaskProcess:
         scale = np.exp(log_scale)
         return Posterior(level + scale * mean, np.sqrt(level_variance + scale**2 * variance))
 
+    def covariance(self, statistics: npt.ArrayLike, cells: Ints) -> Floats:
+        """Posterior covariance (n, n) of the cells' deviations on a task, in units of its spread, without noise."""
+        place = self._standardise(np.asarray(statistics, dtype=np.float64))
+        alike = self._alike(place[None])[0]
+        cross = self._covariance(cells, self._cell, alike[self._task][None, :])
+        prior = self._covariance(cells, cells, np.ones((1, len(cells))))
+        found: Floats = prior - cross @ cho_solve(self._factor, cross.T)
+        return found
+
     def _standardise(self, statistics: Floats) -> Floats:
         """Statistics in units of their spread over the tasks, kept within `REACH`: no far extrapolation."""
         places: Floats = np.clip((statistics - self._center) / self._spread, -REACH, REACH)

@@ -16,7 +16,7 @@ from databases.records.recipe import RECIPES, Recipe
 from databases.records.record import Record
 from databases.records.store import Store
 from metad2a import build as building
-from metad2a.build import CORE, Measurement, build, core_architectures, measure, plan, scattered_architectures
+from metad2a.build import CORE, Measurement, build, core_rounds, measure, scattered_architectures
 
 
 @pytest.fixture
@@ -55,66 +55,76 @@ def measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Measurement]
     specs = [TaskSpec("one", (0, 1, 2), 4), TaskSpec("two", (0, 2), 5)]
     monkeypatch.setattr(building, "sample_specs", lambda *args, tasks, **options: specs[:tasks])
     monkeypatch.setattr(building, "measure", fake)
+    monkeypatch.setattr(building, "telling_round", _one_more_cell)
     monkeypatch.setattr("metad2a.executor.run", here)
     return jobs
 
 
+def _one_more_cell(
+    store: Store, specs: list[TaskSpec], folder: Path, *, per_task: int, recipe: str, cache: Path | None
+) -> list[Measurement]:
+    """One cell more than the three of the core."""
+    return [Measurement(spec, folder, str(scattered_architectures(1, seed=0)[0]), recipe, 0) for spec in specs]
+
+
 def test_an_interrupted_build_goes_on_and_measures_nothing_twice(
-    folder: Path, measured: list[Measurement], tmp_path: Path
+    folder: Path, measured: list[Measurement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(building, "CORE", CORE[:4])
     store = Store(tmp_path / "records.db")
 
-    def go() -> building.Built:
-        return build(store, folder, tasks=2, per_task=4, recipe="tiny", judged=1, seeds=2)
+    def go(on_progress: Callable[[building.Built], None] | None = None) -> building.Built:
+        return build(store, folder, tasks=2, per_task=4, recipe="tiny", judged=1, seeds=2, on_progress=on_progress)
 
     with pytest.raises(KeyboardInterrupt):
         go()
     assert len(list(store.records())) == 6
-    done = go()
+    left: list[int] = []
+    done = go(lambda each: left.append(each.left))
     assert (done.done, done.known, done.left) == (6, 6, 0)  # 4 cells: first task 2 seeds, second 1
+    assert left == [5, 4, 3, 2, 1, 0]
     assert (go().done, len(measured)) == (0, 13)
     assert sum(measured.count(job) for job in set(measured)) - len(set(measured)) == 1  # the interrupted one
     assert {entry.name for entry in store.tasks()} == {"one-3x4-s0", "two-2x5-s0"}
 
 
-def test_first_seeds_come_before_further_ones_and_only_judged_tasks_have_them(folder: Path) -> None:
+def test_judged_tasks_take_the_whole_core_under_all_seeds_and_others_a_stretch_of_it(folder: Path) -> None:
     specs = [TaskSpec("one", (0, 1, 2), 4), TaskSpec("two", (0, 2), 5)]
-    jobs = plan(specs, folder, per_task=8, recipe="tiny", judged=1, seeds=3)
-    seeds = [job.seed for job in jobs]
-    assert seeds == sorted(seeds)
-    assert len(jobs) == len(set(jobs)) == 3 * 8 + 8
-    assert {job.spec.source for job in jobs if job.seed} == {"one"}
+    first, last = core_rounds(specs, folder, per_task=16, recipe="tiny", judged=1, seeds=3)
+    cells = [[job.architecture for job in first if job.spec == spec] for spec in specs]
+    assert cells == [list(CORE), list(CORE[:12])]
+    assert {job.seed for job in first} == {0}
+    assert [job.seed for job in last] == [1] * 20 + [2] * 20
+    assert {job.spec.source for job in last} == {"one"}
 
 
-def test_judged_tasks_share_the_core_and_others_scatter_a_quarter(folder: Path) -> None:
-    specs = [TaskSpec("one", (0, 1, 2), 4), TaskSpec("two", (0, 2), 5)]
-    jobs = plan(specs, folder, per_task=16, recipe="tiny", judged=1, seeds=1)
-    cells = [[job.architecture for job in jobs if job.spec == spec] for spec in specs]
-    assert cells[0] == list(CORE)
-    assert cells[1][:12] == list(CORE[:12])
-    assert not set(cells[1][12:]) & set(CORE[:12])
+def test_later_laps_take_other_stretches_so_that_every_core_cell_is_met(folder: Path) -> None:
+    specs = [TaskSpec("one", (0, 1, 2), 4, seed=lap) for lap in range(60)]
+    first, _ = core_rounds(specs, folder, per_task=16, recipe="tiny", judged=0, seeds=1)
+    stretches = {tuple(job.architecture for job in first if job.spec == spec) for spec in specs}
+    assert len(stretches) == 3
+    assert {cell for stretch in stretches for cell in stretch} == set(CORE)
 
 
 def test_core_and_scattered_cells_are_canonical_different_and_learn() -> None:
     chosen = space("nasbench201")
     assert isinstance(chosen, NASBench201)
-    cells = [*core_architectures(16), *scattered_architectures(30, seed=3)]
-    assert len(set(cells)) == 46
+    cells = [*map(chosen.parse, CORE), *scattered_architectures(30, seed=3)]
+    assert len(set(cells)) == 50
     assert all(chosen.canonical(each) == each for each in cells)
-    assert all(sum(chosen.describe(each)[:2]) for each in cells[16:])
+    assert all(sum(chosen.describe(each)[:2]) for each in cells[20:])
     assert scattered_architectures(5, seed=3) == scattered_architectures(5, seed=3)
     assert scattered_architectures(5, seed=3) != scattered_architectures(5, seed=4)
 
 
-@pytest.mark.parametrize("count", [0, 17])
-def test_more_cells_than_the_core_has_are_refused(count: int) -> None:
-    with pytest.raises(UserError, match="1 to 16"):
-        core_architectures(count)
+def test_no_cells_at_all_are_refused(folder: Path) -> None:
+    with pytest.raises(UserError, match="1 or more"):
+        core_rounds([TaskSpec("one", (0, 1), 4)], folder, per_task=0, recipe="tiny", judged=1, seeds=1)
 
 
 def test_an_unknown_recipe_is_refused_before_anything_is_measured(folder: Path) -> None:
     with pytest.raises(UserError, match="tiny"):
-        plan([TaskSpec("one", (0, 1), 4)], folder, per_task=4, recipe="tinny", judged=1, seeds=1)
+        core_rounds([TaskSpec("one", (0, 1), 4)], folder, per_task=4, recipe="tinny", judged=1, seeds=1)
 
 
 def test_a_measurement_is_a_training_tested_on_the_held_out_images(

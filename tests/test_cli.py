@@ -30,6 +30,7 @@ from metad2a.cli.app import app
 from metad2a.cli.meta import figure_rows
 from metad2a.cli.options import amount, duration, shown
 from metad2a.export import load_exported
+from metad2a.home import home
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
@@ -173,7 +174,7 @@ def test_build_is_told_what_to_measure(monkeypatch: pytest.MonkeyPatch, tmp_path
     options = "--tasks 3 --per-task 4 --recipe small --workers 1 --judged 2 --seeds 5 --seed 6"
     assert answer("database", "build", *options.split()) == {"measured": 1, "known": 2, "left": 0}
     wanted = {"tasks": 3, "per_task": 4, "recipe": "small", "workers": 1, "judged": 2, "seeds": 5, "seed": 6}
-    assert asked == {**wanted, "folder": tmp_path / "images"}
+    assert asked == {**wanted, "folder": tmp_path / "images", "cache": home() / "features"}
     assert "3 of 3 measured" in run("database", "build").stderr
 
 

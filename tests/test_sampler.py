@@ -43,6 +43,10 @@ def test_the_same_spec_builds_the_same_task(folder: Path) -> None:
         TaskSpec("colours", (0, 2, 3), 5),
         TaskSpec("colours", (0, 2, 3), 4, grey=True),
         TaskSpec("colours", (0, 2, 3), 4, seed=1),
+        TaskSpec("colours", (0, 2, 3), 4, balance=0.5),
+        TaskSpec("colours", (0, 2, 3), 4, resolution=6),
+        TaskSpec("colours", (0, 2, 3), 4, noise=5.0),
+        TaskSpec("colours", (0, 2, 3), 4, blur=0.5),
     ],
 )
 def test_another_spec_builds_another_task(folder: Path, other: TaskSpec) -> None:
@@ -59,6 +63,22 @@ def test_a_task_has_the_images_of_its_classes_and_keeps_the_parts_apart(folder: 
         [10, 10],
     ]
     assert len({image.tobytes() for image in task.images}) == 40
+
+
+def test_changes_of_the_images_are_what_the_spec_says(folder: Path) -> None:
+    def images(**changes: float) -> np.ndarray:
+        return build_task(TaskSpec("colours", (1, 4), 6, **changes), folder).images.astype(float)  # type: ignore[arg-type]
+
+    plain = images()
+    assert images(resolution=4).shape[1:] == (4, 4, 3)
+    assert images(blur=1.0).std() < 0.6 * plain.std()
+    inner = (plain > 40) & (plain < 215)  # nothing is clipped there
+    assert (images(noise=8.0) - plain)[inner].std() == pytest.approx(8, rel=0.05)
+
+
+def test_unbalanced_classes_fall_to_the_smallest_share(folder: Path) -> None:
+    task = build_task(TaskSpec("colours", (0, 1, 2, 3), 8, balance=0.25, seed=3), folder)
+    assert sorted(np.bincount(task.part(TRAIN)[1]).tolist()) == [2, 3, 5, 8]
 
 
 def test_a_missing_source_is_named(tmp_path: Path) -> None:
@@ -84,6 +104,7 @@ def test_the_sampled_specs_are_stable_and_varied(folder: Path, monkeypatch: pyte
     assert len({len(spec.classes) for spec in specs}) > 10
     assert len({spec.per_class for spec in specs}) > 15
     assert {spec.grey for spec in specs} == {True, False}
+    assert all(len({getattr(spec, name) for spec in specs}) > 2 for name in ("balance", "noise", "blur"))
     assert all(len(spec.classes) * spec.per_class <= 960 for spec in specs)
 
 

@@ -1,4 +1,4 @@
-"""Draws varied tasks from image sources: which classes, how many, how many images, grey or colour.
+"""Draws varied tasks from image sources: classes, images, balance, colour, resolution, mild noise and blur.
 
 A `TaskSpec` is a task's stable identity: the same spec and source file always build the same task.
 """
@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, resize_images
 from databases.errors import UserError
 
 # Image source -> family: relatives are held out together. Ordered so that large test sets come first.
@@ -53,8 +54,11 @@ class TaskSpec:
     Args:
         source: name of the image source (its ``.npz`` file without the ending).
         classes: class numbers of the source, in order.
-        per_class: training images a class (fewer where the source has fewer).
+        per_class: training images of the largest class (fewer where the source has fewer).
         grey: whether colour is taken away. seed: which training images.
+        balance: images of the smallest class for one of the largest; those between fall geometrically.
+        resolution: side in pixels that the images are made smaller to; 0 leaves them.
+        noise: standard deviation of Gaussian noise in grey levels. blur: of a Gaussian blur in pixels.
     """
 
     source: str
@@ -62,12 +66,23 @@ class TaskSpec:
     per_class: int
     grey: bool = False
     seed: int = 0
+    balance: float = 1.0
+    resolution: int = 0
+    noise: float = 0.0
+    blur: float = 0.0
 
     @property
     def name(self) -> str:
         """A short readable name."""
-        colour = "-grey" if self.grey else ""
-        return f"{self.source}-{len(self.classes)}x{self.per_class}{colour}-s{self.seed}"
+        changes = [
+            ("grey", self.grey),
+            (f"balance{self.balance:g}", self.balance < 1),
+            (f"{self.resolution}px", self.resolution),
+            (f"noise{self.noise:g}", self.noise),
+            (f"blur{self.blur:g}", self.blur),
+        ]
+        changed = "".join(f"-{text}" for text, holds in changes if holds)
+        return f"{self.source}-{len(self.classes)}x{self.per_class}{changed}-s{self.seed}"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values, for the store."""
@@ -95,9 +110,9 @@ def build_task(spec: TaskSpec, folder: Path) -> Task:
     data = _source(folder, spec.source)
     rng = np.random.default_rng([spec.seed, len(spec.classes), spec.per_class])
     chosen: dict[int, list[np.ndarray]] = {TRAIN: [], VALIDATION: []}
-    for label in spec.classes:
+    for label, most in zip(spec.classes, _class_sizes(spec), strict=True):
         order = rng.permutation(np.flatnonzero(data["y_train"] == label))
-        take = min(spec.per_class, max(1, round(0.9 * len(order))))
+        take = min(most, max(1, round(0.9 * len(order))))
         chosen[TRAIN].append(order[:take])
         chosen[VALIDATION].append(order[take:])
     rest = rng.permutation(np.concatenate(chosen[VALIDATION]))[:1000]
@@ -105,16 +120,40 @@ def build_task(spec: TaskSpec, folder: Path) -> Task:
     test = np.flatnonzero(np.isin(data["y_test"], spec.classes))
     images = np.concatenate([data["x_train"][train], data["x_train"][rest], data["x_test"][test]])
     labels = np.concatenate([data["y_train"][train], data["y_train"][rest], data["y_test"][test]])
-    if spec.grey and images.shape[-1] == 3:
-        images = np.round(images @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
     return Task(
         name=spec.name,
-        images=np.ascontiguousarray(images),
+        images=np.ascontiguousarray(_changed(images, spec)),
         labels=np.searchsorted(np.array(spec.classes), labels).astype(np.int64),
         parts=np.repeat([TRAIN, VALIDATION, TEST], [len(train), len(rest), len(test)]).astype(np.uint8),
         class_names=tuple(data["class_names"][list(spec.classes)].tolist()),
         source=spec.source,
     )
+
+
+def _class_sizes(spec: TaskSpec) -> list[int]:
+    """Training images of each class, in the order of the classes: shuffled, at least two."""
+    steps = np.linspace(0, 1, len(spec.classes))
+    if spec.balance < 1:
+        steps = np.random.default_rng([spec.seed, 1]).permutation(steps)
+    return [max(2, round(spec.per_class * spec.balance**step)) for step in steps.tolist()]
+
+
+def _changed(images: npt.NDArray[np.uint8], spec: TaskSpec) -> npt.NDArray[np.uint8]:
+    """The images as the spec wants them: (n, height, width, channels)."""
+    if spec.grey and images.shape[-1] == 3:
+        images = np.round(images @ np.array([0.299, 0.587, 0.114]))[..., None].astype(np.uint8)
+    if spec.resolution:
+        images = resize_images(images, spec.resolution)
+    if not (spec.blur or spec.noise):
+        return images
+    from scipy.ndimage import gaussian_filter
+
+    values = images.astype(np.float32)
+    if spec.blur:
+        values = gaussian_filter(values, sigma=(0, spec.blur, spec.blur, 0))
+    if spec.noise:
+        values += spec.noise * np.random.default_rng([spec.seed, 2]).standard_normal(values.shape, dtype=np.float32)
+    return np.clip(np.round(values), 0, 255).astype(np.uint8)
 
 
 @lru_cache(maxsize=3)
@@ -132,12 +171,24 @@ def _spec(folder: Path, index: int, seed: int, most_images: int) -> TaskSpec:
     data = _source(folder, source)
     counts = np.bincount(data["y_train"].astype(np.int64))
     whole = index < len(SOURCES)
-    most = min(len(counts), 20 if whole else 40)
+    most = min(len(counts), 20 if whole else 100)
     size = most if whole else int(np.round(np.exp(rng.uniform(np.log(2), np.log(most)))))
     classes = tuple(sorted(rng.choice(len(counts), size=size, replace=False).tolist()))
     most_a_class = max(8, min(int(0.9 * counts.max()), most_images // size))
-    least = max(8, min(most_a_class, 160 // size))
-    share = 1.0 if whole else rng.uniform()
-    per_class = int(np.round(np.exp(np.log(least) + share * (np.log(most_a_class) - np.log(least)))))
-    grey = bool(not whole and data["x_train"].shape[-1] == 3 and rng.uniform() < 0.25)
-    return TaskSpec(source, classes, per_class, grey, seed)
+    if whole:
+        return TaskSpec(source, classes, most_a_class, False, seed)
+    most_a_class = min(500, most_a_class)
+    least = max(5, min(most_a_class, 160 // size))
+    per_class = int(np.round(np.exp(rng.uniform(np.log(least), np.log(most_a_class)))))
+    smaller = [px for px in (12, 16, 20) if px < data["x_train"].shape[1]]
+    return TaskSpec(
+        source,
+        classes,
+        per_class,
+        grey=bool(data["x_train"].shape[-1] == 3 and rng.uniform() < 0.25),
+        seed=seed,
+        balance=round(float(rng.uniform(0.15, 0.7)), 2) if rng.uniform() < 0.3 else 1.0,
+        resolution=int(rng.choice(smaller)) if smaller and rng.uniform() < 0.2 else 0,
+        noise=round(float(rng.uniform(4, 24)), 1) if rng.uniform() < 0.2 else 0.0,
+        blur=round(float(rng.uniform(0.4, 1.2)), 1) if rng.uniform() < 0.2 else 0.0,
+    )

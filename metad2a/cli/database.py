@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metad2a.cli.options import DatabaseUrl, Images, Json, Seed, open_store, shown
-from metad2a.cli.output import Reporter, console, percent, print_json, reporting, table
+from metad2a.cli.output import Reporter, console, percent, print_json, reporting, span, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -65,13 +66,13 @@ def import_records(
 
 @app.command()
 def build(
-    tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 24,
-    per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells to measure on each task.")] = 16,
+    tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 64,
+    per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells to measure on a task.")] = 17,
     recipe: Annotated[str, typer.Option("--recipe", help="How to train.")] = "tiny",
     workers: Annotated[int, typer.Option("--workers", min=1, help="Processes, one thread each.")] = 2,
     judged: Annotated[
-        int, typer.Option("--judged", min=0, help="Tasks measured under several seeds, to know the noise.")
-    ] = 6,
+        int, typer.Option("--judged", min=0, help="Tasks that take the 20 common cells under several seeds.")
+    ] = 10,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds on a judged task.")] = 3,
     seed: Seed = 0,
     images: Images = None,
@@ -79,11 +80,12 @@ def build(
     json: Json = False,
 ) -> None:
     """Measure cells on varied tasks; what the database holds is not measured again."""
-    from metad2a.home import shared_data
+    from metad2a.home import home, shared_data
 
     with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
         from metad2a.build import build as run
 
+        begun = time.monotonic()
         built = run(
             store,
             images or shared_data() / "images",
@@ -94,7 +96,8 @@ def build(
             judged=judged,
             seeds=seeds,
             seed=seed,
-            on_progress=lambda each: _tell(reporter, each),
+            cache=home() / "features",
+            on_progress=lambda each: _tell(reporter, each, begun),
         )
     if json:
         print_json({"measured": built.done, "known": built.known, "left": built.left})
@@ -149,11 +152,12 @@ def _import(read: Callable[[Store, Path], int], path: Path, database: str | None
         console().print(f"{new:,} new records from {path}", soft_wrap=True)
 
 
-def _tell(reporter: Reporter, built: Built) -> None:
+def _tell(reporter: Reporter, built: Built, begun: float) -> None:
     """One measurement of a build, on stderr."""
     total, done = built.known + built.done + built.left, built.known + built.done
     record = built.record
     said = "" if record is None else f", last: test {percent(record.test_accuracy)}"
+    said += f", {span((time.monotonic() - begun) / max(1, built.done) * built.left)} left"
     reporter.now(f"{done:,} of {total:,} measured{said}", done=done, total=total)
     if built.done % 25 == 0 or built.left == 0:
         reporter.line(f"{done:,} of {total:,} measured{said}")
