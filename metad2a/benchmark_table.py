@@ -13,6 +13,7 @@ from databases.architectures.spaces import space
 from databases.errors import UserError
 from databases.records.store import Store
 
+IMPORT_FIRST = "run `metad2a database import nasbench201 FILE` first"
 BENCHMARKS = {"nasbench201": "nasbench201"}  # the prefix of a benchmark's tasks -> its space
 Values = npt.NDArray[np.float64]
 
@@ -54,23 +55,37 @@ class BenchmarkTable:
 def read_table(store: Store, task: str, *, recipe: str = "nasbench201", name: str = "nasbench201") -> BenchmarkTable:
     """The table of a task that the store holds (``metad2a database import``) for a recipe, over the space ``name``.
 
-    A task without validation values is searched on its test values.
+    A task without validation values is searched on its test values, one without test values judged on its
+    validation values.
 
     Raises:
-        UserError: unknown task or recipe (lists the known tasks), or a table with holes.
+        UserError: unknown task, recipe or space (lists the known ones), or a table with holes.
     """
-    test = store.values(task, recipe, metric="test_accuracy")
-    if not test:
-        known = ", ".join(entry.key for entry in store.tasks(prefix=f"{name}/")) or "none: import one first"
-        raise UserError(f"no table of {task!r} with the recipe {recipe!r} in the database: it holds {known}")
     chosen = space(name)
-    valid = store.values(task, recipe, metric="valid_accuracy") or test
-    every = tuple(chosen.enumerate())
+    test = store.values(task, recipe, metric="test_accuracy", space=name)
+    valid = store.values(task, recipe, metric="valid_accuracy", space=name)
+    valid, test = valid or test, test or valid
+    if not test:
+        raise UserError(_unknown(store, task, recipe, name))
+    every: list[Architecture] = []
+    for each in chosen.enumerate():  # of a space too large for a table, the first hole ends it
+        text = str(each)
+        if text not in test or text not in valid:
+            held = len(test.keys() & valid.keys())
+            raise UserError(
+                f"the table of {task!r} has holes: it holds {held:,} architectures of the space {name!r} and not "
+                f"{text}; a benchmark needs them all"
+            )
+        every.append(each)
     texts = [str(each) for each in every]
-    holes = [text for text in texts if text not in test or text not in valid]
-    if holes:
-        raise UserError(
-            f"the table of {task!r} has {len(holes)} holes of {len(every)} cells, such as {holes[0]}: import all"
-        )
     values = (np.array([of[text] for text in texts]) for of in (valid, test))
-    return BenchmarkTable(task, recipe, every, *values)
+    return BenchmarkTable(task, recipe, tuple(every), *values)
+
+
+def _unknown(store: Store, task: str, recipe: str, name: str) -> str:
+    """What the store holds instead."""
+    recipes = sorted({key.recipe for key in store.keys(task=task, space=name)})
+    if recipes:
+        return f"no table of {task!r} with the recipe {recipe!r} in the database: it holds {', '.join(recipes)}"
+    known = ", ".join(entry.key for entry in store.tasks(prefix=f"{task.partition('/')[0]}/"))
+    return f"no table of {task!r} in the database: " + (f"it holds {known}" if known else IMPORT_FIRST)

@@ -39,3 +39,12 @@ def shared_data() -> Path:
             f"No development data at {folder}: set METAD2A_SHARED to the folder that holds 'images' and 'nasbench201'."
         )
     return folder
+
+
+def shared_images() -> Path | None:
+    """The folder of image sources among the development data, None where there is none."""
+    try:
+        folder = shared_data() / "images"
+    except UserError:
+        return None
+    return folder if folder.is_dir() else None

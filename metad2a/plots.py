@@ -6,29 +6,29 @@ Figures are made without pyplot: no global state, so threads of the service may 
 from __future__ import annotations
 
 import json
-import os
 import re
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from databases.errors import UserError
 from metad2a.cell_svg import INK, MUTED, cell_svg, one_line
+from metad2a.files import write_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from metad2a.recommend import Candidate, Recommendation
+    from metad2a.reproduce.report import Panel
     from metad2a.training import Progress
 
-__all__ = ["cell_svg", "curve", "overview", "write_recommendation"]
+__all__ = ["cell_svg", "curve", "overview", "panels", "write_recommendation"]
 
 MOST_CELLS, MOST_NUMBERED, MOST_NEAREST = 100, 5, 8
 BLUE, VERMILION, PALE = "#0072B2", "#D55E00", "#AEBAC6"
+COLOURS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6A3D9A", "#8C564B")  # after Okabe and Ito
+COLUMNS, STYLES = 3, ("-", "--", ":")
 
 
 def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
@@ -39,25 +39,8 @@ def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
     Raises:
         UserError: the folder is a file or cannot be written; it is then left as it was.
     """
-    missing = [each for each in (folder, *folder.parents) if not os.path.exists(each)]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".metad2a-", dir=folder) as beside:
-            names = _write_all(recommendation, Path(beside))
-            for name in names:
-                if (folder / name).is_dir():
-                    raise IsADirectoryError(0, f"{name} in it is a folder")
-            for name in names:
-                os.replace(Path(beside) / name, folder / name)
-        _remove_cells_but(names, folder)
-    except BaseException as error:
-        for each in missing:
-            with suppress(OSError):
-                each.rmdir()
-        if not isinstance(error, OSError):
-            raise
-        reason = "it is a file" if os.path.isfile(folder) else error.strerror or str(error)
-        raise UserError(f"Cannot write the answer to {folder} ({reason}): name another folder.") from None
+    names = write_folder(folder, lambda beside: _write_all(recommendation, beside))
+    _remove_cells_but(names, folder)
 
 
 def _write_all(recommendation: Recommendation, folder: Path) -> list[str]:
@@ -227,6 +210,39 @@ def curve(progress: Sequence[Progress], path: Path) -> Figure:
         _say_empty(axes, "no epoch was finished")
     _save(figure, path)
     return figure
+
+
+def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
+    """Writes panels of curves with their bands, at most three side by side; the suffix is the format."""
+    columns = max(1, min(COLUMNS, len(drawn)))
+    rows = -(-len(drawn) // columns) or 1
+    figure = _new_figure(max(6.4, 5.2 * columns), 4.4 * rows)
+    all_axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for axes, panel in zip(all_axes, drawn, strict=False):
+        _draw_panel(axes, panel)
+    for axes in all_axes[len(drawn) :]:
+        axes.set_axis_off()
+    if title:
+        figure.suptitle(one_line(title, 120), x=0.012, horizontalalignment="left", fontweight="bold", color=INK)
+    _save(figure, path)
+    return figure
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    _plain(axes, panel.title, panel.x_label, panel.y_label, pad=10)
+    if panel.log_x:
+        axes.set_xscale("log")
+    for i, each in enumerate(panel.curves):
+        colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
+        axes.fill_between(each.x, each.low, each.high, color=colour, alpha=0.13, linewidth=0)
+        marker = "o" if len(each.x) <= 12 else ""
+        axes.plot(
+            each.x, each.middle, style, color=colour, linewidth=1.8, marker=marker, markersize=4, label=each.label
+        )
+    if panel.curves:
+        axes.legend(frameon=False, fontsize=8)
+    else:
+        _say_empty(axes, "nothing was measured")
 
 
 def _new_figure(width: float, height: float) -> Figure:

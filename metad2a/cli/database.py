@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metad2a.cli.options import DatabaseUrl, Images, Json, Seed, open_store, shown
+from metad2a.cli.options import DatabaseUrl, Images, Json, Seed, Workers, open_store, shown
 from metad2a.cli.output import Reporter, console, percent, print_json, reporting, span, table
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def build(
     tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 64,
     per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells to measure on a task.")] = 17,
     recipe: Annotated[str, typer.Option("--recipe", help="How to train.")] = "tiny",
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Processes, one thread each.")] = 2,
+    workers: Workers = 2,
     judged: Annotated[
         int, typer.Option("--judged", min=0, help="Tasks that take the 20 common cells under several seeds.")
     ] = 10,

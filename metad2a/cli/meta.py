@@ -26,7 +26,7 @@ from metad2a.cli.options import (
     shown,
 )
 from metad2a.cli.output import console, print_json, reporting, table
-from metad2a.home import home, shared_data
+from metad2a.home import home, shared_images
 
 
 def retrain(
@@ -55,7 +55,7 @@ def retrain(
 
         result = run(
             store,
-            images=images or _shared_images(),
+            images=images or shared_images(),
             output=target,
             work=home() / "retrain",
             tracker=open_tracker(no_tracking),
@@ -127,15 +127,6 @@ def _number(value: object) -> str:
 def _held_out(figures: dict[str, float | None]) -> Iterator[tuple[str, str]]:
     names = {"tau": "this model", "tau_best_on_average": "best on average"}
     return ((names.get(name, name), _number(value)) for name, value in figures.items())
-
-
-def _shared_images() -> Path | None:
-    """The folder of image sources, where there is one."""
-    try:
-        folder = shared_data() / "images"
-    except UserError:
-        return None
-    return folder if folder.is_dir() else None
 
 
 def _facts(model: Path | None) -> dict[str, Any]:

@@ -58,6 +58,7 @@ Images = Annotated[
     Path | None,
     typer.Option("--images", metavar="DIR", help="Folder of image sources.", show_default="the shared data"),
 ]
+Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes, one thread each.")]
 Output = Annotated[Path | None, typer.Option("--output", metavar="DIR", help="Also write the result into this folder.")]
 Model = Annotated[
     Path | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from databases.errors import UserError
+from metad2a.benchmark_table import IMPORT_FIRST, BenchmarkTable, read_table
 from predictors.metrics import bootstrap_interval
 
 Say = Callable[[str], None]
@@ -74,8 +77,9 @@ class Report:
     figures: dict[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
+        """Plain values for a JSON file: no numpy, and null for what is not finite."""
+        found: dict[str, Any] = plain(asdict(self))
+        return found
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,27 @@ class Context:
     workers: int = 2
     say: Say = print
 
+    def table(self, task: str, *, recipe: str = "nasbench201", name: str = "nasbench201") -> BenchmarkTable:
+        """The benchmark table of a task, such as ``nasbench201/cifar10``, over the space ``name``.
+
+        Raises:
+            UserError: no database is at hand, or it lacks the table or a part of it.
+        """
+        from databases.records.store import Store
+
+        if self.database is None:
+            raise UserError(f"the table of {task!r} is needed: {IMPORT_FIRST}")
+        with Store(self.database) as store:
+            return read_table(store, task, recipe=recipe, name=name)
+
+    def image_source(self, name: str) -> Path:
+        """The file of an image source, such as ``cifar10``; raises `UserError` where it is not at hand."""
+        path = None if self.images is None else self.images / f"{name}.npz"
+        if path is None or not path.is_file():
+            place = "there is no folder of image sources" if self.images is None else f"{self.images} lacks {name}.npz"
+            raise UserError(f"the images of {name!r} are needed and {place}: set METAD2A_SHARED or give --images")
+        return path
+
 
 def band(label: str, x: Any, runs: Any) -> Curve:
     """Median and 10% to 90% band over runs (seeds, n)."""
@@ -123,3 +148,14 @@ def paired(ours: Any, theirs: Any, *, seed: int = 0) -> dict[str, float]:
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     found = bootstrap_interval(difference, list(range(len(difference))), seed=seed)
     return {"mean": found.mean, "low": found.low, "high": found.high, "seeds": len(difference)}
+
+
+def plain(value: Any) -> Any:
+    """The value with numpy's numbers and arrays as Python's, and None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

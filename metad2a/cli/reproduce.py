@@ -1,0 +1,97 @@
+"""`metad2a reproduce`: the published systems, each shown by one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metad2a.cli.options import (
+    DatabaseUrl,
+    Images,
+    Json,
+    NoTracking,
+    Output,
+    Seed,
+    Workers,
+    open_store,
+    open_tracker,
+    refuse_file,
+)
+from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.home import home, shared_images
+from metad2a.reproduce import DEMONSTRATIONS
+
+if TYPE_CHECKING:
+    from metad2a.reproduce.report import Report
+
+
+def reproduce(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="One of the demonstrations below.", show_default=False)],
+    fast: Annotated[bool, typer.Option("--fast", help="About 15 s: fewer seeds and loose, for CI.")] = False,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    images: Images = None,
+    output: Output = None,
+    database: DatabaseUrl = None,
+    no_tracking: NoTracking = False,
+    json: Json = False,
+) -> None:
+    """Show that a published system works here: its tables, figures and verdicts.
+
+    A verdict that fails is said so and ends with status 0 like one that holds. Everything is also written to
+    --output, by default to reproduce/NAME in the home folder.
+    """
+    from metad2a.reproduce import demonstration
+
+    found = demonstration(name)
+    folder = output or home() / "reproduce" / name
+    refuse_file(folder)
+    with open_store(database), reporting(f"{name} ...") as reporter:
+        from metad2a.reproduce.report import Context
+
+        report = found.run(
+            Context(
+                fast=fast,
+                seed=seed,
+                database=database or str(home() / "database.db"),
+                images=images or shared_images(),
+                workers=workers,
+                say=reporter.line,
+            )
+        )
+    told = {"fast": fast, "seed": seed, "workers": workers}
+    answer(report, folder, json=json, no_tracking=no_tracking, parameters=told)
+
+
+def listing() -> str:
+    """All demonstrations, one line each, as the end of the help."""
+    width = max(map(len, DEMONSTRATIONS), default=0)
+    lines = [f"  {name.ljust(width)}  {line}" for name, (_, line) in DEMONSTRATIONS.items()]
+    return "\n".join(["\b", "Demonstrations:", *lines])
+
+
+def answer(report: Report, folder: Path, *, json: bool, no_tracking: bool, parameters: dict[str, Any]) -> None:
+    """Writes, tracks and prints a report."""
+    from metad2a.reproduce.publish import track_report, write_report
+
+    names = write_report(report, folder)
+    track_report(report, open_tracker(no_tracking), folder, parameters=parameters)
+    if json:
+        print_json({**report.to_json(), "folder": str(folder), "files": names})
+    else:
+        show(report)
+        console().print(f"Written: {', '.join(names)} in {folder}", soft_wrap=True)
+
+
+def show(report: Report) -> None:
+    """Prints the tables, the verdicts and what they come to."""
+    from metad2a.reproduce.publish import summary, verdict_table
+
+    to = console()
+    to.print(f"{report.system} ({report.source})")
+    to.print(report.setting)
+    for each in (*report.tables, *([verdict_table(report)] if report.verdicts else [])):
+        to.print(table(each.title, each.headings, each.rows))
+    to.print(summary(report))

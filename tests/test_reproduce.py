@@ -1,0 +1,138 @@
+"""`metad2a reproduce`: what a demonstration shows is printed, written, drawn and tracked; failures are said."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_world import answer, home_fixture, run  # noqa: F401
+
+from databases.errors import UserError
+from metad2a.reproduce import DEMONSTRATIONS, demonstration
+from metad2a.reproduce.publish import markdown, summary, track_report, write_report
+from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired, plain
+from metad2a.tracking import NullTracker
+
+
+def toy(context: Context) -> Report:
+    context.say(f"seed {context.seed}")
+    if context.seed == 13:
+        context.table("nasbench201/cifar10")
+    gain = paired([2.0, 3.0, 4.0], [1.0, 1.0, 1.0], seed=context.seed)
+    return Report(
+        "toy",
+        "Doe, 2020",
+        f"three seeds, fast={context.fast}",
+        (Table("Scores | all", ("Searcher", ">Score"), (("random|x", "1.0"),)),),
+        (Verdict("better than random", "> 0", "2.0", True), Verdict("as good as perfect", "0", "3", False)),
+        (Panel("Regret", "look-ups", "points", (band("toy", [1, 2], [[1, 2], [3, 4]]),), log_x=True),),
+        {"gain": gain, "unknown": float("nan"), "array": np.arange(2)},
+    )
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = SimpleNamespace(DEMONSTRATION=Demonstration("toy", "A toy.", "Doe, 2020", toy))
+    monkeypatch.setitem(sys.modules, "metad2a.reproduce.toy", module)
+    monkeypatch.setitem(DEMONSTRATIONS, "toy", ("toy", "A toy that shows nothing."))
+
+
+def test_a_demonstration_prints_tables_and_says_which_verdict_fails(home: Path) -> None:
+    result = run("reproduce", "toy", "--no-tracking", "--seed", "3")
+    assert result.exit_code == 0
+    assert "random|x" in result.stdout and "three seeds, fast=False" in result.stdout
+    assert "1 of 2 verdicts FAIL: as good as perfect." in result.stdout
+    assert "seed 3" in result.stderr
+    folder = home / "reproduce" / "toy"
+    assert sorted(path.name for path in folder.iterdir()) == ["figure.png", "figure.svg", "report.json", "tables.md"]
+    assert not (home / "mlflow.db").exists()
+
+
+def test_json_and_files_agree(tmp_path: Path) -> None:
+    found = answer("reproduce", "toy", "--fast", "--no-tracking", "--output", str(tmp_path / "out"))
+    assert found["figures"]["gain"]["mean"] == 2.0 and found["figures"]["gain"]["seeds"] == 3
+    assert found["figures"]["unknown"] is None and found["figures"]["array"] == [0, 1]
+    written = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert written == {name: value for name, value in found.items() if name not in ("folder", "files")}
+    assert "fast=True" in (tmp_path / "out" / "tables.md").read_text()
+
+
+class Recorder(NullTracker):
+    """Remembers what would be tracked."""
+
+    metrics: dict[str, float]
+
+    @contextmanager
+    def run(self, name: str, kind: Any, *, parameters: Any = None, tags: Any = None, parent: Any = None) -> Any:
+        self.name, self.parameters, self.files = name, parameters, list[str]()
+        yield SimpleNamespace(
+            metrics=lambda values: setattr(self, "metrics", values),
+            artifact=lambda path: self.files.append(path.name),
+        )
+
+
+def test_a_run_keeps_parameters_numbers_and_files(tmp_path: Path) -> None:
+    report, tracker = toy(Context(fast=True, say=lambda line: None)), Recorder()
+    write_report(report, tmp_path)
+    track_report(report, tracker, tmp_path, parameters={"seed": 0})
+    assert (tracker.name, tracker.parameters) == ("reproduce toy", {"seed": 0})
+    assert tracker.metrics["gain/mean"] == 2.0 and "unknown" not in tracker.metrics
+    assert (tracker.metrics["verdicts_that_hold"], tracker.metrics["verdicts"]) == (1, 2)
+    assert sorted(tracker.files) == ["figure.png", "figure.svg", "report.json", "tables.md"]
+
+
+def test_mistakes_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for words, line in {
+        ("nothing",): "unknown demonstration 'nothing': choose one of",
+        ("toy", "--output", str(tmp_path / "file")): "name a folder",
+        ("toy", "--seed", "13"): "metad2a database import nasbench201 FILE",
+    }.items():
+        result = run("reproduce", *words, "--no-tracking")
+        assert result.exit_code == 2 and result.stdout == "" and line in result.stderr
+        assert result.stderr.splitlines()[-1].startswith("error: ")
+
+
+def test_the_help_lists_every_demonstration_with_its_line() -> None:
+    from metad2a.cli.reproduce import listing
+
+    shown = " ".join(listing().split())
+    for name, (_, line) in DEMONSTRATIONS.items():
+        assert f"{name} {line}" in shown and len(line) <= 90
+    assert "Demonstrations:" in run("reproduce", "--help").stdout
+
+
+def test_every_entry_is_there_under_its_name() -> None:
+    for name, (module, _) in DEMONSTRATIONS.items():
+        found = demonstration(name)
+        assert found.name == name and found is import_module(f"metad2a.reproduce.{module}").DEMONSTRATION
+
+
+def test_markdown_keeps_its_columns() -> None:
+    text = markdown(toy(Context(fast=True, say=lambda line: None)))
+    assert "| Searcher | Score |\n| --- | ---: |\n| random\\|x | 1.0 |" in text
+    assert "| FAILS | as good as perfect | 0 | 3 |" in text
+
+
+def test_without_failures_the_summary_says_so() -> None:
+    report = toy(Context(fast=True, say=lambda line: None))
+    assert summary(replace(report, verdicts=report.verdicts[:1])) == "All 1 verdicts hold."
+
+
+def test_what_is_not_there_is_told() -> None:
+    with pytest.raises(UserError, match="database import nasbench201 FILE"):
+        Context(fast=True).table("nasbench201/cifar10")
+    with pytest.raises(UserError, match="METAD2A_SHARED"):
+        Context(fast=True).image_source("cifar10")
+
+
+def test_plain_values_have_no_numpy() -> None:
+    assert plain({1: (np.float64("inf"), np.int64(2), [True])}) == {"1": [None, 2, [True]]}
