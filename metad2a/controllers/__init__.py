@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # name -> module and class; modules are imported when asked for
 CONTROLLERS: dict[str, tuple[str, str]] = {
     "random": ("random_search", "RandomSearch"),
+    "evolution": ("evolution", "Evolution"),
+    "area": ("evolution", "area"),
 }
 
 

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any
 
+import numpy as np
+
 from databases.architectures.architecture import Architecture, Space
+from databases.architectures.decisions import Walk
+
+TRIES = 200  # draws in a row without anything new before other ways are taken
+LISTED = 100_000  # walks of a space that are listed to find the last unseen ones
 
 
 class Controller(ABC):
@@ -39,3 +46,29 @@ class Controller(ABC):
     @abstractmethod
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on exactly as the controller whose `state` this was."""
+
+
+def unseen(
+    space: Space, draw: Callable[[], Architecture], count: int, *, seen: set[Walk], rng: np.random.Generator
+) -> list[Architecture]:
+    """``count`` architectures that are not in ``seen``, which they join.
+
+    From ``draw`` as long as it gives new ones, then uniform draws; when these give nothing new either, what is left
+    of the space's list. Fewer only where the space has no more.
+    """
+    found: list[Architecture] = []
+    for source in (draw, lambda: space.sample(rng)):
+        tries = 0
+        while len(found) < count and tries < TRIES:
+            drawn = source()
+            tries += 1
+            if drawn.walk not in seen:
+                seen.add(drawn.walk)
+                found.append(drawn)
+                tries = 0
+    if len(found) < count:
+        left = [each for each in islice(space.enumerate(), LISTED) if each.walk not in seen]
+        chosen = rng.permutation(len(left))[: count - len(found)]
+        found += [left[i] for i in chosen]
+        seen.update(left[i].walk for i in chosen)
+    return found

@@ -9,9 +9,7 @@ import numpy as np
 
 from databases.architectures.architecture import Architecture, Space
 from databases.architectures.decisions import Walk
-from metad2a.controllers.controller import Controller
-
-TRIES = 200  # draws without anything new before the space counts as exhausted
+from metad2a.controllers.controller import Controller, unseen
 
 
 class RandomSearch(Controller):
@@ -24,16 +22,7 @@ class RandomSearch(Controller):
 
     def ask(self, count: int) -> list[Architecture]:
         """Draws until ``count`` are new."""
-        found: list[Architecture] = []
-        tries = 0
-        while len(found) < count and tries < TRIES:
-            drawn = self.space.sample(self._rng)
-            tries += 1
-            if drawn.walk not in self._seen:
-                self._seen.add(drawn.walk)
-                found.append(drawn)
-                tries = 0
-        return found
+        return unseen(self.space, lambda: self.space.sample(self._rng), count, seen=self._seen, rng=self._rng)
 
     def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
         """Only remembers what was measured."""

@@ -1,0 +1,135 @@
+"""Conformance: what every entry of CONTROLLERS promises, in every space. A new searcher is tested by being listed.
+
+One that needs more than a space and a seed gets it from `NEEDS`: small and made up.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from databases.architectures.architecture import Architecture, Space
+from databases.architectures.decisions import Chain, Decision
+from databases.architectures.spaces import SPACES
+from databases.architectures.spaces.nasbench201 import NASBench201
+from databases.errors import UserError
+from metad2a.controllers import CONTROLLERS, controller
+from metad2a.controllers.controller import Controller
+from metad2a.loop import run
+
+
+def worth(architectures: Sequence[Architecture]) -> list[float]:
+    """A made-up accuracy: the share of highest choices in a walk, and a little of its own for each walk."""
+    return [80 * float(np.mean([choice >= 3 for choice in each.walk])) + hash(each.walk) % 97 / 97 for each in architectures]  # fmt: skip # noqa: E501
+
+
+# searcher -> what it is made with in a space, beside the seed
+NEEDS: dict[str, Callable[[Space], dict[str, Any]]] = {
+    "area": lambda space: {"score": worth, "pool": 40},
+}
+CANNOT_LEARN = {"random"}  # from what they are told
+
+every_controller = pytest.mark.parametrize("name", CONTROLLERS)
+every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+
+
+class Tiny(NASBench201):
+    """Twelve walks."""
+
+    name = "tiny"
+    nodes = 0
+    program = Chain(Decision("first", ("a", "b", "c")), Decision("second", ("a", "b")), Decision("third", ("a", "b")))
+
+
+def made(name: str, space: Space, *, seed: int = 0) -> Controller:
+    return controller(name, space, seed=seed, **NEEDS.get(name, lambda space: {})(space))
+
+
+def rounds(searcher: Controller, count: int, *, batch: int = 4) -> list[Architecture]:
+    """What it asks for in so many rounds, each told at once."""
+    asked = []
+    for _ in range(count):
+        asked += searcher.ask(batch)
+        searcher.tell(asked[-batch:], worth(asked[-batch:]))
+    return asked
+
+
+def assert_plain(value: Any) -> None:
+    """A state can be stored: plain values and tensors only."""
+    if isinstance(value, dict):
+        assert all(isinstance(key, str | int | tuple) for key in value)
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for each in value:
+            assert_plain(each)
+    else:
+        assert value is None or isinstance(value, bool | int | float | str | np.ndarray | Tensor), type(value)
+
+
+@every_controller
+@every_space
+def test_asks_are_valid_new_and_as_many_as_wanted(name: str, space: Space) -> None:
+    asked = rounds(made(name, space), 6)
+    assert len(asked) == 24 == len({each.walk for each in asked})
+    assert all(space.architecture(each.walk) == each for each in asked)
+
+
+@every_controller
+@every_space
+def test_a_state_stored_in_the_middle_has_the_same_future(name: str, space: Space) -> None:
+    searcher, other = made(name, space), made(name, space, seed=7)
+    rounds(searcher, 4)
+    pending = searcher.ask(3)  # some of what was asked is not told yet
+    state = searcher.state()
+    assert_plain(state)
+    kept = copy.deepcopy(state)
+    future = [searcher.tell(pending[:2], worth(pending[:2])), rounds(searcher, 5)]
+    other.restore(kept)
+    assert future == [other.tell(pending[:2], worth(pending[:2])), rounds(other, 5)]
+    late = made(name, space, seed=8)
+    late.restore(state)  # what it went on with did not change the state that was stored
+    late.tell(pending[:2], worth(pending[:2]))
+    assert rounds(late, 5) == future[1]
+
+
+@every_controller
+def test_the_same_seed_asks_the_same_and_another_does_not(name: str) -> None:
+    space = SPACES["nasbench201"]
+    first, again, other = (rounds(made(name, space, seed=seed), 4) for seed in (3, 3, 4))
+    assert first == again and first != other
+
+
+@every_controller
+def test_what_was_told_without_being_asked_is_not_asked(name: str) -> None:
+    space, searcher = SPACES["nasbench201"], made(name, SPACES["nasbench201"])
+    twin = rounds(made(name, space), 3)
+    searcher.tell(twin[5:], worth(twin[5:]))
+    assert not set(rounds(searcher, 3)) & set(twin[5:])
+
+
+@every_controller
+def test_a_small_space_is_asked_to_its_end(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = Tiny()
+    monkeypatch.setitem(SPACES, "tiny", space)
+    searcher = made(name, space)
+    asked = rounds(searcher, 2, batch=5) + searcher.ask(5)
+    assert sorted(each.walk for each in asked) == [each.walk for each in space.enumerate()]
+    assert searcher.ask(1) == []
+
+
+@every_controller
+def test_it_learns_what_pays(name: str) -> None:
+    space = SPACES["nasbench201"]
+    found = run(made(name, space), worth, trials=120)
+    mean = float(np.mean(worth([space.sample(np.random.default_rng(seed)) for seed in range(300)])))
+    assert (float(np.mean(found.scores[-30:])) > mean + 8) != (name in CANNOT_LEARN)
+
+
+def test_an_unknown_searcher_is_told_what_there_is() -> None:
+    with pytest.raises(UserError, match="unknown searcher 'ppi': choose one of random, evolution, area"):
+        controller("ppi", SPACES["nasbench201"])
