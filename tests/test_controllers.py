@@ -47,7 +47,7 @@ class Tiny(NASBench201):
 
 
 def made(name: str, space: Space, *, seed: int = 0) -> Controller:
-    return controller(name, space, seed=seed, **NEEDS.get(name, lambda space: {})(space))
+    return controller(name, space, seed=seed, **(NEEDS[name](space) if name in NEEDS else {}))
 
 
 def rounds(searcher: Controller, count: int, *, batch: int = 4) -> list[Architecture]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from databases.architectures import decisions
 from databases.architectures.architecture import Architecture, Space
-from databases.architectures.decisions import Branch, Chain, Decision, Part, Repeat, Walk
+from databases.architectures.decisions import Branch, Chain, Decision, Repeat, Walk
 from databases.architectures.decisions import Sequence as InOrder
 from databases.architectures.spaces import SPACES, space
 from databases.architectures.spaces.nasbench201 import NASBench201
@@ -34,7 +34,7 @@ class Layers(NASBench201):
 
     name = "layers"
     nodes = 1
-    program: Part = NETWORK
+    program = NETWORK
 
 
 def differences(space: Space, old: Walk, new: Walk) -> list[str]:
