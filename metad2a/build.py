@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.spaces import finite_space, space
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.datasets.features import extract
 from databases.datasets.sampler import SOURCES, TaskSpec, build_task, family, sample_specs
@@ -161,7 +161,7 @@ def telling_round(
     if not any(count > 0 for count in lacking.values()):
         return []
     own = own_episodes(episodes(store, images=folder, cache=cache), recipe)
-    process, nasbench = learn(load().predictor, own), space("nasbench201")
+    process, nasbench = learn(load().predictor, own), finite_space("nasbench201")
     jobs = []
     for index, (spec, count) in enumerate(lacking.items()):
         task = _task(spec, folder)

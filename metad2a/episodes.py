@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.architecture import Space
-from databases.architectures.spaces import space as named_space
+from databases.architectures.architecture import FiniteSpace
+from databases.architectures.spaces import finite_space
 from databases.datasets.features import Kind, TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.sampler import TaskSpec, build_task
@@ -53,7 +53,7 @@ def episodes(
     ``images`` is the folder of the image sources, from which own tasks are rebuilt by their specs (None: no
     task has features); ``cache`` the folder of cached features.
     """
-    chosen = named_space(space)
+    chosen = finite_space(space)
     entries = {entry.key: entry for entry in store.tasks()}
     found: list[Episode] = []
     for (task, recipe), records in _by_task(_usable(store, space)).items():
@@ -91,7 +91,7 @@ def _by_task(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
 
 
 def _episode(
-    space: Space,
+    space: FiniteSpace,
     features: TaskFeatures,
     recipe: str,
     records: Sequence[Record],

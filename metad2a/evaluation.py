@@ -15,7 +15,7 @@ from typing import Any, get_args
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.spaces import space
+from databases.architectures.spaces import finite_space
 from databases.datasets.features import Kind, TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.sampler import TaskSpec, build_task
@@ -117,7 +117,7 @@ def _zero_cost(store: Store, episode: Episode, images: Path, recipe: str) -> tup
     task = build_task(TaskSpec.from_json(entry.spec), images)
     chosen = named_recipe(recipe)
     skeleton = chosen.skeleton(input_channels=task.channels, classes=task.classes)
-    classes = space("nasbench201").classes
+    classes = finite_space("nasbench201").classes
     cells = [classes[i] for i in episode.cells]
     scores = zero_cost(task, cells, skeleton=skeleton, resolution=chosen.resolution, flow=False)
     return scores["parameters"], scores["naswot"]
@@ -214,7 +214,7 @@ def _exchange(store: Store, images: Path) -> Callable[[Episode], Episode]:
 
 
 def _spearman(model: MetaPredictor, test: Sequence[Episode]) -> float:
-    classes = space(model.config.space).classes
+    classes = finite_space(model.config.space).classes
     pairs = [(model.predict(e.features, [classes[i] for i in e.cells], recipe=e.recipe).mean, e.accuracy) for e in test]
     return spearman(np.concatenate([p for p, _ in pairs]), np.concatenate([a for _, a in pairs]))
 

@@ -23,7 +23,7 @@ from safetensors.torch import save as bytes_of
 from torch import Tensor, nn
 
 from databases.architectures.architecture import Architecture, Skeleton
-from databases.architectures.spaces import space
+from databases.architectures.spaces import image_space
 from databases.architectures.spaces.nasbench201 import EDGES, OPERATIONS
 from databases.datasets.task import MAX_CLASSES, MAX_RESOLUTION, Task
 from databases.errors import UserError
@@ -76,7 +76,7 @@ class Card:
     def network(self) -> nn.Module:
         """The network without weights (on torch's "meta" device)."""
         skeleton = Skeleton(self.channels, self.cells, len(self.mean), len(self.class_names))
-        cells = space(self.space)
+        cells = image_space(self.space)
         with torch.device("meta"):
             return cells.network(cells.parse(self.architecture), skeleton).eval()
 
@@ -232,7 +232,7 @@ def _compare(given: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
 def program(card: Card) -> str:
     """The text of `model.py`."""
     template = Template((files("metad2a") / "templates" / "model.py.txt").read_text(encoding="utf-8"))
-    groups = _cell(space(card.space).parse(card.architecture))
+    groups = _cell(image_space(card.space).parse(card.architecture))
     literals = {name: _literal(value) for name, value in asdict(card).items()}
     cell = [f'    ("{name}", {start}, {ends!r}),' for name, start, ends in groups]
     literals |= {

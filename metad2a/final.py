@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.spaces import finite_space
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.errors import UserError
@@ -45,7 +45,7 @@ def final_check(
     truth = store.values(CIFAR10, RECIPE, metric="test_accuracy")
     if not truth:
         raise UserError("the database lacks CIFAR-10's table: run `metad2a database import nasbench201 FILE` first")
-    chosen = space("nasbench201")
+    chosen = finite_space("nasbench201")
     cells = [chosen.parse(text) for text in truth]
     accuracy = np.array(list(truth.values()))
     task = extract(load_task(data / "images" / "cifar10.npz"), cache=cache)
@@ -80,7 +80,7 @@ def generator_figures(
     """What 500 draws are worth: validity, percentiles, uniqueness, novelty, and the right z against others."""
     import torch
 
-    number, chosen = {cell: i for i, cell in enumerate(cells)}, space("nasbench201")
+    number, chosen = {cell: i for i, cell in enumerate(cells)}, finite_space("nasbench201")
     stranger = next(each.features for each in known if each.recipe == "metad2a")
     latents = {
         "right z": generator.latent(task, recipe=recipe),
@@ -124,7 +124,7 @@ def _trained_on(known: Sequence[Episode]) -> set[int]:
 
 def _order(model: MetaPredictor, task: TaskFeatures, cells: Sequence[Architecture]) -> Values:
     """Predicted logit accuracy of every cell; each canonical class is encoded once."""
-    chosen = space("nasbench201")
+    chosen = finite_space("nasbench201")
     scores = model.predict(task, chosen.classes, recipe=RECIPE).mean
     return np.array([scores[chosen.class_number(cell)] for cell in cells])
 
@@ -140,7 +140,7 @@ def _rivals(store: Store, data: Path, texts: Sequence[str], cells: Sequence[Arch
     copied = store.values(IMAGENET16, RECIPE, metric="test_accuracy")
     naswot = read_zero_cost(data / "nasbench201")[CIFAR10]["naswot"]
     skeleton = _published_skeleton()
-    chosen = space("nasbench201")
+    chosen = finite_space("nasbench201")
     lowest = min(value for value in naswot.values() if np.isfinite(value))
     return {
         "copying ImageNet16-120": np.array([copied[text] for text in texts]),

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.spaces import space
+from databases.architectures.spaces import finite_space
 from metad2a.episodes import Episode
 from predictors.graph_encoder import tensors
 from predictors.meta import FEWEST_TASKS, RECIPE_NUMBER, MetaConfig, MetaPredictor, to_logit
@@ -83,7 +83,7 @@ def meta_train(
     """Trains ``model`` in place for one stage and returns it in eval mode."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    graphs = tensors(space(model.config.space).graphs(space(model.config.space).classes))
+    graphs = tensors(finite_space(model.config.space).graphs(finite_space(model.config.space).classes))
     learn_recipes(model, training)
     kept = [*model.graph.parameters(), *model.base.parameters()]
     rest = [each for each in model.parameters() if all(each is not other for other in kept)]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from databases.architectures.spaces import space
+from databases.architectures.spaces import finite_space
 from databases.datasets.features import STATISTICS
 from predictors.meta import MetaPredictor, to_logit
 from predictors.surrogate import Floats, Ints, Kernel, Measured, TaskProcess
@@ -31,14 +31,14 @@ class Embedding:
     @classmethod
     def learn(cls, model: MetaPredictor) -> Embedding:
         """With centre and spread taken over the whole space."""
-        vectors = model.encode_many(space(model.config.space).classes).double().numpy()
+        vectors = model.encode_many(finite_space(model.config.space).classes).double().numpy()
         return cls(model, vectors.mean(0), vectors.std(0) + 1e-9)
 
     def __call__(self, numbers: Ints) -> Floats:
         """(n,) -> (n, d)."""
         missing = sorted({int(each) for each in numbers} - self._known.keys())
         if missing:
-            classes = space(self.model.config.space).classes
+            classes = finite_space(self.model.config.space).classes
             vectors = self.model.encode_many([classes[i] for i in missing]).double().numpy()
             units = (vectors - self.center) / self.spread
             self._known.update(zip(missing, units, strict=True))

@@ -11,8 +11,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from databases.architectures.architecture import Architecture, Skeleton, Space
-from databases.architectures.spaces import space
+from databases.architectures.architecture import Architecture, FiniteSpace, Skeleton
+from databases.architectures.spaces import finite_space
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import Task
@@ -124,9 +124,9 @@ class MetaD2A:
         )
 
     @property
-    def predictor_space(self) -> Space:
+    def predictor_space(self) -> FiniteSpace:
         """The space this model ranks."""
-        return space(self.predictor.config.space)
+        return finite_space(self.predictor.config.space)
 
     def generate(
         self, features: TaskFeatures, *, recipe: str, seed: int = 0, count: int = GENERATED

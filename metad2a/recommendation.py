@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from databases.architectures.architecture import Architecture, Skeleton
-from databases.architectures.spaces import space
+from databases.architectures.spaces import image_space
 from predictors.task_distance import Neighbour
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Candidate:
 
     def build(self) -> nn.Module:
         """The untrained network at the recipe's size: (batch, channels, h, w) -> (batch, classes)."""
-        return space(self.architecture.space).network(self.architecture, self.skeleton)
+        return image_space(self.architecture.space).network(self.architecture, self.skeleton)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from databases.architectures.spaces import space
+from databases.architectures.spaces import finite_space
 from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.episodes import Episode, episodes
@@ -128,7 +128,7 @@ def lessons(
     single: int = 200,
 ) -> list[Lesson]:
     """What the generator learns from: each task's best classes, measured where all were, else predicted."""
-    classes = list(space(model.config.space).classes)
+    classes = list(finite_space(model.config.space).classes)
     rng = np.random.default_rng(seed)
     few = [each for each in known if len(each.cells) < FEW]
     picked = [few[i] for i in rng.permutation(len(few))[:single]]
@@ -160,7 +160,7 @@ def describe(
     """The checkpoint's header: configuration, what it learnt from, calibration, figures on held-out tasks."""
     taus = [tau(each.mean, each.episode) for each in held_out]
     average = [tau(each.average, each.episode) for each in held_out]
-    flop, image = training_cost(space(model.config.space).name)
+    flop, image = training_cost(finite_space(model.config.space).name)
     return {
         "predictor": model.config.to_json(),
         "generator": generator.config.to_json(),
@@ -193,7 +193,7 @@ def training_cost(space_name: str) -> tuple[float, float]:
 
     from databases.architectures.architecture import Skeleton
 
-    chosen, skeleton = space(space_name), Skeleton(8, 3, 3, 10)
+    chosen, skeleton = finite_space(space_name), Skeleton(8, 3, 3, 10)
     points = []
     largest = max(chosen.classes, key=lambda each: chosen.parameters(each, skeleton))
     for architecture in (chosen.classes[0], largest):

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.spaces import image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe
@@ -154,7 +154,7 @@ class Session:
         """Stores weights, state and record of a training, in this order."""
         architecture, recipe = wanted.architecture, self.recipe
         skeleton = recipe.skeleton(input_channels=self.task.channels, classes=self.task.classes)
-        cells = space(architecture.space)
+        cells = image_space(architecture.space)
         trained = Trained(
             architecture,
             expected_accuracy=wanted.expected_accuracy,
@@ -254,7 +254,7 @@ class Session:
         task, place = self.small, pick_device(self.device)
         skeleton = self.recipe.skeleton(input_channels=task.channels, classes=task.classes)
         with torch.random.fork_rng(devices=[]):
-            network = space(architecture.space).network(architecture, skeleton).eval().to(place)
+            network = image_space(architecture.space).network(architecture, skeleton).eval().to(place)
         channels = (1.0,) * task.channels
         probe, images = Training(network, channels, channels, None, 0.0, True), task.images[:PROBE_IMAGES]
         predictions(probe, images)  # the first time prepares the device

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.spaces import image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.records.recipe import Recipe
 
@@ -79,7 +79,7 @@ def train(
     skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(seed)
-        network = space(architecture.space).network(architecture, skeleton)
+        network = image_space(architecture.space).network(architecture, skeleton)
         network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
         mean, scale = normalisation(task)
         images, labels = task.part(TRAIN)

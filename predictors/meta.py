@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.spaces import finite_space
 from databases.datasets.features import TaskFeatures
 from databases.records.recipe import RECIPES
 from predictors.graph_encoder import GraphEncoder, tensors
@@ -75,7 +75,7 @@ class MetaPredictor(nn.Module):
     def __init__(self, config: MetaConfig) -> None:
         super().__init__()
         self.config = config
-        chosen, width = space(config.space), config.width
+        chosen, width = finite_space(config.space), config.width
         nodes = chosen.graphs([next(iter(chosen.enumerate()))]).types.shape[1]
         self.graph = GraphEncoder(types=len(chosen.node_types), width=width, layers=config.layers, nodes=nodes)
         self.set = SetEncoder(features=config.features, width=width, dropout=config.dropout)
@@ -137,7 +137,7 @@ class MetaPredictor(nn.Module):
     def encode_many(self, architectures: Sequence[Architecture], *, batch: int = 256) -> Tensor:
         """Architectures of one space -> (n, width), each encoded once, in batches that fit the cache."""
         self.eval()
-        types, adjacency = tensors(space(self.config.space).graphs(architectures))
+        types, adjacency = tensors(finite_space(self.config.space).graphs(architectures))
         return torch.cat([self.encode_architectures(part, adjacency) for part in types.split(batch)])
 
     @torch.inference_mode()

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from databases.architectures.architecture import Architecture, Skeleton
 from databases.architectures.network import Cell
-from databases.architectures.spaces import space
+from databases.architectures.spaces import image_space
 from databases.datasets.task import TRAIN, Task, resize_images
 from databases.errors import UserError
 
@@ -126,13 +126,13 @@ def synflow(network: nn.Module, shape: tuple[int, int, int], *, log: bool = Fals
 
 def parameters(architectures: Sequence[Architecture], skeleton: Skeleton) -> Scores:
     """Trainable parameters of each architecture's network, (architectures,)."""
-    counts = [space(each.space).parameters(each, skeleton) for each in architectures]
+    counts = [image_space(each.space).parameters(each, skeleton) for each in architectures]
     return np.array(counts, dtype=np.float64)
 
 
 def flops(architectures: Sequence[Architecture], skeleton: Skeleton, *, resolution: int) -> Scores:
     """Multiply-adds of each architecture's network for one square image, (architectures,)."""
-    counts = [space(each.space).flops(each, skeleton, resolution=resolution) for each in architectures]
+    counts = [image_space(each.space).flops(each, skeleton, resolution=resolution) for each in architectures]
     return np.array(counts, dtype=np.float64)
 
 
@@ -201,4 +201,4 @@ def _batch(task: Task, *, batch: int, resolution: int, seed: int) -> Tensor:
 def _untrained(architecture: Architecture, skeleton: Skeleton, seed: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return space(architecture.space).network(architecture, skeleton)
+        return image_space(architecture.space).network(architecture, skeleton)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from databases.architectures.spaces import space
+from databases.architectures.spaces import finite_space
 from databases.datasets.features import STATISTICS, TaskFeatures
 from metad2a.episodes import Episode
 from metad2a.generator import Generator, GeneratorConfig
@@ -18,7 +18,7 @@ from predictors.task_distance import KnownTasks
 WIDTH = 6  # features of an image
 CONFIG = MetaConfig(features=WIDTH, width=16, layers=2, rank=4)
 GENERATOR = GeneratorConfig(features=WIDTH, width=16, latent=4, state=24)
-CLASSES = space("nasbench201").classes
+CLASSES = finite_space("nasbench201").classes
 
 
 def task(seed: int = 0, *, classes: int = 3, per_class: int = 5, at: float = 0.0, width: int = WIDTH) -> TaskFeatures:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from databases.architectures import decisions
 from databases.architectures.decisions import (
     Branch,
     Chain,
@@ -120,8 +121,16 @@ def test_the_probabilities_of_all_walks_add_up_to_one(program: Part) -> None:
 def test_enumeration_gives_each_walk_once_and_in_order(program: Part) -> None:
     assume(count(program) <= 1000)
     every = list(walks(program))
-    assert len(every) == count(program)
+    assert len(every) == count(program) == decisions.count(program)
     assert every == sorted(set(every))
+
+
+@few
+@given(programs(anything))
+def test_walks_are_counted_without_listing_them(program: Part) -> None:
+    every = list(islice(walks(program), 1001))
+    assume(len(every) <= 1000)
+    assert decisions.count(program) == len(every)
 
 
 @calm

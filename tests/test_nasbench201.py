@@ -6,11 +6,11 @@ import csv
 import gzip
 from collections import defaultdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+from cost import multiply_adds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,9 +19,6 @@ from databases.architectures.decisions import Walk
 from databases.architectures.spaces import space
 from databases.architectures.spaces.nasbench201 import EDGES, EXAMPLE, OPERATIONS, NASBench201
 from databases.errors import UserError
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 SPACE = NASBench201()
 NONE, SKIP, ONE, THREE, POOL = range(5)
@@ -177,27 +174,6 @@ def test_the_network_takes_the_closed_forms_flops(walk: Walk, resolution: int) -
     skeleton = Skeleton(4, 2, input_channels=1, classes=7)
     done = multiply_adds(SPACE.network(cell(*walk), skeleton), (1, resolution, resolution))
     assert done == SPACE.flops(cell(*walk), skeleton, resolution=resolution)
-
-
-def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Counted while one image goes through; the linear layer's bias counts as in the published columns."""
-    import torch
-    from torch import nn
-
-    total = 0
-
-    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        nonlocal total
-        if isinstance(layer, nn.Conv2d):
-            total += output.numel() * layer.in_channels * layer.kernel_size[0] * layer.kernel_size[1]
-        elif isinstance(layer, nn.Linear):
-            total += output.numel() * (layer.in_features + 1)
-
-    for layer in network.modules():
-        layer.register_forward_hook(count)
-    with torch.no_grad():
-        network.eval()(torch.zeros(1, *shape))
-    return total
 
 
 def test_a_cell_without_a_path_ignores_the_image() -> None:

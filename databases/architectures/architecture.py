@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,16 +56,18 @@ class GraphBatch:
 
 
 class Space(ABC):
-    """A search space: its program of decisions, and the text, graph and network of each walk.
+    """A search space: its program of decisions, and the text, key and typed graph of each walk.
 
     Implementations give ``name``, ``program``, ``nodes`` (inputs that exist before the first decision),
-    ``node_types`` (vocabulary of the typed graph, entry 0 for padding) and the abstract methods.
+    ``node_types`` (vocabulary of the typed graph, entry 0 for padding), ``example`` (a valid text) and the
+    abstract methods. What a walk builds is said by the subclasses: an `ImageSpace` builds image classifiers.
     """
 
     name: str
     program: Part
     nodes: int = 0
     node_types: tuple[str, ...]
+    example: str
 
     def start(self) -> State:
         """The state before the first decision."""
@@ -77,8 +80,13 @@ class Space(ABC):
         return Architecture(self.name, tuple(walk))
 
     def enumerate(self) -> Iterator[Architecture]:
-        """Every architecture of a finite space, in lexicographic order of the walks."""
+        """Every architecture, in lexicographic order of the walks; of a large space take the first few."""
         return (Architecture(self.name, walk) for walk in decisions.walks(self.program, nodes=self.nodes))
+
+    @cached_property
+    def size(self) -> int:
+        """Number of walks."""
+        return decisions.count(self.program, nodes=self.nodes)
 
     def sample(self, rng: np.random.Generator) -> Architecture:
         """A walk with uniform choices."""
@@ -100,10 +108,38 @@ class Space(ABC):
     def key(self, architecture: Architecture) -> str:
         """The canonical key: equal for architectures that compute the same thing."""
 
+    @abstractmethod
+    def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
+        """The typed graphs of many architectures at once, each with as many places as the space's largest."""
+
+    def refuse(self, text: str) -> UserError:
+        """The error for a text that is no architecture of this space."""
+        return UserError(f"{text!r} is no architecture of the space {self.name!r}: write it like {self.example!r}")
+
+
+class ImageSpace(Space):
+    """A space whose architectures are image classifiers."""
+
+    @abstractmethod
+    def network(self, architecture: Architecture, skeleton: Skeleton) -> nn.Module:
+        """The trainable network, (batch, input_channels, height, width) -> (batch, classes)."""
+
+    @abstractmethod
+    def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
+        """Trainable parameters of the network."""
+
+    @abstractmethod
+    def flops(self, architecture: Architecture, skeleton: Skeleton, *, resolution: int) -> int:
+        """Multiply-adds of convolutions and linear layers for one square image, and the last bias's additions."""
+
+
+class FiniteSpace(ImageSpace):
+    """A space of image classifiers that is small enough to list and rank as a whole."""
+
     @property
     @abstractmethod
     def classes(self) -> tuple[Architecture, ...]:
-        """The cheapest architecture of each canonical class of a finite space, in a fixed order."""
+        """The cheapest architecture of each canonical class, in a fixed order."""
 
     @abstractmethod
     def class_number(self, architecture: Architecture) -> int:
@@ -112,23 +148,3 @@ class Space(ABC):
     @abstractmethod
     def canonical(self, architecture: Architecture) -> Architecture:
         """The cheapest architecture with the same key."""
-
-    @abstractmethod
-    def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
-        """The typed graphs of many architectures at once."""
-
-    @abstractmethod
-    def network(self, architecture: Architecture, skeleton: Skeleton) -> nn.Module:
-        """The trainable network, (batch, input_channels, height, width) -> (batch, classes)."""
-
-    @abstractmethod
-    def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
-        """Trainable parameters of the network, in closed form."""
-
-    @abstractmethod
-    def flops(self, architecture: Architecture, skeleton: Skeleton, *, resolution: int) -> int:
-        """Multiply-adds of convolutions and the linear layer for one image, in closed form."""
-
-    def refuse(self, text: str, example: str) -> UserError:
-        """The error for a text that is no architecture of this space."""
-        return UserError(f"{text!r} is no architecture of the space {self.name!r}: write it like {example!r}")

@@ -138,6 +138,23 @@ def walks(program: Part, *, nodes: int = 0) -> Iterator[Walk]:
         stack.extend((state.take(choice), (*walk, choice)) for choice in reversed(range(state.choices)))
 
 
+def count(program: Part, *, nodes: int = 0) -> int:
+    """Number of walks of a program."""
+    known: dict[State, int] = {}
+
+    def walks_from(state: State) -> int:
+        if state.decision is None:
+            return 1
+        if state not in known:
+            if state.decision.kind == "one_of":
+                known[state] = sum(walks_from(state.take(choice)) for choice in range(state.choices))
+            else:  # what comes after does not depend on the nodes that are chosen
+                known[state] = state.choices * walks_from(state.take(0))
+        return known[state]
+
+    return walks_from(start(program, nodes=nodes))
+
+
 @lru_cache(maxsize=100_000)
 def _take(state: State, choice: int) -> State:
     head, rest = state.pending[0], state.pending[1:]

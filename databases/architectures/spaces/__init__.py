@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from databases.architectures.architecture import Space
+from typing import TypeVar
+
+from databases.architectures.architecture import FiniteSpace, ImageSpace, Space
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.errors import UserError
 
 SPACES: dict[str, Space] = {each.name: each for each in (NASBench201(),)}
+_Kind = TypeVar("_Kind", bound=Space)
 
 
 def space(name: str) -> Space:
     """The space of that name; raises `UserError` that lists the known ones."""
-    try:
-        return SPACES[name]
-    except KeyError:
-        raise UserError(f"unknown space {name!r}: choose one of {', '.join(SPACES)}") from None
+    return _of_kind(name, Space, "")  # type: ignore[type-abstract]
+
+
+def image_space(name: str) -> ImageSpace:
+    """The space of image classifiers of that name; raises `UserError` that lists the known ones."""
+    return _of_kind(name, ImageSpace, "it builds no image classifiers")  # type: ignore[type-abstract]
+
+
+def finite_space(name: str) -> FiniteSpace:
+    """The space of that name whose every architecture can be ranked; raises `UserError` that lists the known ones."""
+    return _of_kind(name, FiniteSpace, "it cannot be ranked as a whole")  # type: ignore[type-abstract]
+
+
+def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
+    found = SPACES.get(name)
+    if isinstance(found, kind):
+        return found
+    allowed = ", ".join(each.name for each in SPACES.values() if isinstance(each, kind))
+    reason = f"given the space {name!r}, but {otherwise}" if found else f"unknown space {name!r}"
+    raise UserError(f"{reason}: choose one of {allowed}")

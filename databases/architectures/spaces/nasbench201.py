@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from databases.architectures.architecture import Architecture, GraphBatch, Skeleton, Space
+from databases.architectures.architecture import Architecture, FiniteSpace, GraphBatch, Skeleton
 from databases.architectures.decisions import Chain, Decision, Walk
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def _feeds(edge: tuple[int, int]) -> tuple[int, ...]:
     return tuple(i + 1 for i, (_, end) in enumerate(EDGES) if end == edge[0]) or (0,)
 
 
-class NASBench201(Space):
+class NASBench201(FiniteSpace):
     """The cell space of NAS-Bench-201 as a chain of six decisions."""
 
-    name = "nasbench201"
+    name, example = "nasbench201", EXAMPLE
     nodes = 1
     node_types = ("padding", "input", "output", *OPERATIONS)
     program = Chain(*(Decision(f"{a}->{b}", OPERATIONS, adds_node=True, feeds=_feeds((a, b))) for a, b in EDGES))
@@ -50,10 +50,10 @@ class NASBench201(Space):
         """Reads the benchmark's string; raises `UserError` on anything else."""
         found = re.findall(r"\|([a-z0-9_]+)~\d", text)
         if len(found) != len(EDGES) or any(name not in OPERATIONS for name in found):
-            raise self.refuse(text, EXAMPLE)
+            raise self.refuse(text)
         architecture = Architecture(self.name, tuple(OPERATIONS.index(name) for name in found))
         if self.text(architecture) != text:
-            raise self.refuse(text, EXAMPLE)
+            raise self.refuse(text)
         return architecture
 
     def key(self, architecture: Architecture) -> str:
