@@ -1,8 +1,8 @@
 """`database build`: measures architectures on sampled tasks by a recipe and stores every record at once.
 
 Append-only and resumable: what the store holds is not measured again. In three rounds: cells of a common core on
-every task; then, task by task, the cells that the surrogate would learn most from; then further seeds of the
-judged tasks, which tell noise from signal.
+every task; then further seeds of the judged tasks, which tell noise from signal; then, task by task, the cells that
+the surrogate would learn most from.
 """
 
 from __future__ import annotations
@@ -106,8 +106,8 @@ def build(
         store.add_task(entry(_task(spec, folder), spec))
     rounds: tuple[Callable[[], list[Measurement]], ...] = (
         lambda: first,
-        lambda: telling_round(store, specs[judged:], folder, per_task=per_task, recipe=recipe, cache=cache),
         lambda: last,
+        lambda: telling_round(store, specs[judged:], folder, per_task=per_task, recipe=recipe, cache=cache),
     )
     built = _progress(store.keys(recipe=recipe), [*first, *last], judged, per_task)
     for jobs in rounds:

@@ -19,46 +19,23 @@ from databases.architectures.spaces import finite_space
 from databases.datasets.features import Kind, TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.sampler import TaskSpec, build_task
-from databases.records.recipe import recipe as named_recipe
 from databases.records.record import utc_now
 from databases.records.store import Store
 from metad2a.episodes import Episode, episodes
 from metad2a.final import final_check
-from metad2a.held_out import HeldOut, conformal_factors, leave_one_source_out, own_episodes, tau
+from metad2a.held_out import leave_one_source_out, own_episodes, tau
 from metad2a.home import home, shared_data
 from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, Schedule, fresh, meta_train
+from metad2a.own_tasks import interval, own_tasks
 from metad2a.process import learn
 from metad2a.recommend import MetaD2A, load
 from metad2a.shipped import fill
 from predictors.meta import MetaPredictor, to_logit
-from predictors.metrics import Interval, bootstrap_interval, kendall_tau, spearman
-from predictors.zero_cost import zero_cost
+from predictors.metrics import spearman
 
 Report = Callable[[str], None]
+RECIPE = "tiny"  # of the own tasks
 Values = npt.NDArray[np.float64]
-
-
-def own_tasks(
-    model: MetaD2A,
-    store: Store,
-    known: Sequence[Episode],
-    *,
-    images: Path,
-    recipe: str = "tiny",
-) -> dict[str, Any]:
-    """Leave-one-source-out on the own tasks: tau inside tasks of ours and of every rival, intervals, levels."""
-    own = own_episodes(known, recipe)
-    held_out = leave_one_source_out(learn(model.predictor, own), own)
-    rows = [_row(store, each, images, recipe) for each in held_out]
-    methods = [name for name in rows[0] if name.startswith("tau ")]
-    sources = [row["source"] for row in rows]
-    table = {name: _interval([row[name] for row in rows], sources) for name in methods}
-    paired = {
-        f"ours minus {name[4:]}": _interval([row["tau ours"] - row[name] for row in rows], sources)
-        for name in methods
-        if name not in ("tau ours", "tau noise ceiling")
-    }
-    return {"tau": table, "paired": paired, **_levels(held_out, known, sources), "tasks": rows}
 
 
 def backbones(
@@ -68,7 +45,7 @@ def backbones(
     *,
     images: Path,
     cache: Path | None,
-    recipe: str = "tiny",
+    recipe: str = RECIPE,
 ) -> dict[str, Any]:
     """What the trained backbone's features are worth, beside an untrained one's and plain image statistics."""
     found = {}
@@ -79,9 +56,9 @@ def backbones(
         ]
         held_out = leave_one_source_out(learn(model.predictor, own), own)
         taus = [tau(each.mean, each.episode, np.isfinite(each.average)) for each in held_out]
-        found[kind] = _interval(taus, [each.episode.family for each in held_out])
+        found[kind] = interval(taus, [each.episode.family for each in held_out])
         errors = [float(np.abs(to_logit(e.episode.accuracy).mean() - e.mean.mean())) for e in held_out]
-        found[f"{kind}, error of the level"] = _interval(errors, [e.episode.family for e in held_out])
+        found[f"{kind}, error of the level"] = interval(errors, [e.episode.family for e in held_out])
     return found
 
 
@@ -90,74 +67,6 @@ def own_features(store: Store, episode: Episode, *, images: Path, cache: Path | 
     entry = store.task(episode.features.fingerprint)
     assert entry is not None
     return extract(build_task(TaskSpec.from_json(entry.spec), images), kind=kind, cache=cache)
-
-
-def _row(store: Store, each: HeldOut, images: Path, recipe: str) -> dict[str, Any]:
-    """Kendall tau inside one task, over the cells that the best-on-average ranking knows."""
-    episode, among = each.episode, np.isfinite(each.average)
-    parameters, naswot = _zero_cost(store, episode, images, recipe)
-    rankings = {
-        "ours": each.mean,
-        "ours without the dataset": each.no_dataset,
-        "ours, datasets swapped": each.swapped,
-        "best on average": each.average,
-        "parameters": parameters,
-        "naswot": naswot,
-    }
-    row: dict[str, Any] = {"task": episode.features.name, "source": episode.family}
-    row |= {f"tau {name}": tau(values, episode, among) for name, values in rankings.items()}
-    row["tau noise ceiling"] = _ceiling(episode)
-    row["spread"], row["noise"] = float(episode.accuracy.std()), _noise(episode)
-    return row
-
-
-def _zero_cost(store: Store, episode: Episode, images: Path, recipe: str) -> tuple[Values, Values]:
-    entry = store.task(episode.features.fingerprint)
-    assert entry is not None
-    task = build_task(TaskSpec.from_json(entry.spec), images)
-    chosen = named_recipe(recipe)
-    skeleton = chosen.skeleton(input_channels=task.channels, classes=task.classes)
-    classes = finite_space("nasbench201").classes
-    cells = [classes[i] for i in episode.cells]
-    scores = zero_cost(task, cells, skeleton=skeleton, resolution=chosen.resolution, flow=False)
-    return scores["parameters"], scores["naswot"]
-
-
-def _ceiling(episode: Episode) -> float:
-    """Mean tau of one training seed against another; NaN for tasks measured once."""
-    seeds = episode.by_seed[np.isfinite(episode.by_seed).all(1)].T
-    pairs = [kendall_tau(a, b) for i, a in enumerate(seeds) for b in seeds[:i]] if len(seeds) > 1 else []
-    return float(np.mean(pairs)) if pairs else float("nan")
-
-
-def _noise(episode: Episode) -> float:
-    """Standard deviation between seeds, in points; NaN for tasks measured once."""
-    rows = episode.by_seed[np.isfinite(episode.by_seed).sum(1) > 1]
-    return float(np.sqrt(np.nanvar(rows, axis=1, ddof=1).mean())) if len(rows) else float("nan")
-
-
-def _levels(held_out: Sequence[HeldOut], known: Sequence[Episode], sources: Sequence[str]) -> dict[str, Any]:
-    """Error of the predicted level, and the coverage of intervals calibrated on the other sources."""
-    errors = [float(np.abs(to_logit(e.episode.accuracy).mean() - e.mean.mean())) for e in held_out]
-    covered: dict[str, list[float]] = {"80": [], "95": []}
-    for each in held_out:
-        others = [other for other in held_out if other.episode.family != each.episode.family]
-        for level, factor in conformal_factors(others).items():
-            inside = np.abs(to_logit(each.episode.accuracy) - each.mean) <= factor * each.std
-            covered[level].append(float(inside.mean()))
-    return {
-        "level error, logit": _interval(errors, sources),
-        "coverage": {level: _interval(values, sources) for level, values in covered.items()},
-    }
-
-
-def _interval(values: Sequence[float], sources: Sequence[str]) -> dict[str, float]:
-    kept = [(value, source) for value, source in zip(values, sources, strict=True) if np.isfinite(value)]
-    if len({source for _, source in kept}) < 2:
-        mean = float(np.mean([value for value, _ in kept])) if kept else float("nan")
-        return {"mean": mean, "low": float("nan"), "high": float("nan"), "tasks": len(kept)}
-    found: Interval = bootstrap_interval([value for value, _ in kept], [source for _, source in kept])
-    return {"mean": found.mean, "low": found.low, "high": found.high, "tasks": len(kept)}
 
 
 def published_rows(
@@ -248,7 +157,9 @@ def evaluate(
         cache = folder / "features"
         known = episodes(store, images=data / "images", cache=cache)
         on_progress("leave one source out")
-        figures["own tasks"] = own_tasks(model, store, known, images=data / "images")
+        own = own_episodes(known, RECIPE)
+        held_out = leave_one_source_out(learn(model.predictor, own), own)
+        figures["own tasks"] = own_tasks(store, held_out, own, images=data / "images", cache=folder, recipe=RECIPE)
         figures["backbones"] = backbones(model, store, known, images=data / "images", cache=cache)
         on_progress("MetaD2A's rows")
         figures["MetaD2A rows"] = published_rows(model, store, known, images=data / "images", schedule=schedule)

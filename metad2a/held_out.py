@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +10,7 @@ import numpy.typing as npt
 
 from metad2a.episodes import Episode
 from metad2a.meta_training import FEW, TABLE
+from metad2a.rivals import best_on_average
 from predictors.meta import to_logit
 from predictors.surrogate import TaskProcess
 
@@ -27,6 +27,7 @@ class HeldOut:
         mean, std: ours. swapped: ours when shown another family's dataset. average: the best-on-average
             ranking, NaN for cells that fewer than three tasks of other families measured. no_dataset: ours
             with the product switched off.
+        gain: what ours expects of best minus median, in points.
     """
 
     episode: Episode
@@ -35,6 +36,7 @@ class HeldOut:
     swapped: Values
     average: Values
     no_dataset: Values
+    gain: float
 
 
 def own_episodes(episodes: Sequence[Episode], recipe: str) -> list[Episode]:
@@ -56,17 +58,6 @@ def leave_one_source_out(process: TaskProcess, own: Sequence[Episode]) -> list[H
     return found
 
 
-def best_on_average(episodes: Sequence[Episode]) -> dict[int, float]:
-    """Cell -> its mean over tasks of the accuracy in units of the task's spread: ranks without a dataset."""
-    values: dict[int, list[float]] = defaultdict(list)
-    for each in episodes:
-        logit = to_logit(each.accuracy)
-        units = (logit - logit.mean()) / (logit.std() + 1e-9)
-        for cell, value in zip(each.cells.tolist(), units.tolist(), strict=True):
-            values[cell].append(value)
-    return {cell: float(np.mean(found)) for cell, found in values.items() if len(found) >= 3}
-
-
 def tau(predicted: Values, episode: Episode, among: npt.NDArray[np.bool_] | None = None) -> float:
     """Kendall's tau-b between predicted and measured, over the cells ``among`` (default: where finite)."""
     from scipy.stats import kendalltau
@@ -84,6 +75,7 @@ def _predict(process: TaskProcess, episode: Episode, stranger: Episode, averages
         process.predict(stranger.features.statistics, episode.cells).mean,
         np.array([averages.get(int(i), np.nan) for i in episode.cells]),
         process.average_only().predict(episode.features.statistics, episode.cells).mean,
+        process.expected_gain(episode.features.statistics),
     )
 
 

@@ -103,6 +103,12 @@ class TaskProcess:
         found: Floats = prior - cross @ cho_solve(self._factor, cross.T)
         return found
 
+    def expected_gain(self, statistics: npt.ArrayLike) -> float:
+        """Best minus median of as many cells as a task was measured with, on a task of these statistics; points."""
+        level, _, log_scale = self._level_of(self._standardise(np.asarray(statistics, dtype=np.float64)))
+        best = level + np.exp(log_scale) * self._best_above_median
+        return float(100 / (1 + np.exp(-best)) - 100 / (1 + np.exp(-level)))
+
     def _standardise(self, statistics: Floats) -> Floats:
         """Statistics in units of their spread over the tasks, kept within `REACH`: no far extrapolation."""
         places: Floats = np.clip((statistics - self._center) / self._spread, -REACH, REACH)
@@ -111,6 +117,8 @@ class TaskProcess:
     def _fit_levels(self) -> None:
         levels = np.array([each.logits.mean() for each in self.tasks])
         scales = np.log([each.logits.std() + 1e-2 for each in self.tasks])
+        above = [(each.logits.max() - np.median(each.logits)) / (each.logits.std() + 1e-2) for each in self.tasks]
+        self._best_above_median = float(np.mean(above))
         self._level_mean, self._level_sd = levels.mean(), levels.std() + 1e-9
         self._scale_mean = scales.mean()
         alike = _level_kernel(self._statistics, self._statistics)

@@ -11,7 +11,8 @@ from made_up import episode, task
 
 from metad2a import shipped
 from metad2a.card import card, tables
-from metad2a.evaluation import _ceiling, _noise, write
+from metad2a.evaluation import write
+from metad2a.own_tasks import ceiling, noise
 from predictors import checkpoint
 
 WEIGHTS = shipped.MEASUREMENTS.parent
@@ -46,8 +47,8 @@ def test_each_opening_of_the_final_check_is_kept(tmp_path: Path) -> None:
 
 def test_noise_and_ceiling_come_from_the_seeds() -> None:
     once = episode(task(), [0, 1, 2], [50.0, 60.0, 70.0])
-    assert np.isnan(_ceiling(once)) and np.isnan(_noise(once))
+    assert np.isnan(ceiling(once)) and np.isnan(noise(once))
     seeds = np.array([[50.0, 52.0], [60.0, 62.0], [70.0, 72.0]])
     twice = type(once)(once.features, once.recipe, once.cells, seeds.mean(1), seeds, once.family)
-    assert _ceiling(twice) == pytest.approx(1.0)
-    assert _noise(twice) == pytest.approx(np.sqrt(2))
+    assert ceiling(twice) == pytest.approx(1.0)
+    assert noise(twice) == pytest.approx(np.sqrt(2))

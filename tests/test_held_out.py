@@ -11,13 +11,13 @@ from made_up import episode, task
 from metad2a.episodes import Episode
 from metad2a.held_out import (
     HeldOut,
-    best_on_average,
     conformal_factors,
     leave_one_source_out,
     own_episodes,
     tau,
 )
 from metad2a.process import KERNEL, measured
+from metad2a.rivals import best_on_average
 from predictors.meta import to_percent
 from predictors.surrogate import TaskProcess
 
@@ -38,7 +38,7 @@ def judged(residuals: np.ndarray, std: float = 1.0) -> HeldOut:
     """A task whose prediction of 0 with a spread of ``std`` misses by the residuals."""
     nothing = np.zeros(len(residuals))
     one = episode(task(), list(range(len(residuals))), to_percent(residuals).tolist())
-    return HeldOut(one, nothing, nothing + std, nothing, nothing, nothing)
+    return HeldOut(one, nothing, nothing + std, nothing, nothing, nothing, 0.0)
 
 
 def test_own_tasks_are_those_of_the_recipe_with_several_cells() -> None:

@@ -66,7 +66,7 @@ def import_records(
 
 @app.command()
 def build(
-    tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 64,
+    tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 60,
     per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells to measure on a task.")] = 17,
     recipe: Annotated[str, typer.Option("--recipe", help="How to train.")] = "tiny",
     workers: Workers = 2,
