@@ -115,6 +115,8 @@ def _final(final: dict[str, Any]) -> Iterator[str]:
     rows += [(name, f"{value:.3f}", f"{regrets[name]:.2f}") for name, value in final["tau"].items()]
     yield from _table(("ranking", "tau", "mean regret of top 10, points"), rows)
     yield ""
+    if "own tasks" in final:
+        yield from _held_back(final["own tasks"])
     made = final["generator"]
     yield (
         f"Generator, 500 draws for CIFAR-10: {100 * made['valid']:.0f}% valid, {100 * made['unique']:.0f}% unique, "
@@ -124,6 +126,21 @@ def _final(final: dict[str, Any]) -> Iterator[str]:
     kinds = [(name, value) for name, value in made.items() if isinstance(value, dict)]
     names = list(kinds[0][1])
     yield from _table(("draws", *names), [(n, *(f"{v[k]:.2f}" for k in names)) for n, v in kinds])
+
+
+def _held_back(tasks: dict[str, Any]) -> Iterator[str]:
+    yield "Own measurements on the held-back images (recipe tiny, 960 training images, 20 cells under 3 seeds)."
+    yield ""
+    rankings = list(next(iter(tasks.values()))["tau"])
+    heads = ("task", *(f"tau, {name}" for name in rankings), "median cell, predicted / measured", "80 / 95% covers")
+    rows = []
+    for name, each in tasks.items():
+        middle, covered = each["median cell"], each["coverage"]
+        level = f"{middle['predicted']:.1f} / {middle['measured']:.1f}"
+        taus = [f"{each['tau'][ranking]:.3f}" for ranking in rankings]
+        rows.append((name, *taus, level, f"{covered['80']:.2f} / {covered['95']:.2f}"))
+    yield from _table(heads, rows)
+    yield ""
 
 
 def _regret(value: dict[str, Any]) -> str:

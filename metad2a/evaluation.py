@@ -23,13 +23,14 @@ from databases.records.record import utc_now
 from databases.records.store import Store
 from metad2a.episodes import Episode, episodes
 from metad2a.final import final_check
+from metad2a.held_back import held_back_tasks, measure_held_back
 from metad2a.held_out import leave_one_source_out, own_episodes, tau
 from metad2a.home import home, shared_data
 from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, Schedule, fresh, meta_train
 from metad2a.own_tasks import interval, own_tasks
 from metad2a.process import learn
 from metad2a.recommend import MetaD2A, load
-from metad2a.shipped import fill
+from metad2a.shipped import HELD_BACK, fill
 from predictors.meta import MetaPredictor, to_logit
 from predictors.metrics import spearman
 
@@ -167,9 +168,22 @@ def evaluate(
             on_progress("final check: opening CIFAR-10")
             seeds = 1 if fast else 5
             figures["final"] = final_check(model, store, data=data, cache=cache, seeds=seeds, on_progress=on_progress)
+            on_progress("final check: own tasks on CIFAR-10 and MNIST")
+            figures["final"]["own tasks"] = _held_back(model, own, data / "images", folder, cache, on_progress)
     if output is not None:
         write(figures, output)
     return figures
+
+
+def _held_back(
+    model: MetaD2A, own: Sequence[Episode], images: Path, folder: Path, cache: Path, report: Report
+) -> dict[str, Any]:
+    """The own tasks on held-back images: shipped measurements, or made now, in a database of their own."""
+    with Store(folder / "held_back.db") as store:
+        if HELD_BACK.is_file():
+            store.import_csv(HELD_BACK)
+        measure_held_back(store, images, recipe=RECIPE, on_progress=report)
+        return held_back_tasks(model, store, own, images=images, cache=cache, recipe=RECIPE)
 
 
 def write(figures: dict[str, Any], folder: Path) -> Path:

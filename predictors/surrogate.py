@@ -103,6 +103,24 @@ class TaskProcess:
         found: Floats = prior - cross @ cho_solve(self._factor, cross.T)
         return found
 
+    def draw(self, statistics: npt.ArrayLike, cells: Ints, count: int, rng: np.random.Generator) -> Floats:
+        """(count, n) draws of the cells' logit accuracies on a task, jointly and without the noise of training."""
+        place = self._standardise(np.asarray(statistics, dtype=np.float64))
+        level, variance, log_scale = self._level_of(place)
+        mean, _ = self._deviation_of(place, cells)
+        values, vectors = np.linalg.eigh(self.covariance(statistics, cells))
+        root = vectors * np.sqrt(np.maximum(values, 0))
+        deviations = mean + rng.standard_normal((count, len(cells))) @ root.T
+        levels = level + np.sqrt(variance) * rng.standard_normal((count, 1))
+        found: Floats = levels + np.exp(log_scale) * deviations
+        return found
+
+    def seed_noise(self, statistics: npt.ArrayLike) -> float:
+        """Standard deviation of one cell's accuracy between seeds, in points, on a task of these statistics."""
+        level, _, log_scale = self._level_of(self._standardise(np.asarray(statistics, dtype=np.float64)))
+        share = 1 / (1 + np.exp(-level))
+        return float(100 * share * (1 - share) * np.exp(log_scale) * np.sqrt(self.kernel.noise))
+
     def expected_gain(self, statistics: npt.ArrayLike) -> float:
         """Best minus median of as many cells as a task was measured with, on a task of these statistics; points."""
         level, _, log_scale = self._level_of(self._standardise(np.asarray(statistics, dtype=np.float64)))

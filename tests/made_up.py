@@ -30,6 +30,7 @@ def task(seed: int = 0, *, classes: int = 3, per_class: int = 5, at: float = 0.0
         np.full(len(STATISTICS), at, dtype=np.float32),
         name=f"task{seed}",
         source=f"source{seed}",
+        fingerprint=f"print{seed}-{at}",
     )
 
 
