@@ -20,7 +20,7 @@ from metad2a.episodes import Episode, episodes
 from metad2a.generator import Generator
 from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train
 from metad2a.recommend import MetaD2A
-from predictors.meta import MetaPredictor
+from metad2a.retrain import remember
 from predictors.metrics import kendall_tau, percentiles, regret
 
 Report = Callable[[str], None]
@@ -50,7 +50,7 @@ def final_check(
     accuracy = np.array(list(truth.values()))
     task = extract(load_task(data / "images" / "cifar10.npz"), cache=cache)
     known = episodes(store, images=data / "images", cache=cache)
-    ours = [_order(model.predictor, task, cells)]
+    ours = [_order(model, task, cells)]
     for seed in range(1, seeds):
         on_progress(f"meta-training seed {seed} of {seeds - 1}")
         ours.append(_order(_meta_train(model, known, seed), task, cells))
@@ -122,18 +122,19 @@ def _trained_on(known: Sequence[Episode]) -> set[int]:
     }
 
 
-def _order(model: MetaPredictor, task: TaskFeatures, cells: Sequence[Architecture]) -> Values:
+def _order(model: MetaD2A, task: TaskFeatures, cells: Sequence[Architecture]) -> Values:
     """Predicted logit accuracy of every cell; each canonical class is encoded once."""
     chosen = finite_space("nasbench201")
-    scores = model.predict(task, chosen.classes, recipe=RECIPE).mean
+    scores = model.score(task, chosen.classes, recipe=RECIPE).mean
     return np.array([scores[chosen.class_number(cell)] for cell in cells])
 
 
-def _meta_train(model: MetaD2A, known: Sequence[Episode], seed: int) -> MetaPredictor:
+def _meta_train(model: MetaD2A, known: Sequence[Episode], seed: int) -> MetaD2A:
     tables = [each for each in known if len(each.cells) >= TABLE]
     first = meta_train(fresh(model.predictor.config, seed=seed), tables, TABLES_FIRST, seed=seed)
     rest = [each for each in known if each.recipe != model.header["recipe"]]
-    return meta_train(first, rest, THEN_TASKS, seed=seed)
+    learnt = meta_train(first, rest, THEN_TASKS, seed=seed)
+    return MetaD2A(learnt, model.generator, model.known, model.header, "", memory=remember(learnt, known))
 
 
 def _rivals(store: Store, data: Path, texts: Sequence[str], cells: Sequence[Architecture]) -> dict[str, Values]:

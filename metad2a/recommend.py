@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from databases.architectures.architecture import Architecture, FiniteSpace, Skeleton
 from databases.architectures.spaces import finite_space
@@ -29,6 +31,7 @@ from predictors.task_distance import KnownTasks, Neighbour
 
 __all__ = ["Candidate", "Candidates", "MetaD2A", "Recommendation", "load", "versions"]
 
+Values = npt.NDArray[np.float64]
 Candidates = Literal["generator", "all", "both"]
 GENERATED = 500  # architectures drawn for a dataset
 
@@ -47,9 +50,11 @@ class MetaD2A:
         header: dict[str, Any],
         weights: str,
         process: TaskProcess | None = None,
+        memory: Mapping[str, Values] | None = None,
     ) -> None:
         self.predictor, self.generator, self.known = predictor.eval(), generator.eval(), known
         self.process = process  # over the records of the own recipe, header["recipe"]
+        self.memory = dict(memory or {})  # recipe -> what its table says of each class beyond the predictor
         self.header, self.weights = header, weights
 
     @cached_property
@@ -59,12 +64,15 @@ class MetaD2A:
 
     def score(self, features: TaskFeatures, pool: Sequence[Architecture], *, recipe: str) -> Scores:
         """Logit accuracies of many architectures: by the surrogate for its recipe, else by the meta-predictor."""
-        if self.process is None or recipe != self.header["recipe"]:
-            return self.predictor.predict(features, pool, recipe=recipe)
         chosen = self.predictor_space
-        numbers = np.array([chosen.class_number(each) for each in pool], dtype=np.int64)
-        found = self.process.predict(features.statistics, numbers)
-        return Scores(found.mean, found.std)
+        if self.process is not None and recipe == self.header["recipe"]:
+            numbers = np.array([chosen.class_number(each) for each in pool], dtype=np.int64)
+            found = self.process.predict(features.statistics, numbers)
+            return Scores(found.mean, found.std)
+        scores = self.predictor.predict(features, pool, recipe=recipe)
+        if recipe in self.memory:
+            return replace(scores, mean=scores.mean + self.memory[recipe][[chosen.class_number(each) for each in pool]])
+        return scores
 
     def level_known(self, recipe: str) -> bool:
         """Whether enough tasks were measured with the recipe to predict accuracies, not only their order."""
@@ -205,11 +213,12 @@ def load(path: Path | str | None = None) -> MetaD2A:
             each.load_state_dict({n: v.float() for n, v in checkpoint.part(tensors, name).items()})
         known = KnownTasks.from_header(header["known"], tensors["known.places"].numpy())
         process = unpack(checkpoint.part(tensors, "process"), predictor.eval())
+        memory = {name: v.double().numpy() for name, v in checkpoint.part(tensors, "memory").items()}
     except (KeyError, TypeError, RuntimeError):
         raise UserError(f"{where} does not fit this version of metad2a: retrain it with `metad2a retrain`") from None
     beside = where.with_name("MODEL_CARD.md")
     header["card"] = beside.read_text(encoding="utf-8") if beside.is_file() else ""
-    return MetaD2A(predictor, generator, known, header, checkpoint.digest(where), process)
+    return MetaD2A(predictor, generator, known, header, checkpoint.digest(where), process, memory)
 
 
 def versions() -> dict[str, str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from databases.architectures.spaces import finite_space
 from databases.errors import UserError
@@ -21,7 +22,8 @@ from metad2a.held_out import HeldOut, conformal_factors, leave_one_source_out, o
 from metad2a.meta_training import FEW, TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train
 from metad2a.process import learn, pack
 from predictors import checkpoint
-from predictors.meta import RECIPE_NUMBER, MetaConfig, MetaPredictor
+from predictors.memory import shrunk
+from predictors.meta import RECIPE_NUMBER, MetaConfig, MetaPredictor, to_logit
 from predictors.surrogate import TaskProcess
 from predictors.task_distance import KnownTasks
 
@@ -32,6 +34,7 @@ MODEL_NAME = "metad2a-meta-model"
 GENERATOR_STEPS = 400
 GOOD = 64  # architectures of a task that count as good
 Report = Callable[[str], None]
+Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ def retrain(
         generator = _generator(model, process, known, seed)
         header = describe(model, generator, known, held_out, recipe, seed)
         places = _places(own)
-        path_sha = _save(output, model, generator, process, places, header)
+        path_sha = _save(output, model, generator, process, places, remember(model, known), header)
         run.metrics({name: value for name, value in header["held_out"].items() if value is not None})
         run.register(output, MODEL_NAME, alias="challenger")
     return RetrainResult(output, path_sha, header, header["held_out"]["tau"])
@@ -111,6 +114,19 @@ def _generator(model: MetaPredictor, process: TaskProcess | None, known: Sequenc
         torch.manual_seed(seed)
         generator = Generator(config)
     return train_generator(generator, lessons(model, process, known, seed=seed), steps=GENERATOR_STEPS, seed=seed)
+
+
+def remember(model: MetaPredictor, known: Sequence[Episode]) -> dict[str, Values]:
+    """Recipe -> (classes,) what its published table says of each class beyond the predictor, where it is one table."""
+    tables = [each for each in known if len(each.cells) >= TABLE]
+    found = {}
+    for table in tables:
+        if sum(each.recipe == table.recipe for each in tables) == 1:
+            classes = finite_space(model.config.space).classes
+            said = model.predict(table.features, [classes[i] for i in table.cells], recipe=table.recipe).mean
+            found[table.recipe] = np.zeros(len(classes))
+            found[table.recipe][table.cells] = shrunk(to_logit(table.by_seed) - said[:, None])
+    return found
 
 
 def _places(own: Sequence[Episode]) -> KnownTasks | None:
@@ -228,6 +244,7 @@ def _save(
     generator: Generator,
     process: TaskProcess | None,
     places: KnownTasks | None,
+    memory: dict[str, Values],
     header: dict[str, Any],
 ) -> str:
     import torch
@@ -236,6 +253,7 @@ def _save(
     named = {"predictor": model, "generator": generator}
     tensors = {f"{n}.{k}": v for n, each in named.items() for k, v in each.state_dict().items()}
     tensors |= {f"process.{name}": value for name, value in pack(process).items()} if process else {}
+    tensors |= {f"memory.{name}": torch.from_numpy(value).float() for name, value in memory.items()}
     tensors["known.places"] = torch.from_numpy(known.places)
     return checkpoint.save(output, tensors, {**header, "known": known.header()})
 
