@@ -14,14 +14,15 @@ from cost import multiply_adds
 from torch import nn
 
 from databases.architectures import decisions
-from databases.architectures.architecture import Architecture, FiniteSpace, ImageSpace, Skeleton, Space
+from databases.architectures.architecture import Architecture, FiniteSpace, ImageSpace, RecurrentSpace, Skeleton, Space
 from databases.architectures.decisions import State, Walk
-from databases.architectures.spaces import SPACES, finite_space, image_space, space
+from databases.architectures.spaces import SPACES, finite_space, image_space, recurrent_space, space
 from databases.errors import UserError
 from metad2a.decoder import GraphDecoder
 
 SMALL = 20_000  # walks of a space that is listed here as a whole
 IMAGES = {name: each for name, each in SPACES.items() if isinstance(each, ImageSpace)}
+CELLS = {name: each for name, each in SPACES.items() if isinstance(each, RecurrentSpace)}
 SHAPES = {"grey": (Skeleton(4, 1, 1, 10), 8), "colour": (Skeleton(8, 2, 3, 4), 15)}  # skeleton, side
 EQUAL: dict[str, list[tuple[str, str]]] = {  # different texts of what computes the same
     "nasbench201": [
@@ -34,10 +35,31 @@ EQUAL: dict[str, list[tuple[str, str]]] = {  # different texts of what computes 
             "|skip_connect~0|+|none~0|none~1|+|avg_pool_3x3~0|nor_conv_3x3~1|none~2|",
         ),
     ],
+    "nas-rl": [
+        (  # two layers that do not read each other change places
+            "3x3 stride 1x1 filters 24, 1x5 stride 2x1 filters 36, 3x1 stride 1x2 filters 48 of 0, "
+            "5x5 stride 1x1 filters 64 of 1+2",
+            "1x5 stride 2x1 filters 36, 3x3 stride 1x1 filters 24, 3x1 stride 1x2 filters 48 of 1, "
+            "5x5 stride 1x1 filters 64 of 0+2",
+        ),
+    ],
+    "nas-rl-recurrent": [
+        (  # both combiners commute
+            "add tanh, multiply relu, multiply sigmoid; add relu into 0, memory 1",
+            "multiply relu, add tanh, multiply sigmoid; add relu into 1, memory 0",
+        ),
+    ],
+    "enas-recurrent": [
+        (  # nodes that do not read each other change places
+            "tanh, relu of 0, sigmoid of 0, identity of 1",
+            "tanh, sigmoid of 0, relu of 0, identity of 2",
+        ),
+    ],
 }
 
 every_space = pytest.mark.parametrize("chosen", SPACES.values(), ids=SPACES)
 every_image_space = pytest.mark.parametrize("chosen", IMAGES.values(), ids=IMAGES)
+every_recurrent_space = pytest.mark.parametrize("chosen", CELLS.values(), ids=CELLS)
 
 
 def samples(chosen: Space, count: int, seed: int = 0) -> list[Architecture]:
@@ -213,26 +235,62 @@ def test_more_channels_and_no_randomness_in_eval_mode(chosen: ImageSpace) -> Non
         torch.testing.assert_close(network(images), network(images), rtol=0, atol=0)
 
 
+@every_recurrent_space
+@pytest.mark.parametrize(("inputs", "width"), [(3, 5), (8, 4)])
+def test_a_cell_trains_one_step_and_carries_its_states(chosen: RecurrentSpace, inputs: int, width: int) -> None:
+    for each in samples(chosen, 2, seed=1):
+        torch.manual_seed(0)
+        cell, x = chosen.cell(each, inputs, width), torch.randn(6, 2, inputs)  # (steps, batch, inputs)
+        outputs, state = cell(x, None)
+        assert outputs.shape == (6, 2, width)
+        first, middle = cell(x[:2], None)
+        second, last = cell(x[2:], middle)
+        torch.testing.assert_close(torch.cat([first, second]), outputs)
+        torch.testing.assert_close(last, state)
+        loss = (outputs - 1).square().mean()
+        loss.backward()
+        torch.optim.SGD(cell.parameters(), lr=1e-3).step()
+        assert (cell(x, None)[0] - 1).square().mean() < loss
+
+
 def test_equal_keys_compute_the_same() -> None:
     for name, pairs in EQUAL.items():
+        compute = logits_of_plain_weights if name in IMAGES else outputs_of_plain_weights
         for texts in pairs:
-            first, second = (logits_of_plain_weights(image_space(name), text) for text in texts)
+            first, second = (compute(name, text) for text in texts)
             torch.testing.assert_close(first, second, atol=1e-6, rtol=1e-5)
+            assert first.std() > 0
 
 
-def logits_of_plain_weights(chosen: ImageSpace, text: str) -> torch.Tensor:
+def logits_of_plain_weights(name: str, text: str) -> torch.Tensor:
     """Outputs of the network where a weight depends on its layer's shape and on nothing else."""
+    chosen = image_space(name)
     network = chosen.network(chosen.parse(text), Skeleton(4, 1, 3, 10)).eval()
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             generator = torch.Generator().manual_seed(sum(layer.weight.shape[2:]))
-            kernel = torch.randn(1, 1, *layer.weight.shape[2:], generator=generator)
+            kernel = torch.rand(1, 1, *layer.weight.shape[2:], generator=generator)
             layer.weight.data[:] = kernel / layer.weight[0].numel() ** 0.5
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
     with torch.no_grad():
-        logits: torch.Tensor = network(torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+        logits: torch.Tensor = network(torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
     return logits
+
+
+def outputs_of_plain_weights(name: str, text: str, *, width: int = 4) -> torch.Tensor:
+    """Outputs of the cell where every map of the inputs, and every map of the states, has the same weights."""
+    chosen = recurrent_space(name)
+    cell = chosen.cell(chosen.parse(text), width, width)
+    for layer in cell.modules():
+        if isinstance(layer, nn.Linear):
+            one = torch.randn(width, width, generator=torch.Generator().manual_seed(0)) / 2
+            layer.weight.data[:] = one.repeat(len(layer.weight) // width, 1)
+            if layer.bias is not None:
+                nn.init.constant_(layer.bias, 0.5)
+    with torch.no_grad():
+        outputs: torch.Tensor = cell(torch.randn(5, 2, width, generator=torch.Generator().manual_seed(1)), None)[0]
+    return outputs
 
 
 def test_an_unfit_space_is_refused_with_those_that_fit() -> None:
@@ -242,7 +300,8 @@ def test_an_unfit_space_is_refused_with_those_that_fit() -> None:
         assert "\n" not in str(refusal.value)
     for name, each in SPACES.items():
         assert space(name) is each and each.name == name
-        for find, kind in ((image_space, ImageSpace), (finite_space, FiniteSpace)):
+        for find, kind in ((image_space, ImageSpace), (finite_space, FiniteSpace), (recurrent_space, RecurrentSpace)):
             if not isinstance(each, kind):
-                with pytest.raises(UserError, match=f"given the space '{name}', but .*: choose one of nasbench201"):
+                fits = next(other.name for other in SPACES.values() if isinstance(other, kind))
+                with pytest.raises(UserError, match=f"given the space '{name}', but .*: choose one of {fits}"):
                     find(name)

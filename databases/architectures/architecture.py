@@ -133,6 +133,17 @@ class ImageSpace(Space):
         """Multiply-adds of convolutions and linear layers for one square image, and the last bias's additions."""
 
 
+class RecurrentSpace(Space):
+    """A space whose architectures are recurrent cells, for text."""
+
+    @abstractmethod
+    def cell(self, architecture: Architecture, inputs: int, width: int) -> nn.Module:
+        """The trainable cell, with the interface of `torch.nn.LSTM`.
+
+        ``(steps, batch, inputs), state -> (steps, batch, width), state``; the state None is zero.
+        """
+
+
 class FiniteSpace(ImageSpace):
     """A space of image classifiers that is small enough to list and rank as a whole."""
 

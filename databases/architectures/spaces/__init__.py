@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from databases.architectures.architecture import FiniteSpace, ImageSpace, Space
+from databases.architectures.architecture import FiniteSpace, ImageSpace, RecurrentSpace, Space
+from databases.architectures.spaces.enas_recurrent import ENASRecurrent
+from databases.architectures.spaces.nas_rl import NASRL
+from databases.architectures.spaces.nas_rl_recurrent import NASRLRecurrent
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.errors import UserError
 
-SPACES: dict[str, Space] = {each.name: each for each in (NASBench201(),)}
+SPACES: dict[str, Space] = {each.name: each for each in (NASBench201(), NASRL(), NASRLRecurrent(), ENASRecurrent())}
 _Kind = TypeVar("_Kind", bound=Space)
 
 
@@ -25,6 +28,11 @@ def image_space(name: str) -> ImageSpace:
 def finite_space(name: str) -> FiniteSpace:
     """The space of that name whose every architecture can be ranked; raises `UserError` that lists the known ones."""
     return _of_kind(name, FiniteSpace, "it cannot be ranked as a whole")  # type: ignore[type-abstract]
+
+
+def recurrent_space(name: str) -> RecurrentSpace:
+    """The space of recurrent cells of that name; raises `UserError` that lists the known ones."""
+    return _of_kind(name, RecurrentSpace, "it builds no recurrent cells")  # type: ignore[type-abstract]
 
 
 def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
