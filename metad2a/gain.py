@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +31,11 @@ class Gain:
     def within_noise(self) -> bool:
         """Whether the cells' differences drown: the gain may be nothing, or is below one training's noise."""
         return self.low <= 0 or self.mean < self.noise
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        interval = [self.low, self.high]
+        return {"points": self.mean, "interval": interval, "noise": self.noise, "within_noise": self.within_noise}
 
 
 def expected_gain(process: TaskProcess, statistics: npt.ArrayLike, cells: Ints, *, seed: int = 0) -> Gain:

@@ -21,6 +21,7 @@ from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe
 from databases.records.recipe import recipe as named_recipe
+from metad2a.gain import Gain, cheapest_equal_first, expected_gain
 from metad2a.generator import Generator, GeneratorConfig
 from metad2a.process import unpack
 from metad2a.recommendation import Candidate, Recommendation
@@ -116,7 +117,7 @@ class MetaD2A:
         scores = self.score(features, pool, recipe=recipe)
         skeleton = chosen.skeleton(input_channels=task.channels, classes=task.classes)
         ranked = self._rank(pool, scores, set(drawn), chosen, skeleton, len(task.part(0)[1]))
-        fitting = _within(ranked, max_params, max_flops)
+        gain, fitting = self._gain(features, _within(ranked, max_params, max_flops), recipe, seed)
         nearest, unlike = self.known.nearest(features)
         return Recommendation(
             candidates=tuple(fitting[:top]),
@@ -126,7 +127,8 @@ class MetaD2A:
             seed=seed,
             fingerprint=task.fingerprint,
             weights=self.weights,
-            reason=self._reason(fitting, recipe, nearest),
+            reason=_reason(gain, recipe, nearest),
+            expected_gain=gain,
             notes=task.notes,
             versions=versions(),
         )
@@ -185,18 +187,35 @@ class MetaD2A:
             return None
         return float(recipe.steps(images) * recipe.batch * (cost[0] * flops + cost[1]))
 
-    def _reason(self, fitting: Sequence[Candidate], recipe: str, nearest: Sequence[Neighbour]) -> str:
-        best, middle = fitting[0], fitting[len(fitting) // 2]
-        names = " and ".join(each.name for each in nearest[:2]) or "those of the database"
-        if best.expected_accuracy is None or middle.expected_accuracy is None or best.interval is None:
-            return f"Order only: the recipe {recipe!r} was measured on too few tasks to know its accuracies."
-        gain = best.expected_accuracy - middle.expected_accuracy
-        half = (best.interval[1] - best.interval[0]) / 2
-        close = "; the candidates are nearly equal, so a cheaper one loses little" if gain < half / 4 else ""
-        return (
-            f"Expected {gain:.1f} points above the median cell on offer under the recipe {recipe!r}, "
-            f"judging by what was measured on datasets like {names}{close}."
-        )
+    def _gain(
+        self, features: TaskFeatures, fitting: list[Candidate], recipe: str, seed: int
+    ) -> tuple[Gain | None, list[Candidate]]:
+        """What choosing is worth, None where the level is unknown; where it is nothing, the cheapest equal leads."""
+        if self.process is None or recipe != self.header["recipe"] or not self.level_known(recipe):
+            return None, fitting
+        numbers = np.array([self.predictor_space.class_number(each.architecture) for each in fitting], dtype=np.int64)
+        gain = expected_gain(self.process, features.statistics, numbers, seed=seed)
+        if not gain.within_noise:
+            return gain, fitting
+        expected = np.array([each.expected_accuracy for each in fitting], dtype=np.float64)
+        order = cheapest_equal_first(expected[0] - expected, [each.flops for each in fitting], noise=gain.noise)
+        return gain, [fitting[i] for i in order]
+
+
+def _reason(gain: Gain | None, recipe: str, nearest: Sequence[Neighbour]) -> str:
+    if gain is None:
+        return f"Order only: the recipe {recipe!r} was measured on too few tasks to know its accuracies."
+    names = " and ".join(each.name for each in nearest[:2]) or "those of the database"
+    worth = (
+        f"Choosing is worth {gain.mean:.1f} points over the median cell on offer (80%: {gain.low:.1f} to "
+        f"{gain.high:.1f}) under the recipe {recipe!r}, judging by datasets like {names}"
+    )
+    if not gain.within_noise:
+        return f"{worth}."
+    return (
+        f"{worth}. That is within the noise of one training ({gain.noise:.1f} points) or may be nothing: nobody can "
+        "tell the best cells apart, so the cheapest of them comes first."
+    )
 
 
 def load(path: Path | str | None = None) -> MetaD2A:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from databases.architectures.architecture import Architecture, Skeleton
 from databases.architectures.spaces import image_space
+from metad2a.gain import Gain
 from predictors.task_distance import Neighbour
 
 if TYPE_CHECKING:
@@ -55,7 +56,11 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The answer for one dataset; ``candidates`` are the best first."""
+    """The answer for one dataset; ``candidates`` are the best first.
+
+    ``expected_gain`` is what choosing is worth, None where the recipe's level is unknown. Where the cells'
+    differences drown in the noise, the cheapest of those that nobody can tell apart comes first.
+    """
 
     candidates: tuple[Candidate, ...]
     recipe: str
@@ -65,6 +70,7 @@ class Recommendation:
     fingerprint: str
     weights: str
     reason: str
+    expected_gain: Gain | None = None
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -84,6 +90,7 @@ class Recommendation:
             "fingerprint": self.fingerprint,
             "weights": self.weights,
             "reason": self.reason,
+            "expected_gain": None if self.expected_gain is None else self.expected_gain.to_json(),
             "notes": list(self.notes),
             "versions": self.versions,
         }

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from databases.datasets import features
-from databases.datasets.features import STATISTICS, Kind, extract, from_images, nearest_mean_accuracy
+from databases.datasets.features import STATISTICS, Kind, extract, from_images
+from databases.datasets.landmarks import nearest_mean_accuracy
 from databases.datasets.task import Task, split
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import numpy.typing as npt
 
+from databases.datasets.landmarks import Landmarks, landmarks
 from databases.datasets.task import TRAIN, Task, resize_images
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ STATISTICS = (
     "feature_accuracy",
     "feature_margin",
     "pixel_accuracy",
+    "colour_accuracy",
+    "texture_accuracy",
+    "shape_accuracy",
     "brightness",
     "contrast",
     "edges",
@@ -76,7 +80,7 @@ def extract(
     With ``cache`` (a folder) the result is kept by the task's fingerprint.
     """
     per_class = max(1, min(images_per_class, MOST_IMAGES // task.classes))
-    name = f"{task.fingerprint}-{kind}-{per_class}-{seed}-{_version(kind)}.npz"
+    name = f"{task.fingerprint}-{kind}-{per_class}-{seed}-{len(STATISTICS)}-{_version(kind)}.npz"
     if cache is not None and (cache / name).is_file():
         with np.load(cache / name, allow_pickle=False) as file:
             return TaskFeatures(
@@ -137,7 +141,7 @@ def plain_statistics(
     channels: int,
     resolution: int,
     balance: float,
-    landmarks: tuple[float, float, float],
+    landmarks: Landmarks,
     pixels: tuple[float, float, float],
 ) -> npt.NDArray[np.float32]:
     """The vector of `STATISTICS` from its parts."""
@@ -146,44 +150,11 @@ def plain_statistics(
     return np.array([*counts, *shape, *landmarks, *pixels], dtype=np.float32)
 
 
-def landmarks(
-    images: npt.NDArray[np.uint8], features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
-) -> tuple[float, float, float]:
-    """How well the nearest class mean does on the features, their scatter, and the same on small pixels."""
-    accuracy, margin = nearest_mean_accuracy(features, labels)
-    small = resize_images(images, 8).reshape(len(images), -1).astype(np.float32)
-    return accuracy, margin, nearest_mean_accuracy(small, labels)[0]
-
-
 def pixel_statistics(images: npt.NDArray[np.uint8]) -> tuple[float, float, float]:
     """Brightness, contrast and strength of edges of (m, h, w, c) images."""
     pixels = images.astype(np.float32) / 255
     edges = np.abs(np.diff(pixels, axis=1)).mean() + np.abs(np.diff(pixels, axis=2)).mean()
     return float(pixels.mean()), float(pixels.std()), float(4 * edges)
-
-
-def nearest_mean_accuracy(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> tuple[float, float]:
-    """Leave-one-out accuracy of the nearest class mean on a logit scale, and the scatter between classes.
-
-    The accuracy has the chance level of its number of classes taken off; the scatter is the share of the
-    variance that lies between the class means. Classes of one image count as missed.
-    """
-    classes = int(labels.max()) + 1
-    counts = np.bincount(labels, minlength=classes).astype(np.float64)
-    sums = np.zeros((classes, features.shape[1]))
-    np.add.at(sums, labels, features)
-    means = sums / counts[:, None]
-    distance = (features**2).sum(1)[:, None] - 2 * features @ means.T + (means**2).sum(1)
-    own = np.arange(len(labels)), labels
-    without = (sums[labels] - features) / np.maximum(counts[labels] - 1, 1)[:, None]
-    distance[own] = ((features - without) ** 2).sum(1)
-    distance[own[0], own[1]] += np.where(counts[labels] > 1, 0, np.inf)
-    right = (distance.argmin(1) == labels).mean()
-    centre = features.mean(0)
-    variance = ((features - centre) ** 2).sum() + 1e-9  # images may all be equal
-    between = ((means[labels] - centre) ** 2).sum() / variance
-    share = np.clip((right * len(labels) + 0.5) / (len(labels) + 1), 0.01, 0.99)
-    return float(np.log(share / (1 - share)) - np.log(1 / max(classes - 1, 1))) / 4, float(between)
 
 
 def class_means(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:

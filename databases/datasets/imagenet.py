@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from databases.datasets.features import Kind, TaskFeatures, from_images, pixel_statistics, plain_statistics
+from databases.datasets.landmarks import NO_LANDMARKS
 
 IMAGES_A_CLASS = 1281  # ImageNet's mean number of training images a class
 
@@ -33,7 +34,7 @@ def imagenet_features(
         channels=3,
         resolution=resolution,
         balance=1.0,
-        landmarks=(0.0, 0.0, 0.0),
+        landmarks=NO_LANDMARKS,
         pixels=tuple(np.mean([pixels for _, pixels in chosen], axis=0).tolist()),
     )
     features = np.concatenate([found for found, _ in chosen])
