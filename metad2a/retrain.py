@@ -77,12 +77,12 @@ def retrain(
     own = own_episodes(known, recipe)
     if not known:
         raise UserError("no task of the database has features: run `metad2a database build` first")
-    folder = work / f"{_digest(known, seed)}"
+    rest = [each for each in known if each.recipe != recipe]  # the own recipe is the surrogate's
+    folder = work / _digest(rest, seed)
     on_progress(f"{len(known)} tasks, {sum(len(each.cells) for each in known)} architectures measured")
     parameters = {"seed": seed, "recipe": recipe, "tasks": len(known), "own_tasks": len(own)}
     with tracker.run("retrain", "meta-training", parameters=parameters) as run:
         config = MetaConfig(features=known[0].features.features.shape[1])
-        rest = [each for each in known if each.recipe != recipe]
         model = _stage(folder / "predictor.safetensors", config, lambda: _predictor(config, rest, seed, on_progress))
         process = learn(model, own) if len(own) > 1 else None
         held_out = leave_one_source_out(process, own) if process else []

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from metad2a.reproduce.report import Demonstration
 
 # name -> (module with DEMONSTRATION, one line for `metad2a reproduce --help`)
-DEMONSTRATIONS: dict[str, tuple[str, str]] = {}
+DEMONSTRATIONS: dict[str, tuple[str, str]] = {
+    "metad2a": ("metad2a_system", "MetaD2A: an answer at once, against searchers that measure; without its parts"),
+}
 
 
 def demonstration(name: str) -> Demonstration:
