@@ -127,7 +127,7 @@ class MetaD2A:
             seed=seed,
             fingerprint=task.fingerprint,
             weights=self.weights,
-            reason=_reason(gain, recipe, nearest),
+            reason=_reason(gain, recipe, nearest, level_known=self.level_known(recipe)),
             expected_gain=gain,
             notes=task.notes,
             versions=versions(),
@@ -202,10 +202,12 @@ class MetaD2A:
         return gain, [fitting[i] for i in order]
 
 
-def _reason(gain: Gain | None, recipe: str, nearest: Sequence[Neighbour]) -> str:
-    if gain is None:
-        return f"Order only: the recipe {recipe!r} was measured on too few tasks to know its accuracies."
+def _reason(gain: Gain | None, recipe: str, nearest: Sequence[Neighbour], *, level_known: bool) -> str:
     names = " and ".join(each.name for each in nearest[:2]) or "those of the database"
+    if not level_known:
+        return f"Order only: the recipe {recipe!r} was measured on too few tasks to know its accuracies."
+    if gain is None:
+        return f"Expected under the recipe {recipe!r}, judging by datasets like {names}."
     worth = (
         f"Choosing is worth {gain.mean:.1f} points over the median cell on offer (80%: {gain.low:.1f} to "
         f"{gain.high:.1f}) under the recipe {recipe!r}, judging by datasets like {names}"

@@ -12,10 +12,12 @@ from made_up import meta_model
 
 from databases.architectures.spaces import space
 from databases.datasets.backbone import WIDTHS
+from databases.datasets.features import STATISTICS
 from databases.datasets.task import Task, split
 from databases.errors import UserError
 from metad2a.recommend import MetaD2A, load
 from predictors import checkpoint
+from predictors.surrogate import Kernel, Measured, TaskProcess
 
 SHIPPED = Path(__file__).parents[1] / "metad2a" / "weights" / "meta.safetensors"
 CONTRACT = {"candidates", "recipe", "nearest", "unlike", "seed", "fingerprint", "weights", "versions"}
@@ -99,6 +101,36 @@ def test_a_recipe_of_unknown_level_gives_the_order_alone(images: Task) -> None:
     assert [(each.expected_accuracy, each.interval) for each in answer.candidates] == [(None, None)] * 4
     assert answer.best.score == max(each.score for each in answer.candidates)
     assert "order only" in answer.reason.lower()
+
+
+def with_process(model: MetaD2A, spread: float, noise: float = 0.02) -> MetaD2A:
+    """The model with a surrogate over 20 made-up tasks on which the first classes are the best by ``spread``."""
+    rng = np.random.default_rng(0)
+    classes = len(model.predictor_space.classes)
+    known = []
+    for _ in range(20):
+        cells = rng.choice(classes, 30, replace=False)
+        values = spread * (1 - cells / classes) + 0.01 * rng.normal(size=30)
+        known.append(Measured(rng.normal(size=len(STATISTICS)), cells, values, np.ones(30)))
+    process = TaskProcess(known, lambda numbers: numbers[:, None] / classes * 3, Kernel(looks_at=(0,), noise=noise))
+    header = {**model.header, "recipe": "tiny"}
+    return MetaD2A(model.predictor, model.generator, model.known, header, model.weights, process)
+
+
+def test_a_choice_that_is_worth_points_says_how_many_and_keeps_the_order(model: MetaD2A, images: Task) -> None:
+    answer = with_process(model, 4.0).recommend(images, top=None)
+    gain = answer.to_json()["expected_gain"]
+    assert not gain["within_noise"]
+    assert gain["interval"][0] < gain["points"] < gain["interval"][1]
+    assert f"{gain['points']:.1f} points" in answer.reason
+    assert [each.score for each in answer.candidates] == sorted((e.score for e in answer.candidates), reverse=True)
+
+
+def test_where_the_differences_drown_the_cheapest_of_the_equals_comes_first(model: MetaD2A, images: Task) -> None:
+    answer = with_process(model, 0.001, noise=1.5).recommend(images, top=None)
+    assert answer.to_json()["expected_gain"]["within_noise"]
+    assert answer.best.flops == min(each.flops for each in answer.candidates)
+    assert "cheapest" in answer.reason
 
 
 def test_a_candidate_builds_the_network_it_describes(model: MetaD2A, images: Task) -> None:
