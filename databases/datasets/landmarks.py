@@ -37,7 +37,8 @@ def colours(images: npt.NDArray[np.uint8]) -> Floats:
     """(m, h, w, c) -> (m, 8 c): square roots of the shares of each channel's values in eight bins."""
     bins = images // (256 // BINS)
     counts = np.stack([(bins == each).mean((1, 2)) for each in range(BINS)], axis=-1)  # (m, c, bins)
-    return np.sqrt(counts.reshape(len(images), -1) / images.shape[-1]).astype(np.float32)
+    found: Floats = np.sqrt(counts.reshape(len(images), -1) / images.shape[-1]).astype(np.float32)
+    return found
 
 
 def orientations(images: npt.NDArray[np.uint8]) -> Floats:
@@ -59,7 +60,8 @@ def orientations(images: npt.NDArray[np.uint8]) -> Floats:
 
 def _shares(values: Floats) -> Floats:
     """(m, d) -> square roots of the shares of each row's sum."""
-    return np.sqrt(values / (values.sum(1, keepdims=True) + 1e-6)).astype(np.float32)
+    found: Floats = np.sqrt(values / (values.sum(1, keepdims=True) + 1e-6)).astype(np.float32)
+    return found
 
 
 def nearest_mean_accuracy(features: Floats, labels: npt.NDArray[np.int64]) -> tuple[float, float]:

@@ -44,7 +44,7 @@ def _rows(job: _Search) -> tuple[str, int, list[int]]:
     """The rows of the table in the order in which the rival looked them up."""
     made = controller(job.name, space("nasbench201"), seed=job.seed)
     trace = search(made, job.table, trials=job.trials)
-    return job.name, job.seed, job.table.rows(trace.architectures).tolist()
+    return job.name, job.seed, _list(job.table.rows(trace.architectures))
 
 
 def run(context: Context) -> Report:
@@ -94,15 +94,19 @@ def _answers(model: MetaD2A, features: TaskFeatures, table: BenchmarkTable) -> d
 
     def ranked(pool: Sequence[Architecture]) -> list[int]:
         score = model.score(features, pool, recipe=recipe).mean
-        return table.rows([pool[i] for i in np.argsort(-score, kind="stable")]).tolist()
+        return _list(table.rows([pool[i] for i in np.argsort(-score, kind="stable")]))
 
     return {
         "all parts": ranked(drawn),
         "without the generator (500 random cells ranked)": ranked(some),
-        "without the predictor (draws as they come)": table.rows(drawn).tolist(),
+        "without the predictor (draws as they come)": _list(table.rows(drawn)),
         "without the dataset (zero z)": ranked(unseen),
-        "random cells": table.rows(some).tolist(),
+        "random cells": _list(table.rows(some)),
     }
+
+
+def _list(rows: npt.NDArray[np.int64]) -> list[int]:
+    return [int(each) for each in rows]
 
 
 def _trained(rows: Sequence[int], table: BenchmarkTable) -> Values:
