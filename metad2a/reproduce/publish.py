@@ -28,7 +28,7 @@ def write_report(report: Report, folder: Path) -> list[str]:
         (beside / "tables.md").write_text(markdown(report), encoding="utf-8")
         figures = ["figure.png", "figure.svg"] if report.panels else []
         for name in figures:
-            panels(report.panels, beside / name, title=f"{report.system}: {report.setting}")
+            panels(report.panels, beside / name, title=f"{report.system} ({report.source})")
         return ["tables.md", *figures, "report.json"]
 
     return write_folder(folder, write)
