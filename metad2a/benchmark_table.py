@@ -85,6 +85,8 @@ def read_table(store: Store, task: str, *, recipe: str = "nasbench201", name: st
 def _unknown(store: Store, task: str, recipe: str, name: str) -> str:
     """What the store holds instead."""
     recipes = sorted({key.recipe for key in store.keys(task=task, space=name)})
+    if recipe in recipes:
+        return f"the table of {task!r} with the recipe {recipe!r} holds no accuracies: choose another"
     if recipes:
         return f"no table of {task!r} with the recipe {recipe!r} in the database: it holds {', '.join(recipes)}"
     known = ", ".join(entry.key for entry in store.tasks(prefix=f"{task.partition('/')[0]}/"))

@@ -41,10 +41,15 @@ def shared_data() -> Path:
     return folder
 
 
-def shared_images() -> Path | None:
-    """The folder of image sources among the development data, None where there is none."""
+def shared_folder() -> Path | None:
+    """The folder of development data, None where there is none."""
     try:
-        folder = shared_data() / "images"
+        return shared_data()
     except UserError:
         return None
-    return folder if folder.is_dir() else None
+
+
+def shared_images() -> Path | None:
+    """The folder of image sources among the development data, None where there is none."""
+    folder = shared_folder()
+    return folder / "images" if folder is not None and (folder / "images").is_dir() else None

@@ -216,7 +216,7 @@ def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
     """Writes panels of curves with their bands, at most three side by side; the suffix is the format."""
     columns = max(1, min(COLUMNS, len(drawn)))
     rows = -(-len(drawn) // columns) or 1
-    figure = _new_figure(max(6.4, 5.2 * columns), 4.4 * rows)
+    figure = _new_figure(8.0 if columns == 1 else 5.4 * columns, 4.6 * rows)
     all_axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for axes, panel in zip(all_axes, drawn, strict=False):
         _draw_panel(axes, panel)
@@ -232,6 +232,7 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     _plain(axes, panel.title, panel.x_label, panel.y_label, pad=10)
     if panel.log_x:
         axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     for i, each in enumerate(panel.curves):
         colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
         axes.fill_between(each.x, each.low, each.high, color=colour, alpha=0.13, linewidth=0)

@@ -151,6 +151,21 @@ def bootstrap_interval(
     return Interval(mean, float(low), float(high), level, len(number))
 
 
+def median_interval(values: npt.ArrayLike, *, seed: int = 0, level: float = 0.95, draws: int = 10_000) -> Interval:
+    """Median of values (n,) with its percentile bootstrap interval; ``mean`` of the result is the median.
+
+    Raises ValueError where values are missing or not finite.
+    """
+    given = np.asarray(values, dtype=np.float64)
+    if given.ndim != 1 or not len(given) or not np.isfinite(given).all():
+        raise ValueError(f"shape {given.shape}: one list of finite values is needed")
+    if len(given) == 1:
+        return Interval(float(given[0]), np.nan, np.nan, level, 1)
+    drawn = np.random.default_rng(seed).integers(len(given), size=(draws, len(given)))
+    low, high = np.quantile(np.median(given[drawn], axis=1), [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(np.median(given)), float(low), float(high), level, len(given))
+
+
 def _pair(predicted: npt.ArrayLike, true: npt.ArrayLike) -> tuple[Floats, Floats]:
     first, second = np.asarray(predicted, dtype=np.float64), np.asarray(true, dtype=np.float64)
     if first.ndim != 1 or first.shape != second.shape or np.isnan(first).any() or np.isnan(second).any():

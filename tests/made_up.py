@@ -7,7 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from databases.architectures.architecture import Architecture
+from databases.architectures.decisions import Chain, Decision
 from databases.architectures.spaces import finite_space
+from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.datasets.features import STATISTICS, TaskFeatures
 from metad2a.episodes import Episode
 from metad2a.generator import Generator, GeneratorConfig
@@ -71,3 +74,17 @@ def meta_model(width: int, *, level_known: bool = True) -> MetaD2A:
         "known": known.header(),
     }
     return MetaD2A(model, generator, known, header, "0" * 16)
+
+
+class Tiny(NASBench201):
+    """Twelve walks; for what needs a space and none of its networks."""
+
+    name = "tiny"
+    nodes = 0
+    program = Chain(Decision("first", ("a", "b", "c")), Decision("second", ("a", "b")), Decision("third", ("a", "b")))
+
+    def text(self, architecture: Architecture) -> str:
+        return "-".join(map(str, architecture.walk))
+
+    def parse(self, text: str) -> Architecture:
+        return self.architecture(tuple(map(int, text.split("-"))))

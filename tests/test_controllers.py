@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made_up import Tiny
 from torch import Tensor
 
 from databases.architectures.architecture import Architecture, Space
-from databases.architectures.decisions import Chain, Decision
 from databases.architectures.spaces import SPACES
-from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.errors import UserError
 from metad2a.controllers import CONTROLLERS, controller
 from metad2a.controllers.controller import Controller
@@ -36,14 +35,6 @@ CANNOT_LEARN = {"random"}  # from what they are told
 
 every_controller = pytest.mark.parametrize("name", CONTROLLERS)
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
-
-
-class Tiny(NASBench201):
-    """Twelve walks."""
-
-    name = "tiny"
-    nodes = 0
-    program = Chain(Decision("first", ("a", "b", "c")), Decision("second", ("a", "b")), Decision("third", ("a", "b")))
 
 
 def made(name: str, space: Space, *, seed: int = 0) -> Controller:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from metad2a.cli import database, meta, recommend, reproduce, training
+from metad2a.cli import compare, database, meta, recommend, reproduce, training
 from metad2a.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -40,4 +40,5 @@ app.add_typer(database.app, name="database")
 app.command()(meta.retrain)
 app.command()(meta.evaluate)
 app.command()(meta.info)
+app.command()(compare.compare)
 app.command(epilog=reproduce.listing())(reproduce.reproduce)

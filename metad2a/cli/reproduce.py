@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metad2a.cli.options import (
+    DATABASE,
     DatabaseUrl,
     Images,
     Json,
@@ -55,14 +56,18 @@ def reproduce(
             Context(
                 fast=fast,
                 seed=seed,
-                database=database or str(home() / "database.db"),
+                database=database or str(home() / DATABASE),
                 images=images or shared_images(),
                 workers=workers,
                 say=reporter.line,
             )
         )
-    told = {"fast": fast, "seed": seed, "workers": workers}
-    answer(report, folder, json=json, no_tracking=no_tracking, parameters=told)
+    from metad2a.reproduce.publish import track_report, write_report
+
+    files = write_report(report, folder)
+    told: dict[str, object] = {"fast": fast, "seed": seed, "workers": workers}
+    track_report(report, open_tracker(no_tracking), folder, parameters=told)
+    answer(report, folder, files, json=json)
 
 
 def listing() -> str:
@@ -72,17 +77,13 @@ def listing() -> str:
     return "\n".join(["\b", "Demonstrations:", *lines])
 
 
-def answer(report: Report, folder: Path, *, json: bool, no_tracking: bool, parameters: dict[str, Any]) -> None:
-    """Writes, tracks and prints a report."""
-    from metad2a.reproduce.publish import track_report, write_report
-
-    names = write_report(report, folder)
-    track_report(report, open_tracker(no_tracking), folder, parameters=parameters)
+def answer(report: Report, folder: Path, files: list[str], *, json: bool, **more: Any) -> None:
+    """Prints a report that was written to ``files`` in ``folder``; ``more`` joins its JSON."""
     if json:
-        print_json({**report.to_json(), "folder": str(folder), "files": names})
+        print_json({**report.to_json(), **more, "folder": str(folder), "files": files})
     else:
         show(report)
-        console().print(f"Written: {', '.join(names)} in {folder}", soft_wrap=True)
+        console().print(f"Written: {', '.join(files)} in {folder}", soft_wrap=True)
 
 
 def show(report: Report) -> None:
@@ -94,4 +95,5 @@ def show(report: Report) -> None:
     to.print(report.setting)
     for each in (*report.tables, *([verdict_table(report)] if report.verdicts else [])):
         to.print(table(each.title, each.headings, each.rows))
-    to.print(summary(report))
+    if report.verdicts:
+        to.print(summary(report))

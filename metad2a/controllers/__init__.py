@@ -6,16 +6,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
+from metad2a.controllers.controller import Controller, Setting  # now, or the module would replace our function
 
 if TYPE_CHECKING:
     from databases.architectures.architecture import Space
-    from metad2a.controllers.controller import Controller
 
 # name -> module and class; modules are imported when asked for
 CONTROLLERS: dict[str, tuple[str, str]] = {
     "random": ("random_search", "RandomSearch"),
     "evolution": ("evolution", "Evolution"),
     "area": ("evolution", "area"),
+}
+
+# name -> module and function (space, setting) -> options, of those that need more than a space and a seed
+NEEDS: dict[str, tuple[str, str]] = {
+    "area": ("training_free", "naswot_scores"),
 }
 
 
@@ -26,3 +31,12 @@ def controller(name: str, space: Space, *, seed: int = 0, **options: Any) -> Con
     module, title = CONTROLLERS[name]
     made: Controller = getattr(import_module(f"metad2a.controllers.{module}"), title)(space, seed=seed, **options)
     return made
+
+
+def options(name: str, space: Space, setting: Setting) -> dict[str, Any]:
+    """What the controller of that name is made with for a task; raises `UserError` where it cannot be had."""
+    if name not in NEEDS:
+        return {}
+    module, function = NEEDS[name]
+    found: dict[str, Any] = getattr(import_module(f"metad2a.controllers.{module}"), function)(space, setting)
+    return found

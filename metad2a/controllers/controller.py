@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,22 @@ from databases.architectures.decisions import Walk
 
 TRIES = 200  # draws in a row without anything new before other ways are taken
 LISTED = 100_000  # walks of a space that are listed to find the last unseen ones
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is at hand for the search on a task beside its space and its scores.
+
+    Attributes:
+        task: key of the task, such as ``nasbench201/cifar10``. recipe: how its architectures are trained.
+        database: path or URL of the store, None where there is none.
+        data: folder of development data (``images``, ``nasbench201``), None where there is none.
+    """
+
+    task: str
+    recipe: str = "nasbench201"
+    database: str | None = None
+    data: Path | None = None
 
 
 class Controller(ABC):

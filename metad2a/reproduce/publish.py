@@ -62,7 +62,7 @@ def summary(report: Report) -> str:
     """How many of the verdicts hold, and which do not."""
     failed = [each.claim for each in report.verdicts if not each.holds]
     if not failed:
-        return f"All {len(report.verdicts)} verdicts hold." if report.verdicts else "No verdict was asked for."
+        return f"All {len(report.verdicts)} verdicts hold."
     return f"{len(failed)} of {len(report.verdicts)} verdicts FAIL: {'; '.join(failed)}."
 
 
@@ -70,7 +70,7 @@ def markdown(report: Report) -> str:
     """All tables and verdicts as Markdown."""
     parts = [f"# {report.system}", f"{report.source}. {report.setting}"]
     parts += [_markdown(each) for each in (*report.tables, *([verdict_table(report)] if report.verdicts else []))]
-    return "\n\n".join([*parts, summary(report)]) + "\n"
+    return "\n\n".join([*parts, *([summary(report)] if report.verdicts else [])]) + "\n"
 
 
 def _markdown(table: Table) -> str:

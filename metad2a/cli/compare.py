@@ -1,0 +1,92 @@
+"""`metad2a compare`: searchers against each other on a table of measured architectures."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from databases.errors import UserError
+from metad2a.cli.options import (
+    DATABASE,
+    DatabaseUrl,
+    Json,
+    NoTracking,
+    Output,
+    Seed,
+    Workers,
+    open_store,
+    open_tracker,
+    refuse_file,
+)
+from metad2a.cli.output import reporting
+from metad2a.cli.reproduce import answer
+from metad2a.home import home, shared_folder
+
+
+def compare(
+    benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark with its own space.")] = "nasbench201",
+    dataset: Annotated[str, typer.Option("--dataset", help="One of the benchmark's datasets.")] = "cifar10",
+    table: Annotated[
+        str | None,
+        typer.Option("--table", metavar="TASK", help="Any task of the database instead.", show_default="none"),
+    ] = None,
+    recipe: Annotated[str, typer.Option("--recipe", help="How the table's networks were trained.")] = "nasbench201",
+    space: Annotated[
+        str | None, typer.Option("--space", help="Space of the table.", show_default="the benchmark's")
+    ] = None,
+    searchers: Annotated[str, typer.Option("--searchers", help="all, or names such as evolution,area.")] = "all",
+    budgets: Annotated[str, typer.Option("--budgets", help="Numbers of look-ups to report at.")] = "10,30,100,300",
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Paired seeds; a claim needs 20.")] = 20,
+    seed: Seed = 0,
+    workers: Workers = 2,
+    output: Output = None,
+    database: DatabaseUrl = None,
+    no_tracking: NoTracking = False,
+    json: Json = False,
+) -> None:
+    """Compare searchers on a benchmark: accuracy and regret at each budget, one figure, one run a searcher.
+
+    Random search, and evolution that is told wrong values, stand beside all. Written to --output, by default to
+    compare/TASK in the home folder.
+    """
+    steps, names = whole_numbers(budgets), [each.strip() for each in searchers.split(",")]
+    task, space = table or f"{benchmark}/{dataset}", space or space_of(benchmark)
+    folder = output or home() / "compare" / task.replace("/", "-")
+    refuse_file(folder)
+    with open_store(database) as store, reporting("Reading the table ...") as reporter:
+        from metad2a.benchmark_table import read_table
+        from metad2a.comparison import compare as run
+        from metad2a.comparison import entries, track_comparison
+        from metad2a.controllers.controller import Setting
+        from metad2a.reproduce.publish import write_report
+
+        found = read_table(store, task, recipe=recipe, name=space)
+        setting = Setting(task, recipe, database or str(home() / DATABASE), shared_folder())
+        chosen, left_out = entries(names, setting, space)
+        for name, reason in left_out.items():
+            reporter.line(f"left out: {name}: {reason}")
+        reporter.now("Searching ...")
+        report = run(found, chosen, budgets=steps, seeds=seeds, seed=seed, workers=workers, say=reporter.line)
+    told = {"task": task, "recipe": recipe, "budgets": budgets, "seeds": seeds, "seed": seed}
+    files = write_report(report, folder)
+    track_comparison(report, open_tracker(no_tracking), folder, parameters=told)
+    answer(report, folder, files, json=json, left_out=left_out)
+
+
+def space_of(benchmark: str) -> str:
+    """The space of a benchmark; raises `UserError` that lists the known ones."""
+    from metad2a.benchmark_table import BENCHMARKS
+
+    if benchmark not in BENCHMARKS:
+        known = ", ".join(BENCHMARKS)
+        raise UserError(f"unknown benchmark {benchmark!r}: choose {known}, or name any task with --table and --space")
+    return BENCHMARKS[benchmark]
+
+
+def whole_numbers(text: str) -> list[int]:
+    """10,30 -> [10, 30]."""
+    parts = [each.strip() for each in text.split(",")]
+    if not all(each.isdecimal() and int(each) for each in parts):
+        raise UserError(f"--budgets {text!r}: give whole numbers from 1, such as 10,30,100")
+    return [int(each) for each in parts]
