@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from databases.architectures.architecture import Architecture, Skeleton, Space
+from databases.architectures.architecture import Architecture, ImageSpace, Skeleton, Space
 from databases.errors import UserError
 from databases.records.importers.tables import read_zero_cost
 from metad2a.controllers.controller import Setting
