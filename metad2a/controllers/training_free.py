@@ -56,10 +56,8 @@ def naswot_scores(space: Space, setting: Setting) -> dict[str, Any]:
     scores = published_naswot(setting.data, setting.task)
     if scores:
         return {"score": Published(scores)}
-    if not hasattr(space, "network"):
-        raise UserError(
-            f"given the space {space.name!r}, whose architectures are no networks for images: leave area out"
-        )
+    if not isinstance(space, ImageSpace):
+        raise UserError(f"given the space {space.name!r}, which builds no image classifiers: leave area out")
     return {"score": OwnNaswot(noise()), "pool": OWN_POOL}
 
 
