@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures.architecture import Space
-from databases.architectures.decisions import Decision, Part, Repeat, State, Walk
+from databases.architectures.decisions import Decision, Part, Repeat, Scope, State, Walk
 from databases.architectures.decisions import Sequence as Parts
 
 
@@ -161,6 +161,8 @@ def vertices(part: Part) -> list[Decision]:
         inner = [each for p in part.parts for each in vertices(p)]
     elif isinstance(part, Repeat):
         inner = [*vertices(part.body), part.again]
+    elif isinstance(part, Scope):
+        inner = vertices(part.body)
     else:
         inner = [part.decision, *(each for _, p in part.parts for each in vertices(p))]
     return list({each.name: each for each in inner}.values())

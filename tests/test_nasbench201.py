@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
-from cost import multiply_adds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from databases.architectures.architecture import Architecture, Skeleton
+from databases.architectures.cost import multiply_adds
 from databases.architectures.decisions import Walk
 from databases.architectures.spaces import space
 from databases.architectures.spaces.nasbench201 import EDGES, EXAMPLE, OPERATIONS, NASBench201

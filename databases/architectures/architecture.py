@@ -6,7 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -43,16 +44,53 @@ class Skeleton:
 
 
 @dataclass(frozen=True)
+class Blueprint:
+    """How a network is made: ``network`` called with the ``arguments``; an export writes both down as text.
+
+    Args:
+        network: module and class within `databases.architectures`, such as ``network:CellNetwork``, which need
+            torch alone.
+        arguments: plain values, and dataclasses of them.
+    """
+
+    network: str
+    arguments: tuple[object, ...]
+
+    def build(self) -> nn.Module:
+        """The network, with fresh weights."""
+        module, name = self.network.split(":")
+        made: nn.Module = getattr(import_module(f"databases.architectures.{module}"), name)(*self.arguments)
+        return made
+
+
+TypedNode: TypeAlias = tuple[str, Sequence[int]]  # its type, and the places of the nodes that feed it
+
+
+@dataclass(frozen=True)
 class GraphBatch:
     """Architectures as typed directed acyclic graphs, padded to one size.
 
     Attributes:
-        types: (n, nodes) int64, the index of each node's type in ``Space.node_types``; 0 is padding.
+        types: (n, nodes) int64, the index of each node's type in ``Space.node_types``; 0 is padding. The last
+            node is the output.
         adjacency: (n or 1, nodes, nodes) float32; entry [i, j] is 1 where node j feeds node i.
     """
 
     types: npt.NDArray[np.int64]
     adjacency: npt.NDArray[np.float32]
+
+    @classmethod
+    def of(cls, graphs: Sequence[Sequence[TypedNode]], node_types: Sequence[str], places: int) -> GraphBatch:
+        """Lists of nodes, each fed by earlier ones and the last one the output, in ``places`` places each."""
+        types = np.zeros((len(graphs), places), dtype=np.int64)
+        adjacency = np.zeros((len(graphs), places, places), dtype=np.float32)
+        number = {name: i for i, name in enumerate(node_types)}
+        for row, nodes in enumerate(graphs):
+            for place, (name, feeds) in enumerate(nodes):
+                place = place if place < len(nodes) - 1 else places - 1
+                types[row, place] = number[name]
+                adjacency[row, place, list(feeds)] = 1
+        return cls(types, adjacency)
 
 
 class Space(ABC):
@@ -112,6 +150,16 @@ class Space(ABC):
     def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
         """The typed graphs of many architectures at once, each with as many places as the space's largest."""
 
+    def written(self, text: str, walk: Walk) -> Architecture:
+        """The architecture of a walk that was read from ``text``; refuses a text that is not exactly its own."""
+        try:
+            architecture = self.architecture(walk)
+        except UserError:
+            raise self.refuse(text) from None
+        if self.text(architecture) != text:
+            raise self.refuse(text)
+        return architecture
+
     def refuse(self, text: str) -> UserError:
         """The error for a text that is no architecture of this space."""
         return UserError(f"{text!r} is no architecture of the space {self.name!r}: write it like {self.example!r}")
@@ -121,16 +169,25 @@ class ImageSpace(Space):
     """A space whose architectures are image classifiers."""
 
     @abstractmethod
+    def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
+        """How the network is made."""
+
     def network(self, architecture: Architecture, skeleton: Skeleton) -> nn.Module:
         """The trainable network, (batch, input_channels, height, width) -> (batch, classes)."""
+        return self.blueprint(architecture, skeleton).build()
 
-    @abstractmethod
     def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
         """Trainable parameters of the network."""
+        from databases.architectures import cost
 
-    @abstractmethod
+        return cost.parameters(cost.without_weights(self.blueprint(architecture, skeleton).build))
+
     def flops(self, architecture: Architecture, skeleton: Skeleton, *, resolution: int) -> int:
         """Multiply-adds of convolutions and linear layers for one square image, and the last bias's additions."""
+        from databases.architectures import cost
+
+        network = cost.with_zeros(cost.without_weights(self.blueprint(architecture, skeleton).build))
+        return cost.multiply_adds(network, (skeleton.input_channels, resolution, resolution))
 
 
 class RecurrentSpace(Space):

@@ -18,7 +18,7 @@ from databases.architectures.spaces.nas_rl import Layer, shapes, unread
 class ChainNetwork(nn.Module):
     """The layers, each convolution, batch normalisation, ReLU; global average pooling; linear classifier."""
 
-    def __init__(self, layers: Sequence[Layer], *, channels: int, classes: int) -> None:
+    def __init__(self, layers: Sequence[Layer], channels: int, classes: int) -> None:
         super().__init__()
         self.sources = [each.inputs for each in layers]
         self.unread = unread(layers)

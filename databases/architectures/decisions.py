@@ -5,7 +5,7 @@ Taking an action leads to the next decision, so the sequence of decisions is its
 end. Three kinds of decision are enough: one of n options, a pointer to one earlier node, a subset of the
 earlier nodes. Choices are plain integers: an option's index, a node's index, or a bit mask of nodes.
 
-A program of `Chain`, `Sequence`, `Repeat` and `Branch` describes the graph; `State` walks it. States are
+A program of `Chain`, `Sequence`, `Repeat`, `Branch` and `Scope` describes the graph; `State` walks it. States are
 small, immutable and hashable and hold no history, so a thousand walks through a chain share their states.
 """
 
@@ -80,14 +80,29 @@ class Branch:
         return cls(Decision(name, tuple(parts)), tuple(parts.items()))
 
 
-Part: TypeAlias = Decision | Sequence | Repeat | Branch
+@dataclass(frozen=True)
+class Scope:
+    """A part with nodes of its own: ``nodes`` inputs exist at its start, and its end brings back those from before."""
+
+    body: Part
+    nodes: int = 0
+
+
+Part: TypeAlias = Decision | Sequence | Repeat | Branch | Scope
+
+
+@dataclass(frozen=True)
+class _End:
+    """The end of a scope, outside which so many nodes exist."""
+
+    nodes: int
 
 
 @dataclass(frozen=True)
 class State:
     """Where a walk stands: what is still to come, and how many nodes exist."""
 
-    pending: tuple[Part, ...]
+    pending: tuple[Part | _End, ...]
     nodes: int = 0
 
     @property
@@ -172,11 +187,15 @@ def _take(state: State, choice: int) -> State:
 
 
 def _unfold(state: State) -> State:
-    """Open sequences and loops until a decision (or nothing) is on top."""
+    """Open sequences, loops and scopes until a decision (or nothing) is on top."""
     while state.pending:
         head, rest = state.pending[0], state.pending[1:]
         if isinstance(head, Sequence):
             state = State((*head.parts, *rest), state.nodes)
+        elif isinstance(head, Scope):
+            state = State((head.body, _End(state.nodes), *rest), head.nodes)
+        elif isinstance(head, _End):
+            state = State(rest, head.nodes)
         elif isinstance(head, Repeat) and head.rounds == 0:
             state = State((head.body, Repeat(head.body, head.again, head.most, 1), *rest), state.nodes)
         elif (isinstance(head, Repeat) and head.rounds >= head.most) or state.choices == 0:
@@ -186,7 +205,7 @@ def _unfold(state: State) -> State:
     return state
 
 
-def _as_decision(part: Part) -> Decision:
+def _as_decision(part: Part | _End) -> Decision:
     if not isinstance(part, Decision):
         raise TypeError(f"{type(part).__name__} is no decision")
     return part

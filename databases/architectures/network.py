@@ -32,7 +32,9 @@ class Cell(nn.Module):
             if name != "none":
                 groups.setdefault((start, name), []).append(end)
         self.groups = [(start, tuple(ends)) for (start, _), ends in groups.items()]
-        self.operations = nn.ModuleList(OPERATIONS[name](channels, len(ends)) for (_, name), ends in groups.items())
+        self.operations = nn.ModuleList(
+            OPERATIONS[name](channels, len(ends) * channels, 1) for (_, name), ends in groups.items()
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, c, h, w) -> the same shape; a node without inputs is zero."""

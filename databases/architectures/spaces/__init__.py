@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import TypeVar
 
 from databases.architectures.architecture import FiniteSpace, ImageSpace, RecurrentSpace, Space
+from databases.architectures.spaces.enas_macro import ENASMacro
+from databases.architectures.spaces.enas_micro import ENAS_MICRO
 from databases.architectures.spaces.enas_recurrent import ENASRecurrent
+from databases.architectures.spaces.mobilenetv3 import MobileNetV3
 from databases.architectures.spaces.nas_rl import NASRL
 from databases.architectures.spaces.nas_rl_recurrent import NASRLRecurrent
 from databases.architectures.spaces.nasbench201 import NASBench201
+from databases.architectures.spaces.nasnet import NASNET
+from databases.architectures.spaces.shufflenasnet import SHUFFLENASNET
 from databases.errors import UserError
 
-SPACES: dict[str, Space] = {each.name: each for each in (NASBench201(), NASRL(), NASRLRecurrent(), ENASRecurrent())}
+_EVERY: tuple[Space, ...] = (
+    NASBench201(),
+    *(NASNET, ENASMacro(), ENAS_MICRO, SHUFFLENASNET, NASRL(), MobileNetV3()),
+    *(NASRLRecurrent(), ENASRecurrent()),
+)
+SPACES: dict[str, Space] = {each.name: each for each in _EVERY}
 _Kind = TypeVar("_Kind", bound=Space)
 
 

@@ -9,16 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from databases.architectures import decisions
-from databases.architectures.architecture import Architecture, GraphBatch, ImageSpace, Skeleton
+from databases.architectures.architecture import Architecture, Blueprint, GraphBatch, ImageSpace, Skeleton
 from databases.architectures.decisions import Decision, Repeat
-
-if TYPE_CHECKING:
-    from torch import nn
 
 LEAST, MOST = 4, 15  # layers
 OPTIONS = {
@@ -174,12 +170,10 @@ class NASRL(ImageSpace):
             adjacency[row, -1, [(i + 1) * each_layer for i in unread(layers)]] = 1
         return GraphBatch(types, adjacency)
 
-    def network(self, architecture: Architecture, skeleton: Skeleton) -> nn.Module:
+    def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """The chain with its classifier; the skeleton's number of cells has no meaning here."""
-        from databases.architectures.chain import ChainNetwork
-
-        layers = self._scaled(architecture, skeleton)
-        return ChainNetwork(layers, channels=skeleton.input_channels, classes=skeleton.classes)
+        layers = tuple(self._scaled(architecture, skeleton))
+        return Blueprint("chain:ChainNetwork", (layers, skeleton.input_channels, skeleton.classes))
 
     def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
         """Weights of convolutions, normalisations and the linear layer."""

@@ -10,15 +10,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from databases.architectures.architecture import Architecture, FiniteSpace, GraphBatch, Skeleton
+from databases.architectures.architecture import Architecture, Blueprint, FiniteSpace, GraphBatch, Skeleton
 from databases.architectures.decisions import Chain, Decision, Walk
-
-if TYPE_CHECKING:
-    from torch import nn
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -51,10 +47,7 @@ class NASBench201(FiniteSpace):
         found = re.findall(r"\|([a-z0-9_]+)~\d", text)
         if len(found) != len(EDGES) or any(name not in OPERATIONS for name in found):
             raise self.refuse(text)
-        architecture = Architecture(self.name, tuple(OPERATIONS.index(name) for name in found))
-        if self.text(architecture) != text:
-            raise self.refuse(text)
-        return architecture
+        return self.written(text, tuple(OPERATIONS.index(name) for name in found))
 
     def key(self, architecture: Architecture) -> str:
         """The cell as a nested sum with zeroed paths and identities dropped."""
@@ -105,12 +98,11 @@ class NASBench201(FiniteSpace):
         types[:, 0], types[:, -1], types[:, 1:-1] = 1, 2, walks + 3
         return GraphBatch(types, _ADJACENCY[None])
 
-    def network(self, architecture: Architecture, skeleton: Skeleton) -> nn.Module:
+    def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """The published skeleton around the cell."""
-        from databases.architectures.network import CellNetwork
-
         pairs = zip(architecture.walk, EDGES, strict=True)
-        return CellNetwork([(OPERATIONS[op], start, end) for op, (start, end) in pairs], skeleton)
+        edges = tuple((OPERATIONS[op], start, end) for op, (start, end) in pairs)
+        return Blueprint("network:CellNetwork", (edges, skeleton))
 
     def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
         """Weights of convolutions, normalisations and the linear layer (equal to the published column)."""
