@@ -92,7 +92,7 @@ def demo(folder: Path, *, model: Path | None = None, seed: int = 0) -> tuple[Con
         )
     to.print(table("Trained alike, same seed", HEADINGS, map(_row, trained)))
     to.print(verdict(trained, len(task.part(TEST)[1])))
-    to.print(f"\nRecipe {describe_recipe(RECIPE)}.")
+    to.print(f"\nRecipe {describe_recipe(RECIPE, best.candidate.skeleton)}.")
     to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it with torch alone.")
     to.print(f"{span(time.monotonic() - begin)} in all. Now with your own images: metad2a recommend FOLDER")
     return trained

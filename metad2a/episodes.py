@@ -14,6 +14,7 @@ from databases.architectures.architecture import FiniteSpace
 from databases.architectures.spaces import finite_space
 from databases.datasets.features import Kind, TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
+from databases.datasets.ready_features import from_text
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.records.record import PUBLISHED_MEAN, Record, TaskEntry
 from databases.records.store import Store
@@ -51,8 +52,8 @@ def episodes(
 ) -> list[Episode]:
     """Every task of the store whose features can be had, but the forbidden ones, one episode a recipe.
 
-    ``images`` is the folder of the image sources, from which own tasks are rebuilt by their specs (None: no
-    task has features); ``cache`` the folder of cached features.
+    ``images`` is the folder of the image sources, from which own tasks are rebuilt by their specs (None: only
+    the tasks of users' tables have features); ``cache`` the folder of cached features.
     """
     chosen = finite_space(space)
     entries = {entry.key: entry for entry in store.tasks()}
@@ -133,6 +134,8 @@ def _features(entry: TaskEntry, *, images: Path | None, cache: Path | None, kind
             kind=kind,
             name=entry.name,
         )
+    if "features" in entry.spec and kind == "trained":
+        return from_text(str(entry.spec["features"]), name=entry.name, source=entry.source, fingerprint=entry.key)
     if images is None or "source" not in entry.spec:
         return None
     return extract(build_task(TaskSpec.from_json(entry.spec), images), kind=kind, cache=cache)

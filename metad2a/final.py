@@ -18,9 +18,8 @@ from databases.records.importers.tables import read_zero_cost
 from databases.records.store import Store
 from metad2a.episodes import Episode, episodes
 from metad2a.generator import Generator
-from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train
+from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
 from metad2a.recommend import MetaD2A
-from metad2a.retrain import remember
 from predictors.metrics import kendall_tau, percentiles, regret
 
 Report = Callable[[str], None]
@@ -112,7 +111,7 @@ def generator_figures(
 
 def _trained_on(known: Sequence[Episode]) -> set[int]:
     """Classes among each task's measured best, which the generator was shown."""
-    from metad2a.retrain import GOOD
+    from metad2a.lessons import GOOD
 
     return {
         int(cell)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,9 @@ from databases.architectures.architecture import Architecture
 from databases.architectures.decisions import Walk
 from databases.architectures.spaces import space
 from databases.datasets.features import TaskFeatures
+from databases.records.recipe import FIRST_RECIPES, RECIPES, number_of
 from metad2a.decoder import GraphDecoder
-from predictors.meta import RECIPE_NUMBER
+from predictors.meta import with_rows
 from predictors.set_encoder import SetEncoder, TaskBatch, collate
 
 
@@ -28,10 +29,16 @@ class GeneratorConfig:
     width: int = 64
     latent: int = 16
     state: int = 96
+    recipes: tuple[str, ...] = tuple(RECIPES)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> GeneratorConfig:
+        """Reads `to_json` back; a header without recipes is an early one."""
+        return cls(**{**values, "recipes": tuple(values.get("recipes", FIRST_RECIPES))})
 
 
 class Generator(nn.Module):
@@ -41,7 +48,7 @@ class Generator(nn.Module):
         super().__init__()
         self.config = config
         self.set = SetEncoder(features=config.features, width=config.width)
-        self.recipe = nn.Embedding(len(RECIPE_NUMBER), config.width)
+        self.recipe = nn.Embedding(len(config.recipes), config.width)
         self.mean = nn.Linear(config.width, config.latent)
         self.log_variance = nn.Linear(config.width, config.latent)
         self.decoder = GraphDecoder(space(config.space), context=config.latent, width=config.state)
@@ -65,8 +72,19 @@ class Generator(nn.Module):
     def latent(self, task: TaskFeatures, *, recipe: str) -> Tensor:
         """The mean of z for a task, (latent,)."""
         self.eval()
-        mean, _ = self.encode(collate([task]), torch.tensor([RECIPE_NUMBER[recipe]]))
+        mean, _ = self.encode(collate([task]), torch.tensor([self.number(recipe)]))
         return mean[0]
+
+    def number(self, recipe: str) -> int:
+        """A recipe's row; raises `UserError` where the generator does not know it."""
+        return number_of(recipe, self.config.recipes)
+
+    def with_recipes(self, like: Mapping[str, str]) -> Generator:
+        """A copy that also knows new recipes, for which it draws as for the known one named beside each."""
+        wider = Generator(replace(self.config, recipes=(*self.config.recipes, *like)))
+        rows = [self.number(each) for each in like.values()]
+        wider.load_state_dict(with_rows(self.state_dict(), ("recipe.weight",), rows))
+        return wider.eval()
 
     @torch.inference_mode()
     def generate(self, z: Tensor, count: int, *, seed: int = 0, temperature: float = 1.0) -> list[Architecture]:
@@ -92,7 +110,14 @@ class Lesson:
 
 
 def train_generator(
-    model: Generator, lessons: Sequence[Lesson], *, steps: int, seed: int, tasks: int = 6, walks: int = 48
+    model: Generator,
+    lessons: Sequence[Lesson],
+    *,
+    steps: int,
+    seed: int,
+    tasks: int = 6,
+    walks: int = 48,
+    on_step: Callable[[int, float], None] | None = None,
 ) -> Generator:
     """Trains on drawn lessons (Adam; KL weight 0.005 as published); returns the model in eval mode."""
     torch.manual_seed(seed)
@@ -101,14 +126,16 @@ def train_generator(
     cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=max(2, steps), pct_start=0.1)
     share = np.array([1 / sum(each.recipe == other.recipe for other in lessons) for each in lessons])
     model.train()
-    for _ in range(steps):
+    for step in range(steps):
         drawn = [lessons[i] for i in rng.choice(len(lessons), size=tasks, p=share / share.sum())]
         picked = [each.draw(walks, rng) for each in drawn]
-        numbers = torch.tensor([RECIPE_NUMBER[each.recipe] for each in drawn])
+        numbers = torch.tensor([model.number(each.recipe) for each in drawn])
         loss = model.loss(collate([each.features for each in drawn], rng), numbers, picked, kl=0.005)
         optimiser.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         cosine.step()
+        if on_step is not None:
+            on_step(step + 1, float(loss.detach()))
     return model.eval()

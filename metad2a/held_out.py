@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from metad2a.episodes import Episode
-from metad2a.meta_training import FEW, TABLE
+from metad2a.meta_training import TABLE
 from metad2a.rivals import best_on_average
+from metad2a.surrogates import FEW
 from predictors.meta import to_logit
 from predictors.surrogate import TaskProcess
 
@@ -44,17 +45,29 @@ def own_episodes(episodes: Sequence[Episode], recipe: str) -> list[Episode]:
     return [each for each in episodes if each.recipe == recipe and FEW <= len(each.cells) < TABLE]
 
 
-def leave_one_source_out(process: TaskProcess, own: Sequence[Episode]) -> list[HeldOut]:
-    """Every task of ``own`` (in the order of ``process.tasks``) predicted without its family."""
+def judged_families(own: Sequence[Episode]) -> list[str]:
+    """The families that can be held out: those that the backbone has not seen, where there are others."""
+    families = {each.family for each in own}
+    return sorted(families - set(NEVER_HELD_OUT)) if len(families) > 1 else []
+
+
+def leave_one_source_out(
+    process: TaskProcess, own: Sequence[Episode], *, families: Sequence[str] | None = None
+) -> list[HeldOut]:
+    """Every task of ``own`` predicted without its family.
+
+    ``families`` are those of ``process.tasks``, by default those of ``own``.
+    """
+    of_task = families or [each.family for each in own]
     found = []
-    for family in sorted({each.family for each in own} - set(NEVER_HELD_OUT)):
-        members = [i for i, each in enumerate(own) if each.family == family]
+    for family in judged_families(own):
+        members = [each for each in own if each.family == family]
         others = [each for each in own if each.family != family]
-        blind = process.without(members)
+        blind = process.without([i for i, each in enumerate(of_task) if each == family])
         strangers = np.random.default_rng(len(family)).choice(len(others), size=len(members))
         averages = best_on_average(others)
-        for i, stranger in zip(members, strangers, strict=True):
-            found.append(_predict(blind, own[i], others[stranger], averages))
+        for each, stranger in zip(members, strangers, strict=True):
+            found.append(_predict(blind, each, others[stranger], averages))
     return found
 
 

@@ -6,17 +6,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from databases.architectures.spaces import finite_space
 from metad2a.episodes import Episode
+from metad2a.surrogates import FEW
 from predictors.graph_encoder import tensors
-from predictors.meta import FEWEST_TASKS, RECIPE_NUMBER, MetaConfig, MetaPredictor, to_logit
+from predictors.memory import shrunk
+from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit
 from predictors.set_encoder import collate
 
 TABLE = 1000  # an episode with so many cells is a published table
-FEW = 5  # an episode with fewer cells tells a level, but no order
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,19 @@ def meta_train(
     return model.eval()
 
 
+def remember(model: MetaPredictor, known: Sequence[Episode]) -> dict[str, npt.NDArray[np.float64]]:
+    """Recipe -> (classes,) what its published table says of each class beyond the predictor, where it is one table."""
+    tables = [each for each in known if len(each.cells) >= TABLE]
+    found = {}
+    for table in tables:
+        if sum(each.recipe == table.recipe for each in tables) == 1:
+            classes = finite_space(model.config.space).classes
+            said = model.predict(table.features, [classes[i] for i in table.cells], recipe=table.recipe).mean
+            found[table.recipe] = np.zeros(len(classes))
+            found[table.recipe][table.cells] = shrunk(to_logit(table.by_seed) - said[:, None])
+    return found
+
+
 def _draw(training: Sequence[Episode], schedule: Schedule, rng: np.random.Generator, classes: int) -> list[_Row]:
     """The rows of one step; all tables share their drawn cells, so that each is encoded once."""
     tables = [each for each in training if len(each.cells) >= TABLE]
@@ -135,7 +150,7 @@ def _loss(
     """The mean over the rows of what `_row_loss` says."""
     cells, places = np.unique(np.concatenate([row.cells for row in rows]), return_inverse=True)
     vectors = model.encode_architectures(graphs[0][torch.from_numpy(cells)], graphs[1])
-    numbers = torch.tensor([RECIPE_NUMBER[row.episode.recipe] for row in rows])
+    numbers = torch.tensor([model.number(row.episode.recipe) for row in rows])
     reading = torch.nonzero(model.reads_dataset[numbers])[:, 0]
     tasks = torch.zeros(len(rows), model.config.width)
     if len(reading):

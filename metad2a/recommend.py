@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,26 +20,25 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import Task
 from databases.errors import UserError
-from databases.records.recipe import Recipe
-from databases.records.recipe import recipe as named_recipe
+from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
 from metad2a.gain import Gain, cheapest_equal_first, expected_gain
 from metad2a.generator import Generator, GeneratorConfig
-from metad2a.process import unpack
 from metad2a.recommendation import Candidate, Recommendation
+from metad2a.surrogates import Surrogate, unpack_surrogates
 from predictors import checkpoint
-from predictors.meta import FEWEST_TASKS, RECIPE_NUMBER, MetaConfig, MetaPredictor, Scores, to_percent
-from predictors.surrogate import TaskProcess
+from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, Scores, to_percent
 from predictors.task_distance import KnownTasks, Neighbour
 
-__all__ = ["Candidate", "Candidates", "MetaD2A", "Recommendation", "load", "versions"]
+__all__ = ["SHIPPED", "Candidate", "Candidates", "MetaD2A", "Recommendation", "load", "versions"]
 
 Values = npt.NDArray[np.float64]
 Candidates = Literal["generator", "all", "both"]
+SHIPPED = Path(str(files("metad2a") / "weights" / "meta.safetensors"))
 GENERATED = 500  # architectures drawn for a dataset
 
 
 class MetaD2A:
-    """A meta-model ready to answer: generator, predictor, known tasks and calibration.
+    """A meta-model ready to answer: generator, predictor, surrogates by recipe, known tasks and calibration.
 
     Get one by `load`. ``header`` is the checkpoint's header; the sha256 of its file is ``weights``.
     """
@@ -50,11 +50,11 @@ class MetaD2A:
         known: KnownTasks,
         header: dict[str, Any],
         weights: str,
-        process: TaskProcess | None = None,
+        surrogates: Mapping[str, Surrogate] | None = None,
         memory: Mapping[str, Values] | None = None,
     ) -> None:
         self.predictor, self.generator, self.known = predictor.eval(), generator.eval(), known
-        self.process = process  # over the records of the own recipe, header["recipe"]
+        self.surrogates = dict(surrogates or {})
         self.memory = dict(memory or {})  # recipe -> what its table says of each class beyond the predictor
         self.header, self.weights = header, weights
 
@@ -64,22 +64,45 @@ class MetaD2A:
         return str(self.header.get("card", ""))
 
     def score(self, features: TaskFeatures, pool: Sequence[Architecture], *, recipe: str) -> Scores:
-        """Logit accuracies of many architectures: by the surrogate for its recipe, else by the meta-predictor."""
-        chosen = self.predictor_space
-        if self.process is not None and recipe == self.header["recipe"]:
-            numbers = np.array([chosen.class_number(each) for each in pool], dtype=np.int64)
-            found = self.process.predict(features.statistics, numbers)
-            return Scores(found.mean, found.std)
+        """Logit accuracies of many architectures: by the recipe's surrogate, else by the meta-predictor."""
+        if recipe not in self.surrogates:
+            return self.predict(features, pool, recipe=recipe)
+        found = self.surrogates[recipe].process.predict(features.statistics, self._numbers(pool))
+        return Scores(found.mean, found.std)
+
+    def predict(self, features: TaskFeatures, pool: Sequence[Architecture], *, recipe: str) -> Scores:
+        """Logit accuracies by the meta-predictor, with what it remembers of the recipe's table."""
         scores = self.predictor.predict(features, pool, recipe=recipe)
         if recipe in self.memory:
-            return replace(scores, mean=scores.mean + self.memory[recipe][[chosen.class_number(each) for each in pool]])
+            return replace(scores, mean=scores.mean + self.memory[recipe][self._numbers(pool)])
         return scores
+
+    def _numbers(self, pool: Sequence[Architecture]) -> npt.NDArray[np.int64]:
+        return np.array([self.predictor_space.class_number(each) for each in pool], dtype=np.int64)
 
     def level_known(self, recipe: str) -> bool:
         """Whether enough tasks were measured with the recipe to predict accuracies, not only their order."""
-        if self.process is not None and recipe == self.header["recipe"]:
-            return len(self.process.tasks) >= FEWEST_TASKS
+        if recipe in self.surrogates:
+            return len(self.surrogates[recipe].names) >= FEWEST_TASKS
         return self.predictor.level_known(recipe)
+
+    def recipe(self, name: str) -> Recipe:
+        """A recipe that this model knows, also a user's own; raises `UserError` that lists them all."""
+        self.predictor.number(name)
+        if name in RECIPES:
+            return RECIPES[name]
+        return foreign_recipe(name, *self.header.get("foreign_recipes", {}).get(name, PUBLISHED_SIZE))
+
+    def nearest_recipe(self, wanted: Recipe) -> str:
+        """The measured recipe whose network is nearest in size; of equals the one with most measurements."""
+        known = self.predictor.config.recipes
+        measured: dict[str, int] = self.header.get("architectures") or dict.fromkeys(known, 0)
+
+        def apart(name: str) -> float:
+            pairs = zip(_size(self.recipe(name)), _size(wanted), strict=True)
+            return sum(abs(math.log(ours / theirs)) for ours, theirs in pairs)
+
+        return min(measured, key=lambda name: (apart(name), -measured[name], known.index(name)))
 
     def recommend(
         self,
@@ -109,7 +132,7 @@ class MetaD2A:
             UserError: unusable data, an unknown option, or limits that no candidate meets.
         """
         _check(top, images_per_class, candidates)
-        chosen = named_recipe(recipe)
+        chosen = self.recipe(recipe)
         task = data if isinstance(data, Task) else load_task(data, seed=seed)
         features = extract(task, images_per_class=images_per_class, seed=seed)
         drawn = [] if candidates == "all" else self.generate(features, recipe=recipe, seed=seed)
@@ -191,10 +214,10 @@ class MetaD2A:
         self, features: TaskFeatures, fitting: list[Candidate], recipe: str, seed: int
     ) -> tuple[Gain | None, list[Candidate]]:
         """What choosing is worth, None where the level is unknown; where it is nothing, the cheapest equal leads."""
-        if self.process is None or recipe != self.header["recipe"] or not self.level_known(recipe):
+        if recipe not in self.surrogates or not self.level_known(recipe):
             return None, fitting
-        numbers = np.array([self.predictor_space.class_number(each.architecture) for each in fitting], dtype=np.int64)
-        gain = expected_gain(self.process, features.statistics, numbers, seed=seed)
+        numbers = self._numbers([each.architecture for each in fitting])
+        gain = expected_gain(self.surrogates[recipe].process, features.statistics, numbers, seed=seed)
         if not gain.within_noise:
             return gain, fitting
         expected = np.array([each.expected_accuracy for each in fitting], dtype=np.float64)
@@ -222,24 +245,21 @@ def _reason(gain: Gain | None, recipe: str, nearest: Sequence[Neighbour], *, lev
 
 def load(path: Path | str | None = None) -> MetaD2A:
     """The shipped meta-model, or the one at ``path``; raises `UserError` for an unusable file."""
-    where = Path(path) if path is not None else Path(str(files("metad2a") / "weights" / "meta.safetensors"))
+    where = Path(path) if path is not None else SHIPPED
     tensors, header = checkpoint.load(where)
-    if header.get("recipes", list(RECIPE_NUMBER)) != list(RECIPE_NUMBER):
-        raise UserError(f"{where} was trained for other recipes: retrain it with `metad2a retrain`")
     try:
-        config = MetaConfig(**header["predictor"])
-        predictor = MetaPredictor(config)
-        generator = Generator(GeneratorConfig(**header["generator"]))
+        predictor = MetaPredictor(MetaConfig.from_json(header["predictor"]))
+        generator = Generator(GeneratorConfig.from_json(header["generator"]))
         for name, each in (("predictor", predictor), ("generator", generator)):
             each.load_state_dict({n: v.float() for n, v in checkpoint.part(tensors, name).items()})
         known = KnownTasks.from_header(header["known"], tensors["known.places"].numpy())
-        process = unpack(checkpoint.part(tensors, "process"), predictor.eval())
+        surrogates = unpack_surrogates(tensors, header, predictor.eval())
         memory = {name: v.double().numpy() for name, v in checkpoint.part(tensors, "memory").items()}
     except (KeyError, TypeError, RuntimeError):
         raise UserError(f"{where} does not fit this version of metad2a: retrain it with `metad2a retrain`") from None
     beside = where.with_name("MODEL_CARD.md")
     header["card"] = beside.read_text(encoding="utf-8") if beside.is_file() else ""
-    return MetaD2A(predictor, generator, known, header, checkpoint.digest(where), process, memory)
+    return MetaD2A(predictor, generator, known, header, checkpoint.digest(where), surrogates, memory)
 
 
 def versions() -> dict[str, str]:
@@ -254,6 +274,10 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__.split("+")[0],
         "numpy": np.__version__,
     }
+
+
+def _size(recipe: Recipe) -> tuple[int, int, int]:
+    return recipe.channels, recipe.cells, recipe.resolution
 
 
 def _check(top: int | None, images_per_class: int, candidates: str) -> None:

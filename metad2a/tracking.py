@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+from databases.errors import UserError
 from metad2a.home import home
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ ENVIRONMENT = {
     "MLFLOW_LOGGING_LEVEL": "ERROR",  # table migrations are no news to our user
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout belongs to --json
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 
 logger = logging.getLogger("metad2a")
@@ -56,10 +58,14 @@ class RegisteredModel:
 
 
 class Tracker:
-    """Writes runs and models to one MLflow server or database, which is opened at the first use."""
+    """Writes runs and models to one MLflow server or database, which is opened at the first use.
 
-    def __init__(self, *, uri: str | None = None) -> None:
+    One that is ``required`` raises UserError where it fails, instead of a warning.
+    """
+
+    def __init__(self, *, uri: str | None = None, required: bool = False) -> None:
         self._uri = uri
+        self._required = required
         self._opened: tuple[MlflowClient, str] | None = None
         self._stopped = False
 
@@ -102,6 +108,16 @@ class Tracker:
 
         return self.attempt(look_up)
 
+    def download(self, model: RegisteredModel, folder: Path) -> Path | None:
+        """Copy a registered model's weights into the folder; their path, or None where they cannot be had."""
+
+        def fetch(client: MlflowClient, place: str) -> Path:
+            folder.mkdir(parents=True, exist_ok=True)
+            copied = Path(client.download_artifacts(str(model.run_id), "model", str(folder)))
+            return next(copied.glob("*.safetensors"))
+
+        return self.attempt(fetch)
+
     def promote(self, name: str, version: str) -> None:
         """Make the version champion; the name has no challenger then."""
 
@@ -122,6 +138,8 @@ class Tracker:
         except Exception as error:  # whatever breaks in there, the user's result must not
             self._stopped = True
             reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+            if self._required:
+                raise UserError(f"MLflow cannot be used ({reason}): start it, or name a file") from error
             logger.warning("Tracking stopped, no result is lost (--no-tracking turns it off): %s", reason)
             return None
 

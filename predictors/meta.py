@@ -12,8 +12,8 @@ is encoded once, each architecture once, and all pairs cost one matrix product:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,17 +24,17 @@ from torch import Tensor, nn
 from databases.architectures.architecture import Architecture
 from databases.architectures.spaces import finite_space
 from databases.datasets.features import TaskFeatures
-from databases.records.recipe import RECIPES
+from databases.records.recipe import FIRST_RECIPES, RECIPES, number_of
 from predictors.graph_encoder import GraphEncoder, tensors
 from predictors.set_encoder import SetEncoder, TaskBatch, collate
 
 FEWEST_TASKS = 20  # a recipe measured on fewer tasks teaches neither its level nor what the dataset changes
-RECIPE_NUMBER = {name: number for number, name in enumerate(RECIPES)}
+OF_RECIPES = ("recipe.weight", "base_of_recipe.weight", "reads_dataset", "constants")  # a row for each recipe
 
 
 @dataclass(frozen=True)
 class MetaConfig:
-    """Sizes of a `MetaPredictor`; stored in the checkpoint's header."""
+    """Sizes of a `MetaPredictor`; stored in the checkpoint's header. ``recipes`` are numbered in this order."""
 
     features: int
     space: str = "nasbench201"
@@ -42,10 +42,16 @@ class MetaConfig:
     layers: int = 3
     rank: int = 8
     dropout: float = 0.1
+    recipes: tuple[str, ...] = tuple(RECIPES)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> MetaConfig:
+        """Reads `to_json` back; a header without recipes is an early one."""
+        return cls(**{**values, "recipes": tuple(values.get("recipes", FIRST_RECIPES))})
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +85,7 @@ class MetaPredictor(nn.Module):
         nodes = chosen.graphs([next(iter(chosen.enumerate()))]).types.shape[1]
         self.graph = GraphEncoder(types=len(chosen.node_types), width=width, layers=config.layers, nodes=nodes)
         self.set = SetEncoder(features=config.features, width=width, dropout=config.dropout)
-        recipes = len(RECIPE_NUMBER)
+        recipes = len(config.recipes)
         self.recipe = nn.Embedding(recipes, width)
         self.base = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 1))
         self.base_of_recipe = nn.Embedding(recipes, width)
@@ -103,13 +109,26 @@ class MetaPredictor(nn.Module):
 
         Where they were not, the level and the product are switched off: only the average order is given.
         """
-        number = RECIPE_NUMBER[recipe]
+        number = self.number(recipe)
         self.constants[number] = torch.tensor([center, between, within])
         self.reads_dataset[number] = float(reads_dataset)
 
     def level_known(self, recipe: str) -> bool:
         """Whether enough tasks were measured with the recipe to predict accuracies, not only their order."""
-        return bool(self.reads_dataset[RECIPE_NUMBER[recipe]])
+        return bool(self.reads_dataset[self.number(recipe)])
+
+    def number(self, recipe: str) -> int:
+        """A recipe's row; raises `UserError` where the model does not know it."""
+        return number_of(recipe, self.config.recipes)
+
+    def with_recipes(self, like: Mapping[str, str]) -> MetaPredictor:
+        """A copy that also knows new recipes, each with the average order of a known one; levels are not known."""
+        new = tuple(like)
+        wider = MetaPredictor(replace(self.config, recipes=(*self.config.recipes, *new)))
+        state = with_rows(self.state_dict(), OF_RECIPES, [self.number(each) for each in like.values()])
+        wider.load_state_dict(state)
+        wider.reads_dataset[len(self.config.recipes) :] = 0
+        return wider.eval()
 
     def encode_tasks(self, batch: TaskBatch) -> Tensor:
         """Tasks -> (tasks, width)."""
@@ -145,12 +164,17 @@ class MetaPredictor(nn.Module):
         """As `predict`, for architectures that `encode_many` has encoded."""
         self.eval()
         vector = self.encode_tasks(collate([task]))
-        found: Prediction = self(vector, torch.tensor([RECIPE_NUMBER[recipe]]), cells)
+        found: Prediction = self(vector, torch.tensor([self.number(recipe)]), cells)
         return Scores(found.mean[0].double().numpy(), found.log_std[0].exp().double().numpy())
 
     def predict(self, task: TaskFeatures, architectures: Sequence[Architecture], *, recipe: str) -> Scores:
         """Scores of many architectures of one space on one task under a named recipe."""
         return self.predict_encoded(task, self.encode_many(architectures), recipe=recipe)
+
+
+def with_rows(state: Mapping[str, Tensor], names: Sequence[str], rows: Sequence[int]) -> dict[str, Tensor]:
+    """A state dictionary in which the named tensors have further rows, copies of the given ones."""
+    return {name: torch.cat([t, t[list(rows)]]) if name in names else t for name, t in state.items()}
 
 
 def to_logit(accuracy: npt.ArrayLike) -> npt.NDArray[np.float64]:

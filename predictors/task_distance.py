@@ -38,6 +38,19 @@ class KnownTasks:
     scale: float
     limit: float
 
+    def with_tasks(self, tasks: Sequence[TaskFeatures], sources: Sequence[str]) -> KnownTasks:
+        """Also with these tasks, in place of those with the same names; scale and limit stay."""
+        new = {task.name for task in tasks}
+        kept = [i for i, name in enumerate(self.names) if name not in new]
+        places = [self.places[kept], *(task.mean()[None].astype(np.float32) for task in tasks)]
+        return KnownTasks(
+            (*(self.names[i] for i in kept), *(task.name for task in tasks)),
+            (*(self.sources[i] for i in kept), *sources),
+            np.concatenate(places),
+            self.scale,
+            self.limit,
+        )
+
     @classmethod
     def learn(cls, tasks: Sequence[TaskFeatures], sources: Sequence[str]) -> KnownTasks:
         """Takes in the tasks; the limit comes from holding out each source in turn."""

@@ -53,12 +53,12 @@ def read_npz(archive: Zip, *, given: str) -> tuple[dict[int, tuple[Array, Array]
             f"given {given} without {' and '.join(missing)} but with {', '.join(sorted(there)) or 'none'}; "
             "allowed are x, y or x_train, y_train and if you like x_val, y_val, x_test, y_test; rename them"
         )
-    arrays = {part: (_member(archive, x, given), _member(archive, y, given)) for part, (x, y) in used.items()}
-    return arrays, _member(archive, "class_names", given) if "class_names" in there else None
+    arrays = {part: (read_member(archive, x, given), read_member(archive, y, given)) for part, (x, y) in used.items()}
+    return arrays, read_member(archive, "class_names", given) if "class_names" in there else None
 
 
-def _member(archive: Zip, key: str, given: str) -> Array:
-    """One array of an .npz file."""
+def read_member(archive: Zip, key: str, given: str) -> Array:
+    """One array of an .npz file; raises UserError where it cannot be read or holds Python objects."""
     try:
         content = BytesIO(archive.read(key + ENDING))
         array: Array = np.lib.format.read_array(content, allow_pickle=False)

@@ -87,7 +87,7 @@ def extract(
                 file["features"], file["labels"], file["statistics"], task.name, task.source, task.fingerprint
             )
     images, labels = task.part(TRAIN)
-    chosen = _draw(labels, per_class, seed)
+    chosen = draw(labels, per_class, seed)
     found = from_images(images[chosen], kind=kind)
     extracted = TaskFeatures(
         found,
@@ -109,7 +109,11 @@ def from_images(images: npt.NDArray[np.uint8], *, kind: Kind = "trained") -> npt
     """(m, h, w, c) uint8 -> (m, d) float32 features, each standardised over its own entries."""
     small = resize_images(images, 32)
     small = np.repeat(small, 3, axis=-1) if small.shape[-1] == 1 else small
-    found = _plain(small) if kind == "plain" else _network(small, kind)
+    return standardised(_plain(small) if kind == "plain" else _network(small, kind))
+
+
+def standardised(found: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Features (m, d), each row in units of the spread of its own entries about their mean."""
     centred = found - found.mean(1, keepdims=True)
     standard: npt.NDArray[np.float32] = centred / (found.std(1, keepdims=True) + 1e-6)
     return standard.astype(np.float32)
@@ -165,7 +169,8 @@ def class_means(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
     return means
 
 
-def _draw(labels: npt.NDArray[np.int64], per_class: int, seed: int) -> npt.NDArray[np.intp]:
+def draw(labels: npt.NDArray[np.int64], per_class: int, seed: int) -> npt.NDArray[np.intp]:
+    """Positions of up to ``per_class`` drawn images of each class, class after class."""
     rng = np.random.default_rng(seed)
     parts = [rng.permutation(np.flatnonzero(labels == label))[:per_class] for label in np.unique(labels)]
     return np.concatenate(parts)

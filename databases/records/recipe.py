@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from databases.architectures.architecture import Skeleton
@@ -61,9 +62,26 @@ RECIPES: dict[str, Recipe] = {
 }
 
 
+PUBLISHED_SIZE = (16, 5, 32)  # channels, cells and resolution of NAS-Bench-201
+# What a meta-model knew that does not say so itself.
+FIRST_RECIPES = ("tiny", "shallow", "small", "standard", "nasbench201", "nasbench201-12ep", "metad2a")
+
+
 def recipe(name: str) -> Recipe:
     """The recipe of that name; raises `UserError` that lists the known ones."""
     try:
         return RECIPES[name]
     except KeyError:
         raise UserError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}") from None
+
+
+def foreign_recipe(name: str, channels: int, cells: int, resolution: int) -> Recipe:
+    """A recipe of a user's own benchmark: only the size of the network is known, so nothing is trained by it."""
+    return Recipe(name, channels, cells, resolution, epochs=0, batch=0, learning_rate=0.0, published=True)
+
+
+def number_of(name: str, recipes: Sequence[str]) -> int:
+    """The place of a recipe among those that a model knows; raises `UserError` that lists them."""
+    if name not in recipes:
+        raise UserError(f"this model does not know the recipe {name!r}: choose one of {', '.join(recipes)}")
+    return list(recipes).index(name)

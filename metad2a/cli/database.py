@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from metad2a.build import Built
 
 app = typer.Typer(help="What is known: import, measure, look at and export records.")
-imports = typer.Typer(help="Add published measurements, or a file that export wrote.")
+imports = typer.Typer(help="Add published measurements, a table of your own, or a file that export wrote.")
 app.add_typer(imports, name="import")
 
 
@@ -45,6 +45,34 @@ def import_metad2a(
     from databases.records.importers import import_metad2a
 
     _import(import_metad2a, folder, database, json=json)
+
+
+@imports.command("table")
+def import_table(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A .csv or .csv.gz table.")],
+    database: DatabaseUrl = None,
+    json: Json = False,
+) -> None:
+    """Add a benchmark of your own: task, architecture, recipe, value, seed; images or features beside it.
+
+    \b
+    task,architecture,recipe,value,seed,images
+    leaves,|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|,mine,81.5,0,leaves/
+    leaves,|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|,mine,79.2,0,
+
+    \b
+    value     accuracy on held-out images in percent, or another score (0 to 100, higher is better)
+    seed      whole number from 0; -1 for a mean over seeds
+    images    the task's labelled images, as recommend takes them; once a task is enough
+    features  in their place: .npz with features (m, 192) and labels (m,)
+    recipe    a name of your own; if you like, channels, cells and resolution of its network
+    source    if you like: tasks with related images share one, and are held out together
+
+    Paths begin at the folder of the table. Afterwards metad2a retrain learns from it.
+    """  # noqa: D301 (typer wants the character)
+    from databases.records.importers import import_table as read
+
+    _import(read, file, database, json=json)
 
 
 @imports.command("records")

@@ -30,9 +30,15 @@ from metad2a.home import home, shared_images
 
 
 def retrain(
-    recipe: Annotated[
-        str, typer.Option("--recipe", help="Own recipe whose tasks judge and calibrate the model.")
-    ] = "tiny",
+    start: Annotated[
+        Path,
+        typer.Option(
+            "--from",
+            metavar="shipped|champion|challenger|scratch|FILE",
+            help="The model whose encoders stay; scratch meta-trains all anew, on published tables.",
+        ),
+    ] = Path("shipped"),
+    recipe: Annotated[str, typer.Option("--recipe", help="Recipe whose tasks judge the model.")] = "tiny",
     seed: Seed = 0,
     images: Images = None,
     output: Annotated[
@@ -43,9 +49,10 @@ def retrain(
     no_tracking: NoTracking = False,
     json: Json = False,
 ) -> None:
-    """Meta-train generator and predictor on what the database holds.
+    """Learn from what the database holds, and meet the champion.
 
-    Given again, the same command goes on where it was stopped. Use the result with --model FILE.
+    Given again, the same command goes on where it was stopped. The result becomes MLflow's challenger, and its
+    champion if it is better on held-out tasks. Use it with --model FILE, --model challenger or --model champion.
     """
     target = output or home() / "meta.safetensors"
     if target.is_dir():
@@ -53,24 +60,36 @@ def retrain(
     with open_store(database) as store, reporting("Reading the database ...") as reporter:
         from metad2a.retrain import retrain as run
 
+        begin = None if str(start) == "scratch" else open_model(None if str(start) == "shipped" else start)
         result = run(
             store,
             images=images or shared_images(),
             output=target,
             work=home() / "retrain",
             tracker=open_tracker(no_tracking),
+            start=begin,
             recipe=recipe,
             seed=seed,
             on_progress=reporter.line,
         )
-    header = result.header
+    header, met = result.header, result.comparison
     if json:
         kept = {name: header[name] for name in ("held_out", "tasks", "architectures", "seed")}
-        print_json({"model": str(result.path), "weights": result.weights, "recipe": recipe, **kept})
+        outcome = {
+            "version": result.version,
+            "promoted": result.promoted,
+            "comparison": met.to_json() if met else None,
+        }
+        print_json({"model": str(result.path), "weights": result.weights, "recipe": recipe, **kept, **outcome})
         return
     to = console()
     to.print(f"Written: {result.path} (sha256 {result.weights}...)", soft_wrap=True)
     to.print(table("Kendall tau inside held-out tasks", ("", ">tau"), _held_out(header["held_out"])))
+    if met is not None:
+        to.print(f"Against the champion {met.champion}: {met.verdict}", soft_wrap=True)
+    if result.version is not None:
+        place = "champion" if result.promoted else "challenger"
+        to.print(f"In MLflow: version {result.version}, {place}")
 
 
 def evaluate(

@@ -62,7 +62,9 @@ Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes, one t
 Output = Annotated[Path | None, typer.Option("--output", metavar="DIR", help="Also write the result into this folder.")]
 Model = Annotated[
     Path | None,
-    typer.Option("--model", metavar="FILE", help="Meta-model to ask.", show_default="the shipped one"),
+    typer.Option(
+        "--model", metavar="FILE|champion|challenger", help="Meta-model to ask.", show_default="the shipped one"
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")]
 Budget = Annotated[
@@ -95,9 +97,13 @@ def open_tracker(no_tracking: bool) -> Tracker:
 
 
 def open_model(path: Path | None) -> MetaD2A:
-    """The meta-model in a file, by default the shipped one."""
+    """The meta-model in a file, or MLflow's champion or challenger, by default the shipped one."""
     import gc
 
+    if path is not None and (alias := str(path)) in ("champion", "challenger") and not path.exists():
+        from metad2a.champion import fetch
+
+        path = fetch("champion" if alias == "champion" else "challenger")
     gc.disable()  # torch and torch-geometric make a million lasting objects: looking through them costs seconds
     try:
         from metad2a.recommend import load

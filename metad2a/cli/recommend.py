@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from databases.architectures.architecture import Architecture
+    from databases.architectures.architecture import Architecture, Skeleton
     from metad2a.recommend import Candidate, Recommendation
 
 WRITTEN_OUT = 20  # cells whose text stands below the table as well
@@ -58,7 +58,8 @@ def recommend(
     flops = amount(max_flops, "--max-flops")
     refuse_file(output)
     with reporting("Reading the images ...") as reporter:
-        named_recipe(recipe)  # refused before a model is loaded
+        if model is None:
+            named_recipe(recipe)  # refused before the shipped model is loaded; another may know more recipes
         task = load_task(data, seed=seed)
         reporter.now("Ranking the cells ...")
         answer = open_model(model).recommend(
@@ -98,7 +99,7 @@ def show(answer: Recommendation, data: str, to: Console) -> None:
         to.print(f"      ... {len(answer.candidates) - len(listed):,} more: --json lists them all")
     to.print()
     to.print(_paragraph("Why", answer.reason))
-    to.print(_paragraph("Recipe", describe_recipe(answer.recipe)))
+    to.print(_paragraph("Recipe", describe_recipe(answer.recipe, answer.best.skeleton)))
     nearest = ", ".join(f"{each.name} ({each.distance:.2f})" for each in answer.nearest)
     to.print(_paragraph("Nearest", f"{nearest or 'no known datasets'}; 1 is the distance of unrelated ones"))
     if answer.unlike:
@@ -118,15 +119,18 @@ def compact(architecture: Architecture) -> str:
     return "|".join((words[0], " ".join(words[1:3]), " ".join(words[3:])))
 
 
-def describe_recipe(name: str) -> str:
-    """The recipe in one line."""
-    from databases.records.recipe import recipe
+def describe_recipe(name: str, skeleton: Skeleton) -> str:
+    """The recipe in one line; of one that is not metad2a's, the size of the network."""
+    from databases.records.recipe import RECIPES
 
-    it = recipe(name)
-    cells = "1 cell" if it.cells == 1 else f"{it.cells} cells"
+    it = RECIPES.get(name)
+    network = it or skeleton
+    cells = "1 cell" if network.cells == 1 else f"{network.cells} cells"
+    size = f"{name}: {network.channels} channels, {cells} a stage"
+    if it is None:
+        return f"{size}; how it trains is not known here"
     steps = f", at least {it.least_steps} steps" if it.least_steps else ""
-    images = f"{it.epochs} epochs of {it.resolution} px images in batches of {it.batch}{steps}"
-    return f"{name}: {it.channels} channels, {cells} a stage, {images}"
+    return f"{size}, {it.epochs} epochs of {it.resolution} px images in batches of {it.batch}{steps}"
 
 
 def _candidates(answer: Recommendation, data: str) -> Table:

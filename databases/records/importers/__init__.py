@@ -1,4 +1,4 @@
-"""Published benchmarks -> tasks and records of a store; importing again adds nothing."""
+"""Published benchmarks and users' own -> tasks and records of a store; importing again adds nothing."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 from databases.errors import UserError
 from databases.records.importers.nasbench201 import import_nasbench201_file
+from databases.records.importers.own_table import import_table
 from databases.records.importers.tables import import_metad2a, import_nasbench201_csv, read_zero_cost
 from databases.records.store import Store
 
@@ -14,6 +15,7 @@ __all__ = [
     "import_nasbench201",
     "import_nasbench201_csv",
     "import_nasbench201_file",
+    "import_table",
     "read_zero_cost",
 ]
 

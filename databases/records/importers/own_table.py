@@ -1,0 +1,207 @@
+"""A user's own benchmark: one plain CSV table, with images or ready features beside it, as tasks and records.
+
+    task,architecture,recipe,value,seed,images
+    leaves,|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|,mine,81.5,0,leaves/
+    leaves,|nor_conv_1x1~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|,mine,79.2,0,
+
+| column | holds |
+|---|---|
+| task | a name of your choice |
+| architecture | the cell, as NAS-Bench-201 writes it |
+| recipe | how it was trained: a name of your choice, or a recipe of metad2a by which it really was trained |
+| value | accuracy on held-out images in percent, or another score from 0 to 100 that is better when higher |
+| seed | whole number from 0; -1 for a mean over seeds |
+| images | on one row of each task at least: its labelled images, in any form that `recommend` takes |
+| features | in their place: ready features, an .npz file; see `databases.datasets.ready_features` |
+| source | if you like: tasks whose images are related have one source, and are held out together |
+| channels, cells, resolution | if you like, on every row of a recipe: size of the network (by default 16, 5, 32) |
+
+Paths begin at the table's folder. What predictors see of the images is kept in the database, so neither they nor the
+table are needed again; a later table may add rows to a task without naming its images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from databases.architectures.spaces import space
+from databases.datasets.features import TaskFeatures, extract
+from databases.datasets.loading import load_task
+from databases.datasets.ready_features import read_features, to_text
+from databases.errors import UserError
+from databases.records.csv_file import cell_number, read_rows
+from databases.records.recipe import RECIPES
+from databases.records.record import Record, RecordKey, TaskEntry, utc_now
+from databases.records.store import Store
+
+COLUMNS = ("task", "architecture", "recipe", "value", "seed")
+SIZE = ("channels", "cells", "resolution")
+SPACE = "nasbench201"
+_NAME = re.compile(r"[\w][\w .+-]{0,79}")
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row of a table, read and checked by itself."""
+
+    line: int
+    task: str
+    value: float
+    record: Record
+    images: str
+    features: str
+    source: str
+
+
+def import_table(store: Store, path: str | Path) -> int:
+    """Add the tasks and records of a user's table; returns how many records were new.
+
+    Raises:
+        UserError: a row, a file beside the table, or a contradiction among rows or with the database; then
+            nothing was added.
+    """
+    table = Path(path).expanduser()
+    rows = _rows(table)
+    _refuse_contradictions(rows, store, table)
+    known = {entry.name: entry for entry in store.tasks(prefix="table/")}
+    entries = [
+        _entry(name, _of_task(rows, name), known.get(name), table) for name in dict.fromkeys(r.task for r in rows)
+    ]
+    store.add_tasks(entries)
+    return store.add(each.record for each in rows)
+
+
+def size_of(record: Record) -> tuple[int, int, int] | None:
+    """Channels, cells and resolution of the network, where the table said them."""
+    if not record.extra.keys() >= set(SIZE):
+        return None
+    channels, cells, resolution = (int(record.extra[name]) for name in SIZE)
+    return channels, cells, resolution
+
+
+def _rows(table: Path) -> list[_Row]:
+    found, created = [], utc_now()
+    for line, row in read_rows(table, COLUMNS):
+        try:
+            found.append(_row(line, row, f"table:{table.name.split('.')[0]}", created))
+        except UserError as error:
+            raise UserError(f"{table}, line {line}: {error}") from error
+    if not found:
+        raise UserError(f"{table} has no rows; a table is needed that has at least one below {', '.join(COLUMNS)}")
+    highest = max(each.value for each in found)
+    if highest <= 1:
+        raise UserError(f"{table}: the highest value is {highest:g}; value is percent, 0 to 100: multiply by 100")
+    return found
+
+
+def _row(line: int, row: Mapping[str, str], measured_by: str, created: str) -> _Row:
+    task, recipe = (_name(row, column) for column in ("task", "recipe"))
+    if recipe in RECIPES and RECIPES[recipe].published:
+        raise UserError(f"the recipe {recipe!r} is that of a published benchmark; give yours a name of its own")
+    architecture = str(space(SPACE).parse(row["architecture"].strip()))
+    value = cell_number(row, "value")
+    if value is None or not 0 <= value <= 100:
+        raise UserError(f"value must be a number from 0 to 100, got {row['value'][:40]!r}")
+    key = RecordKey(f"table/{task}", SPACE, architecture, recipe, _seed(row["seed"]))
+    record = Record(*key, measured_by, valid_accuracy=value, extra=_size(row, recipe), created=created)
+    beside = [(row.get(column) or "").strip() for column in ("images", "features", "source")]
+    return _Row(line, task, value, record, *beside)
+
+
+def _name(row: Mapping[str, str], column: str) -> str:
+    text = row[column].strip()
+    if not _NAME.fullmatch(text):
+        raise UserError(f"{column} must be a name of letters, digits, spaces, and . + - _, got {text[:40]!r}")
+    return text
+
+
+def _seed(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise UserError(f"seed must be a whole number from 0, or -1 for a mean, got {text[:40]!r}") from None
+
+
+def _size(row: Mapping[str, str], recipe: str) -> dict[str, float]:
+    """The size of the network, for a recipe that metad2a does not know."""
+    given = {name: cell_number(row, name) for name in SIZE if row.get(name)}
+    if not given:
+        return {}
+    if len(given) < len(SIZE) or any(not value or value < 1 or value % 1 for value in given.values()):
+        raise UserError(f"{', '.join(SIZE)} must be three whole numbers from 1, or all be left out")
+    sizes = {name: float(value or 0) for name, value in given.items()}
+    known = RECIPES.get(recipe)
+    if known and sizes != {"channels": known.channels, "cells": known.cells, "resolution": known.resolution}:
+        raise UserError(f"the recipe {recipe!r} of metad2a has another size; give yours a name of its own")
+    return sizes
+
+
+def _refuse_contradictions(rows: Sequence[_Row], store: Store, table: Path) -> None:
+    """Raises UserError for two values of one key and for two sizes of one recipe, here or in the database."""
+    values: dict[RecordKey, tuple[float, str]] = {}
+    sizes: dict[str, tuple[dict[str, float], str]] = {}
+    for recipe in {each.record.recipe for each in rows} - set(RECIPES):
+        for record in store.records(recipe=recipe)[:1]:
+            sizes[recipe] = dict(record.extra), "the database"
+    for task in {each.record.task for each in rows}:
+        values |= {known.key: (known.valid_accuracy or 0.0, "the database") for known in store.records(task=task)}
+    for each in rows:
+        record, here = each.record, f"line {each.line}"
+        value, where = values.setdefault(record.key, (each.value, here))
+        if value != each.value:
+            raise UserError(
+                f"{table}, {here}: value {each.value:g}, but {where} has {value:g} for the same task, "
+                "architecture, recipe and seed; keep one, or give them different seeds"
+            )
+        size, where = sizes.setdefault(record.recipe, (dict(record.extra), here))
+        if record.recipe not in RECIPES and size != record.extra:
+            raise UserError(
+                f"{table}, {here}: {', '.join(SIZE)} of the recipe {record.recipe!r} differ from those of {where}; "
+                "give each size a recipe of its own"
+            )
+
+
+def _of_task(rows: Sequence[_Row], name: str) -> list[_Row]:
+    return [each for each in rows if each.task == name]
+
+
+def _entry(name: str, rows: Sequence[_Row], known: TaskEntry | None, table: Path) -> TaskEntry:
+    """The task of these rows; reads its images or features, unless the database has them."""
+    images, features, source = (_only(rows, column, table) for column in ("images", "features", "source"))
+    place = f"{table}, line {rows[0].line}: the task {name!r}"
+    if images and features:
+        raise UserError(f"{place} has images and features; name one of them")
+    if not images and not features:
+        if known is None:
+            raise UserError(f"{place} has neither images nor features; name one in a column of that name")
+        return known
+    seen, content = _features(name, images, features, source or name, table)
+    if known is not None and known.spec.get("content") != content:
+        raise UserError(f"{place} is known with other images or features; give it another name")
+    statistics = {"images": float(len(seen.labels)), "classes": float(seen.labels.max() + 1)}
+    spec = {"content": content, "features": to_text(seen)}
+    return TaskEntry(f"table/{name}", name, source or name, statistics, spec)
+
+
+def _only(rows: Sequence[_Row], column: str, table: Path) -> str:
+    """What the rows of a task say in a column that need not be repeated."""
+    given = {getattr(each, column): each.line for each in reversed(rows)}
+    given.pop("", None)
+    if len(given) > 1:
+        lines = " and ".join(str(line) for line in sorted(given.values())[:2])
+        raise UserError(f"{table}: lines {lines} name different {column} for the task {rows[0].task!r}; name one")
+    return next(iter(given), "")
+
+
+def _features(name: str, images: str, features: str, source: str, table: Path) -> tuple[TaskFeatures, str]:
+    """What predictors see of the task, and a digest of what it was made from."""
+    if features:
+        path = table.parent / Path(features).expanduser()
+        found = read_features(path, name=name, source=source)
+        return found, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    task = load_task(images if images.startswith("sklearn:") else str(table.parent / Path(images).expanduser()))
+    return replace(extract(task), name=name, source=source), task.fingerprint
