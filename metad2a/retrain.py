@@ -113,12 +113,13 @@ def retrain(
         header = describe(
             model, generator, surrogates, known, held_out, recipe=recipe, seed=seed, foreign=foreign, start=start
         )
+        champion = current_champion(tracker)  # read before the new model may take the place of its file
         places = _places(known, surrogates, start)
         weights = save_model(output, model, generator, surrogates, places, memory, header)
         run.metrics({f"held_out_{name}": value for name, value in header["held_out"].items() if value is not None})
         on_progress("champion and challenger")
         result = RetrainResult(output, weights, header, header["held_out"]["tau"])
-        return _meet(result, own_episodes(known, recipe), tracker, run, folder)
+        return _meet(result, champion, own_episodes(known, recipe), tracker, run, folder)
 
 
 def _refuse(known: Sequence[Episode], start: MetaD2A | None) -> None:
@@ -136,9 +137,15 @@ def _refuse(known: Sequence[Episode], start: MetaD2A | None) -> None:
         raise UserError(f"the model to begin with is for other features than {width} wide ones: use --from scratch")
 
 
-def _meet(result: RetrainResult, own: Sequence[Episode], tracker: Tracker, run: Run, folder: Path) -> RetrainResult:
+def _meet(
+    result: RetrainResult,
+    champion: MetaD2A | None,
+    own: Sequence[Episode],
+    tracker: Tracker,
+    run: Run,
+    folder: Path,
+) -> RetrainResult:
     """Registers the new model as challenger, compares it with the champion and promotes it where it is better."""
-    champion = current_champion(tracker)
     comparison = None
     if champion is not None:
         comparison = compare(champion, load(result.path), own, recipe=result.header["recipe"])

@@ -28,7 +28,7 @@ from metad2a.cli.guard import guarded
 ARGUMENTS = {  # command line -> words of the one line that answers it
     "recomend DATA": "choose one of recommend, search, train",
     "database": "choose one of build, info",
-    "database import everything": "choose one of nasbench201, metad2a, records",
+    "database import everything": "choose one of nasbench201, metad2a, table, records",
     "recommend": "Missing argument",
     "recommend DATA more": "unexpected extra argument",
     "recommend DATA --tip 3": "--top",

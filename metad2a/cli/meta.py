@@ -84,7 +84,8 @@ def retrain(
         return
     to = console()
     to.print(f"Written: {result.path} (sha256 {result.weights}...)", soft_wrap=True)
-    to.print(table("Kendall tau inside held-out tasks", ("", ">tau"), _held_out(header["held_out"])))
+    if result.held_out_tau is not None:
+        to.print(table(None, ("Kendall tau inside held-out tasks", ""), _held_out(header["held_out"])))
     if met is not None:
         to.print(f"Against the champion {met.champion}: {met.verdict}", soft_wrap=True)
     if result.version is not None:

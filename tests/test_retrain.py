@@ -1,0 +1,174 @@
+"""Retraining learns a user's benchmark, keeps what was known, goes on after a kill, and loses no result."""
+
+from __future__ import annotations
+
+import csv
+import logging
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_up import CLASSES, convolutions, episode, meta_model, task
+from torch import nn
+
+from databases.errors import UserError
+from databases.records.importers import import_table
+from databases.records.store import Store
+from metad2a import champion, retrain
+from metad2a.champion import Comparison, Judged
+from metad2a.recommend import MetaD2A, load
+from metad2a.retrain import RetrainResult
+from metad2a.surrogates import learn_surrogates
+from metad2a.tracking import NullTracker, Tracker
+from predictors.metrics import kendall_tau
+
+CELLS = list(range(0, 6400, 64))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A user's table: tasks on which cells with many 3x3 convolutions are bad."""
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "f.npz", features=rng.normal(size=(20, 192)), labels=np.arange(20) % 2)
+    values = 90 - 8 * convolutions(CELLS) + rng.uniform(0, 1, len(CELLS))
+    with (tmp_path / "mine.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow("task architecture recipe value seed features channels cells resolution".split())
+        for name in ("one", "two"):
+            for i, value in zip(CELLS[::2], values[::2], strict=True):
+                writer.writerow((name, str(CLASSES[i]), "mine", value, 0, "f.npz", 4, 1, 8))
+    with Store("sqlite://") as opened:
+        import_table(opened, tmp_path / "mine.csv")
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def start() -> MetaD2A:
+    """An untrained model that knows two tasks of the recipe tiny."""
+    model = meta_model(192)
+    known = [episode(task(i, width=192), CELLS, convolutions(CELLS).tolist(), family=str(i)) for i in range(2)]
+    model.surrogates = learn_surrogates(model.predictor, known, {})
+    model.header |= {"architectures": {"tiny": 200, "nasbench201": 6466}, "tasks": {"tiny": 2, "nasbench201": 1}}
+    return model
+
+
+def run(store: Store, start: MetaD2A | None, folder: Path, **options: object) -> RetrainResult:
+    given = {"images": None, "output": folder / "new.safetensors", "work": folder, "tracker": NullTracker(), **options}
+    return retrain.retrain(store, start=start, **given)  # type: ignore[arg-type]
+
+
+def test_held_out_cells_of_a_users_benchmark_are_ranked_after_retraining(
+    store: Store, start: MetaD2A, tmp_path: Path
+) -> None:
+    result = run(store, start, tmp_path)
+    model, held_out = load(result.path), CELLS[1::2]
+    asked, wanted = [CLASSES[i] for i in held_out], -convolutions(held_out).astype(float)
+    before = start.score(task(width=192), asked, recipe="nasbench201").mean
+    after = model.score(task(width=192), asked, recipe="mine").mean
+    assert kendall_tau(after, wanted) > 0.6 > kendall_tau(before, wanted)
+    assert result.header["tasks"]["mine"] == 2 and result.header["start"] == start.weights
+    assert {"one", "two"} <= set(model.known.names)
+
+
+def test_what_the_model_knew_stays_and_a_new_recipe_has_its_own_size(
+    store: Store, start: MetaD2A, tmp_path: Path
+) -> None:
+    model = load(run(store, start, tmp_path).path)
+    pool = list(CLASSES[:50])
+    for recipe in ("tiny", "nasbench201"):
+        before, after = (each.score(task(width=192), pool, recipe=recipe).mean for each in (start, model))
+        np.testing.assert_allclose(after, before, rtol=1e-5)
+    found = model.recipe("mine")
+    assert (found.channels, found.cells, found.resolution, found.published) == (4, 1, 8, True)
+    with pytest.raises(UserError, match="does not know the recipe 'mine'"):
+        start.recipe("mine")
+
+
+def test_a_retrained_model_can_be_retrained(store: Store, start: MetaD2A, tmp_path: Path) -> None:
+    once = load(run(store, start, tmp_path).path)
+    twice = load(run(store, once, tmp_path).path)
+    assert twice.predictor.config.recipes == once.predictor.config.recipes
+    assert {name: each.names for name, each in twice.surrogates.items()} == {
+        name: each.names for name, each in once.surrogates.items()
+    }
+
+
+def test_nothing_to_learn_from_is_said(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--from shipped"):
+        run(store, None, tmp_path)
+    with pytest.raises(UserError, match="other features"):
+        run(store, meta_model(6), tmp_path)
+    with Store("sqlite://") as empty, pytest.raises(UserError, match="no task of the database has features"):
+        run(empty, meta_model(192), tmp_path)
+    assert not (tmp_path / "new.safetensors").exists()
+
+
+class FakeRun:
+    """Remembers the curves."""
+
+    def __init__(self) -> None:
+        self.points: dict[str, list[float]] = {}
+
+    def metrics(self, values: dict[str, float], *, step: int = 0) -> None:
+        for name, value in values.items():
+            self.points.setdefault(name, []).append(value)
+
+    def curves(self, curves: dict[str, list[float]]) -> None:
+        self.points |= curves
+
+
+def test_a_finished_stage_is_not_repeated_and_its_curve_is_tracked_again(tmp_path: Path) -> None:
+    def train(model: nn.Linear, told: Callable[[int, float], None]) -> nn.Linear:
+        with torch.no_grad():
+            model.weight.fill_(7)
+        told(1, 0.5)
+        told(2, 0.25)
+        return model.eval()
+
+    def never(model: nn.Linear, told: Callable[[int, float], None]) -> nn.Linear:
+        pytest.fail("trained again")
+
+    first, second = FakeRun(), FakeRun()
+    path = tmp_path / "tables.safetensors"
+    made = retrain._stage(path, nn.Linear(2, 2), train, first)  # type: ignore[arg-type]
+    again = retrain._stage(path, nn.Linear(2, 2), never, second)  # type: ignore[arg-type]
+    assert torch.equal(again.weight, made.weight) and not again.training
+    assert first.points == second.points == {"loss_tables": [0.5, 0.25]}
+
+
+def better(monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
+    tasks = tuple(Judged(f"t{i}", f"s{i}", 9, 0.2, 0.2 + gain + 0.01 * i) for i in range(6))
+    monkeypatch.setattr(retrain, "compare", lambda *_, recipe: Comparison(recipe, "old", "new", tasks))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("gain", "promoted"), [(0.1, True), (-0.1, False)])
+def test_the_new_model_is_challenger_and_champion_only_if_better(
+    store: Store, start: MetaD2A, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gain: float, promoted: bool
+) -> None:
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    better(monkeypatch, gain)
+    tracker = Tracker()
+    result = run(store, start, tmp_path, tracker=tracker)
+    assert (result.version, result.promoted) == ("2", promoted)
+    for alias, version in (("champion", "2"), ("challenger", None)) if promoted else (("champion", "1"),):
+        found = tracker.registered(champion.MODEL_NAME, alias)  # type: ignore[arg-type]
+        assert (found.version if found else None) == version
+    challenger = tracker.registered(champion.MODEL_NAME, "champion" if promoted else "challenger")
+    assert challenger is not None and challenger.metrics["tau_difference"] == pytest.approx(gain + 0.025)
+    assert list((tmp_path / "home" / "mlartifacts").rglob("comparison/comparison.csv"))
+
+
+@pytest.mark.slow
+def test_a_dead_server_costs_a_warning_and_no_result(
+    store: Store, start: MetaD2A, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    better(monkeypatch, 0.1)
+    with caplog.at_level(logging.WARNING):
+        result = run(store, start, tmp_path, tracker=Tracker(uri="http://127.0.0.1:9"))
+    assert load(result.path).weights == result.weights
+    assert result.comparison is not None and (result.version, result.promoted) == (None, False)
+    assert len(caplog.records) == 1 and "no result is lost" in caplog.text
