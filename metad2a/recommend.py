@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -97,12 +96,7 @@ class MetaD2A:
         """The measured recipe whose network is nearest in size; of equals the one with most measurements."""
         known = self.predictor.config.recipes
         measured: dict[str, int] = self.header.get("architectures") or dict.fromkeys(known, 0)
-
-        def apart(name: str) -> float:
-            pairs = zip(_size(self.recipe(name)), _size(wanted), strict=True)
-            return sum(abs(math.log(ours / theirs)) for ours, theirs in pairs)
-
-        return min(measured, key=lambda name: (apart(name), -measured[name], known.index(name)))
+        return min(measured, key=lambda n: (self.recipe(n).apart(wanted), -measured[n], known.index(n)))
 
     def recommend(
         self,
@@ -274,10 +268,6 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__.split("+")[0],
         "numpy": np.__version__,
     }
-
-
-def _size(recipe: Recipe) -> tuple[int, int, int]:
-    return recipe.channels, recipe.cells, recipe.resolution
 
 
 def _check(top: int | None, images_per_class: int, candidates: str) -> None:

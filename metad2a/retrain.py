@@ -94,10 +94,10 @@ def retrain(
     foreign = _foreign_recipes(store, known)
     on_progress(f"{len(known)} tasks, {sum(len(each.cells) for each in known)} architectures measured")
     parameters = {"seed": seed, "recipe": recipe, "tasks": len(known), "start": start.weights if start else "scratch"}
-    folder = work / _digest(known, seed)
+    folder = work / _digest(known, foreign, seed)
     with tracker.run("retrain", "meta-training", parameters=parameters) as run:
         if start is None:
-            model = _predictor(folder, known, foreign, seed, run, on_progress)
+            model = _predictor(work, known, foreign, seed, run, on_progress)
             surrogates = learn_surrogates(model, known, {})
             on_progress("generator")
             generator = _generator(folder, model, surrogates, known, seed, run)
@@ -181,7 +181,7 @@ def _with_recipes(
 
 
 def _predictor(
-    folder: Path,
+    work: Path,
     known: Sequence[Episode],
     foreign: Mapping[str, tuple[int, int, int]],
     seed: int,
@@ -192,6 +192,7 @@ def _predictor(
     config = MetaConfig(features=known[0].features.features.shape[1], recipes=(*RECIPES, *foreign))
     rest = [each for each in known if each.recipe in published() or not FEW <= len(each.cells) < TABLE]
     tables = [each for each in rest if len(each.cells) >= TABLE]
+    folder = work / _digest(rest, foreign, seed)
     report("predictor, stage 1: tables")
     model = _stage(
         folder / "tables.safetensors",
@@ -258,9 +259,10 @@ def _places(known: Sequence[Episode], surrogates: Mapping[str, Surrogate], start
     return KnownTasks.learn(tasks, sources) if len(set(sources)) > 2 else None
 
 
-def _digest(known: Sequence[Episode], seed: int) -> str:
+def _digest(known: Sequence[Episode], foreign: Mapping[str, object], seed: int) -> str:
     """Names what was learnt from, so that a changed database starts anew."""
-    digest = hashlib.sha256(json.dumps([seed, str(TABLES_FIRST), str(THEN_TASKS)]).encode())
+    settings = [seed, str(TABLES_FIRST), str(THEN_TASKS), *RECIPES, *foreign]
+    digest = hashlib.sha256(json.dumps(settings).encode())
     for each in known:
         digest.update(each.recipe.encode() + each.cells.tobytes() + each.accuracy.tobytes())
         digest.update(each.features.features.tobytes())

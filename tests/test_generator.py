@@ -59,3 +59,10 @@ def test_the_loss_charges_a_latent_that_strays_from_the_prior() -> None:
     mean, log_variance = model.encode(batch, recipes)
     wanted = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum()
     assert losses[1] - losses[0] == pytest.approx(wanted.item(), rel=1e-4)
+
+
+def test_a_new_recipe_draws_as_a_known_one_at_first() -> None:
+    model = generator()
+    wider = model.with_recipes({"mine": "small"})
+    assert torch.equal(wider.latent(task(), recipe="mine"), model.latent(task(), recipe="small"))
+    assert torch.equal(wider.latent(task(), recipe="tiny"), model.latent(task(), recipe="tiny"))

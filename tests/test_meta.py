@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_up import CLASSES, CONFIG, convolutions, episode, predictor, task
 
+from databases.errors import UserError
+from databases.records.recipe import FIRST_RECIPES
 from metad2a.episodes import Episode
 from metad2a.meta_training import Schedule, fresh, learn_recipes, meta_train
-from predictors.meta import FEWEST_TASKS, MetaPredictor, to_logit, to_percent
+from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit, to_percent
 from predictors.set_encoder import TaskBatch
 
 CELLS = list(range(0, 6000, 250))
@@ -117,3 +119,25 @@ def test_meta_training_is_reproducible() -> None:
     np.testing.assert_array_equal(
         first.predict(task(), SOME, recipe="tiny").mean, second.predict(task(), SOME, recipe="tiny").mean
     )
+
+
+def test_a_new_recipe_begins_with_the_average_order_of_a_known_one() -> None:
+    model = predictor()
+    model.know_recipe("metad2a", center=1.0, between=0.5, within=0.2, reads_dataset=True)
+    model.know_recipe("nasbench201", center=2.0, between=1.0, within=0.5, reads_dataset=False)
+    wider = model.with_recipes({"mine": "nasbench201", "yours": "metad2a"})
+    for recipe in ("metad2a", "nasbench201"):
+        first, second = (each.predict(task(), SOME, recipe=recipe).mean for each in (model, wider))
+        np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(
+        wider.predict(task(), SOME, recipe="mine").mean, model.predict(task(), SOME, recipe="nasbench201").mean
+    )
+    assert model.level_known("metad2a") and not wider.level_known("yours")
+    assert MetaConfig.from_json(wider.config.to_json()) == wider.config
+    with pytest.raises(UserError, match="does not know the recipe 'mine'"):
+        model.level_known("mine")
+
+
+def test_an_early_header_has_the_first_recipes() -> None:
+    early = {name: value for name, value in CONFIG.to_json().items() if name != "recipes"}
+    assert MetaConfig.from_json(early).recipes == FIRST_RECIPES

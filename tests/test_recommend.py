@@ -16,6 +16,7 @@ from databases.datasets.features import STATISTICS
 from databases.datasets.task import Task, split
 from databases.errors import UserError
 from metad2a.recommend import MetaD2A, load
+from metad2a.surrogates import Surrogate
 from predictors import checkpoint
 from predictors.surrogate import Kernel, Measured, TaskProcess
 
@@ -114,7 +115,8 @@ def with_process(model: MetaD2A, spread: float, noise: float = 0.02) -> MetaD2A:
         known.append(Measured(rng.normal(size=len(STATISTICS)), cells, values, np.ones(30)))
     process = TaskProcess(known, lambda numbers: numbers[:, None] / classes * 3, Kernel(looks_at=(0,), noise=noise))
     header = {**model.header, "recipe": "tiny"}
-    return MetaD2A(model.predictor, model.generator, model.known, header, model.weights, process)
+    surrogate = Surrogate(process, tuple(map(str, range(20))), ("a",) * 20)
+    return MetaD2A(model.predictor, model.generator, model.known, header, model.weights, {"tiny": surrogate})
 
 
 def test_a_choice_that_is_worth_points_says_how_many_and_keeps_the_order(model: MetaD2A, images: Task) -> None:
@@ -169,6 +171,14 @@ def test_a_saved_model_answers_as_before(model: MetaD2A, images: Task, tmp_path:
     again = load(path).recommend(images, top=20)
     assert again.candidates == model.recommend(images, top=20).candidates
     assert again.weights == checkpoint.digest(path)
+
+
+def test_an_early_checkpoint_without_recipes_answers_as_before(model: MetaD2A, images: Task, tmp_path: Path) -> None:
+    configs = {name: dict(model.header[name]) for name in ("predictor", "generator")}
+    for config in configs.values():
+        del config["recipes"]
+    again = load(saved(model, tmp_path / "meta.safetensors", **configs)).recommend(images, top=20)
+    assert again.candidates == model.recommend(images, top=20).candidates
 
 
 def test_a_corrupt_file_is_refused(tmp_path: Path) -> None:

@@ -52,3 +52,13 @@ def test_the_header_and_places_bring_it_back() -> None:
 def test_where_nothing_is_known_everything_is_unlike() -> None:
     nothing = KnownTasks((), (), np.zeros((0, 12), np.float32), 1.0, 0.0)
     assert nothing.nearest(task()) == ([], True)
+
+
+def test_more_tasks_are_neighbours_but_move_no_limit() -> None:
+    known = KnownTasks.learn([task(i, at=i) for i in range(4)], list("abcd"))
+    wider = known.with_tasks([task(9, at=40), task(1, at=-5)], ["far", "moved"])
+    assert (wider.limit, wider.scale) == (known.limit, known.scale)
+    assert wider.names == ("task0", "task2", "task3", "task9", "task1")
+    (nearest,), unlike = wider.nearest(task(8, at=40), count=1)
+    assert (nearest.name, nearest.source, unlike) == ("task9", "far", False)
+    assert known.nearest(task(8, at=40))[1]

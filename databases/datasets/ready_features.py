@@ -24,17 +24,18 @@ from databases.datasets.archives import Zip
 from databases.datasets.arrays import ENDING, read_member
 from databases.datasets.features import (
     MOST_IMAGES,
+    STATISTICS,
     TaskFeatures,
     draw,
-    nearest_mean_accuracy,
     plain_statistics,
     standardised,
 )
+from databases.datasets.landmarks import nearest_mean_accuracy
 from databases.errors import UserError
 
 PER_CLASS = 20
-# What pixels would tell stands at its mean over the own tasks: accuracy of simple pixels; brightness, contrast, edges.
-PIXEL_ACCURACY, PIXELS = 0.46, (0.42, 0.26, 0.50)
+# What pixels would tell stands at about its mean over the own tasks: the landmarks; brightness, contrast, edges.
+PIXEL_LANDMARK, PIXELS = 0.46, (0.42, 0.26, 0.50)
 ALLOWED = "allowed is an .npz file with features (m, {width}) and labels (m,)"
 
 
@@ -79,9 +80,14 @@ def from_text(text: str, *, name: str = "", source: str = "", fingerprint: str =
     try:
         with np.load(io.BytesIO(base64.b64decode(text, validate=True)), allow_pickle=False) as file:
             features, labels = file["features"].astype(np.float32), file["labels"].astype(np.int64)
-            return TaskFeatures(features, labels, file["statistics"], name, source, fingerprint)
+            found = TaskFeatures(features, labels, file["statistics"], name, source, fingerprint)
     except (ValueError, KeyError, OSError, EOFError, binascii.Error, zipfile.BadZipFile) as error:
         raise UserError(f"the stored features of {name!r} are damaged ({error}); import them again") from error
+    if found.statistics.shape != (len(STATISTICS),):
+        raise UserError(
+            f"the features of {name!r} were stored by another metad2a: import its table into a new database"
+        )
+    return found
 
 
 def _arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
@@ -107,13 +113,14 @@ def _statistics(
     path: Path,
 ) -> npt.NDArray[np.float32]:
     accuracy, margin = nearest_mean_accuracy(features, labels)
+    pixels = PIXEL_LANDMARK
     return plain_statistics(
         train_images=_number(arrays, "train_images", len(arrays["labels"]), path),
         classes=int(labels.max()) + 1,
         channels=int(_number(arrays, "channels", 3, path)),
         resolution=int(_number(arrays, "resolution", 32, path)),
         balance=1.0,
-        landmarks=(accuracy, margin, PIXEL_ACCURACY),
+        landmarks=(accuracy, margin, pixels, pixels, pixels, pixels),
         pixels=PIXELS,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -41,6 +42,11 @@ class Recipe:
     def skeleton(self, *, input_channels: int, classes: int) -> Skeleton:
         """The network around the cell for images of that many channels and classes."""
         return Skeleton(self.channels, self.cells, input_channels, classes)
+
+    def apart(self, other: Recipe) -> float:
+        """How much the networks differ in size: the sum over channels, cells and resolution of log ratios."""
+        pairs = ((self.channels, other.channels), (self.cells, other.cells), (self.resolution, other.resolution))
+        return sum(abs(math.log(ours / theirs)) for ours, theirs in pairs)
 
     def steps(self, images: int) -> int:
         """Training steps on that many training images."""
