@@ -26,6 +26,8 @@ from databases.architectures.spaces import finite_space
 from databases.datasets.features import TaskFeatures
 from databases.records.recipe import FIRST_RECIPES, RECIPES, number_of
 from predictors.graph_encoder import GraphEncoder, tensors
+from predictors.scale import to_logit as to_logit
+from predictors.scale import to_percent as to_percent
 from predictors.set_encoder import SetEncoder, TaskBatch, collate
 
 FEWEST_TASKS = 20  # a recipe measured on fewer tasks teaches neither its level nor what the dataset changes
@@ -175,16 +177,3 @@ class MetaPredictor(nn.Module):
 def with_rows(state: Mapping[str, Tensor], names: Sequence[str], rows: Sequence[int]) -> dict[str, Tensor]:
     """A state dictionary in which the named tensors have further rows, copies of the given ones."""
     return {name: torch.cat([t, t[list(rows)]]) if name in names else t for name, t in state.items()}
-
-
-def to_logit(accuracy: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Percent -> logit, kept within 0.5 and 99.5 percent."""
-    share = np.clip(np.asarray(accuracy, dtype=np.float64) / 100, 0.005, 0.995)
-    logit: npt.NDArray[np.float64] = np.log(share / (1 - share))
-    return logit
-
-
-def to_percent(logit: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Logit -> percent."""
-    percent: npt.NDArray[np.float64] = 100 / (1 + np.exp(-np.asarray(logit, dtype=np.float64)))
-    return percent

@@ -30,8 +30,9 @@ def worth(architectures: Sequence[Architecture]) -> list[float]:
 # searcher -> what it is made with in a space, beside the seed
 NEEDS: dict[str, Callable[[Space], dict[str, Any]]] = {
     "area": lambda space: {"score": worth, "pool": 40},
+    "surrogate": lambda space: {"draws": 100},
 }
-CANNOT_LEARN = {"random"}  # from what they are told
+CANNOT_LEARN = {"random", "zero-shot"}  # from what they are told
 
 every_controller = pytest.mark.parametrize("name", CONTROLLERS)
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)

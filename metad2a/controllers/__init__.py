@@ -16,6 +16,8 @@ CONTROLLERS: dict[str, tuple[str, str]] = {
     "random": ("random_search", "RandomSearch"),
     "evolution": ("evolution", "Evolution"),
     "area": ("evolution", "area"),
+    "surrogate": ("surrogate", "SurrogateSearch"),
+    "zero-shot": ("in_order", "InOrder"),
 }
 
 # name -> module and function (space, setting) -> options, of those that need more than a space and a seed

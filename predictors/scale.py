@@ -1,0 +1,19 @@
+"""The scale on which accuracies are predicted: logits, where a step costs the same effort everywhere."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def to_logit(accuracy: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Percent -> logit, kept within 0.5 and 99.5 percent."""
+    share = np.clip(np.asarray(accuracy, dtype=np.float64) / 100, 0.005, 0.995)
+    logit: npt.NDArray[np.float64] = np.log(share / (1 - share))
+    return logit
+
+
+def to_percent(logit: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Logit -> percent."""
+    percent: npt.NDArray[np.float64] = 100 / (1 + np.exp(-np.asarray(logit, dtype=np.float64)))
+    return percent

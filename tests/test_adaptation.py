@@ -1,0 +1,76 @@
+"""A prediction adapts to what was measured on the task, and is left alone where it fits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from predictors import adaptation
+from predictors.adaptation import LEVEL, LINEAR, REACH, SLOPE, adapt
+from predictors.metrics import kendall_tau
+
+RNG = np.random.default_rng(0)
+PLACES = RNG.normal(size=(200, 4))
+PRIOR = PLACES @ [1.0, 0.5, 0.0, 0.0]
+
+
+def test_the_posterior_is_that_of_the_textbook(monkeypatch: pytest.MonkeyPatch) -> None:
+    variance, noise, rows, logits = 0.4, 0.2, [3, 50, 3], np.array([2.0, -1.0, 1.0])
+    monkeypatch.setattr(adaptation, "VARIANCES", (variance,))
+    monkeypatch.setattr(adaptation, "NOISES", (noise,))
+    z = (PRIOR - PRIOR.mean()) / PRIOR.std()
+    distance = ((PLACES[:, None] - PLACES[None]) ** 2).mean(2)
+    kernel = SLOPE * np.outer(z, z) + LINEAR * PLACES @ PLACES.T / 4 + np.exp(-0.5 * distance / REACH**2)
+    cov = LEVEL + variance * kernel
+    gain = cov[:, rows] @ np.linalg.inv(cov[np.ix_(rows, rows)] + noise * np.eye(3))
+    mean = z + gain @ ((logits - PRIOR.mean()) / PRIOR.std() - z[rows])
+    spread = np.diag(cov - gain @ cov[rows])
+    found = adapt(PRIOR, PLACES, rows, logits)
+    np.testing.assert_allclose(found.mean, PRIOR.mean() + PRIOR.std() * mean, atol=1e-9)
+    np.testing.assert_allclose(found.std, PRIOR.std() * np.sqrt(spread), atol=1e-9)
+
+
+def test_without_measurements_the_prediction_stands() -> None:
+    found = adapt(PRIOR, PLACES, [], [])
+    np.testing.assert_array_equal(found.mean, PRIOR)
+    assert (found.std > 0).all()
+
+
+def test_a_prediction_that_fits_is_left_alone_at_any_level_of_accuracy() -> None:
+    rows = RNG.choice(200, 10, replace=False)
+    noisy = 3 + PRIOR + 0.1 * RNG.normal(size=200)
+    found = adapt(PRIOR, PLACES, rows, noisy[rows])
+    assert kendall_tau(found.mean, PRIOR) > 0.95
+    assert abs(float(np.mean(found.mean - noisy))) < 0.2
+
+
+def test_a_prediction_that_does_not_fit_is_overruled() -> None:
+    truth = PLACES @ [-1.0, 0.5, 1.0, 0.0] + 0.5 * np.sin(2 * PLACES[:, 3])
+    rows = RNG.choice(200, 40, replace=False)
+    taus = [kendall_tau(adapt(PRIOR, PLACES, rows[:n], truth[rows[:n]]).mean, truth) for n in (0, 5, 40)]
+    assert taus[0] < 0 < taus[1] < taus[2] and taus[2] > 0.75
+
+
+def test_more_is_known_where_more_was_measured() -> None:
+    found = adapt(PRIOR, PLACES, [0] * 5 + [1], np.r_[PRIOR[[0] * 5], PRIOR[1] + 1])
+    far = int(np.argmax(((PLACES - PLACES[0]) ** 2).sum(1)))
+    assert found.std[0] < found.std[1] < found.std[far]
+
+
+@settings(max_examples=15)
+@given(st.permutations(range(6)), st.floats(-3, 3))
+def test_neither_the_order_of_measurements_nor_a_shift_of_the_prediction_matters(
+    order: list[int], shift: float
+) -> None:
+    rows, logits = np.arange(0, 60, 10), np.linspace(-2, 2, 6) ** 2
+    one, other = adapt(PRIOR, PLACES, rows, logits), adapt(PRIOR + shift, PLACES, rows[order], logits[order])
+    np.testing.assert_allclose(one.mean, other.mean, atol=0.35)  # the level is free but for its wide prior
+    assert kendall_tau(one.mean, other.mean) > 0.97
+
+
+def test_equal_predictions_are_a_plain_process() -> None:
+    truth = PLACES[:, 0]
+    rows = RNG.choice(200, 30, replace=False)
+    assert kendall_tau(adapt(np.zeros(200), PLACES, rows, truth[rows]).mean, truth) > 0.8
