@@ -56,6 +56,17 @@ def spearman(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     return 0.0 if _constant(first) or _constant(second) else float(spearmanr(first, second).statistic)
 
 
+def tau_interval(
+    predicted: npt.ArrayLike, true: npt.ArrayLike, *, seed: int = 0, level: float = 0.95, draws: int = 300
+) -> Interval:
+    """`kendall_tau` of two (n,) arrays with its percentile bootstrap interval over rows; ``mean`` is that of all."""
+    first, second = _pair(predicted, true)
+    rows = np.random.default_rng(seed).integers(len(first), size=(draws, len(first)))
+    taus = [kendall_tau(first[drawn], second[drawn]) for drawn in rows]
+    low, high = np.quantile(taus, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(kendall_tau(first, second), float(low), float(high), level, len(first))
+
+
 def regret(predicted: npt.ArrayLike, true: npt.ArrayLike, *, top: int = 1) -> float:
     """The best true value less the mean true value of the ``top`` picks, in the unit of ``true``.
 

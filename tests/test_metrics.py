@@ -13,10 +13,12 @@ from predictors.metrics import (
     bootstrap_interval,
     coverage,
     kendall_tau,
+    median_interval,
     percentiles,
     pick_percentile,
     regret,
     spearman,
+    tau_interval,
     tau_within_tasks,
 )
 
@@ -137,3 +139,26 @@ def test_values_that_cannot_be_averaged_are_refused(given_values: list[float], g
 def test_coverage_is_the_share_inside_the_intervals() -> None:
     found = coverage([0, 0, 0, 5], [1, 2, 3, 6], [1, 3, 2, 5], groups=["a", "a", "b", "b"])
     assert (found.mean, found.low, found.high) == (0.75, 0.5, 1)
+
+
+def test_the_interval_of_a_median_narrows_with_more_values_and_covers_it() -> None:
+    rng = np.random.default_rng(0)
+    few, many = (median_interval(rng.normal(5, 1, n)) for n in (15, 600))
+    assert few.low < few.mean < few.high and many.high - many.low < 0.5 * (few.high - few.low)
+    covered = [
+        found.low <= 0 <= found.high for found in (median_interval(rng.normal(size=25), draws=500) for _ in range(60))
+    ]
+    assert np.mean(covered) > 0.85
+    assert median_interval([3.0, 1.0, 100.0]).mean == 3.0
+    assert np.isnan(median_interval([1.0]).low)
+    with pytest.raises(ValueError, match="finite"):
+        median_interval([1.0, np.nan])
+
+
+def test_the_interval_of_a_tau_holds_it_and_tells_order_from_none() -> None:
+    rng = np.random.default_rng(1)
+    truth = rng.normal(size=120)
+    found = tau_interval(truth + rng.normal(size=120), truth)
+    none = tau_interval(rng.permutation(truth), truth)
+    assert 0 < found.low < found.mean < found.high and found.groups == 120
+    assert none.low < 0 < none.high

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # name -> (module with DEMONSTRATION, one line for `metad2a reproduce --help`)
 DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "metad2a": ("metad2a_system", "MetaD2A: an answer at once, against searchers that measure; without its parts"),
+    "naswot": ("naswot", "NASWOT, AREA: untrained networks rank cells and start evolution well"),
 }
 
 
