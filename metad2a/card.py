@@ -45,6 +45,12 @@ def card(header: dict[str, Any], figures: dict[str, Any]) -> str:
 def tables(figures: dict[str, Any]) -> Iterator[str]:
     """The figures as Markdown tables."""
     yield from _own(figures["own tasks"])
+    if "ablations" in figures:
+        yield "Model families and parts: tau inside held-out own tasks."
+        yield ""
+        rows = [(n, _interval(v["all"]), _interval(v["judged"])) for n, v in figures["ablations"].items()]
+        yield from _table(("model", "all", "judged tasks"), rows)
+        yield ""
     if "backbones" in figures:
         yield "What the frozen features are worth: tau inside held-out own tasks."
         yield ""

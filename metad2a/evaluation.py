@@ -21,6 +21,7 @@ from databases.datasets.imagenet import imagenet_features
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.records.record import utc_now
 from databases.records.store import Store
+from metad2a.ablations import ablations
 from metad2a.episodes import Episode, episodes
 from metad2a.final import final_check
 from metad2a.held_back import held_back_tasks, measure_held_back
@@ -161,6 +162,8 @@ def evaluate(
         own = own_episodes(known, RECIPE)
         held_out = leave_one_source_out(learn(model.predictor, own), own)
         figures["own tasks"] = own_tasks(store, held_out, own, images=data / "images", cache=folder, recipe=RECIPE)
+        on_progress("ablations")
+        figures["ablations"] = ablations(model.predictor, own)
         figures["backbones"] = backbones(model, store, known, images=data / "images", cache=cache)
         on_progress("MetaD2A's rows")
         figures["MetaD2A rows"] = published_rows(model, store, known, images=data / "images", schedule=schedule)

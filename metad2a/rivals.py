@@ -70,24 +70,25 @@ def forest_ranking(episode: Episode, others: Sequence[Episode], naswot: Mapping[
     """
     from sklearn.ensemble import RandomForestRegressor
 
-    known = np.concatenate([_graph_features(each, naswot) for each in others])
+    def inputs(each: Episode) -> Values:
+        score = naswot[each.features.fingerprint]
+        score = (score - score.mean()) / (score.std() + 1e-9)
+        return np.concatenate([graph_features(each), score[:, None]], axis=1)
+
     forest = RandomForestRegressor(TREES, min_samples_leaf=3, random_state=0)
-    forest.fit(known, np.concatenate([units(each) for each in others]))
-    found: Values = forest.predict(_graph_features(episode, naswot))
+    forest.fit(np.concatenate([inputs(each) for each in others]), np.concatenate([units(each) for each in others]))
+    found: Values = forest.predict(inputs(episode))
     return found
 
 
-def _graph_features(episode: Episode, naswot: Mapping[str, Values]) -> Values:
-    """Operations of the six edges, counts, depths and paths, parameters, and the task's naswot in its own units."""
+def graph_features(episode: Episode) -> Values:
+    """(n, 38): operations of the six edges, counts, depths and paths, and parameters of the episode's cells."""
     nasbench = space("nasbench201")
     assert isinstance(nasbench, NASBench201)
     cells = [nasbench.classes[i] for i in episode.cells]
     walks = np.eye(5)[np.array([each.walk for each in cells])].reshape(len(cells), -1)
     counts = np.array([nasbench.describe(each) for each in cells], dtype=np.float64)
-    size = np.log(parameters_of(episode))[:, None]
-    score = naswot[episode.features.fingerprint]
-    score = (score - score.mean()) / (score.std() + 1e-9)
-    return np.concatenate([walks, counts, size, score[:, None]], axis=1)
+    return np.concatenate([walks, counts, np.log(parameters_of(episode))[:, None]], axis=1)
 
 
 def naswot_of(task: Task, episode: Episode, recipe: Recipe, *, cache: Path) -> Values:

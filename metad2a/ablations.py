@@ -1,0 +1,127 @@
+"""Other model families and parts of ours, each judged by leave-one-source-out like the model that is shipped."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.datasets.features import STATISTICS
+from metad2a.episodes import Episode
+from metad2a.held_out import NEVER_HELD_OUT, tau
+from metad2a.own_tasks import FEWEST_JUDGED, ceiling, interval
+from metad2a.process import KERNEL, Embedding, measured
+from metad2a.rivals import best_on_average, graph_features, units
+from predictors.meta import MetaPredictor
+from predictors.surrogate import Kernel, TaskProcess
+
+Values = npt.NDArray[np.float64]
+Ranking = Callable[[Sequence[Episode], Episode], Values]  # known tasks and an unseen one -> (n,) scores of its cells
+RANK, RIDGE = 8, 30.0
+
+
+def ablations(model: MetaPredictor, own: Sequence[Episode]) -> dict[str, Any]:
+    """Tau inside held-out own tasks (all; and those with a noise ceiling of 0.4 or more) of each variant."""
+    embed = Embedding.learn(model)
+    judged = [each for each in own if each.family not in NEVER_HELD_OUT]
+    clear = [ceiling(each) >= FEWEST_JUDGED for each in judged]
+    families = [each.family for each in judged]
+    found = {}
+    for name, rank in _variants(embed).items():
+        taus = []
+        for task in judged:
+            others = [each for each in own if each.family != task.family]
+            average = best_on_average(others)
+            among = np.array([cell in average for cell in task.cells.tolist()])
+            taus.append(tau(rank(others, task), task, among))
+        found[name] = {
+            "all": interval(taus, families),
+            "judged": interval(
+                [t for t, c in zip(taus, clear, strict=True) if c],
+                [f for f, c in zip(families, clear, strict=True) if c],
+            ),
+        }
+    return found
+
+
+def _variants(embed: Embedding) -> dict[str, Ranking]:
+    def looks_at(*names: str) -> Kernel:
+        return replace(KERNEL, looks_at=tuple(STATISTICS.index(name) for name in names))
+
+    kernels = {
+        "process, as shipped": KERNEL,
+        "process, no dataset": replace(KERNEL, product=0.0),
+        "process, features' landmarks": looks_at("feature_accuracy", "feature_margin"),
+        "process, pixels' landmark": looks_at("pixel_accuracy"),
+        "process, colour, texture, shape": looks_at("colour_accuracy", "texture_accuracy", "shape_accuracy"),
+        "process, images and classes": looks_at("log_train_images", "log_classes", "log_images_a_class"),
+        "process, all statistics": looks_at(*STATISTICS),
+        "process, no effect of a single cell": replace(KERNEL, own=1e-6),
+    }
+    return {
+        **{name: _process(embed, kernel) for name, kernel in kernels.items()},
+        "process, half of the tasks": _process(embed, KERNEL, every=2),
+        "low rank, task statistics x cell embedding": _low_rank(embed),
+        "forest on statistics and graph": _forest,
+        "three nearest tasks": _nearest(embed),
+    }
+
+
+def _process(embed: Embedding, kernel: Kernel, *, every: int = 1) -> Ranking:
+    def rank(known: Sequence[Episode], task: Episode) -> Values:
+        process = TaskProcess([measured(each) for each in known[::every]], embed, kernel)
+        return process.predict(task.features.statistics, task.cells).mean
+
+    return rank
+
+
+def _low_rank(embed: Embedding) -> Ranking:
+    """Ridge regression on the products of task statistics and the main directions of the cells' embedding."""
+
+    def rank(known: Sequence[Episode], task: Episode) -> Values:
+        given = np.array([each.features.statistics for each in known], dtype=np.float64)
+        center, spread = given.mean(0), given.std(0) + 1e-6
+        vectors = [embed(each.cells) for each in known]
+        directions = np.linalg.svd(np.concatenate(vectors), full_matrices=False)[2][:RANK].T
+
+        def inputs(each: Episode, cells: Values) -> Values:
+            about = np.append(np.clip((each.features.statistics - center) / spread, -2, 2), 1.0)
+            products: Values = ((cells @ directions)[:, :, None] * about).reshape(len(cells), -1)
+            return products
+
+        x = np.concatenate([inputs(each, cells) for each, cells in zip(known, vectors, strict=True)])
+        y = np.concatenate([units(each) for each in known])
+        weights = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
+        found: Values = inputs(task, embed(task.cells)) @ weights
+        return found
+
+    return rank
+
+
+def _forest(known: Sequence[Episode], task: Episode) -> Values:
+    from sklearn.ensemble import RandomForestRegressor
+
+    def inputs(each: Episode) -> Values:
+        cells = graph_features(each)
+        return np.concatenate([cells, np.tile(each.features.statistics, (len(cells), 1))], axis=1)
+
+    forest = RandomForestRegressor(200, min_samples_leaf=3, random_state=0)
+    forest.fit(np.concatenate([inputs(each) for each in known]), np.concatenate([units(each) for each in known]))
+    found: Values = forest.predict(inputs(task))
+    return found
+
+
+def _nearest(embed: Embedding) -> Ranking:
+    """A process over the three tasks with the most similar statistics alone, all counted alike."""
+
+    def rank(known: Sequence[Episode], task: Episode) -> Values:
+        given = np.array([each.features.statistics for each in known], dtype=np.float64)
+        apart = (((given - task.features.statistics) / (given.std(0) + 1e-6)) ** 2).sum(1)
+        near = [known[i] for i in np.argsort(apart)[:3]]
+        process = TaskProcess([measured(each) for each in near], embed, replace(KERNEL, average=1.0, product=0.0))
+        return process.predict(task.features.statistics, task.cells).mean
+
+    return rank
