@@ -19,7 +19,8 @@ from predictors.meta import MetaPredictor
 from predictors.surrogate import Kernel, TaskProcess
 
 Values = npt.NDArray[np.float64]
-Ranking = Callable[[Sequence[Episode], Episode], Values]  # known tasks and an unseen one -> (n,) scores of its cells
+Ranking = Callable[[Episode], Values]  # an unseen task -> (n,) scores of its cells
+Learner = Callable[[Sequence[Episode]], Ranking]  # from the known tasks
 RANK, RIDGE = 8, 30.0
 
 
@@ -30,24 +31,25 @@ def ablations(model: MetaPredictor, own: Sequence[Episode]) -> dict[str, Any]:
     clear = [ceiling(each) >= FEWEST_JUDGED for each in judged]
     families = [each.family for each in judged]
     found = {}
-    for name, rank in _variants(embed).items():
-        taus = []
-        for task in judged:
-            others = [each for each in own if each.family != task.family]
-            average = best_on_average(others)
-            among = np.array([cell in average for cell in task.cells.tolist()])
-            taus.append(tau(rank(others, task), task, among))
+    for name, learner in _variants(embed).items():
+        taus = {}
+        for family in sorted(set(families)):
+            others = [each for each in own if each.family != family]
+            rank, average = learner(others), best_on_average(others)
+            for i, task in enumerate(judged):
+                if task.family == family:
+                    among = np.array([cell in average for cell in task.cells.tolist()])
+                    taus[i] = tau(rank(task), task, among)
+        values = [taus[i] for i in range(len(judged))]
+        sure = [(value, source) for value, source, c in zip(values, families, clear, strict=True) if c]
         found[name] = {
-            "all": interval(taus, families),
-            "judged": interval(
-                [t for t, c in zip(taus, clear, strict=True) if c],
-                [f for f, c in zip(families, clear, strict=True) if c],
-            ),
+            "all": interval(values, families),
+            "judged": interval([value for value, _ in sure], [source for _, source in sure]),
         }
     return found
 
 
-def _variants(embed: Embedding) -> dict[str, Ranking]:
+def _variants(embed: Embedding) -> dict[str, Learner]:
     def looks_at(*names: str) -> Kernel:
         return replace(KERNEL, looks_at=tuple(STATISTICS.index(name) for name in names))
 
@@ -57,6 +59,7 @@ def _variants(embed: Embedding) -> dict[str, Ranking]:
         "process, features' landmarks": looks_at("feature_accuracy", "feature_margin"),
         "process, pixels' landmark": looks_at("pixel_accuracy"),
         "process, colour, texture, shape": looks_at("colour_accuracy", "texture_accuracy", "shape_accuracy"),
+        "process, all landmarks": looks_at(*(name for name in STATISTICS if name.endswith(("_accuracy", "_margin")))),
         "process, images and classes": looks_at("log_train_images", "log_classes", "log_images_a_class"),
         "process, all statistics": looks_at(*STATISTICS),
         "process, no effect of a single cell": replace(KERNEL, own=1e-6),
@@ -70,18 +73,18 @@ def _variants(embed: Embedding) -> dict[str, Ranking]:
     }
 
 
-def _process(embed: Embedding, kernel: Kernel, *, every: int = 1) -> Ranking:
-    def rank(known: Sequence[Episode], task: Episode) -> Values:
+def _process(embed: Embedding, kernel: Kernel, *, every: int = 1) -> Learner:
+    def learn(known: Sequence[Episode]) -> Ranking:
         process = TaskProcess([measured(each) for each in known[::every]], embed, kernel)
-        return process.predict(task.features.statistics, task.cells).mean
+        return lambda task: process.predict(task.features.statistics, task.cells).mean
 
-    return rank
+    return learn
 
 
-def _low_rank(embed: Embedding) -> Ranking:
+def _low_rank(embed: Embedding) -> Learner:
     """Ridge regression on the products of task statistics and the main directions of the cells' embedding."""
 
-    def rank(known: Sequence[Episode], task: Episode) -> Values:
+    def learn(known: Sequence[Episode]) -> Ranking:
         given = np.array([each.features.statistics for each in known], dtype=np.float64)
         center, spread = given.mean(0), given.std(0) + 1e-6
         vectors = [embed(each.cells) for each in known]
@@ -95,13 +98,12 @@ def _low_rank(embed: Embedding) -> Ranking:
         x = np.concatenate([inputs(each, cells) for each, cells in zip(known, vectors, strict=True)])
         y = np.concatenate([units(each) for each in known])
         weights = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
-        found: Values = inputs(task, embed(task.cells)) @ weights
-        return found
+        return lambda task: inputs(task, embed(task.cells)) @ weights
 
-    return rank
+    return learn
 
 
-def _forest(known: Sequence[Episode], task: Episode) -> Values:
+def _forest(known: Sequence[Episode]) -> Ranking:
     from sklearn.ensemble import RandomForestRegressor
 
     def inputs(each: Episode) -> Values:
@@ -110,18 +112,21 @@ def _forest(known: Sequence[Episode], task: Episode) -> Values:
 
     forest = RandomForestRegressor(200, min_samples_leaf=3, random_state=0)
     forest.fit(np.concatenate([inputs(each) for each in known]), np.concatenate([units(each) for each in known]))
-    found: Values = forest.predict(inputs(task))
-    return found
+    return lambda task: np.asarray(forest.predict(inputs(task)))
 
 
-def _nearest(embed: Embedding) -> Ranking:
+def _nearest(embed: Embedding) -> Learner:
     """A process over the three tasks with the most similar statistics alone, all counted alike."""
 
-    def rank(known: Sequence[Episode], task: Episode) -> Values:
+    def learn(known: Sequence[Episode]) -> Ranking:
         given = np.array([each.features.statistics for each in known], dtype=np.float64)
-        apart = (((given - task.features.statistics) / (given.std(0) + 1e-6)) ** 2).sum(1)
-        near = [known[i] for i in np.argsort(apart)[:3]]
-        process = TaskProcess([measured(each) for each in near], embed, replace(KERNEL, average=1.0, product=0.0))
-        return process.predict(task.features.statistics, task.cells).mean
 
-    return rank
+        def rank(task: Episode) -> Values:
+            apart = (((given - task.features.statistics) / (given.std(0) + 1e-6)) ** 2).sum(1)
+            near = [measured(known[i]) for i in np.argsort(apart)[:3]]
+            process = TaskProcess(near, embed, replace(KERNEL, average=1.0, product=0.0))
+            return process.predict(task.features.statistics, task.cells).mean
+
+        return rank
+
+    return learn
