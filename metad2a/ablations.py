@@ -54,10 +54,11 @@ def _variants(embed: Embedding) -> dict[str, Learner]:
         return replace(KERNEL, looks_at=tuple(STATISTICS.index(name) for name in names))
 
     kernels = {
-        "process, as shipped": KERNEL,
+        "process, pixels' landmark, as shipped": KERNEL,
         "process, no dataset": replace(KERNEL, product=0.0),
         "process, features' landmarks": looks_at("feature_accuracy", "feature_margin"),
-        "process, pixels' landmark": looks_at("pixel_accuracy"),
+        "process, features' and pixels' landmarks": looks_at("feature_accuracy", "feature_margin", "pixel_accuracy"),
+        "process, pixels' and shape": looks_at("pixel_accuracy", "shape_accuracy"),
         "process, colour, texture, shape": looks_at("colour_accuracy", "texture_accuracy", "shape_accuracy"),
         "process, all landmarks": looks_at(*(name for name in STATISTICS if name.endswith(("_accuracy", "_margin")))),
         "process, images and classes": looks_at("log_train_images", "log_classes", "log_images_a_class"),
