@@ -14,7 +14,7 @@ from metad2a.episodes import Episode
 from metad2a.held_out import NEVER_HELD_OUT, tau
 from metad2a.own_tasks import FEWEST_JUDGED, ceiling, interval
 from metad2a.process import KERNEL, Embedding, measured
-from metad2a.rivals import best_on_average, graph_features, units
+from metad2a.rivals import TREES, best_on_average, graph_features, units
 from predictors.meta import MetaPredictor
 from predictors.surrogate import Kernel, TaskProcess
 
@@ -111,7 +111,7 @@ def _forest(known: Sequence[Episode]) -> Ranking:
         cells = graph_features(each)
         return np.concatenate([cells, np.tile(each.features.statistics, (len(cells), 1))], axis=1)
 
-    forest = RandomForestRegressor(200, min_samples_leaf=3, random_state=0)
+    forest = RandomForestRegressor(TREES, min_samples_leaf=3, random_state=0)
     forest.fit(np.concatenate([inputs(each) for each in known]), np.concatenate([units(each) for each in known]))
     return lambda task: np.asarray(forest.predict(inputs(task)))
 
