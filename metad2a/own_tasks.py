@@ -66,6 +66,7 @@ def _row(each: HeldOut, own: Sequence[Episode], naswot: Mapping[str, Values]) ->
     row: dict[str, Any] = {"task": episode.features.name, "source": episode.family, "cells": int(among.sum())}
     row |= {f"tau {name}": tau(values, episode, among) for name, values in rankings.items()}
     row["tau noise ceiling"] = ceiling(episode)
+    row["seeds"] = int(np.isfinite(episode.by_seed).sum(1).min())
     row["spread"], row["noise"] = float(episode.accuracy.std()), noise(episode)
     for name, values in rankings.items():
         if name != "ours, datasets swapped":
@@ -177,14 +178,26 @@ def _paired(rows: Sequence[dict[str, Any]], kind: str, *, sign: int) -> dict[str
 
 
 def _share(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The share of the way from the best rival to the ceiling that ours goes, over the tasks' means."""
+    """The share of the way from the best rival to a perfect predictor that ours goes, over the tasks' means."""
     means = {name: float(np.mean([row[f"tau {name}"] for row in rows])) for name in _names(rows, "tau ")}
     others = {name: value for name, value in means.items() if not name.startswith(("ours", "noise"))}
     if not others:
         return {}
     best = max(others, key=others.__getitem__)
-    share = (means["ours"] - others[best]) / (means["noise ceiling"] - others[best])
-    return {"best rival": best, "share of the way to the ceiling": float(share)}
+    perfect = float(np.mean([perfect_tau(row["tau noise ceiling"], row["seeds"]) for row in rows]))
+    share = (means["ours"] - others[best]) / (perfect - others[best])
+    return {"best rival": best, "perfect predictor": perfect, "share of the way to it": float(share)}
+
+
+def perfect_tau(between_seeds: float, seeds: int) -> float:
+    """Tau of a predictor that knows the truth against the mean of ``seeds`` runs, from tau of one run and another.
+
+    For normal values tau is 2 / pi asin(r) (Greiner, 1909); the mean of k runs has the reliability
+    k r / (1 + (k - 1) r) (Spearman, 1910; Brown, 1910), and the truth correlates with it by its root.
+    """
+    r = np.sin(np.pi / 2 * np.clip(between_seeds, 0.0, 1.0))
+    reliability = seeds * r / (1 + (seeds - 1) * r)
+    return float(2 / np.pi * np.arcsin(np.sqrt(reliability)))
 
 
 def interval(values: Sequence[float], sources: Sequence[str]) -> dict[str, float]:

@@ -9,8 +9,9 @@ import pytest
 from made_up import episode, task
 
 from metad2a.held_out import HeldOut
-from metad2a.own_tasks import _best_of, _paired, _share, interval, intervals, unlike
+from metad2a.own_tasks import _best_of, _paired, _share, interval, intervals, perfect_tau, unlike
 from metad2a.rivals import copied_ranking, forest_ranking, level_and_gain, linear_levels, nearest_first, units
+from predictors.metrics import kendall_tau
 
 CELLS = [10, 20, 30, 40, 50]
 
@@ -55,10 +56,22 @@ def test_paired_differences_are_above_zero_where_ours_is_better_whatever_better_
     assert _paired(rows, "regret 1 ", sign=-1)["against rival"]["low"] == 3
 
 
-def test_the_share_is_counted_from_the_best_rival() -> None:
-    rows = [{"source": "a", "tau ours": 0.5, "tau good": 0.4, "tau bad": 0.1, "tau noise ceiling": 0.6}]
-    assert _share(rows) == {"best rival": "good", "share of the way to the ceiling": pytest.approx(0.5)}
+def test_the_share_is_counted_from_the_best_rival_to_a_perfect_predictor() -> None:
+    row = {"source": "a", "tau ours": 0.6, "tau good": 0.5, "tau bad": 0.1, "tau noise ceiling": 0.5, "seeds": 3}
+    perfect = perfect_tau(0.5, 3)
+    found = _share([row])
+    assert found["best rival"] == "good"
+    assert found["share of the way to it"] == pytest.approx(0.1 / (perfect - 0.5))
     assert _share([]) == {}
+
+
+def test_a_perfect_predictor_is_nearer_to_a_mean_than_one_seed_is_to_another() -> None:
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=3000)
+    runs = true[:, None] + rng.normal(size=(3000, 3))
+    between = kendall_tau(runs[:, 0], runs[:, 1])
+    assert perfect_tau(between, 3) == pytest.approx(kendall_tau(true, runs.mean(1)), abs=0.02)
+    assert perfect_tau(1.0, 1) == pytest.approx(1.0)
 
 
 def test_intervals_need_two_sources_and_leave_out_what_is_not_known() -> None:
