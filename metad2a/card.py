@@ -24,9 +24,9 @@ def card(header: dict[str, Any], figures: dict[str, Any]) -> str:
             f"- Learnt from {tasks} ({architectures}).",
             "- Never seen in training or backbone: CIFAR-10, CIFAR-100, MNIST (images and tables).",
             "- The second training stage and the length of the first were changed after the first opening below, by",
-            "  what they do on held-out cells of ImageNet16-120; the landmarks and the memory of the table (what it says",
-            "  of a cell beyond the predictor, shrunk by its reliability) came after the second, chosen without CIFAR-10;",
-            "  so no later opening is a blind test.",
+            "  what they do on held-out cells of ImageNet16-120; the landmarks and the memory of the table (what it",
+            "  says of a cell beyond the predictor, shrunk by its reliability) came after the second, chosen without",
+            "  CIFAR-10; so no later opening is a blind test.",
             "- The kernel of the own recipe was chosen among about twenty on the held-out own tasks that are reported:",
             "  optimistic.",
             "- The frozen backbone was trained on Tiny-ImageNet only; so Tiny-ImageNet is never a held-out source.",
@@ -84,8 +84,8 @@ def _own(own: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield (
         f"All: {own['tau']['ours']['tasks']} tasks. Judged: {judged['tau']['ours']['tasks']} tasks, measured under "
-        "three seeds whose tau of one seed against another (the noise ceiling) is at least 0.4; a perfect predictor would "
-        f"reach about {judged['perfect predictor']:.2f} against their means, and ours goes "
+        "three seeds whose tau of one seed against another (the noise ceiling) is at least 0.4; a perfect predictor "
+        f"would reach about {judged['perfect predictor']:.2f} against their means, and ours goes "
         f"{100 * judged['share of the way to it']:.0f}% of the way there from the best rival ({judged['best rival']}). "
         "Regrets in points."
     )
