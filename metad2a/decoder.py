@@ -36,12 +36,14 @@ class GraphDecoder(nn.Module):
     """The recurrent policy over one space's decision graph.
 
     Args:
-        chosen: the space. context: size of the context vector (0 for none). width: size of the state.
+        chosen: the space. context: size of the context vector (0 for none: give it one zero). width: size of the
+            state. squash: the largest logit, ``squash * tanh(logit)``, which keeps every choice alive (ENAS; Pham
+            et al., 2018); None for free logits.
     """
 
-    def __init__(self, chosen: Space, *, context: int, width: int = 96) -> None:
+    def __init__(self, chosen: Space, *, context: int, width: int = 96, squash: float | None = None) -> None:
         super().__init__()
-        self.space, self.width = chosen, width
+        self.space, self.width, self.squash = chosen, width, squash
         decisions = {each.name: each for each in vertices(chosen.program)}
         self.number = {name: i for i, name in enumerate(decisions)}
         most = max((len(each.options) for each in decisions.values()), default=1)
@@ -85,7 +87,7 @@ class GraphDecoder(nn.Module):
                     x = x + self.feeds(torch.stack([nodes[i] for i in decision.feeds]).mean(0))
                 h = self.cell(x, _pick(batch.hidden, rows))
                 wanted = None if given is None else [given[m][len(batch.walks[m])] for m in members]
-                logits = self._logits(decision, h, nodes) / temperature
+                logits = self._squashed(self._logits(decision, h, nodes)) / temperature
                 chosen = _choose(decision, logits, wanted, generator, self.choice.num_embeddings - 1)
                 batch.advance(state, members, rows, h, chosen)
         return Walks([tuple(walk) for walk in batch.walks], batch.log_probability, batch.entropy)
@@ -100,6 +102,10 @@ class GraphDecoder(nn.Module):
         earlier = torch.stack(list(nodes), dim=1)  # (m, nodes, width)
         scores: Tensor = self.attend(torch.tanh(self.anchor(earlier) + h[:, None])).squeeze(-1)
         return scores
+
+
+    def _squashed(self, logits: Tensor) -> Tensor:
+        return logits if self.squash is None else self.squash * torch.tanh(logits)
 
 
 class _Batch:

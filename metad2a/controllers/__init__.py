@@ -18,6 +18,9 @@ CONTROLLERS: dict[str, tuple[str, str]] = {
     "area": ("evolution", "area"),
     "surrogate": ("surrogate", "SurrogateSearch"),
     "zero-shot": ("in_order", "InOrder"),
+    "reinforce": ("policy_gradient", "PolicyGradient"),
+    "ppo": ("policy_gradient", "proximal"),
+    "multitask": ("policy_gradient", "multitask"),
 }
 
 # name -> module and function (space, setting) -> options, of those that need more than a space and a seed

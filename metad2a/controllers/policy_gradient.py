@@ -1,0 +1,321 @@
+"""Policy-gradient controllers: the one recurrent policy, taught by the scores of what it drew.
+
+Every update raises, over a batch of walks with advantages A and probability ratios r = pi(walk) / pi when drawn,
+
+    mean of min(r A, clip(r, 1 - e, 1 + e) A)  +  c * entropy
+
+One pass over fresh walks (r = 1) is REINFORCE (Williams, 1992) with a moving-average baseline, as in NAS with RL
+(Zoph, Le, 2017); several passes are PPO (Schulman et al., 2017), as in NASNet (Zoph et al., 2018). With a learnt
+embedding of the task as context, replay over all tasks and a baseline for each it is multitask neural model search
+(Wong, Gesmundo, 2017; Wong, Houlsby, Lu, Gesmundo, 2018).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict, astuple, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from databases.architectures.architecture import Architecture, Space
+from databases.architectures.decisions import Walk
+from databases.errors import UserError
+from metad2a.controllers.controller import Controller, unseen
+from metad2a.decoder import GraphDecoder
+
+FARTHEST = 3.0  # largest normalised advantage: one failed training must not outweigh a batch
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How a policy learns.
+
+    Args:
+        batch: told architectures between two updates. learning_rate: of Adam. entropy: weight of the bonus.
+        decay: of the moving averages of a task's scores. epochs: passes over a batch; 1 is REINFORCE.
+        clip: how far PPO lets a ratio leave 1. replay: earlier walks, of all tasks, beside a batch.
+        normalise: divide advantages by the moving standard deviation of the task's scores.
+    """
+
+    batch: int = 10
+    learning_rate: float = 1e-2
+    entropy: float = 0.02
+    decay: float = 0.9
+    epochs: int = 1
+    clip: float = 0.2
+    replay: int = 0
+    normalise: bool = True
+
+
+REINFORCE = Rule()
+PROXIMAL = Rule(epochs=4)
+MULTITASK = Rule(epochs=4, replay=30)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scored walk of a task, and its log probability when it was drawn."""
+
+    task: str
+    walk: Walk
+    score: float
+    log_probability: float
+
+
+@dataclass
+class Average:
+    """Bias-corrected exponential moving average of scores and of their squares."""
+
+    decay: float
+    weight: float = 0.0
+    first: float = 0.0
+    second: float = 0.0
+
+    def add(self, score: float) -> None:
+        """One more score."""
+        self.weight = self.decay * self.weight + 1 - self.decay
+        self.first = self.decay * self.first + (1 - self.decay) * score
+        self.second = self.decay * self.second + (1 - self.decay) * score**2
+
+    @property
+    def mean(self) -> float:
+        """The baseline."""
+        return self.first / self.weight
+
+    @property
+    def deviation(self) -> float:
+        """The moving standard deviation."""
+        return float(np.sqrt(max(0.0, self.second / self.weight - self.mean**2)))
+
+
+@dataclass
+class Memory:
+    """What the policy knows of one task.
+
+    Attributes:
+        context: (c,) its context vector. average: its baseline. scores: of the walks told.
+        seen: walks proposed or told. old: the log probabilities that proposed walks were drawn with.
+        drawn: draws of the present policy that are still to be looked at, with theirs.
+    """
+
+    context: Tensor
+    average: Average
+    scores: dict[Walk, float] = field(default_factory=dict)
+    seen: set[Walk] = field(default_factory=set)
+    old: dict[Walk, float] = field(default_factory=dict)
+    drawn: list[tuple[Walk, float]] = field(default_factory=list)
+
+
+class PolicyGradient(Controller):
+    """A `GraphDecoder` that learns from scores, for one task or several.
+
+    Walks drawn again after they were scored cost nothing: they enter the next update with the score they have, so
+    that the batch stays a fair draw from the policy although none is proposed twice.
+
+    Args:
+        rule: how it learns. repeats: whether it may propose a walk again. tasks: the first is the default one.
+        context: size of a task's learnt embedding, 0 for none.
+        decoder: the policy to go on with, instead of a fresh one; it is trained in place.
+        contexts: (tasks, context) embeddings to begin with, instead of small random ones.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        rule: Rule = REINFORCE,
+        repeats: bool = False,
+        tasks: Sequence[str] = ("",),
+        context: int = 0,
+        decoder: GraphDecoder | None = None,
+        contexts: Tensor | None = None,
+    ) -> None:
+        super().__init__(space, seed=seed)
+        self.rule, self.repeats, self.context = rule, repeats, context
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.decoder = decoder or GraphDecoder(space, context=context, width=64)
+        self._draws = torch.Generator().manual_seed(seed)
+        self._rng = np.random.default_rng([seed, 1])
+        self._optimiser = torch.optim.Adam(self.decoder.parameters(), lr=rule.learning_rate)
+        self._tasks: dict[str, Memory] = {}
+        self._fresh: list[Sample] = []
+        self._bank: list[Sample] = []
+        self._told = 0
+        for i, name in enumerate(tasks):
+            self.add_task(name, None if contexts is None else contexts[i])
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """The names of the tasks."""
+        return tuple(self._tasks)
+
+    def add_task(self, name: str, context: Tensor | None = None) -> None:
+        """A new task, with an embedding of its own; ``context`` (c,) is where it begins, by default at random."""
+        if context is None:
+            context = 0.1 * torch.randn(self.context, generator=self._draws) if self.context else torch.zeros(1)
+        context = context.detach().clone()
+        if self.context:
+            self._optimiser.add_param_group({"params": [context.requires_grad_()]})
+        self._tasks[name] = Memory(context, Average(self.rule.decay))
+
+    def freeze(self, *, but: str) -> None:
+        """From now on only the embedding of the task ``but`` learns."""
+        self.decoder.requires_grad_(False)
+        for name, memory in self._tasks.items():
+            memory.context.requires_grad_(name == but)
+
+    def ask(self, count: int, *, task: str | None = None) -> list[Architecture]:
+        """Draws from the policy until ``count`` are new."""
+        name, size = self._name(task), count
+        memory = self._tasks[name]
+
+        def draw() -> Architecture:
+            nonlocal size
+            if not memory.drawn:
+                memory.drawn, size = self._sample(memory, max(size, self.rule.batch)), 0
+            walk, old = memory.drawn.pop()
+            if walk not in memory.scores or self.repeats:
+                memory.old[walk] = old
+            else:
+                self._fresh.append(Sample(name, walk, memory.scores[walk], old))
+            return Architecture(self.space.name, walk)
+
+        if self.repeats:
+            return [draw() for _ in range(count)]
+        return unseen(self.space, draw, count, seen=memory.seen, rng=self._rng)
+
+    def tell(self, architectures: Sequence[Architecture], scores: Sequence[float], *, task: str | None = None) -> None:
+        """Learns as soon as a batch of scores is there."""
+        name = self._name(task)
+        memory = self._tasks[name]
+        walks = [each.walk for each in architectures]
+        if strangers := [walk for walk in walks if walk not in memory.old]:
+            with torch.inference_mode():
+                found = self.decoder.score(memory.context.expand(len(strangers), -1), strangers)
+            memory.old |= dict(zip(strangers, found.log_probability.tolist(), strict=True))
+        self._fresh += [
+            Sample(name, *each) for each in zip(walks, map(float, scores), [memory.old[w] for w in walks], strict=True)
+        ]
+        memory.seen.update(walks)
+        memory.scores |= dict(zip(walks, map(float, scores), strict=True))
+        self._told += len(walks)
+        if self._told >= self.rule.batch:
+            self._update()
+
+    @torch.inference_mode()
+    def draw(
+        self, count: int, *, seed: int = 0, task: str | None = None, temperature: float = 1.0
+    ) -> list[Architecture]:
+        """``count`` draws from the policy as it is, repeats included; proposes nothing and changes nothing."""
+        generator = torch.Generator().manual_seed(seed)
+        context = self._memory(task).context.expand(count, -1)
+        found = self.decoder.sample(context, generator=generator, temperature=temperature)
+        return [Architecture(self.space.name, walk) for walk in found.walks]
+
+    def likeliest(self, *, task: str | None = None) -> Architecture:
+        """The walk that takes the likeliest choice each time."""
+        return self.draw(1, task=task, temperature=1e-4)[0]
+
+    def objective(self, samples: Sequence[Sample], advantages: Tensor) -> Tensor:
+        """What an update raises: samples and their (n,) advantages -> a scalar."""
+        contexts = torch.stack([self._tasks[each.task].context for each in samples])
+        scored = self.decoder.score(contexts, [each.walk for each in samples])
+        old = torch.tensor([each.log_probability for each in samples])
+        ratio = (scored.log_probability - old).exp()
+        clipped = ratio.clamp(1 - self.rule.clip, 1 + self.rule.clip)
+        gain = torch.minimum(ratio * advantages, clipped * advantages)
+        return gain.mean() + self.rule.entropy * scored.entropy.mean()
+
+    def advantages(self, samples: Sequence[Sample]) -> Tensor:
+        """(n,) scores above their task's baseline as it was before them; a first batch is its own baseline."""
+        bases = {name: self._baseline(name, samples) for name in {each.task for each in samples}}
+        above = np.array([each.score - bases[each.task][0] for each in samples])
+        if self.rule.normalise:
+            units = np.array([max(bases[each.task][1], 1e-12) for each in samples])
+            above = np.clip(above / units, -FARTHEST, FARTHEST)
+        return torch.from_numpy(above).float()
+
+    def _baseline(self, name: str, samples: Sequence[Sample]) -> tuple[float, float]:
+        """Mean and deviation of a task's scores before ``samples``."""
+        average = self._tasks[name].average
+        if average.weight:
+            return average.mean, average.deviation
+        first = [each.score for each in samples if each.task == name]
+        return float(np.mean(first)), float(np.std(first))
+
+    def _update(self) -> None:
+        fresh, self._fresh, self._told = self._fresh, [], 0
+        earlier = self._rng.permutation(len(self._bank))[: self.rule.replay]
+        batch = fresh + [self._bank[i] for i in earlier]
+        advantages = self.advantages(batch)
+        for _ in range(self.rule.epochs):
+            self._optimiser.zero_grad()
+            (-self.objective(batch, advantages)).backward()
+            nn.utils.clip_grad_norm_(self.decoder.parameters(), 1.0)
+            self._optimiser.step()
+        for each in fresh:
+            self._tasks[each.task].average.add(each.score)
+        if self.rule.replay:
+            self._bank += fresh
+        for memory in self._tasks.values():
+            memory.drawn.clear()
+
+    def state(self) -> dict[str, Any]:
+        """Weights, optimiser, random states and what is known of each task."""
+        learnt = {"decoder": self.decoder.state_dict(), "optimiser": self._optimiser.state_dict()}
+        tasks = {
+            name: vars(memory) | {"context": memory.context.detach(), "average": asdict(memory.average)}
+            for name, memory in self._tasks.items()
+        }
+        samples = {"fresh": [astuple(each) for each in self._fresh], "bank": [astuple(each) for each in self._bank]}
+        random = {"draws": self._draws.get_state(), "rng": self._rng.bit_generator.state}
+        return copy.deepcopy({**learnt, **samples, **random, "tasks": tasks, "told": self._told})
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from `state`, whose tasks need not be known yet."""
+        state = copy.deepcopy(state)
+        for name, known in state["tasks"].items():
+            if name not in self._tasks:
+                self.add_task(name)
+            memory = self._tasks[name]
+            memory.context.data.copy_(known.pop("context"))
+            self._tasks[name] = Memory(memory.context, Average(**known.pop("average")), **known)
+        self.decoder.load_state_dict(state["decoder"])
+        self._optimiser.load_state_dict(state["optimiser"])
+        self._draws.set_state(state["draws"])
+        self._rng.bit_generator.state = state["rng"]
+        self._fresh = [Sample(*each) for each in state["fresh"]]
+        self._bank = [Sample(*each) for each in state["bank"]]
+        self._told = state["told"]
+
+    def _name(self, task: str | None) -> str:
+        name = next(iter(self._tasks)) if task is None else task
+        if name not in self._tasks:
+            raise UserError(f"unknown task {name!r}: this controller knows {', '.join(self._tasks)}; add it first")
+        return name
+
+    def _memory(self, task: str | None) -> Memory:
+        return self._tasks[self._name(task)]
+
+    @torch.inference_mode()
+    def _sample(self, memory: Memory, count: int) -> list[tuple[Walk, float]]:
+        found = self.decoder.sample(memory.context.expand(count, -1), generator=self._draws)
+        return list(zip(found.walks, found.log_probability.tolist(), strict=True))
+
+
+def proximal(space: Space, *, seed: int = 0, rule: Rule = PROXIMAL, **options: Any) -> PolicyGradient:
+    """PPO; see `PolicyGradient`."""
+    return PolicyGradient(space, seed=seed, rule=rule, **options)
+
+
+def multitask(
+    space: Space, *, seed: int = 0, rule: Rule = MULTITASK, context: int = 16, **options: Any
+) -> PolicyGradient:
+    """One controller for many ``tasks``; see `PolicyGradient`."""
+    return PolicyGradient(space, seed=seed, rule=rule, context=context, **options)
