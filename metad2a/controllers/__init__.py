@@ -21,6 +21,7 @@ CONTROLLERS: dict[str, tuple[str, str]] = {
     "reinforce": ("policy_gradient", "PolicyGradient"),
     "ppo": ("policy_gradient", "proximal"),
     "multitask": ("policy_gradient", "multitask"),
+    "multinomial": ("multinomial", "Multinomial"),
 }
 
 # name -> module and function (space, setting) -> options, of those that need more than a space and a seed

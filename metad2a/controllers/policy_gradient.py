@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import asdict, astuple, dataclass, field
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from databases.architectures.architecture import Architecture, Space
 from databases.architectures.decisions import Walk
 from databases.errors import UserError
 from metad2a.controllers.controller import Controller, unseen
+from metad2a.controllers.memory import Average, Memory, Sample
 from metad2a.decoder import GraphDecoder
 
 FARTHEST = 3.0  # largest normalised advantage: one failed training must not outweigh a batch
@@ -42,8 +43,8 @@ class Rule:
     """
 
     batch: int = 10
-    learning_rate: float = 1e-2
-    entropy: float = 0.02
+    learning_rate: float = 5e-3
+    entropy: float = 0.1
     decay: float = 0.9
     epochs: int = 1
     clip: float = 0.2
@@ -52,62 +53,8 @@ class Rule:
 
 
 REINFORCE = Rule()
-PROXIMAL = Rule(epochs=4)
-MULTITASK = Rule(epochs=4, replay=30)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """A scored walk of a task, and its log probability when it was drawn."""
-
-    task: str
-    walk: Walk
-    score: float
-    log_probability: float
-
-
-@dataclass
-class Average:
-    """Bias-corrected exponential moving average of scores and of their squares."""
-
-    decay: float
-    weight: float = 0.0
-    first: float = 0.0
-    second: float = 0.0
-
-    def add(self, score: float) -> None:
-        """One more score."""
-        self.weight = self.decay * self.weight + 1 - self.decay
-        self.first = self.decay * self.first + (1 - self.decay) * score
-        self.second = self.decay * self.second + (1 - self.decay) * score**2
-
-    @property
-    def mean(self) -> float:
-        """The baseline."""
-        return self.first / self.weight
-
-    @property
-    def deviation(self) -> float:
-        """The moving standard deviation."""
-        return float(np.sqrt(max(0.0, self.second / self.weight - self.mean**2)))
-
-
-@dataclass
-class Memory:
-    """What the policy knows of one task.
-
-    Attributes:
-        context: (c,) its context vector. average: its baseline. scores: of the walks told.
-        seen: walks proposed or told. old: the log probabilities that proposed walks were drawn with.
-        drawn: draws of the present policy that are still to be looked at, with theirs.
-    """
-
-    context: Tensor
-    average: Average
-    scores: dict[Walk, float] = field(default_factory=dict)
-    seen: set[Walk] = field(default_factory=set)
-    old: dict[Walk, float] = field(default_factory=dict)
-    drawn: list[tuple[Walk, float]] = field(default_factory=list)
+PROXIMAL = Rule(learning_rate=3e-3, epochs=4)
+MULTITASK = Rule(learning_rate=3e-3, epochs=4, replay=30)
 
 
 class PolicyGradient(Controller):
@@ -269,10 +216,7 @@ class PolicyGradient(Controller):
     def state(self) -> dict[str, Any]:
         """Weights, optimiser, random states and what is known of each task."""
         learnt = {"decoder": self.decoder.state_dict(), "optimiser": self._optimiser.state_dict()}
-        tasks = {
-            name: vars(memory) | {"context": memory.context.detach(), "average": asdict(memory.average)}
-            for name, memory in self._tasks.items()
-        }
+        tasks = {name: memory.state() for name, memory in self._tasks.items()}
         samples = {"fresh": [astuple(each) for each in self._fresh], "bank": [astuple(each) for each in self._bank]}
         random = {"draws": self._draws.get_state(), "rng": self._rng.bit_generator.state}
         return copy.deepcopy({**learnt, **samples, **random, "tasks": tasks, "told": self._told})
@@ -283,9 +227,7 @@ class PolicyGradient(Controller):
         for name, known in state["tasks"].items():
             if name not in self._tasks:
                 self.add_task(name)
-            memory = self._tasks[name]
-            memory.context.data.copy_(known.pop("context"))
-            self._tasks[name] = Memory(memory.context, Average(**known.pop("average")), **known)
+            self._tasks[name].restore(known)
         self.decoder.load_state_dict(state["decoder"])
         self._optimiser.load_state_dict(state["optimiser"])
         self._draws.set_state(state["draws"])

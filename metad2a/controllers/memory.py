@@ -1,0 +1,76 @@
+"""What a policy remembers of a task: its scores, its draws, and the moving average that its advantages start from."""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, field
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from databases.architectures.decisions import Walk
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A scored walk of a task, and its log probability when it was drawn."""
+
+    task: str
+    walk: Walk
+    score: float
+    log_probability: float
+
+
+@dataclass
+class Average:
+    """Bias-corrected exponential moving average of scores and of their squares."""
+
+    decay: float
+    weight: float = 0.0
+    first: float = 0.0
+    second: float = 0.0
+
+    def add(self, score: float) -> None:
+        """One more score."""
+        self.weight = self.decay * self.weight + 1 - self.decay
+        self.first = self.decay * self.first + (1 - self.decay) * score
+        self.second = self.decay * self.second + (1 - self.decay) * score**2
+
+    @property
+    def mean(self) -> float:
+        """The baseline."""
+        return self.first / self.weight
+
+    @property
+    def deviation(self) -> float:
+        """The moving standard deviation."""
+        return float(np.sqrt(max(0.0, self.second / self.weight - self.mean**2)))
+
+
+@dataclass
+class Memory:
+    """What the policy knows of one task.
+
+    Attributes:
+        context: (c,) its context vector. average: its baseline. scores: of the walks told.
+        seen: walks proposed or told. old: the log probabilities that proposed walks were drawn with.
+        drawn: draws of the present policy that are still to be looked at, with theirs.
+    """
+
+    context: Tensor
+    average: Average
+    scores: dict[Walk, float] = field(default_factory=dict)
+    seen: set[Walk] = field(default_factory=set)
+    old: dict[Walk, float] = field(default_factory=dict)
+    drawn: list[tuple[Walk, float]] = field(default_factory=list)
+
+    def state(self) -> dict[str, Any]:
+        """Plain values and the context; `restore` reads it back."""
+        context = self.context.detach()
+        return {**vars(self), "context": context, "average": astuple(self.average), "seen": sorted(self.seen)}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from `state`; the context stays the tensor it is."""
+        self.context.data.copy_(state["context"])
+        self.average, self.seen = Average(*state["average"]), set(state["seen"])
+        self.scores, self.old, self.drawn = state["scores"], state["old"], state["drawn"]
