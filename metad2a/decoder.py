@@ -103,7 +103,6 @@ class GraphDecoder(nn.Module):
         scores: Tensor = self.attend(torch.tanh(self.anchor(earlier) + h[:, None])).squeeze(-1)
         return scores
 
-
     def _squashed(self, logits: Tensor) -> Tensor:
         return logits if self.squash is None else self.squash * torch.tanh(logits)
 
