@@ -12,20 +12,21 @@ from typing import Any
 import numpy as np
 import pytest
 from cli_world import answer, home_fixture, run  # noqa: F401
-from made_up import Tiny
+from made_up import WIDTH, Tiny, meta_model, task
 
-from databases.architectures.spaces import SPACES, space
+from databases.architectures.spaces import SPACES, finite_space
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a import comparison, controllers
 from metad2a.benchmark_table import BenchmarkTable, read_table
 from metad2a.comparison import Entry, compare, entries, incumbents, search_table, track_comparison
+from metad2a.controllers import meta_prediction
 from metad2a.controllers.controller import Setting
 from metad2a.controllers.training_free import OwnNaswot, Published, naswot_scores, noise
 from metad2a.tracking import NullTracker
 
-CELLS = space("nasbench201")
+CELLS = finite_space("nasbench201")
 ALL = tuple(CELLS.enumerate())
 TWO = [Entry("random", "random"), Entry("evolution", "evolution"), Entry("control", "evolution", shuffled=True)]
 
@@ -208,3 +209,28 @@ def test_the_tables_of_the_benchmark_are_read(tables: str) -> None:
         assert len(found.architectures) == 15_625 and round(float(found.test.max()), 2) == 94.37
         assert found(found.architectures[:2]) == found.valid[:2].tolist()
         assert np.array_equal(*(getattr(read_table(store, "nasbench201/ninapro"), part) for part in ("valid", "test")))
+
+
+def test_the_meta_model_gives_a_prior_where_the_images_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    from metad2a import recommend
+
+    monkeypatch.setattr(recommend, "load", lambda: meta_model(WIDTH))
+    monkeypatch.setattr(meta_prediction, "task_features", lambda setting: task(width=WIDTH))
+    setting = Setting("made/up", recipe="tiny")
+    order = controllers.options("zero-shot", CELLS, setting)["order"]
+    found = controllers.options("surrogate", CELLS, setting)
+    assert sorted(each.walk for each in order) == sorted(each.walk for each in CELLS.classes)
+    assert found["pool"] == order[: len(found["pool"])]
+    values = found["prior"](order)
+    assert values == sorted(values, reverse=True)
+    same = CELLS.parse("|skip_connect~0|+|none~0|nor_conv_3x3~1|+|none~0|none~1|avg_pool_3x3~2|")
+    twin = CELLS.parse("|none~0|+|nor_conv_3x3~0|none~1|+|none~0|none~1|avg_pool_3x3~2|")
+    assert found["prior"]([same]) == found["prior"]([twin])
+    assert pickle.loads(pickle.dumps(found))["prior"](order[:3]) == values[:3]
+
+
+def test_without_images_the_prior_is_flat_and_there_is_no_zero_shot() -> None:
+    setting = Setting("mine/whole")
+    assert controllers.options("surrogate", CELLS, setting) == {}
+    with pytest.raises(UserError, match=r"images/whole\.npz"):
+        controllers.options("zero-shot", CELLS, setting)

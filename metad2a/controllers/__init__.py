@@ -27,6 +27,8 @@ CONTROLLERS: dict[str, tuple[str, str]] = {
 # name -> module and function (space, setting) -> options, of those that need more than a space and a seed
 NEEDS: dict[str, tuple[str, str]] = {
     "area": ("training_free", "naswot_scores"),
+    "surrogate": ("meta_prediction", "surrogate_options"),
+    "zero-shot": ("meta_prediction", "ranked"),
 }
 
 

@@ -68,7 +68,7 @@ def run(context: Context) -> Report:
     searched = _search(table, size, context)
     regret = {label: table.test.max() - table.test[incumbents(table, each.rows)] for label, each in searched.items()}
     gains = {label: _gains(regret[EVOLUTION], each) for label, each in regret.items()}
-    picked = {n: paired(best["NASWOT"][:, n - 1], best["random"][:, n - 1]) for n in _steps(size.most)}
+    picked = {rival: _above(best, rival, _steps(size.most)) for rival in ("random", "parameters")}
     tau_figures = {name: {"tau": each.mean, "low": each.low, "high": each.high} for name, each in taus.items()}
     return Report(
         "naswot",
@@ -77,12 +77,12 @@ def run(context: Context) -> Report:
         f"{SIZE.cells} cell a stage, 16 px, {size.batch} images; {size.draws} pools for the best of n; {size.seeds} "
         f"paired seeds for AREA, whose pool has the scores {_whose(context)}; accuracies are test means",
         (_tau_table(scores, taus), _best_table(best, picked), _search_table(regret, gains)),
-        _verdicts(taus, picked, gains, size),
+        _verdicts(taus, picked["random"], gains, size),
         (
             Panel("Best of n by score", "cells in the pool", "test accuracy", _curves(best)),
             Panel("Regret in the first look-ups", "look-ups", "test regret", _curves(regret), log_x=True),
         ),
-        {"tau": tau_figures, "best_of_n_above_random": picked, "first_lookups_above_evolution": gains},
+        {"tau": tau_figures, "best_of_n_above": picked, "first_lookups_above_evolution": gains},
     )
 
 
@@ -142,6 +142,11 @@ def _best_of_n(scores: dict[str, Values], test: Values, size: Size, seed: int) -
     }
 
 
+def _above(best: dict[str, Values], rival: str, steps: Sequence[int]) -> dict[int, dict[str, float]]:
+    """How much better NASWOT's pick of n is than a rival's, paired over the pools."""
+    return {n: paired(best["NASWOT"][:, n - 1], best[rival][:, n - 1]) for n in steps}
+
+
 def _running_pick(scores: Values, value: Values) -> Values:
     """Value of the highest score among the first n, for each n: (draws, most) each."""
     place = np.array([[int(np.argmax(row[: n + 1])) for n in range(len(row))] for row in scores])
@@ -189,13 +194,18 @@ def _tau_table(scores: dict[str, Values], taus: dict[str, Any]) -> Table:
     return Table("Kendall tau with test accuracy", ("Ranking", ">Cells", ">tau [95%]"), rows)
 
 
-def _best_table(best: dict[str, Values], picked: dict[int, dict[str, float]]) -> Table:
+def _best_table(best: dict[str, Values], picked: dict[str, dict[int, dict[str, float]]]) -> Table:
     means = {name: values.mean(axis=0) for name, values in best.items()}
     rows = tuple(
-        (str(n), *(f"{values[n - 1]:.2f}" for values in means.values()), _difference(picked[n])) for n in picked
+        (
+            str(n),
+            *(f"{values[n - 1]:.2f}" for values in means.values()),
+            *(_difference(of[n]) for of in picked.values()),
+        )
+        for n in _steps(best["NASWOT"].shape[1])
     )
-    headings = (">n", *(f">{name}" for name in means), ">NASWOT above random [95%]")
-    return Table("Test accuracy of the pick from n cells, mean", headings, rows)
+    headings = (">n", *(f">{name}" for name in means), *(f">above {rival}" for rival in picked))
+    return Table("Test accuracy of the pick from n cells, mean; NASWOT's paired differences [95%]", headings, rows)
 
 
 def _search_table(regret: dict[str, Values], gains: dict[str, dict[str, Any]]) -> Table:
