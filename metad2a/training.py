@@ -80,16 +80,26 @@ def train(
     with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
         torch.manual_seed(seed)
         network = image_space(architecture.space).network(architecture, skeleton)
-        network = network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        layout = memory_format(architecture.space, place)
+        network = network.to(place, memory_format=layout)  # type: ignore[call-overload]
         mean, scale = normalisation(task)
         images, labels = task.part(TRAIN)
         x, y = prepare(images, mean, scale, place), torch.from_numpy(labels).to(place)
-        loop = _Loop(network, recipe, x, y, seed)
+        loop = _Loop(network, recipe, x, y, seed, layout)
         trained, curve, complete, seconds = loop.run(deadline, on_epoch)
     training = Training(trained.eval(), mean, scale, None, seconds, complete, curve)
     valid = accuracy(training, task, VALIDATION)
     trained.to("cpu")
     return Training(trained, mean, scale, valid, seconds, complete, curve)
+
+
+def memory_format(space: str, place: torch.device) -> torch.memory_format:
+    """How images and weights lie in memory while training: channels last, but for other spaces' cells on the CPU.
+
+    There the backward pass of torch 2.13 (oneDNN) destroys the heap for some cells of NASNet's space; those of
+    NAS-Bench-201 never did, and their recorded measurements were made so.
+    """
+    return torch.channels_last if space == "nasbench201" or place.type != "cpu" else torch.contiguous_format
 
 
 def normalisation(task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -130,8 +140,10 @@ def accuracy(training: Training, task: Task, part: int = TEST) -> float | None:
 class _Loop:
     """Optimiser, schedule and weight average of one training."""
 
-    def __init__(self, network: nn.Module, recipe: Recipe, x: Tensor, y: Tensor, seed: int) -> None:
-        self.network, self.recipe, self.x, self.y = network, recipe, x, y
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, x: Tensor, y: Tensor, seed: int, layout: torch.memory_format
+    ) -> None:
+        self.network, self.recipe, self.x, self.y, self.layout = network, recipe, x, y, layout
         self.shuffle = torch.Generator().manual_seed(seed)
         self.steps = recipe.steps(len(y))
         self.optimiser = torch.optim.SGD(
@@ -174,6 +186,8 @@ class _Loop:
         x = self.x[chosen]
         if recipe.augment:
             x = augment(x, self.shuffle, flip=x.shape[1] == 3)  # grey pictures are mostly signs and scans
+        if self.layout == torch.contiguous_format:
+            x = x.clone(memory_format=self.layout)  # grey images are "contiguous" in both layouts: strides decide
         loss = nn.functional.cross_entropy(self.network(x), self.y[chosen])
         self.optimiser.zero_grad()
         loss.backward()

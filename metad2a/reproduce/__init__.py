@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "metad2a": ("metad2a_system", "MetaD2A: an answer at once, against searchers that measure; without its parts"),
     "naswot": ("naswot", "NASWOT, AREA: untrained networks rank cells and start evolution well"),
+    "nasnet": ("nasnet", "NASNet: a cell searched on one small image set transfers to another"),
 }
 
 
