@@ -90,7 +90,7 @@ def retrain(
         UserError: the database holds nothing to learn from, or ``start`` is for other features.
     """
     known = episodes(store, images=images, cache=work / "features")
-    _refuse(known, start)
+    _refuse(known, start, recipe)
     foreign = _foreign_recipes(store, known)
     on_progress(f"{len(known)} tasks, {sum(len(each.cells) for each in known)} architectures measured")
     parameters = {"seed": seed, "recipe": recipe, "tasks": len(known), "start": start.weights if start else "scratch"}
@@ -122,11 +122,14 @@ def retrain(
         return _meet(result, champion, own_episodes(known, recipe), tracker, run, folder)
 
 
-def _refuse(known: Sequence[Episode], start: MetaD2A | None) -> None:
+def _refuse(known: Sequence[Episode], start: MetaD2A | None, recipe: str) -> None:
     if not known:
         raise UserError(
             "no task of the database has features: run `metad2a database build` or `database import table` first"
         )
+    recipes = {*RECIPES, *(each.recipe for each in known)}
+    if recipe not in recipes:
+        raise UserError(f"no task was measured with the recipe {recipe!r}: choose one of {', '.join(sorted(recipes))}")
     if start is None and not any(len(each.cells) >= TABLE for each in known):
         raise UserError(
             f"the database holds no table of {TABLE:,} architectures on one task to learn from scratch: "

@@ -58,6 +58,10 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "database info --database DATA": "not a database",
     "database info --database mysql://x/y": "sqlite",
     "database build --recipe big": "images",
+    "database import table nowhere": "cannot be read",
+    "database import table DATA": "not a CSV table",
+    "retrain --from nowhere": "no meta-model at nowhere",
+    "retrain --output .": "is a folder",
 }
 
 

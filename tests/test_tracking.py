@@ -5,15 +5,15 @@ from __future__ import annotations
 import io
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from matplotlib.figure import Figure
 
-from metad2a.tracking import NullTracker, Tracker
+from metad2a.tracking import NullTracker, Run, Tracker
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -110,6 +110,26 @@ def test_a_failing_server_costs_one_warning_and_no_result(
     assert time.monotonic() - start < 30  # mostly MLflow's import; its own defaults would take minutes
     assert [record.name for record in caplog.records] == ["metad2a"]
     assert "--no-tracking" in caplog.text
+
+
+def test_points_of_a_curve_are_sent_in_batches() -> None:
+    sent: list[int] = []
+
+    class Client:
+        def log_batch(self, run_id: str, metrics: list[object]) -> None:
+            sent.append(len(metrics))
+
+        def set_terminated(self, run_id: str, status: str) -> None: ...
+
+    class Counting(Tracker):
+        def attempt(self, action: Callable[..., Any]) -> Any:
+            return action(Client(), "experiment")
+
+    run = Run(Counting(), "id")
+    for step in range(1, 1501):
+        run.metrics({"loss": 1.0 / step}, step=step)
+    run.finish("FINISHED")
+    assert sum(sent) == 1500 and len(sent) <= 6  # 1,000 points a request, or those of two seconds
 
 
 def test_without_tracking_nothing_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
