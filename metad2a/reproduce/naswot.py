@@ -70,6 +70,7 @@ def run(context: Context) -> Report:
     gains = {label: _gains(regret[EVOLUTION], each) for label, each in regret.items()}
     picked = {rival: _above(best, rival, _steps(size.most)) for rival in ("random", "parameters")}
     tau_figures = {name: {"tau": each.mean, "low": each.low, "high": each.high} for name, each in taus.items()}
+    random, *rest = _curves(best)  # random picks spread over the whole axis
     return Report(
         "naswot",
         SOURCE,
@@ -79,8 +80,8 @@ def run(context: Context) -> Report:
         (_tau_table(scores, taus), _best_table(best, picked), _search_table(regret, gains)),
         _verdicts(taus, picked["random"], gains, size),
         (
-            Panel("Best of n by score", "cells in the pool", "test accuracy", _curves(best)),
-            Panel("Regret in the first look-ups", "look-ups", "test regret", _curves(regret), log_x=True),
+            Panel("Best of n by score", "cells in the pool", "test accuracy", (_line(random), *rest)),
+            Panel("Regret in the first look-ups", "look-ups", "test regret", _curves(regret, first=3), log_x=True),
         ),
         {"tau": tau_figures, "best_of_n_above": picked, "first_lookups_above_evolution": gains},
     )
@@ -226,8 +227,15 @@ def _difference(found: dict[str, float]) -> str:
     return f"{found['mean']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]"
 
 
-def _curves(runs: dict[str, Values]) -> tuple[Curve, ...]:
-    return tuple(band(name, np.arange(1, values.shape[1] + 1), values) for name, values in runs.items())
+def _curves(runs: dict[str, Values], *, first: int = 1) -> tuple[Curve, ...]:
+    return tuple(
+        band(name, np.arange(first, values.shape[1] + 1), values[:, first - 1 :]) for name, values in runs.items()
+    )
+
+
+def _line(curve: Curve) -> Curve:
+    """Without its band."""
+    return replace(curve, low=curve.middle, high=curve.middle)
 
 
 def _verdicts(
