@@ -161,14 +161,17 @@ def telling_round(
     if not any(count > 0 for count in lacking.values()):
         return []
     own = own_episodes(episodes(store, images=folder, cache=cache), recipe)
-    process, nasbench = learn(load().predictor, own), finite_space("nasbench201")
+    process, nasbench = learn(load().predictor, own) if own else None, finite_space("nasbench201")
     jobs = []
     for index, (spec, count) in enumerate(lacking.items()):
         task = _task(spec, folder)
         known = [nasbench.class_number(nasbench.parse(text)) for text in measured[task.fingerprint]]
         pool = [nasbench.class_number(each) for each in scattered_architectures(POOL, seed=index)]
-        statistics = extract(task, cache=cache).statistics
-        for number in most_telling(process, statistics, pool, known, count):
+        if process is None:  # nothing to learn from yet
+            chosen = [each for each in pool if each not in known][: max(0, count)]
+        else:
+            chosen = most_telling(process, extract(task, cache=cache).statistics, pool, known, count)
+        for number in chosen:
             jobs.append(Measurement(spec, folder, str(nasbench.classes[number]), recipe, 0))
     return jobs
 

@@ -22,7 +22,8 @@ def card(header: dict[str, Any], figures: dict[str, Any]) -> str:
             "",
             f"- Weights: sha256 {figures['weights']}..., seed {header['seed']}, evaluated {figures['date']}.",
             f"- Learnt from {tasks} ({architectures}).",
-            "- Never seen in training or backbone: CIFAR-10, CIFAR-100, MNIST (images and tables).",
+            "- Never seen in training or backbone: CIFAR-10, CIFAR-100, MNIST (images and tables). MNIST's digits",
+            "  recur on photographs in MNIST-M, an own source: the row without relatives is of an unseen source.",
             "- The second training stage and the length of the first were changed after the first opening below, by",
             "  what they do on held-out cells of ImageNet16-120; the landmarks and the memory of the table (what it",
             "  says of a cell beyond the predictor, shrunk by its reliability) came after the second, chosen without",
@@ -55,9 +56,10 @@ def tables(figures: dict[str, Any]) -> Iterator[str]:
         yield from _table(("model", "all", "judged tasks"), rows)
         yield ""
     if "backbones" in figures:
-        yield "What the frozen features are worth: tau inside held-out own tasks."
+        yield "What the frozen features are worth for a held-out task's level (the order looks at plain pixels only)."
         yield ""
-        yield from _table(("features", "tau"), [(n, _interval(v)) for n, v in figures["backbones"].items()])
+        levels = {n: v for n, v in figures["backbones"].items() if n.endswith("level")}
+        yield from _table(("features", "error of the level, logit"), [(n, _interval(v)) for n, v in levels.items()])
         yield ""
     rows = figures["MetaD2A rows"]
     yield f"MetaD2A's {rows['rows']} validation rows of unseen tasks (every class recurs in training): Spearman."

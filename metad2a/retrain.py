@@ -27,6 +27,7 @@ from metad2a.held_out import leave_one_source_out, own_episodes
 from metad2a.lessons import lessons
 from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
 from metad2a.model_file import describe, save_model
+from metad2a.process import KERNEL
 from metad2a.recommend import MetaD2A, load
 from metad2a.surrogates import FEW, Surrogate, learn_surrogates, published
 from predictors import checkpoint
@@ -264,9 +265,9 @@ def _places(known: Sequence[Episode], surrogates: Mapping[str, Surrogate], start
 
 def _digest(known: Sequence[Episode], foreign: Mapping[str, object], seed: int) -> str:
     """Names what was learnt from, so that a changed database starts anew."""
-    settings = [seed, str(TABLES_FIRST), str(THEN_TASKS), *RECIPES, *foreign]
+    settings = [seed, str(TABLES_FIRST), str(THEN_TASKS), str(KERNEL), GENERATOR_STEPS, *RECIPES, *foreign]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for each in known:
-        digest.update(each.recipe.encode() + each.cells.tobytes() + each.accuracy.tobytes())
+        digest.update(each.recipe.encode() + each.cells.tobytes() + each.accuracy.tobytes() + each.by_seed.tobytes())
         digest.update(each.features.features.tobytes())
     return digest.hexdigest()[:16]

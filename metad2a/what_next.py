@@ -15,14 +15,12 @@ def most_telling(
 ) -> list[int]:
     """The ``count`` class numbers of ``pool`` whose measuring lowers the variance over the pool most.
 
-    Chosen one after the other, each as if the earlier ones and ``known`` had been measured once on the task
-    of these (s,) statistics (active learning by total variance; Cohn, Ghahramani, Jordan, 1996). None is
-    chosen twice.
+    Chosen one after the other, each as if the earlier ones had been measured once on the task of these (s,)
+    statistics (active learning by total variance; Cohn, Ghahramani, Jordan, 1996). None is chosen twice, and
+    none of ``known``, which the process has learnt from already.
     """
     cells = np.array([*known, *(each for each in dict.fromkeys(pool) if each not in set(known))], dtype=np.int64)
     covariance = process.covariance(statistics, cells)
-    for row in range(len(known)):
-        covariance = _measured(covariance, row, process.kernel.noise)
     picked: list[int] = []
     for _ in range(min(count, len(cells) - len(known))):
         gain = (covariance**2).sum(0) / (np.diag(covariance) + process.kernel.noise)

@@ -31,7 +31,8 @@ class Kernel:
     """Variances of the parts; ``noise`` is that of one seed.
 
     ``looks_at`` names the statistics (by index) that tell which tasks order cells alike; levels use them all.
-    ``level_noise`` is the part of a task's level that its statistics do not tell.
+    ``level_noise`` is the part of a task's level that its statistics do not tell, ``seed_noise`` the standard deviation
+    between two seeds of a cell as a share of the task's spread, as measured.
     """
 
     looks_at: tuple[int, ...]
@@ -40,6 +41,7 @@ class Kernel:
     product: float = 1.0
     noise: float = 1.5
     level_noise: float = 0.1
+    seed_noise: float = 0.53
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,7 +121,7 @@ class TaskProcess:
         """Standard deviation of one cell's accuracy between seeds, in points, on a task of these statistics."""
         level, _, log_scale = self._level_of(self._standardise(np.asarray(statistics, dtype=np.float64)))
         share = 1 / (1 + np.exp(-level))
-        return float(100 * share * (1 - share) * np.exp(log_scale) * np.sqrt(self.kernel.noise))
+        return float(100 * share * (1 - share) * np.exp(log_scale) * self.kernel.seed_noise)
 
     def expected_gain(self, statistics: npt.ArrayLike) -> float:
         """Best minus median of as many cells as a task was measured with, on a task of these statistics; points."""
