@@ -1,17 +1,17 @@
 """GraphDecoder: the one policy. It writes a walk through any decision graph, decision by decision.
 
-One recurrent cell, stepped once per decision; its input is the last choice, the decision's vertex, a context
-vector and, where the decision adds a node, the mean state of the nodes that feed it. The head belongs to the
-vertex: one-of-n (linear), pointer and subset (attention over the earlier nodes; Zoph, Le, 2017). What the
-context is and how the weights are trained makes it MetaD2A's generator (Lee, Hyung, Hwang, 2021) or a
+One recurrent cell, stepped once per decision; its input is the last choice, the decision's vertex and how often it
+was met, a context vector and, where the decision adds a node, the mean state of the nodes that feed it. The head
+belongs to the vertex: one-of-n (linear), pointer and subset (attention over the earlier nodes; Zoph, Le, 2017). What
+the context is and how the weights are trained makes it MetaD2A's generator (Lee, Hyung, Hwang, 2021) or a
 controller.
 
-Hundreds of walks go at once: walks that stand at the same decision are stepped together.
+Hundreds of walks go at once: those that stand at the same decision are stepped together, however they came there.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from databases.architectures.architecture import Space
 from databases.architectures.decisions import Decision, Part, Repeat, Scope, State, Walk
 from databases.architectures.decisions import Sequence as Parts
+
+MOST_VISITS = 32  # of a vertex in a walk that are told apart
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +60,10 @@ class GraphDecoder(nn.Module):
         )
         self.anchor = nn.Linear(width, width, bias=False)
         self.attend = nn.Linear(width, 1)
+        visits = min(MOST_VISITS, max(most_visits(chosen.program).values(), default=1))
+        self.visit = nn.Embedding(visits, width) if visits > 1 else None  # where a vertex may be met again
+        if self.visit is not None:
+            nn.init.zeros_(self.visit.weight)
 
     def sample(self, context: Tensor, *, generator: torch.Generator | None = None, temperature: float = 1.0) -> Walks:
         """(n, context) -> n drawn walks, every one valid."""
@@ -74,23 +80,25 @@ class GraphDecoder(nn.Module):
         generator: torch.Generator | None,
         temperature: float,
     ) -> Walks:
-        batch = _Batch(self.space.start(), torch.tanh(self.begin(context)), self.choice.num_embeddings - 1)
+        begin = torch.tanh(self.begin(context))
+        batch = _Batch(self.space.start(), begin, self.choice.num_embeddings - 1, len(self.number))
         told = self.context(context)  # (n, width)
         while groups := _groups(batch.states):
-            for state, members in groups.items():
-                decision = _decision(state)
+            for (decision, earlier), members in groups.items():
                 rows = None if len(members) == len(context) else torch.tensor(members, device=context.device)
-                nodes = [_pick(each, rows) for each in batch.nodes[: state.nodes]]
+                nodes = [_pick(each, rows) for each in batch.nodes[:earlier]]
                 x = self.choice(_pick(batch.last, rows)) + _pick(told, rows)
                 x = x + self.vertex.weight[self.number[decision.name]]
+                if self.visit is not None:
+                    x = x + self.visit(batch.visit(self.number[decision.name], rows, self.visit.num_embeddings))
                 if decision.feeds:
                     x = x + self.feeds(torch.stack([nodes[i] for i in decision.feeds]).mean(0))
                 h = self.cell(x, _pick(batch.hidden, rows))
                 wanted = None if given is None else [given[m][len(batch.walks[m])] for m in members]
                 logits = self._squashed(self._logits(decision, h, nodes)) / temperature
                 chosen = _choose(decision, logits, wanted, generator, self.choice.num_embeddings - 1)
-                batch.advance(state, members, rows, h, chosen)
-        return Walks([tuple(walk) for walk in batch.walks], batch.log_probability, batch.entropy)
+                batch.advance(decision, members, rows, h, chosen)
+        return batch.walked()
 
     def _logits(self, decision: Decision, h: Tensor, nodes: Sequence[Tensor]) -> Tensor:
         """(m, width) -> (m, options), or (m, earlier nodes) of a pointer or subset."""
@@ -114,30 +122,44 @@ class _Batch:
     steps.
     """
 
-    def __init__(self, start: State, hidden: Tensor, no_choice: int) -> None:
+    def __init__(self, start: State, hidden: Tensor, no_choice: int, vertices: int) -> None:
         count = len(hidden)
         self.states = [start] * count
         self.walks: list[list[int]] = [[] for _ in range(count)]
         self.hidden = hidden
         self.nodes: list[Tensor] = [torch.zeros_like(hidden) for _ in range(start.nodes)]
         self.last = torch.full((count,), no_choice, device=hidden.device)
-        self.log_probability, self.entropy = hidden.new_zeros(count), hidden.new_zeros(count)
+        self._visits = torch.zeros(vertices, count, dtype=torch.int64, device=hidden.device)
+        self._every = torch.arange(count, device=hidden.device)
+        self._steps: list[tuple[Tensor, Tensor, Tensor]] = []  # whose, their log probabilities and entropies
 
-    def advance(self, state: State, members: list[int], rows: Tensor | None, h: Tensor, chosen: _Chosen) -> None:
-        """Takes the choices of ``members``, who all stand at ``state``; ``h`` is their new hidden state."""
+    def advance(self, decision: Decision, members: list[int], rows: Tensor | None, h: Tensor, chosen: _Chosen) -> None:
+        """Takes the choices of ``members``, who all stand at ``decision``; ``h`` is their new hidden state."""
         self.hidden = _put(self.hidden, rows, h)
         self.last = _put(self.last, rows, chosen.token)
-        self.log_probability = _put(
-            self.log_probability, rows, _pick(self.log_probability, rows) + chosen.log_probability
-        )
-        self.entropy = _put(self.entropy, rows, _pick(self.entropy, rows) + chosen.entropy)
-        if _decision(state).adds_node:
-            if state.nodes == len(self.nodes):
+        self._steps.append((self._every if rows is None else rows, chosen.log_probability, chosen.entropy))
+        if decision.adds_node:
+            place = self.states[members[0]].nodes
+            if place == len(self.nodes):
                 self.nodes.append(torch.zeros_like(self.hidden))
-            self.nodes[state.nodes] = _put(self.nodes[state.nodes], rows, h)
+            self.nodes[place] = _put(self.nodes[place], rows, h)
         for member, choice in zip(members, chosen.choices, strict=True):
             self.walks[member].append(choice)
-            self.states[member] = state.take(choice)
+            self.states[member] = self.states[member].take(choice)
+
+    def visit(self, vertex: int, rows: Tensor | None, most: int) -> Tensor:
+        """(m,) how often the walks of ``rows`` met the vertex before, less than ``most``; counts this time."""
+        of_vertex = self._visits[vertex]
+        before = _pick(of_vertex, rows).clamp(max=most - 1)
+        of_vertex += 1 if rows is None else torch.zeros_like(of_vertex).index_fill_(0, rows, 1)
+        return before
+
+    def walked(self) -> Walks:
+        """The finished walks, with the sums over their steps."""
+        rows, log_probability, entropy = (torch.cat(each) for each in zip(*self._steps, strict=True))
+        zero = self.hidden.new_zeros(len(self.walks))
+        sums = zero.index_add(0, rows, log_probability), zero.index_add(0, rows, entropy)
+        return Walks([tuple(walk) for walk in self.walks], *sums)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,19 +195,30 @@ def vertices(part: Part) -> list[Decision]:
     return list({each.name: each for each in inner}.values())
 
 
-def _groups(states: Sequence[State]) -> dict[State, list[int]]:
-    """The unfinished walks, by where they stand."""
-    groups: dict[State, list[int]] = defaultdict(list)
+def most_visits(part: Part) -> Counter[str]:
+    """How often a walk can meet each vertex."""
+    if isinstance(part, Decision):
+        return Counter([part.name])
+    if isinstance(part, Parts):
+        return sum((most_visits(each) for each in part.parts), Counter())
+    if isinstance(part, Repeat):
+        body = most_visits(part.body)
+        return Counter({name: part.most * times for name, times in body.items()} | {part.again.name: part.most})
+    if isinstance(part, Scope):
+        return most_visits(part.body)
+    inner: Counter[str] = Counter()
+    for _, each in part.parts:
+        inner |= most_visits(each)
+    return inner + Counter([part.decision.name])
+
+
+def _groups(states: Sequence[State]) -> dict[tuple[Decision, int], list[int]]:
+    """The unfinished walks, by the decision they stand at and how many earlier nodes it sees."""
+    groups: dict[tuple[Decision, int], list[int]] = defaultdict(list)
     for member, state in enumerate(states):
-        if state.pending:
-            groups[state].append(member)
+        if (decision := state.decision) is not None:
+            groups[decision, state.nodes].append(member)
     return groups
-
-
-def _decision(state: State) -> Decision:
-    decision = state.decision
-    assert decision is not None
-    return decision
 
 
 def _choose(

@@ -1,0 +1,121 @@
+"""Simulated problems whose decisions depend on each other, each as a decision graph and as a flat list.
+
+The flat list is the classic way to write such a space: every decision that might be needed, in a fixed order; those
+that do not apply are drawn and ignored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from databases.architectures.decisions import Branch, Chain, Decision, Part, Repeat, Walk
+from metad2a.reproduce.simulated import ProgramSpace
+
+OPERATIONS = tuple("abcdefgh")
+KNOB = ("1", "2", "3", "4")
+TYPES = {"convolution": 3, "pooling": 1, "dense": 2}  # type of a layer -> how many knobs it has
+MORE = Decision("more", ("stop", "go"))
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One way to write a problem: its space, and the reward (0 to 1) of a walk; ``good`` is the threshold."""
+
+    space: ProgramSpace
+    reward: Callable[[Walk], float]
+    good: float
+
+
+def iterative(depth: int, seed: int, *, form: str) -> Problem:
+    """How many layers (at most ``depth``), and which of eight operations each: few are right, one operation is.
+
+    ``form``: ``graph``, ``flat``, or ``flat, shared`` (the places of the list are one vertex).
+    """
+    rng = np.random.default_rng([seed, depth])
+    wanted, right = int(rng.integers(depth // 4, depth // 2 + 1)), int(rng.integers(len(OPERATIONS)))
+    operation = Decision("operation", OPERATIONS)
+    places = [operation if form == "flat, shared" else Decision(f"operation {i}", OPERATIONS) for i in range(depth)]
+    count = Decision("depth", tuple(map(str, range(1, depth + 1))))
+    program: Part = Repeat(operation, MORE, depth) if form == "graph" else Chain(count, *places)
+
+    def reward(walk: Walk) -> float:
+        layers = walk[::2] if form == "graph" else walk[1 : walk[0] + 2]
+        share = sum(each == right for each in layers) / len(layers)
+        return float(np.exp(-0.15 * abs(len(layers) - wanted))) * (0.3 + 0.7 * share)
+
+    return Problem(ProgramSpace(f"iterative, {form}", program), reward, 0.9)
+
+
+def branching(branches: int, seed: int, *, form: str) -> Problem:
+    """Which of the branches of 2, 4, 6 ... decisions, and these: one branch can reach 1, the others 0.6."""
+    rng = np.random.default_rng([seed, branches])
+    best = int(rng.integers(branches))
+    slots = [tuple(Decision(f"branch {b}, {i}", KNOB) for i in range(2 * b + 2)) for b in range(branches)]
+    right = [rng.integers(len(KNOB), size=len(each)) for each in slots]
+    begin = np.cumsum([1, *map(len, slots)])
+    names = tuple(map(str, range(branches)))
+    flat = Chain(Decision("branch", names), *(each for of in slots for each in of))
+    graph = Branch.of("branch", {name: Chain(*of) for name, of in zip(names, slots, strict=True)})
+
+    def reward(walk: Walk) -> float:
+        taken = walk[0]
+        knobs = walk[1:] if form == "graph" else walk[begin[taken] : begin[taken + 1]]
+        return (1.0 if taken == best else 0.6) * (0.3 + 0.7 * float(np.mean(np.array(knobs) == right[taken])))
+
+    return Problem(ProgramSpace(f"branching, {form}", graph if form == "graph" else flat), reward, 0.85)
+
+
+def nested(depth: int, seed: int, *, form: str) -> Problem:
+    """Layers in a loop (at most ``depth``), each of a type with knobs of its own: a branch inside a loop."""
+    rng = np.random.default_rng([seed, depth])
+    wanted, best = int(rng.integers(depth // 4, depth // 2 + 1)) or 1, str(rng.choice(list(TYPES)))
+    right = {name: [int(each) for each in rng.integers(len(KNOB), size=count)] for name, count in TYPES.items()}
+
+    def layer(prefix: str) -> list[Decision]:
+        return [Decision(f"{prefix}{name} {i}", KNOB) for name, count in TYPES.items() for i in range(count)]
+
+    def kind(prefix: str) -> Decision:
+        return Decision(f"{prefix}type", tuple(TYPES))
+
+    knobs = {name: Chain(*(Decision(f"{name} {i}", KNOB) for i in range(n))) for name, n in TYPES.items()}
+    count = Decision("depth", tuple(map(str, range(1, depth + 1))))
+    flat = Chain(count, *(each for i in range(depth) for each in (kind(f"{i}: "), *layer(f"{i}: "))))
+    graph = Repeat(Branch(kind(""), tuple(knobs.items())), MORE, depth)
+
+    def reward(walk: Walk) -> float:
+        layers = _layers(walk) if form == "graph" else _flat_layers(walk)
+        found = [(0.5 if name != best else 1.0) * _share(taken, right[name]) for name, taken in layers]
+        return float(np.exp(-0.15 * abs(len(layers) - wanted))) * (0.3 + 0.7 * float(np.mean(found)))
+
+    return Problem(ProgramSpace(f"nested, {form}", graph if form == "graph" else flat), reward, 0.8)
+
+
+def _share(taken: Sequence[int], right: Sequence[int]) -> float:
+    return sum(a == b for a, b in zip(taken, right, strict=True)) / len(right)
+
+
+def _layers(walk: Walk) -> list[tuple[str, Walk]]:
+    """The layers of a nested walk: type, its knobs, whether to go on."""
+    layers, at = [], 0
+    while at < len(walk):
+        name = tuple(TYPES)[walk[at]]
+        layers.append((name, walk[at + 1 : at + 1 + TYPES[name]]))
+        at += 2 + TYPES[name]
+    return layers
+
+
+def _flat_layers(walk: Walk) -> list[tuple[str, Walk]]:
+    """The layers that a flat nested walk says there are."""
+    size, layers = 1 + sum(TYPES.values()), []
+    begin = dict(zip(TYPES, np.cumsum([0, *TYPES.values()]), strict=False))
+    for i in range(walk[0] + 1):
+        kind, knobs = walk[1 + i * size], walk[2 + i * size : 1 + (i + 1) * size]
+        name = tuple(TYPES)[kind]
+        layers.append((name, knobs[begin[name] : begin[name] + TYPES[name]]))
+    return layers
+
+
+PROBLEMS: dict[str, Callable[..., Problem]] = {"iterative": iterative, "branching": branching, "nested": nested}
