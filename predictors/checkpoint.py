@@ -13,15 +13,19 @@ from torch import Tensor
 
 from databases.errors import UserError
 
-FORMAT = "metad2a-meta-model"
+META_MODEL, LATENCY_MODEL = "metad2a-meta-model", "metad2a-latency-model"
 VERSION = 1
+_ORIGIN = {
+    META_MODEL: "give a .safetensors file that `metad2a retrain` wrote",
+    LATENCY_MODEL: "it comes with metad2a, install it again",
+}
 
 
-def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -> str:
+def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, form: str = META_MODEL) -> str:
     """Writes the tensors and the header at once (or not at all); returns the file's sha256."""
     from safetensors.torch import save_file
 
-    meta = {"metad2a": json.dumps({"format": FORMAT, "version": VERSION, **header}, sort_keys=True)}
+    meta = {"metad2a": json.dumps({"format": form, "version": VERSION, **header}, sort_keys=True)}
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -32,21 +36,22 @@ def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any]) -
     return digest(path)
 
 
-def load(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def load(path: Path, *, form: str = META_MODEL) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the header; raises `UserError` for a missing, corrupt, foreign or newer file."""
     from safetensors import SafetensorError, safe_open
 
+    what = form.removeprefix("metad2a-")
     if not path.is_file():
-        raise UserError(f"no meta-model at {path}: give a .safetensors file that `metad2a retrain` wrote")
+        raise UserError(f"no {what} at {path}: {_ORIGIN[form]}")
     try:
         with safe_open(path, "pt") as file:
             text = (file.metadata() or {}).get("metad2a", "{}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         header = json.loads(text)
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a meta-model ({error}): is it whole?") from None
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise UserError(f"{path} is no meta-model of metad2a: give one that `metad2a retrain` wrote")
+        raise UserError(f"{path} cannot be read as a {what} ({error}): is it whole?") from None
+    if not isinstance(header, dict) or header.get("format") != form:
+        raise UserError(f"{path} is no {what} of metad2a: {_ORIGIN[form]}")
     if header.get("version") != VERSION:
         raise UserError(f"{path} has format {header.get('version')}, this metad2a reads {VERSION}: update metad2a")
     return tensors, header

@@ -61,7 +61,7 @@ def test_a_foreign_file_is_refused(tmp_path: Path, header: dict[str, str] | None
 @pytest.mark.parametrize("version", [checkpoint.VERSION + 1, None])
 def test_a_newer_file_is_refused(tmp_path: Path, version: int | None) -> None:
     path = tmp_path / "newer.safetensors"
-    header = {"format": checkpoint.FORMAT} | ({"version": version} if version else {})
+    header = {"format": checkpoint.META_MODEL} | ({"version": version} if version else {})
     save_file({"a": torch.zeros(1)}, path, {"metad2a": json.dumps(header)})
     with pytest.raises(UserError, match="update metad2a"):
         checkpoint.load(path)

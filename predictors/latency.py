@@ -1,0 +1,128 @@
+"""How long one pass through a network takes on a device: a linear model of the operations in its cell.
+
+For a device that was measured on many cells the model is fitted once (`fit`); what is known of a new device from
+few measurements is in `predictors.device_calibration`. Both count operations, as hardware runs them one after the
+other, and both know that some runtimes leave out operations whose result is never used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201
+from databases.errors import UserError
+
+Floats = npt.NDArray[np.float64]
+Walks = npt.NDArray[np.int64]
+SPACE = NASBench201.name
+NONE = OPERATIONS.index("none")
+WIDTH = 2 + 2 * len(EDGES) * (len(OPERATIONS) - 1)  # columns of `features`
+RIDGE = 1e-3
+FLOOR = 0.3  # of the median latency: below it errors count absolutely, above it relatively
+
+
+@dataclass(frozen=True, eq=False)
+class Latencies:
+    """Predicted milliseconds of (n,) cells, with the bounds of the 80% interval of one measured value."""
+
+    mean: Floats
+    low: Floats
+    high: Floats
+
+
+@dataclass(frozen=True, eq=False)
+class FittedDevice:
+    """A device that was measured on many cells.
+
+    Attributes:
+        coefficients: (WIDTH,) milliseconds of each feature.
+        least: the shortest latency measured, below which nothing is predicted.
+        ratios: 10% and 90% quantiles of measured / predicted on cells held out of the fit.
+    """
+
+    coefficients: Floats
+    least: float
+    ratios: tuple[float, float]
+
+    def predict(self, walks: Walks) -> Latencies:
+        """Latencies of (n, 6) walks."""
+        mean = np.maximum(features(walks) @ self.coefficients, self.least)
+        return Latencies(mean, mean * self.ratios[0], mean * self.ratios[1])
+
+
+def walks_of(architectures: Sequence[Architecture]) -> Walks:
+    """The (n, 6) operations of cells of NAS-Bench-201; raises `UserError` for another space."""
+    for each in architectures:
+        if each.space != SPACE:
+            raise UserError(
+                f"latencies are known for the space {SPACE!r}, not for {each.space!r}: leave out the device"
+            )
+    return np.array([each.walk for each in architectures], dtype=np.int64).reshape(-1, len(EDGES))
+
+
+def used(walks: Walks) -> npt.NDArray[np.bool_]:
+    """Which operations are not none and reach the output: (n, 6) -> (n, 6). The others are dead code."""
+    alive = walks != NONE
+    third = alive[:, 5]  # something leads from node 2 to the output
+    second = alive[:, 4] | (alive[:, 2] & third)  # and from node 1
+    ends = np.stack([second, third, third, *(np.ones(len(walks), dtype=bool),) * 3], axis=1)
+    return alive & ends
+
+
+def shares(walks: Walks, *, dead_code: bool) -> Floats:
+    """Share of the six edges that take each operation, (n, 6) -> (n, 5); rows add up to 1.
+
+    Without ``dead_code`` an operation that never reaches the output counts as none.
+    """
+    kept = walks if dead_code else np.where(used(walks), walks, NONE)
+    found: Floats = _one_hot(kept).mean(axis=1)
+    return found
+
+
+def features(walks: Walks) -> Floats:
+    """(n, 6) -> (n, WIDTH): 1, whether nothing connects input and output, each edge's operation, the same if used."""
+    counted, live = _one_hot(walks)[:, :, 1:], _one_hot(np.where(used(walks), walks, NONE))[:, :, 1:]
+    whole = np.ones((len(walks), 1))
+    flat = (len(walks), -1)
+    return np.concatenate([whole, ~_connected(walks)[:, None], counted.reshape(flat), live.reshape(flat)], axis=1)
+
+
+def fit(walks: Walks, milliseconds: npt.ArrayLike, *, folds: int = 5, seed: int = 0) -> tuple[FittedDevice, Floats]:
+    """Least squares of relative errors on (n, 6) walks and (n,) latencies; with the (n,) held-out predictions.
+
+    Each prediction comes from a fit on the other folds; their ratios to the truth give the interval.
+    """
+    x, y = features(walks), np.asarray(milliseconds, dtype=np.float64)
+    least = float(y.min())
+    fold = np.random.default_rng(seed).permutation(len(y)) % folds
+    held_out = np.empty(len(y))
+    for k in range(folds):
+        held_out[fold == k] = x[fold == k] @ _least_squares(x[fold != k], y[fold != k])
+    held_out = np.maximum(held_out, least)
+    low, high = np.quantile(y / held_out, [0.1, 0.9])
+    return FittedDevice(_least_squares(x, y), least, (float(low), float(high))), held_out
+
+
+def _least_squares(x: Floats, y: Floats) -> Floats:
+    weight = 1 / np.maximum(y, FLOOR * np.median(y))
+    a = x * weight[:, None]
+    solved: Floats = np.linalg.solve(a.T @ a + RIDGE * np.mean(weight**2) * np.eye(x.shape[1]), a.T @ (y * weight))
+    return solved
+
+
+def _one_hot(walks: Walks) -> Floats:
+    found: Floats = np.eye(len(OPERATIONS))[walks]
+    return found
+
+
+def _connected(walks: Walks) -> npt.NDArray[np.bool_]:
+    """Whether a path without none leads from input to output."""
+    alive = walks != NONE
+    second = alive[:, 1] | (alive[:, 0] & alive[:, 2])
+    found: npt.NDArray[np.bool_] = alive[:, 3] | (alive[:, 0] & alive[:, 4]) | (second & alive[:, 5])
+    return found
