@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from databases.architectures.architecture import Skeleton
 from databases.architectures.spaces import image_space
-from databases.records.importers.tables import LatencyTable, read_latencies
+from databases.records.latency_table import LatencyTable, read_latencies
 from metad2a.latency_model import LEVEL, MEASURED, POOL, fit_table, interval_factor, table_walks
 from predictors.device_calibration import Prior, calibrate, choose_cells, operation_costs
 from predictors.latency import SPACE, Floats, Walks, shares
@@ -77,7 +77,7 @@ def _draws(walks: Walks, prior: Prior, count: int, seed: int) -> dict[str, list[
 
 def _methods(name: str, table: LatencyTable, walks: Walks, prior: Prior) -> dict[str, Method]:
     """What predicts from ten measurements; ``shuffled`` is the control."""
-    counted = shares(walks, dead_code=True)
+    counted = shares(walks)
     components = _components(table, name)
 
     def ours(rows: Ints, values: Floats) -> Floats:
@@ -99,7 +99,7 @@ def _components(table: LatencyTable, name: str) -> Floats:
     known = np.stack([table.of(each) for each in META_TRAIN if each != name], axis=1)
     known = (known - known.mean(0)) / known.std(0)
     left: Floats = np.linalg.svd(known, full_matrices=False)[0]
-    return left[:, :COMPONENTS] * np.sqrt(len(left))
+    return np.asarray(left[:, :COMPONENTS] * np.sqrt(len(left)))
 
 
 def _ridge(x: Floats, rows: Ints, values: Floats, penalty: float) -> Floats:

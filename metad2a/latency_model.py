@@ -18,7 +18,7 @@ import numpy as np
 
 from databases.architectures.architecture import Architecture
 from databases.architectures.spaces import finite_space
-from databases.records.importers.tables import LatencyTable
+from databases.records.latency_table import LatencyTable
 from predictors import checkpoint
 from predictors.device_calibration import Prior, calibrate, choose_cells, operation_costs
 from predictors.latency import SPACE, FittedDevice, Floats, Walks, fit, walks_of

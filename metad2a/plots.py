@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import json
 import re
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metad2a.cell_svg import INK, MUTED, cell_svg, one_line
+from metad2a.cell_svg import INK, cell_svg, one_line
+from metad2a.figure import BLUE, PALE, VERMILION, new_figure, plain, save, say_empty, short
 from metad2a.files import write_folder
+from metad2a.front_figure import front_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,13 +27,12 @@ if TYPE_CHECKING:
 __all__ = ["cell_svg", "curve", "overview", "panels", "write_recommendation"]
 
 MOST_CELLS, MOST_NUMBERED, MOST_NEAREST = 100, 5, 8
-BLUE, VERMILION, PALE = "#0072B2", "#D55E00", "#AEBAC6"
 COLOURS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6A3D9A", "#8C564B")  # after Okabe and Ito
 COLUMNS, STYLES = 3, ("-", "--", ":")
 
 
 def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
-    """Writes recommendation.json, cell-1.svg ... (at most 100), overview.svg and overview.png.
+    """Writes recommendation.json, cell-1.svg ... (at most 100), overview.svg, .png; for a device front.svg, .png.
 
     Everything is drawn beside the folder's files and then moved in; an earlier answer is replaced as a whole.
 
@@ -40,7 +40,7 @@ def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
         UserError: the folder is a file or cannot be written; it is then left as it was.
     """
     names = write_folder(folder, lambda beside: _write_all(recommendation, beside))
-    _remove_cells_but(names, folder)
+    _remove_earlier(names, folder)
 
 
 def _write_all(recommendation: Recommendation, folder: Path) -> list[str]:
@@ -51,21 +51,24 @@ def _write_all(recommendation: Recommendation, folder: Path) -> list[str]:
         title = f"{rank}. {_expectation(candidate, recommendation.recipe)}"
         (folder / names[-1]).write_text(cell_svg(candidate.architecture, title), encoding="utf-8")
     figure = overview(recommendation, folder / "overview.svg")
-    _save(figure, folder / "overview.png")
+    save(figure, folder / "overview.png")
+    if recommendation.device is not None:
+        save(front_figure(recommendation, folder / "front.svg"), folder / "front.png")
+        names += ["front.svg", "front.png"]
     text = json.dumps(recommendation.to_json(), indent=2, allow_nan=False) + "\n"
     (folder / "recommendation.json").write_text(text, encoding="utf-8")
     return [*names, "overview.svg", "overview.png", "recommendation.json"]
 
 
-def _remove_cells_but(names: Sequence[str], folder: Path) -> None:
-    """Removes the cells of an earlier, longer answer."""
-    for path in folder.glob("cell-*.svg"):
-        if re.fullmatch(r"cell-\d+\.svg", path.name) and path.name not in names:
+def _remove_earlier(names: Sequence[str], folder: Path) -> None:
+    """Removes the cells of an earlier, longer answer, and the front of one for a device."""
+    for path in folder.iterdir():
+        if re.fullmatch(r"cell-\d+\.svg|front\.(svg|png)", path.name) and path.name not in names:
             path.unlink()
 
 
 def _expectation(candidate: Candidate, recipe: str) -> str:
-    size = f"{_short(candidate.parameters)} parameters, recipe {recipe}"
+    size = f"{short(candidate.parameters)} parameters, recipe {recipe}"
     if candidate.expected_accuracy is None:
         return size
     interval = "" if candidate.interval is None else " (80%: {:.1f} to {:.1f})".format(*candidate.interval)
@@ -78,7 +81,7 @@ def overview(recommendation: Recommendation, path: Path) -> Figure:
     The first five candidates are numbered and have their 80% intervals. Where the level is not known for
     every candidate, the scores are drawn instead: they order and do not measure.
     """
-    figure = _new_figure(11, 4.8)
+    figure = new_figure(11, 4.8)
     left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
     _draw_candidates(left, recommendation.candidates)
     _draw_nearest(right, recommendation)
@@ -90,7 +93,7 @@ def overview(recommendation: Recommendation, path: Path) -> Figure:
         fontweight="bold",
         color=INK,
     )
-    _save(figure, path)
+    save(figure, path)
     return figure
 
 
@@ -99,12 +102,12 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
 
     known = all(each.expected_accuracy is not None for each in candidates)
     level = "expected accuracy on held-out images (%)" if known else "score (only the order counts)"
-    _plain(axes, "Candidates", "trainable parameters (nearly equal ones stand side by side)", level)
-    axes.xaxis.set_major_formatter(lambda value, _: _short(value))
+    plain(axes, "Candidates", "trainable parameters (nearly equal ones stand side by side)", level)
+    axes.xaxis.set_major_formatter(lambda value, _: short(value))
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     first, others = candidates[:MOST_NUMBERED], candidates[MOST_NUMBERED:]
     if not first:
-        return _say_empty(axes, "no candidate")
+        return say_empty(axes, "no candidate")
     sizes = [each.parameters for each in candidates]
     span = max(max(sizes) - min(sizes), 0.2 * max(sizes))
     middle = (max(sizes) + min(sizes)) / 2
@@ -173,7 +176,7 @@ def _level(candidate: Candidate, known: bool) -> float:
 def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:
     """Horizontal bars of distance, the nearest on top."""
     nearest = sorted(recommendation.nearest, key=lambda each: each.distance)[:MOST_NEAREST]
-    _plain(axes, "Nearest known datasets", "distance", "")
+    plain(axes, "Nearest known datasets", "distance", "")
     axes.grid(False)
     names = [one_line(each.name, 28) for each in nearest]
     rows = range(len(nearest))
@@ -193,22 +196,22 @@ def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:
         warning = "unlike all known data: take the figures with care"
         axes.text(0, 1.03, warning, transform=axes.transAxes, fontsize=9, color=VERMILION)
     if not nearest:
-        _say_empty(axes, "none known")
+        say_empty(axes, "none known")
 
 
 def curve(progress: Sequence[Progress], path: Path) -> Figure:
     """Writes the training loss over the epochs; the suffix is the format."""
     from matplotlib.ticker import MaxNLocator
 
-    figure = _new_figure(6.4, 3.8)
+    figure = new_figure(6.4, 3.8)
     axes = figure.subplots()
-    _plain(axes, "Training loss", "epoch", "cross-entropy, mean of the epoch", pad=10)
+    plain(axes, "Training loss", "epoch", "cross-entropy, mean of the epoch", pad=10)
     epochs, losses = [each.epoch for each in progress], [each.train_loss for each in progress]
     axes.plot(epochs, losses, "o-" if len(epochs) <= 40 else "-", color=BLUE, linewidth=2, markersize=4)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if not progress:
-        _say_empty(axes, "no epoch was finished")
-    _save(figure, path)
+        say_empty(axes, "no epoch was finished")
+    save(figure, path)
     return figure
 
 
@@ -216,7 +219,7 @@ def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
     """Writes panels of curves with their bands, at most three side by side; the suffix is the format."""
     columns = max(1, min(COLUMNS, len(drawn)))
     rows = -(-len(drawn) // columns) or 1
-    figure = _new_figure(8.0 if columns == 1 else 5.4 * columns, 4.6 * rows)
+    figure = new_figure(8.0 if columns == 1 else 5.4 * columns, 4.6 * rows)
     all_axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
     for axes, panel in zip(all_axes, drawn, strict=False):
         _draw_panel(axes, panel)
@@ -224,12 +227,12 @@ def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
         axes.set_axis_off()
     if title:
         figure.suptitle(one_line(title, 120), x=0.012, horizontalalignment="left", fontweight="bold", color=INK)
-    _save(figure, path)
+    save(figure, path)
     return figure
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
-    _plain(axes, panel.title, panel.x_label, panel.y_label, pad=10)
+    plain(axes, panel.title, panel.x_label, panel.y_label, pad=10)
     if panel.log_x:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -243,44 +246,4 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     if panel.curves:
         axes.legend(frameon=False, fontsize=8)
     else:
-        _say_empty(axes, "nothing was measured")
-
-
-def _new_figure(width: float, height: float) -> Figure:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def _plain(axes: Axes, title: str, x: str, y: str, *, pad: float = 26) -> None:
-    axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=pad)
-    axes.set_xlabel(x, color=MUTED)
-    axes.set_ylabel(y, color=MUTED)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(PALE)
-    axes.tick_params(colors=MUTED, labelsize=9)
-    axes.grid(color=PALE, alpha=0.35, linewidth=0.8)
-    axes.set_axisbelow(True)
-
-
-def _say_empty(axes: Axes, words: str) -> None:
-    axes.set(xticks=[], yticks=[])
-    axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color=MUTED)
-
-
-def _save(figure: Figure, path: Path) -> None:
-    with warnings.catch_warnings():
-        # a dataset's name may be in a script that the font lacks: its letters become boxes
-        warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-
-
-def _short(number: float) -> str:
-    """12.3k for 12,345."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if abs(number) >= size:
-            return f"{number / size:.3g}{letter}"
-    return f"{number:.3g}"
+        say_empty(axes, "nothing was measured")

@@ -19,9 +19,19 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import Task
 from databases.errors import UserError
+<<<<<<< HEAD
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
 from metad2a.gain import Gain, cheapest_equal_first, expected_gain
 from metad2a.generator import Generator, GeneratorConfig
+=======
+from databases.records.recipe import Recipe
+from databases.records.recipe import recipe as named_recipe
+from metad2a.devices import find_device
+from metad2a.gain import Gain, cheapest_equal_first, expected_gain
+from metad2a.generator import Generator, GeneratorConfig
+from metad2a.preference import Prefer, check, for_device, on_device, within
+from metad2a.process import unpack
+>>>>>>> 94f7385 (recommend --device, --max-latency, --prefer; device list, cells, calibrate; the accuracy-latency front)
 from metad2a.recommendation import Candidate, Recommendation
 from metad2a.surrogates import Surrogate, unpack_surrogates
 from predictors import checkpoint
@@ -109,6 +119,9 @@ class MetaD2A:
         images_per_class: int = 20,
         candidates: Candidates = "both",
         recipe: str = "tiny",
+        device: str | None = None,
+        max_latency: str | float | None = None,
+        prefer: Prefer = "accuracy",
     ) -> Recommendation:
         """Ranks architectures for a dataset; trains nothing and writes nothing.
 
@@ -121,12 +134,21 @@ class MetaD2A:
             images_per_class: how many training images of each class are looked at.
             candidates: the generator's draws, the whole space, or both (the space, draws marked as such).
             recipe: the training the accuracies hold for.
+            device: predict latencies on this target device; `metad2a.devices` knows them. They are of networks of
+                the device's size (`TargetDevice.network`), which a note tells where the recipe's differ.
+            max_latency: most predicted latency: ``15ms``, ``0.015s``, or a number of milliseconds.
+            prefer: what orders the candidates of a device, see `metad2a.preference.preferred`.
 
         Raises:
             UserError: unusable data, an unknown option, or limits that no candidate meets.
         """
         _check(top, images_per_class, candidates)
+<<<<<<< HEAD
         chosen = self.recipe(recipe)
+=======
+        limit, target = check(device, max_latency, prefer), None if device is None else find_device(device)
+        chosen = named_recipe(recipe)
+>>>>>>> 94f7385 (recommend --device, --max-latency, --prefer; device list, cells, calibrate; the accuracy-latency front)
         task = data if isinstance(data, Task) else load_task(data, seed=seed)
         features = extract(task, images_per_class=images_per_class, seed=seed)
         drawn = [] if candidates == "all" else self.generate(features, recipe=recipe, seed=seed)
@@ -134,9 +156,12 @@ class MetaD2A:
         scores = self.score(features, pool, recipe=recipe)
         skeleton = chosen.skeleton(input_channels=task.channels, classes=task.classes)
         ranked = self._rank(pool, scores, set(drawn), chosen, skeleton, len(task.part(0)[1]))
-        gain, fitting = self._gain(features, _within(ranked, max_params, max_flops), recipe, seed)
+        if target is not None:
+            ranked = on_device(ranked, target)
+        kept = within(ranked, max_params=max_params, max_flops=max_flops, max_latency=limit, device=device)
+        gain, fitting = self._gain(features, kept, recipe, seed)
         nearest, unlike = self.known.nearest(features)
-        return Recommendation(
+        answer = Recommendation(
             candidates=tuple(fitting[:top]),
             recipe=recipe,
             nearest=tuple(nearest),
@@ -149,6 +174,7 @@ class MetaD2A:
             notes=task.notes,
             versions=versions(),
         )
+        return answer if target is None else for_device(answer, fitting, target, prefer, top)
 
     @property
     def predictor_space(self) -> FiniteSpace:
@@ -215,7 +241,7 @@ class MetaD2A:
         if not gain.within_noise:
             return gain, fitting
         expected = np.array([each.expected_accuracy for each in fitting], dtype=np.float64)
-        order = cheapest_equal_first(expected[0] - expected, [each.flops for each in fitting], noise=gain.noise)
+        order = cheapest_equal_first(expected[0] - expected, [each.cost for each in fitting], noise=gain.noise)
         return gain, [fitting[i] for i in order]
 
 
@@ -277,20 +303,3 @@ def _check(top: int | None, images_per_class: int, candidates: str) -> None:
         raise UserError(f"images_per_class {images_per_class}: give 1 or more")
     if candidates not in ("generator", "all", "both"):
         raise UserError(f"unknown candidates {candidates!r}: choose one of generator, all, both")
-
-
-def _within(ranked: list[Candidate], max_params: int | None, max_flops: int | None) -> list[Candidate]:
-    kept = [
-        each
-        for each in ranked
-        if (max_params is None or each.parameters <= max_params) and (max_flops is None or each.flops <= max_flops)
-    ]
-    if not kept:
-        least = min(ranked, key=lambda each: (each.parameters, each.flops))
-        limits = {"parameters": max_params, "FLOPs": max_flops}
-        given = " and ".join(f"{most:,} {what}" for what, most in limits.items() if most is not None)
-        raise UserError(
-            f"no candidate has at most {given}: "
-            f"the smallest has {least.parameters:,} parameters and {least.flops:,} FLOPs"
-        )
-    return kept

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from databases.architectures.architecture import Architecture, Skeleton
 from databases.architectures.spaces import image_space
+from metad2a.devices import TargetDevice
 from metad2a.gain import Gain
 from predictors.task_distance import Neighbour
 
@@ -24,6 +25,8 @@ class Candidate:
         score: predicted logit accuracy; higher is better; only its order counts where the level is unknown.
         flops: multiply-adds for one image. expected_seconds: training on one CPU thread, a rough guide.
         origin: ``generator`` (drawn for this dataset) or ``space`` (found by ranking the whole space).
+        latency_ms, latency_interval_ms: predicted milliseconds of one pass on the target device, and the 80%
+            interval; None without a device.
     """
 
     architecture: Architecture
@@ -35,6 +38,13 @@ class Candidate:
     expected_seconds: float | None
     origin: str
     skeleton: Skeleton
+    latency_ms: float | None = None
+    latency_interval_ms: tuple[float, float] | None = None
+
+    @property
+    def cost(self) -> float:
+        """What using it costs: its latency on the target device, else its multiply-adds."""
+        return self.flops if self.latency_ms is None else self.latency_ms
 
     def build(self) -> nn.Module:
         """The untrained network at the recipe's size: (batch, channels, h, w) -> (batch, classes)."""
@@ -51,6 +61,8 @@ class Candidate:
             "flops": self.flops,
             "expected_seconds": self.expected_seconds,
             "origin": self.origin,
+            "latency_ms": self.latency_ms,
+            "latency_interval_ms": None if self.latency_interval_ms is None else list(self.latency_interval_ms),
         }
 
 
@@ -59,7 +71,9 @@ class Recommendation:
     """The answer for one dataset; ``candidates`` are the best first.
 
     ``expected_gain`` is what choosing is worth, None where the recipe's level is unknown. Where the cells'
-    differences drown in the noise, the cheapest of those that nobody can tell apart comes first.
+    differences drown in the noise, the cheapest of those that nobody can tell apart comes first. With a target
+    ``device`` the candidates have latencies, ``prefer`` says what ordered them, and ``front`` holds those of all
+    candidates within the limits that none beats in both accuracy and latency, the fastest first.
     """
 
     candidates: tuple[Candidate, ...]
@@ -71,6 +85,9 @@ class Recommendation:
     weights: str
     reason: str
     expected_gain: Gain | None = None
+    device: TargetDevice | None = None
+    prefer: str = "accuracy"
+    front: tuple[Candidate, ...] = ()
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -91,6 +108,9 @@ class Recommendation:
             "weights": self.weights,
             "reason": self.reason,
             "expected_gain": None if self.expected_gain is None else self.expected_gain.to_json(),
+            "device": None if self.device is None else self.device.to_json(),
+            "prefer": self.prefer,
+            "front": [each.to_json() for each in self.front],
             "notes": list(self.notes),
             "versions": self.versions,
         }

@@ -12,8 +12,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from databases.architectures.architecture import Architecture
 from databases.datasets.task import Task
 from databases.errors import UserError
@@ -23,7 +21,7 @@ from databases.records.store import Store
 from metad2a.runs import RunFolder, Trained, Wanted, export_run, find_run, run_name, run_names, runs_folder
 from metad2a.session import SearchProgress, SearchResult, Session
 from metad2a.tracking import NullTracker, Tracker
-from metad2a.training import pick_device
+from metad2a.training import usable_device
 
 __all__ = [
     "SearchProgress",
@@ -141,12 +139,7 @@ def _checked(recipe: str, seconds: float | None, device: str) -> Recipe:
         raise UserError(f"given the recipe {recipe!r}, which only others measured; allowed are {usable}; give one")
     if seconds is not None and not 0 < seconds < math.inf:
         raise UserError(f"given a budget of {seconds:g} seconds; allowed is more than 0; leave it out for no limit")
-    try:
-        torch.zeros(1, device=pick_device(device))
-    except (RuntimeError, AssertionError) as problem:  # torch asserts where it was built without CUDA
-        raise UserError(
-            f"given the device {device!r}, which cannot be used here; 'auto' and 'cpu' always can; give one"
-        ) from problem
+    usable_device(device)
     return chosen
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from databases.architectures.architecture import Architecture
 from databases.architectures.spaces import image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.errors import UserError
 from databases.records.recipe import Recipe
 
 
@@ -56,6 +57,16 @@ def pick_device(name: str = "auto") -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def usable_device(name: str = "auto") -> torch.device:
+    """`pick_device`, tried out; raises `UserError` for a device that cannot be used here."""
+    try:
+        return torch.zeros(1, device=pick_device(name)).device
+    except (RuntimeError, AssertionError) as problem:  # torch asserts where it was built without CUDA
+        raise UserError(
+            f"given the device {name!r}, which cannot be used here; 'auto' and 'cpu' always can; give one"
+        ) from problem
 
 
 def train(

@@ -2,13 +2,15 @@
 
 For a device that was measured on many cells the model is fitted once (`fit`); what is known of a new device from
 few measurements is in `predictors.device_calibration`. Both count operations, as hardware runs them one after the
-other, and both know that some runtimes leave out operations whose result is never used.
+other, and both know that some runtimes leave out operations that make no difference.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +21,7 @@ from databases.errors import UserError
 
 Floats = npt.NDArray[np.float64]
 Walks = npt.NDArray[np.int64]
+Counted = Literal["all", "used", "fed", "merged"]  # operations that a runtime computes
 SPACE = NASBench201.name
 NONE = OPERATIONS.index("none")
 WIDTH = 2 + 2 * len(EDGES) * (len(OPERATIONS) - 1)  # columns of `features`
@@ -66,30 +69,50 @@ def walks_of(architectures: Sequence[Architecture]) -> Walks:
 
 
 def used(walks: Walks) -> npt.NDArray[np.bool_]:
-    """Which operations are not none and reach the output: (n, 6) -> (n, 6). The others are dead code."""
+    """Which operations are not none and reach the output: (n, 6) -> (n, 6)."""
     alive = walks != NONE
     third = alive[:, 5]  # something leads from node 2 to the output
     second = alive[:, 4] | (alive[:, 2] & third)  # and from node 1
     ends = np.stack([second, third, third, *(np.ones(len(walks), dtype=bool),) * 3], axis=1)
-    return alive & ends
+    found: npt.NDArray[np.bool_] = alive & ends
+    return found
 
 
-def shares(walks: Walks, *, dead_code: bool) -> Floats:
+def fed(walks: Walks) -> npt.NDArray[np.bool_]:
+    """Which operations are not none and are reached from the input: (n, 6) -> (n, 6)."""
+    alive = walks != NONE
+    second = alive[:, 0]  # something leads from the input to node 1
+    third = alive[:, 1] | (alive[:, 2] & second)  # and to node 2
+    always = np.ones(len(walks), dtype=bool)
+    starts = np.stack([always, always, second, always, second, third], axis=1)
+    found: npt.NDArray[np.bool_] = alive & starts
+    return found
+
+
+def shares(walks: Walks, counted: Counted = "all") -> Floats:
     """Share of the six edges that take each operation, (n, 6) -> (n, 5); rows add up to 1.
 
-    Without ``dead_code`` an operation that never reaches the output counts as none.
+    What is not ``counted`` goes to none. ``used``: all but operations that never reach the output. ``fed``: all but
+    those that nothing reaches. ``merged``: of the fed ones that do the same to the same node, all but the first
+    count half, as where they run as one operation of more channels (`databases.architectures.network.Cell`).
     """
-    kept = walks if dead_code else np.where(used(walks), walks, NONE)
-    found: Floats = _one_hot(kept).mean(axis=1)
-    return found
+    kept = {"all": walks != NONE, "used": used(walks), "fed": fed(walks), "merged": fed(walks)}[counted]
+    weight = kept.astype(np.float64)
+    if counted == "merged":
+        for first, second in itertools.combinations(range(len(EDGES)), 2):
+            if EDGES[first][0] == EDGES[second][0]:
+                weight[(walks[:, first] == walks[:, second]) & kept[:, second], second] = 0.5
+    found = (_one_hot(walks) * weight[:, :, None]).sum(axis=1) / len(EDGES)
+    found[:, NONE] = 1 - found.sum(axis=1)
+    return np.asarray(found)
 
 
 def features(walks: Walks) -> Floats:
     """(n, 6) -> (n, WIDTH): 1, whether nothing connects input and output, each edge's operation, the same if used."""
     counted, live = _one_hot(walks)[:, :, 1:], _one_hot(np.where(used(walks), walks, NONE))[:, :, 1:]
-    whole = np.ones((len(walks), 1))
+    whole, apart = np.ones((len(walks), 1)), ~(used(walks) & fed(walks)).any(axis=1, keepdims=True)
     flat = (len(walks), -1)
-    return np.concatenate([whole, ~_connected(walks)[:, None], counted.reshape(flat), live.reshape(flat)], axis=1)
+    return np.concatenate([whole, apart, counted.reshape(flat), live.reshape(flat)], axis=1)
 
 
 def fit(walks: Walks, milliseconds: npt.ArrayLike, *, folds: int = 5, seed: int = 0) -> tuple[FittedDevice, Floats]:
@@ -111,18 +134,10 @@ def fit(walks: Walks, milliseconds: npt.ArrayLike, *, folds: int = 5, seed: int 
 def _least_squares(x: Floats, y: Floats) -> Floats:
     weight = 1 / np.maximum(y, FLOOR * np.median(y))
     a = x * weight[:, None]
-    solved: Floats = np.linalg.solve(a.T @ a + RIDGE * np.mean(weight**2) * np.eye(x.shape[1]), a.T @ (y * weight))
-    return solved
+    penalty = RIDGE * np.mean(weight**2) * np.eye(x.shape[1])
+    return np.asarray(np.linalg.solve(a.T @ a + penalty, a.T @ (y * weight)))
 
 
 def _one_hot(walks: Walks) -> Floats:
     found: Floats = np.eye(len(OPERATIONS))[walks]
-    return found
-
-
-def _connected(walks: Walks) -> npt.NDArray[np.bool_]:
-    """Whether a path without none leads from input to output."""
-    alive = walks != NONE
-    second = alive[:, 1] | (alive[:, 0] & alive[:, 2])
-    found: npt.NDArray[np.bool_] = alive[:, 3] | (alive[:, 0] & alive[:, 4]) | (second & alive[:, 5])
     return found

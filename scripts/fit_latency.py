@@ -11,7 +11,7 @@ import argparse
 import hashlib
 from pathlib import Path
 
-from databases.records.importers.tables import read_latencies
+from databases.records.latency_table import read_latencies
 from metad2a.home import shared_data
 from metad2a.latency_model import WEIGHTS, fit_table, save
 

@@ -46,6 +46,24 @@ def recommend(
         typer.Option("--candidates", help="Cells drawn for these data, the whole space, or both."),
     ] = "both",
     recipe: Annotated[str, typer.Option("--recipe", help="The training that accuracies hold for.")] = "tiny",
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--device", metavar="NAME", help="Predict latencies on this target device, see metad2a device list."
+        ),
+    ] = None,
+    max_latency: Annotated[
+        str | None,
+        typer.Option("--max-latency", metavar="TIME", help="Most predicted latency there, such as 15ms or 0.015s."),
+    ] = None,
+    prefer: Annotated[
+        Literal["accuracy", "balanced", "latency"],
+        typer.Option(
+            "--prefer",
+            help="Order by accuracy; by accuracy minus latency, both scaled to 0..1 along the accuracy-latency front "
+            "(balanced); or by accuracy minus three times latency.",
+        ),
+    ] = "accuracy",
     model: Model = None,
     output: Output = None,
     json: Json = False,
@@ -60,6 +78,7 @@ def recommend(
     with reporting("Reading the images ...") as reporter:
         if model is None:
             named_recipe(recipe)  # refused before the shipped model is loaded; another may know more recipes
+        _check_device(device, max_latency, prefer)
         task = load_task(data, seed=seed)
         reporter.now("Ranking the cells ...")
         answer = open_model(model).recommend(
@@ -71,6 +90,9 @@ def recommend(
             images_per_class=images_per_class,
             candidates=candidates,
             recipe=recipe,
+            device=device,
+            max_latency=max_latency,
+            prefer=prefer,
         )
     if output is not None:
         write(answer, output)
@@ -78,6 +100,18 @@ def recommend(
         print_json(answer.to_json())
     else:
         show(answer, data, console())
+
+
+def _check_device(device: str | None, max_latency: str | None, prefer: str) -> None:
+    """Refuses what cannot be asked of a device before any image is read."""
+    if device is None and max_latency is None and prefer == "accuracy":
+        return
+    from metad2a.devices import find_device
+    from metad2a.preference import check
+
+    check(device, max_latency, prefer)
+    if device is not None:
+        find_device(device)
 
 
 def write(answer: Recommendation, folder: Path) -> None:
@@ -100,6 +134,8 @@ def show(answer: Recommendation, data: str, to: Console) -> None:
     to.print()
     to.print(_paragraph("Why", answer.reason))
     to.print(_paragraph("Recipe", describe_recipe(answer.recipe, answer.best.skeleton)))
+    if answer.device is not None:
+        to.print(_paragraph("Latency", f"one pass of networks of {answer.device.network}, with its 80% interval"))
     nearest = ", ".join(f"{each.name} ({each.distance:.2f})" for each in answer.nearest)
     to.print(_paragraph("Nearest", f"{nearest or 'no known datasets'}; 1 is the distance of unrelated ones"))
     if answer.unlike:
@@ -134,7 +170,8 @@ def describe_recipe(name: str, skeleton: Skeleton) -> str:
 
 
 def _candidates(answer: Recommendation, data: str) -> Table:
-    headings = ("#", "Cell", ">Accuracy", ">80% interval", ">Parameters", ">FLOPs", ">Training", "From")
+    last = "From" if answer.device is None else f">ms on {answer.device.name}"
+    headings = ("#", "Cell", ">Accuracy", ">80% interval", ">Parameters", ">FLOPs", ">Training", last)
     rows = (_row(rank, each) for rank, each in enumerate(answer.candidates, start=1))
     return table(f"Networks for {data}", headings, rows)
 
@@ -149,8 +186,14 @@ def _row(rank: int, candidate: Candidate) -> tuple[str, ...]:
         short(candidate.parameters),
         short(candidate.flops),
         span(candidate.expected_seconds),
-        candidate.origin,
+        candidate.origin if candidate.latency_ms is None else _latency(candidate),
     )
+
+
+def _latency(candidate: Candidate) -> str:
+    """``12.3 (11.0 to 14.1)``, milliseconds and the 80% interval."""
+    low, high = candidate.latency_interval_ms or (0.0, 0.0)
+    return f"{candidate.latency_ms:.3g} ({low:.3g} to {high:.3g})"
 
 
 def _paragraph(heading: str, text: str, style: str = "bold") -> Table:
