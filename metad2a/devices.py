@@ -61,10 +61,14 @@ class TargetDevice:
         return self.model.predict(walks_of(architectures))
 
     @property
-    def network(self) -> str:
+    def size(self) -> str:
         """The size of the networks that the latencies are of."""
-        size, batch = named_recipe(self.recipe), "" if self.batch is None else f", {self.batch} at once"
-        return f"{size_of(size)}{batch}"
+        return size_of(named_recipe(self.recipe))
+
+    @property
+    def network(self) -> str:
+        """That size, and how many images go through at once."""
+        return self.size if self.batch is None else f"{self.size}, {self.batch} at once"
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""

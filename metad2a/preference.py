@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Literal, get_args
 
 from databases.errors import UserError
-from metad2a.devices import TargetDevice
+from databases.records.recipe import Recipe
+from metad2a.devices import TargetDevice, size_of
 from metad2a.recommendation import Candidate, Recommendation
 
 Prefer = Literal["accuracy", "balanced", "latency"]
@@ -112,15 +113,21 @@ def preferred(candidates: Sequence[Candidate], prefer: Prefer) -> list[Candidate
 
 
 def for_device(
-    answer: Recommendation, fitting: Sequence[Candidate], device: TargetDevice, prefer: Prefer, top: int | None
+    answer: Recommendation,
+    fitting: Sequence[Candidate],
+    device: TargetDevice,
+    recipe: Recipe,
+    *,
+    prefer: Prefer,
+    top: int | None,
 ) -> Recommendation:
     """The answer with the first ``top`` of ``fitting`` by preference, the front, and what the latencies are of."""
     ordered = preferred(fitting, prefer)
     notes = []
-    if device.recipe != answer.recipe:
+    if device.size != size_of(recipe):
         notes.append(
             f"latencies on {device.name} are of networks of {device.network}, not of the size that "
-            f"{answer.recipe!r} trains"
+            f"{recipe.name!r} trains"
         )
     return replace(
         answer,

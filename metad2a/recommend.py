@@ -19,19 +19,11 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import Task
 from databases.errors import UserError
-<<<<<<< HEAD
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
-from metad2a.gain import Gain, cheapest_equal_first, expected_gain
-from metad2a.generator import Generator, GeneratorConfig
-=======
-from databases.records.recipe import Recipe
-from databases.records.recipe import recipe as named_recipe
 from metad2a.devices import find_device
 from metad2a.gain import Gain, cheapest_equal_first, expected_gain
 from metad2a.generator import Generator, GeneratorConfig
 from metad2a.preference import Prefer, check, for_device, on_device, within
-from metad2a.process import unpack
->>>>>>> 94f7385 (recommend --device, --max-latency, --prefer; device list, cells, calibrate; the accuracy-latency front)
 from metad2a.recommendation import Candidate, Recommendation
 from metad2a.surrogates import Surrogate, unpack_surrogates
 from predictors import checkpoint
@@ -143,12 +135,8 @@ class MetaD2A:
             UserError: unusable data, an unknown option, or limits that no candidate meets.
         """
         _check(top, images_per_class, candidates)
-<<<<<<< HEAD
-        chosen = self.recipe(recipe)
-=======
         limit, target = check(device, max_latency, prefer), None if device is None else find_device(device)
-        chosen = named_recipe(recipe)
->>>>>>> 94f7385 (recommend --device, --max-latency, --prefer; device list, cells, calibrate; the accuracy-latency front)
+        chosen = self.recipe(recipe)
         task = data if isinstance(data, Task) else load_task(data, seed=seed)
         features = extract(task, images_per_class=images_per_class, seed=seed)
         drawn = [] if candidates == "all" else self.generate(features, recipe=recipe, seed=seed)
@@ -174,7 +162,7 @@ class MetaD2A:
             notes=task.notes,
             versions=versions(),
         )
-        return answer if target is None else for_device(answer, fitting, target, prefer, top)
+        return answer if target is None else for_device(answer, fitting, target, chosen, prefer=prefer, top=top)
 
     @property
     def predictor_space(self) -> FiniteSpace:
