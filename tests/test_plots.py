@@ -43,6 +43,7 @@ def answer(*candidates: Any, nearest: tuple[tuple[str, float], ...] = (), unlike
         recipe="tiny",
         nearest=tuple(SimpleNamespace(name=name, source="own", distance=far) for name, far in nearest),
         unlike=unlike,
+        device=None,
         to_json=lambda: {"recipe": "tiny", "candidates": [str(each.architecture) for each in candidates]},
     )
 
