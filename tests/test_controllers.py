@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from made_up import Tiny
 from torch import Tensor
 
@@ -18,6 +19,7 @@ from databases.architectures.spaces import SPACES
 from databases.errors import UserError
 from metad2a.controllers import CONTROLLERS, controller
 from metad2a.controllers.controller import Controller
+from metad2a.decoder import GraphDecoder
 from metad2a.loop import run
 
 
@@ -26,12 +28,21 @@ def worth(architectures: Sequence[Architecture]) -> list[float]:
     return [80 * float(np.mean([choice >= 3 for choice in each.walk])) + hash(each.walk) % 97 / 97 for each in architectures]  # fmt: skip # noqa: E501
 
 
+def prior(space: Space) -> dict[str, Any]:
+    """A decoder as of a generator that has not learnt yet."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return {"decoder": GraphDecoder(space, context=3, width=24), "z": torch.ones(3)}
+
+
 # searcher -> what it is made with in a space, beside the seed
 NEEDS: dict[str, Callable[[Space], dict[str, Any]]] = {
     "area": lambda space: {"score": worth, "pool": 40},
     "surrogate": lambda space: {"draws": 100},
+    "generator": lambda space: prior(space),
+    "warm-start": lambda space: prior(space),
 }
-CANNOT_LEARN = {"random", "zero-shot"}  # from what they are told
+CANNOT_LEARN = {"random", "zero-shot", "generator"}  # from what they are told
 
 every_controller = pytest.mark.parametrize("name", CONTROLLERS)
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)

@@ -22,6 +22,8 @@ CONTROLLERS: dict[str, tuple[str, str]] = {
     "ppo": ("policy_gradient", "proximal"),
     "multitask": ("policy_gradient", "multitask"),
     "multinomial": ("multinomial", "Multinomial"),
+    "generator": ("warm_start", "generated"),
+    "warm-start": ("warm_start", "warm_start"),
 }
 
 # name -> module and function (space, setting) -> options, of those that need more than a space and a seed
@@ -29,6 +31,8 @@ NEEDS: dict[str, tuple[str, str]] = {
     "area": ("training_free", "naswot_scores"),
     "surrogate": ("meta_prediction", "surrogate_options"),
     "zero-shot": ("meta_prediction", "ranked"),
+    "generator": ("warm_start", "shipped"),
+    "warm-start": ("warm_start", "shipped"),
 }
 
 

@@ -1,0 +1,95 @@
+"""The generator as a searcher, and the warm start that goes on learning from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from made_up import GENERATOR, task
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.decisions import Walk
+from databases.architectures.spaces import space
+from databases.errors import UserError
+from metad2a.controllers import controller, options
+from metad2a.controllers.controller import Setting
+from metad2a.controllers.policy_gradient import PolicyGradient
+from metad2a.controllers.warm_start import WARM, from_generator, generated, warm_start
+from metad2a.generator import Generator
+
+NASBENCH = space("nasbench201")
+
+
+def generator() -> Generator:
+    torch.manual_seed(0)
+    return Generator(GENERATOR).eval()
+
+
+def probabilities(policy: PolicyGradient, walks: Sequence[Walk]) -> torch.Tensor:
+    context = policy.state()["tasks"][""]["context"]
+    return policy.decoder.score(context.expand(len(walks), -1), walks).log_probability.detach()
+
+
+def taught(policy: PolicyGradient, rounds: int = 4) -> list[Architecture]:
+    asked = []
+    for _ in range(rounds):
+        asked += policy.ask(5)
+        policy.tell(asked[-5:], [float(sum(each.walk)) for each in asked[-5:]])
+    return asked
+
+
+def test_the_first_policy_is_the_generators_for_the_task() -> None:
+    model, features = generator(), task(1)
+    walks = [(0, 1, 2, 3, 4, 0), (3, 3, 3, 3, 3, 3), (1, 0, 0, 2, 2, 4)]
+    z = model.latent(features, recipe="tiny")
+    expected = model.decoder.score(z.expand(3, -1), walks).log_probability.detach()
+    policy = warm_start(NASBENCH, **from_generator(model, features, recipe="tiny"))
+    torch.testing.assert_close(probabilities(policy, walks), expected)
+    other = warm_start(NASBENCH, **from_generator(model, task(2, at=3.0), recipe="tiny"))
+    assert not torch.allclose(probabilities(other, walks), expected, atol=1e-4)
+
+
+def test_it_learns_on_and_leaves_the_generator_as_it_was() -> None:
+    model = generator()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    policy = warm_start(
+        NASBENCH, rule=replace(WARM, learning_rate=1e-2), **from_generator(model, task(), recipe="tiny")
+    )
+    context = policy.state()["tasks"][""]["context"]
+    taught(policy, 12)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not torch.equal(policy.state()["tasks"][""]["context"], context)
+    still = generated(NASBENCH, **from_generator(model, task(), recipe="tiny"))
+    means = [sum(map(sum, (each.walk for each in one.draw(200)))) / 200 for one in (policy, still)]
+    assert means[0] > means[1] + 2
+
+
+def test_the_generator_alone_learns_nothing() -> None:
+    policy = generated(NASBENCH, **from_generator(generator(), task(), recipe="tiny"))
+    before = policy.draw(50)
+    assert len(set(taught(policy))) == 20
+    assert policy.draw(50) == before
+
+
+def test_another_space_is_refused() -> None:
+    with pytest.raises(
+        UserError, match="given the space 'nas-rl': the generator writes architectures of 'nasbench201'"
+    ):
+        warm_start(space("nas-rl"), **from_generator(generator(), task(), recipe="tiny"))
+    with pytest.raises(UserError, match="the generator knows nasbench201"):
+        options("warm-start", space("nas-rl"), Setting("nasbench201/cifar10"))
+
+
+def test_a_task_without_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no images of 'nasbench201/cifar10'"):
+        options("generator", NASBENCH, Setting("nasbench201/cifar10", data=tmp_path))
+
+
+def test_the_shipped_generator_begins_a_search(shared: Path) -> None:
+    made = controller(
+        "warm-start", NASBENCH, **options("warm-start", NASBENCH, Setting("nasbench201/fashion_mnist", data=shared))
+    )
+    assert len(taught(made, 2)) == 10  # type: ignore[arg-type]
