@@ -24,6 +24,7 @@ from metad2a.devices import find_device
 from metad2a.gain import Gain, cheapest_equal_first, expected_gain
 from metad2a.generator import Generator, GeneratorConfig
 from metad2a.preference import Prefer, check, for_device, on_device, within
+from metad2a.process import Embedding
 from metad2a.recommendation import Candidate, Recommendation
 from metad2a.surrogates import Surrogate, unpack_surrogates
 from predictors import checkpoint
@@ -77,6 +78,14 @@ class MetaD2A:
         if recipe in self.memory:
             return replace(scores, mean=scores.mean + self.memory[recipe][self._numbers(pool)])
         return scores
+
+    def embed(self, pool: Sequence[Architecture]) -> Values:
+        """Embeddings of architectures, (n, d), in units of their spread over the space: alike where they are."""
+        return self._embedding(self._numbers(pool))
+
+    @cached_property
+    def _embedding(self) -> Embedding:
+        return Embedding.learn(self.predictor)
 
     def _numbers(self, pool: Sequence[Architecture]) -> npt.NDArray[np.int64]:
         return np.array([self.predictor_space.class_number(each) for each in pool], dtype=np.int64)

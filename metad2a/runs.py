@@ -1,7 +1,7 @@
 """Run folders: what a search has trained so far, kept so that a killed search goes on where it was.
 
 <home>/runs/<task>-<recipe>-<8 hex digits>/
-    state.json            candidates in order, finished trainings, seconds spent, the one test
+    state.json            candidates as they were asked for, trainings, seconds spent, the one test
     candidates/0.safetensors ...   weights of the trainings, each with its card
     model.safetensors, model.py    the best network, when the run is done
     lock                  held, with the process id in it, while a process works here
@@ -15,7 +15,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
@@ -29,7 +29,7 @@ from metad2a.home import home
 from metad2a.training import Training
 
 STATE, LOCK, CANDIDATES = "state.json", "lock", "candidates"
-FORMAT = 1
+FORMAT = 2
 SECONDS_BETWEEN_SAVES = 1.0
 _NAMES_SHOWN = 10
 
@@ -48,10 +48,14 @@ class Trained:
 
     Attributes:
         expected_accuracy, valid_accuracy: percent; None where not known or nothing to measure on.
-        complete: False where time was over before the training was.
+        complete: False where the training did not go to its end.
         epochs: passes over the training images, the last one perhaps in part.
         seconds: wall time of training.
         parameters, flops: of the network for this task and recipe; FLOPs are multiply-adds for one image.
+        stopped: whether it was given up because its learning curve was hopeless.
+        score: what the searcher was told: the accuracy, or the likely end of a training that was given up.
+        checks: validation accuracies in percent on the way.
+        parts: into how many parts a batch was cut, so that it fits the device's memory.
     """
 
     architecture: Architecture
@@ -62,11 +66,20 @@ class Trained:
     seconds: float
     parameters: int
     flops: int
+    stopped: bool = False
+    score: float = 0.0
+    checks: tuple[float, ...] = ()
+    parts: int = 1
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing more is to be trained."""
+        return self.complete or self.stopped
 
 
 @dataclass
 class State:
-    """What `state.json` holds; ``trained`` is by position among the candidates."""
+    """What `state.json` holds: candidates as they were asked for; ``trained`` is by their position."""
 
     identity: dict[str, object]
     candidates: list[Wanted] = field(default_factory=list)
@@ -112,11 +125,14 @@ class RunFolder:
         """Seconds of this and of earlier processes."""
         return self._before + time.monotonic() - self._begin
 
-    def want(self, candidates: Sequence[Wanted]) -> None:
-        """Appends the candidates that are new; the order of the known ones stays."""
-        known = {each.architecture for each in self.state.candidates}
-        self.state.candidates += [each for each in candidates if each.architecture not in known]
+    def place(self, wanted: Wanted) -> int:
+        """The position of a candidate, which is added where it is new."""
+        known = [each.architecture for each in self.state.candidates]
+        if wanted.architecture in known:
+            return known.index(wanted.architecture)
+        self.state.candidates.append(wanted)
         self.save()
+        return len(known)
 
     def keep(self, index: int, trained: Trained, training: Training, card: Card) -> None:
         """Stores a training for good: first its weights, then the state that speaks of them."""
@@ -191,7 +207,7 @@ def export_run(name: str, folder: Path) -> Exported:
     """
     place = find_run(name)
     state = read_state(place)
-    best = None if state is None else best_of(state, len(state.candidates))
+    best = None if state is None else best_of(state, range(len(state.candidates)))
     if state is None or best is None:
         raise UserError(f"the run {name!r} has no trained network yet: give the same command again to go on")
     card, training = load_weights(place / CANDIDATES / f"{best}.safetensors")
@@ -203,12 +219,12 @@ def tested_card(card: Card, state: State, index: int) -> Card:
     return replace(card, test_accuracy=state.tested[1]) if state.tested and state.tested[0] == index else card
 
 
-def best_of(state: State, trainings: int) -> int | None:
-    """The position of the best by validation accuracy among the first ``trainings`` candidates.
+def best_of(state: State, among: Collection[int]) -> int | None:
+    """The position of the best by validation accuracy among these candidates.
 
-    A training cut short counts only where none is complete; of equals the earlier one is best.
+    A training that did not go to its end counts only where none did; of equals the earlier one is best.
     """
-    trained = {index: each for index, each in sorted(state.trained.items()) if index < trainings}
+    trained = {index: state.trained[index] for index in among if index in state.trained}
     rank = {index: (each.complete, each.valid_accuracy or 0.0) for index, each in trained.items()}
     return max(rank, key=lambda index: rank[index], default=None)
 
@@ -251,7 +267,8 @@ def _from_json(text: str) -> State:
 
     def whole(each: dict[str, Any]) -> dict[str, Any]:
         name, architecture = each["architecture"]
-        return {**each, "architecture": space(name).parse(architecture)}
+        lists = {key: tuple(value) for key, value in each.items() if isinstance(value, list)}
+        return {**each, **lists, "architecture": space(name).parse(architecture)}
 
     return State(
         identity=values["identity"],

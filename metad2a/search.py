@@ -1,25 +1,31 @@
-"""`search`: recommend, train the top few for real, keep every result, test and export the best.
+"""`search`: recommend, train for real, learn from each training what to train next, test and export the best.
 
 The budget is a promise: never more trainings or seconds than allowed, what was spent before a kill included.
+The loop is `metad2a.loop.run`, with a `Session` as its measure. Going on after a kill, the searcher is asked again
+from its beginning and told what was kept: it takes the same way, and nothing is trained twice.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Protocol
 
-from databases.architectures.architecture import Architecture
+from databases.architectures.architecture import Architecture, FiniteSpace
+from databases.architectures.spaces import space
 from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.recipe import recipe as named_recipe
 from databases.records.store import Store
-from metad2a.runs import RunFolder, Trained, Wanted, export_run, find_run, run_name, run_names, runs_folder
-from metad2a.session import SearchProgress, SearchResult, Session
+from metad2a.controllers.in_order import InOrder
+from metad2a.runs import RunFolder, Trained, export_run, find_run, run_name, run_names, runs_folder
+from metad2a.search_result import SearchProgress, SearchResult
+from metad2a.searchers import DEFAULT, Recommender, training_time
+from metad2a.searchers import searcher as make_searcher
+from metad2a.session import Session
 from metad2a.tracking import NullTracker, Tracker
 from metad2a.training import usable_device
 
@@ -35,37 +41,6 @@ __all__ = [
 ]
 
 
-class Proposal(Protocol):
-    """What a search needs of a recommended candidate."""
-
-    @property
-    def architecture(self) -> Architecture:
-        """The architecture."""
-
-    @property
-    def expected_accuracy(self) -> float | None:
-        """Percent, None where the level cannot be known."""
-
-
-class Answer(Protocol):
-    """What a search needs of a recommendation."""
-
-    @property
-    def candidates(self) -> Sequence[Proposal]:
-        """Best first."""
-
-    @property
-    def weights(self) -> str:
-        """Names the weights that recommended."""
-
-
-class Recommender(Protocol):
-    """What a search needs of a model; `metad2a.recommend.MetaD2A` is one."""
-
-    def recommend(self, data: Task, *, top: int, seed: int, recipe: str) -> Answer:
-        """The ``top`` candidates for a task."""
-
-
 def search(
     model: Recommender,
     task: Task,
@@ -74,6 +49,8 @@ def search(
     train: int = 3,
     seconds: float | None = None,
     recipe: str = "small",
+    searcher: str = DEFAULT,
+    stop_early: bool = True,
     seed: int = 0,
     tracker: Tracker | None = None,
     folder: Path | None = None,
@@ -81,29 +58,50 @@ def search(
     begun: float | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
-    """Trains the ``train`` candidates that ``model`` recommends, within ``seconds``, and exports the best.
+    """Trains ``train`` architectures that ``searcher`` asks for, within ``seconds``, and exports the best.
 
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further.
-    ``folder`` is the run's folder, by default one in the home folder that this call alone has. ``begun`` is the
-    monotonic second at which the budget's clock started, by default now.
+    ``stop_early`` gives trainings up whose learning curve is hopeless. ``folder`` is the run's folder, by default
+    one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
+    started, by default now.
 
     Raises:
-        UserError: impossible budget, recipe or device; run in use; time over before the first step.
+        UserError: impossible budget, recipe, searcher or device; run in use; time over before the first step.
     """
     begin = time.monotonic() if begun is None else begun
     if train < 1:
         raise UserError(f"given {train} trainings; allowed is 1 or more; 3 is usual")
     chosen = _checked(recipe, seconds, device)
-    answer = model.recommend(task, top=train, seed=seed, recipe=recipe)
-    wanted = [Wanted(each.architecture, each.expected_accuracy) for each in answer.candidates[:train]]
-    run = _run(task, chosen, seed, answer.weights, folder, begin)
+    answer = model.recommend(task, top=None, seed=seed, recipe=recipe)
+    expected = {each.architecture: each.expected_accuracy for each in answer.candidates}
+    takes = training_time(answer)
+    controller = make_searcher(searcher, model, answer, task, recipe=chosen, seed=seed, time=takes)
+    run = _run(task, chosen, seed, answer.weights, folder, begin, searcher=searcher)
     budget = {"trainings": train, "seconds": seconds}
-    parameters = {"recipe": recipe, "seed": seed, "weights": answer.weights, **budget}
+    parameters = {"recipe": recipe, "seed": seed, "weights": answer.weights, "searcher": searcher, **budget}
     tracker = tracker or NullTracker()
+
+    def on_trained(trained: Trained) -> None:
+        if trained.complete:
+            takes.learn(trained.flops, trained.seconds)
+
     with run, tracker.run(run.folder.name, "search", parameters=parameters) as tracked:
-        run.want(wanted)
-        work = (task, chosen, seed, run, len(wanted), seconds, store, tracker, tracked, device, on_progress)
-        return Session(*work).go()
+        return Session(
+            task,
+            chosen,
+            run,
+            store,
+            tracked,
+            count=train,
+            seed=seed,
+            seconds=seconds,
+            tracker=tracker,
+            device=device,
+            stop_early=stop_early,
+            expected=lambda architecture: _expected(architecture, expected),
+            on_trained=on_trained,
+            on_progress=on_progress,
+        ).go(controller)
 
 
 def train_one(
@@ -127,8 +125,10 @@ def train_one(
     parameters = {"recipe": recipe, "seed": seed, "seconds": seconds, "architecture": architecture}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "training", parameters=parameters) as tracked:
-        run.want([Wanted(architecture)])
-        return Session(task, chosen, seed, run, 1, seconds, store, None, tracked, device, on_progress).go()
+        given = InOrder(space(architecture.space), order=[architecture])
+        work = Session(task, chosen, run, store, tracked, seed=seed, seconds=seconds, device=device, stop_early=False)
+        work.on_progress = on_progress
+        return work.go(given)
 
 
 def _checked(recipe: str, seconds: float | None, device: str) -> Recipe:
@@ -143,9 +143,20 @@ def _checked(recipe: str, seconds: float | None, device: str) -> Recipe:
     return chosen
 
 
-def _run(task: Task, recipe: Recipe, seed: int, origin: str, folder: Path | None, begin: float) -> RunFolder:
+def _expected(architecture: Architecture, known: Mapping[Architecture, float | None]) -> float | None:
+    """The accuracy that is expected of an architecture, or of what computes the same."""
+    if architecture in known:
+        return known[architecture]
+    chosen = space(architecture.space)
+    return known.get(chosen.canonical(architecture)) if isinstance(chosen, FiniteSpace) else None
+
+
+def _run(
+    task: Task, recipe: Recipe, seed: int, origin: str, folder: Path | None, begin: float, *, searcher: str = "given"
+) -> RunFolder:
     """The run's folder; ``origin`` says where its candidates come from."""
     identity = {
+        "searcher": searcher,
         "fingerprint": task.fingerprint,
         "recipe": asdict(recipe),
         "seed": seed,

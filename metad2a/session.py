@@ -1,15 +1,13 @@
-"""One process's work on a run: train what is still to train, keep every result, test and export the best."""
+"""One process's work on a run: measure what the searcher asks for, keep every result, test and export the best."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -21,80 +19,45 @@ from databases.errors import UserError
 from databases.records.recipe import Recipe
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
+from metad2a import loop
+from metad2a.controllers.controller import Controller
+from metad2a.early_stopping import CHECKS, Curve, forecast, hopeless
 from metad2a.export import Exported, describe, save
 from metad2a.runs import RunFolder, Trained, Wanted, best_of, tested_card
+from metad2a.search_result import SearchProgress, SearchResult, Stage
 from metad2a.tracking import Run, Tracker
 from metad2a.training import Progress, Training, accuracy, pick_device, predictions, train
-
-Stage = Literal["started", "epoch", "trained", "kept", "tested"]
 
 PROBE_IMAGES = 100  # images whose time tells how long the held-out ones take
 SLACK_SECONDS, SLACK_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two
 
 
-@dataclass(frozen=True)
-class SearchProgress:
-    """What just happened to candidate ``number`` (from 1) of ``count``, ``seconds`` after the search began.
-
-    ``epoch`` comes with the stage "epoch", ``trained`` with "trained", "kept" (trained by an earlier process)
-    and "tested".
-    """
-
-    stage: Stage
-    number: int
-    count: int
-    architecture: Architecture
-    seconds: float
-    epoch: Progress | None = None
-    trained: Trained | None = None
-
-
-@dataclass(frozen=True)
-class SearchResult:
-    """The outcome of a search.
-
-    Attributes:
-        best: the architecture that was best by validation accuracy.
-        valid_accuracy, test_accuracy: its accuracies in percent; None where the task has no such images.
-        trained: every candidate that was trained, as recommended, best expected first.
-        folder: the run's folder, where the best network is exported.
-        seconds: wall time, that of earlier processes of the same run included.
-        resumed: how many trainings were there already.
-        stopped_by: what ended the search.
-        notes: one line for each thing to know about the result.
-    """
-
-    best: Architecture
-    valid_accuracy: float | None
-    test_accuracy: float | None
-    trained: tuple[Trained, ...]
-    folder: Path
-    seconds: float
-    resumed: int
-    stopped_by: Literal["trainings", "time"]
-    notes: tuple[str, ...]
-    exported: Exported
-
-
 @dataclass
 class Session:
-    """One process's work on the first ``count`` candidates of a run, within ``seconds``.
+    """The `Measure` of a run: trains at most ``count`` architectures within ``seconds``, or takes what was kept.
 
     ``tracker`` opens a run for each training below ``tracked``; None puts the only training into that itself.
+    ``expected`` tells the accuracy in percent that is expected of an architecture; ``on_trained`` is told every
+    training that is done, in order, also those of earlier processes. With ``stop_early`` hopeless ones are given up.
     """
 
     task: Task
     recipe: Recipe
-    seed: int
     run: RunFolder
-    count: int
-    seconds: float | None
     store: Store
-    tracker: Tracker | None
     tracked: Run
-    device: str
-    on_progress: Callable[[SearchProgress], None] | None
-    time_over: bool = False
+    count: int = 1
+    seed: int = 0
+    seconds: float | None = None
+    tracker: Tracker | None = None
+    device: str = "auto"
+    stop_early: bool = True
+    expected: Callable[[Architecture], float | None] = lambda architecture: None
+    on_trained: Callable[[Trained], None] = lambda trained: None
+    on_progress: Callable[[SearchProgress], None] | None = None
+    asked: list[int] = field(default_factory=list)  # positions among the run's candidates
+    resumed: int = 0
+    finished: list[Curve] = field(default_factory=list)
     seconds_an_image: float = 0.0  # to evaluate one, with the slowest network so far
 
     @property
@@ -107,54 +70,90 @@ class Session:
         """The task at the recipe's resolution, resized once for all trainings."""
         return self.task.resized(self.recipe.resolution)
 
-    def go(self) -> SearchResult:
-        """Trains what is still to train, then tests and exports the best."""
-        task, state, resumed = self.task, self.run.state, 0
+    def go(self, controller: Controller) -> SearchResult:
+        """Searches by ``controller``, then tests and exports the best."""
+        task = self.task
         self.tracked.dataset(task.name, task.fingerprint)
         statistics = {name: float(value) for name, value in task.statistics().items()}
         self.store.add_task(TaskEntry(task.fingerprint, task.name, task.source, statistics))
-        for index, wanted in enumerate(state.candidates[: self.count]):
-            known = state.trained.get(index)
-            if known is not None and known.complete:
-                resumed += 1
-                self._record(known)  # the kill may have come between keeping and recording
-                self._tell("kept", index, trained=known)
-            elif not self.time_over and self.run.spent < self.limit:
-                self._train(index, wanted)
-        return self._finish(resumed)
+        loop.run(controller, self, trials=self.count, on_trial=self._track)
+        return self._finish()
 
-    def _train(self, index: int, wanted: Wanted) -> None:
+    def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
+        """Validation accuracies, of trainings that were given up their likely end; fewer where time is over."""
+        scores: list[float] = []
+        for each in architectures:
+            trained = self._measured(each)
+            if trained is None or not trained.done:
+                break
+            self._learn(trained)
+            scores.append(trained.score)
+        return scores
+
+    def _measured(self, architecture: Architecture) -> Trained | None:
+        """What is known of an architecture, after training it where that is neither done nor out of time."""
+        index = self.run.place(Wanted(architecture, self.expected(architecture)))
+        self.asked.append(index)
+        known = self.run.state.trained.get(index)
+        if known is not None and known.done:
+            self.resumed += 1
+            self._record(known)  # the kill may have come between keeping and recording
+            self._tell("kept", index, trained=known)
+        elif self.run.spent < self.limit:
+            self._train(index)
+        return self.run.state.trained.get(index)
+
+    def _learn(self, trained: Trained) -> None:
+        """What the trainings to come are judged by."""
+        if trained.complete:
+            self.finished.append(Curve(trained.checks, trained.score))
+        self.on_trained(trained)
+
+    def _track(self, trace: loop.Trace) -> None:
+        self.tracked.metrics({"best_valid_accuracy": max(trace.scores)}, step=len(trace.scores))
+
+    def _train(self, index: int) -> None:
         """Trains one candidate and keeps the result, in part or whole."""
         self._tell("started", index)
-        architecture = wanted.architecture
-        deadline = self._deadline(architecture)
-        nested = self.tracker.run(str(architecture), "training", parent=self.tracked) if self.tracker else None
+        wanted, checks = self.run.state.candidates[index], list[float]()
+        deadline = self._deadline(wanted.architecture)
+        nested = self.tracker.run(str(wanted.architecture), "training", parent=self.tracked) if self.tracker else None
         with nested or nullcontext(self.tracked) as tracked:
 
-            def on_epoch(progress: Progress) -> None:
+            def on_epoch(progress: Progress) -> bool:
                 self.run.tick()
-                tracked.metrics({"train_loss": progress.train_loss}, step=progress.epoch)
+                valid = progress.valid_accuracy
+                tracked.metrics(_known(train_loss=progress.train_loss, valid_accuracy=valid), step=progress.epoch)
                 self._tell("epoch", index, epoch=progress)
+                checks.extend([valid] if valid is not None else [])
+                return valid is None or not self._hopeless(checks)
 
             training = train(
                 self.small,
-                architecture,
+                wanted.architecture,
                 recipe=self.recipe,
                 seed=self.seed,
                 device=self.device,
                 deadline=deadline,
+                checks=CHECKS if self.stop_early else (),
                 on_epoch=on_epoch,
             )
-            self.time_over = not training.complete
+            stopped = not training.complete and self._hopeless(checks)
             known = self.run.state.trained.get(index)
-            if training.complete or len(training.curve) > (known.epochs if known else 0):
-                self._keep(index, wanted, training, tracked)
+            if training.complete or stopped or len(training.curve) > (known.epochs if known else 0):
+                self._keep(index, wanted, training, tracked, checks=checks, stopped=stopped)
 
-    def _keep(self, index: int, wanted: Wanted, training: Training, tracked: Run) -> None:
+    def _hopeless(self, checks: Sequence[float]) -> bool:
+        return self.stop_early and hopeless(checks, self.finished)
+
+    def _keep(
+        self, index: int, wanted: Wanted, training: Training, tracked: Run, *, checks: Sequence[float], stopped: bool
+    ) -> None:
         """Stores weights, state and record of a training, in this order."""
         architecture, recipe = wanted.architecture, self.recipe
         skeleton = recipe.skeleton(input_channels=self.task.channels, classes=self.task.classes)
         cells = image_space(architecture.space)
+        likely = forecast(checks, self.finished) if stopped else None
         trained = Trained(
             architecture,
             expected_accuracy=wanted.expected_accuracy,
@@ -164,16 +163,22 @@ class Session:
             seconds=training.seconds,
             parameters=cells.parameters(architecture, skeleton),
             flops=cells.flops(architecture, skeleton, resolution=recipe.resolution),
+            stopped=stopped,
+            score=likely.likely if likely else training.valid_accuracy or 0.0,
+            checks=tuple(checks),
+            parts=training.parts,
         )
         card = describe(training, task=self.task, architecture=architecture, recipe=recipe, seed=self.seed)
         self.run.keep(index, trained, training, card)
         self._record(trained)
-        tracked.metrics(_measured(valid_accuracy=trained.valid_accuracy, seconds=trained.seconds))
-        self._tell("trained", index, trained=trained)
+        tracked.metrics(_known(valid_accuracy=trained.valid_accuracy, seconds=trained.seconds), step=trained.epochs)
+        tracked.metrics({"complete": float(trained.complete), "stopped_early": float(stopped)})
+        self._tell("stopped" if stopped else "trained", index, trained=trained)
 
     def _record(self, trained: Trained) -> None:
-        """Adds a whole training to the store, which keeps the first record of a key."""
+        """Adds a whole training to the store, which keeps the first record of a key; no other one is a record."""
         if trained.complete:
+            parts = {"batch_parts": float(trained.parts)} if trained.parts > 1 else {}
             record = Record(
                 task=self.task.fingerprint,
                 space=trained.architecture.space,
@@ -183,14 +188,14 @@ class Session:
                 source="user",
                 valid_accuracy=trained.valid_accuracy,
                 train_seconds=trained.seconds,
-                extra={"valid_images": float(np.count_nonzero(self.task.parts == VALIDATION))},
+                extra={"valid_images": float(np.count_nonzero(self.task.parts == VALIDATION)), **parts},
             )
             self.store.add([record])
 
-    def _finish(self, resumed: int) -> SearchResult:
+    def _finish(self) -> SearchResult:
         """Tests the best once, exports it and sums the search up."""
         state = self.run.state
-        best = best_of(state, self.count)
+        best = best_of(state, self._positions())
         if best is None:
             raise UserError(
                 f"the budget of {self.limit:g} seconds was over before the first step of training; "
@@ -203,22 +208,31 @@ class Session:
         exported = save(training, tested_card(card, state, best), self.run.folder)
         self.run.save()
         self.tracked.metrics(
-            _measured(valid_accuracy=card.valid_accuracy, test_accuracy=state.tested[1], seconds=self.run.spent)
+            _known(valid_accuracy=card.valid_accuracy, test_accuracy=state.tested[1], seconds=self.run.spent)
         )
         for path in (exported.weights, exported.program):
             self.tracked.artifact(path, folder="model")
-        return self._result(best, resumed, exported)
+        return self._result(best, exported)
 
-    def _result(self, best: int, resumed: int, exported: Exported) -> SearchResult:
+    def _positions(self) -> list[int]:
+        """The candidates of this search: those asked for, and the first of a run that time did not reach again."""
+        return list(dict.fromkeys([*self.asked, *range(self.count)]))
+
+    def _result(self, best: int, exported: Exported) -> SearchResult:
         state = self.run.state
-        trained = tuple(each for index, each in sorted(state.trained.items()) if index < self.count)
-        complete = sum(each.complete for each in trained)
-        notes = [f"time was over after {complete} of {self.count} trainings"] if complete < self.count else []
+        trained = tuple(state.trained[index] for index in self._positions() if index in state.trained)
+        whole = sum(each.done for each in trained)
+        out_of_time = any(index not in state.trained or not state.trained[index].done for index in self.asked)
+        notes = [f"time was over after {whole} of {self.count} trainings"] if out_of_time else []
+        if stopped := sum(each.stopped for each in trained):
+            notes.append(f"{stopped} of {len(trained)} trainings were given up early: they could not become the best")
         if not state.trained[best].complete:
             notes.append(
                 f"the network was trained in part ({state.trained[best].epochs} epochs): it can be used, "
                 f"but its accuracies are not those of the recipe {self.recipe.name!r}"
             )
+        if parts := max(each.parts for each in trained) - 1:
+            notes.append(f"memory was short: batches were trained in up to {parts + 1} parts")
         return SearchResult(
             best=state.candidates[best].architecture,
             valid_accuracy=exported.card.valid_accuracy,
@@ -226,8 +240,8 @@ class Session:
             trained=trained,
             folder=self.run.folder,
             seconds=self.run.spent,
-            resumed=resumed,
-            stopped_by="time" if complete < self.count else "trainings",
+            resumed=self.resumed,
+            stopped_by="time" if out_of_time else "trainings",
             notes=tuple(notes),
             exported=exported,
         )
@@ -265,9 +279,10 @@ class Session:
     def _tell(self, stage: Stage, index: int, *, epoch: Progress | None = None, trained: Trained | None = None) -> None:
         if self.on_progress is not None:
             architecture, spent = self.run.state.candidates[index].architecture, self.run.spent
-            self.on_progress(SearchProgress(stage, index + 1, self.count, architecture, spent, epoch, trained))
+            number = self._positions().index(index) + 1
+            self.on_progress(SearchProgress(stage, number, self.count, architecture, spent, epoch, trained))
 
 
-def _measured(**values: float | None) -> dict[str, float]:
+def _known(**values: float | None) -> dict[str, float]:
     """The values that are there."""
     return {name: value for name, value in values.items() if value is not None}

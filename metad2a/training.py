@@ -5,8 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,12 +21,16 @@ from databases.records.recipe import Recipe
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands after an epoch: losses are means over the epoch, accuracies in percent."""
+    """Where a training stands after an epoch.
+
+    The loss is the mean over the epoch, the accuracy in percent and None where it was not asked for.
+    """
 
     epoch: int
     epochs: int
     train_loss: float
     seconds: float
+    valid_accuracy: float | None = None
 
 
 @dataclass(frozen=True)
@@ -37,8 +41,9 @@ class Training:
         network: the trained network, in eval mode on the CPU.
         mean, scale: (channels,) normalisation of the images, which the network expects.
         valid_accuracy: percent on the validation part (None where it is empty).
-        seconds: wall time of training. complete: False where the deadline stopped it.
+        seconds: wall time of training. complete: False where it was stopped.
         curve: one entry an epoch.
+        parts: into how many parts a batch was cut, so that it fits the device's memory.
     """
 
     network: nn.Module
@@ -48,6 +53,10 @@ class Training:
     seconds: float
     complete: bool
     curve: list[Progress] = field(default_factory=list)
+    parts: int = 1
+
+
+OnEpoch = Callable[[Progress], bool | None]  # False stops the training
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -77,11 +86,18 @@ def train(
     seed: int = 0,
     device: str = "auto",
     deadline: float = math.inf,
-    on_epoch: Callable[[Progress], None] | None = None,
+    checks: Sequence[float] = (),
+    on_epoch: OnEpoch | None = None,
 ) -> Training:
     """Trains on the training part of ``task``; stops after the step that passes ``deadline`` (monotonic s).
 
-    The same seed on the same device gives the same weights.
+    After these shares of the epochs, ``checks``, the accuracy on the validation part is told to ``on_epoch`` too.
+    The same seed on the same device gives the same weights, checked or not. A batch that does not fit into the
+    device's memory is cut into halves, whose gradients are added: the steps stay the recipe's, the batch
+    statistics of the normalisations are those of a part.
+
+    Raises:
+        UserError: a single image does not fit.
     """
     place = pick_device(device)
     if place.type == "cpu":
@@ -97,11 +113,13 @@ def train(
         images, labels = task.part(TRAIN)
         x, y = prepare(images, mean, scale, place), torch.from_numpy(labels).to(place)
         loop = _Loop(network, recipe, x, y, seed, layout)
+        if checks and len(task.part(VALIDATION)[1]):
+            loop.check(checks, lambda: accuracy(Training(network, mean, scale, None, 0.0, False), task, VALIDATION))
         trained, curve, complete, seconds = loop.run(deadline, on_epoch)
-    training = Training(trained.eval(), mean, scale, None, seconds, complete, curve)
-    valid = accuracy(training, task, VALIDATION)
+    done = Training(trained.eval(), mean, scale, None, seconds, complete, curve, loop.parts)
+    valid = accuracy(done, task, VALIDATION)
     trained.to("cpu")
-    return Training(trained, mean, scale, valid, seconds, complete, curve)
+    return replace(done, valid_accuracy=valid)
 
 
 def memory_format(space: str, place: torch.device) -> torch.memory_format:
@@ -131,13 +149,29 @@ def prepare(images: np.ndarray, mean: tuple[float, ...], scale: tuple[float, ...
 def predictions(training: Training, images: np.ndarray, *, batch: int = 500) -> np.ndarray:
     """(n, h, w, c) uint8 at the recipe's resolution -> (n, classes) logits."""
     device = next(training.network.parameters()).device
-    with torch.inference_mode():
-        parts = [
-            training.network(prepare(images[i : i + batch], training.mean, training.scale, device)).cpu()
-            for i in range(0, len(images), batch)
-        ]
-    logits: np.ndarray = torch.cat(parts).numpy()
-    return logits
+    try:
+        with torch.inference_mode():
+            parts = [
+                training.network(prepare(images[i : i + batch], training.mean, training.scale, device)).cpu()
+                for i in range(0, len(images), batch)
+            ]
+        logits: np.ndarray = torch.cat(parts).numpy()
+        return logits
+    except torch.OutOfMemoryError as problem:
+        batch = _halved(min(batch, len(images)), problem)
+    return predictions(training, images, batch=batch)  # out here the failed attempt's memory is free
+
+
+def _halved(images: int, problem: torch.OutOfMemoryError) -> int:
+    """Half as many images at a time, with the device's memory tidied up."""
+    if images < 2:
+        raise UserError(
+            f"the device has no memory for a single image ({' '.join(str(problem).split())[:80]}): "
+            "use --device cpu or a recipe with a smaller network"
+        ) from problem
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return -(-images // 2)
 
 
 def accuracy(training: Training, task: Task, part: int = TEST) -> float | None:
@@ -166,15 +200,20 @@ class _Loop:
         )
         self.average = copy.deepcopy(network) if recipe.average else None
         self.averaged = 0
+        self.parts = 1
+        self.a_pass = -(-len(y) // recipe.batch)
+        self.checks: set[int] = set()
+        self.measure: Callable[[], float | None] = lambda: None
 
-    def run(
-        self, deadline: float, on_epoch: Callable[[Progress], None] | None
-    ) -> tuple[nn.Module, list[Progress], bool, float]:
+    def check(self, shares: Sequence[float], measure: Callable[[], float | None]) -> None:
+        """Measures after these shares of the epochs, but not after the last one."""
+        epochs = self.steps // self.a_pass
+        self.measure, self.checks = measure, {math.ceil(share * epochs) for share in shares} - {epochs}
+
+    def run(self, deadline: float, on_epoch: OnEpoch | None) -> tuple[nn.Module, list[Progress], bool, float]:
         """Trains to the end or the deadline; returns the network, curve, completeness and seconds."""
         begin, step = time.monotonic(), 0
         curve: list[Progress] = []
-        a_pass = -(-len(self.y) // self.recipe.batch)
-        epochs = self.steps // a_pass
         self.network.train()
         while step < self.steps and time.monotonic() < deadline:
             order = torch.randperm(len(self.y), generator=self.shuffle).to(self.x.device)
@@ -184,11 +223,21 @@ class _Loop:
                 step, taken = step + 1, taken + 1
                 if step >= self.steps or time.monotonic() >= deadline:
                     break
-            curve.append(Progress(len(curve) + 1, epochs, float(total) / taken, time.monotonic() - begin))
-            if on_epoch is not None:
-                on_epoch(curve[-1])
+            check = len(curve) + 1 in self.checks and time.monotonic() < deadline
+            curve.append(self._progress(len(curve) + 1, float(total) / taken, begin, check=check))
+            if on_epoch is not None and on_epoch(curve[-1]) is False:
+                break
         network = self.average if self.average is not None and self.averaged else self.network
         return network, curve, step >= self.steps, time.monotonic() - begin
+
+    def _progress(self, epoch: int, loss: float, begin: float, *, check: bool) -> Progress:
+        """Where training stands, with the validation accuracy where it is checked."""
+        valid = None
+        if check:
+            self.network.eval()
+            valid = self.measure()
+            self.network.train()
+        return Progress(epoch, self.steps // self.a_pass, loss, time.monotonic() - begin, valid)
 
     def _step(self, step: int, chosen: Tensor) -> Tensor:
         recipe = self.recipe
@@ -199,14 +248,27 @@ class _Loop:
             x = augment(x, self.shuffle, flip=x.shape[1] == 3)  # grey pictures are mostly signs and scans
         if self.layout == torch.contiguous_format:
             x = x.clone(memory_format=self.layout)  # grey images are "contiguous" in both layouts: strides decide
-        loss = nn.functional.cross_entropy(self.network(x), self.y[chosen])
-        self.optimiser.zero_grad()
-        loss.backward()
+        loss = self._gradients(x, self.y[chosen])
         nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_norm)
         self.optimiser.step()
         if self.average is not None and step >= (1 - recipe.average) * self.steps:
             self._add_to_average()
-        return loss.detach()
+        return loss
+
+    def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
+        """The loss and gradients of a batch, in as many parts as memory asks for."""
+        size = -(-len(y) // self.parts)
+        try:
+            self.optimiser.zero_grad()
+            total = torch.zeros((), device=y.device)
+            for images, labels in zip(x.split(size), y.split(size), strict=True):
+                loss = nn.functional.cross_entropy(self.network(images), labels) * (len(labels) / len(y))
+                loss.backward()
+                total += loss.detach()
+            return total
+        except torch.OutOfMemoryError as problem:
+            self.parts = -(-len(y) // _halved(size, problem))
+        return self._gradients(x, y)
 
     @torch.no_grad()
     def _add_to_average(self) -> None:

@@ -129,6 +129,12 @@ def test_search_trains_exports_and_goes_on(model: FakeModel, data: str, tmp_path
     exported = answer("export", first["run"], "--output", str(tmp_path / "out"))
     assert load_exported(tmp_path / "out").card.architecture == exported["architecture"] == first["architecture"]
     assert answer("database", "info")["sources"][0]["records"] == 2
+    ranked = answer(*command, "--searcher", "zero-shot", "--train-all")
+    assert ranked["run"] != first["run"] and ranked["resumed"] == 0
+    assert [each["valid_accuracy"] for each in ranked["trained"]] == [
+        each["valid_accuracy"] for each in first["trained"]
+    ]
+    assert not any(each["checks"] for each in ranked["trained"]) and all(each["checks"] for each in first["trained"])
 
 
 def test_train_trains_the_given_cell(data: str) -> None:

@@ -46,6 +46,9 @@ CELLS = tuple(
 class Candidate:
     architecture: Architecture
     expected_accuracy: float | None = 50.0
+    score: float = 0.0
+    flops: int = 1000
+    expected_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,11 @@ class Model:
     def __init__(self, weights: str = "0123456789abcdef") -> None:
         self.weights = weights
 
-    def recommend(self, data: Task, *, top: int, seed: int, recipe: str) -> Recommendation:
-        return Recommendation([Candidate(each) for each in CELLS[:top]], self.weights)
+    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Recommendation:
+        return Recommendation([Candidate(each, score=-i) for i, each in enumerate(CELLS[:top])], self.weights)
+
+    def embed(self, pool: Sequence[Architecture]) -> np.ndarray:
+        return np.eye(len(CELLS))[[CELLS.index(each) for each in pool]]
 
 
 def a_task(*, seed: int = 0, test: float = 0.2) -> Task:
@@ -98,7 +104,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
 
 
 def quick(store: Store, *, model: Model | None = None, **options: object) -> SearchResult:
-    given = {"recipe": "quick", "device": "cpu", **options}
+    given = {"recipe": "quick", "device": "cpu", "searcher": "zero-shot", **options}
     return search(model or Model(), a_task(), store=store, **given)  # type: ignore[arg-type]
 
 

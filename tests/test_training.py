@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from databases.architectures.architecture import Architecture
+from databases.architectures.network import CellNetwork
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
+from databases.errors import UserError
 from databases.records.recipe import Recipe
 from metad2a import training
 from metad2a.training import Progress, Training, accuracy, augment, normalisation, predictions, prepare, train
@@ -170,3 +172,67 @@ def test_augmentation_varies_and_repeats_by_its_generator() -> None:
     first, again = (augment(x, torch.Generator().manual_seed(1)) for _ in range(2))
     assert torch.equal(first, again)
     assert not torch.equal(first, augment(x, torch.Generator().manual_seed(2)))
+
+
+def test_checks_tell_the_validation_accuracy_and_change_nothing() -> None:
+    plain, told = train(stripes(), CELL, recipe=TOY, device="cpu"), list[Progress]()
+
+    def listen(progress: Progress) -> None:
+        told.append(progress)
+
+    checked = train(stripes(), CELL, recipe=TOY, device="cpu", checks=(0.25, 0.5, 1.0), on_epoch=listen)
+    assert [each.valid_accuracy is not None for each in told] == [True, True, False, False]
+    assert checked.curve == told and torch.equal(weights(plain), weights(checked))
+
+
+def test_a_listener_may_stop_a_training() -> None:
+    stopped = train(stripes(), CELL, recipe=TOY, device="cpu", on_epoch=lambda progress: progress.epoch < 2)
+    assert not stopped.complete and len(stopped.curve) == 2 and stopped.valid_accuracy is not None
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A device with room for so many images at a time."""
+    room = [10**9]
+    forward = CellNetwork.forward
+
+    def limited(network: CellNetwork, images: Tensor) -> Tensor:
+        if len(images) > room[0]:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return forward(network, images)
+
+    monkeypatch.setattr(CellNetwork, "forward", limited)
+    return room
+
+
+def test_a_batch_that_does_not_fit_is_cut_and_training_goes_on(memory: list[int], steps: list[Step]) -> None:
+    whole = train(stripes(), CELL, recipe=TOY, device="cpu")
+    count = len(steps)
+    memory[0] = 5
+    cut = train(stripes(), CELL, recipe=TOY, device="cpu")
+    assert (whole.parts, cut.parts, cut.complete) == (1, 4, True)
+    assert len(steps) == 2 * count and all(
+        torch.equal(a.images, b.images) for a, b in zip(steps[:count], steps[count:], strict=True)
+    )
+    assert (cut.valid_accuracy or 0) > 60
+    np.testing.assert_allclose(predictions(cut, stripes().images), predictions(cut, stripes().images, batch=4))
+
+
+def test_the_parts_of_a_batch_have_its_gradient() -> None:
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 3))
+    x, y = torch.rand(7, 1, 2, 2), torch.arange(7) % 3
+    losses, gradients = [], []
+    for parts in (1, 3):
+        loop = training._Loop(network, TOY, x, y, 0)
+        loop.parts = parts
+        losses.append(loop._gradients(x, y))
+        gradients.append(torch.cat([each.grad.flatten() for each in network.parameters() if each.grad is not None]))
+    torch.testing.assert_close(losses[0], losses[1])
+    torch.testing.assert_close(gradients[0], gradients[1])
+
+
+def test_no_room_for_one_image_is_a_user_error(memory: list[int]) -> None:
+    memory[0] = 0
+    with pytest.raises(UserError, match=r"no memory for a single image .* use --device cpu"):
+        train(stripes(), CELL, recipe=TOY, device="cpu")

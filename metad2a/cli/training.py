@@ -37,9 +37,16 @@ Recipe = Annotated[str, typer.Option("--recipe", help="How to train: tiny, shall
 
 def search(
     data: Data,
-    train: Annotated[int, typer.Option("--train", min=1, help="How many of the best cells to train.")] = 3,
+    train: Annotated[int, typer.Option("--train", min=1, help="How many cells to train at most.")] = 3,
     budget: Budget = None,
     recipe: Recipe = "small",
+    searcher: Annotated[
+        str,
+        typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
+    ] = "surrogate",
+    stop_early: Annotated[
+        bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
+    ] = True,
     seed: Seed = 0,
     device: Device = "auto",
     model: Model = None,
@@ -48,9 +55,11 @@ def search(
     no_tracking: NoTracking = False,
     json: Json = False,
 ) -> None:
-    """Recommend, train the top few for real, and keep the best by validation accuracy.
+    """Recommend, train for real, learn from each training what to train next, and keep the best by validation.
 
-    Given again, the same command goes on where it was stopped; the budget counts over all of them.
+    The searcher surrogate begins with the best recommended cell and goes on with the one that promises most
+    improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
+    command goes on where it was stopped; the budget counts over all of them.
     """
     seconds = duration(budget)
     refuse_file(output)
@@ -65,6 +74,8 @@ def search(
             train=train,
             seconds=seconds,
             recipe=recipe,
+            searcher=searcher,
+            stop_early=stop_early,
             seed=seed,
             store=store,
             tracker=open_tracker(no_tracking),
@@ -152,7 +163,8 @@ def _tell(reporter: Reporter, each: SearchProgress) -> None:
     elif each.stage == "tested":
         reporter.now("Testing and exporting the best ...")
     elif each.trained is not None:
-        how = f"in {span(each.trained.seconds)}" if each.stage == "trained" else "known from before"
+        took = f"in {span(each.trained.seconds)}"
+        how = {"trained": took, "stopped": f"given up {took}: hopeless"}.get(each.stage, "known from before")
         reporter.line(f"{name}: validation {percent(each.trained.valid_accuracy)}, {how}")
 
 
@@ -191,7 +203,7 @@ def _row(each: Trained, *, best: bool) -> tuple[str, ...]:
         compact(each.architecture),
         percent(each.expected_accuracy),
         percent(each.valid_accuracy),
-        str(each.epochs) if each.complete else f"{each.epochs} (cut)",
+        f"{each.epochs}{'' if each.complete else ' (given up)' if each.stopped else ' (cut)'}",
         span(each.seconds),
         short(each.parameters),
         short(each.flops),

@@ -13,7 +13,7 @@ from metad2a.controllers.controller import Controller, unseen
 
 
 class InOrder(Controller):
-    """Asks for ``order`` from its first on, and then for random ones."""
+    """Asks for ``order`` from its first to its last; without one, for random ones."""
 
     def __init__(self, space: Space, *, seed: int = 0, order: Sequence[Architecture] = ()) -> None:
         super().__init__(space, seed=seed)
@@ -25,8 +25,9 @@ class InOrder(Controller):
         """The next ones that are new."""
         found = [each for each in dict.fromkeys(self._order) if each.walk not in self._seen][:count]
         self._seen.update(each.walk for each in found)
-        rest = count - len(found)
-        return found + unseen(self.space, lambda: self.space.sample(self._rng), rest, seen=self._seen, rng=self._rng)
+        if self._order:
+            return found
+        return unseen(self.space, lambda: self.space.sample(self._rng), count, seen=self._seen, rng=self._rng)
 
     def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
         """Only remembers what was measured."""

@@ -2,7 +2,7 @@
 
 After each measurement the process is fitted anew (`predictors.adaptation`), and the candidate with the largest
 expected improvement over the best so far, divided by the seconds it is expected to take, comes next (Snoek,
-Larochelle, Adams, 2012). Before the first measurement the prediction itself decides.
+Larochelle, Adams, 2012). The first measurement follows the prediction alone.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class SurrogateSearch(Controller):
     Args:
         prior: predicted logit accuracies, (n,); only order and relative distances count. None: all are equal.
         embed: tells which architectures are alike, (n, d), about one unit in spread. None: by the walks' choices.
-        pool: the only candidates, one of each canonical class; None: ``draws`` random ones, and as many again
-            (half of them relatives of the best so far) whenever half of them are used up.
+        pool: the only candidates, one of each canonical class, the most promising first; None: ``draws`` random
+            ones, and as many again (half of them relatives of the best so far) whenever half of them are used up.
         cost: expected seconds of a measurement, (n,), which may change as more is known. None: all are equal.
     """
 
@@ -134,11 +134,11 @@ class SurrogateSearch(Controller):
             return []
         candidates, found = self.posterior()
         new = np.array([row for walk, row in self._pool.items() if walk not in self._seen], dtype=np.int64)
-        promise = found.mean[new]
+        promise = found.mean[new] if self._draws else -new.astype(np.float64)
         if self._told:
             best = max(found.mean[self._pool[walk]] for walk, _ in self._told)
             seconds = np.asarray(self._cost_of([candidates[row] for row in new]), dtype=np.float64)
-            promise = expected_improvement(promise, found.std[new], best) / seconds
+            promise = expected_improvement(found.mean[new], found.std[new], best) / seconds
         order = np.lexsort((-found.mean[new], -promise))
         return [candidates[new[i]] for i in order[:count]]
 
