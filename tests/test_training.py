@@ -224,7 +224,7 @@ def test_the_parts_of_a_batch_have_its_gradient() -> None:
     x, y = torch.rand(7, 1, 2, 2), torch.arange(7) % 3
     losses, gradients = [], []
     for parts in (1, 3):
-        loop = training._Loop(network, TOY, x, y, 0)
+        loop = training._Loop(network, TOY, x, y, 0, torch.contiguous_format)
         loop.parts = parts
         losses.append(loop._gradients(x, y))
         gradients.append(torch.cat([each.grad.flatten() for each in network.parameters() if each.grad is not None]))
