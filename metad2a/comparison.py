@@ -101,7 +101,7 @@ def _search(job: _Job) -> tuple[str, dict[int, Rows], float]:
     rows = {}
     for seed in job.seeds:
         searcher = controller(job.entry.searcher, chosen, seed=seed, **job.entry.options)
-        told = _shuffled(job.table, seed) if job.entry.shuffled else job.table
+        told = shuffled(job.table, seed) if job.entry.shuffled else job.table
         asked = run(searcher, told, trials=job.trials, batch=job.entry.batch).architectures
         if len(asked) < job.trials:
             raise UserError(f"{job.entry.label} had nothing to propose after {len(asked)} of {job.trials} look-ups")
@@ -109,7 +109,7 @@ def _search(job: _Job) -> tuple[str, dict[int, Rows], float]:
     return job.entry.label, rows, time.process_time() - begin
 
 
-def _shuffled(table: BenchmarkTable, seed: int) -> Measure:
+def shuffled(table: BenchmarkTable, seed: int) -> Measure:
     """A measure that tells each architecture the value of another."""
     values = np.random.default_rng([seed, 1]).permutation(table.valid)
 

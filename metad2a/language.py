@@ -21,6 +21,7 @@ from databases.datasets.text import Text, Tokens
 
 MakeCell = Callable[[int, int], nn.Module]  # (inputs, width) -> cell
 WARM_UP = 20  # steps in which the learning rate rises
+SPREAD = 0.5  # standard deviation of the embeddings at the start
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ class LanguageModel(nn.Module):
     def __init__(self, cell: nn.Module, width: int, *, vocabulary: int, embedding: int, dropout: float) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, embedding)
-        nn.init.normal_(self.embedding.weight, std=0.1)
+        nn.init.normal_(self.embedding.weight, std=SPREAD)
         self.cell, self.dropout = cell, nn.Dropout(dropout)
         self.project = nn.Linear(width, embedding, bias=False)
         self.bias = nn.Parameter(torch.zeros(vocabulary))

@@ -1,0 +1,161 @@
+"""NAS with reinforcement learning: a recurrent policy on a table, planted skip connections, a recurrent cell."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.spaces import space
+from metad2a import executor
+from metad2a.benchmark_table import BenchmarkTable
+from metad2a.comparison import Rows, incumbents, shuffled
+from metad2a.loop import run as search
+from metad2a.reproduce.planted_edges import show_edges
+from metad2a.reproduce.recurrent_cell import show_cells
+from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired
+from predictors.metrics import bootstrap_interval, percentiles
+
+TASK = "nasbench201/cifar10"
+SOURCE = "Zoph, Le, ICLR 2017"
+POLICY, RANDOM, CONTROL = "REINFORCE", "random", "REINFORCE, shuffled accuracies (control)"
+METHODS = {POLICY: "reinforce", RANDOM: "random", CONTROL: "reinforce"}
+DRAWS = 100  # cells drawn from a policy to judge it
+TARGET = 95.0  # percentile
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is run on the table: look-ups, paired seeds, and look-ups between two looks at the policy."""
+
+    trials: int = 300
+    seeds: int = 20
+    every: int = 30
+
+
+FAST = Size(trials=120, seeds=6, every=40)
+
+
+@dataclass(frozen=True, eq=False)
+class Walked:
+    """One method and seed. rows: (trials,) looked up. looks: (looks,) mean test percentile of the policy's draws."""
+
+    method: str
+    seed: int
+    rows: Rows
+    looks: Values
+
+
+def walk(job: tuple[str, int, BenchmarkTable, Size]) -> Walked:
+    """Searches the table with one method, and looks at what its policy draws as it learns."""
+    from metad2a.controllers import controller
+    from metad2a.controllers.policy_gradient import PolicyGradient
+
+    method, seed, table, size = job
+    chosen = space(table.architectures[0].space)
+    searcher = controller(METHODS[method], chosen, seed=seed)
+    told = shuffled(table, seed) if method == CONTROL else table
+    trace, looks, rng = None, [], np.random.default_rng([seed, 3])
+    for trials in range(size.every, size.trials + 1, size.every):
+        trace = search(searcher, told, trials=trials, batch=10, trace=trace)
+        if isinstance(searcher, PolicyGradient):
+            drawn = searcher.draw(DRAWS, seed=seed)
+        else:
+            drawn = [chosen.sample(rng) for _ in range(DRAWS)]
+        looks.append(percentiles(table.test[table.rows(drawn)], table.test).mean())
+    assert trace is not None
+    return Walked(method, seed, table.rows(trace.architectures), np.array(looks))
+
+
+def run(context: Context) -> Report:
+    """All three parts."""
+    size = FAST if context.fast else Size()
+    context = replace(context, workers=1) if context.fast else context  # starting processes takes longer than the work
+    table = context.table(TASK)
+    seeds = range(context.seed, context.seed + size.seeds)
+    jobs = [(method, seed, table, size) for method in METHODS for seed in seeds]
+    walked = {(each.method, each.seed): each for each in executor.run(walk, jobs, workers=context.workers)}
+    context.say(f"table: {len(walked)} searches of {size.trials} look-ups")
+    rows = {method: np.stack([walked[method, seed].rows for seed in seeds]) for method in METHODS}
+    test = {method: table.test[incumbents(table, found)] for method, found in rows.items()}  # (seeds, trials)
+    looks = {method: np.stack([walked[method, seed].looks for seed in seeds]) for method in METHODS}
+    shown, verdicts, figures = _table(table, test, looks, size)
+    planted, edge_verdict, edge_curves, edge_figures = show_edges(context)
+    cells, cell_verdicts, cell_curves, cell_figures = show_cells(context)
+    steps, at = np.arange(10, size.trials + 1), np.arange(1, looks[POLICY].shape[1] + 1) * size.every
+    return Report(
+        "nas-rl",
+        SOURCE,
+        f"{size.trials} look-ups in CIFAR-10's table of NAS-Bench-201, {size.seeds} paired seeds, the best by "
+        "validation is judged by test; an artificial reward for skip connections; recurrent cells on the topics of "
+        f"Python {cell_figures['python']}, split by document",
+        (shown, planted, *cells),
+        (*verdicts, edge_verdict, *cell_verdicts),
+        (
+            Panel(
+                "Best of so many look-ups",
+                "look-ups",
+                "test regret",
+                tuple(band(method, steps, (table.test.max() - test[method])[:, steps - 1]) for method in METHODS),
+                log_x=True,
+            ),
+            Panel(
+                "The policy's samples",
+                "look-ups",
+                "mean test percentile",
+                tuple(band(method, at, looks[method]) for method in METHODS),
+            ),
+            Panel("Planted skip connections", "samples", "F1", edge_curves),
+            Panel("Best recurrent cell so far", "children", "validation perplexity", cell_curves),
+        ),
+        {"table": figures, "planted_edges": edge_figures, "recurrent_cells": cell_figures},
+    )
+
+
+def _table(
+    table: BenchmarkTable, test: dict[str, Values], looks: dict[str, Values], size: Size
+) -> tuple[Table, tuple[Verdict, ...], dict[str, Any]]:
+    """The best look-up and the policy's samples of each method."""
+    rows, figures = [], {}
+    for method in METHODS:
+        best, drawn = test[method][:, -1], looks[method][:, -1]
+        gain, mean = paired(best, test[RANDOM][:, -1]), bootstrap_interval(drawn, list(range(len(drawn))))
+        figures[method] = {
+            "best": best.tolist(),
+            "above_random": gain,
+            "percentile": {"mean": mean.mean, "low": mean.low, "high": mean.high, "of_seeds": drawn.tolist()},
+        }
+        difference = "" if method == RANDOM else f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
+        percentile = f"{mean.mean:.1f} [{mean.low:.1f}, {mean.high:.1f}]"
+        rows.append((method, f"{np.median(best):.2f}", difference, percentile))
+    headings = ("Searcher", ">Test, median", ">Above random, mean [95%]", ">Percentile of its samples, mean [95%]")
+    title = (
+        f"{TASK}: best of {size.trials} look-ups (best of all {table.test.max():.2f}); the policy's samples after them"
+    )
+    verdicts = (
+        Verdict(
+            f"the best of {size.trials} look-ups is better than random search's",
+            "interval above 0",
+            rows[0][2],
+            figures[POLICY]["above_random"]["low"] > 0,
+        ),
+        Verdict(
+            "the policy's mean sample reaches the 95th percentile",
+            f"at least {TARGET:.0f}",
+            rows[0][3],
+            figures[POLICY]["percentile"]["mean"] >= TARGET,
+        ),
+        Verdict(
+            "told shuffled accuracies, it is not better than random search (control)",
+            "interval not above 0",
+            rows[2][2],
+            figures[CONTROL]["above_random"]["low"] <= 0,
+        ),
+    )
+    return Table(title, headings, tuple(rows)), verdicts, figures
+
+
+DEMONSTRATION = Demonstration("nas-rl", "NAS with reinforcement learning", SOURCE, run)
