@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.architecture import Skeleton
+from databases.architectures.architecture import Architecture, Skeleton
 from databases.architectures.spaces import finite_space, space
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.datasets.features import STATISTICS
@@ -82,13 +82,19 @@ def forest_ranking(episode: Episode, others: Sequence[Episode], naswot: Mapping[
 
 
 def graph_features(episode: Episode) -> Values:
-    """(n, 38): operations of the six edges, counts, depths and paths, and parameters of the episode's cells."""
+    """`cell_features` of the episode's cells, (n, 38)."""
+    classes = finite_space("nasbench201").classes
+    return cell_features([classes[i] for i in episode.cells])
+
+
+def cell_features(cells: Sequence[Architecture]) -> Values:
+    """(n, 38): operations of the six edges, counts, depths and paths, and parameters of cells."""
     nasbench = space("nasbench201")
     assert isinstance(nasbench, NASBench201)
-    cells = [nasbench.classes[i] for i in episode.cells]
     walks = np.eye(5)[np.array([each.walk for each in cells])].reshape(len(cells), -1)
     counts = np.array([nasbench.describe(each) for each in cells], dtype=np.float64)
-    return np.concatenate([walks, counts, np.log(parameters_of(episode))[:, None]], axis=1)
+    size = np.log([nasbench.parameters(each, Skeleton()) for each in cells])
+    return np.concatenate([walks, counts, size[:, None]], axis=1)
 
 
 def naswot_of(task: Task, episode: Episode, recipe: Recipe, *, cache: Path) -> Values:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from predictors import adaptation
-from predictors.adaptation import LEVEL, LINEAR, REACH, SLOPE, adapt
+from predictors.adaptation import LEVEL, LINEAR, REACH, SLOPE, adapt, adapt_order
 from predictors.metrics import kendall_tau
 
 RNG = np.random.default_rng(0)
@@ -74,3 +74,36 @@ def test_equal_predictions_are_a_plain_process() -> None:
     truth = PLACES[:, 0]
     rows = RNG.choice(200, 30, replace=False)
     assert kendall_tau(adapt(np.zeros(200), PLACES, rows, truth[rows]).mean, truth) > 0.8
+
+
+def test_the_order_needs_no_more_than_the_order_of_what_was_measured() -> None:
+    rows, values = RNG.choice(200, 12, replace=False), RNG.normal(size=12)
+    found = adapt_order(PRIOR, PLACES, rows, values)
+    np.testing.assert_allclose(found, adapt_order(np.exp(PRIOR), PLACES, rows, np.exp(values)))
+
+
+def test_an_order_that_is_right_is_left_alone_whatever_the_scale() -> None:
+    rows = RNG.choice(200, 30, replace=False)
+    for measured in (rows[:0], rows[:1], rows):
+        np.testing.assert_allclose(kendall_tau(adapt_order(PRIOR, PLACES, measured, PRIOR[measured] ** 3), PRIOR), 1.0)
+
+
+def test_a_few_hopeless_ones_do_not_move_all_others() -> None:
+    truth = np.where(PRIOR < np.quantile(PRIOR, 0.1), 20 * PRIOR + 9 * RNG.normal(size=200), PRIOR)
+    rows = RNG.choice(200, 30, replace=False)
+    good = truth >= np.quantile(truth, 0.2)
+    by_order = kendall_tau(adapt_order(PRIOR, PLACES, rows, truth[rows])[good], truth[good])
+    by_value = kendall_tau(adapt(PRIOR, PLACES, rows, truth[rows]).mean[good], truth[good])
+    assert by_order > 0.95 > by_value
+
+
+def test_an_order_that_is_wrong_is_corrected() -> None:
+    truth = PLACES @ [-1.0, 0.5, 1.0, 0.0] + 0.5 * np.sin(2 * PLACES[:, 3])
+    rows = RNG.choice(200, 60, replace=False)
+    taus = [kendall_tau(adapt_order(PRIOR, PLACES, rows[:n], truth[rows[:n]]), truth) for n in (0, 10, 60)]
+    assert taus[0] < 0 < taus[1] < taus[2] and taus[2] > 0.6
+
+
+def test_equal_measurements_keep_their_predicted_order_in_the_mean() -> None:
+    found = adapt_order(PRIOR, PLACES, [0, 1, 2], [1.0, 1.0, 1.0])
+    assert np.isfinite(found).all() and np.ptp(found[:3]) < np.ptp(adapt_order(PRIOR, PLACES, [], [])[:3])
