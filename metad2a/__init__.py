@@ -4,6 +4,7 @@
 >>> model = metad2a.load()
 >>> answer = model.recommend("images/", top=5)
 >>> network = answer.best.build()
+>>> metad2a.MetaD2AClassifier().fit(x, y).predict(x)
 
 The names below are imported when first used, so that ``import metad2a`` costs nothing.
 """
@@ -17,12 +18,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from databases.errors import UserError
+    from metad2a.estimator import MetaD2AClassifier
     from metad2a.recommend import MetaD2A, load
 
-__all__ = ["MetaD2A", "UserError", "__version__", "load"]
+__all__ = ["MetaD2A", "MetaD2AClassifier", "UserError", "__version__", "load"]
 __version__ = "0.1.0"
 
-_HOMES = {"MetaD2A": "metad2a.recommend", "load": "metad2a.recommend", "UserError": "databases.errors"}
+_HOMES = {
+    "MetaD2A": "metad2a.recommend",
+    "MetaD2AClassifier": "metad2a.estimator",
+    "load": "metad2a.recommend",
+    "UserError": "databases.errors",
+}
 
 
 def __getattr__(name: str) -> object:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from databases.errors import UserError
 
+DATABASE = "database.db"  # in the home folder
+
 
 def home() -> Path:
     """Folder of database, caches, runs and tracking: ``METAD2A_HOME``, else ``~/.metad2a``; made on demand.

@@ -109,6 +109,30 @@ def from_arrays(
     return Labelled(pixels, labels[chosen], where[chosen], names, tuple(notes))
 
 
+def more_images(values: npt.ArrayLike, *, like: Images, scale: int, given: str) -> Images:
+    """Further images of the kind from which those of a task were made, as that made them.
+
+    Args:
+        values: (n, h, w), (n, h, w, c) or (n, c, h, w), of any size; n at least 1.
+        like: the task's images, (m, px, px, c).
+        scale: the value that stands for white (`pictures.full_scale` of the first images' largest).
+        given: what the user called them, for errors.
+
+    Raises:
+        UserError: they are no images, have colours where the task's are grey, or values that it could not have.
+    """
+    images, channels = _checked_images(values, given), like.shape[3]
+    if images.shape[3] > channels and is_coloured(images):
+        raise UserError(f"given {given} in colour; allowed is grey, as the first images were; make them grey")
+    if images.min() < 0 or images.max() > scale:
+        raise UserError(
+            f"given {given} with values from {images.min():g} to {images.max():g}; "
+            f"allowed are 0 to {scale:,}, as in the first images; scale them alike"
+        )
+    pixels = np.rint(images * np.float32(255 / scale)).astype(np.uint8)[..., :channels]
+    return resize_images(np.ascontiguousarray(np.repeat(pixels, channels // pixels.shape[3], axis=3)), like.shape[1])
+
+
 def _check_match(images: Sequence[Array], targets: Sequence[Array], given: str) -> None:
     """Refuse parts whose images and labels differ in number, or whose images differ in size."""
     for x, y in zip(images, targets, strict=True):

@@ -8,7 +8,6 @@ import typer
 
 from databases.errors import UserError
 from metad2a.cli.options import (
-    DATABASE,
     DatabaseUrl,
     Json,
     NoTracking,
@@ -21,7 +20,7 @@ from metad2a.cli.options import (
 )
 from metad2a.cli.output import reporting
 from metad2a.cli.reproduce import answer
-from metad2a.home import home, shared_folder
+from metad2a.home import DATABASE, home, shared_folder
 
 
 def compare(

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from databases.errors import UserError
-from metad2a.home import home
+from metad2a.home import DATABASE, home
 
 if TYPE_CHECKING:
     from databases.records.store import Store
     from metad2a.recommend import MetaD2A
     from metad2a.tracking import Tracker
 
-DATABASE = "database.db"
 _MULTIPLES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metad2a.cli.options import (
-    DATABASE,
     DatabaseUrl,
     Images,
     Json,
@@ -21,7 +20,7 @@ from metad2a.cli.options import (
     refuse_file,
 )
 from metad2a.cli.output import console, print_json, reporting, table
-from metad2a.home import home, shared_images
+from metad2a.home import DATABASE, home, shared_images
 from metad2a.reproduce import DEMONSTRATIONS
 
 if TYPE_CHECKING:

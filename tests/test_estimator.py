@@ -1,0 +1,120 @@
+"""`MetaD2AClassifier` is the search in scikit-learn's manner: any labels, probabilities, clones, one-line errors."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cli_world import QUICK, FakeModel
+from cli_world import home_fixture as home_fixture
+from cli_world import model_fixture as model_fixture
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import cross_val_score
+
+from databases.errors import UserError
+from databases.records.recipe import RECIPES
+from metad2a import MetaD2AClassifier
+from metad2a.home import DATABASE
+
+Y = np.arange(60) % 3
+X = (np.random.default_rng(0).integers(0, 60, (60, 8, 8)) + 90 * Y[:, None, None]).astype(np.uint8)
+
+
+def quick(**options: Any) -> MetaD2AClassifier:
+    return MetaD2AClassifier(**{"trials": 1, "recipe": QUICK.name, "device": "cpu", **options})
+
+
+@pytest.fixture
+def longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough epochs to learn the toy."""
+    monkeypatch.setitem(RECIPES, QUICK.name, replace(QUICK, epochs=8))
+
+
+@pytest.mark.parametrize("names", [(10, -2, 7), ("b", "a", "10"), (1.0, 0.0, 2.0)])
+def test_it_learns_labels_of_any_type(model: FakeModel, longer: None, names: tuple[Any, ...]) -> None:
+    labels = np.array(names)[Y]
+    fitted = quick(trials=2).fit(X, labels)
+    assert fitted.classes_.tolist() == sorted(names) and fitted.score(X, labels) > 0.8
+    assert set(fitted.predict(X)) <= set(names) and fitted.predict(X).dtype == labels.dtype
+    likely = fitted.predict_proba(X[:7])
+    assert likely.shape == (7, 3)
+    np.testing.assert_allclose(likely.sum(1), 1)
+    np.testing.assert_array_equal(fitted.classes_[likely.argmax(1)], fitted.predict(X[:7]))
+    assert fitted.result_.exported.card.class_names == tuple(map(str, fitted.classes_))
+
+
+def test_the_search_is_that_of_the_command_and_goes_on(model: FakeModel, home: Path) -> None:
+    first, again = quick(trials=2).fit(X, Y), quick(trials=2).fit(X, Y)
+    assert first.result_.resumed == 0 and again.result_.resumed == 2 and (home / DATABASE).is_file()
+    assert first.architecture_ == str(first.result_.best) and len(first.result_.trained) == 2
+    assert first.valid_accuracy_ == max(each.valid_accuracy or 0 for each in first.result_.trained)
+    np.testing.assert_array_equal(first.predict_proba(X), again.predict_proba(X))
+    assert quick(trials=1, random_state=1).fit(X, Y).result_.resumed == 0
+
+
+def test_images_to_predict_are_read_as_those_of_the_fit(model: FakeModel) -> None:
+    fitted = quick().fit(X, Y)
+    expected = fitted.predict_proba(X)
+    coloured = np.repeat(X[..., None], 3, axis=3)
+    np.testing.assert_array_equal(fitted.predict_proba(coloured), expected)
+    np.testing.assert_array_equal(fitted.predict_proba(np.moveaxis(coloured, 3, 1)), expected)
+    dark = fitted.predict_proba(np.minimum(X, 1))  # not taken for 0 to 1
+    assert np.abs(dark - fitted.predict_proba(np.zeros_like(X))).max() < np.abs(dark - expected).max()
+    shares = quick().fit(X / 255, Y)
+    np.testing.assert_allclose(shares.predict_proba(X / 255), expected, atol=1e-6)
+    colour = quick().fit(np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3)), Y)
+    assert colour.predict(X).shape == (60,)
+    for wrong, words in [
+        (X[0], "shape"),
+        (X / -255, "values from"),
+        (np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)), "in colour"),
+        ([["a"]], "numbers"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            fitted.predict(wrong)
+
+
+def test_it_clones_pickles_and_is_cross_validated(model: FakeModel) -> None:
+    made = quick(trials=2, max_time=60.0, random_state=3)
+    assert clone(made).get_params() == made.get_params() and made.set_params(trials=1).trials == 1
+    with pytest.raises(NotFittedError):
+        made.predict(X)
+    fitted = made.fit(X, Y)
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(fitted)).predict_proba(X), fitted.predict_proba(X))
+    assert cross_val_score(quick(), X, Y, cv=2, error_score="raise").shape == (2,)
+
+
+@pytest.mark.parametrize(
+    ("options", "x", "y", "words"),
+    [
+        ({}, X.reshape(60, -1), Y, "images of shape (60, 64)"),
+        ({}, X, Y[:-1], "60 images and 59 labels"),
+        ({}, X, Y + 0.5, "not classes"),
+        ({}, X, np.stack([Y, Y], 1), "not classes"),
+        ({}, X, np.zeros(60), "given 1 class"),
+        ({}, X, np.array([None, "a", "b"] * 20, dtype=object), "not classes"),
+        ({}, np.where(X > 200, np.nan, X), Y, "NaN"),
+        ({"trials": 0}, X, Y, "0 trainings"),
+        ({"recipe": "large"}, X, Y, "large"),
+        ({"searcher": "oracle"}, X, Y, "oracle"),
+        ({"max_time": -1}, X, Y, "-1"),
+        ({"device": "abacus"}, X, Y, "abacus"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_in_one_line(
+    model: FakeModel, options: dict[str, Any], x: Any, y: Any, words: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(words)) as caught:
+        quick(**options).fit(x, y)
+    assert "\n" not in str(caught.value)
+
+
+def test_random_states_are_numpys(model: FakeModel) -> None:
+    assert quick(random_state=np.random.RandomState(5))._seed() == quick(random_state=np.random.RandomState(5))._seed()
+    assert quick(random_state=None)._seed() != quick(random_state=None)._seed()
