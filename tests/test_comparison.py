@@ -177,6 +177,13 @@ def test_mistakes_are_one_line(words: str, line: str, database: str, home: Path)
     assert not (home / "compare").exists()
 
 
+def test_a_flat_prior_is_said(database: str, home: Path) -> None:
+    words = "compare --table mine/whole --space tiny --recipe own --budgets 3 --seeds 2 --workers 1 --no-tracking"
+    told = run(*words.split(), "--searchers", "surrogate", "--database", database).stderr
+    assert "surrogate: nothing predicts the accuracies of 'mine/whole' here, its prior is flat\n" in told
+    assert "flat" not in run(*words.split(), "--searchers", "evolution", "--database", database).stderr
+
+
 def test_published_scores_stand_for_what_they_name_and_the_rest_is_last() -> None:
     score = Published({str(ALL[3]): 7.0})
     assert score([ALL[3], ALL[4]]) == [7.0, -np.inf]

@@ -65,6 +65,9 @@ def compare(
         chosen, left_out = entries(names, setting, space)
         for name, reason in left_out.items():
             reporter.line(f"left out: {name}: {reason}")
+        for each in chosen:
+            if each.searcher == "surrogate" and "prior" not in each.options:
+                reporter.line(f"{each.label}: nothing predicts the accuracies of {task!r} here, its prior is flat")
         reporter.now("Searching ...")
         report = run(found, chosen, budgets=steps, seeds=seeds, seed=seed, workers=workers, say=reporter.line)
     told = {"task": task, "recipe": recipe, "budgets": budgets, "seeds": seeds, "seed": seed}
