@@ -1,0 +1,218 @@
+"""MDENAS: do short trainings rank cells as long ones do, and does the multinomial's likeliest cell become good?"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.spaces import space
+from databases.records.importers.nasbench201 import SHORT_RECIPE
+from metad2a import executor
+from metad2a.benchmark_table import BenchmarkTable
+from metad2a.comparison import shuffled
+from metad2a.controllers import controller
+from metad2a.loop import Trace
+from metad2a.loop import run as search
+from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired
+from predictors.metrics import Interval, bootstrap_interval, percentiles, tau_interval
+
+SOURCE = "Zheng, Ji, Tang, Zhang, Liu, Tian, ICCV 2019"
+DATASETS = ("cifar10", "cifar100", "imagenet16-120")
+TASK = "nasbench201/cifar10"
+BEST = 10  # percent of the cells by 200 epochs that are ranked on their own
+RANKED = 0.5  # tau that is called kept
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A searcher, what it is made with, and what it is told: short trainings, or other cells' accuracies."""
+
+    searcher: str
+    options: Mapping[str, Any] = field(default_factory=dict)
+    short: bool = False
+    shuffled: bool = False
+
+
+OURS, SHORT = "multinomial", "multinomial, told 12 epochs"
+LAST, OFF = "multinomial, last accuracy", "multinomial, any epochs"
+REINFORCE, RANDOM, CONTROL = "REINFORCE", "random", "multinomial, shuffled (control)"
+METHODS = {
+    OURS: Method("multinomial"),
+    SHORT: Method("multinomial", short=True),
+    LAST: Method("multinomial", {"statistic": "last"}),
+    OFF: Method("multinomial", {"epochs": "off"}),
+    REINFORCE: Method("reinforce"),
+    RANDOM: Method("random"),
+    CONTROL: Method("multinomial", shuffled=True),
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is run: look-ups, paired seeds, look-ups between two looks, and resamples of a tau's interval."""
+
+    trials: int = 300
+    seeds: int = 20
+    every: int = 20
+    draws: int = 300
+
+
+FAST = Size(trials=120, seeds=6, every=40, draws=10)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One search. told: (n,) what each cell of the table says, of short or long trainings."""
+
+    label: str
+    seed: int
+    table: BenchmarkTable
+    told: Values
+    size: Size
+
+
+def follow(job: Job) -> tuple[str, int, Values]:
+    """(looks,) test percentile of the likeliest cell as the search goes on; of random search the best told so far."""
+    method, chosen = METHODS[job.label], space(job.table.architectures[0].space)
+    searcher = controller(method.searcher, chosen, seed=job.seed, **method.options)
+    table = replace(job.table, valid=job.told)
+    measure = shuffled(table, job.seed) if method.shuffled else table
+    trace, looks = Trace(), []
+    for trials in range(job.size.every, job.size.trials + 1, job.size.every):
+        search(searcher, measure, trials=trials, batch=10, trace=trace)
+        likeliest = getattr(searcher, "likeliest", lambda: trace.best)()
+        looks.append(percentiles(table.test[table.rows([likeliest])], table.test)[0])
+    return job.label, job.seed, np.array(looks)
+
+
+def run(context: Context) -> Report:
+    """The ranking of all cells at 12 and 200 epochs, then the searches."""
+    size = FAST if context.fast else Size()
+    tables = {name: context.table(f"nasbench201/{name}") for name in DATASETS}
+    shorts = {name: context.table(f"nasbench201/{name}", recipe=SHORT_RECIPE) for name in DATASETS}
+    taus = {name: _taus(shorts[name], tables[name], size, context.seed) for name in DATASETS}
+    context.say(f"ranked {len(tables['cifar10'].architectures):,} cells of {len(taus)} datasets")
+    long, short = tables["cifar10"], shorts["cifar10"]
+    seeds = range(context.seed, context.seed + size.seeds)
+    jobs = [
+        Job(label, seed, long, short.valid if method.short else long.valid, size)
+        for label, method in METHODS.items()
+        for seed in seeds
+    ]
+    workers = 1 if context.fast else context.workers  # starting processes takes longer than the work
+    done = {(label, seed): looks for label, seed, looks in executor.run(follow, jobs, workers=workers)}
+    context.say(f"{len(done)} searches of {size.trials} look-ups")
+    looks = {label: np.stack([done[label, seed] for seed in seeds]) for label in METHODS}  # (seeds, looks)
+    last = {label: bootstrap_interval(values[:, -1], list(seeds)) for label, values in looks.items()}
+    gains = {label: paired(looks[OURS][:, -1], values[:, -1]) for label, values in looks.items()}
+    at = np.arange(1, looks[OURS].shape[1] + 1) * size.every
+    return Report(
+        "mdenas",
+        SOURCE,
+        f"NAS-Bench-201: all cells of three datasets after 12 and 200 epochs; {size.trials} look-ups of CIFAR-10's "
+        f"validation accuracies, {size.seeds} paired seeds, the likeliest cell judged by test after 200 epochs",
+        (_tau_table(taus), _search_table(looks, last, gains, size)),
+        _verdicts(taus, last, gains),
+        (
+            Panel(
+                "The likeliest cell",
+                "look-ups",
+                "test percentile",
+                tuple(band(label, at, looks[label]) for label in (OURS, OFF, REINFORCE, RANDOM, CONTROL)),
+            ),
+            Panel(
+                "The rule's options",
+                "look-ups",
+                "test percentile",
+                tuple(band(label, at, looks[label]) for label in (OURS, SHORT, LAST, OFF)),
+            ),
+        ),
+        {
+            "tau": {name: {of: _plain(each) for of, each in found.items()} for name, found in taus.items()},
+            "percentile": {
+                label: {**_plain(last[label]), "multinomial_above": gains[label], "of_seeds": looks[label][:, -1]}
+                for label in METHODS
+            },
+        },
+    )
+
+
+def _taus(short: BenchmarkTable, long: BenchmarkTable, size: Size, seed: int) -> dict[str, Interval]:
+    """Of all cells, of the best by long training, and of shuffled ones; each short value against the long one."""
+    best = long.valid >= np.quantile(long.valid, 1 - BEST / 100)
+    wrong = np.random.default_rng(seed).permutation(short.valid)
+    return {
+        "validation": tau_interval(short.valid, long.valid, draws=size.draws),
+        "test": tau_interval(short.test, long.test, draws=size.draws),
+        f"best {BEST}%": tau_interval(short.valid[best], long.valid[best], draws=size.draws),
+        "shuffled (control)": tau_interval(wrong, long.valid, draws=size.draws),
+    }
+
+
+def _tau_table(taus: dict[str, dict[str, Interval]]) -> Table:
+    rows = tuple((name, *map(str, found.values())) for name, found in taus.items())
+    headings = ("Dataset", *(f">{of}" for of in next(iter(taus.values()))))
+    return Table("Kendall tau between 12 and 200 epochs [95%], all cells; validation where not said", headings, rows)
+
+
+def _search_table(
+    looks: dict[str, Values], last: dict[str, Interval], gains: dict[str, dict[str, float]], size: Size
+) -> Table:
+    rows = tuple(
+        (
+            label,
+            f"{np.median(values[:, -1]):.1f}",
+            f"{last[label].mean:.1f} [{last[label].low:.1f}, {last[label].high:.1f}]",
+            "" if label == OURS else _difference(gains[label]),
+        )
+        for label, values in looks.items()
+    )
+    title = f"Test percentile of the likeliest cell after {size.trials} look-ups (random: the best looked up)"
+    return Table(title, ("Searcher", ">Median", ">Mean [95%]", ">Multinomial above it, mean [95%]"), rows)
+
+
+def _difference(found: dict[str, float]) -> str:
+    return f"{found['mean']:+.1f} [{found['low']:+.1f}, {found['high']:+.1f}]"
+
+
+def _verdicts(
+    taus: dict[str, dict[str, Interval]], last: dict[str, Interval], gains: dict[str, dict[str, float]]
+) -> tuple[Verdict, ...]:
+    kept = tuple(
+        Verdict(
+            f"{name}: 12 epochs rank all cells as 200 do",
+            f"tau's interval above {RANKED}",
+            str(found["validation"]),
+            found["validation"].low > RANKED,
+        )
+        for name, found in taus.items()
+    )
+    wrong = max((found["shuffled (control)"] for found in taus.values()), key=lambda each: abs(each.mean))
+    return (
+        *kept,
+        Verdict("shuffled accuracies rank nothing (control)", "tau within 0.02", str(wrong), abs(wrong.mean) < 0.02),
+        Verdict(
+            "the multinomial's likeliest cell is better than a random cell",
+            "percentile's interval above 50",
+            f"{last[OURS].mean:.1f} [{last[OURS].low:.1f}, {last[OURS].high:.1f}]",
+            last[OURS].low > 50,
+        ),
+        Verdict(
+            "and than that of one told shuffled accuracies (control)",
+            "interval above 0",
+            _difference(gains[CONTROL]),
+            gains[CONTROL]["low"] > 0,
+        ),
+    )
+
+
+def _plain(found: Interval) -> dict[str, float]:
+    return {"mean": found.mean, "low": found.low, "high": found.high}
+
+
+DEMONSTRATION = Demonstration("mdenas", "MDENAS: multinomial distribution learning", SOURCE, run)

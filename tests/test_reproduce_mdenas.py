@@ -1,0 +1,53 @@
+"""The demonstration of MDENAS: what is ranked, what is judged, and a small run on the published tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from databases.architectures.spaces import space
+from metad2a.benchmark_table import BenchmarkTable
+from metad2a.reproduce import mdenas
+from metad2a.reproduce.mdenas import CONTROL, OURS, RANDOM, SHORT, Job, Size, follow
+from metad2a.reproduce.report import Context
+
+SIZE = Size(trials=40, seeds=2, every=20, draws=5)
+
+
+@pytest.fixture(scope="module")
+def table() -> BenchmarkTable:
+    """Every 3x3 convolution is worth a point."""
+    cells = tuple(space("nasbench201").enumerate())
+    worth = np.array([sum(choice == 3 for choice in each.walk) for each in cells], dtype=np.float64)
+    return BenchmarkTable("made/up", "tiny", cells, worth, worth)
+
+
+def test_values_that_agree_are_ranked_alike_and_shuffled_ones_are_not(table: BenchmarkTable) -> None:
+    noise = np.random.default_rng(0).normal(size=len(table.valid))
+    long = replace(table, valid=table.valid + noise)
+    found = mdenas._taus(replace(long, test=-long.test), long, SIZE, 0)
+    means = [found[of].mean for of in ("validation", "test", f"best {mdenas.BEST}%")]
+    assert means == pytest.approx([1, -1, 1])
+    assert abs(found["shuffled (control)"].mean) < 0.03
+
+
+def test_searches_are_told_one_thing_and_judged_by_another(table: BenchmarkTable) -> None:
+    upside_down = replace(table, test=-table.test)
+    for label in (OURS, SHORT, RANDOM):
+        _, seed, good = follow(Job(label, 1, table, table.valid, SIZE))
+        _, _, bad = follow(Job(label, 1, upside_down, table.valid, SIZE))
+        assert seed == 1 and len(good) == 2 and good[-1] > 70 and bad == pytest.approx(100 - good)
+    assert follow(Job(CONTROL, 1, table, table.valid, SIZE))[2][-1] < 90
+
+
+@pytest.mark.slow
+def test_a_small_run_shows_every_part(tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mdenas, "FAST", SIZE)
+    report = mdenas.run(Context(fast=True, database=tables, workers=1, say=lambda line: None))
+    assert all(0.6 < found["validation"]["mean"] < 0.7 for found in report.figures["tau"].values())
+    assert report.figures["percentile"].keys() == mdenas.METHODS.keys()
+    assert report.figures["percentile"][OURS]["multinomial_above"]["mean"] == 0
+    assert len(report.tables[0].rows) == 3 and len(report.tables[1].rows) == len(mdenas.METHODS)
+    assert len(report.verdicts) == 6 and len(report.panels) == 2
