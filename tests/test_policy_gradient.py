@@ -196,3 +196,14 @@ def test_drawing_to_look_changes_nothing() -> None:
     one.draw(30, seed=5)
     assert one.likeliest() == other.likeliest()
     assert one.ask(5) == other.ask(5)
+
+
+def test_told_again_without_being_asked_a_walk_counts_as_a_draw_of_the_policy_of_that_time() -> None:
+    policy = PolicyGradient(SQUARE, rule=Rule(batch=2, learning_rate=1e-2, entropy=0.0, epochs=4))
+    good, bad = policy.ask(2)
+    before = policy.log_probability([good])
+    for _ in range(10):
+        policy.tell([good, bad], [1.0, 0.0])
+    assert (
+        float((policy.log_probability([good]) - before).exp()) > 1.6
+    )  # within the clip of one draw it would stay near 1.2

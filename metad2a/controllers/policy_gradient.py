@@ -142,13 +142,13 @@ class PolicyGradient(Controller):
         name = self._name(task)
         memory = self._tasks[name]
         walks = [each.walk for each in architectures]
-        if strangers := [walk for walk in walks if walk not in memory.old]:
-            with torch.inference_mode():
-                found = self.decoder.score(memory.context.expand(len(strangers), -1), strangers)
-            memory.old |= dict(zip(strangers, found.log_probability.tolist(), strict=True))
-        self._fresh += [
-            Sample(name, *each) for each in zip(walks, map(float, scores), [memory.old[w] for w in walks], strict=True)
-        ]
+        if strangers := [each for each in architectures if each.walk not in memory.old]:
+            found = self.log_probability(strangers, task=name)
+            memory.old |= dict(zip([each.walk for each in strangers], found.tolist(), strict=True))
+        old = [memory.old[walk] for walk in walks]
+        self._fresh += [Sample(name, *each) for each in zip(walks, map(float, scores), old, strict=True)]
+        for walk in walks:
+            memory.old.pop(walk, None)  # told again without being asked, it is a draw from the policy of that time
         memory.seen.update(walks)
         memory.scores |= dict(zip(walks, map(float, scores), strict=True))
         self._told += len(walks)
@@ -164,6 +164,12 @@ class PolicyGradient(Controller):
         context = self._memory(task).context.expand(count, -1)
         found = self.decoder.sample(context, generator=generator, temperature=temperature)
         return [Architecture(self.space.name, walk) for walk in found.walks]
+
+    @torch.inference_mode()
+    def log_probability(self, architectures: Sequence[Architecture], *, task: str | None = None) -> Tensor:
+        """(n,) log probabilities that the policy, as it is, draws these walks."""
+        context = self._memory(task).context.expand(len(architectures), -1)
+        return self.decoder.score(context, [each.walk for each in architectures]).log_probability
 
     def likeliest(self, *, task: str | None = None) -> Architecture:
         """The walk that takes the likeliest choice each time."""

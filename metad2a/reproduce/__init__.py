@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "metad2a": ("metad2a_system", "MetaD2A: an answer at once, against searchers that measure; without its parts"),
     "naswot": ("naswot", "NASWOT, AREA: untrained networks rank cells and start evolution well"),
+    "warm-start": ("warm_start", "warm start: a policy that begins as MetaD2A's generator and goes on learning"),
     "nasnet": ("nasnet", "NASNet: a cell searched on one small image set transfers to another"),
     "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial's likeliest cell"),
     "nas-rl": ("nas_rl", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),

@@ -1,0 +1,229 @@
+"""The warm start: MetaD2A's generator begins a controller that goes on learning from the user's own trainings.
+
+Judged by the mean regret of what the policy would draw after each of the first trainings: on CIFAR-10's table, which
+the generator never saw, and on own tasks, each with a generator that saw neither its source nor relatives of it. An
+own task was trained on some twenty cells only: there every policy's chances are renormalised over the measured cells,
+a training gives the validation accuracy of one of the measured seeds, and regret is in the mean test accuracy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.spaces import space
+from databases.datasets.features import extract
+from databases.datasets.loading import load_task
+from metad2a import executor
+from metad2a.benchmark_table import BenchmarkTable
+from metad2a.controllers.policy_gradient import PolicyGradient
+from metad2a.controllers.warm_start import STILL, WARM, warm_start
+from metad2a.decoder import GraphDecoder
+from metad2a.loop import Measure
+from metad2a.recommend import load
+from metad2a.reproduce.held_out_tasks import RECIPE, SPACE, OwnTask, held_out_tasks
+from metad2a.reproduce.policies import DRAWS, AmongMeasured, Followed, Values, difference, follow
+from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band
+from predictors.metrics import bootstrap_interval
+
+TASK, SOURCE = "nasbench201/cifar10", "Lee, Hyung, Hwang, 2021; Wong, Houlsby, Lu, Gesmundo, 2018"
+OURS, SCRATCH, RANDOM, GENERATOR = "warm start", "from scratch", "random", "generator, not learning"
+OTHER, SHUFFLED = "another task's z (control)", "shuffled rewards (control)"
+LABELS = (OURS, SCRATCH, RANDOM, GENERATOR, OTHER, SHUFFLED)
+TRIALS, LOOKED_AT = 30, (1, 5, 10, 20, 30)
+STEPS = 200  # of a generator that leaves a family out
+Curves = dict[str, Values]  # label -> (runs, trials)
+Shown = dict[str, list[dict[str, Any]]]  # label -> how much more regret than ours after each training
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where policies begin: a generator's decoder, the task's latent vector (c,) and another task's."""
+
+    decoder: GraphDecoder
+    z: Tensor
+    other: Tensor
+
+    def policy(self, label: str, seed: int) -> PolicyGradient:
+        """The policy of that label."""
+        if label == SCRATCH:
+            return PolicyGradient(space(SPACE), seed=seed, rule=WARM)
+        z, rule = self.other if label == OTHER else self.z, STILL if label == GENERATOR else WARM
+        return warm_start(space(SPACE), decoder=self.decoder, z=z, seed=seed, rule=rule)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Searches on one task; with ``runs`` (cells, seeds) among the measured cells, else in the whole space."""
+
+    label: str
+    seeds: tuple[int, ...]
+    start: Start
+    table: BenchmarkTable
+    runs: Values | None = None
+
+
+def searched(job: Job) -> tuple[Job, Values]:
+    """(seeds, 2, trials) regret after each training: of the policy's mean draw, and of the best by validation."""
+    return job, np.stack([_search(job, seed) for seed in job.seeds])
+
+
+def _search(job: Job, seed: int) -> Values:
+    table, rng = job.table, np.random.default_rng([seed, 1])
+    runs = table.valid[:, None] if job.runs is None else job.runs
+    told = rng.permutation(runs) if job.label == SHUFFLED else runs
+    values: list[float] = []
+
+    def measure(architectures: Sequence[Architecture]) -> list[float]:
+        values.extend(float(rng.choice(told[row])) for row in table.rows(architectures))
+        return values[-len(architectures) :]
+
+    if job.label == RANDOM:
+        rows = rng.choice(len(runs), size=TRIALS, replace=job.runs is not None)
+        measure([table.architectures[row] for row in rows])
+        means = np.full(TRIALS, table.test.mean())
+    else:
+        found = _followed(job, seed, measure)
+        rows, means = table.rows(found.asked), found.means[1:]
+    best = [rows[int(np.argmax(values[: n + 1]))] for n in range(len(rows))]
+    return np.stack([table.test.max() - means, table.test.max() - table.test[best]])
+
+
+def _followed(job: Job, seed: int, measure: Measure) -> Followed:
+    policy, table = job.start.policy(job.label, seed), job.table
+    if job.runs is not None:
+        few = AmongMeasured(policy, table.architectures, seed=seed)
+        return follow(few, measure, lambda: float(few.chances() @ table.test), trials=TRIALS)
+    drawn = partial(policy.draw, DRAWS, seed=seed)
+    return follow(policy, measure, lambda: float(table.test[table.rows(drawn())].mean()), trials=TRIALS)
+
+
+def run(context: Context) -> Report:
+    """Follows the policies on CIFAR-10's table and, in the full run, on the own tasks."""
+    seeds = 5 if context.fast else 20
+    curves, best = _on_table(context, seeds)
+    less = {"CIFAR-10": _less(curves, range(seeds))}
+    tables = [
+        _table("CIFAR-10, what the policy draws", curves, less["CIFAR-10"]),
+        _table("CIFAR-10, best so far by validation", best, _less(best, range(seeds))),
+    ]
+    panels = [
+        Panel("CIFAR-10: what the policy draws", "trainings", "mean test regret", _bands(curves)),
+        Panel("CIFAR-10: best so far", "trainings", "test regret", _bands(best, first=3)),
+    ]
+    note = "the own tasks are part of the full run"
+    if not context.fast:
+        own, names = _on_own_tasks(context, seeds)
+        less["own tasks"] = _less(own, [name for name in names for _ in range(seeds)])
+        tables.append(_table("Own tasks, what the policy draws", own, less["own tasks"]))
+        over = {label: runs.reshape(len(names), seeds, -1).mean(0) for label, runs in own.items()}
+        panels.append(Panel("Own tasks: what the policy draws", "trainings", "mean test regret", _bands(over)))
+        note = f"own tasks, intervals by task: {', '.join(names)} (the backbone has seen Tiny ImageNet)"
+    return Report(
+        "warm-start",
+        SOURCE,
+        f"NAS-Bench-201's table of CIFAR-10 with the shipped generator, which never saw it; {seeds} paired seeds, "
+        f"{TRIALS} trainings, {DRAWS:,} draws of a policy, accuracies of the test set; {note}",
+        tuple(tables),
+        tuple(verdict for world, found in less.items() for verdict in _verdicts(world, found)),
+        tuple(panels),
+        {"seeds": seeds, "regret": {k: v.mean(0) for k, v in curves.items()}, "more_than_warm_start": less},
+    )
+
+
+def _on_table(context: Context, seeds: int) -> tuple[Curves, Curves]:
+    """(seeds, trials) regret of the policies' draws, and of the best so far."""
+    table, generator = context.table(TASK), load().generator
+    z, other = (
+        generator.latent(extract(load_task(context.image_source(name))), recipe=recipe)
+        for name, recipe in (("cifar10", "nasbench201"), ("mnist", "tiny"))
+    )
+    start = Start(generator.decoder, z, other)
+    groups = [tuple(range(first, min(first + 5, seeds))) for first in range(0, seeds, 5)]
+    jobs = [Job(label, group, start, table) for label in LABELS for group in groups]
+    return _all(jobs, context, "CIFAR-10")
+
+
+def _on_own_tasks(context: Context, seeds: int) -> tuple[Curves, list[str]]:
+    """(tasks x seeds, trials) regret of the policies' draws, and the names of the tasks."""
+    tasks, jobs = held_out_tasks(context, steps=STEPS), []
+    for ours in tasks:
+        seen = [_z(ours, each) for each in tasks]
+        z = _z(ours, ours)
+        farthest = seen[int(torch.stack([(each - z).norm() for each in seen]).argmax())]
+        start = Start(ours.generator.decoder, z, farthest)
+        jobs += [Job(label, tuple(range(seeds)), start, ours.table, ours.runs) for label in LABELS]
+    return _all(jobs, context, "own tasks")[0], [each.table.task for each in tasks]
+
+
+def _z(ours: OwnTask, shown: OwnTask) -> Tensor:
+    """What our generator makes of a task's images."""
+    return ours.generator.latent(shown.episode.features, recipe=RECIPE)
+
+
+def _all(jobs: Sequence[Job], context: Context, said: str) -> tuple[Curves, Curves]:
+    """Every label's runs, in the order of the jobs."""
+    done = {}
+    for job, found in executor.run(searched, jobs, workers=context.workers):
+        done[job.label, job.table.task, job.seeds] = found
+        if len(done) % len(LABELS) == 0:
+            context.say(f"{said}: {len(done)} of {len(jobs)} groups of searches")
+    runs = {
+        label: np.concatenate([done[each.label, each.table.task, each.seeds] for each in jobs if each.label == label])
+        for label in LABELS
+    }
+    return {label: each[:, 0] for label, each in runs.items()}, {label: each[:, 1] for label, each in runs.items()}
+
+
+def _less(curves: Curves, groups: Sequence[Hashable]) -> Shown:
+    """How much more regret than ours every other has after each training: paired, 95% intervals over ``groups``."""
+    found: Shown = {}
+    for label, runs in curves.items():
+        steps = [bootstrap_interval(each, groups) for each in (runs - curves[OURS]).T]
+        found[label] = [{"mean": each.mean, "low": each.low, "high": each.high} for each in steps]
+    return found
+
+
+def _bands(curves: Curves, *, first: int = 1) -> tuple[Curve, ...]:
+    steps = np.arange(first, TRIALS + 1)
+    return tuple(band(label, steps, runs[:, first - 1 :]) for label, runs in curves.items())
+
+
+def _table(title: str, curves: Curves, less: Shown) -> Table:
+    rows = tuple(
+        (
+            label,
+            *(f"{runs[:, n - 1].mean():.2f}" for n in LOOKED_AT),
+            *(("", "") if label == OURS else (difference(less[label][n - 1]) for n in (1, TRIALS))),
+        )
+        for label, runs in curves.items()
+    )
+    headings = ("", *(f">{n}" for n in LOOKED_AT), ">more than warm start after 1", f">after {TRIALS}")
+    return Table(f"{title}: mean test regret after so many trainings, paired differences [95%]", headings, rows)
+
+
+def _verdicts(world: str, less: Shown) -> list[Verdict]:
+    found = []
+    for label in (SCRATCH, RANDOM):
+        nearest = min(less[label], key=lambda each: each["low"])
+        claim = f"{world}: less mean regret than {label} after each of 1 to {TRIALS} trainings"
+        reached = f"at the nearest {difference(nearest)}"
+        found.append(Verdict(claim, "every interval above 0", reached, nearest["low"] > 0))
+    for label, claim in (
+        (GENERATOR, "it learns: less than the generator alone"),
+        (SHUFFLED, "and than with shuffled rewards"),
+    ):
+        last = less[label][-1]
+        claim = f"{world}: {claim} after {TRIALS}"
+        found.append(Verdict(claim, "interval above 0", difference(last), last["low"] > 0))
+    return found
+
+
+DEMONSTRATION = Demonstration("warm-start", "A search that begins as the generator", SOURCE, run)
