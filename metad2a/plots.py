@@ -236,6 +236,9 @@ def _draw_panel(axes: Axes, panel: Panel) -> None:
     if panel.log_x:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    if panel.log_y:
+        axes.set_yscale("symlog", linthresh=0.1)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
     for i, each in enumerate(panel.curves):
         colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
         axes.fill_between(each.x, each.low, each.high, color=colour, alpha=0.13, linewidth=0)

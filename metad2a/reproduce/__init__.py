@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 # name -> (module with DEMONSTRATION, one line for `metad2a reproduce --help`)
 DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "metad2a": ("metad2a_system", "MetaD2A: an answer at once, against searchers that measure; without its parts"),
+    "loop": ("loop", "The loop of search, which learns from its trainings, against searchers without its parts"),
     "naswot": ("naswot", "NASWOT, AREA: untrained networks rank cells and start evolution well"),
     "warm-start": ("warm_start", "warm start: a policy that begins as MetaD2A's generator and goes on learning"),
     "nasnet": ("nasnet", "NASNet: a cell searched on one small image set transfers to another"),

@@ -39,13 +39,14 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of axes."""
+    """One set of axes; ``log_y`` is logarithmic above a tenth and linear below, so that zero has a place."""
 
     title: str
     x_label: str
     y_label: str
     curves: tuple[Curve, ...]
     log_x: bool = False
+    log_y: bool = False
 
 
 @dataclass(frozen=True)
