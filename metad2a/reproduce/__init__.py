@@ -16,6 +16,7 @@ DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "loop": ("loop", "The loop of search, which learns from its trainings, against searchers without its parts"),
     "naswot": ("naswot", "NASWOT, AREA: untrained networks rank cells and start evolution well"),
     "warm-start": ("warm_start", "warm start: a policy that begins as MetaD2A's generator and goes on learning"),
+    "mnms": ("mnms", "MNMS: one controller for many tasks, and what it is worth on a new one"),
     "nasnet": ("nasnet", "NASNet: a cell searched on one small image set transfers to another"),
     "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial's likeliest cell"),
     "nas-rl": ("nas_rl", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),

@@ -48,11 +48,20 @@ class Followed:
 
 
 def follow(
-    policy: Proposing, measure: Measure, mean: Callable[[], float], *, trials: int, until: float = np.inf
+    policy: Proposing,
+    measure: Measure,
+    mean: Callable[[], float],
+    *,
+    trials: int,
+    until: float = np.inf,
+    least: int = 0,
 ) -> Followed:
-    """Trains one after the other and asks for the policy's ``mean`` after each update; ends where it is ``until``."""
+    """Trains one after the other and asks for the policy's ``mean`` after each update.
+
+    Ends where the mean is ``until``, but not before ``least`` trainings.
+    """
     means, asked = [mean()], list[Architecture]()
-    while len(asked) < trials and means[-1] < until:
+    while len(asked) < trials and (means[-1] < until or len(asked) < least):
         new = policy.ask(1)
         policy.tell(new, measure(new))
         asked += new

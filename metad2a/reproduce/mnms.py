@@ -1,0 +1,279 @@
+"""Multitask neural model search: one controller learns many tasks, and begins a new one better than from scratch.
+
+All tasks are tables, nothing is trained here. A new task begins with the controller's weights and with the embedding
+whose first few draws score best on it; these draws count as trials. The controls hold out what is unrelated.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from databases.architectures.spaces import space
+from metad2a import executor
+from metad2a.benchmark_table import BenchmarkTable
+from metad2a.controllers.policy_gradient import PolicyGradient, Rule, multitask
+from metad2a.controllers.warm_start import WARM
+from metad2a.reproduce.policies import Followed, Values, difference, follow
+from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired
+from metad2a.reproduce.task_families import APART, REAL, SPACE, UNRELATED, Family, made_up, real
+from predictors.metrics import bootstrap_interval, percentiles, spearman
+
+SOURCE = "Wong, Gesmundo, 2017; Wong, Houlsby, Lu, Gesmundo, 2018"
+PROBES = 2  # draws with each embedding that a new task may begin with
+TOGETHER = Rule(batch=20, learning_rate=1e-2, entropy=0.03, epochs=4, replay=40)
+RULE = Rule(batch=10, learning_rate=1e-2, entropy=0.03, epochs=4, replay=30)  # chosen from scratch on CIFAR-100
+WANTED, MOST, LEAST, DRAWS = 95.0, 200, 20, 400
+FEWER, SHOWN = 3, 150  # times fewer trials that are asked for; trials of the figure
+A_TURN = 5  # trials of a task before the next task's turn
+
+
+@dataclass(frozen=True)
+class Job:
+    """One seed: ``trials`` of each known task, then the held-out ones; ``single``: each known task alone as well."""
+
+    family: Family
+    seed: int
+    trials: int
+    single: bool
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What one seed showed.
+
+    Attributes:
+        fresh, transferred: held-out task -> how its search went. multi, single: (known,) mean value of the draws.
+        embeddings: (known, c).
+    """
+
+    fresh: dict[str, Followed]
+    transferred: dict[str, Followed]
+    multi: Values
+    single: Values
+    embeddings: Values
+
+
+def learn(job: Job) -> tuple[Job, Learnt]:
+    """One controller for the known tasks, and its weights' worth on the held-out ones."""
+    known, chosen = job.family.known, space(SPACE)
+    names = [each.task for each in known]
+    together = multitask(chosen, seed=job.seed, repeats=True, rule=TOGETHER, tasks=names)
+    _train(together, known, job.trials)
+    embeddings = torch.stack([together.state()["tasks"][name]["context"] for name in names])
+    fresh, transferred = {}, {}
+    for table in job.family.held_out:
+        scratch = multitask(chosen, seed=job.seed, repeats=True, rule=RULE, tasks=(table.task,))
+        fresh[table.task] = _search(scratch, table, [])
+        transferred[table.task] = _transferred(together, embeddings, table, job.seed)
+    alone = [
+        multitask(chosen, seed=job.seed, repeats=True, rule=RULE, tasks=(each.task,)) for each in known if job.single
+    ]
+    for policy, table in zip(alone, known, strict=False):
+        _train(policy, [table], job.trials)
+    multi = np.array([_mean(together, table, table.test) for table in known])
+    single = np.array([_mean(policy, table, table.test) for policy, table in zip(alone, known, strict=False)])
+    return job, Learnt(fresh, transferred, multi, single, embeddings.numpy())
+
+
+def _train(policy: PolicyGradient, tables: Sequence[BenchmarkTable], trials: int) -> None:
+    """``trials`` of each task, in turns."""
+    for _ in range(trials // A_TURN):
+        for table in tables:
+            asked = policy.ask(A_TURN, task=table.task)
+            policy.tell(asked, table(asked), task=table.task)
+
+
+def _mean(policy: PolicyGradient, table: BenchmarkTable, values: Values) -> float:
+    """Mean value of what the policy would draw."""
+    return float(values[table.rows(policy.draw(DRAWS, task=table.task))].mean())
+
+
+def _search(policy: PolicyGradient, table: BenchmarkTable, before: Sequence[float]) -> Followed:
+    """The search of a held-out task; ``before``: percentiles that were drawn before it began."""
+    ranks = percentiles(table.test, table.test)
+    found = follow(policy, table, lambda: _mean(policy, table, ranks), trials=MOST, until=WANTED, least=LEAST)
+    return Followed(np.concatenate([np.full(len(before), np.mean(before or 0)), found.means]), found.asked)
+
+
+def _transferred(together: PolicyGradient, embeddings: Tensor, table: BenchmarkTable, seed: int) -> Followed:
+    """Goes on from the weights, and from the embedding whose first few draws score best: a known task's, or the mean.
+
+    These first draws are trials too.
+    """
+    ranks, begins = percentiles(table.test, table.test), [*embeddings, embeddings.mean(0)]
+
+    def policy(context: Tensor) -> PolicyGradient:
+        given: dict[str, Any] = {"decoder": copy.deepcopy(together.decoder), "contexts": context[None]}
+        return multitask(together.space, seed=seed, repeats=True, rule=WARM, tasks=(table.task,), **given)
+
+    tried = [policy(each).draw(PROBES, seed=seed) for each in begins]
+    best = int(np.argmax([np.mean(table(each)) for each in tried]))
+    return _search(policy(begins[best]), table, [float(ranks[row]) for each in tried for row in table.rows(each)])
+
+
+def run(context: Context) -> Report:
+    """Learns the known tasks together and goes on with held-out ones; the fast run has the made-up tasks alone."""
+    seeds, trials, tasks = (3, 80, 3) if context.fast else (20, 120, 6)
+    family = None if context.fast else real(context)
+    jobs = []
+    for seed in range(context.seed, context.seed + seeds):
+        jobs += [Job(made_up(seed, tasks=tasks, related=related), seed, trials, False) for related in (True, False)]
+        jobs += [Job(family, seed, trials, True)] if family else []
+    learnt: dict[str, list[Learnt]] = {each.family.name: [] for each in jobs}
+    for done, (job, found) in enumerate(executor.run(learn, jobs, workers=context.workers), start=1):
+        learnt[job.family.name].append(found)
+        if done % 5 == 0:
+            context.say(f"{done} of {len(jobs)} controllers")
+    speed = {
+        f"{name}: {task}": _speed([(each.fresh[task], each.transferred[task]) for each in runs])
+        for name, runs in learnt.items()
+        for task in runs[0].fresh
+    }
+    tables, verdicts = [_speed_table(speed)], _speed_verdicts(speed)
+    figures: dict[str, Any] = {"trials": speed}
+    if family:
+        together, near = _together(learnt[REAL], family), _neighbours(learnt[REAL], family)
+        tables += [_together_table(together, family), _neighbour_table(near, family)]
+        verdicts += _real_verdicts(together, near)
+        figures |= {"together less alone": together, "neighbours": near}
+    return Report(
+        "mnms",
+        SOURCE,
+        f"tables alone, nothing is trained: {seeds} seeds, {trials} trials of each known task, then at most {MOST} of "
+        f"a held-out one; a repeated look-up counts as a trial, fewer than {RULE.batch} count as {RULE.batch}"
+        + ("" if family else "; NAS-Bench-201's tasks are part of the full run"),
+        tuple(tables),
+        tuple(verdicts),
+        _panels(learnt),
+        figures,
+    )
+
+
+def _speed(pairs: Sequence[tuple[Followed, Followed]]) -> dict[str, Any]:
+    """Trials until the policy's mean draw is at the wanted percentile, and how many times fewer after transfer."""
+    counts = [[max(each.needed(WANTED), RULE.batch) for each in pair] for pair in pairs]
+    log = [float(np.log(fresh / transferred)) for fresh, transferred in counts]
+    found = bootstrap_interval(log, range(len(log)))
+    return {
+        "times fewer": {"mean": np.exp(found.mean), "low": np.exp(found.low), "high": np.exp(found.high)},
+        "from scratch": [fresh for fresh, _ in counts],
+        "transferred": [transferred for _, transferred in counts],
+        "percentile at first": [float(np.mean([pair[i].means[0] for pair in pairs])) for i in (0, 1)],
+        "percentile after 20": [float(np.mean([pair[i].means[20] for pair in pairs])) for i in (0, 1)],
+    }
+
+
+def _times(found: dict[str, Any]) -> str:
+    of = found["times fewer"]
+    return f"{of['mean']:.1f} [{of['low']:.1f}, {of['high']:.1f}]"
+
+
+def _speed_table(speed: dict[str, dict[str, Any]]) -> Table:
+    rows: list[tuple[str, ...]] = []
+    for name, found in speed.items():
+        counts = [f"{np.median(found[how]):.0f}" for how in ("from scratch", "transferred")]
+        at = [f"{a:.0f}, {b:.0f}" for a, b in (found["percentile at first"], found["percentile after 20"])]
+        rows.append((name, *counts, _times(found), *at))
+    rows.append(("random search, any task", "never", "never", "", "50, 50", "50, 50"))
+    heads = (">from scratch", ">transferred", ">times fewer [95%]", ">percentile at first", ">after 20 trials")
+    title = f"Median trials until the policy's mean draw is at the {WANTED:.0f}th percentile ({MOST + 1}: not reached)"
+    return Table(f"{title}; percentiles from scratch, transferred", ("Held-out task", *heads), tuple(rows))
+
+
+def _speed_verdicts(speed: dict[str, dict[str, Any]]) -> list[Verdict]:
+    found = []
+    for name, of in speed.items():
+        times = of["times fewer"]
+        if name.startswith(APART) or UNRELATED in name:
+            claim = f"{name} (control): what is unrelated transfers less"
+            found.append(Verdict(claim, "less than 3 times", _times(of), times["mean"] < FEWER))
+        else:
+            claim = f"{name}: fewer trials after transfer"
+            holds = times["mean"] >= FEWER and times["low"] > 1
+            found.append(Verdict(claim, "3 times, interval above 1", _times(of), holds))
+    return found
+
+
+def _together(runs: Sequence[Learnt], family: Family) -> dict[str, dict[str, float]]:
+    """Mean value of the draws, learnt together less alone, for each known task and over all."""
+    gain = np.stack([each.multi - each.single for each in runs])  # (seeds, known)
+    each_task = {table.task: paired(gain[:, i], np.zeros(len(gain))) for i, table in enumerate(family.known)}
+    return {**each_task, "all": paired(gain.mean(1), np.zeros(len(gain)))}
+
+
+def _together_table(together: dict[str, dict[str, float]], family: Family) -> Table:
+    rows = tuple((name, difference(found)) for name, found in together.items())
+    return Table(
+        "Known tasks at equal trials: mean value of the draws, together less alone", ("", ">points [95%]"), rows
+    )
+
+
+def _neighbours(runs: Sequence[Learnt], family: Family) -> dict[str, Any]:
+    """Cosines of the embeddings (mean over seeds) and rank correlations of the tables, and how well they agree."""
+    unit = [each.embeddings / np.linalg.norm(each.embeddings, axis=1, keepdims=True) for each in runs]
+    cosines = np.stack([each @ each.T for each in unit])  # (seeds, known, known)
+    alike = np.array([[spearman(a.test, b.test) for b in family.known] for a in family.known])
+    pairs = np.triu_indices(len(alike), 1)
+    agree = [spearman(each[pairs], alike[pairs]) for each in cosines]
+    return {"cosine": cosines.mean(0), "alike": alike, "agreement": paired(agree, np.zeros(len(agree)))}
+
+
+def _neighbour_table(near: dict[str, Any], family: Family) -> Table:
+    names, others = [each.task for each in family.known], near["cosine"] - 9 * np.eye(len(family.known))
+    rows = tuple(
+        (
+            name,
+            names[j],
+            f"{others[i, j]:+.2f}",
+            f"{near['alike'][i, j]:.2f}",
+            f"{np.delete(near['alike'][i], i).mean():.2f}",
+        )
+        for i, (name, j) in enumerate(zip(names, others.argmax(1), strict=True))
+    )
+    heads = ("Task", "nearest by embedding", ">cosine", ">rank correlation of the tables", ">with all others")
+    return Table("Neighbours of the embeddings, mean over seeds", heads, rows)
+
+
+def _real_verdicts(together: dict[str, dict[str, float]], near: dict[str, Any]) -> list[Verdict]:
+    everything, agreement = together["all"], near["agreement"]
+    return [
+        Verdict(
+            "learning together is no worse than alone, over the known tasks",
+            "interval above -1 point",
+            difference(everything),
+            everything["low"] > -1,
+        ),
+        Verdict(
+            "tasks whose tables order cells alike have embeddings that are alike",
+            "Spearman, interval above 0",
+            difference(agreement),
+            agreement["low"] > 0,
+        ),
+    ]
+
+
+def _panels(learnt: dict[str, list[Learnt]]) -> tuple[Panel, ...]:
+    """The policy's mean percentile against trials; a search that ended stays where it was."""
+    x = np.arange(0, SHOWN + 1)
+    found = []
+    for name, runs in learnt.items():
+        for task in list(runs[0].fresh)[:: max(1, len(runs[0].fresh) - 1)]:
+            curves = [
+                band(label, x, [of[task].means[np.minimum(x, len(of[task].means) - 1)] for of in each])
+                for label, each in (
+                    ("from scratch", [run.fresh for run in runs]),
+                    ("transferred", [run.transferred for run in runs]),
+                )
+            ]
+            found.append(Panel(f"{name}: {task}", "trials", "percentile of the mean draw", tuple(curves)))
+    return tuple(found)
+
+
+DEMONSTRATION = Demonstration("mnms", "One controller for many tasks begins a new one well", SOURCE, run)

@@ -1,0 +1,85 @@
+"""Families of table tasks for one controller: real ones of NAS-Bench-201, and made-up ones.
+
+Real: the datasets after 12 and 200 epochs, by accuracy and by accuracy under a latency bound (times bound / latency
+where it is exceeded; Tan et al., 2019); a whole dataset is held out, also with a device that no known task has, and
+NinaPro as what is unrelated. Made up: mixtures of a few shared objectives over the same 15,625 walks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from databases.architectures.spaces import space
+from databases.errors import UserError
+from databases.records.latency_table import read_latencies
+from metad2a.benchmark_table import BenchmarkTable, Values
+from metad2a.reproduce.report import Context
+
+SPACE, LONG = "nasbench201", "200 epochs"
+RECIPES = {LONG: "nasbench201", "12 epochs": "nasbench201-12ep"}
+KNOWN, HELD_OUT, UNRELATED = ("cifar100", "imagenet16-120"), "cifar10", "ninapro"
+DEVICE, NEW_DEVICE = "eyeriss", "fpga"
+BOUND = 25  # percent of the cells that keep a latency bound
+SHARED, CHOICES = 3, 5  # objectives of a made-up family; choices of each of its decisions
+REAL, MADE_UP, APART = "NAS-Bench-201", "made up, related", "made up, unrelated"
+
+
+@dataclass(frozen=True, eq=False)
+class Family:
+    """Tasks that one controller learns, and others that are held out."""
+
+    name: str
+    known: tuple[BenchmarkTable, ...]
+    held_out: tuple[BenchmarkTable, ...]
+
+
+def real(context: Context) -> Family:
+    """The tables of NAS-Bench-201; raises `UserError` where they or the latencies are missing."""
+    if context.images is None or not (context.images.parent / SPACE / "latency.csv.gz").is_file():
+        raise UserError("the latencies of NAS-Bench-201 are needed: set METAD2A_SHARED to the development data")
+    latencies = read_latencies(context.images.parent / SPACE)
+
+    def bounded(table: BenchmarkTable, device: str) -> BenchmarkTable:
+        of = dict(zip(latencies.cells, latencies.of(device), strict=True))
+        taken = np.array([of[str(each)] for each in table])
+        factor = np.minimum(1.0, np.percentile(taken, BOUND) / taken)
+        name = f"{table.task}, fast on {device}"
+        return BenchmarkTable(name, table.recipe, table.architectures, table.valid * factor, table.test * factor)
+
+    def named(dataset: str, epochs: str) -> BenchmarkTable:
+        found = context.table(f"nasbench201/{dataset}", recipe=RECIPES[epochs])
+        return BenchmarkTable(f"{dataset}, {epochs}", found.recipe, found.architectures, found.valid, found.test)
+
+    known = [named(dataset, epochs) for dataset in KNOWN for epochs in RECIPES]
+    known += [bounded(named(dataset, LONG), DEVICE) for dataset in KNOWN]
+    new = named(HELD_OUT, LONG)
+    return Family(REAL, tuple(known), (new, bounded(new, NEW_DEVICE), named(UNRELATED, LONG)))
+
+
+def made_up(seed: int, *, tasks: int, related: bool) -> Family:
+    """Mixtures of `SHARED` objectives, which the held-out task shares where it is ``related``.
+
+    An objective adds a normal value for each choice and for each pair of neighbouring choices.
+    """
+    rng = np.random.default_rng([seed, 5])
+    cells = tuple(space(SPACE).enumerate())
+    walks = np.array([each.walk for each in cells])
+
+    def objective() -> Values:
+        single = rng.normal(size=(walks.shape[1], CHOICES))
+        pair = 0.5 * rng.normal(size=(walks.shape[1] - 1, CHOICES, CHOICES))
+        found = sum(single[i, walks[:, i]] for i in range(walks.shape[1]))
+        found = found + sum(pair[i, walks[:, i], walks[:, i + 1]] for i in range(walks.shape[1] - 1))
+        return np.asarray((found - found.mean()) / found.std())
+
+    def task(name: str, of: Sequence[Values]) -> BenchmarkTable:
+        mixed = np.tensordot(rng.dirichlet(np.ones(len(of))), np.stack(of), axes=1)
+        return BenchmarkTable(name, "made up", cells, mixed, mixed)
+
+    shared = [objective() for _ in range(SHARED)]
+    known = tuple(task(f"task {i}", shared) for i in range(tasks))
+    held = task("held out", shared if related else [objective() for _ in range(SHARED)])
+    return Family(MADE_UP if related else APART, known, (held,))

@@ -1,0 +1,74 @@
+"""`reproduce mnms`: trials are counted with their floor, families share what they say, a small run shows every part."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from databases.errors import UserError
+from metad2a.reproduce import mnms
+from metad2a.reproduce.mnms import RULE, Job, Learnt, _neighbours, _speed
+from metad2a.reproduce.policies import Followed
+from metad2a.reproduce.report import Context
+from metad2a.reproduce.task_families import APART, MADE_UP, REAL, Family, made_up
+from predictors.metrics import spearman
+
+CONTEXT = Context(fast=True, workers=1, say=lambda line: None)
+
+
+def test_trials_are_counted_until_the_mean_is_there_with_one_update_as_the_floor() -> None:
+    def at(trial: int) -> Followed:
+        return Followed(np.array([50.0] * trial + [96.0] * (61 - trial)), [])
+
+    found = _speed([(at(40), at(0)), (at(40), at(20)), (at(40), at(10))])
+    assert found["from scratch"] == [40] * 3 and found["transferred"] == [10, 20, 10]
+    assert found["times fewer"]["mean"] == pytest.approx((4 * 2 * 4) ** (1 / 3))
+    assert at(61).needed(95) == 61
+
+
+def test_made_up_tasks_are_alike_where_they_are_related() -> None:
+    def likeness(related: bool) -> float:
+        families = [made_up(seed, tasks=4, related=related) for seed in range(4)]
+        return float(
+            np.mean([spearman(each.held_out[0].test, known.test) for each in families for known in each.known])
+        )
+
+    assert likeness(True) > 0.4 > 0.15 > abs(likeness(False))
+    first, again = made_up(3, tasks=2, related=True), made_up(3, tasks=2, related=True)
+    assert np.array_equal(first.known[1].test, again.known[1].test)
+
+
+def test_embeddings_that_follow_the_tables_agree_with_them() -> None:
+    tasks = made_up(0, tasks=5, related=True).known
+    values = np.stack([each.test - each.test.mean() for each in tasks])
+    nothing = np.zeros(5)
+    runs = [Learnt({}, {}, nothing, nothing, values) for _ in range(3)]
+    near = _neighbours(runs, Family(REAL, tasks, ()))
+    assert near["agreement"]["mean"] > 0.9
+    assert np.allclose(np.diag(near["cosine"]), 1)
+
+
+def test_the_real_tasks_need_latencies() -> None:
+    with pytest.raises(UserError, match="latencies of NAS-Bench-201 are needed: set METAD2A_SHARED"):
+        mnms.run(replace(CONTEXT, fast=False))
+
+
+def test_single_controllers_stand_beside_the_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mnms, "MOST", 20)
+    family = made_up(0, tasks=2, related=True)
+    _, found = mnms.learn(Job(family, 0, 40, True))
+    assert found.multi.shape == found.single.shape == (2,) and found.embeddings.shape == (2, 16)
+    assert len(found.fresh["held out"].means) == 21 and (found.multi > 0).all()
+    assert not np.array_equal(found.multi, found.single)
+    assert RULE.batch == 10  # the floor that the report names
+
+
+@pytest.mark.slow
+def test_a_small_run_transfers_what_is_related() -> None:
+    report = mnms.run(CONTEXT)
+    assert "tables alone, nothing is trained" in report.setting
+    times = {name.partition(":")[0]: of["times fewer"]["mean"] for name, of in report.figures["trials"].items()}
+    assert times[MADE_UP] > 2 and times[MADE_UP] > times[APART]
+    assert [each.holds for each in report.verdicts] == [True, True] and len(report.panels) == 2
