@@ -113,4 +113,8 @@ def _options(
 
         skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
         return {"score": OwnNaswot(task, skeleton, resolution=recipe.resolution), "pool": OWN_POOL}
+    if name in ("generator", "warm-start"):
+        from metad2a.controllers.warm_start import of_model
+
+        return of_model(model, task, recipe=recipe.name)
     return options(name, space(ranked[0].space), Setting(task.fingerprint, recipe.name))

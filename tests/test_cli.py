@@ -30,6 +30,7 @@ from metad2a.cli.app import app
 from metad2a.cli.meta import figure_rows
 from metad2a.cli.options import amount, duration, shown
 from metad2a.export import load_exported
+from metad2a.generator import Generator, GeneratorConfig
 from metad2a.home import home
 
 
@@ -135,6 +136,20 @@ def test_search_trains_exports_and_goes_on(model: FakeModel, data: str, tmp_path
         each["valid_accuracy"] for each in first["trained"]
     ]
     assert not any(each["checks"] for each in ranked["trained"]) and all(each["checks"] for each in first["trained"])
+
+
+@pytest.mark.parametrize("searcher", ["generator", "warm-start"])
+def test_search_begins_as_the_models_generator(
+    searcher: str, model: FakeModel, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--device", "cpu")
+    refused = run(*command, "--searcher", searcher)
+    assert refused.exit_code == 2 and "error: given a model without a generator: choose another" in refused.stderr
+    config = GeneratorConfig(features=192, width=8, latent=4, state=16, recipes=("quick",))
+    monkeypatch.setattr(model, "generator", Generator(config), raising=False)
+    found = answer(*command, "--searcher", searcher)
+    assert len({each["architecture"] for each in found["trained"]}) == 2
+    assert found["resumed"] == 0 and found["architecture"] in {each["architecture"] for each in found["trained"]}
 
 
 def test_train_trains_the_given_cell(data: str) -> None:

@@ -22,6 +22,7 @@ from metad2a.decoder import GraphDecoder
 
 if TYPE_CHECKING:
     from databases.datasets.features import TaskFeatures
+    from databases.datasets.task import Task
     from metad2a.generator import Generator
 
 # Chosen on the tables of CIFAR-100 and ImageNet16-120; the entropy that suits a fresh policy undoes what was learnt.
@@ -47,6 +48,17 @@ def generated(space: Space, *, decoder: GraphDecoder, z: Tensor, seed: int = 0, 
 def from_generator(generator: Generator, task: TaskFeatures, *, recipe: str) -> dict[str, Any]:
     """What both searchers are made with for a task."""
     return {"decoder": generator.decoder, "z": generator.latent(task, recipe=recipe)}
+
+
+def of_model(model: object, task: Task, *, recipe: str) -> dict[str, Any]:
+    """The same for a user's own task; raises `UserError` where the model has no generator or knows no such recipe."""
+    from databases.datasets.features import extract
+    from metad2a.generator import Generator
+
+    generator = getattr(model, "generator", None)
+    if not isinstance(generator, Generator):
+        raise UserError("given a model without a generator: choose another searcher, such as surrogate or evolution")
+    return from_generator(generator, extract(task), recipe=recipe)
 
 
 def shipped(space: Space, setting: Setting) -> dict[str, Any]:
