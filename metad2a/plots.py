@@ -232,10 +232,14 @@ def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
 
 
 def _draw_panel(axes: Axes, panel: Panel) -> None:
+    from matplotlib.ticker import MaxNLocator
+
     plain(axes, panel.title, panel.x_label, panel.y_label, pad=10)
     if panel.log_x:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    elif all(x.is_integer() for each in panel.curves for x in each.x):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if panel.log_y:
         axes.set_yscale("symlog", linthresh=0.1)
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
