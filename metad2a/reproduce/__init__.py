@@ -18,6 +18,7 @@ DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "warm-start": ("warm_start", "warm start: a policy that begins as MetaD2A's generator and goes on learning"),
     "mnms": ("mnms", "MNMS: one controller for many tasks, and what it is worth on a new one"),
     "nasnet": ("nasnet", "NASNet: a cell searched on one small image set transfers to another"),
+    "graph-space": ("graph_space", "graph search space: fewer trials than the same space as a flat list"),
     "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial's likeliest cell"),
     "nas-rl": ("nas_rl", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),
 }

@@ -6,8 +6,9 @@ that do not apply are drawn and ignored.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 
@@ -16,7 +17,8 @@ from metad2a.reproduce.simulated import ProgramSpace
 
 OPERATIONS = tuple("abcdefgh")
 KNOB = ("1", "2", "3", "4")
-TYPES = {"convolution": 3, "pooling": 1, "dense": 2}  # type of a layer -> how many knobs it has
+Knobs = Mapping[str, tuple[tuple[str, ...], ...]]  # type of a layer -> the options of each of its knobs
+TYPES: Knobs = {"convolution": (KNOB,) * 3, "pooling": (KNOB,), "dense": (KNOB,) * 2}
 MORE = Decision("more", ("stop", "go"))
 
 
@@ -72,50 +74,49 @@ def nested(depth: int, seed: int, *, form: str) -> Problem:
     """Layers in a loop (at most ``depth``), each of a type with knobs of its own: a branch inside a loop."""
     rng = np.random.default_rng([seed, depth])
     wanted, best = int(rng.integers(depth // 4, depth // 2 + 1)) or 1, str(rng.choice(list(TYPES)))
-    right = {name: [int(each) for each in rng.integers(len(KNOB), size=count)] for name, count in TYPES.items()}
-
-    def layer(prefix: str) -> list[Decision]:
-        return [Decision(f"{prefix}{name} {i}", KNOB) for name, count in TYPES.items() for i in range(count)]
-
-    def kind(prefix: str) -> Decision:
-        return Decision(f"{prefix}type", tuple(TYPES))
-
-    knobs = {name: Chain(*(Decision(f"{name} {i}", KNOB) for i in range(n))) for name, n in TYPES.items()}
-    count = Decision("depth", tuple(map(str, range(1, depth + 1))))
-    flat = Chain(count, *(each for i in range(depth) for each in (kind(f"{i}: "), *layer(f"{i}: "))))
-    graph = Repeat(Branch(kind(""), tuple(knobs.items())), MORE, depth)
+    right = {name: [int(each) for each in rng.integers(len(KNOB), size=len(of))] for name, of in TYPES.items()}
 
     def reward(walk: Walk) -> float:
-        layers = _layers(walk) if form == "graph" else _flat_layers(walk)
-        found = [(0.5 if name != best else 1.0) * _share(taken, right[name]) for name, taken in layers]
-        return float(np.exp(-0.15 * abs(len(layers) - wanted))) * (0.3 + 0.7 * float(np.mean(found)))
+        found = layers(walk, TYPES, form=form)
+        worth = [(0.5 if name != best else 1.0) * _share(taken, right[name]) for name, taken in found]
+        return float(np.exp(-0.15 * abs(len(found) - wanted))) * (0.3 + 0.7 * float(np.mean(worth)))
 
-    return Problem(ProgramSpace(f"nested, {form}", graph if form == "graph" else flat), reward, 0.8)
+    return Problem(ProgramSpace(f"nested, {form}", layered(TYPES, depth, form=form)), reward, 0.8)
+
+
+def layered(types: Knobs, depth: int, *, form: str) -> Part:
+    """One to ``depth`` layers, each of one of the types with its knobs, as a ``graph`` or as a ``flat`` list."""
+
+    def knobs(prefix: str) -> dict[str, list[Decision]]:
+        return {
+            name: [Decision(f"{prefix}{name} {i}", options) for i, options in enumerate(of)]
+            for name, of in types.items()
+        }
+
+    if form == "graph":
+        parts = {name: Chain(*of) for name, of in knobs("").items()}
+        return Repeat(Branch.of("type", parts), MORE, depth)
+    places = [
+        each for i in range(depth) for each in (Decision(f"{i}: type", tuple(types)), *chain(*knobs(f"{i}: ").values()))
+    ]
+    return Chain(Decision("depth", tuple(map(str, range(1, depth + 1)))), *places)
+
+
+def layers(walk: Walk, types: Knobs, *, form: str) -> list[tuple[str, Walk]]:
+    """Type and choices of each layer that a walk of `layered` says there are."""
+    names = tuple(types)
+    begin = np.cumsum([0, *map(len, types.values())])
+    found, at = list[tuple[str, Walk]](), 0 if form == "graph" else 1
+    while at < len(walk) and (form == "graph" or len(found) <= walk[0]):
+        kind = walk[at]
+        first = at + 1 + (0 if form == "graph" else int(begin[kind]))
+        found.append((names[kind], walk[first : first + len(types[names[kind]])]))
+        at = first + len(types[names[kind]]) + 1 if form == "graph" else at + 1 + int(begin[-1])
+    return found
 
 
 def _share(taken: Sequence[int], right: Sequence[int]) -> float:
     return sum(a == b for a, b in zip(taken, right, strict=True)) / len(right)
-
-
-def _layers(walk: Walk) -> list[tuple[str, Walk]]:
-    """The layers of a nested walk: type, its knobs, whether to go on."""
-    layers, at = [], 0
-    while at < len(walk):
-        name = tuple(TYPES)[walk[at]]
-        layers.append((name, walk[at + 1 : at + 1 + TYPES[name]]))
-        at += 2 + TYPES[name]
-    return layers
-
-
-def _flat_layers(walk: Walk) -> list[tuple[str, Walk]]:
-    """The layers that a flat nested walk says there are."""
-    size, layers = 1 + sum(TYPES.values()), []
-    begin = dict(zip(TYPES, np.cumsum([0, *TYPES.values()]), strict=False))
-    for i in range(walk[0] + 1):
-        kind, knobs = walk[1 + i * size], walk[2 + i * size : 1 + (i + 1) * size]
-        name = tuple(TYPES)[kind]
-        layers.append((name, knobs[begin[name] : begin[name] + TYPES[name]]))
-    return layers
 
 
 PROBLEMS: dict[str, Callable[..., Problem]] = {"iterative": iterative, "branching": branching, "nested": nested}
