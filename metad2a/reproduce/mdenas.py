@@ -110,7 +110,7 @@ def run(context: Context) -> Report:
     looks = {label: np.stack([done[label, seed] for seed in seeds]) for label in METHODS}  # (seeds, looks)
     last = {label: bootstrap_interval(values[:, -1], list(seeds)) for label, values in looks.items()}
     gains = {label: paired(looks[OURS][:, -1], values[:, -1]) for label, values in looks.items()}
-    at = np.arange(1, looks[OURS].shape[1] + 1) * size.every
+    at = np.arange(2, looks[OURS].shape[1] + 1) * size.every  # at the first look no choice is likelier than another
     return Report(
         "mdenas",
         SOURCE,
@@ -123,13 +123,13 @@ def run(context: Context) -> Report:
                 "The likeliest cell",
                 "look-ups",
                 "test percentile",
-                tuple(band(label, at, looks[label]) for label in (OURS, OFF, REINFORCE, RANDOM, CONTROL)),
+                tuple(band(label, at, looks[label][:, 1:]) for label in (OURS, OFF, REINFORCE, RANDOM, CONTROL)),
             ),
             Panel(
                 "The rule's options",
                 "look-ups",
                 "test percentile",
-                tuple(band(label, at, looks[label]) for label in (OURS, SHORT, LAST, OFF)),
+                tuple(band(label, at, looks[label][:, 1:]) for label in (OURS, OFF, SHORT, LAST)),
             ),
         ),
         {
