@@ -207,3 +207,13 @@ def test_told_again_without_being_asked_a_walk_counts_as_a_draw_of_the_policy_of
     assert (
         float((policy.log_probability([good]) - before).exp()) > 1.6
     )  # within the clip of one draw it would stay near 1.2
+
+
+def test_draws_of_what_is_scored_join_a_batch_up_to_a_number() -> None:
+    def joined(rule: Rule) -> int:
+        policy = PolicyGradient(SQUARE, rule=rule)
+        policy.tell(policy.ask(4), [1.0, 2.0, 3.0, 4.0])
+        assert policy.ask(1) == []
+        return len(policy.state()["fresh"])
+
+    assert joined(Rule(batch=100, again=7, draws=50)) == 7 and joined(Rule(batch=100)) > 100

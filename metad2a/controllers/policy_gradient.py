@@ -40,6 +40,8 @@ class Rule:
         decay: of the moving averages of a task's scores. epochs: passes over a batch; 1 is REINFORCE.
         clip: how far PPO lets a ratio leave 1. replay: earlier walks, of all tasks, beside a batch.
         normalise: divide advantages by the moving standard deviation of the task's scores.
+        draws: walks sampled at once, at least. again: most draws of scored walks that join a batch. A policy that
+            repeats itself needs many of the former to find something new and little of the latter.
     """
 
     batch: int = 10
@@ -50,6 +52,8 @@ class Rule:
     clip: float = 0.2
     replay: int = 0
     normalise: bool = True
+    draws: int = 1
+    again: int = 10_000
 
 
 REINFORCE = Rule()
@@ -125,11 +129,11 @@ class PolicyGradient(Controller):
         def draw() -> Architecture:
             nonlocal size
             if not memory.drawn:
-                memory.drawn, size = self._sample(memory, max(size, self.rule.batch)), 0
+                memory.drawn, size = self._sample(memory, max(size, self.rule.batch, self.rule.draws)), 0
             walk, old = memory.drawn.pop()
             if walk not in memory.scores or self.repeats:
                 memory.old[walk] = old
-            else:
+            elif len(self._fresh) < self.rule.again:
                 self._fresh.append(Sample(name, walk, memory.scores[walk], old))
             return Architecture(self.space.name, walk)
 

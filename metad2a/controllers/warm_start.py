@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from metad2a.generator import Generator
 
 # Chosen on the tables of CIFAR-100 and ImageNet16-120; the entropy that suits a fresh policy undoes what was learnt.
-WARM = replace(PROXIMAL, batch=5, entropy=0.003)
+WARM = replace(PROXIMAL, batch=5, entropy=0.003, draws=100, again=50)
 STILL = replace(PROXIMAL, epochs=0)
 
 
