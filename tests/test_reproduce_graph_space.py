@@ -85,5 +85,6 @@ def test_a_small_run_shows_every_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert set(report.figures["branching 2"]) == {GRAPH, FLAT, CONTROL, RANDOM}
     assert set(report.figures["branching 3"]) == {GRAPH, FLAT}
     assert len(report.figures[f"{DIGITS} 1"][FLAT]["trials"]) == 2
-    assert len(report.panels) == 4 and [len(each.curves) for each in report.panels] == [2] * 4
+    assert [len(each.curves) for each in report.panels] == [4, 2, 4, 2, 4, 4]
+    assert all(curve.middle[0] == 0 and curve.x[-1] == SMALL.most for each in report.panels for curve in each.curves)
     assert len(report.verdicts) == 8

@@ -21,7 +21,7 @@ from metad2a.loop import run as search
 from metad2a.reproduce import digit_networks
 from metad2a.reproduce.digit_networks import Layers
 from metad2a.reproduce.graph_problems import PROBLEMS, Problem
-from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band, paired
+from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired
 
 if TYPE_CHECKING:
     from metad2a.controllers.policy_gradient import PolicyGradient
@@ -161,7 +161,7 @@ def _report(found: dict[tuple[Case, str], Values], values: dict[Layers, float], 
         f"most {size.depth} layers were trained once, good is their 90th percentile",
         (_table(found, ratios, cases, size),),
         (*_simulated_verdicts(found, ratios, size), *_other_verdicts(found, ratios, cases, size)),
-        tuple(Panel(name, UNIT[name], "trials", _curves(found, cases, name)) for name in UNIT),
+        tuple(_panel(found, case, size.most) for case in cases),
         figures,
     )
 
@@ -222,11 +222,16 @@ def _ratio(found: dict[str, float]) -> str:
     return f"{found['mean']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
 
 
-def _curves(found: dict[tuple[Case, str], Values], cases: list[Case], name: str) -> tuple[Curve, ...]:
-    sizes = [case for case in cases if case[0] == name]
-    return tuple(
-        band(form, [size for _, size in sizes], np.stack([found[case, form] for case in sizes], axis=1))
-        for form in (GRAPH, FLAT)
+def _panel(found: dict[tuple[Case, str], Values], case: Case, most: int) -> Panel:
+    """How many of the seeds are good after so many trials, in every form that was run."""
+    curves = []
+    for form in (form for of, form in found if of == case):
+        trials = np.sort(found[case, form])
+        reached = trials[trials < most]
+        share = 100 * np.array([0, *range(1, len(reached) + 1), len(reached)]) / len(trials)
+        curves.append(band(form, [WINDOW, *reached, most], share[None]))
+    return Panel(
+        f"{case[0]}, {UNIT[case[0]]} {case[1]}", "trials", "% of seeds that are good", tuple(curves), log_x=True
     )
 
 
