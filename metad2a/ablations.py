@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from databases.datasets.features import STATISTICS
+from databases.datasets.features import PLAIN, STATISTICS
 from metad2a.episodes import Episode
 from metad2a.held_out import NEVER_HELD_OUT, tau
 from metad2a.own_tasks import FEWEST_JUDGED, ceiling, interval
-from metad2a.process import KERNEL, Embedding, measured
+from metad2a.process import KERNEL, PROBED, Embedding, measured
 from metad2a.rivals import TREES, best_on_average, graph_features, units
 from predictors.meta import MetaPredictor
 from predictors.surrogate import Kernel, TaskProcess
@@ -54,14 +54,17 @@ def _variants(embed: Embedding) -> dict[str, Learner]:
         return replace(KERNEL, looks_at=tuple(STATISTICS.index(name) for name in names))
 
     kernels = {
-        "process, pixels' landmark, as shipped": KERNEL,
+        "process, probes and pixels' landmark, as shipped": KERNEL,
+        "process, probes": replace(KERNEL, looks_at=PROBED),
+        "process, pixels' landmark": looks_at("pixel_accuracy"),
         "process, no dataset": replace(KERNEL, product=0.0),
         "process, features' landmarks": looks_at("feature_accuracy", "feature_margin"),
         "process, features' and pixels' landmarks": looks_at("feature_accuracy", "feature_margin", "pixel_accuracy"),
         "process, pixels' and shape": looks_at("pixel_accuracy", "shape_accuracy"),
         "process, colour, texture, shape": looks_at("colour_accuracy", "texture_accuracy", "shape_accuracy"),
-        "process, all landmarks": looks_at(*(name for name in STATISTICS if name.endswith(("_accuracy", "_margin")))),
+        "process, all landmarks": looks_at(*(name for name in PLAIN if name.endswith(("_accuracy", "_margin")))),
         "process, images and classes": looks_at("log_train_images", "log_classes", "log_images_a_class"),
+        "process, all statistics but the probes": looks_at(*PLAIN),
         "process, all statistics": looks_at(*STATISTICS),
         "process, no effect of a single cell": replace(KERNEL, own=1e-6),
     }

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.spaces import finite_space
-from databases.datasets.features import Kind, TaskFeatures, extract
+from databases.datasets.features import PLAIN, Kind, TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.records.record import utc_now
@@ -27,6 +27,7 @@ from metad2a.final import final_check
 from metad2a.held_back import held_back_tasks, measure_held_back
 from metad2a.held_out import leave_one_source_out, own_episodes, tau
 from metad2a.home import home, shared_data
+from metad2a.latency_evaluation import latency_figures
 from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, Schedule, fresh, meta_train
 from metad2a.own_tasks import interval, own_tasks
 from metad2a.process import learn
@@ -68,7 +69,8 @@ def own_features(store: Store, episode: Episode, *, images: Path, cache: Path | 
     """An own task's features of another kind."""
     entry = store.task(episode.features.fingerprint)
     assert entry is not None
-    return extract(build_task(TaskSpec.from_json(entry.spec), images), kind=kind, cache=cache)
+    probed = tuple(episode.features.statistics[len(PLAIN) :].tolist())
+    return extract(build_task(TaskSpec.from_json(entry.spec), images), kind=kind, cache=cache, probed=probed)
 
 
 def published_rows(
@@ -167,6 +169,8 @@ def evaluate(
         figures["backbones"] = backbones(model, store, known, images=data / "images", cache=cache)
         on_progress("MetaD2A's rows")
         figures["MetaD2A rows"] = published_rows(model, store, known, images=data / "images", schedule=schedule)
+        on_progress("devices")
+        figures["latency"] = latency_figures(data / "nasbench201", fast=fast)
         if final:
             on_progress("final check: opening CIFAR-10")
             seeds = 1 if fast else 5

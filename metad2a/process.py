@@ -10,16 +10,17 @@ import torch
 from torch import Tensor
 
 from databases.architectures.spaces import finite_space
-from databases.datasets.features import STATISTICS
+from databases.datasets.features import PLAIN, STATISTICS
 from predictors.meta import MetaPredictor, to_logit
 from predictors.surrogate import Floats, Ints, Kernel, Measured, TaskProcess
 
 if TYPE_CHECKING:
     from metad2a.episodes import Episode
 
-# Chosen by leave-one-source-out on the own tasks among the kernels of `metad2a.ablations` and mixes of them: how far
-# plain pixels tell the classes apart says most about which cells suit them, and one statistic is the least to fit.
-KERNEL = Kernel(looks_at=(STATISTICS.index("pixel_accuracy"),))
+# Chosen by leave-one-source-out on the own tasks among the kernels of `metad2a.ablations`: which untrained cells tell
+# the classes apart, and how far plain pixels do, says most about which cells suit them. Levels heed no probes.
+PROBED = tuple(range(len(PLAIN), len(STATISTICS)))
+KERNEL = Kernel((STATISTICS.index("pixel_accuracy"), *PROBED), levels_look_at=tuple(range(len(PLAIN))))
 
 
 class Embedding:
@@ -76,9 +77,11 @@ def pack(process: TaskProcess) -> dict[str, Tensor]:
 
 
 def unpack(tensors: Mapping[str, Tensor], model: MetaPredictor) -> TaskProcess | None:
-    """Reads `pack` back; None where nothing was packed."""
+    """Reads `pack` back; None where nothing was packed. Raises `KeyError` for other statistics than today's."""
     if "cells" not in tensors:
         return None
+    if tensors["statistics"].shape[1] != len(STATISTICS):
+        raise KeyError("statistics")
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     ends = np.cumsum(arrays["lengths"])[:-1]
     parts = (np.split(arrays[name], ends) for name in ("cells", "logits", "seeds"))

@@ -71,11 +71,7 @@ def pack_surrogates(surrogates: Mapping[str, Surrogate]) -> tuple[dict[str, Tens
 def unpack_surrogates(
     tensors: Mapping[str, Tensor], header: Mapping[str, Any], model: MetaPredictor
 ) -> dict[str, Surrogate]:
-    """Reads `pack_surrogates` back, or the one process of an early checkpoint."""
-    if "surrogates" not in header:
-        process, known = unpack(checkpoint.part(tensors, "process"), model), header["known"]
-        names, families = tuple(known["names"]), tuple(known["sources"])
-        return {header["recipe"]: Surrogate(process, names, families)} if process else {}
+    """Reads `pack_surrogates` back; raises `KeyError` for a checkpoint of another version."""
     found = {}
     for number, each in enumerate(header["surrogates"]):
         process = unpack(checkpoint.part(tensors, f"process{number}"), model)

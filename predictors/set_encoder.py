@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch_geometric.nn import SetTransformerAggregation
 
-from databases.datasets.features import STATISTICS, TaskFeatures
+from databases.datasets.features import PLAIN, TaskFeatures
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def collate(tasks: Sequence[TaskFeatures], rng: np.random.Generator | None = Non
         torch.from_numpy(np.concatenate(features)),
         torch.from_numpy(np.concatenate(of_class)),
         torch.from_numpy(np.concatenate(of_task)),
-        torch.from_numpy(np.stack([task.statistics for task in tasks])),
+        torch.from_numpy(np.stack([task.statistics[: len(PLAIN)] for task in tasks])),
     )
 
 
@@ -63,7 +63,7 @@ class SetEncoder(nn.Module):
         self.project = nn.Sequential(nn.Linear(features, width), nn.ReLU())
         self.within = SetTransformerAggregation(width, num_encoder_blocks=1, heads=heads, layer_norm=True)
         self.between = SetTransformerAggregation(width, num_encoder_blocks=1, heads=heads, layer_norm=True)
-        self.statistics = nn.Sequential(nn.Linear(len(STATISTICS), width), nn.ReLU())
+        self.statistics = nn.Sequential(nn.Linear(len(PLAIN), width), nn.ReLU())
         self.join = nn.Sequential(nn.Dropout(dropout), nn.Linear(2 * width, width), nn.LayerNorm(width))
 
     def forward(self, batch: TaskBatch) -> Tensor:

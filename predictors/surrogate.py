@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 REACH = 2.0
 Floats = npt.NDArray[np.float64]
@@ -30,12 +30,14 @@ Ints = npt.NDArray[np.int64]
 class Kernel:
     """Variances of the parts; ``noise`` is that of one seed.
 
-    ``looks_at`` names the statistics (by index) that tell which tasks order cells alike; levels use them all.
+    ``looks_at`` names the statistics (by index) that tell which tasks order cells alike, ``levels_look_at`` those that
+    tell levels and spreads (none named: all).
     ``level_noise`` is the part of a task's level that its statistics do not tell, ``seed_noise`` the standard deviation
     between two seeds of a cell as a share of the task's spread, as measured.
     """
 
     looks_at: tuple[int, ...]
+    levels_look_at: tuple[int, ...] = ()
     average: float = 0.1
     own: float = 0.3
     product: float = 1.0
@@ -141,22 +143,27 @@ class TaskProcess:
         self._best_above_median = float(np.mean(above))
         self._level_mean, self._level_sd = levels.mean(), levels.std() + 1e-9
         self._scale_mean = scales.mean()
-        alike = _level_kernel(self._statistics, self._statistics)
+        alike = _level_kernel(self._of_level(self._statistics), self._of_level(self._statistics))
         self._level_factor = cho_factor(alike + self.kernel.level_noise * np.eye(len(levels)))
         targets = np.stack([(levels - self._level_mean) / self._level_sd, scales - self._scale_mean], axis=1)
         self._level_weights = cho_solve(self._level_factor, targets)  # (tasks, 2)
 
     def _level_of(self, place: Floats) -> tuple[float, float, float]:
         """Level, its variance, and log scale at a place, all on the logit scale."""
-        near = _level_kernel(place[None], self._statistics)[0]
+        seen = self._of_level(place[None])
+        near = _level_kernel(seen, self._of_level(self._statistics))[0]
         level, scale = near @ self._level_weights
-        prior = _level_kernel(place[None], place[None])[0, 0]
+        prior = _level_kernel(seen, seen)[0, 0]
         unknown = max(prior - near @ cho_solve(self._level_factor, near), 0.0) + self.kernel.level_noise
         return (
             float(self._level_mean + self._level_sd * level),
             float(self._level_sd**2 * unknown),
             float(np.clip(self._scale_mean + scale, self._scale_mean - 2, self._scale_mean + 1)),
         )
+
+    def _of_level(self, places: Floats) -> Floats:
+        """(n, s) -> the columns that levels look at."""
+        return places[:, list(self.kernel.levels_look_at)] if self.kernel.levels_look_at else places
 
     def _fit_deviations(self) -> None:
         self._task = np.concatenate([np.full(len(each.cells), i) for i, each in enumerate(self.tasks)])
@@ -165,7 +172,7 @@ class TaskProcess:
         seeds = np.concatenate([each.seeds for each in self.tasks])
         alike = self._alike(self._statistics)
         cov = self._covariance(self._cell, self._cell, alike[np.ix_(self._task, self._task)])
-        self._factor = cho_factor(cov + np.diag(self.kernel.noise / seeds))
+        self._factor = cho_factor(cov + np.diag(self.kernel.noise / seeds), lower=True)
         self._weights = cho_solve(self._factor, np.concatenate(units))
 
     def _deviation_of(self, place: Floats, cells: Ints) -> tuple[Floats, Floats]:
@@ -173,7 +180,7 @@ class TaskProcess:
         alike = self._alike(place[None])[0]
         cov = self._covariance(cells, self._cell, alike[self._task][None, :])  # (n, records)
         prior = self.kernel.average + self.kernel.own + self.kernel.product
-        explained = (cov * cho_solve(self._factor, cov.T).T).sum(1)
+        explained = (solve_triangular(self._factor[0], cov.T, lower=True, check_finite=False) ** 2).sum(0)
         return cov @ self._weights, np.maximum(prior - explained, 0.0) + self.kernel.noise
 
     def _covariance(self, left: Ints, right: Ints, alike: Floats) -> Floats:

@@ -28,8 +28,8 @@ class KnownTasks:
     Attributes:
         names, sources: of each task.
         places: (n, 2 d) mean and spread of their class means (`TaskFeatures.mean`).
-        scale: typical distance between tasks of different sources. limit: the distance to the nearest known
-            source that 95% of held-out sources stay below; farther means unlike anything learnt.
+        scale: typical distance between tasks of different sources. limit: the distance to the nearest
+            other source that 95% of the tasks stay below; farther means unlike anything learnt.
     """
 
     names: tuple[str, ...]
@@ -60,8 +60,7 @@ class KnownTasks:
         other = own[:, None] != own[None]
         scale = float(np.median(apart[other]))
         nearest = np.where(other, apart, np.inf).min(1) / scale
-        by_source = [float(np.min(nearest[own == source])) for source in np.unique(own)]
-        limit = float(np.quantile(by_source, 0.95, method="higher"))
+        limit = float(np.quantile(nearest, 0.95, method="higher"))
         return cls(tuple(task.name for task in tasks), tuple(sources), places, scale, limit)
 
     def nearest(self, task: TaskFeatures, *, count: int = 3) -> tuple[list[Neighbour], bool]:

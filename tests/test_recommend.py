@@ -162,7 +162,7 @@ def saved(model: MetaD2A, path: Path, **header: object) -> Path:
     named = {"predictor": model.predictor, "generator": model.generator}
     tensors = {f"{name}.{key}": value for name, each in named.items() for key, value in each.state_dict().items()}
     tensors["known.places"] = torch.from_numpy(model.known.places)
-    checkpoint.save(path, tensors, {**model.header, **header})
+    checkpoint.save(path, tensors, {"surrogates": [], **model.header, **header})
     return path
 
 

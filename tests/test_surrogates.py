@@ -53,13 +53,13 @@ def test_a_checkpoint_gives_them_back() -> None:
         np.testing.assert_allclose(again[name].process.predict(*asked).mean, each.process.predict(*asked).mean)
 
 
-def test_an_early_checkpoint_has_one_for_its_own_recipe() -> None:
+def test_a_checkpoint_of_other_statistics_is_refused() -> None:
+    """What another version knew of the tasks cannot be put in today's places; `load` turns it into one clear line."""
     model = predictor()
-    tensors, _ = pack_surrogates(learn_surrogates(model, [measured(0), measured(1)], {}))
-    early = {name.replace("process0", "process"): value for name, value in tensors.items()}
-    header = {"recipe": "small", "known": {"names": ["one", "two"], "sources": ["a", "b"]}}
-    found = unpack_surrogates(early, header, model)
-    assert found["small"].names == ("one", "two") and found["small"].families == ("a", "b")
+    tensors, header = pack_surrogates(learn_surrogates(model, [measured(0), measured(1)], {}))
+    fewer = {name: value[:, :-1] if name.endswith(".statistics") else value for name, value in tensors.items()}
+    with pytest.raises(KeyError, match="statistics"):
+        unpack_surrogates(fewer, {"surrogates": header}, model)
 
 
 def test_of_too_many_cells_some_are_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

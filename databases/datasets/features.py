@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.landmarks import Landmarks, landmarks
+from databases.datasets.probes import NO_PROBES, PROBES, probes
 from databases.datasets.task import TRAIN, Task, resize_images
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 Kind = Literal["trained", "random", "plain"]
 MOST_IMAGES = 1000
-STATISTICS = (
+PLAIN = (
     "log_train_images",
     "log_classes",
     "log_images_a_class",
@@ -41,6 +42,7 @@ STATISTICS = (
     "contrast",
     "edges",
 )
+STATISTICS = (*PLAIN, *(f"probe {number}" for number in range(len(PROBES))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +76,12 @@ def extract(
     kind: Kind = "trained",
     seed: int = 0,
     cache: Path | None = None,
+    probed: tuple[float, ...] | None = None,
 ) -> TaskFeatures:
     """Features of up to ``images_per_class`` training images a class (at most 1,000 images in all).
 
-    With ``cache`` (a folder) the result is kept by the task's fingerprint.
+    With ``cache`` (a folder) the result is kept by the task's fingerprint; ``probed`` is what `probes` tells of the
+    task, where that is known.
     """
     per_class = max(1, min(images_per_class, MOST_IMAGES // task.classes))
     name = f"{task.fingerprint}-{kind}-{per_class}-{seed}-{len(STATISTICS)}-{_version(kind)}.npz"
@@ -92,7 +96,7 @@ def extract(
     extracted = TaskFeatures(
         found,
         labels[chosen],
-        statistics(task, images[chosen], found, labels[chosen]),
+        statistics(task, images[chosen], found, labels[chosen], probed),
         task.name,
         task.source,
         task.fingerprint,
@@ -124,6 +128,7 @@ def statistics(
     images: npt.NDArray[np.uint8],
     features: npt.NDArray[np.float32],
     labels: npt.NDArray[np.int64],
+    probed: tuple[float, ...] | None = None,
 ) -> npt.NDArray[np.float32]:
     """The plain statistics of a task (see `STATISTICS`) from sampled ``images`` and their ``features``."""
     known = task.statistics()
@@ -135,6 +140,7 @@ def statistics(
         balance=float(known["balance"]),
         landmarks=landmarks(images, features, labels),
         pixels=pixel_statistics(images),
+        probed=probes(task) if probed is None else probed,
     )
 
 
@@ -147,11 +153,12 @@ def plain_statistics(
     balance: float,
     landmarks: Landmarks,
     pixels: tuple[float, float, float],
+    probed: tuple[float, ...] = NO_PROBES,
 ) -> npt.NDArray[np.float32]:
     """The vector of `STATISTICS` from its parts."""
     counts = [np.log(train_images) - 7.5, np.log(classes) - 2.3, np.log(train_images / classes) - 5]
     shape = [float(channels == 3), np.log(resolution / 32), balance - 1]
-    return np.array([*counts, *shape, *landmarks, *pixels], dtype=np.float32)
+    return np.array([*counts, *shape, *landmarks, *pixels, *probed], dtype=np.float32)
 
 
 def pixel_statistics(images: npt.NDArray[np.uint8]) -> tuple[float, float, float]:

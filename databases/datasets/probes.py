@@ -1,0 +1,104 @@
+"""Probes: how well untrained networks of a few cells tell the classes of a task apart.
+
+Each cell's network keeps its random weights; a ridge regression on its pooled features of training images is judged on
+validation images (random features; Rahimi, Recht, 2007; Saxe et al., 2011). Which cells do well before any training
+tells which cells suit the images.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.datasets.task import TRAIN, VALIDATION, Task, resize_images
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+# Cells of the common core of `metad2a.build`, which every task of the database was measured with.
+PROBES = (
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|avg_pool_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+    "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+    "|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_1x1~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|",
+    "|skip_connect~0|+|none~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|nor_conv_3x3~2|",
+    "|nor_conv_1x1~0|+|skip_connect~0|nor_conv_1x1~1|+|skip_connect~0|skip_connect~1|nor_conv_1x1~2|",
+    "|none~0|+|nor_conv_1x1~0|none~1|+|nor_conv_3x3~0|none~1|nor_conv_3x3~2|",
+    "|skip_connect~0|+|skip_connect~0|nor_conv_1x1~1|+|nor_conv_3x3~0|avg_pool_3x3~1|avg_pool_3x3~2|",
+    "|skip_connect~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|nor_conv_1x1~0|nor_conv_1x1~1|nor_conv_1x1~2|",
+    "|nor_conv_1x1~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|nor_conv_3x3~0|avg_pool_3x3~1|nor_conv_3x3~2|",
+    "|nor_conv_1x1~0|+|avg_pool_3x3~0|nor_conv_1x1~1|+|avg_pool_3x3~0|avg_pool_3x3~1|nor_conv_1x1~2|",
+    "|skip_connect~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|avg_pool_3x3~0|avg_pool_3x3~1|avg_pool_3x3~2|",
+    "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|nor_conv_1x1~2|",
+    "|skip_connect~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|nor_conv_1x1~1|nor_conv_1x1~2|",
+    "|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|avg_pool_3x3~2|",
+)
+NO_PROBES = (0.0,) * len(PROBES)  # of a task whose images are not at hand
+CHANNELS, CELLS, RESOLUTION, DRAWS = 8, 1, 16, 2
+TRAIN_IMAGES, VALIDATION_IMAGES, FEWEST = 640, 400, 20
+RIDGE = 0.03  # a training image
+
+
+def probes(task: Task) -> tuple[float, ...]:
+    """For each of `PROBES` its accuracy less the mean over all, in units of their spread; zeros where nothing is told.
+
+    The mean over two draws of random weights, always the same ones. A task of fewer than 20 validation images tells
+    nothing.
+    """
+    import torch
+
+    (images, labels), (asked, truth) = _some(task, TRAIN, TRAIN_IMAGES), _some(task, VALIDATION, VALIDATION_IMAGES)
+    if len(truth) < FEWEST:
+        return NO_PROBES
+    x = torch.from_numpy(np.concatenate([images, asked])).permute(0, 3, 1, 2).float()
+    dims = (0, 2, 3)
+    known = x[: len(labels)]
+    x = (x - known.mean(dims, keepdim=True)) / known.std(dims, keepdim=True).clamp(min=1.0)
+    x = x.contiguous(memory_format=torch.channels_last)
+    pooled = (_pooled(cell, x, len(labels), seed) for cell in PROBES for seed in range(DRAWS))
+    right = [ridge_accuracy(each[: len(labels)], labels, each[len(labels) :], truth) for each in pooled]
+    found = np.reshape(right, (len(PROBES), DRAWS)).mean(1)
+    return tuple(((found - found.mean()) / (found.std() + 0.01)).tolist())
+
+
+def ridge_accuracy(
+    features: Floats, labels: npt.NDArray[np.int64], asked: Floats, truth: npt.NDArray[np.int64]
+) -> float:
+    """Share of the asked (m, d) that a ridge regression on features (n, d) and their classes gets right."""
+    center, spread = features.mean(0), features.std(0) + 1e-3
+    inside, outside = (features - center) / spread, (asked - center) / spread
+    targets = np.eye(int(max(labels.max(), truth.max())) + 1)[labels]
+    shares = targets.mean(0)
+    gram = inside.T @ inside + RIDGE * len(inside) * np.eye(inside.shape[1])
+    weights = np.linalg.solve(gram, inside.T @ (targets - shares))
+    return float(((outside @ weights + shares).argmax(1) == truth).mean())
+
+
+def _some(task: Task, part: int, most: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    images, labels = task.part(part)
+    chosen = np.random.default_rng(0).permutation(len(labels))[:most]
+    return resize_images(images[chosen], RESOLUTION), labels[chosen]
+
+
+def _pooled(cell: str, x: Tensor, known: int, seed: int) -> Floats:
+    """Pooled features (n, d) of (n, c, h, w) images; batch normalisation heeds the first ``known``."""
+    import torch
+
+    from databases.architectures.architecture import Skeleton
+    from databases.architectures.spaces import image_space, space
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(seed)
+        skeleton = Skeleton(CHANNELS, CELLS, x.shape[1], 2)
+        network = image_space("nasbench201").network(space("nasbench201").parse(cell), skeleton)
+        network.classifier = torch.nn.Identity()
+        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.momentum = 1.0
+        parts = network.train()(x[:known]), network.eval()(x[known:])
+        found: Floats = torch.cat(parts).double().numpy()
+    return found
