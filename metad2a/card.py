@@ -28,6 +28,7 @@ def card(header: dict[str, Any], figures: dict[str, Any]) -> str:
             "  what they do on held-out cells of ImageNet16-120; landmarks, probes and the memory of the table (what",
             "  it says of a cell beyond the predictor, shrunk by its reliability) came after the second, chosen",
             "  without CIFAR-10; so no later opening is a blind test.",
+            "- `reproduce` and `compare` show searches on CIFAR-10's table too; nothing was chosen by them.",
             "- What corrects the order by measured cells was chosen by CIFAR-100's table among others, which the",
             "  weights have not seen.",
             "- Probes and kernel of the own recipe were chosen among more than a hundred variants on the held-out own",

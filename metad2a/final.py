@@ -1,4 +1,7 @@
-"""The final check: CIFAR-10's published table, opened by `metad2a evaluate --final` alone and logged each time."""
+"""The final check: rank figures on CIFAR-10's published table, made by `metad2a evaluate --final` and logged.
+
+`reproduce` and `compare` show searches on the same table; nothing is chosen by them.
+"""
 
 from __future__ import annotations
 

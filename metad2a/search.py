@@ -76,7 +76,7 @@ def search(
     expected = {each.architecture: each.expected_accuracy for each in answer.candidates}
     takes = training_time(answer)
     controller = make_searcher(searcher, model, answer, task, recipe=chosen, seed=seed, time=takes)
-    run = _run(task, chosen, seed, answer.weights, folder, begin, searcher=searcher)
+    run = _run(task, chosen, seed, answer.weights, folder, begin, searcher=searcher, stop_early=stop_early)
     budget = {"trainings": train, "seconds": seconds}
     parameters = {"recipe": recipe, "seed": seed, "weights": answer.weights, "searcher": searcher, **budget}
     tracker = tracker or NullTracker()
@@ -152,11 +152,20 @@ def _expected(architecture: Architecture, known: Mapping[Architecture, float | N
 
 
 def _run(
-    task: Task, recipe: Recipe, seed: int, origin: str, folder: Path | None, begin: float, *, searcher: str = "given"
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    origin: str,
+    folder: Path | None,
+    begin: float,
+    *,
+    searcher: str = "given",
+    stop_early: bool = False,
 ) -> RunFolder:
     """The run's folder; ``origin`` says where its candidates come from."""
     identity = {
         "searcher": searcher,
+        "stop_early": stop_early,
         "fingerprint": task.fingerprint,
         "recipe": asdict(recipe),
         "seed": seed,

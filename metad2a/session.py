@@ -196,6 +196,8 @@ class Session:
         """Tests the best once, exports it and sums the search up."""
         state = self.run.state
         best = best_of(state, self._positions())
+        if best is None and not self.asked:
+            raise UserError("the searcher had nothing to propose: give another one, such as surrogate or evolution")
         if best is None:
             raise UserError(
                 f"the budget of {self.limit:g} seconds was over before the first step of training; "

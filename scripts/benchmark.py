@@ -1,4 +1,4 @@
-"""Prints the speed figures of the README, in CPU seconds of one thread (median of five, features ready).
+"""Prints speed figures, in CPU seconds of one thread (median of five, features ready).
 
     python scripts/benchmark.py
 

@@ -61,7 +61,8 @@ def test_a_run_is_shown_one_training_of_each_cell() -> None:
     assert (shown[:, None] == made.valid).any(axis=1).all()
     np.testing.assert_array_equal(shown, made.noisy(0))
     assert (shown != made.noisy(1)).mean() > 0.3
-    assert (shown != made.noisy(0).mean()).all() and np.isfinite(made.noisy(2)).all()
+    drawn = np.stack([made.noisy(seed) for seed in range(30)])
+    assert all((drawn == column).any() for column in made.valid.T)  # every training is shown at times
 
 
 def test_each_searcher_begins_as_its_name_says() -> None:

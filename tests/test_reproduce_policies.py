@@ -76,6 +76,7 @@ def test_regret_of_random_is_constant_and_that_of_the_generator_alone_too() -> N
     np.testing.assert_allclose(found[ALONE][:, 0], found[OURS][:, 0, :1].repeat(30, axis=1), rtol=1e-4)
     assert (np.diff(found[OURS][:, 1]) <= 0).all()  # told the truth, the best so far only improves
     assert found[OURS][:, 0, -1].mean() < found[ALONE][:, 0, -1].mean()
+    assert found[OURS][:, 0, -1].mean() < found[SHUFFLED][:, 0, -1].mean()
     less = _less({label: each[:, 0] for label, each in found.items()}, range(2))
     assert less[ALONE][-1]["mean"] > 0 == less[OURS][-1]["mean"]
 

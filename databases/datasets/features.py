@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.landmarks import Landmarks, landmarks
-from databases.datasets.probes import NO_PROBES, PROBES, probes
+from databases.datasets.probes import NO_PROBES, PROBES, VERSION, probes
 from databases.datasets.task import TRAIN, Task, resize_images
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def extract(
     task, where that is known.
     """
     per_class = max(1, min(images_per_class, MOST_IMAGES // task.classes))
-    name = f"{task.fingerprint}-{kind}-{per_class}-{seed}-{len(STATISTICS)}-{_version(kind)}.npz"
+    name = f"{task.fingerprint}-{kind}-{per_class}-{seed}-{len(PLAIN)}-{VERSION}-{_version(kind)}.npz"
     if cache is not None and (cache / name).is_file():
         with np.load(cache / name, allow_pickle=False) as file:
             return TaskFeatures(

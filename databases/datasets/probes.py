@@ -7,6 +7,7 @@ tells which cells suit the images.
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -40,6 +41,11 @@ NO_PROBES = (0.0,) * len(PROBES)  # of a task whose images are not at hand
 CHANNELS, CELLS, RESOLUTION, DRAWS = 8, 1, 16, 2
 TRAIN_IMAGES, VALIDATION_IMAGES, FEWEST = 640, 400, 20
 RIDGE = 0.03  # a training image
+
+
+VERSION = hashlib.sha256(
+    repr((PROBES, DRAWS, CHANNELS, CELLS, RESOLUTION, TRAIN_IMAGES, VALIDATION_IMAGES, FEWEST, RIDGE)).encode()
+).hexdigest()[:8]  # of what is kept of tasks
 
 
 def probes(task: Task) -> tuple[float, ...]:

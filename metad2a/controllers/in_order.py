@@ -17,15 +17,19 @@ class InOrder(Controller):
 
     def __init__(self, space: Space, *, seed: int = 0, order: Sequence[Architecture] = ()) -> None:
         super().__init__(space, seed=seed)
-        self._order = list(order)
+        self._order, self._next = list(dict.fromkeys(order)), 0
         self._rng = np.random.default_rng([seed, 0])
         self._seen: set[Walk] = set()
 
     def ask(self, count: int) -> list[Architecture]:
         """The next ones that are new."""
-        found = [each for each in dict.fromkeys(self._order) if each.walk not in self._seen][:count]
-        self._seen.update(each.walk for each in found)
         if self._order:
+            found: list[Architecture] = []
+            while self._next < len(self._order) and len(found) < count:
+                each, self._next = self._order[self._next], self._next + 1
+                if each.walk not in self._seen:
+                    self._seen.add(each.walk)
+                    found.append(each)
             return found
         return unseen(self.space, lambda: self.space.sample(self._rng), count, seen=self._seen, rng=self._rng)
 
@@ -40,6 +44,6 @@ class InOrder(Controller):
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from `state`."""
-        self._rng.bit_generator.state = state["rng"]
+        self._rng.bit_generator.state, self._next = state["rng"], 0
         self._seen = {tuple(walk) for walk in state["seen"]}
         self._order = [Architecture(self.space.name, tuple(walk)) for walk in state["order"]]

@@ -68,8 +68,8 @@ def _table(store: Store, episode: Episode) -> tuple[BenchmarkTable, Values]:
         if record.valid_accuracy is not None and record.test_accuracy is not None:
             runs.setdefault(record.architecture, []).append(record.valid_accuracy)
             tests.setdefault(record.architecture, []).append(record.test_accuracy)
-    texts = [text for text, values in runs.items() if len(values) == SEEDS]
-    by_seed = np.array([runs[text] for text in texts])
+    texts = [text for text, values in runs.items() if len(values) >= SEEDS]
+    by_seed = np.array([runs[text][:SEEDS] for text in texts])
     test = np.array([np.mean(tests[text]) for text in texts])
     cells = tuple(chosen.canonical(chosen.parse(text)) for text in texts)
     return BenchmarkTable(episode.features.name, RECIPE, cells, by_seed.mean(1), test), by_seed

@@ -66,14 +66,16 @@ def run(context: Context) -> Report:
 
 def _setting(size: Size, own: Sequence[World]) -> str:
     imagenet = (
-        " ImageNet16-120's table taught the shipped weights: there the predictor is trained anew, on MetaD2A's rows."
+        " ImageNet16-120's table taught the shipped weights: there the predictor is trained anew, on MetaD2A's rows;"
+        " constants of the surrogate and of evolution were chosen on its columns, among others."
         if size.imagenet
         else ""
     )
     return (
         f"{size.seeds} paired seeds, at most {size.trials} trainings. CIFAR-10's table taught nothing.{imagenet} "
         f"{len(own)} own tasks of {len({each.source for each in own})} sources, {len(own[0].cells)} cells each, "
-        "predicted without their source. Ours asks by expected improvement per second, as `search` does"
+        "predicted without their source. Ours asks by expected improvement per second, as `search` does, with "
+        "seconds guessed from the FLOPs"
     )
 
 

@@ -42,7 +42,7 @@ def searcher(name: str, world: World, seed: int, *, trials: int) -> Controller:
 
 
 def _ours(world: World, seed: int, *, seconds: bool) -> SurrogateSearch:
-    """The loop as `metad2a search` makes it: among the better part of the ranking."""
+    """The loop as `metad2a search` makes it, among the better part of the ranking; no training corrects its seconds."""
     count = max(AT_LEAST, round(BETTER * len(world.cells)))
     row = {each: i for i, each in enumerate(world.cells[:count])}
     time = TrainingTime(world.flops, world.flops + world.flops.mean())
