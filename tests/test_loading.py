@@ -187,9 +187,9 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
     ("harm", "reason"),
     [
         ("truncated", "truncated"),
-        (b"", "cannot identify"),
-        (b"hello", "cannot identify"),
-        (POSTSCRIPT, "cannot identify"),  # Pillow would start Ghostscript
+        (b"", "not a picture"),
+        (b"hello", "not a picture"),
+        (POSTSCRIPT, "not a picture"),  # Pillow would start Ghostscript
         (10_000, "10000x10000 pixels are more than"),
         (60_000, "3600000000 pixels"),
     ],

@@ -158,13 +158,15 @@ def _checked_images(values: npt.ArrayLike, given: str) -> Array:
             f"given {given} with images of type {images.dtype}; allowed is one array of numbers; "
             "bring the images to one size and stack them"
         )
+    shape = images.shape
     if images.ndim == 3:
         images = images[..., None]
     last, first = (images.shape[-1] in (1, 3), images.shape[1] in (1, 3)) if images.ndim == 4 else (False, False)
     if last == first or 0 in images.shape:
         raise UserError(
-            f"given {given} with images of shape {images.shape}; "
-            "allowed are (n, h, w), (n, h, w, c) and (n, c, h, w), none 0 and one of the places of c 1 or 3; "
+            f"given {given} with images of shape {shape}; "
+            "allowed are (n, h, w), (n, h, w, c) and (n, c, h, w), none 0, h and w above 1, and one of the places of c "
+            "1 or 3; "
             "reshape them"
         )
     if images.dtype.kind == "f" and not np.isfinite(images).all():

@@ -105,7 +105,8 @@ def read_pictures(files: Files, *, given: str, px: int, most: int, seed: int) ->
 
 def _ignored_note(ignored: Sequence[str]) -> str:
     """One line for files that are not used."""
-    return f"ignored {len(ignored):,} files (hidden, no pictures, or in no class folder): {_some(ignored)}"
+    many = "s" * (len(ignored) > 1)
+    return f"ignored {len(ignored):,} file{many} (hidden, no pictures, or in no class folder): {_some(ignored)}"
 
 
 def _some(names: Iterable[str]) -> str:
@@ -167,6 +168,15 @@ def _has_parts(trails: Iterable[tuple[str, ...]], folders: set[str], given: str)
     return False
 
 
+def _why(problem: Exception) -> str:
+    """Why a picture cannot be read, the same at each reading."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(problem, UnidentifiedImageError):  # its text holds an address in memory
+        return "not a picture, or an empty file"
+    return " ".join(str(problem).split())[:80]
+
+
 def shown(name: str) -> str:
     """A name from a file system as text that can be stored anywhere and is the same on every system."""
     return unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
@@ -198,7 +208,7 @@ def _decode_all(
             except UserError:
                 raise
             except Exception as problem:  # a decoder raises whatever broken bytes make it raise
-                broken.append(f"{name} ({' '.join(str(problem).split())[:80]})")
+                broken.append(f"{name} ({_why(problem)})")
             else:
                 pixels.append(picture)
                 read.append(index)

@@ -63,6 +63,9 @@ def search(
     """
     seconds = duration(budget)
     refuse_file(output)
+    from metad2a.controllers import check_name
+
+    check_name(searcher)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search import search as run
 

@@ -36,10 +36,15 @@ NEEDS: dict[str, tuple[str, str]] = {
 }
 
 
-def controller(name: str, space: Space, *, seed: int = 0, **options: Any) -> Controller:
-    """The controller of that name, made with its own ``options``; raises `UserError` that lists the known ones."""
+def check_name(name: str) -> None:
+    """Raises `UserError` that lists the known searchers for any other."""
     if name not in CONTROLLERS:
         raise UserError(f"unknown searcher {name!r}: choose one of {', '.join(CONTROLLERS)}")
+
+
+def controller(name: str, space: Space, *, seed: int = 0, **options: Any) -> Controller:
+    """The controller of that name, made with its own ``options``; raises `UserError` that lists the known ones."""
+    check_name(name)
     module, title = CONTROLLERS[name]
     made: Controller = getattr(import_module(f"metad2a.controllers.{module}"), title)(space, seed=seed, **options)
     return made
