@@ -85,6 +85,7 @@ def save_model(
     tensors |= packed
     tensors |= {f"memory.{name}": torch.from_numpy(value).float() for name, value in memory.items()}
     tensors["known.places"] = torch.from_numpy(known.places)
+    tensors["cells"] = model.encode_many(finite_space(model.config.space).classes)
     return checkpoint.save(output, tensors, {**header, "surrogates": of_surrogates, "known": known.header()})
 
 

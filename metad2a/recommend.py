@@ -28,6 +28,7 @@ from metad2a.process import Embedding
 from metad2a.recommendation import Candidate, Recommendation
 from metad2a.surrogates import Surrogate, unpack_surrogates
 from predictors import checkpoint
+from predictors.graph_encoder import EncodedCells
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, Scores, to_percent
 from predictors.task_distance import KnownTasks, Neighbour
 
@@ -265,10 +266,11 @@ def load(path: Path | str | None = None) -> MetaD2A:
     where = Path(path) if path is not None else SHIPPED
     tensors, header = checkpoint.load(where)
     try:
-        predictor = MetaPredictor(MetaConfig.from_json(header["predictor"]))
+        encoded = EncodedCells(tensors["cells"], checkpoint.part(tensors, "predictor.graph"))
+        predictor = MetaPredictor(MetaConfig.from_json(header["predictor"]), encoded)
         generator = Generator(GeneratorConfig.from_json(header["generator"]))
         for name, each in (("predictor", predictor), ("generator", generator)):
-            each.load_state_dict({n: v.float() for n, v in checkpoint.part(tensors, name).items()})
+            each.load_state_dict(checkpoint.part(tensors, name))
         known = KnownTasks.from_header(header["known"], tensors["known.places"].numpy())
         surrogates = unpack_surrogates(tensors, header, predictor.eval())
         memory = {name: v.double().numpy() for name, v in checkpoint.part(tensors, "memory").items()}

@@ -25,7 +25,7 @@ from databases.architectures.architecture import Architecture
 from databases.architectures.spaces import finite_space
 from databases.datasets.features import TaskFeatures
 from databases.records.recipe import FIRST_RECIPES, RECIPES, number_of
-from predictors.graph_encoder import GraphEncoder, tensors
+from predictors.graph_encoder import EncodedCells, GraphEncoder, tensors
 from predictors.scale import to_logit as to_logit
 from predictors.scale import to_percent as to_percent
 from predictors.set_encoder import SetEncoder, TaskBatch, collate
@@ -78,14 +78,16 @@ class Prediction:
 
 
 class MetaPredictor(nn.Module):
-    """Set encoder, graph encoder and the head described above."""
+    """Set encoder, graph encoder and the head described above.
 
-    def __init__(self, config: MetaConfig) -> None:
+    With ``encoded`` it looks architectures up: it predicts, and cannot be trained.
+    """
+
+    def __init__(self, config: MetaConfig, encoded: EncodedCells | None = None) -> None:
         super().__init__()
         self.config = config
-        chosen, width = finite_space(config.space), config.width
-        nodes = chosen.graphs([next(iter(chosen.enumerate()))]).types.shape[1]
-        self.graph = GraphEncoder(types=len(chosen.node_types), width=width, layers=config.layers, nodes=nodes)
+        width = config.width
+        self.graph = encoded or _graph_encoder(config)
         self.set = SetEncoder(features=config.features, width=width, dropout=config.dropout)
         recipes = len(config.recipes)
         self.recipe = nn.Embedding(recipes, width)
@@ -124,7 +126,7 @@ class MetaPredictor(nn.Module):
         return number_of(recipe, self.config.recipes)
 
     def with_recipes(self, like: Mapping[str, str]) -> MetaPredictor:
-        """A copy that also knows new recipes, each with the average order of a known one; levels are not known."""
+        """A trainable copy that also knows new recipes, each with the average order of a known one, without levels."""
         new = tuple(like)
         wider = MetaPredictor(replace(self.config, recipes=(*self.config.recipes, *new)))
         state = with_rows(self.state_dict(), OF_RECIPES, [self.number(each) for each in like.values()])
@@ -158,7 +160,10 @@ class MetaPredictor(nn.Module):
     def encode_many(self, architectures: Sequence[Architecture], *, batch: int = 256) -> Tensor:
         """Architectures of one space -> (n, width), each encoded once, in batches that fit the cache."""
         self.eval()
-        types, adjacency = tensors(finite_space(self.config.space).graphs(architectures))
+        chosen = finite_space(self.config.space)
+        if isinstance(self.graph, EncodedCells):
+            return self.graph.vectors[[chosen.class_number(each) for each in architectures]]
+        types, adjacency = tensors(chosen.graphs(architectures))
         return torch.cat([self.encode_architectures(part, adjacency) for part in types.split(batch)])
 
     @torch.inference_mode()
@@ -172,6 +177,12 @@ class MetaPredictor(nn.Module):
     def predict(self, task: TaskFeatures, architectures: Sequence[Architecture], *, recipe: str) -> Scores:
         """Scores of many architectures of one space on one task under a named recipe."""
         return self.predict_encoded(task, self.encode_many(architectures), recipe=recipe)
+
+
+def _graph_encoder(config: MetaConfig) -> GraphEncoder:
+    chosen = finite_space(config.space)
+    nodes = chosen.graphs([next(iter(chosen.enumerate()))]).types.shape[1]
+    return GraphEncoder(types=len(chosen.node_types), width=config.width, layers=config.layers, nodes=nodes)
 
 
 def with_rows(state: Mapping[str, Tensor], names: Sequence[str], rows: Sequence[int]) -> dict[str, Tensor]:

@@ -180,15 +180,17 @@ class TaskProcess:
         alike = self._alike(place[None])[0]
         cov = self._covariance(cells, self._cell, alike[self._task][None, :])  # (n, records)
         prior = self.kernel.average + self.kernel.own + self.kernel.product
-        explained = (solve_triangular(self._factor[0], cov.T, lower=True, check_finite=False) ** 2).sum(0)
-        return cov @ self._weights, np.maximum(prior - explained, 0.0) + self.kernel.noise
+        mean = cov @ self._weights
+        told = solve_triangular(self._factor[0], cov.T, lower=True, overwrite_b=True, check_finite=False)
+        explained = np.einsum("rn,rn->n", told, told)
+        return mean, np.maximum(prior - explained, 0.0) + self.kernel.noise
 
     def _covariance(self, left: Ints, right: Ints, alike: Floats) -> Floats:
         """Covariance of deviations: class numbers (n,), (m,) and the likeness of their tasks, (n or 1, m)."""
         known, place = np.unique(right, return_inverse=True)
-        cells = _squared_exponential(self.embed(left), self.embed(known))[:, place]  # (n, m)
-        same = left[:, None] == right[None, :]
-        found: Floats = cells * (self.kernel.average + self.kernel.product * alike) + self.kernel.own * same
+        found: Floats = _squared_exponential(self.embed(left), self.embed(known))[:, place]  # (n, m)
+        found *= self.kernel.average + self.kernel.product * alike
+        found[left[:, None] == right[None, :]] += self.kernel.own
         return found
 
     def _alike(self, places: Floats) -> Floats:

@@ -73,10 +73,13 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.slow
-def test_recommending_never_imports_mlflow() -> None:
-    code = "import sys, metad2a.recommend, metad2a.plots; print('mlflow' in sys.modules)"
+def test_recommending_imports_neither_mlflow_nor_torch_geometric() -> None:
+    code = (
+        "import sys, metad2a.plots, metad2a.recommend as it; model = it.load(); model.recommend('sklearn:digits');"
+        "print({'mlflow', 'torch_geometric'} & set(sys.modules))"
+    )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "False"
+    assert found.stdout.strip() == "set()"
 
 
 def test_recommend_answers_the_contract_and_writes_nothing(model: FakeModel, data: str, home: Path) -> None:

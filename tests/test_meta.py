@@ -13,6 +13,7 @@ from databases.errors import UserError
 from databases.records.recipe import FIRST_RECIPES
 from metad2a.episodes import Episode
 from metad2a.meta_training import Schedule, fresh, learn_recipes, meta_train
+from predictors.graph_encoder import EncodedCells
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit, to_percent
 from predictors.set_encoder import TaskBatch
 
@@ -96,8 +97,8 @@ def test_logits_of_certain_results_are_finite() -> None:
 def test_a_fresh_model_depends_on_the_seed_alone() -> None:
     first, second, other = fresh(CONFIG, seed=1), fresh(CONFIG, seed=1), fresh(CONFIG, seed=2)
     torch.rand(3)
-    assert torch.equal(first.graph.embed.weight, second.graph.embed.weight)
-    assert not torch.equal(first.graph.embed.weight, other.graph.embed.weight)
+    assert torch.equal(first.recipe.weight, second.recipe.weight)
+    assert not torch.equal(first.recipe.weight, other.recipe.weight)
 
 
 def test_meta_training_learns_order_and_level_of_each_kind_of_task() -> None:
@@ -141,3 +142,14 @@ def test_a_new_recipe_begins_with_the_average_order_of_a_known_one() -> None:
 def test_an_early_header_has_the_first_recipes() -> None:
     early = {name: value for name, value in CONFIG.to_json().items() if name != "recipes"}
     assert MetaConfig.from_json(early).recipes == FIRST_RECIPES
+
+
+def test_encoded_cells_stand_for_the_encoder_and_keep_its_weights() -> None:
+    whole = predictor()
+    weights = {n.removeprefix("graph."): v for n, v in whole.state_dict().items() if n.startswith("graph.")}
+    light = MetaPredictor(CONFIG, EncodedCells(whole.encode_many(CLASSES), weights))
+    light.load_state_dict(whole.state_dict())
+    expected = whole.predict(task(), SOME, recipe="tiny")
+    np.testing.assert_allclose(light.predict(task(), SOME, recipe="tiny").mean, expected.mean, atol=1e-5)
+    again = light.with_recipes({"mine": "tiny"})  # trainable, so it encodes by itself
+    np.testing.assert_allclose(again.predict(task(), SOME, recipe="tiny").mean, expected.mean, atol=1e-5)

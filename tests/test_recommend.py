@@ -162,6 +162,7 @@ def saved(model: MetaD2A, path: Path, **header: object) -> Path:
     named = {"predictor": model.predictor, "generator": model.generator}
     tensors = {f"{name}.{key}": value for name, each in named.items() for key, value in each.state_dict().items()}
     tensors["known.places"] = torch.from_numpy(model.known.places)
+    tensors["cells"] = model.predictor.encode_many(model.predictor_space.classes)
     checkpoint.save(path, tensors, {"surrogates": [], **model.header, **header})
     return path
 

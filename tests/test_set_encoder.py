@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from made_up import WIDTH, task
 
 from databases.datasets.features import TaskFeatures
-from predictors.set_encoder import SetEncoder, collate
+from predictors.set_encoder import SetEncoder, SetTransformer, collate
 
 torch.manual_seed(0)
 ENCODER = SetEncoder(features=WIDTH, width=16).eval()
@@ -73,3 +73,19 @@ def test_drawing_keeps_every_class_and_one_to_twenty_images_of_it(seed: int, per
     for number, features in zip(batch.of_class.tolist(), batch.features.numpy(), strict=True):
         source, label = (tasks[0], number) if number < 4 else (tasks[1], number - 4)
         assert (source.features[source.labels == label] == features).all(1).any()
+
+
+def test_the_set_transformer_is_that_of_torch_geometric() -> None:
+    from torch_geometric.nn import SetTransformerAggregation
+
+    ours, theirs = SetTransformer(16, 4).eval(), SetTransformerAggregation(16, heads=4, layer_norm=True).eval()
+    blocks = {"among": "encoders.0.mab", "pool": "pma.mab", "after": "decoders.0.mab"}
+    layers = {"attention": "attn", "straight": "lin", "norms.0": "layer_norm1", "norms.1": "layer_norm2"}
+    names = {f"{x}.{a}": f"{y}.{b}" for x, y in blocks.items() for a, b in layers.items()} | {"before": "pma.lin"}
+    state = {"pma.seed": ours.seed[None]}
+    for here, there in names.items():
+        of_module = ours.get_submodule(here).state_dict()
+        state |= {f"{there}.{name}": value for name, value in of_module.items()}
+    theirs.load_state_dict(state)
+    of, x = torch.tensor([0, 0, 0, 1, 2, 2]), torch.randn(6, 16)
+    torch.testing.assert_close(ours(x, of, 3), theirs(x, of, dim_size=3), atol=1e-5, rtol=1e-5)

@@ -8,6 +8,7 @@ tells which cells suit the images.
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -16,7 +17,7 @@ import numpy.typing as npt
 from databases.datasets.task import TRAIN, VALIDATION, Task, resize_images
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, nn
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -41,6 +42,7 @@ NO_PROBES = (0.0,) * len(PROBES)  # of a task whose images are not at hand
 CHANNELS, CELLS, RESOLUTION, DRAWS = 8, 1, 16, 2
 TRAIN_IMAGES, VALIDATION_IMAGES, FEWEST = 640, 400, 20
 RIDGE = 0.03  # a training image
+THREADS = 2  # networks side by side
 
 
 VERSION = hashlib.sha256(
@@ -64,9 +66,16 @@ def probes(task: Task) -> tuple[float, ...]:
     known = x[: len(labels)]
     x = (x - known.mean(dims, keepdim=True)) / known.std(dims, keepdim=True).clamp(min=1.0)
     x = x.contiguous(memory_format=torch.channels_last)
-    pooled = (_pooled(cell, x, len(labels), seed) for cell in PROBES for seed in range(DRAWS))
-    right = [ridge_accuracy(each[: len(labels)], labels, each[len(labels) :], truth) for each in pooled]
-    found = np.reshape(right, (len(PROBES), DRAWS)).mean(1)
+    networks = [_network(cell, x.shape[1], seed) for cell in PROBES for seed in range(DRAWS)]
+
+    def right(network: nn.Module) -> float:
+        features = _pooled(network, x, len(labels))
+        return ridge_accuracy(features[: len(labels)], labels, features[len(labels) :], truth)
+
+    threads = torch.get_num_threads()
+    with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        found = np.reshape(list(pool.map(right, networks)), (len(PROBES), DRAWS)).mean(1)
+    torch.set_num_threads(threads)  # also of threads to come
     return tuple(((found - found.mean()) / (found.std() + 0.01)).tolist())
 
 
@@ -89,22 +98,29 @@ def _some(task: Task, part: int, most: int) -> tuple[npt.NDArray[np.uint8], npt.
     return resize_images(images[chosen], RESOLUTION), labels[chosen]
 
 
-def _pooled(cell: str, x: Tensor, known: int, seed: int) -> Floats:
-    """Pooled features (n, d) of (n, c, h, w) images; batch normalisation heeds the first ``known``."""
+def _network(cell: str, channels: int, seed: int) -> nn.Module:
+    """An untrained network that gives pooled features; its batch normalisation heeds the last batch alone."""
     import torch
 
     from databases.architectures.architecture import Skeleton
     from databases.architectures.spaces import image_space, space
 
-    with torch.random.fork_rng(devices=[]), torch.no_grad():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        skeleton = Skeleton(CHANNELS, CELLS, x.shape[1], 2)
+        skeleton = Skeleton(CHANNELS, CELLS, channels, 2)
         network = image_space("nasbench201").network(space("nasbench201").parse(cell), skeleton)
-        network.classifier = torch.nn.Identity()
-        network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        for module in network.modules():
-            if isinstance(module, torch.nn.BatchNorm2d):
-                module.momentum = 1.0
+    network.classifier = torch.nn.Identity()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = 1.0
+    return network.to(memory_format=torch.channels_last)  # type: ignore[no-any-return, call-overload]
+
+
+def _pooled(network: nn.Module, x: Tensor, known: int) -> Floats:
+    """Pooled features (n, d) of (n, c, h, w) images; batch normalisation heeds the first ``known``."""
+    import torch
+
+    with torch.no_grad():
         parts = network.train()(x[:known]), network.eval()(x[known:])
-        found: Floats = torch.cat(parts).double().numpy()
+    found: Floats = torch.cat(parts).double().numpy()
     return found
