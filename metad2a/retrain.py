@@ -264,8 +264,11 @@ def _places(known: Sequence[Episode], surrogates: Mapping[str, Surrogate], start
 
 
 def _digest(known: Sequence[Episode], foreign: Mapping[str, object], seed: int) -> str:
-    """Names what was learnt from, so that a changed database starts anew."""
-    settings = [seed, str(TABLES_FIRST), str(THEN_TASKS), str(KERNEL), GENERATOR_STEPS, *RECIPES, *foreign]
+    """Names what was learnt from and what learnt, so that a changed database or network starts anew."""
+    width = known[0].features.features.shape[1]
+    networks = MetaPredictor(MetaConfig(width)), Generator(GeneratorConfig(width))
+    weights = [name for each in networks for name in each.state_dict()]
+    settings = [seed, str(TABLES_FIRST), str(THEN_TASKS), str(KERNEL), GENERATOR_STEPS, *weights, *RECIPES, *foreign]
     digest = hashlib.sha256(json.dumps(settings).encode())
     for each in known:
         digest.update(each.recipe.encode() + each.cells.tobytes() + each.accuracy.tobytes() + each.by_seed.tobytes())
