@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from databases.architectures.core_cells import CORE
 from databases.datasets.sampler import TaskSpec, build_task, family
 from databases.records.store import Store
 from metad2a import executor
-from metad2a.build import CORE, Measurement, entry, measure
+from metad2a.build import Measurement, entry, measure
 from metad2a.episodes import Episode, episodes
 from metad2a.held_out import conformal_factors, leave_one_source_out, tau
 from metad2a.own_tasks import ceiling

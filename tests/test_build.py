@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from databases.architectures.core_cells import CORE
 from databases.architectures.spaces import space
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.datasets.sampler import TaskSpec, build_task
@@ -16,7 +17,7 @@ from databases.records.recipe import RECIPES, Recipe
 from databases.records.record import Record
 from databases.records.store import Store
 from metad2a import build as building
-from metad2a.build import CORE, Measurement, build, core_rounds, measure, scattered_architectures
+from metad2a.build import Measurement, build, core_rounds, measure, scattered_architectures
 
 
 @pytest.fixture

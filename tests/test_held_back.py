@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from databases.architectures.core_cells import CORE
 from databases.datasets.sampler import FAMILIES, TaskSpec, build_task
 from databases.records.record import Record
 from databases.records.store import Store
 from metad2a import held_back
-from metad2a.build import CORE, Measurement
+from metad2a.build import Measurement
 from metad2a.held_back import RELATIVE, SPECS, measure_held_back
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from databases.architectures.core_cells import CORE
 from databases.architectures.spaces import finite_space
 from databases.datasets.probes import NO_PROBES, PROBES, probes, ridge_accuracy
 from databases.datasets.task import TRAIN, Task, split
-from metad2a.build import CORE
 
 
 def textured(seed: int = 0, *, count: int = 150) -> Task:
