@@ -20,7 +20,7 @@ from metad2a.controllers import CONTROLLERS, controller, options
 from metad2a.controllers.controller import Setting
 from metad2a.loop import Measure, run
 from metad2a.reproduce.publish import log_report
-from metad2a.reproduce.report import Panel, Report, Table, band, paired
+from metad2a.reproduce.report import Panel, Report, Table, band, paired, with_interval
 from metad2a.tracking import Tracker
 from predictors.metrics import median_interval
 
@@ -221,12 +221,11 @@ def _figures(test: Values, random: Values, regret: Values, budget: int) -> dict[
 def _row(label: str, budget: int, found: dict[str, Any], is_random: bool) -> tuple[str, ...]:
     regret, above = found["regret"], found["above_random"]
     verdict = "better" if above["low"] > 0 else "worse" if above["high"] < 0 else ""
-    difference = "" if is_random else f"{above['mean']:+.2f} [{above['low']:+.2f}, {above['high']:+.2f}]"
     return (
         label,
         f"{budget:,}",
         f"{found['test']:.2f}",
         f"{regret['median']:.2f} [{regret['low']:.2f}, {regret['high']:.2f}]",
-        difference,
+        "" if is_random else with_interval(above),
         verdict,
     )

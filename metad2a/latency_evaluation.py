@@ -149,8 +149,7 @@ def _of_draws(methods: Mapping[str, list[float]]) -> dict[str, Any]:
 
 def _interval(values: Floats) -> dict[str, float]:
     """Mean of one value a draw, with its interval."""
-    found = bootstrap_interval(values, range(len(values)))
-    return {"mean": found.mean, "low": found.low, "high": found.high}
+    return bootstrap_interval(values, range(len(values))).to_json()
 
 
 def _unmeasured(table: LatencyTable, walks: Walks, devices: Sequence[str]) -> dict[str, float]:
@@ -178,6 +177,4 @@ def _coverage(
             inside.append(float(np.mean((found.low <= truth) & (truth <= found.high))))
         shared.append(float(np.mean(inside)))
     over = bootstrap_interval(shared, list(devices))
-    return {"mean": over.mean, "low": over.low, "high": over.high, "factor": factor} | dict(
-        zip(devices, shared, strict=True)
-    )
+    return {**over.to_json(), "factor": factor} | dict(zip(devices, shared, strict=True))

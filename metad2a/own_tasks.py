@@ -16,7 +16,7 @@ from metad2a import rivals
 from metad2a.episodes import Episode
 from metad2a.held_out import HeldOut, conformal_factors, tau
 from predictors.meta import to_logit, to_percent
-from predictors.metrics import Interval, bootstrap_interval, kendall_tau, regret, spearman
+from predictors.metrics import bootstrap_interval, kendall_tau, regret, spearman
 from predictors.task_distance import KnownTasks
 
 Values = npt.NDArray[np.float64]
@@ -206,5 +206,5 @@ def interval(values: Sequence[float], sources: Sequence[str]) -> dict[str, float
     if len({source for _, source in kept}) < 2:
         mean = float(np.mean([value for value, _ in kept])) if kept else float("nan")
         return {"mean": mean, "low": float("nan"), "high": float("nan"), "tasks": len(kept)}
-    found: Interval = bootstrap_interval([value for value, _ in kept], [source for _, source in kept])
-    return {"mean": found.mean, "low": found.low, "high": found.high, "tasks": len(kept)}
+    found = bootstrap_interval([value for value, _ in kept], [source for _, source in kept])
+    return {**found.to_json(), "tasks": len(kept)}

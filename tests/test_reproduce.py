@@ -18,7 +18,19 @@ from cli_world import answer, home_fixture, run  # noqa: F401
 from databases.errors import UserError
 from metad2a.reproduce import DEMONSTRATIONS, demonstration
 from metad2a.reproduce.publish import markdown, summary, track_report, write_report
-from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired, plain
+from metad2a.reproduce.report import (
+    Context,
+    Demonstration,
+    Panel,
+    Report,
+    Table,
+    Verdict,
+    band,
+    paired,
+    plain,
+    ratio,
+    with_interval,
+)
 from metad2a.tracking import NullTracker
 
 
@@ -136,3 +148,10 @@ def test_what_is_not_there_is_told() -> None:
 
 def test_plain_values_have_no_numpy() -> None:
     assert plain({1: (np.float64("inf"), np.int64(2), [True])}) == {"1": [None, 2, [True]]}
+
+
+def test_a_difference_of_logarithms_is_shown_as_a_ratio_with_its_interval() -> None:
+    found = ratio(paired(np.log([2.0, 8.0]), np.log([1.0, 1.0])))
+    assert found["mean"] == pytest.approx(4.0) and found["seeds"] == 2
+    assert with_interval(found, ".1f") == "4.0 [2.0, 8.0]"
+    assert with_interval({"mean": 1.0, "low": -0.5, "high": 2.0}) == "+1.00 [-0.50, +2.00]"

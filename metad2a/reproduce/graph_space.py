@@ -7,7 +7,6 @@ on other seeds: five trials for the graph, ten for the list, which five leave er
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,18 @@ from metad2a.loop import run as search
 from metad2a.reproduce import digit_networks
 from metad2a.reproduce.digit_networks import Layers
 from metad2a.reproduce.graph_problems import PROBLEMS, Problem
-from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired
+from metad2a.reproduce.report import (
+    Context,
+    Demonstration,
+    Panel,
+    Report,
+    Table,
+    Verdict,
+    band,
+    paired,
+    ratio,
+    with_interval,
+)
 
 if TYPE_CHECKING:
     from metad2a.controllers.policy_gradient import PolicyGradient
@@ -142,8 +152,7 @@ def _forms(case: Case, size: Size) -> tuple[str, ...]:
 
 def times_fewer(found: dict[tuple[Case, str], Values], case: Case, form: str = FLAT) -> dict[str, float]:
     """Trials of a form over those of the graph: geometric mean over paired seeds, with its bootstrap 95% interval."""
-    log = paired(np.log(found[case, form]), np.log(found[case, GRAPH]))
-    return {name: math.exp(log[name]) for name in ("mean", "low", "high")} | {"seeds": log["seeds"]}
+    return ratio(paired(np.log(found[case, form]), np.log(found[case, GRAPH])))
 
 
 def _report(found: dict[tuple[Case, str], Values], values: dict[Layers, float], size: Size) -> Report:
@@ -177,7 +186,7 @@ def _table(found: dict[tuple[Case, str], Values], ratios: dict[Any, Any], cases:
                     form,
                     f"{np.median(trials):.0f}",
                     f"{(trials < size.most).sum()} of {len(trials)}",
-                    "" if form == GRAPH else _ratio(ratios[case, form]),
+                    "" if form == GRAPH else with_interval(ratios[case, form], ".2f"),
                 )
             )
     headings = ("Problem", "Searcher", ">Trials, median", ">Reached", ">Times those of the graph [95%]")
@@ -189,15 +198,17 @@ def _simulated_verdicts(found: dict[Any, Values], ratios: dict[Any, Any], size: 
     verdicts = []
     for name, sizes in size.problems.items():
         first, last, asked = (name, sizes[0]), (name, sizes[-1]), ASKED.get(name, 1.0)
-        ratio = ratios[last, FLAT]
+        times = ratios[last, FLAT]
         claim = f"{name}, {UNIT[name]} {sizes[-1]}: the graph needs fewer trials than the flat list"
         target = f"{asked} times, interval above 1" if name in ASKED else "interval above 1"
-        verdicts.append(Verdict(claim, target, _ratio(ratio), ratio["mean"] >= asked and ratio["low"] > 1))
+        verdicts.append(
+            Verdict(claim, target, with_interval(times, ".2f"), times["mean"] >= asked and times["low"] > 1)
+        )
         if name in ASKED:
             gaps = [np.log(found[case, FLAT]) - np.log(found[case, GRAPH]) for case in (last, first)]
-            growth = {each: math.exp(value) for each, value in paired(*gaps).items() if each != "seeds"}
+            growth = ratio(paired(*gaps))
             claim = f"{name}: the gap grows from {UNIT[name]} {sizes[0]} to {sizes[-1]}"
-            verdicts.append(Verdict(claim, "ratio's interval above 1", _ratio(growth), growth["low"] > 1))
+            verdicts.append(Verdict(claim, "ratio's interval above 1", with_interval(growth, ".2f"), growth["low"] > 1))
     return verdicts
 
 
@@ -207,19 +218,17 @@ def _other_verdicts(found: Any, ratios: dict[Any, Any], cases: list[Case], size:
     control = ratios[first, CONTROL]
     lucky = [int((trials < size.most).sum()) for (_, form), trials in found.items() if form == RANDOM]
     return [
-        Verdict("digits: the graph needs fewer trials", "interval above 1", _ratio(real), real["low"] > 1),
+        Verdict(
+            "digits: the graph needs fewer trials", "interval above 1", with_interval(real, ".2f"), real["low"] > 1
+        ),
         Verdict(
             f"{first[0]} {first[1]}: the graph again, with other draws, is neither better nor worse (control)",
             "interval around 1",
-            _ratio(control),
+            with_interval(control, ".2f"),
             control["low"] <= 1 <= control["high"],
         ),
         Verdict("random search never reaches a threshold", "0 runs", f"{sum(lucky)} runs", not any(lucky)),
     ]
-
-
-def _ratio(found: dict[str, float]) -> str:
-    return f"{found['mean']:.2f} [{found['low']:.2f}, {found['high']:.2f}]"
 
 
 def _panel(found: dict[tuple[Case, str], Values], case: Case, most: int) -> Panel:

@@ -20,7 +20,7 @@ from metad2a.loop import run as search
 from metad2a.recommend import load
 from metad2a.reproduce.loop_searchers import FREE, ORDER, OURS, RANDOM, SEARCHERS, searcher, searchers_of
 from metad2a.reproduce.loop_worlds import World, cifar10, imagenet16, own_tasks
-from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, paired
+from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, paired, with_interval
 
 Values = npt.NDArray[np.float64]
 SOURCE = "our own; regularised evolution: Real et al., AAAI 2019; NASWOT: Mellor et al., ICML 2021"
@@ -160,10 +160,7 @@ def _table(title: str, found: dict[str, Values]) -> Table:
 
 
 def _difference(found: dict[str, Values], name: str) -> str:
-    if name == RANDOM:
-        return ""
-    gain = _gain(found, name)
-    return f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
+    return "" if name == RANDOM else with_interval(_gain(found, name))
 
 
 def _own_table(regrets: dict[tuple[str, str], Values], own: Sequence[World]) -> Table:
@@ -192,11 +189,12 @@ def _verdicts(groups: dict[str, dict[str, Values]]) -> list[Verdict]:
         found.append(_never_behind(name, regrets))
         for rival in (RANDOM, ORDER):
             gain = paired(regrets[rival].mean(axis=1), regrets[OURS].mean(axis=1))
-            shown = f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
             better = rival == RANDOM
             holds = gain["low"] > 0 if better else gain["high"] >= 0
             claim = f"{name}: {'less' if better else 'not more'} regret than {rival}, mean over all trainings"
-            found.append(Verdict(claim, "interval above 0" if better else "interval not below 0", shown, holds))
+            found.append(
+                Verdict(claim, "interval above 0" if better else "interval not below 0", with_interval(gain), holds)
+            )
     return found
 
 

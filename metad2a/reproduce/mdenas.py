@@ -17,7 +17,7 @@ from metad2a.comparison import shuffled
 from metad2a.controllers import controller
 from metad2a.loop import Trace
 from metad2a.loop import run as search
-from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired
+from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired, with_interval
 from predictors.metrics import Interval, bootstrap_interval, percentiles, tau_interval
 
 SOURCE = "Zheng, Ji, Tang, Zhang, Liu, Tian, ICCV 2019"
@@ -108,7 +108,7 @@ def run(context: Context) -> Report:
     done = {(label, seed): looks for label, seed, looks in executor.run(follow, jobs, workers=workers)}
     context.say(f"{len(done)} searches of {size.trials} look-ups")
     looks = {label: np.stack([done[label, seed] for seed in seeds]) for label in METHODS}  # (seeds, looks)
-    last = {label: bootstrap_interval(values[:, -1], list(seeds)) for label, values in looks.items()}
+    last = {label: bootstrap_interval(values[:, -1], list(seeds)).to_json() for label, values in looks.items()}
     gains = {label: paired(looks[OURS][:, -1], values[:, -1]) for label, values in looks.items()}
     at = np.arange(2, looks[OURS].shape[1] + 1) * size.every  # at the first look no choice is likelier than another
     return Report(
@@ -133,9 +133,9 @@ def run(context: Context) -> Report:
             ),
         ),
         {
-            "tau": {name: {of: _plain(each) for of, each in found.items()} for name, found in taus.items()},
+            "tau": {name: {of: each.to_json() for of, each in found.items()} for name, found in taus.items()},
             "percentile": {
-                label: {**_plain(last[label]), "multinomial_above": gains[label], "of_seeds": looks[label][:, -1]}
+                label: {**last[label], "multinomial_above": gains[label], "of_seeds": looks[label][:, -1]}
                 for label in METHODS
             },
         },
@@ -161,14 +161,14 @@ def _tau_table(taus: dict[str, dict[str, Interval]]) -> Table:
 
 
 def _search_table(
-    looks: dict[str, Values], last: dict[str, Interval], gains: dict[str, dict[str, float]], size: Size
+    looks: dict[str, Values], last: dict[str, dict[str, float]], gains: dict[str, dict[str, float]], size: Size
 ) -> Table:
     rows = tuple(
         (
             label,
             f"{np.median(values[:, -1]):.1f}",
-            f"{last[label].mean:.1f} [{last[label].low:.1f}, {last[label].high:.1f}]",
-            "" if label == OURS else _difference(gains[label]),
+            with_interval(last[label], ".1f"),
+            "" if label == OURS else with_interval(gains[label], "+.1f"),
         )
         for label, values in looks.items()
     )
@@ -176,12 +176,8 @@ def _search_table(
     return Table(title, ("Searcher", ">Median", ">Mean [95%]", ">Multinomial above it, mean [95%]"), rows)
 
 
-def _difference(found: dict[str, float]) -> str:
-    return f"{found['mean']:+.1f} [{found['low']:+.1f}, {found['high']:+.1f}]"
-
-
 def _verdicts(
-    taus: dict[str, dict[str, Interval]], last: dict[str, Interval], gains: dict[str, dict[str, float]]
+    taus: dict[str, dict[str, Interval]], last: dict[str, dict[str, float]], gains: dict[str, dict[str, float]]
 ) -> tuple[Verdict, ...]:
     kept = tuple(
         Verdict(
@@ -199,20 +195,16 @@ def _verdicts(
         Verdict(
             "the multinomial's likeliest cell is better than a random cell",
             "percentile's interval above 50",
-            f"{last[OURS].mean:.1f} [{last[OURS].low:.1f}, {last[OURS].high:.1f}]",
-            last[OURS].low > 50,
+            with_interval(last[OURS], ".1f"),
+            last[OURS]["low"] > 50,
         ),
         Verdict(
             "and than that of one told shuffled accuracies (control)",
             "interval above 0",
-            _difference(gains[CONTROL]),
+            with_interval(gains[CONTROL], "+.1f"),
             gains[CONTROL]["low"] > 0,
         ),
     )
-
-
-def _plain(found: Interval) -> dict[str, float]:
-    return {"mean": found.mean, "low": found.low, "high": found.high}
 
 
 DEMONSTRATION = Demonstration("mdenas", "MDENAS: multinomial distribution learning", SOURCE, run)

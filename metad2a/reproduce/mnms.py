@@ -20,8 +20,19 @@ from metad2a import executor
 from metad2a.benchmark_table import BenchmarkTable
 from metad2a.controllers.policy_gradient import PolicyGradient, Rule, multitask
 from metad2a.controllers.warm_start import WARM
-from metad2a.reproduce.policies import Followed, Values, difference, follow
-from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired
+from metad2a.reproduce.policies import Followed, Values, follow
+from metad2a.reproduce.report import (
+    Context,
+    Demonstration,
+    Panel,
+    Report,
+    Table,
+    Verdict,
+    band,
+    paired,
+    ratio,
+    with_interval,
+)
 from metad2a.reproduce.task_families import APART, REAL, SPACE, UNRELATED, Family, made_up, real
 from predictors.metrics import bootstrap_interval, percentiles, spearman
 
@@ -162,7 +173,7 @@ def _speed(pairs: Sequence[tuple[Followed, Followed]]) -> dict[str, Any]:
     log = [float(np.log(fresh / transferred)) for fresh, transferred in counts]
     found = bootstrap_interval(log, range(len(log)))
     return {
-        "times fewer": {"mean": np.exp(found.mean), "low": np.exp(found.low), "high": np.exp(found.high)},
+        "times fewer": ratio(found.to_json()),
         "from scratch": [fresh for fresh, _ in counts],
         "transferred": [transferred for _, transferred in counts],
         "percentile at first": [float(np.mean([pair[i].means[0] for pair in pairs])) for i in (0, 1)],
@@ -170,17 +181,12 @@ def _speed(pairs: Sequence[tuple[Followed, Followed]]) -> dict[str, Any]:
     }
 
 
-def _times(found: dict[str, Any]) -> str:
-    of = found["times fewer"]
-    return f"{of['mean']:.1f} [{of['low']:.1f}, {of['high']:.1f}]"
-
-
 def _speed_table(speed: dict[str, dict[str, Any]]) -> Table:
     rows: list[tuple[str, ...]] = []
     for name, found in speed.items():
         counts = [f"{np.median(found[how]):.0f}" for how in ("from scratch", "transferred")]
         at = [f"{a:.0f}, {b:.0f}" for a, b in (found["percentile at first"], found["percentile after 20"])]
-        rows.append((name, *counts, _times(found), *at))
+        rows.append((name, *counts, with_interval(found["times fewer"], ".1f"), *at))
     rows.append(("random search, any task (by definition)", "never", "never", "", "50, 50", "50, 50"))
     heads = (">from scratch", ">transferred", ">times fewer [95%]", ">percentile at first", ">after 20 trials")
     title = (
@@ -195,11 +201,11 @@ def _speed_verdicts(speed: dict[str, dict[str, Any]]) -> list[Verdict]:
         times = of["times fewer"]
         if name.startswith(APART) or UNRELATED in name:
             claim = f"{name} (control): what is unrelated transfers less"
-            found.append(Verdict(claim, "less than 3 times", _times(of), times["mean"] < FEWER))
+            found.append(Verdict(claim, "less than 3 times", with_interval(times, ".1f"), times["mean"] < FEWER))
         else:
             claim = f"{name}: fewer trials after transfer"
             holds = times["mean"] >= FEWER and times["low"] > 1
-            found.append(Verdict(claim, "3 times, interval above 1", _times(of), holds))
+            found.append(Verdict(claim, "3 times, interval above 1", with_interval(times, ".1f"), holds))
     return found
 
 
@@ -211,7 +217,7 @@ def _together(runs: Sequence[Learnt], family: Family) -> dict[str, dict[str, flo
 
 
 def _together_table(together: dict[str, dict[str, float]], family: Family) -> Table:
-    rows = tuple((name, difference(found)) for name, found in together.items())
+    rows = tuple((name, with_interval(found)) for name, found in together.items())
     return Table(
         "Known tasks at equal trials: mean value of the draws, together less alone", ("", ">points [95%]"), rows
     )
@@ -249,13 +255,13 @@ def _real_verdicts(together: dict[str, dict[str, float]], near: dict[str, Any]) 
         Verdict(
             "learning together is no worse than alone, over the known tasks",
             "interval above -1 point",
-            difference(everything),
+            with_interval(everything),
             everything["low"] > -1,
         ),
         Verdict(
             "tasks whose tables order cells alike have embeddings that are alike",
             "Spearman, interval above 0",
-            difference(agreement),
+            with_interval(agreement),
             agreement["low"] > 0,
         ),
     ]

@@ -15,7 +15,7 @@ from metad2a.comparison import Rows, incumbents, shuffled
 from metad2a.loop import run as search
 from metad2a.reproduce.planted_edges import show_edges
 from metad2a.reproduce.recurrent_cell import show_cells
-from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired
+from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired, with_interval
 from predictors.metrics import bootstrap_interval, percentiles
 
 TASK = "nasbench201/cifar10"
@@ -126,10 +126,10 @@ def _table(
         figures[method] = {
             "best": best.tolist(),
             "above_random": gain,
-            "percentile": {"mean": mean.mean, "low": mean.low, "high": mean.high, "of_seeds": drawn.tolist()},
+            "percentile": {**mean.to_json(), "of_seeds": drawn.tolist()},
         }
-        difference = "" if method == RANDOM else f"{gain['mean']:+.2f} [{gain['low']:+.2f}, {gain['high']:+.2f}]"
-        percentile = f"{mean.mean:.1f} [{mean.low:.1f}, {mean.high:.1f}]"
+        difference = "" if method == RANDOM else with_interval(gain)
+        percentile = with_interval(mean.to_json(), ".1f")
         rows.append((method, f"{np.median(best):.2f}", difference, percentile))
     headings = ("Searcher", ">Test, median", ">Above random, mean [95%]", ">Percentile of its samples, mean [95%]")
     title = (

@@ -22,7 +22,7 @@ from databases.datasets.task import TRAIN, Task, sample
 from databases.records.recipe import Recipe
 from metad2a import executor, loop
 from metad2a.controllers import controller
-from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, paired
+from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, paired, with_interval
 
 RECIPE = Recipe("", channels=4, cells=1, resolution=8, epochs=1, batch=16, learning_rate=0.05, average=0.25)
 POPULATION, TOURNAMENT = 4, 2  # small: a search has eight trainings
@@ -196,7 +196,7 @@ def _transfer_table(found: _Found, valid: dict[str, float], first: Task, second:
                 role,
                 f"{valid[role]:.1f}",
                 f"{found.test[role].mean():.1f}",
-                f"{gain['mean']:+.1f} [{gain['low']:+.1f}, {gain['high']:+.1f}]",
+                with_interval(gain, "+.1f"),
                 f"{found.size[role]:,.0f}",
             )
         )
@@ -237,7 +237,7 @@ def _verdicts(gain: dict[str, float], control: dict[str, float], *, loose: bool)
 
 
 def _interval(found: dict[str, Any]) -> str:
-    return f"{found['mean']:+.1f} [{found['low']:+.1f}, {found['high']:+.1f}] points"
+    return f"{with_interval(found, '+.1f')} points"
 
 
 def _panel(found: _Found, second: Task) -> Panel:

@@ -22,7 +22,18 @@ from metad2a.benchmark_table import BenchmarkTable
 from metad2a.comparison import Entry, Searched, incumbents, search_table
 from metad2a.controllers.controller import Setting
 from metad2a.controllers.training_free import SIZE, OwnNaswot, Published, naswot_scores, noise, published_naswot
-from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band, paired
+from metad2a.reproduce.report import (
+    Context,
+    Curve,
+    Demonstration,
+    Panel,
+    Report,
+    Table,
+    Verdict,
+    band,
+    paired,
+    with_interval,
+)
 from predictors.metrics import tau_interval
 from predictors.zero_cost import parameters, worst_for_singular
 
@@ -201,7 +212,7 @@ def _best_table(best: dict[str, Values], picked: dict[str, dict[int, dict[str, f
         (
             str(n),
             *(f"{values[n - 1]:.2f}" for values in means.values()),
-            *(_difference(of[n]) for of in picked.values()),
+            *(with_interval(of[n]) for of in picked.values()),
         )
         for n in _steps(best["NASWOT"].shape[1])
     )
@@ -214,17 +225,13 @@ def _search_table(regret: dict[str, Values], gains: dict[str, dict[str, Any]]) -
         (
             name,
             *(f"{values[:, n - 1].mean():.2f}" for n in LOOKED_AT),
-            _difference(gains[name]["mean"]),
-            _difference(gains[name]["after"]["50"]),
+            with_interval(gains[name]["mean"]),
+            with_interval(gains[name]["after"]["50"]),
         )
         for name, values in regret.items()
     )
     headings = ("Searcher", *(f">{n}" for n in LOOKED_AT), ">Less than evolution, mean", ">after 50")
     return Table("Mean test regret after so many look-ups; paired differences [95%]", headings, rows)
-
-
-def _difference(found: dict[str, float]) -> str:
-    return f"{found['mean']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]"
 
 
 def _curves(runs: dict[str, Values], *, first: int = 1) -> tuple[Curve, ...]:
@@ -249,19 +256,19 @@ def _verdicts(
         Verdict(
             f"the best of {last} by score is better than a random cell",
             "interval above 0",
-            _difference(picked[last]),
+            with_interval(picked[last]),
             picked[last]["low"] > 0,
         ),
         Verdict(
             f"AREA is better than plain evolution over the first {size.trials} look-ups",
             "interval above 0",
-            _difference(gains[AREA]["mean"]),
+            with_interval(gains[AREA]["mean"]),
             gains[AREA]["mean"]["low"] > 0,
         ),
         Verdict(
             "with random scores it is not (control)",
             "interval not above 0",
-            _difference(gains[CONTROL]["mean"]),
+            with_interval(gains[CONTROL]["mean"]),
             gains[CONTROL]["mean"]["low"] <= 0,
         ),
     )

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from databases.architectures.architecture import Architecture
 from databases.architectures.decisions import Chain, Decision
@@ -108,13 +107,16 @@ def show_edges(context: Context) -> tuple[Table, Verdict, tuple[Curve, ...], dic
     jobs = [(method, seed, size) for method in METHODS for seed in seeds]
     done = {(each.method, each.seed): each for each in executor.run(find, jobs, workers=context.workers)}
     context.say(f"planted edges: {len(done)} runs of {size.samples:,} samples")
-    rows, figures, curves = [], {}, []
+    rows, curves, figures = [], [], dict[str, Any]()
     for method in METHODS:
         looks = np.array([done[method, seed].looks for seed in seeds])  # (seeds, looks)
         last = np.array([done[method, seed].last for seed in seeds])
         drawn, likeliest = (bootstrap_interval(values, list(seeds)) for values in (looks[:, -1], last))
         rows.append((method, str(drawn), str(likeliest), f"{(last >= TARGET).sum()} of {len(last)}"))
-        figures[method] = {"drawn": _plain(drawn, looks[:, -1]), "likeliest": _plain(likeliest, last)}
+        figures[method] = {
+            "drawn": {**drawn.to_json(), "of_seeds": looks[:, -1]},
+            "likeliest": {**likeliest.to_json(), "of_seeds": last},
+        }
         curves.append(band(method, np.arange(1, looks.shape[1] + 1) * size.every, looks))
     title = (
         f"Planted skip connections: {size.layers} layers, {size.samples:,} samples, {size.seeds} seeds; "
@@ -129,7 +131,3 @@ def show_edges(context: Context) -> tuple[Table, Verdict, tuple[Curve, ...], dic
         best["mean"] >= TARGET,
     )
     return Table(title, headings, tuple(rows)), verdict, tuple(curves), figures
-
-
-def _plain(found: Any, values: npt.NDArray[np.float64]) -> dict[str, Any]:
-    return {"mean": found.mean, "low": found.low, "high": found.high, "of_seeds": values.tolist()}

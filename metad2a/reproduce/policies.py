@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -92,8 +92,3 @@ class AmongMeasured:
     def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
         """The policy learns."""
         self.policy.tell(architectures, scores)
-
-
-def difference(found: dict[str, Any]) -> str:
-    """A paired difference with its 95% interval."""
-    return f"{found['mean']:+.2f} [{found['low']:+.2f}, {found['high']:+.2f}]"

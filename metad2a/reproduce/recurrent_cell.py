@@ -22,7 +22,7 @@ from databases.datasets.text import LEVELS, Text, python_topics
 from metad2a import executor
 from metad2a.language import LanguageRecipe, cross_entropy, maker, train
 from metad2a.loop import run
-from metad2a.reproduce.report import Context, Curve, Table, Verdict, paired
+from metad2a.reproduce.report import Context, Curve, Table, Verdict, paired, ratio, with_interval
 
 SPACE = "nas-rl-recurrent"
 SEARCHERS = {"REINFORCE": "reinforce", "random": "random"}
@@ -168,8 +168,7 @@ def _ratios(of_level: dict[str, list[Trained]], label: str) -> dict[str, dict[st
     ours = [each.test for each in of_level[label]]
     found = {}
     for rival in RIVALS:
-        log = paired(ours, [each.test for each in of_level[rival]])
-        found[rival] = {name: math.exp(log[name]) for name in ("mean", "low", "high")} | {"seeds": log["seeds"]}
+        found[rival] = ratio(paired(ours, [each.test for each in of_level[rival]]))
     return found
 
 
@@ -206,7 +205,7 @@ def _level_table(level: str, of_level: dict[str, list[Trained]], ratios: dict[st
             label,
             f"{trained[0].parameters:,}",
             *(_measure(level, [getattr(each, part) for each in trained]) for part in ("valid", "test")),
-            *("" if label == rival else _ratio(ratios[label][rival]) for rival in RIVALS),
+            *("" if label == rival else with_interval(ratios[label][rival], ".3f") for rival in RIVALS),
         )
         for label, trained in of_level.items()
     )
@@ -222,23 +221,19 @@ def _measure(level: str, nats: Sequence[float]) -> str:
     return f"{math.exp(np.mean(nats)):.2f}" if level == "word" else f"{np.mean(nats) / math.log(2):.3f}"
 
 
-def _ratio(found: dict[str, float]) -> str:
-    return f"{found['mean']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"
-
-
 def _verdicts(level: str, ratios: dict[str, dict[str, dict[str, float]]]) -> tuple[Verdict, Verdict]:
     tanh, lstm = ratios[FOUND][TANH], ratios[FOUND][LSTM]
     return (
         Verdict(
             f"{level} level: the found cell is better than the tanh cell at equal parameters",
             "perplexity ratio's interval below 1",
-            _ratio(tanh),
+            with_interval(tanh, ".3f"),
             tanh["high"] < 1,
         ),
         Verdict(
             f"{level} level: the found cell is within 2% of an LSTM's perplexity at equal parameters",
             f"ratio's interval below {WITHIN}",
-            _ratio(lstm),
+            with_interval(lstm, ".3f"),
             lstm["high"] < WITHIN,
         ),
     )

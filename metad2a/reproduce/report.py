@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,17 @@ def paired(ours: Any, theirs: Any, *, seed: int = 0) -> dict[str, float]:
     """Mean of ours less theirs over paired seeds (n,), with its bootstrap 95% interval: above zero is better."""
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
     found = bootstrap_interval(difference, list(range(len(difference))), seed=seed)
-    return {"mean": found.mean, "low": found.low, "high": found.high, "seeds": len(difference)}
+    return {**found.to_json(), "seeds": len(difference)}
+
+
+def ratio(log: Mapping[str, float]) -> dict[str, float]:
+    """A difference of logarithms with its interval, as the ratio that it says."""
+    return {name: value if name == "seeds" else math.exp(value) for name, value in log.items()}
+
+
+def with_interval(found: Mapping[str, float], form: str = "+.2f") -> str:
+    """A mean with its 95% interval, as it is shown; ``form`` is that of each number."""
+    return f"{found['mean']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
 
 
 def plain(value: Any) -> Any:

@@ -30,8 +30,8 @@ from metad2a.loop import Measure
 from metad2a.recommend import load
 from metad2a.reproduce.held_out_tasks import RECIPE, SPACE, OwnTask, held_out_tasks
 from metad2a.reproduce.mnms import RULE
-from metad2a.reproduce.policies import DRAWS, AmongMeasured, Followed, Values, difference, follow
-from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band
+from metad2a.reproduce.policies import DRAWS, AmongMeasured, Followed, Values, follow
+from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band, with_interval
 from predictors.metrics import bootstrap_interval
 
 TASK, SOURCE = "nasbench201/cifar10", "Lee, Hyung, Hwang, 2021; Wong, Houlsby, Lu, Gesmundo, 2018"
@@ -189,8 +189,7 @@ def _less(curves: Curves, groups: Sequence[Hashable]) -> Shown:
     """How much more regret than ours every other has after each training: paired, 95% intervals over ``groups``."""
     found: Shown = {}
     for label, runs in curves.items():
-        steps = [bootstrap_interval(each, groups) for each in (runs - curves[OURS]).T]
-        found[label] = [{"mean": each.mean, "low": each.low, "high": each.high} for each in steps]
+        found[label] = [bootstrap_interval(each, groups).to_json() for each in (runs - curves[OURS]).T]
     return found
 
 
@@ -204,7 +203,7 @@ def _table(title: str, curves: Curves, less: Shown) -> Table:
         (
             label,
             *(f"{runs[:, n - 1].mean():.2f}" for n in LOOKED_AT),
-            *(("", "") if label == OURS else (difference(less[label][n - 1]) for n in (1, TRIALS))),
+            *(("", "") if label == OURS else (with_interval(less[label][n - 1]) for n in (1, TRIALS))),
         )
         for label, runs in curves.items()
     )
@@ -217,7 +216,7 @@ def _verdicts(world: str, less: Shown) -> list[Verdict]:
     for label in (SCRATCH, RANDOM):
         nearest = min(less[label], key=lambda each: each["low"])
         claim = f"{world}: less mean regret than {label} after each of 1 to {TRIALS} trainings"
-        reached = f"at the nearest {difference(nearest)}"
+        reached = f"at the nearest {with_interval(nearest)}"
         found.append(Verdict(claim, "every interval above 0", reached, nearest["low"] > 0))
     for label, claim in (
         (GENERATOR, "it learns: less than the generator alone"),
@@ -225,7 +224,7 @@ def _verdicts(world: str, less: Shown) -> list[Verdict]:
     ):
         last = less[label][-1]
         claim = f"{world}: {claim} after {TRIALS}"
-        found.append(Verdict(claim, "interval above 0", difference(last), last["low"] > 0))
+        found.append(Verdict(claim, "interval above 0", with_interval(last), last["low"] > 0))
     return found
 
 
