@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,11 +54,18 @@ def episodes(
     ``images`` is the folder of the image sources, from which own tasks are rebuilt by their specs (None: only
     the tasks of users' tables have features); ``cache`` the folder of cached features.
     """
+    return episodes_with(store, lambda entry: _features(entry, images=images, cache=cache, kind=kind), space=space)
+
+
+def episodes_with(
+    store: Store, features_of: Callable[[TaskEntry], TaskFeatures | None], *, space: str = "nasbench201"
+) -> list[Episode]:
+    """Every task of the store whose features ``features_of`` knows, but the forbidden ones, one episode a recipe."""
     chosen = finite_space(space)
     entries = {entry.key: entry for entry in store.tasks()}
     found: list[Episode] = []
     for (task, recipe), records in _by_task(_usable(store, space)).items():
-        features = _features(entries[task], images=images, cache=cache, kind=kind)
+        features = features_of(entries[task])
         if features is not None:
             found.append(_episode(chosen, features, recipe, records, entries[task].source))
     return found

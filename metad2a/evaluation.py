@@ -1,6 +1,7 @@
 """`metad2a evaluate`: the figures of a meta-model on held-out tasks, with the simple rivals beside them.
 
-``final`` alone opens CIFAR-10 and MNIST, which no training, backbone or choice of model has seen.
+``final`` alone opens CIFAR-10 and MNIST, which no training, backbone or choice of model has seen. ``fast`` needs the
+package alone.
 """
 
 from __future__ import annotations
@@ -19,17 +20,19 @@ from databases.architectures.spaces import finite_space
 from databases.datasets.features import PLAIN, Kind, TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.sampler import TaskSpec, build_task
+from databases.errors import UserError
 from databases.records.record import utc_now
 from databases.records.store import Store
 from metad2a.ablations import ablations
 from metad2a.episodes import Episode, episodes
+from metad2a.fast_evaluation import fast_figures
 from metad2a.final import final_check
 from metad2a.held_back import held_back_tasks, measure_held_back
 from metad2a.held_out import leave_one_source_out, own_episodes, tau
 from metad2a.home import home, shared_data
 from metad2a.latency_evaluation import latency_figures
-from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, Schedule, fresh, meta_train
-from metad2a.own_tasks import interval, own_tasks
+from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train
+from metad2a.own_tasks import interval, naswot_scores, own_tasks
 from metad2a.process import learn
 from metad2a.recommend import MetaD2A, load
 from metad2a.shipped import HELD_BACK, fill
@@ -80,7 +83,6 @@ def published_rows(
     *,
     images: Path,
     seed: int = 0,
-    schedule: Schedule = THEN_TASKS,
 ) -> dict[str, Any]:
     """Spearman on MetaD2A's validation rows of tasks without a training row: ours, and two controls.
 
@@ -93,7 +95,7 @@ def published_rows(
     seen = {name_of[key] for key in trained}
     training = [e for e in known if len(e.cells) >= TABLE or e.features.name in seen]
     test = [e for e in known if e.recipe == "metad2a" and e.features.name not in seen]
-    more = replace(schedule, single=16)
+    more = replace(THEN_TASKS, single=16)
     found, blind = {}, None
     tables = [each for each in known if len(each.cells) >= TABLE]
     first = meta_train(fresh(model.predictor.config, seed=seed), tables, TABLES_FIRST, seed=seed)
@@ -142,43 +144,50 @@ def evaluate(
     """All figures of the shipped meta-model on the shipped records and the development tables.
 
     Args:
-        final: open CIFAR-10 too.
-        fast: a rough look with few steps (the figures then mean little).
-        output: folder for ``evaluation.json``.
+        final: open CIFAR-10 and MNIST too.
+        fast: only what the package itself holds, in a minute.
+        output: folder for ``evaluation.json``, of the fast mode ``evaluation-fast.json``.
         on_progress: is told what is being done.
 
     Raises:
-        UserError: the development data are not there.
+        UserError: the development data are not there, or both modes are asked for.
     """
-    data, folder = shared_data(), home() / "evaluation"
-    folder.mkdir(parents=True, exist_ok=True)
+    if final and fast:
+        raise UserError("given --final and --fast; the final check needs every figure: give one of them")
     model = load()
-    schedule = replace(THEN_TASKS, steps=5) if fast else THEN_TASKS
     figures: dict[str, Any] = {"weights": model.weights, "date": utc_now(), "fast": fast}
-    with Store(folder / "database.db") as store:
-        on_progress("reading the shipped records and the tables")
-        fill(store, data)
-        cache = folder / "features"
-        known = episodes(store, images=data / "images", cache=cache)
-        on_progress("leave one source out")
-        own = own_episodes(known, RECIPE)
-        held_out = leave_one_source_out(learn(model.predictor, own), own)
-        figures["own tasks"] = own_tasks(store, held_out, own, images=data / "images", cache=folder, recipe=RECIPE)
-        on_progress("ablations")
-        figures["ablations"] = ablations(model.predictor, own)
-        figures["backbones"] = backbones(model, store, known, images=data / "images", cache=cache)
-        on_progress("MetaD2A's rows")
-        figures["MetaD2A rows"] = published_rows(model, store, known, images=data / "images", schedule=schedule)
-        on_progress("devices")
-        figures["latency"] = latency_figures(data / "nasbench201", fast=fast)
-        if final:
-            on_progress("final check: opening CIFAR-10")
-            seeds = 1 if fast else 5
-            figures["final"] = final_check(model, store, data=data, cache=cache, seeds=seeds, on_progress=on_progress)
-            on_progress("final check: own tasks on CIFAR-10 and MNIST")
-            figures["final"]["own tasks"] = _held_back(model, own, data / "images", folder, cache, on_progress)
+    figures |= fast_figures(model, RECIPE, on_progress) if fast else _all_figures(model, final, on_progress)
     if output is not None:
         write(figures, output)
+    return figures
+
+
+def _all_figures(model: MetaD2A, final: bool, report: Report) -> dict[str, Any]:
+    data, folder = shared_data(), home() / "evaluation"
+    images, cache = data / "images", folder / "features"
+    folder.mkdir(parents=True, exist_ok=True)
+    figures: dict[str, Any] = {}
+    with Store(folder / "database.db") as store:
+        report("reading the shipped records and the tables")
+        fill(store, data)
+        known = episodes(store, images=images, cache=cache)
+        report("leave one source out")
+        own = own_episodes(known, RECIPE)
+        held_out = leave_one_source_out(learn(model.predictor, own), own)
+        naswot = naswot_scores(store, own, images=images, cache=folder, recipe=RECIPE)
+        figures["own tasks"] = own_tasks(held_out, own, naswot)
+        report("ablations")
+        figures["ablations"] = ablations(model.predictor, own)
+        figures["backbones"] = backbones(model, store, known, images=images, cache=cache)
+        report("MetaD2A's rows")
+        figures["MetaD2A rows"] = published_rows(model, store, known, images=images)
+        report("devices")
+        figures["latency"] = latency_figures(data / "nasbench201")
+        if final:
+            report("final check: opening CIFAR-10")
+            figures["final"] = final_check(model, store, data=data, cache=cache, on_progress=report)
+            report("final check: own tasks on CIFAR-10 and MNIST")
+            figures["final"]["own tasks"] = _held_back(model, own, images, folder, cache, report)
     return figures
 
 
@@ -194,9 +203,12 @@ def _held_back(
 
 
 def write(figures: dict[str, Any], folder: Path) -> Path:
-    """Writes ``evaluation.json``, with every opening of the held-back data so far; NaN as null."""
+    """Writes ``evaluation.json``, with every opening of the held-back data so far; NaN as null.
+
+    The figures of the fast mode get a file of their own, so that they never stand in the place of all.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "evaluation.json"
+    path = folder / ("evaluation-fast.json" if figures.get("fast") else "evaluation.json")
     earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
     figures["openings"] = list(earlier.get("openings", []))
     if "final" in figures:

@@ -24,10 +24,9 @@ FEWEST_JUDGED = 0.4  # a task whose ceiling is lower tells little about a rankin
 
 
 def own_tasks(
-    store: Store, held_out: Sequence[HeldOut], own: Sequence[Episode], *, images: Path, cache: Path, recipe: str
+    held_out: Sequence[HeldOut], own: Sequence[Episode], naswot: Mapping[str, Values] | None = None
 ) -> dict[str, Any]:
-    """Every figure of leave-one-source-out over the own tasks; ``cache`` keeps naswot scores."""
-    naswot = _naswot(store, own, images, cache, recipe)
+    """Every figure of leave-one-source-out over the own tasks; without ``naswot`` two rivals are left out."""
     rows = [_row(each, own, naswot) for each in held_out]
     judged = [row for row in rows if (row["tau noise ceiling"] or 0) >= FEWEST_JUDGED]
     return {
@@ -48,20 +47,20 @@ def own_tasks(
     }
 
 
-def _row(each: HeldOut, own: Sequence[Episode], naswot: Mapping[str, Values]) -> dict[str, Any]:
+def _row(each: HeldOut, own: Sequence[Episode], naswot: Mapping[str, Values] | None) -> dict[str, Any]:
     """One task's figures, over the cells that every ranking knows; regrets and errors in points."""
     episode, others = each.episode, [other for other in own if other.family != each.episode.family]
-    score = naswot[episode.features.fingerprint]
     rankings = {
         "ours": each.mean,
         "ours without the dataset": each.no_dataset,
         "ours, datasets swapped": each.swapped,
         "best on average": each.average,
         "nearest task's": rivals.copied_ranking(episode, others),
-        "forest without the dataset": rivals.forest_ranking(episode, others, naswot),
         "parameters": rivals.parameters_of(episode),
-        "naswot": score,
     }
+    if naswot is not None:
+        rankings["forest without the dataset"] = rivals.forest_ranking(episode, others, naswot)
+        rankings["naswot"] = naswot[episode.features.fingerprint]
     among = np.logical_and.reduce([np.isfinite(values) for values in rankings.values()])
     row: dict[str, Any] = {"task": episode.features.name, "source": episode.family, "cells": int(among.sum())}
     row |= {f"tau {name}": tau(values, episode, among) for name, values in rankings.items()}
@@ -147,7 +146,8 @@ def noise(episode: Episode) -> float:
     return float(np.sqrt(np.nanvar(rows, axis=1, ddof=1).mean())) if len(rows) else float("nan")
 
 
-def _naswot(store: Store, own: Sequence[Episode], images: Path, cache: Path, recipe: str) -> dict[str, Values]:
+def naswot_scores(store: Store, own: Sequence[Episode], *, images: Path, cache: Path, recipe: str) -> dict[str, Values]:
+    """Naswot of each task's cells, by the task's fingerprint; ``cache`` keeps them."""
     found = {}
     for each in own:
         entry = store.task(each.features.fingerprint)

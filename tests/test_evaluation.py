@@ -1,17 +1,21 @@
-"""The shipped figures belong to the shipped weights, and README and model card show them unchanged."""
+"""The shipped figures belong to the shipped weights, README and model card show them, the fast mode gives the same."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from made_up import episode, task
+from typer.testing import CliRunner
 
+from databases.errors import UserError
 from metad2a import shipped
 from metad2a.card import card, tables
-from metad2a.evaluation import write
+from metad2a.cli.app import app
+from metad2a.evaluation import evaluate, write
 from metad2a.own_tasks import ceiling, noise
 from predictors import checkpoint
 
@@ -20,17 +24,17 @@ README = Path(__file__).parents[1] / "README.md"
 
 
 @pytest.fixture
-def figures() -> dict[str, object]:
-    found: dict[str, object] = json.loads((WEIGHTS / "evaluation.json").read_text(encoding="utf-8"))
+def figures() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((WEIGHTS / "evaluation.json").read_text(encoding="utf-8"))
     return found
 
 
-def test_the_figures_are_those_of_the_shipped_weights(figures: dict[str, object]) -> None:
+def test_the_figures_are_those_of_the_shipped_weights(figures: dict[str, Any]) -> None:
     assert figures["weights"] == checkpoint.digest(WEIGHTS / "meta.safetensors")
     assert figures["fast"] is False
 
 
-def test_readme_and_card_show_the_figures_unchanged(figures: dict[str, object]) -> None:
+def test_readme_and_card_show_the_figures_unchanged(figures: dict[str, Any]) -> None:
     assert "\n".join(tables(figures)) in README.read_text(encoding="utf-8")
     _, header = checkpoint.load(WEIGHTS / "meta.safetensors")
     assert card(header, figures) == (WEIGHTS / "MODEL_CARD.md").read_text(encoding="utf-8")
@@ -43,6 +47,32 @@ def test_each_opening_of_the_final_check_is_kept(tmp_path: Path) -> None:
     write({"date": "third", "weights": "w"}, tmp_path)
     kept = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))["openings"]
     assert [each["date"] for each in kept] == ["first", "second"]
+
+
+@pytest.mark.slow
+def test_the_fast_mode_gives_the_shipped_figures_from_the_package_alone(
+    figures: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAD2A_SHARED", str(tmp_path / "nothing"))
+    (tmp_path / "evaluation.json").write_text("all figures", encoding="utf-8")
+    result = CliRunner().invoke(app, ["evaluate", "--fast", "--output", str(tmp_path)])
+    assert result.exit_code == 0, result.stderr
+    assert "fast mode" in result.stdout and "fast mode" in result.stderr
+    assert (tmp_path / "evaluation.json").read_text(encoding="utf-8") == "all figures"
+    found = json.loads((tmp_path / "evaluation-fast.json").read_text(encoding="utf-8"))
+    assert found["fast"] is True
+    assert found.keys() == figures.keys() - {"final"}
+    assert found["own tasks"].keys() == figures["own tasks"].keys()
+    assert found["ablations"].keys() == figures["ablations"].keys()
+    for table in ("tau", "error of the median cell", "coverage"):
+        for name, value in found["own tasks"][table].items():
+            assert value["mean"] == pytest.approx(figures["own tasks"][table][name]["mean"], rel=0.02), name
+    assert all("skipped" in found[table] for table in ("backbones", "MetaD2A rows", "latency"))
+
+
+def test_the_final_check_is_never_a_fast_one() -> None:
+    with pytest.raises(UserError, match="give one of them"):
+        evaluate(final=True, fast=True)
 
 
 def test_noise_and_ceiling_come_from_the_seeds() -> None:

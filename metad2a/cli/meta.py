@@ -97,7 +97,9 @@ def evaluate(
     final: Annotated[
         bool, typer.Option("--final", help="Open CIFAR-10 and MNIST too; the model card logs each opening.")
     ] = False,
-    fast: Annotated[bool, typer.Option("--fast", help="Fewer seeds and draws: a rough look.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="In a minute, from the package alone: less than all figures.")
+    ] = False,
     output: Output = None,
     json: Json = False,
 ) -> None:
@@ -110,8 +112,9 @@ def evaluate(
     if json:
         print_json(figures)
     else:
+        title = "Evaluation, fast mode: not all figures" if fast else "Evaluation"
         headings = ("Figure", ">Value", ">Interval", ">Tasks")
-        console().print(table("Evaluation", headings, figure_rows(figures)))
+        console().print(table(title, headings, figure_rows(figures)))
 
 
 def info(model: Model = None, json: Json = False) -> None:
