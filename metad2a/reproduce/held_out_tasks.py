@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from databases.architectures.spaces import finite_space
@@ -40,6 +41,17 @@ class OwnTask:
     generator: Generator
 
 
+def repeated(by_seed: Values) -> npt.NDArray[np.bool_]:
+    """(n, seeds) accuracies, NaN where missing -> (n,) whether enough seeds trained the cell."""
+    found: npt.NDArray[np.bool_] = np.isfinite(by_seed).sum(1) >= SEEDS
+    return found
+
+
+def is_judged(by_seed: Values) -> bool:
+    """Whether an own task of these accuracies, (n, seeds), can judge: enough seeds trained enough cells."""
+    return int(repeated(by_seed).sum()) >= CELLS
+
+
 def held_out_tasks(context: Context, *, steps: int, most: int = 100) -> list[OwnTask]:
     """At most ``most`` of the shipped tasks with enough seeds, with generators trained for ``steps`` updates."""
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "own.db") as store:
@@ -47,7 +59,7 @@ def held_out_tasks(context: Context, *, steps: int, most: int = 100) -> list[Own
         context.image_source("fashion_mnist")  # says what is missing
         known = episodes(store, images=context.images, cache=home() / "features")
         own = [each for each in known if each.recipe == RECIPE]
-        judged = [each for each in own if _measured(each)][:most]
+        judged = [each for each in own if is_judged(each.by_seed)][:most]
         tables = [_table(store, each) for each in judged]
     jobs = [(i, each, own, steps, context.seed) for i, each in enumerate(judged)]
     generators: dict[int, Generator] = {}
@@ -55,10 +67,6 @@ def held_out_tasks(context: Context, *, steps: int, most: int = 100) -> list[Own
         generators[number] = generator
         context.say(f"generator without {judged[number].family}: trained ({len(generators)} of {len(jobs)})")
     return [OwnTask(each, *tables[i], generators[i]) for i, each in enumerate(judged)]
-
-
-def _measured(episode: Episode) -> bool:
-    return episode.by_seed.shape[1] >= SEEDS and int(np.isfinite(episode.by_seed).all(1).sum()) >= CELLS
 
 
 def _table(store: Store, episode: Episode) -> tuple[BenchmarkTable, Values]:

@@ -29,6 +29,7 @@ from metad2a.held_out import NEVER_HELD_OUT
 from metad2a.meta_training import Schedule, fresh, meta_train
 from metad2a.process import Embedding
 from metad2a.recommend import MetaD2A
+from metad2a.reproduce.held_out_tasks import is_judged, repeated
 from metad2a.reproduce.report import Context
 from metad2a.shipped import add_measurements
 from predictors.zero_cost import zero_cost
@@ -36,7 +37,6 @@ from predictors.zero_cost import zero_cost
 Values = npt.NDArray[np.float64]
 CIFAR10, IMAGENET16 = "nasbench201/cifar10", "nasbench201/imagenet16-120"
 PUBLISHED, OWN = "nasbench201", "tiny"
-JUDGED_CELLS, JUDGED_SEEDS = 20, 3
 # Without IMAGENET16's table: MetaD2A's rows alone, one architecture or two a task.
 ROWS_ALONE = Schedule(steps=600, learning_rate=3e-3, cells=0, single=32)
 
@@ -132,18 +132,18 @@ def _own_world(model: MetaD2A, entry: TaskEntry, records: Sequence[Record], cont
     known, chosen = model.surrogates[OWN], finite_space(SPACE)
     cells = tuple(chosen.parse(text) for text in sorted({each.architecture for each in records}))
     valid = _by_seed(cells, records)
-    repeated = np.isfinite(valid).sum(1) >= JUDGED_SEEDS
     process = known.without(entry.source)
-    if repeated.sum() < JUDGED_CELLS or entry.source in NEVER_HELD_OUT or entry.name not in known.names:
+    if not is_judged(valid) or entry.source in NEVER_HELD_OUT or entry.name not in known.names:
         return None
-    kept = tuple(each for each, judged in zip(cells, repeated, strict=True) if judged)
+    rows = np.flatnonzero(repeated(valid))
+    kept = tuple(cells[row] for row in rows)
     test = np.nanmean(_by_seed(kept, records, test=True), axis=1)
     assert process is not None
     statistics = known.process.tasks[known.names.index(entry.name)].statistics
     numbers = np.array([chosen.class_number(each) for each in kept])
     prior, embeddings = process.predict(statistics, numbers).mean, model.embed(kept)
     scores, flops, best = _naswot(entry, kept, context), _flops(kept, OWN), float(test.max())
-    return World(entry.name, entry.source, kept, valid[repeated], test, best, prior, embeddings, flops, scores).ranked()
+    return World(entry.name, entry.source, kept, valid[rows], test, best, prior, embeddings, flops, scores).ranked()
 
 
 def _flops(cells: Sequence[Architecture], recipe: str) -> Values:
