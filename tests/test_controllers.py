@@ -35,12 +35,19 @@ def prior(space: Space) -> dict[str, Any]:
         return {"decoder": GraphDecoder(space, context=3, width=24), "z": torch.ones(3)}
 
 
+def order(space: Space, seed: int) -> list[Architecture]:
+    """A ranking that knows nothing."""
+    rng = np.random.default_rng(seed)
+    return [space.sample(rng) for _ in range(200)]
+
+
 # searcher -> what it is made with in a space, beside the seed
-NEEDS: dict[str, Callable[[Space], dict[str, Any]]] = {
-    "area": lambda space: {"score": worth, "pool": 40},
-    "surrogate": lambda space: {"draws": 100},
-    "generator": lambda space: prior(space),
-    "warm-start": lambda space: prior(space),
+NEEDS: dict[str, Callable[[Space, int], dict[str, Any]]] = {
+    "area": lambda space, seed: {"score": worth, "pool": 40},
+    "surrogate": lambda space, seed: {"draws": 100},
+    "zero-shot": lambda space, seed: {"order": order(space, seed)},
+    "generator": lambda space, seed: prior(space),
+    "warm-start": lambda space, seed: prior(space),
 }
 CANNOT_LEARN = {"random", "zero-shot", "generator"}  # from what they are told
 
@@ -49,7 +56,7 @@ every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 
 
 def made(name: str, space: Space, *, seed: int = 0) -> Controller:
-    return controller(name, space, seed=seed, **(NEEDS[name](space) if name in NEEDS else {}))
+    return controller(name, space, seed=seed, **(NEEDS[name](space, seed) if name in NEEDS else {}))
 
 
 def rounds(searcher: Controller, count: int, *, batch: int = 4) -> list[Architecture]:
