@@ -9,7 +9,7 @@ import pytest
 
 from databases.errors import UserError
 from metad2a.reproduce import mnms
-from metad2a.reproduce.mnms import Job, Learnt, _neighbours, _speed
+from metad2a.reproduce.mnms import Job, Learnt, _neighbours, _speed, _speed_table
 from metad2a.reproduce.policies import Followed
 from metad2a.reproduce.report import Context
 from metad2a.reproduce.task_families import APART, MADE_UP, REAL, Family, made_up
@@ -26,6 +26,12 @@ def test_trials_are_counted_until_the_mean_is_there_with_one_update_as_the_floor
     assert found["from scratch"] == [40] * 3 and found["transferred"] == [10, 20, 10]
     assert found["times fewer"]["mean"] == pytest.approx((4 * 2 * 4) ** (1 / 3))
     assert at(61).needed(95) == 61
+
+
+def test_a_search_that_is_cut_off_shows_no_count() -> None:
+    never, soon = Followed(np.full(215, 50.0), []), Followed(np.array([50.0] * 30 + [96.0] * 31), [])
+    (shown, *_) = _speed_table({"task": _speed([(never, soon)])}).rows
+    assert shown[:3] == ("task", "> 200", "30")
 
 
 def test_made_up_tasks_are_alike_where_they_are_related() -> None:

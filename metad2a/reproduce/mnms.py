@@ -184,15 +184,18 @@ def _speed(pairs: Sequence[tuple[Followed, Followed]]) -> dict[str, Any]:
 def _speed_table(speed: dict[str, dict[str, Any]]) -> Table:
     rows: list[tuple[str, ...]] = []
     for name, found in speed.items():
-        counts = [f"{np.median(found[how]):.0f}" for how in ("from scratch", "transferred")]
+        counts = [_trials(float(np.median(found[how]))) for how in ("from scratch", "transferred")]
         at = [f"{a:.0f}, {b:.0f}" for a, b in (found["percentile at first"], found["percentile after 20"])]
         rows.append((name, *counts, with_interval(found["times fewer"], ".1f"), *at))
     rows.append(("random search, any task (by definition)", "never", "never", "", "50, 50", "50, 50"))
     heads = (">from scratch", ">transferred", ">times fewer [95%]", ">percentile at first", ">after 20 trials")
-    title = (
-        f"Median trials until the policy's mean draw is at the {WANTED:.0f}th percentile (above {MOST}: not reached)"
-    )
+    title = f"Median trials until the policy's mean draw is at the {WANTED:.0f}th percentile (> {MOST}: not reached)"
     return Table(f"{title}; percentiles from scratch, transferred", ("Held-out task", *heads), tuple(rows))
+
+
+def _trials(count: float) -> str:
+    """A search that is cut off has a trial more than it was given, and the draws before it began."""
+    return f"{count:.0f}" if count <= MOST else f"> {MOST}"
 
 
 def _speed_verdicts(speed: dict[str, dict[str, Any]]) -> list[Verdict]:
