@@ -21,7 +21,8 @@ from databases.records.recipe import RECIPES, Recipe
 from databases.records.recipe import recipe as named_recipe
 from databases.records.store import Store
 from metad2a.controllers.in_order import InOrder
-from metad2a.runs import RunFolder, Trained, export_run, find_run, run_name, run_names, runs_folder
+from metad2a.run_state import Trained
+from metad2a.runs import RunFolder, export_run, find_run, run_name, run_names, runs_folder
 from metad2a.search_result import SearchProgress, SearchResult
 from metad2a.searchers import DEFAULT, Recommender, training_time
 from metad2a.searchers import searcher as make_searcher

@@ -8,7 +8,7 @@ from typing import Literal
 
 from databases.architectures.architecture import Architecture
 from metad2a.export import Exported
-from metad2a.runs import Trained
+from metad2a.run_state import Trained
 from metad2a.training import Progress
 
 Stage = Literal["started", "epoch", "trained", "stopped", "kept", "tested"]

@@ -23,7 +23,8 @@ from metad2a import loop
 from metad2a.controllers.controller import Controller
 from metad2a.early_stopping import CHECKS, Curve, forecast, hopeless
 from metad2a.export import Exported, describe, save
-from metad2a.runs import RunFolder, Trained, Wanted, best_of, tested_card
+from metad2a.run_state import Trained, Wanted, best_of, tested_card
+from metad2a.runs import RunFolder
 from metad2a.search_result import SearchProgress, SearchResult, Stage
 from metad2a.tracking import Run, Tracker
 from metad2a.training import Progress, Training, accuracy, pick_device, predictions, train

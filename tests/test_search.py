@@ -24,7 +24,8 @@ from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
 from metad2a import session
 from metad2a.export import load_exported
-from metad2a.runs import RunFolder, read_state
+from metad2a.run_state import read_state
+from metad2a.runs import RunFolder
 from metad2a.search import SearchProgress, SearchResult, export_run, find_run, run_names, search, train_one
 from metad2a.tracking import Kind, NullTracker, Run
 from metad2a.training import Training, accuracy, train

@@ -19,7 +19,7 @@ from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
 from metad2a import session
-from metad2a.runs import read_state
+from metad2a.run_state import read_state
 from metad2a.search import SearchProgress, SearchResult, search
 from metad2a.training import OnEpoch, Progress, Training
 
