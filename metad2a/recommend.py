@@ -13,24 +13,25 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.architecture import Architecture, FiniteSpace, Skeleton
+from databases.architectures.architecture import Architecture, FiniteSpace
 from databases.architectures.spaces import finite_space
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
-from databases.datasets.task import Task
+from databases.datasets.task import TRAIN, Task
 from databases.errors import UserError
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
 from metad2a.devices import find_device
-from metad2a.gain import Gain, cheapest_equal_first, expected_gain
+from metad2a.gain import Gain, expected_gain
 from metad2a.generator import Generator, GeneratorConfig
 from metad2a.preference import Prefer, check, for_device, on_device, within
 from metad2a.process import Embedding
+from metad2a.ranking import cheapest_equal_leads, ranked, reason
 from metad2a.recommendation import Candidate, Recommendation
 from metad2a.surrogates import Surrogate, unpack_surrogates
 from predictors import checkpoint
 from predictors.graph_encoder import EncodedCells
-from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, Scores, to_percent
-from predictors.task_distance import KnownTasks, Neighbour
+from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, Scores
+from predictors.task_distance import KnownTasks
 
 __all__ = ["SHIPPED", "Candidate", "Candidates", "MetaD2A", "Recommendation", "load", "versions"]
 
@@ -38,6 +39,7 @@ Values = npt.NDArray[np.float64]
 Candidates = Literal["generator", "all", "both"]
 SHIPPED = Path(str(files("metad2a") / "weights" / "meta.safetensors"))
 GENERATED = 500  # architectures drawn for a dataset
+NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that hold 80%
 
 
 class MetaD2A:
@@ -149,15 +151,12 @@ class MetaD2A:
         chosen = self.recipe(recipe)
         task = data if isinstance(data, Task) else load_task(data, seed=seed)
         features = extract(task, images_per_class=images_per_class, seed=seed)
-        drawn = [] if candidates == "all" else self.generate(features, recipe=recipe, seed=seed)
-        pool = drawn if candidates == "generator" else list(self.predictor_space.classes)
-        scores = self.score(features, pool, recipe=recipe)
-        skeleton = chosen.skeleton(input_channels=task.channels, classes=task.classes)
-        ranked = self._rank(pool, scores, set(drawn), chosen, skeleton, len(task.part(0)[1]))
+        offered = self._ranked(task, features, chosen, candidates, seed)
         if target is not None:
-            ranked = on_device(ranked, target)
-        kept = within(ranked, max_params=max_params, max_flops=max_flops, max_latency=limit, device=device)
-        gain, fitting = self._gain(features, kept, recipe, seed)
+            offered = on_device(offered, target)
+        kept = within(offered, max_params=max_params, max_flops=max_flops, max_latency=limit, device=device)
+        gain = self._gain(features, kept, recipe, seed)
+        fitting = kept if gain is None else cheapest_equal_leads(kept, gain)
         nearest, unlike = self.known.nearest(features)
         answer = Recommendation(
             candidates=tuple(fitting[:top]),
@@ -167,7 +166,7 @@ class MetaD2A:
             seed=seed,
             fingerprint=task.fingerprint,
             weights=self.weights,
-            reason=_reason(gain, recipe, nearest, level_known=self.level_known(recipe)),
+            reason=reason(gain, recipe, nearest, level_known=self.level_known(recipe)),
             expected_gain=gain,
             notes=task.notes,
             versions=versions(),
@@ -187,39 +186,24 @@ class MetaD2A:
         found = self.generator.generate(z, count, seed=seed)
         return list(dict.fromkeys(self.predictor_space.canonical(each) for each in found))
 
-    def _rank(
-        self,
-        pool: Sequence[Architecture],
-        scores: Scores,
-        drawn: set[Architecture],
-        recipe: Recipe,
-        skeleton: Skeleton,
-        images: int,
+    def _ranked(
+        self, task: Task, features: TaskFeatures, recipe: Recipe, candidates: Candidates, seed: int
     ) -> list[Candidate]:
-        known = self.level_known(recipe.name)
-        width = scores.std * float(self.header.get("conformal", {}).get(recipe.name, {}).get("80", 1.2816))
-        chance = 100 / skeleton.classes  # no training is expected to end below it
-        percent, low, high = (
-            np.maximum(to_percent(value), chance) for value in (scores.mean, scores.mean - width, scores.mean + width)
+        """All candidates of that kind, best first."""
+        drawn = [] if candidates == "all" else self.generate(features, recipe=recipe.name, seed=seed)
+        pool = drawn if candidates == "generator" else list(self.predictor_space.classes)
+        conformal, images = self.header.get("conformal", {}), len(task.part(TRAIN)[1])
+        factor = float(conformal.get(recipe.name, {}).get("80", NORMAL_80))
+        return ranked(
+            pool,
+            self.score(features, pool, recipe=recipe.name),
+            drawn=set(drawn),
+            space=self.predictor_space,
+            recipe=recipe,
+            skeleton=recipe.skeleton(input_channels=task.channels, classes=task.classes),
+            factor=factor if self.level_known(recipe.name) else None,
+            seconds=lambda flops: self._seconds(recipe, flops, images),
         )
-        chosen = self.predictor_space
-        found = []
-        for i in np.argsort(-scores.mean, kind="stable"):
-            flops = chosen.flops(pool[i], skeleton, resolution=recipe.resolution)
-            found.append(
-                Candidate(
-                    architecture=pool[i],
-                    expected_accuracy=float(percent[i]) if known else None,
-                    interval=(float(low[i]), float(high[i])) if known else None,
-                    score=float(scores.mean[i]),
-                    parameters=chosen.parameters(pool[i], skeleton),
-                    flops=flops,
-                    expected_seconds=self._seconds(recipe, flops, images),
-                    origin="generator" if pool[i] in drawn else "space",
-                    skeleton=skeleton,
-                )
-            )
-        return found
 
     def _seconds(self, recipe: Recipe, flops: int, images: int) -> float | None:
         """Training time on one thread, from the measured seconds of a step per image and multiply-add."""
@@ -228,37 +212,12 @@ class MetaD2A:
             return None
         return float(recipe.steps(images) * recipe.batch * (cost[0] * flops + cost[1]))
 
-    def _gain(
-        self, features: TaskFeatures, fitting: list[Candidate], recipe: str, seed: int
-    ) -> tuple[Gain | None, list[Candidate]]:
-        """What choosing is worth, None where the level is unknown; where it is nothing, the cheapest equal leads."""
+    def _gain(self, features: TaskFeatures, fitting: Sequence[Candidate], recipe: str, seed: int) -> Gain | None:
+        """What choosing is worth, None where the level is unknown."""
         if recipe not in self.surrogates or not self.level_known(recipe):
-            return None, fitting
+            return None
         numbers = self._numbers([each.architecture for each in fitting])
-        gain = expected_gain(self.surrogates[recipe].process, features.statistics, numbers, seed=seed)
-        if not gain.within_noise:
-            return gain, fitting
-        expected = np.array([each.expected_accuracy for each in fitting], dtype=np.float64)
-        order = cheapest_equal_first(expected[0] - expected, [each.cost for each in fitting], noise=gain.noise)
-        return gain, [fitting[i] for i in order]
-
-
-def _reason(gain: Gain | None, recipe: str, nearest: Sequence[Neighbour], *, level_known: bool) -> str:
-    names = " and ".join(each.name for each in nearest[:2]) or "those of the database"
-    if not level_known:
-        return f"Order only: the recipe {recipe!r} was measured on too few tasks to know its accuracies."
-    if gain is None:
-        return f"Expected under the recipe {recipe!r}, judging by datasets like {names}."
-    worth = (
-        f"Choosing is worth {gain.mean:.1f} points over the median cell on offer (80%: {gain.low:.1f} to "
-        f"{gain.high:.1f}) under the recipe {recipe!r}, judging by datasets like {names}"
-    )
-    if not gain.within_noise:
-        return f"{worth}."
-    return (
-        f"{worth}. That is within the noise of one training ({gain.noise:.1f} points) or may be nothing: nobody can "
-        "tell the best cells apart, so the cheapest of them comes first."
-    )
+        return expected_gain(self.surrogates[recipe].process, features.statistics, numbers, seed=seed)
 
 
 def load(path: Path | str | None = None) -> MetaD2A:
