@@ -24,6 +24,7 @@ from databases.datasets.sampler import SOURCES, TaskSpec, build_task, family, sa
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.recipe import recipe as named_recipe
+from databases.records.recipe import trainable
 from databases.records.record import Record, RecordKey, TaskEntry
 from databases.records.store import Store
 from metad2a import executor
@@ -74,6 +75,7 @@ def build(
     The first ``judged`` tasks take the whole common core under ``seeds`` seeds instead, so that their noise can
     be told from their spread. ``cache`` is the folder of cached features.
     """
+    trainable(recipe)
     specs = sample_specs(folder, tasks=tasks, seed=seed)
     first, last = core_rounds(specs, folder, per_task=per_task, recipe=recipe, judged=judged, seeds=seeds)
     for spec in specs:
@@ -107,7 +109,6 @@ def core_rounds(
 
     Each lap through the image sources takes another stretch of the core.
     """
-    named_recipe(recipe)
     if per_task < 1:
         raise UserError(f"{per_task} architectures a task: give 1 or more")
     first, last = [], []

@@ -74,7 +74,9 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.stop_early, self.device, self.model, self.random_state = stop_early, device, model, random_state
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
-        """Searches for images (n, h, w), (n, h, w, c) or (n, c, h, w), 0..1 or 0..255, and labels (n,) of any type.
+        """Searches for images (n, h, w), (n, h, w, c) or (n, c, h, w), 0..1 or 0..255, and labels (n,).
+
+        Labels are whole numbers, also as floats, texts or booleans; `predict` gives them back as they were.
 
         Raises:
             UserError: (a ValueError) unusable images or labels, or impossible parameters.
@@ -131,13 +133,21 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
 def _labels(y: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """The sorted classes, and the number of each image's class, (n,)."""
+    allowed = "allowed is one whole number (1.0 too), text or boolean an image"
     try:
         labels = column_or_1d(y)
+        if missing := [i for i, each in enumerate(labels.tolist()) if each is None or each != each]:
+            raise UserError(
+                f"given labels y of which {len(missing):,} are missing (None or NaN), the first at {missing[0]}; "
+                f"{allowed}; fill them in or leave these images out"
+            )
         check_classification_targets(labels)
         classes, numbers = np.unique(labels, return_inverse=True)
+    except UserError:
+        raise
     except (TypeError, ValueError) as problem:
-        reason = " ".join(str(problem).split())
-        raise UserError(f"given labels y that are not classes ({reason}); allowed is one label an image") from problem
+        reason = " ".join(str(problem).split()).rstrip(".")
+        raise UserError(f"given labels y that are not classes ({reason}); {allowed}; name the classes") from problem
     return classes, numbers.astype(np.int64)
 
 

@@ -17,8 +17,7 @@ from databases.architectures.architecture import Architecture, FiniteSpace
 from databases.architectures.spaces import space
 from databases.datasets.task import Task
 from databases.errors import UserError
-from databases.records.recipe import RECIPES, Recipe
-from databases.records.recipe import recipe as named_recipe
+from databases.records.recipe import Recipe, trainable
 from databases.records.store import Store
 from metad2a.controllers.in_order import InOrder
 from metad2a.run_state import Trained
@@ -34,6 +33,7 @@ __all__ = [
     "SearchProgress",
     "SearchResult",
     "Trained",
+    "check_training",
     "export_run",
     "find_run",
     "run_names",
@@ -72,7 +72,7 @@ def search(
     begin = time.monotonic() if begun is None else begun
     if train < 1:
         raise UserError(f"given {train} trainings; allowed is 1 or more; 3 is usual")
-    chosen = _checked(recipe, seconds, device)
+    chosen = check_training(recipe, seconds, device)
     answer = model.recommend(task, top=None, seed=seed, recipe=recipe)
     expected = {each.architecture: each.expected_accuracy for each in answer.candidates}
     takes = training_time(answer)
@@ -121,7 +121,7 @@ def train_one(
 ) -> SearchResult:
     """Trains, tests and exports one architecture; everything else is as in `search`."""
     begin = time.monotonic() if begun is None else begun
-    chosen = _checked(recipe, seconds, device)
+    chosen = check_training(recipe, seconds, device)
     run = _run(task, chosen, seed, f"{architecture.space} {architecture}", folder, begin)
     parameters = {"recipe": recipe, "seed": seed, "seconds": seconds, "architecture": architecture}
     tracker = tracker or NullTracker()
@@ -132,12 +132,9 @@ def train_one(
         return work.go(given)
 
 
-def _checked(recipe: str, seconds: float | None, device: str) -> Recipe:
+def check_training(recipe: str, seconds: float | None, device: str) -> Recipe:
     """The recipe, if it, the time and the device can be used; raises UserError."""
-    chosen = named_recipe(recipe)
-    if chosen.published:
-        usable = ", ".join(name for name, each in RECIPES.items() if not each.published)
-        raise UserError(f"given the recipe {recipe!r}, which only others measured; allowed are {usable}; give one")
+    chosen = trainable(recipe)
     if seconds is not None and not 0 < seconds < math.inf:
         raise UserError(f"given a budget of {seconds:g} seconds; allowed is more than 0; leave it out for no limit")
     usable_device(device)

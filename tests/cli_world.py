@@ -16,6 +16,7 @@ from databases.architectures.architecture import Architecture, Skeleton
 from databases.architectures.spaces import space
 from databases.datasets.task import Task
 from databases.records.recipe import RECIPES, Recipe
+from databases.records.recipe import recipe as named_recipe
 from metad2a import recommend
 from metad2a.cli.app import app
 from metad2a.recommend import Candidate, Recommendation
@@ -67,6 +68,9 @@ class FakeModel:
             notes=("2 images were skipped",),
             versions={"metad2a": "0"},
         )
+
+    def recipe(self, name: str) -> Recipe:
+        return named_recipe(name)
 
     def embed(self, pool: Sequence[Architecture]) -> np.ndarray:
         """Nothing is like anything else."""

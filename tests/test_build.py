@@ -124,8 +124,8 @@ def test_no_cells_at_all_are_refused(folder: Path) -> None:
 
 
 def test_an_unknown_recipe_is_refused_before_anything_is_measured(folder: Path) -> None:
-    with pytest.raises(UserError, match="tiny"):
-        core_rounds([TaskSpec("one", (0, 1), 4)], folder, per_task=4, recipe="tinny", judged=1, seeds=1)
+    with Store(folder / "database.db") as store, pytest.raises(UserError, match="tiny"):
+        build(store, folder, tasks=1, per_task=4, recipe="tinny")
 
 
 def test_a_measurement_is_a_training_tested_on_the_held_out_images(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from cli_world import (
     CELLS,
+    QUICK,
     FakeModel,
     answer,
     data_fixture,  # noqa: F401
@@ -22,6 +23,7 @@ from cli_world import (
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from databases.records.recipe import RECIPES
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a import build, demo, evaluation, retrain, shipped
@@ -57,6 +59,12 @@ def test_every_command_says_what_it_and_its_options_do_and_knows_json(
     assert result.exit_code == 0 and (command.help or "").splitlines()[0].rstrip(".") in " ".join(result.stdout.split())
     assert "--json" in result.stdout
     assert all(getattr(each, "help", None) for each in command.params)
+
+
+@pytest.mark.parametrize("command", ["search", "train"])
+def test_help_names_the_recipes_that_can_train(command: str) -> None:
+    usable = [name for name, each in RECIPES.items() if not each.published and each is not QUICK]
+    assert "|".join(usable) in run(command, "--help").stdout
 
 
 def test_nothing_asked_shows_the_help_with_every_command() -> None:

@@ -24,6 +24,7 @@ from typer.testing import Result
 from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.cli.guard import guarded
+from metad2a.recommend import SHIPPED
 
 ARGUMENTS = {  # command line -> words of the one line that answers it
     "recomend DATA": "choose one of recommend, search, train",
@@ -51,13 +52,20 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "train DATA --architecture conv": "write it like '|nor_conv_3x3~0|",
     "train DATA --architecture CELL --recipe metad2a": "tiny, shallow, small, standard",
     "train DATA --architecture CELL --device abacus": "'auto' and 'cpu'",
+    "train nowhere --architecture CELL --recipe big": "unknown recipe 'big'",  # before the images are read
+    "search nowhere --recipe metad2a": "only others measured",
+    "search nowhere --device abacus": "'auto' and 'cpu'",
+    "search nowhere --searcher oracle": "surrogate",
+    "search nowhere --model DATA": "meta-model",
+    "recommend nowhere --recipe big --model SHIPPED": "tiny, shallow, small, standard",
+    "recommend nowhere --max-latency 15ms --model SHIPPED": "needs a device",
     "export nothing --output out": "unknown run 'nothing'",
     "database import nasbench201 nowhere": "accuracy.csv.gz",
     "database import nasbench201 DATA": "NAS-Bench-201",
     "database import records DATA": "DATA",
     "database info --database DATA": "not a database",
     "database info --database mysql://x/y": "sqlite",
-    "database build --recipe big": "images",
+    "database build --recipe big": "choose one of tiny, shallow, small, standard",
     "database import table nowhere": "cannot be read",
     "database import table DATA": "not a CSV table",
     "retrain --from nowhere": "no meta-model at nowhere",
@@ -75,7 +83,7 @@ def refused(result: Result) -> str:
 
 @pytest.mark.parametrize("line", ARGUMENTS)
 def test_a_mistake_in_the_command_line_is_told_in_one_line(line: str, data: str) -> None:
-    words = [{"DATA": data, "CELL": CELLS[0]}.get(word, word) for word in line.split()]
+    words = [{"DATA": data, "CELL": CELLS[0], "SHIPPED": str(SHIPPED)}.get(word, word) for word in line.split()]
     assert ARGUMENTS[line].replace("DATA", data) in refused(run(*words, *(["--json"] if len(words) > 2 else [])))
 
 

@@ -95,10 +95,11 @@ def test_it_clones_pickles_and_is_cross_validated(model: FakeModel) -> None:
     [
         ({}, X.reshape(60, -1), Y, "images of shape (60, 64)"),
         ({}, X, Y[:-1], "60 images and 59 labels"),
-        ({}, X, Y + 0.5, "not classes"),
+        ({}, X, Y + 0.5, "allowed is one whole number (1.0 too), text or boolean an image"),
         ({}, X, np.stack([Y, Y], 1), "not classes"),
         ({}, X, np.zeros(60), "given 1 class"),
-        ({}, X, np.array([None, "a", "b"] * 20, dtype=object), "not classes"),
+        ({}, X, np.array(["a", "b", None] * 20, dtype=object), "20 are missing (None or NaN), the first at 2"),
+        ({}, X, np.where(Y == 1, np.nan, Y), "20 are missing (None or NaN), the first at 1"),
         ({}, np.where(X > 200, np.nan, X), Y, "NaN"),
         ({"trials": 0}, X, Y, "0 trainings"),
         ({"recipe": "large"}, X, Y, "large"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -152,6 +153,23 @@ def test_twelve_bit_pictures_keep_their_contrast(tmp_path: Path) -> None:
         for value in (1_000, 4_095):
             Image.fromarray(np.full((9, 9), value, np.uint16)).save(tmp_path / name / f"{value}.png")
     assert load_task(tmp_path).images[:, 0, 0, 0].tolist() == [62, 255, 62, 255]
+
+
+def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
+    folder(tmp_path / "pets")
+    (tmp_path / "pets" / "bird").mkdir()
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", tmp_path / "pets")
+    for data in (tmp_path / "pets", packed):
+        task = load_task(data)
+        assert task.class_names == CLASSES and task.notes[0] == "left out 1 empty folder: 'bird'"
+
+
+def test_images_that_are_all_the_same_are_told(tmp_path: Path) -> None:
+    for name in ("cat/1", "cat/2", "dog/1", "dog/2"):
+        write(tmp_path / f"{name}.png")
+    assert load_task(tmp_path).notes[-1] == "all images are the same: nothing tells the classes apart"
+    write(tmp_path / "dog" / "1.png", seed=1)
+    assert "the same" not in load_task(tmp_path).notes[-1]
 
 
 def test_what_is_no_picture_is_ignored_with_a_note(tmp_path: Path) -> None:

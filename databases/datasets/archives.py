@@ -27,6 +27,10 @@ class Files(Protocol):
     def names(self) -> list[str]:
         """All names, in no particular order; a hidden folder is named once, without what is in it."""
 
+    @property
+    def empty(self) -> list[str]:
+        """Names of the folders with nothing in them."""
+
     def read(self, name: str, *, most: int) -> bytes:
         """Content of one file; OSError when it cannot be read or is longer than `most` bytes."""
 
@@ -42,6 +46,7 @@ class Folder:
     def __init__(self, path: Path, *, max_files: int = MAX_FILES) -> None:
         self._path = path
         self.names: list[str] = []
+        self.empty: list[str] = []
         try:
             for name in self._walk(path, "", (os.path.realpath(path),)):
                 self.names.append(name)
@@ -56,13 +61,16 @@ class Folder:
     def _walk(self, folder: Path, prefix: str, above: tuple[str, ...]) -> Iterator[str]:
         """Names below a folder; `above` holds the real paths that lead to it."""
         with os.scandir(folder) as entries:
-            for entry in entries:
-                if entry.is_dir() and not is_hidden(entry.name):
-                    real = os.path.realpath(entry.path)
-                    if real not in above:
-                        yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
-                elif entry.is_file() or entry.is_dir():
-                    yield prefix + entry.name
+            listed = list(entries)
+        if prefix and not listed:
+            self.empty.append(prefix.rstrip("/"))
+        for entry in listed:
+            if entry.is_dir() and not is_hidden(entry.name):
+                real = os.path.realpath(entry.path)
+                if real not in above:
+                    yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
+            elif entry.is_file() or entry.is_dir():
+                yield prefix + entry.name
 
     def close(self) -> None:
         """Nothing stays open between reads."""
@@ -80,7 +88,8 @@ class Zip:
         self._path, self._max_bytes, self._bytes_left = str(path), max_bytes, max_bytes
         try:
             self._zip = zipfile.ZipFile(path)
-            members = [member for member in self._zip.infolist() if not member.is_dir()]
+            listed = self._zip.infolist()
+            members = [member for member in listed if not member.is_dir()]
         except Exception as problem:  # zipfile raises whatever a damaged index makes it raise
             raise UserError(
                 f"given {self._path!r}, which is not a zip file or is damaged ({problem}); "
@@ -97,6 +106,9 @@ class Zip:
             self.close()
             raise
         self._members = {member.filename.replace("\\", "/"): member for member in members}
+        names = [member.filename.replace("\\", "/").rstrip("/") for member in listed]
+        filled = {name.rpartition("/")[0] for name in names}
+        self.empty = [name for name in names if name not in self._members and name not in filled]
 
     def close(self) -> None:
         """Close the file."""

@@ -84,8 +84,10 @@ def load_task(
         arrays = _digits(data) if isinstance(data, str) else _pair(data)
         loaded = from_arrays({TRAIN: arrays}, given=name, resolution=resolution, most=max_images, seed=seed)
     check_classes(loaded.labels, loaded.parts, loaded.class_names, least=2)
-    parts = _completed(loaded, seed=seed)
-    return Task(name, loaded.images, loaded.labels, parts, loaded.class_names, name, loaded.notes)
+    parts, notes = _completed(loaded, seed=seed), loaded.notes
+    if (loaded.images == loaded.images[:1]).all():
+        notes += ("all images are the same: nothing tells the classes apart",)
+    return Task(name, loaded.images, loaded.labels, parts, loaded.class_names, name, notes)
 
 
 def _pair(data: object) -> tuple[npt.ArrayLike, npt.ArrayLike]:

@@ -96,6 +96,9 @@ def read_pictures(files: Files, *, given: str, px: int, most: int, seed: int) ->
     check_classes(labels, parts, class_names, least=2)
     chosen = sample(labels, parts, most=most, seed=seed)
     notes = [_ignored_note(ignored)] if ignored else []
+    if files.empty:
+        many = "s" * (len(files.empty) > 1)
+        notes.append(f"left out {len(files.empty):,} empty folder{many}: {_some(files.empty)}")
     if len(chosen) < len(pictures):
         notes.append(f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class")
     images, read, more_notes = _decode_all(files, [pictures[index].file for index in chosen], given=given, px=px)

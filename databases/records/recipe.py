@@ -81,6 +81,16 @@ def recipe(name: str) -> Recipe:
         raise UserError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}") from None
 
 
+def trainable(name: str) -> Recipe:
+    """The recipe of that name where networks can be trained by it here; raises `UserError` that lists those."""
+    usable = ", ".join(each.name for each in RECIPES.values() if not each.published)
+    if name not in RECIPES:
+        raise UserError(f"unknown recipe {name!r}: choose one of {usable}")
+    if RECIPES[name].published:
+        raise UserError(f"given the recipe {name!r}, which only others measured; allowed are {usable}; give one")
+    return RECIPES[name]
+
+
 def foreign_recipe(name: str, channels: int, cells: int, resolution: int) -> Recipe:
     """A recipe of a user's own benchmark: only the size of the network is known, so nothing is trained by it."""
     return Recipe(name, channels, cells, resolution, epochs=0, batch=0, learning_rate=0.0, published=True)

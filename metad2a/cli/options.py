@@ -68,7 +68,12 @@ Model = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")]
 Budget = Annotated[
     str | None,
-    typer.Option("--budget", metavar="TIME", help="Time limit, such as 90s, 10m or 1h30m.", show_default="none"),
+    typer.Option(
+        "--budget",
+        metavar="TIME",
+        help="Time limit, such as 90s, 10m or 1h30m; loading counts too.",
+        show_default="none",
+    ),
 ]
 
 

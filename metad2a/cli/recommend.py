@@ -76,12 +76,12 @@ def recommend(
     flops = amount(max_flops, "--max-flops")
     refuse_file(output)
     with reporting("Reading the images ...") as reporter:
-        if model is None:
-            named_recipe(recipe)  # refused before the shipped model is loaded; another may know more recipes
         _check_device(device, max_latency, prefer)
+        asked = None if model is None else open_model(model)  # may know more recipes than the shipped one
+        (named_recipe if asked is None else asked.recipe)(recipe)
         task = load_task(data, seed=seed)
         reporter.now("Ranking the cells ...")
-        answer = open_model(model).recommend(
+        answer = (asked or open_model(None)).recommend(
             task,
             top=count,
             max_params=parameters,

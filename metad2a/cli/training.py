@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from metad2a.export import Exported
     from metad2a.search import SearchProgress, SearchResult, Trained
 
-Recipe = Annotated[str, typer.Option("--recipe", help="How to train: tiny, shallow, small or standard.")]
+Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
 
 def search(
@@ -67,12 +67,15 @@ def search(
 
     check_name(searcher)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
+        from metad2a.search import check_training
         from metad2a.search import search as run
 
+        check_training(recipe, seconds, device)
+        asked = open_model(model)
         task = _load(data, seed, reporter)
         reporter.now("Ranking the cells ...")
         result = run(
-            open_model(model),
+            asked,
             task,
             train=train,
             seconds=seconds,
@@ -109,8 +112,9 @@ def train(
     seconds, cell = duration(budget), space("nasbench201").parse(architecture)
     refuse_file(output)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
-        from metad2a.search import train_one
+        from metad2a.search import check_training, train_one
 
+        check_training(recipe, seconds, device)
         result = train_one(
             _load(data, seed, reporter),
             cell,
