@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,9 @@ from torch import nn
 from databases.errors import UserError
 from databases.records.importers import import_table
 from databases.records.store import Store
-from metad2a import champion, retrain
+from metad2a import champion, from_scratch, retrain
 from metad2a.champion import Comparison, Judged
+from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS
 from metad2a.recommend import MetaD2A, load
 from metad2a.retrain import RetrainResult
 from metad2a.surrogates import learn_surrogates
@@ -134,10 +136,31 @@ def test_a_finished_stage_is_not_repeated_and_its_curve_is_tracked_again(tmp_pat
 
     first, second = FakeRun(), FakeRun()
     path = tmp_path / "tables.safetensors"
-    made = retrain._stage(path, nn.Linear(2, 2), train, first)  # type: ignore[arg-type]
-    again = retrain._stage(path, nn.Linear(2, 2), never, second)  # type: ignore[arg-type]
+    made = from_scratch._stage(path, nn.Linear(2, 2), train, first)  # type: ignore[arg-type]
+    again = from_scratch._stage(path, nn.Linear(2, 2), never, second)  # type: ignore[arg-type]
     assert torch.equal(again.weight, made.weight) and not again.training
     assert first.points == second.points == {"loss_tables": [0.5, 0.25]}
+
+
+def test_from_scratch_all_networks_are_made_and_the_same_command_begins_nothing_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(from_scratch, "TABLES_FIRST", replace(TABLES_FIRST, steps=2))
+    monkeypatch.setattr(from_scratch, "THEN_TASKS", replace(THEN_TASKS, steps=2))
+    monkeypatch.setattr(from_scratch, "GENERATOR_STEPS", 2)
+    table = episode(task(width=192), range(TABLE), (50 + convolutions(range(TABLE))).tolist(), recipe="nasbench201")
+    measured = [episode(task(i, width=192), CELLS, (50 + convolutions(CELLS)).tolist(), family=str(i)) for i in (1, 2)]
+
+    def learn() -> tuple[from_scratch.Learnt, set[float]]:
+        with NullTracker().run("scratch", "meta-training") as run:
+            made = from_scratch.learn(tmp_path, [table, *measured], {}, 0, run, lambda line: None)
+        return made, {each.stat().st_mtime for each in tmp_path.rglob("*.safetensors")}
+
+    (made, files), (again, unchanged) = learn(), learn()
+    assert list(made.surrogates) == ["tiny"] and list(made.memory) == ["nasbench201"]
+    assert len(files) == 3 and unchanged == files
+    for ours, theirs in ((made.predictor, again.predictor), (made.generator, again.generator)):
+        assert all(torch.equal(each, theirs.state_dict()[name]) for name, each in ours.state_dict().items())
 
 
 def better(monkeypatch: pytest.MonkeyPatch, gain: float) -> None:

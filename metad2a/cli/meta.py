@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -27,6 +27,11 @@ from metad2a.cli.options import (
 )
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.home import home, shared_images
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from metad2a.retrain import RetrainResult
 
 
 def retrain(
@@ -72,25 +77,10 @@ def retrain(
             seed=seed,
             on_progress=reporter.line,
         )
-    header, met = result.header, result.comparison
     if json:
-        kept = {name: header[name] for name in ("held_out", "tasks", "architectures", "seed")}
-        outcome = {
-            "version": result.version,
-            "promoted": result.promoted,
-            "comparison": met.to_json() if met else None,
-        }
-        print_json({"model": str(result.path), "weights": result.weights, "recipe": recipe, **kept, **outcome})
-        return
-    to = console()
-    to.print(f"Written: {result.path} (sha256 {result.weights}...)", soft_wrap=True)
-    if result.held_out_tau is not None:
-        to.print(table(None, ("Kendall tau inside held-out tasks", ""), _held_out(header["held_out"])))
-    if met is not None:
-        to.print(f"Against the champion {met.champion}: {met.verdict}", soft_wrap=True)
-    if result.version is not None:
-        place = "champion" if result.promoted else "challenger"
-        to.print(f"In MLflow: version {result.version}, {place}")
+        print_json(_retrained(result, recipe))
+    else:
+        _show_retrained(result, console())
 
 
 def evaluate(
@@ -128,6 +118,31 @@ def info(model: Model = None, json: Json = False) -> None:
     rows = [(name, str(value)) for name, value in {**versions, **facts}.items()]
     to.print(table(None, ("", ""), rows))
     to.print(card or "This meta-model has no card.")
+
+
+def _retrained(result: RetrainResult, recipe: str) -> dict[str, Any]:
+    """The JSON of a retraining."""
+    kept = {name: result.header[name] for name in ("held_out", "tasks", "architectures", "seed")}
+    return {
+        "model": str(result.path),
+        "weights": result.weights,
+        "recipe": recipe,
+        **kept,
+        "version": result.version,
+        "promoted": result.promoted,
+        "comparison": None if result.comparison is None else result.comparison.to_json(),
+    }
+
+
+def _show_retrained(result: RetrainResult, to: Console) -> None:
+    to.print(f"Written: {result.path} (sha256 {result.weights}...)", soft_wrap=True)
+    if result.held_out_tau is not None:
+        to.print(table(None, ("Kendall tau inside held-out tasks", ""), _held_out(result.header["held_out"])))
+    if result.comparison is not None:
+        to.print(f"Against the champion {result.comparison.champion}: {result.comparison.verdict}", soft_wrap=True)
+    if result.version is not None:
+        place = "champion" if result.promoted else "challenger"
+        to.print(f"In MLflow: version {result.version}, {place}")
 
 
 def figure_rows(figures: dict[str, Any], name: str = "") -> Iterator[tuple[str, str, str, str]]:

@@ -61,10 +61,10 @@ def search(
     improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
     command goes on where it was stopped; the budget counts over all of them.
     """
-    seconds = duration(budget)
-    refuse_file(output)
     from metad2a.controllers import check_name
 
+    seconds = duration(budget)
+    refuse_file(output)
     check_name(searcher)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search import check_training
