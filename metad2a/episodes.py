@@ -38,7 +38,6 @@ class Episode:
     accuracy: npt.NDArray[np.float64]
     by_seed: npt.NDArray[np.float64]
     family: str
-    held_out_images: float = 0.0
 
 
 def episodes(
@@ -115,7 +114,6 @@ def _episode(
     for row, seeds in enumerate(values.values()):
         known = [seeds[s] for s in sorted(seeds)]
         table[row, : len(known[:most])] = known[:most]
-    extra = records[0].extra
     return Episode(
         features,
         recipe,
@@ -123,7 +121,6 @@ def _episode(
         np.array([np.mean(list(seeds.values())) for seeds in values.values()]),
         table,
         family,
-        extra.get("valid_images", 0.0) + extra.get("test_images", 0.0),
     )
 
 

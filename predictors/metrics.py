@@ -1,8 +1,8 @@
-"""How good a ranking is: rank correlation, regret, percentiles, coverage, and intervals by whole groups."""
+"""How good a ranking is: rank correlation, regret, percentiles, and intervals by whole groups."""
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,16 +32,6 @@ class Interval:
     def to_json(self) -> dict[str, float]:
         """The mean and the bounds."""
         return {"mean": self.mean, "low": self.low, "high": self.high}
-
-
-@dataclass(frozen=True)
-class WithinTasks:
-    """Kendall's tau inside tasks: the mean over tasks with its interval, and each task's own."""
-
-    mean: float
-    low: float
-    high: float
-    of_task: Mapping[Hashable, float]
 
 
 def kendall_tau(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
@@ -80,62 +70,10 @@ def regret(predicted: npt.ArrayLike, true: npt.ArrayLike, *, top: int = 1) -> fl
     return float(second.max() - _of_picks(first, second, top))
 
 
-def pick_percentile(predicted: npt.ArrayLike, true: npt.ArrayLike, *, top: int = 1) -> float:
-    """Mean percentile of the ``top`` picks' true values: 100 for the best of all, 50 for picks at random."""
-    first, second = _pair(predicted, true)
-    ranks = _half_ties_below(second, second) - 0.5  # of the n - 1 others
-    return float(_of_picks(first, 100 * ranks / max(1, len(second) - 1), top))
-
-
 def percentiles(values: npt.ArrayLike, population: npt.ArrayLike) -> Floats:
     """For each value, the percent of the population below it; equals count half. (n,), (m,) -> (n,)."""
     of = np.asarray(population, dtype=np.float64)
     return 100 * _half_ties_below(np.asarray(values, dtype=np.float64), of) / len(of)
-
-
-def tau_within_tasks(
-    predicted: npt.ArrayLike,
-    true: npt.ArrayLike,
-    *,
-    tasks: Sequence[Hashable],
-    sources: Sequence[Hashable],
-    seed: int = 0,
-    level: float = 0.95,
-) -> WithinTasks:
-    """Mean over tasks of Kendall's tau inside each; the interval resamples whole image sources.
-
-    Rows of one task are compared with each other only, so an effect of the task itself counts for nothing.
-
-    All four are (n,): a row is an architecture on a task, whose images come from a source. Tasks on which all
-    true values are equal judge nothing and are left out.
-
-    Raises:
-        ValueError: there is no task with two different true values.
-    """
-    first, second = _pair(predicted, true)
-    rows: dict[Hashable, list[int]] = {}
-    for row, task in enumerate(tasks):
-        rows.setdefault(task, []).append(row)
-    judged = {task: of for task, of in rows.items() if not _constant(second[of])}
-    taus = {task: kendall_tau(first[of], second[of]) for task, of in judged.items()}
-    groups = [sources[of[0]] for of in judged.values()]
-    interval = bootstrap_interval(list(taus.values()), groups, seed=seed, level=level)
-    return WithinTasks(interval.mean, interval.low, interval.high, taus)
-
-
-def coverage(
-    low: npt.ArrayLike,
-    high: npt.ArrayLike,
-    true: npt.ArrayLike,
-    *,
-    groups: Sequence[Hashable],
-    seed: int = 0,
-    level: float = 0.95,
-) -> Interval:
-    """Share (0 to 1) of true values inside their predicted intervals, bounds included; (n,) each."""
-    values = np.asarray(true)
-    inside = (np.asarray(low) <= values) & (values <= np.asarray(high))
-    return bootstrap_interval(inside, groups, seed=seed, level=level)
 
 
 def bootstrap_interval(

@@ -1,4 +1,4 @@
-"""Rank correlation, regret, percentiles, coverage and intervals are what their definitions say."""
+"""Rank correlation, regret, percentiles and intervals are what their definitions say."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ from hypothesis import strategies as st
 
 from predictors.metrics import (
     bootstrap_interval,
-    coverage,
     kendall_tau,
     median_interval,
     percentiles,
-    pick_percentile,
     regret,
     spearman,
     tau_interval,
-    tau_within_tasks,
 )
 
 calm = settings(deadline=None)
@@ -47,11 +44,11 @@ def test_spearman_is_the_correlation_of_ranks(rows: list[tuple[int, int]]) -> No
 def test_only_the_order_of_predictions_counts() -> None:
     rng = np.random.default_rng(0)
     predicted, true = rng.normal(size=(2, 50))
-    for measure in (kendall_tau, spearman, regret, pick_percentile):
+    for measure in (kendall_tau, spearman, regret):
         assert measure(np.exp(predicted), true) == pytest.approx(measure(predicted, true))
 
 
-@pytest.mark.parametrize("measure", [kendall_tau, spearman, regret, pick_percentile])
+@pytest.mark.parametrize("measure", [kendall_tau, spearman, regret])
 def test_lists_that_do_not_belong_together_are_refused(measure: object) -> None:
     assert callable(measure)
     for predicted, true in (([1, 2], [1, 2, 3]), ([1, np.nan], [1, 2]), ([[1, 2]], [[1, 2]])):
@@ -76,23 +73,7 @@ def test_equal_predictions_share_the_pick() -> None:
 
 def test_percentiles_run_from_worst_to_best() -> None:
     true = [10.0, 30.0, 20.0, 50.0, 40.0]
-    assert pick_percentile(true, true) == 100
-    assert pick_percentile([-value for value in true], true) == 0
-    assert pick_percentile(true, true, top=5) == pick_percentile([1] * 5, true) == 50
-    assert pick_percentile([0, 1, 0, 0, 0], [7] * 5) == 50
     np.testing.assert_allclose(percentiles([0, 15, 30, 99], true), [0, 20, 50, 100])
-
-
-def test_tau_within_tasks_sees_no_effect_of_the_task_itself() -> None:
-    tasks, sources = np.repeat(["easy", "hard", "equal"], 4), np.repeat(["a", "b", "b"], 4)
-    effect = np.repeat([90.0, 20.0, 50.0], 4)
-    true = effect + np.array([0, 1, 2, 3, 0, 1, 2, 3, 0, 0, 0, 0])
-    only_task = tau_within_tasks(effect, true, tasks=tasks.tolist(), sources=sources.tolist())
-    assert only_task.mean == 0 and kendall_tau(effect, true) > 0.7
-    reads = effect + np.array([0, 1, 2, 3, 3, 2, 1, 0, 0, 1, 2, 3])
-    found = tau_within_tasks(reads, true, tasks=tasks.tolist(), sources=sources.tolist())
-    assert dict(found.of_task) == {"easy": 1, "hard": -1}  # "equal" cannot judge
-    assert (found.mean, found.low, found.high) == (0, -1, 1)
 
 
 def test_a_group_is_one_witness_however_many_values_it_has() -> None:
@@ -134,11 +115,6 @@ def test_a_single_group_has_a_mean_and_no_interval() -> None:
 def test_values_that_cannot_be_averaged_are_refused(given_values: list[float], groups: list[int]) -> None:
     with pytest.raises(ValueError, match="one finite value"):
         bootstrap_interval(given_values, groups)
-
-
-def test_coverage_is_the_share_inside_the_intervals() -> None:
-    found = coverage([0, 0, 0, 5], [1, 2, 3, 6], [1, 3, 2, 5], groups=["a", "a", "b", "b"])
-    assert (found.mean, found.low, found.high) == (0.75, 0.5, 1)
 
 
 def test_the_interval_of_a_median_narrows_with_more_values_and_covers_it() -> None:

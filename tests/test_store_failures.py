@@ -148,7 +148,7 @@ def test_a_kill_leaves_whole_batches_and_the_same_import_adds_the_rest(tmp_path:
     with Store(tmp_path / "records.db") as store:
         process = start(add_without_end, tmp_path / "records.db")
         deadline = time.monotonic() + 60
-        while not store.has(ANY.key) and time.monotonic() < deadline:
+        while ANY.key not in store.keys() and time.monotonic() < deadline:
             time.sleep(0.01)
         process.kill()
         process.join()

@@ -18,7 +18,6 @@ from databases.records.record import Record, TaskEntry
 GZIP = b"\x1f\x8b"  # the first bytes of every gzip file
 LONGEST_CELL = 1 << 24  # characters; a task's spec may be longer than csv's default of 131,072
 
-_TASK_FIELDS = ("task", "name", "source", "statistics", "spec")
 _RECORD_FIELDS = ("task", "recipe", "space", "architecture", "seed", "source")
 _NUMBER_FIELDS = ("valid_accuracy", "test_accuracy", "train_seconds")
 _FIELDS = ("kind", *_RECORD_FIELDS, *_NUMBER_FIELDS, "extra", "created", "name", "statistics", "spec")

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self
 
-from sqlalchemy import ColumnElement, Row, Select, case, distinct, exists, func, select
+from sqlalchemy import ColumnElement, Row, Select, case, distinct, func, select
 
 from databases.records.connection import RECORDS, TASKS, Database
 from databases.records.csv_file import read_csv, to_json, write_csv
@@ -102,12 +102,6 @@ class Store:
             with self._database.writing() as connection:
                 new += self._database.insert_new(connection, RECORDS, rows)
         return new
-
-    def has(self, key: RecordKey) -> bool:
-        """Whether a record with this key is there."""
-        same = [RECORDS.c[name] == value for name, value in key._asdict().items()]
-        with self._database.reading() as connection:
-            return bool(connection.scalar(select(exists().where(*same))))
 
     def keys(
         self,
