@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from metad2a.reproduce.report import with_interval
+
 TERMS = (
     "The image sources are subsets of public datasets whose terms differ (several: research or non-commercial use "
     "only, among them Tiny-ImageNet, DTD, the ELPV cells and scenes15). No image is shipped; weights and records "
@@ -131,7 +133,7 @@ def _own(own: dict[str, Any]) -> Iterator[str]:
 
 
 def _paired(value: dict[str, Any] | None) -> str:
-    return "" if value is None else f"{value['mean']:+.3f} [{value['low']:+.3f}, {value['high']:+.3f}]"
+    return "" if value is None else with_interval(value, "+.3f")
 
 
 def openings(figures: dict[str, Any]) -> Iterator[str]:
@@ -210,10 +212,9 @@ def _regret(value: dict[str, Any]) -> str:
 
 
 def _interval(value: dict[str, Any], digits: int = 3) -> str:
-    mean, low, high = (value[key] for key in ("mean", "low", "high"))
-    if low is None or low != low:
-        return f"{mean:.{digits}f}"
-    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+    if value["low"] is None or value["low"] != value["low"]:
+        return f"{value['mean']:.{digits}f}"
+    return with_interval(value, f".{digits}f")
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Iterator[str]:

@@ -110,7 +110,6 @@ def run(context: Context) -> Report:
     looks = {label: np.stack([done[label, seed] for seed in seeds]) for label in METHODS}  # (seeds, looks)
     last = {label: bootstrap_interval(values[:, -1], list(seeds)).to_json() for label, values in looks.items()}
     gains = {label: paired(looks[OURS][:, -1], values[:, -1]) for label, values in looks.items()}
-    at = np.arange(2, looks[OURS].shape[1] + 1) * size.every  # at the first look no choice is likelier than another
     return Report(
         "mdenas",
         SOURCE,
@@ -118,20 +117,7 @@ def run(context: Context) -> Report:
         f"validation accuracies, {size.seeds} paired seeds, the likeliest cell judged by test after 200 epochs",
         (_tau_table(taus), _search_table(looks, last, gains, size)),
         _verdicts(taus, last, gains),
-        (
-            Panel(
-                "The likeliest cell",
-                "look-ups",
-                "test percentile",
-                tuple(band(label, at, looks[label][:, 1:]) for label in (OURS, OFF, REINFORCE, RANDOM, CONTROL)),
-            ),
-            Panel(
-                "The rule's options",
-                "look-ups",
-                "test percentile",
-                tuple(band(label, at, looks[label][:, 1:]) for label in (OURS, OFF, SHORT, LAST)),
-            ),
-        ),
+        _panels(looks, size),
         {
             "tau": {name: {of: each.to_json() for of, each in found.items()} for name, found in taus.items()},
             "percentile": {
@@ -139,6 +125,20 @@ def run(context: Context) -> Report:
                 for label in METHODS
             },
         },
+    )
+
+
+def _panels(looks: dict[str, Values], size: Size) -> tuple[Panel, Panel]:
+    """From the second look on: at the first no choice is likelier than another."""
+    at = np.arange(2, looks[OURS].shape[1] + 1) * size.every
+
+    def panel(title: str, *labels: str) -> Panel:
+        curves = tuple(band(label, at, looks[label][:, 1:]) for label in labels)
+        return Panel(title, "look-ups", "test percentile", curves)
+
+    return (
+        panel("The likeliest cell", OURS, OFF, REINFORCE, RANDOM, CONTROL),
+        panel("The rule's options", OURS, OFF, SHORT, LAST),
     )
 
 
