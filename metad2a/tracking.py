@@ -10,6 +10,7 @@ beside it. Tracking never costs a result: the first failure is one warning, and 
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import time
@@ -253,12 +254,19 @@ def _open(uri: str | None) -> tuple[MlflowClient, str]:
     """The client and the id of our experiment, both made on demand."""
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if uri:
+        return _connect(uri, None)
+    folder = home()
+    with (folder / "mlflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes that make MLflow's tables at once break each other
+        return _connect(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri())
+
+
+def _connect(uri: str, artifacts: str | None) -> tuple[MlflowClient, str]:
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
 
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
-    artifacts = None if uri else (home() / "mlartifacts").as_uri()
-    uri = uri or f"sqlite:///{home() / 'mlflow.db'}"
     if not uri.startswith("http"):
         from mlflow.store.db import utils
 

@@ -46,6 +46,7 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "recommend DATA --model DATA": "meta-model",
     "recommend DATA --model nowhere": "meta-model",
     "recommend DATA --output DATA": "name a folder",
+    "recommend nowhere --output DATA/new": "is no folder you may write to",
     "search DATA --budget 10": "90s, 10m or 1h30m",
     "search DATA --budget 0s": "90s, 10m or 1h30m",
     "search DATA --train 0": "--train",
@@ -83,7 +84,8 @@ def refused(result: Result) -> str:
 
 @pytest.mark.parametrize("line", ARGUMENTS)
 def test_a_mistake_in_the_command_line_is_told_in_one_line(line: str, data: str) -> None:
-    words = [{"DATA": data, "CELL": CELLS[0], "SHIPPED": str(SHIPPED)}.get(word, word) for word in line.split()]
+    known = {"DATA": data, "DATA/new": f"{data}/new", "CELL": CELLS[0], "SHIPPED": str(SHIPPED)}
+    words = [known.get(word, word) for word in line.split()]
     assert ARGUMENTS[line].replace("DATA", data) in refused(run(*words, *(["--json"] if len(words) > 2 else [])))
 
 

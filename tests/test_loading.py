@@ -155,6 +155,12 @@ def test_twelve_bit_pictures_keep_their_contrast(tmp_path: Path) -> None:
     assert load_task(tmp_path).images[:, 0, 0, 0].tolist() == [62, 255, 62, 255]
 
 
+def test_where_no_picture_is_found_the_other_files_are_named(tmp_path: Path) -> None:
+    for label in CLASSES:
+        write(tmp_path / label / "0.png").rename(tmp_path / label / "0")
+    assert "with 0 pictures, none of them in a class folder, and 2 other files ('cat/0', 'dog/0')" in refusal(tmp_path)
+
+
 def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
     folder(tmp_path / "pets")
     (tmp_path / "pets" / "bird").mkdir()

@@ -63,6 +63,10 @@ def test_a_table_becomes_tasks_and_records_and_adds_nothing_when_read_again(
     assert [(each.name, each.source) for each in store.tasks()] == [("bark", "bark"), ("leaves", "leaves")]
 
 
+def test_the_mark_of_a_spreadsheet_before_a_table_is_no_part_of_it(tmp_path: Path, store: Store) -> None:
+    assert import_table(store, _rewritten(tmp_path, str, "utf-8-sig")) == 1
+
+
 def test_what_predictors_need_is_in_the_database_alone(tmp_path: Path, store: Store) -> None:
     import_table(store, table(tmp_path, row(), row(architecture=OTHER, value=70, features="")))
     (tmp_path / "a.npz").unlink()
@@ -101,6 +105,8 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no file": (lambda f: f / "nowhere.csv", "cannot be read"),
     "empty file": (lambda f: _empty(f), "no column 'task'"),
     "no rows": (lambda f: table(f), "has no rows"),
+    "semicolons": (lambda f: _rewritten(f, lambda text: text.replace(",", ";")), "'task', only 'task;architecture;"),
+    "other encoding": (lambda f: _rewritten(f, str, "utf-16"), "not a CSV table in UTF-8"),
     "no column": (lambda f: table(f, row()[:4], head=HEAD[:4]), "no column 'seed'"),
     "ragged": (lambda f: table(f, row()[:3]), "line 2"),
     "architecture": (lambda f: table(f, row(), row(architecture="resnet")), "line 3: 'resnet' is no architecture"),
@@ -118,7 +124,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "two files": (lambda f: table(f, row(), row(seed=1, features="b.npz")), "lines 2 and 3 name different features"),
     "other value": (lambda f: table(f, row(), row(value=80)), "line 3: value 80, but line 2 has 81.5"),
     "both": (lambda f: table(f, (*row(), "a.npz"), head=(*HEAD, "images")), "has images and features"),
-    "no images": (lambda f: table(f, (*row()[:5], "gone"), head=(*HEAD[:5], "images")), "cannot be found"),
+    "no images": (lambda f: table(f, (*row()[:5], "gone"), head=(*HEAD[:5], "images")), "mine.csv, line 2: the task"),
     "size": (lambda f: table(f, (*row(), "8"), head=(*HEAD, "channels")), "three whole numbers"),
     "two sizes": (lambda f: _sized(f, ("mine", 8), ("mine", 16)), "differ from those of line 2"),
     "our size": (lambda f: _sized(f, ("tiny", 16)), "recipe 'tiny' of metad2a has another size"),
@@ -128,6 +134,12 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
 def _empty(folder: Path) -> Path:
     (folder / "mine.csv").touch()
     return folder / "mine.csv"
+
+
+def _rewritten(folder: Path, change: Callable[[str], str], encoding: str = "utf-8") -> Path:
+    path = table(folder, row())
+    path.write_text(change(path.read_text(encoding="utf-8")), encoding=encoding)
+    return path
 
 
 def _sized(folder: Path, *recipes: tuple[str, int]) -> Path:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr
@@ -72,6 +75,16 @@ def test_a_run_that_an_exception_leaves_is_closed_and_keeps_its_curves(
     assert run.id
     stored = reader(home).get_run(run.id)
     assert (stored.info.status, stored.data.metrics) == (status, {"loss": 0.5})
+
+
+@pytest.mark.slow
+def test_two_processes_may_begin_in_one_new_home(tmp_path: Path) -> None:
+    script = "from metad2a.tracking import Tracker\nwith Tracker().run('s', 'search') as run: assert run.id"
+    given = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    begun = [
+        subprocess.Popen([sys.executable, "-c", script], env={**given, "METAD2A_HOME": str(tmp_path)}) for _ in range(2)
+    ]
+    assert [each.wait() for each in begun] == [0, 0]
 
 
 @pytest.mark.slow

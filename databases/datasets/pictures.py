@@ -129,6 +129,7 @@ def _arrange(names: Iterable[str], given: str) -> tuple[list[_Picture], list[str
             ignored.append(name)
         else:
             trails[name] = trail
+    others = f", and {len(ignored):,} other files ({_some(ignored)})" if ignored else ""
     trails = _unwrapped(trails)
     folders = {trail[0] for trail in trails.values() if len(trail) > 1}
     depth = 1 if _has_parts(trails.values(), folders, given) else 0
@@ -141,7 +142,7 @@ def _arrange(names: Iterable[str], given: str) -> tuple[list[_Picture], list[str
             pictures.append(_Picture(name, trail, shown(trail[depth]), part))
     if not pictures:
         raise UserError(
-            f"given {given} with {len(trails):,} pictures, none of them in a class folder; "
+            f"given {given} with {len(trails):,} pictures, none of them in a class folder{others}; "
             "allowed is a folder with one folder of pictures for each class; sort the pictures into such"
         )
     return sorted(pictures, key=lambda picture: natural("/".join(picture.trail))), ignored

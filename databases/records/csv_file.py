@@ -84,8 +84,12 @@ def read_rows(path: str | Path, columns: Collection[str]) -> Iterator[tuple[int,
             reader = csv.DictReader(text, strict=True)
             missing = [column for column in columns if column not in (reader.fieldnames or ())]
             if missing:
+                there = f"only {', '.join(reader.fieldnames)[:60]!r}" if reader.fieldnames else "it is empty"
                 expected = ", ".join([*columns][:6]) + (", ..." if len(columns) > 6 else "")
-                raise UserError(f"{path} has no column {missing[0]!r}; a table is needed that has {expected}")
+                raise UserError(
+                    f"{path} has no column {missing[0]!r}, {there}; "
+                    f"a table with commas between its cells is needed that has {expected}"
+                )
             for row in reader:
                 if None in row or None in row.values():
                     place = f"{path}, line {reader.line_num}"
@@ -94,7 +98,9 @@ def read_rows(path: str | Path, columns: Collection[str]) -> Iterator[tuple[int,
     except OSError as error:
         reason = error.strerror or "it is not whole"
         raise UserError(f"{path} cannot be read ({reason}); give the path of a .csv or .csv.gz file") from error
-    except (EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not a CSV table in UTF-8 ({error}); save it again in that encoding") from error
+    except (EOFError, zlib.error, csv.Error) as error:
         raise UserError(f"{path} is damaged or is not a CSV table ({error}); get the file again") from error
 
 
@@ -108,11 +114,12 @@ def cell_number(row: Mapping[str, str], column: str) -> float | None:
 
 
 def _open_text(path: str | Path) -> IO[str]:
+    """UTF-8, with or without the mark that spreadsheets put before it."""
     with open(path, "rb") as raw:
         compressed = raw.read(2) == GZIP
     if compressed:
-        return gzip.open(path, "rt", encoding="utf-8", newline="")
-    return open(path, encoding="utf-8", newline="")
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return open(path, encoding="utf-8-sig", newline="")
 
 
 def _task_row(task: TaskEntry) -> dict[str, object]:

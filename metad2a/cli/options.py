@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -151,6 +152,11 @@ def how_many(text: str) -> int | None:
 
 
 def refuse_file(folder: Path | None) -> None:
-    """Raises UserError where the folder for results is a file, before any work is done."""
-    if folder is not None and folder.exists() and not folder.is_dir():
+    """Raises UserError where the folder for results is a file or cannot be made, before any work is done."""
+    if folder is None:
+        return
+    if folder.exists() and not folder.is_dir():
         raise UserError(f"--output {str(folder)!r} is a file: name a folder")
+    above = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        raise UserError(f"--output {str(folder)!r} cannot be made: {str(above)!r} is no folder you may write to")

@@ -179,7 +179,10 @@ def _entry(name: str, rows: Sequence[_Row], known: TaskEntry | None, table: Path
         if known is None:
             raise UserError(f"{place} has neither images nor features; name one in a column of that name")
         return known
-    seen, content = _features(name, images, features, source or name, table)
+    try:
+        seen, content = _features(name, images, features, source or name, table)
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from error
     if known is not None and known.spec.get("content") != content:
         raise UserError(f"{place} is known with other images or features; give it another name")
     statistics = {"images": float(len(seen.labels)), "classes": float(seen.labels.max() + 1)}
