@@ -115,7 +115,7 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
     if others:
         axes.plot(
             [each.parameters for each in others],
-            [each.level for each in others],
+            [_level(each, known) for each in others],
             "o",
             color=PALE,
             markersize=5 if len(others) < 200 else 3,
@@ -133,7 +133,7 @@ def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool, *, gap: flo
     with_bars = known and any(each.interval is not None for each in first)
     label = f"best {len(first)}" if len(first) > 1 else "best"
     for i, (place, candidate) in enumerate(zip(places, first, strict=True)):
-        level, colour = candidate.level, VERMILION if i == 0 else BLUE
+        level, colour = _level(candidate, known), VERMILION if i == 0 else BLUE
         low, high = candidate.interval if known and candidate.interval else (level, level)
         axes.plot([place, place], [low, high], color=colour, linewidth=1.6, solid_capstyle="butt")
         name = (f"{label}, 80% interval" if with_bars else label) if i == len(first) - 1 else None
@@ -167,6 +167,10 @@ def _side_by_side(values: Sequence[float], gap: float) -> list[float]:
 def _ends(pool: Sequence[float], gap: float) -> tuple[float, float]:
     mean, half = sum(pool) / len(pool), gap * (len(pool) - 1) / 2
     return mean - half, mean + half
+
+
+def _level(candidate: Candidate, known: bool) -> float:
+    return candidate.expected_accuracy if known and candidate.expected_accuracy is not None else candidate.score
 
 
 def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:

@@ -85,8 +85,8 @@ def front(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     Where the recipe's level is unknown, the score stands for the accuracy.
     """
     found: list[Candidate] = []
-    for each in sorted(candidates, key=lambda each: (_latency(each), -each.level)):
-        if not found or each.level > found[-1].level:
+    for each in sorted(candidates, key=lambda each: (_latency(each), -_level(each))):
+        if not found or _level(each) > _level(found[-1]):
             found.append(each)
     return tuple(found)
 
@@ -103,10 +103,10 @@ def preferred(candidates: Sequence[Candidate], prefer: Prefer) -> list[Candidate
         return list(candidates)
     ends = front(candidates)
     fastest, best = ends[0], ends[-1]
-    accuracies, latencies = best.level - fastest.level, _latency(best) - _latency(fastest)
+    accuracies, latencies = _level(best) - _level(fastest), _latency(best) - _latency(fastest)
 
     def worth(each: Candidate) -> float:
-        accuracy = (each.level - fastest.level) / (accuracies or 1.0)
+        accuracy = (_level(each) - _level(fastest)) / (accuracies or 1.0)
         return accuracy - weight * (_latency(each) - _latency(fastest)) / (latencies or 1.0)
 
     return sorted(candidates, key=worth, reverse=True)
@@ -144,14 +144,16 @@ def _explain(ordered: Sequence[Candidate], device: TargetDevice, prefer: Prefer)
     """What the preference costs and gains, in one sentence; nothing for accuracy."""
     if prefer == "accuracy":
         return ""
-    told = [
-        f"{_latency(each):.3g} ms{_accuracy(each)}" for each in (ordered[0], max(ordered, key=lambda each: each.level))
-    ]
+    told = [f"{_latency(each):.3g} ms{_accuracy(each)}" for each in (ordered[0], max(ordered, key=_level))]
     return f" Preferring {prefer} on {device.name}: {told[0]}; the most accurate: {told[1]}."
 
 
 def _accuracy(each: Candidate) -> str:
     return "" if each.expected_accuracy is None else f" at {each.expected_accuracy:.1f}%"
+
+
+def _level(each: Candidate) -> float:
+    return each.score if each.expected_accuracy is None else each.expected_accuracy
 
 
 def _latency(each: Candidate) -> float:

@@ -46,11 +46,6 @@ class Candidate:
         """What using it costs: its latency on the target device, else its multiply-adds."""
         return self.flops if self.latency_ms is None else self.latency_ms
 
-    @property
-    def level(self) -> float:
-        """What ranks it: its expected accuracy, else its score."""
-        return self.score if self.expected_accuracy is None else self.expected_accuracy
-
     def build(self) -> nn.Module:
         """The untrained network at the recipe's size: (batch, channels, h, w) -> (batch, classes)."""
         return image_space(self.architecture.space).network(self.architecture, self.skeleton)
