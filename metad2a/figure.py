@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from metad2a.recommend import Candidate
+
 BLUE, VERMILION, PALE = "#0072B2", "#D55E00", "#AEBAC6"
 
 
@@ -35,6 +37,16 @@ def plain(axes: Axes, title: str, x: str, y: str, *, pad: float = 26) -> None:
     axes.tick_params(colors=MUTED, labelsize=9)
     axes.grid(color=PALE, alpha=0.35, linewidth=0.8)
     axes.set_axisbelow(True)
+
+
+def level_name(known: bool) -> str:
+    """What the axis of `level` is called; ``known``: whether all candidates have an expected accuracy."""
+    return "expected accuracy on held-out images (%)" if known else "score (only the order counts)"
+
+
+def level(candidate: Candidate, known: bool) -> float:
+    """How good a candidate is drawn: its expected accuracy, else its score."""
+    return candidate.expected_accuracy if known and candidate.expected_accuracy is not None else candidate.score
 
 
 def say_empty(axes: Axes, words: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metad2a.cell_svg import INK, cell_svg, one_line
-from metad2a.figure import BLUE, PALE, VERMILION, new_figure, plain, save, say_empty, short
+from metad2a.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, plain, save, say_empty, short
 from metad2a.files import write_folder
 from metad2a.front_figure import front_figure
 
@@ -101,8 +101,7 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     known = all(each.expected_accuracy is not None for each in candidates)
-    level = "expected accuracy on held-out images (%)" if known else "score (only the order counts)"
-    plain(axes, "Candidates", "trainable parameters (nearly equal ones stand side by side)", level)
+    plain(axes, "Candidates", "trainable parameters (nearly equal ones stand side by side)", level_name(known))
     axes.xaxis.set_major_formatter(lambda value, _: short(value))
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     first, others = candidates[:MOST_NUMBERED], candidates[MOST_NUMBERED:]
@@ -115,7 +114,7 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
     if others:
         axes.plot(
             [each.parameters for each in others],
-            [_level(each, known) for each in others],
+            [level(each, known) for each in others],
             "o",
             color=PALE,
             markersize=5 if len(others) < 200 else 3,
@@ -133,14 +132,14 @@ def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool, *, gap: flo
     with_bars = known and any(each.interval is not None for each in first)
     label = f"best {len(first)}" if len(first) > 1 else "best"
     for i, (place, candidate) in enumerate(zip(places, first, strict=True)):
-        level, colour = _level(candidate, known), VERMILION if i == 0 else BLUE
-        low, high = candidate.interval if known and candidate.interval else (level, level)
+        height, colour = level(candidate, known), VERMILION if i == 0 else BLUE
+        low, high = candidate.interval if known and candidate.interval else (height, height)
         axes.plot([place, place], [low, high], color=colour, linewidth=1.6, solid_capstyle="butt")
         name = (f"{label}, 80% interval" if with_bars else label) if i == len(first) - 1 else None
-        axes.plot(place, level, "o", color=colour, markersize=6.5, markeredgecolor="white", label=name)
+        axes.plot(place, height, "o", color=colour, markersize=6.5, markeredgecolor="white", label=name)
         axes.annotate(
             str(i + 1),
-            (place, max(high, level)),
+            (place, max(high, height)),
             xytext=(0, 5),
             textcoords="offset points",
             ha="center",
@@ -167,10 +166,6 @@ def _side_by_side(values: Sequence[float], gap: float) -> list[float]:
 def _ends(pool: Sequence[float], gap: float) -> tuple[float, float]:
     mean, half = sum(pool) / len(pool), gap * (len(pool) - 1) / 2
     return mean - half, mean + half
-
-
-def _level(candidate: Candidate, known: bool) -> float:
-    return candidate.expected_accuracy if known and candidate.expected_accuracy is not None else candidate.score
 
 
 def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:
