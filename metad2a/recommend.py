@@ -17,7 +17,7 @@ from databases.architectures.architecture import Architecture, FiniteSpace
 from databases.architectures.spaces import finite_space
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
-from databases.datasets.task import TRAIN, Task
+from databases.datasets.task import TRAIN, Task, check_seed
 from databases.errors import UserError
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
 from metad2a.devices import find_device
@@ -146,7 +146,7 @@ class MetaD2A:
         Raises:
             UserError: unusable data, an unknown option, or limits that no candidate meets.
         """
-        _check(top, images_per_class, candidates)
+        _check(top, images_per_class, candidates, seed)
         limit, target = check(device, max_latency, prefer), None if device is None else find_device(device)
         chosen = self.recipe(recipe)
         task = data if isinstance(data, Task) else load_task(data, seed=seed)
@@ -254,7 +254,8 @@ def versions() -> dict[str, str]:
     }
 
 
-def _check(top: int | None, images_per_class: int, candidates: str) -> None:
+def _check(top: int | None, images_per_class: int, candidates: str, seed: int) -> None:
+    check_seed(seed)
     if top is not None and top < 1:
         raise UserError(f"top {top}: give 1 or more, or all")
     if images_per_class < 1:

@@ -39,6 +39,7 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "recommend DATA --recipe big": "tiny, shallow, small, standard",
     "recommend DATA --seed -1": "--seed",
     "recommend DATA --seed x": "--seed",
+    "recommend DATA --seed 99999999999": "--seed",
     "recommend DATA --max-flops 3km": "300k or 1.5M",
     "recommend DATA --max-params 0": "300k or 1.5M",
     "recommend nowhere": "a folder of class folders",

@@ -149,6 +149,8 @@ def test_a_candidate_builds_the_network_it_describes(model: MetaD2A, images: Tas
         ({"images_per_class": 0}, "1 or more"),
         ({"candidates": "some"}, "generator, all, both"),
         ({"recipe": "large"}, "tiny"),
+        ({"seed": -1}, "from 0 to 4,294,967,295"),
+        ({"seed": 2**32}, "from 0 to 4,294,967,295"),
     ],
 )
 def test_an_impossible_option_is_refused_with_what_is_allowed(

@@ -17,6 +17,7 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 MAX_CLASSES = 1_000
 MIN_RESOLUTION, MAX_RESOLUTION = 8, 256
 PICTURE_RESOLUTION = 32
+MAX_SEED = 2**32 - 1
 
 Images: TypeAlias = npt.NDArray[np.uint8]  # (n, h, w, c)
 Labels: TypeAlias = npt.NDArray[np.int64]  # (n,)
@@ -165,6 +166,12 @@ def check_resolution(px: int) -> None:
         )
 
 
+def check_seed(seed: int) -> None:
+    """Refuse seeds that not every generator of random numbers takes; raises UserError."""
+    if not 0 <= seed <= MAX_SEED:
+        raise UserError(f"given seed {seed}; allowed are whole numbers from 0 to {MAX_SEED:,}; 0 is usual")
+
+
 def resize_images(images: Images, px: int) -> Images:
     """Squeeze or stretch images (n, h, w, c) to (n, px, px, c), each new pixel the mean of what it covers."""
     from PIL import Image
@@ -248,6 +255,5 @@ def sample(labels: Labels, parts: Parts, *, most: int, seed: int) -> npt.NDArray
 
 def _draws(count: int, *, seed: int, stream: int) -> npt.NDArray[np.float64]:
     """Uniform draws that rank images: unlike a shuffle, the same in every version of numpy."""
-    if seed < 0:
-        raise UserError(f"given seed {seed}; allowed are whole numbers from 0; 0 is usual")
+    check_seed(seed)
     return np.random.default_rng([seed, stream]).random(count)

@@ -40,7 +40,7 @@ Data = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
-Seed = Annotated[int, typer.Option("--seed", min=0, help="The same seed gives the same answer.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same answer.")]
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
