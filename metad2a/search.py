@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from numbers import Integral, Real
 from pathlib import Path
 
 from databases.architectures.architecture import Architecture, FiniteSpace
@@ -70,8 +71,8 @@ def search(
         UserError: impossible budget, recipe, searcher or device; run in use; time over before the first step.
     """
     begin = time.monotonic() if begun is None else begun
-    if train < 1:
-        raise UserError(f"given {train} trainings; allowed is 1 or more; 3 is usual")
+    if not isinstance(train, Integral) or train < 1:
+        raise UserError(f"given {train!r} trainings; allowed are whole numbers from 1; 3 is usual")
     chosen = check_training(recipe, seconds, device)
     answer = model.recommend(task, top=None, seed=seed, recipe=recipe)
     expected = {each.architecture: each.expected_accuracy for each in answer.candidates}
@@ -135,8 +136,8 @@ def train_one(
 def check_training(recipe: str, seconds: float | None, device: str) -> Recipe:
     """The recipe, if it, the time and the device can be used; raises UserError."""
     chosen = trainable(recipe)
-    if seconds is not None and not 0 < seconds < math.inf:
-        raise UserError(f"given a budget of {seconds:g} seconds; allowed is more than 0; leave it out for no limit")
+    if seconds is not None and not (isinstance(seconds, Real) and 0 < seconds < math.inf):
+        raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; leave it out for no limit")
     usable_device(device)
     return chosen
 

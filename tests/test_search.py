@@ -264,7 +264,9 @@ def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
     ("options", "words"),
     [
         ({"train": 0}, "given 0 trainings"),
-        ({"seconds": 0.0}, "given a budget of 0 seconds"),
+        ({"train": 1.5}, "given 1.5 trainings"),
+        ({"seconds": "10m"}, "given a budget of '10m' seconds"),
+        ({"seconds": 0.0}, "given a budget of 0.0 seconds"),
         ({"seconds": float("nan")}, "given a budget of nan seconds"),
         ({"recipe": "nasbench201"}, "only others measured; allowed are tiny"),
         ({"recipe": "huge"}, "unknown recipe 'huge'"),
