@@ -18,7 +18,7 @@ import pytest
 
 from databases.architectures.architecture import Architecture
 from databases.architectures.spaces import space
-from databases.datasets.task import TEST, Task, split
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
 from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
@@ -248,6 +248,13 @@ def test_no_time_for_a_single_step_is_a_user_error(store: Store) -> None:
     with pytest.raises(UserError, match=r"0\.0001 seconds was over before the first step"):
         quick(store, seconds=1e-4)
     assert quick(store).stopped_by == "trainings"
+
+
+def test_accuracies_on_very_few_images_are_called_rough(store: Store) -> None:
+    task = a_task()
+    few = replace(task, parts=np.where(np.arange(60) == 3, np.uint8(VALIDATION), np.uint8(TRAIN)))
+    result = train_one(few, CELLS[0], store=store, recipe="quick", device="cpu")
+    assert result.notes == ("only 1 image for validation: the accuracies are rough",)
 
 
 def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
