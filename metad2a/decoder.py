@@ -27,11 +27,15 @@ MOST_VISITS = 32  # of a vertex in a walk that are told apart
 
 @dataclass(frozen=True, eq=False)
 class Walks:
-    """Finished walks. log_probability, entropy: (n,) sums over each walk's decisions, differentiable."""
+    """Finished walks. log_probability, entropy: (n,) sums over each walk's decisions, differentiable.
+
+    steps: each a decision's name, the (m,) walks that took it together, and their (m,) log probabilities.
+    """
 
     walks: list[Walk]
     log_probability: Tensor
     entropy: Tensor
+    steps: list[tuple[str, Tensor, Tensor]]
 
 
 class GraphDecoder(nn.Module):
@@ -131,13 +135,14 @@ class _Batch:
         self.last = torch.full((count,), no_choice, device=hidden.device)
         self._visits = torch.zeros(vertices, count, dtype=torch.int64, device=hidden.device)
         self._every = torch.arange(count, device=hidden.device)
-        self._steps: list[tuple[Tensor, Tensor, Tensor]] = []  # whose, their log probabilities and entropies
+        self._steps: list[tuple[str, Tensor, Tensor, Tensor]] = []  # what, whose, log probabilities, entropies
 
     def advance(self, decision: Decision, members: list[int], rows: Tensor | None, h: Tensor, chosen: _Chosen) -> None:
         """Takes the choices of ``members``, who all stand at ``decision``; ``h`` is their new hidden state."""
         self.hidden = _put(self.hidden, rows, h)
         self.last = _put(self.last, rows, chosen.token)
-        self._steps.append((self._every if rows is None else rows, chosen.log_probability, chosen.entropy))
+        whose = self._every if rows is None else rows
+        self._steps.append((decision.name, whose, chosen.log_probability, chosen.entropy))
         if decision.adds_node:
             place = self.states[members[0]].nodes
             if place == len(self.nodes):
@@ -156,10 +161,10 @@ class _Batch:
 
     def walked(self) -> Walks:
         """The finished walks, with the sums over their steps."""
-        rows, log_probability, entropy = (torch.cat(each) for each in zip(*self._steps, strict=True))
+        rows, log_probability, entropy = (torch.cat(each) for each in list(zip(*self._steps, strict=True))[1:])
         zero = self.hidden.new_zeros(len(self.walks))
         sums = zero.index_add(0, rows, log_probability), zero.index_add(0, rows, entropy)
-        return Walks([tuple(walk) for walk in self.walks], *sums)
+        return Walks([tuple(walk) for walk in self.walks], *sums, [step[:3] for step in self._steps])
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,7 +14,7 @@ from databases.architectures.architecture import Architecture, Space
 from databases.architectures.decisions import Branch, Chain, Decision, Repeat, Walk
 from databases.architectures.decisions import Sequence as Parts
 from databases.errors import UserError
-from metad2a.controllers.memory import Sample
+from metad2a.controllers.memory import Average, Sample
 from metad2a.controllers.policy_gradient import MULTITASK, PROXIMAL, REINFORCE, PolicyGradient, Rule, multitask
 from metad2a.reproduce.simulated import ProgramSpace
 
@@ -217,3 +218,34 @@ def test_draws_of_what_is_scored_join_a_batch_up_to_a_number() -> None:
         return len(policy.state()["fresh"])
 
     assert joined(Rule(batch=100, again=7, draws=50)) == 7 and joined(Rule(batch=100)) > 100
+
+
+def test_own_baselines_leave_the_expected_gradient_as_it_is() -> None:
+    space = KINDS["branch"]
+    policy = PolicyGradient(space, rule=Rule(own_baselines=True, normalise=False, entropy=0.0))
+    plain = PolicyGradient(space, rule=Rule(normalise=False, entropy=0.0), decoder=policy.decoder)
+    for each in (policy, plain):
+        each._memory(None).average.add(40.0)
+    own = policy._memory(None).of_decision
+    own |= {name: Average(0.9, 1.0, base) for base, name in enumerate(("kind", "operation", "second", "first"))}
+    walks = [each.walk for each in space.enumerate()]
+    drawn = [replace(each, score=likeness(each.walk, WANTED["branch"])) for each in samples(walks, policy)]
+    expected, moved = torch.zeros(()), torch.zeros(())
+    for one in drawn:
+        weight, advantages = math.exp(one.log_probability), policy.advantages([one])
+        expected = expected + weight * gradient(plain.objective([one], advantages), plain)
+        moved = moved + weight * gradient(policy.objective([one], advantages), policy)
+    torch.testing.assert_close(moved, expected, atol=1e-3, rtol=1e-3)
+
+
+def test_own_baselines_change_nothing_where_every_walk_meets_every_decision() -> None:
+    policies = [PolicyGradient(SQUARE, rule=Rule(own_baselines=own), repeats=True) for own in (True, False)]
+    for policy in policies:
+        search(policy, (1, 0), 5)
+    own, shared = (policy.decoder.state_dict() for policy in policies)
+    assert all(torch.allclose(own[name], shared[name], atol=1e-5) for name in own)
+
+
+def test_own_baselines_are_for_one_pass_over_fresh_walks() -> None:
+    with pytest.raises(ValueError, match="one pass"):
+        Rule(own_baselines=True, epochs=4)

@@ -117,6 +117,11 @@ class Space(ABC):
             pass
         return Architecture(self.name, tuple(walk))
 
+    def met(self, walk: Walk) -> set[str]:
+        """The names of the decisions on a walk."""
+        states = decisions.states(self.program, walk, nodes=self.nodes)
+        return {state.decision.name for state in states if state.decision is not None}
+
     def enumerate(self) -> Iterator[Architecture]:
         """Every architecture, in lexicographic order of the walks; of a large space take the first few."""
         return (Architecture(self.name, walk) for walk in decisions.walks(self.program, nodes=self.nodes))

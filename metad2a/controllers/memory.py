@@ -52,13 +52,15 @@ class Memory:
     """What the policy knows of one task.
 
     Attributes:
-        context: (c,) its context vector. average: its baseline. scores: of the walks told.
+        context: (c,) its context vector. average: its baseline. of_decision: the baseline of each decision, where
+            these have their own. scores: of the walks told.
         seen: walks proposed or told. old: the log probabilities that proposed walks were drawn with.
         drawn: draws of the present policy that are still to be looked at, with theirs.
     """
 
     context: Tensor
     average: Average
+    of_decision: dict[str, Average] = field(default_factory=dict)
     scores: dict[Walk, float] = field(default_factory=dict)
     seen: set[Walk] = field(default_factory=set)
     old: dict[Walk, float] = field(default_factory=dict)
@@ -66,11 +68,14 @@ class Memory:
 
     def state(self) -> dict[str, Any]:
         """Plain values and the context; `restore` reads it back."""
-        context = self.context.detach()
-        return {**vars(self), "context": context, "average": astuple(self.average), "seen": sorted(self.seen)}
+        context, average = self.context.detach(), astuple(self.average)
+        of_decision = {name: astuple(each) for name, each in self.of_decision.items()}
+        plain = {"context": context, "average": average, "of_decision": of_decision, "seen": sorted(self.seen)}
+        return {**vars(self), **plain}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from `state`; the context stays the tensor it is."""
         self.context.data.copy_(state["context"])
         self.average, self.seen = Average(*state["average"]), set(state["seen"])
+        self.of_decision = {name: Average(*each) for name, each in state["of_decision"].items()}
         self.scores, self.old, self.drawn = state["scores"], state["old"], state["drawn"]

@@ -7,7 +7,8 @@ Every update raises, over a batch of walks with advantages A and probability rat
 One pass over fresh walks (r = 1) is REINFORCE (Williams, 1992) with a moving-average baseline, as in NAS with RL
 (Zoph, Le, 2017); several passes are PPO (Schulman et al., 2017), as in NASNet (Zoph et al., 2018). With a learnt
 embedding of the task as context, replay over all tasks and a baseline for each it is multitask neural model search
-(Wong, Gesmundo, 2017; Wong, Houlsby, Lu, Gesmundo, 2018).
+(Wong, Gesmundo, 2017; Wong, Houlsby, Lu, Gesmundo, 2018). In a graph not every walk meets every decision: with a
+baseline of its own, a decision is compared with the walks that met it, which leaves the gradient unbiased.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from databases.architectures.decisions import Walk
 from databases.errors import UserError
 from metad2a.controllers.controller import Controller, unseen
 from metad2a.controllers.memory import Average, Memory, Sample
-from metad2a.decoder import GraphDecoder
+from metad2a.decoder import GraphDecoder, Walks
 
 FARTHEST = 3.0  # largest normalised advantage: one failed training must not outweigh a batch
 
@@ -40,6 +41,7 @@ class Rule:
         decay: of the moving averages of a task's scores. epochs: passes over a batch; 1 is REINFORCE.
         clip: how far PPO lets a ratio leave 1. replay: earlier walks, of all tasks, beside a batch.
         normalise: divide advantages by the moving standard deviation of the task's scores.
+        own_baselines: a baseline for each decision, the mean score of the walks that met it; for REINFORCE.
         draws: walks sampled at once, at least. again: most draws of scored walks that join a batch. A policy that
             repeats itself needs many of the former to find something new and little of the latter.
     """
@@ -52,8 +54,14 @@ class Rule:
     clip: float = 0.2
     replay: int = 0
     normalise: bool = True
+    own_baselines: bool = False
     draws: int = 1
     again: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Refuses what was not thought through: later passes would need the decisions' own ratios."""
+        if self.own_baselines and (self.epochs > 1 or self.replay):
+            raise ValueError("own_baselines: only for one pass over fresh walks (epochs=1, replay=0)")
 
 
 REINFORCE = Rule()
@@ -187,7 +195,33 @@ class PolicyGradient(Controller):
         ratio = (scored.log_probability - old).exp()
         clipped = ratio.clamp(1 - self.rule.clip, 1 + self.rule.clip)
         gain = torch.minimum(ratio * advantages, clipped * advantages)
-        return gain.mean() + self.rule.entropy * scored.entropy.mean()
+        raised = gain.mean() + self.rule.entropy * scored.entropy.mean()
+        return raised + self._own_baselines(samples, scored) if self.rule.own_baselines else raised
+
+    def _own_baselines(self, samples: Sequence[Sample], scored: Walks) -> Tensor:
+        """Moves each decision's baseline from that of the task to its own."""
+        bases = {name: self._baseline(name, samples) for name in {each.task for each in samples}}
+        moved = torch.zeros(())
+        own = {met: self._own_baseline(*met, scores) for met, scores in self._met(samples).items()}
+        for decision, rows, log_probability in scored.steps:
+            tasks = [samples[i].task for i in rows.tolist()]
+            units = [max(bases[task][1], 1e-12) if self.rule.normalise else 1.0 for task in tasks]
+            shifts = [(bases[task][0] - own[task, decision]) / unit for task, unit in zip(tasks, units, strict=True)]
+            moved = moved + (torch.tensor(shifts) * log_probability).sum()
+        return moved / len(samples)
+
+    def _own_baseline(self, task: str, decision: str, scores: Sequence[float]) -> float:
+        """Mean score of the walks that met a decision before; the first ones are their own baseline."""
+        known = self._tasks[task].of_decision.get(decision)
+        return float(np.mean(scores)) if known is None else known.mean
+
+    def _met(self, samples: Sequence[Sample]) -> dict[tuple[str, str], list[float]]:
+        """(task, decision) -> the scores of the samples that met it."""
+        found: dict[tuple[str, str], list[float]] = {}
+        for each in samples:
+            for decision in sorted(self.space.met(each.walk)):
+                found.setdefault((each.task, decision), []).append(each.score)
+        return found
 
     def advantages(self, samples: Sequence[Sample]) -> Tensor:
         """(n,) scores above their task's baseline as it was before them; a first batch is its own baseline."""
@@ -218,6 +252,11 @@ class PolicyGradient(Controller):
             self._optimiser.step()
         for each in fresh:
             self._tasks[each.task].average.add(each.score)
+        if self.rule.own_baselines:
+            for (task, decision), scores in self._met(fresh).items():
+                average = self._tasks[task].of_decision.setdefault(decision, Average(self.rule.decay))
+                for score in scores:
+                    average.add(score)
         if self.rule.replay:
             self._bank += fresh
         for memory in self._tasks.values():
