@@ -32,7 +32,7 @@ class Size:
     """How much is run on the table: look-ups, paired seeds, and look-ups between two looks at the policy."""
 
     trials: int = 300
-    seeds: int = 20
+    seeds: int = 60
     every: int = 30
 
 

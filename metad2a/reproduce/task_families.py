@@ -2,8 +2,9 @@
 
 Real: the datasets after 12 and 200 epochs, by accuracy and by accuracy under a latency bound (times bound / latency
 where it is exceeded; Tan et al., 2019) on four devices; a whole dataset is held out, also on a device that no known
-task has, and NinaPro as what is unrelated. Known on Eyeriss alone, a bound orders cells too unlike one on an FPGA (rank
-correlation 0.59 on CIFAR-100) for a third of the trials. Made up: mixtures of a few shared objectives over the same 15,625 walks.
+task has, and NinaPro as what is unrelated. With bounds on Eyeriss alone a bound on an FPGA came no earlier: the two
+order cells too differently (rank correlation 0.59). Made up: mixtures of a few shared objectives over the same 15,625
+walks.
 """
 
 from __future__ import annotations
