@@ -87,7 +87,7 @@ class RunFolder:
 
     def weights(self, index: int) -> tuple[Card, Training]:
         """The card and the network of a training that was kept."""
-        return load_weights(self.folder / CANDIDATES / f"{index}.safetensors")
+        return _kept(self.folder, index)
 
     def tick(self) -> None:
         """Notes the time spent, at most once a second."""
@@ -153,8 +153,20 @@ def export_run(name: str, folder: Path) -> Exported:
     best = None if state is None else best_of(state, range(len(state.candidates)))
     if state is None or best is None:
         raise UserError(f"the run {name!r} has no trained network yet: give the same command again to go on")
-    card, training = load_weights(place / CANDIDATES / f"{best}.safetensors")
+    card, training = _kept(place, best)
     return save(training, tested_card(card, state, best), folder)
+
+
+def _kept(folder: Path, index: int) -> tuple[Card, Training]:
+    """The card and the network of a run's training; raises UserError where its file cannot be used."""
+    path = folder / CANDIDATES / f"{index}.safetensors"
+    try:
+        return load_weights(path)
+    except UserError as problem:
+        raise UserError(
+            f"the training in {str(path)!r} is damaged or gone: remove that file and give the command of the run "
+            "again, which repeats this training alone"
+        ) from problem
 
 
 def _locked(folder: Path) -> int:

@@ -294,6 +294,17 @@ def test_a_damaged_run_is_a_user_error(store: Store) -> None:
             quick(store, train=1)
 
 
+def test_damaged_weights_are_told_and_trained_again_once_removed(store: Store) -> None:
+    folder = quick(store, train=1).folder
+    weights = folder / "candidates" / "0.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    for again in (lambda: quick(store, train=1), lambda: export_run(folder.name, folder / "copy")):
+        with pytest.raises(UserError, match=r"0\.safetensors' is damaged or gone: remove that file"):
+            again()
+    weights.unlink()
+    assert quick(store, train=1).resumed == 0
+
+
 def test_lost_weights_are_trained_again(store: Store, trainings: list[Architecture]) -> None:
     (quick(store, train=2).folder / "candidates" / "1.safetensors").unlink()
     assert quick(store, train=2).resumed == 1
