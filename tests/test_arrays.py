@@ -77,7 +77,7 @@ def test_labels_of_any_kind_are_class_numbers(y: Any, names: tuple[str, ...]) ->
 
 def test_sizes_of_arrays_are_kept_up_to_64_pixels() -> None:
     for shape, kept in (((20, 28, 28), 28), ((20, 64, 64), 64), ((20, 65, 65), 32), ((20, 20, 30), 32)):
-        task = load_task((np.zeros(shape, np.uint8), Y))
+        task = load_task((np.ones(shape, np.uint8) * np.arange(20, dtype=np.uint8)[:, None, None], Y))
         assert task.resolution == kept
         assert bool(task.notes) == (shape[1:] != (kept, kept))
     assert load_task((X, Y), resolution=16).resolution == 16
