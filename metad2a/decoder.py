@@ -148,9 +148,13 @@ class _Batch:
             if place == len(self.nodes):
                 self.nodes.append(torch.zeros_like(self.hidden))
             self.nodes[place] = _put(self.nodes[place], rows, h)
+        taken: dict[tuple[int, int], State] = {}  # walks share their states: each is hashed once
         for member, choice in zip(members, chosen.choices, strict=True):
             self.walks[member].append(choice)
-            self.states[member] = self.states[member].take(choice)
+            state = self.states[member]
+            if (key := (id(state), choice)) not in taken:
+                taken[key] = state.take(choice)
+            self.states[member] = taken[key]
 
     def visit(self, vertex: int, rows: Tensor | None, most: int) -> Tensor:
         """(m,) how often the walks of ``rows`` met the vertex before, less than ``most``; counts this time."""
@@ -219,11 +223,15 @@ def most_visits(part: Part) -> Counter[str]:
 
 def _groups(states: Sequence[State]) -> dict[tuple[Decision, int], list[int]]:
     """The unfinished walks, by the decision they stand at and how many earlier nodes it sees."""
-    groups: dict[tuple[Decision, int], list[int]] = defaultdict(list)
+    at: dict[int, list[int]] = defaultdict(list)
     for member, state in enumerate(states):
+        at[id(state)].append(member)
+    groups: dict[tuple[Decision, int], list[int]] = defaultdict(list)
+    for members in at.values():
+        state = states[members[0]]
         if (decision := state.decision) is not None:
-            groups[decision, state.nodes].append(member)
-    return groups
+            groups[decision, state.nodes] += members
+    return {key: sorted(members) for key, members in groups.items()}
 
 
 def _choose(
