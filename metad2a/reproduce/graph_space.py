@@ -123,7 +123,7 @@ def policy(space: Space, job: Job) -> PolicyGradient:
     rule = Rule(
         batch=BATCH.get(job.form, 5),
         learning_rate=3.5e-3,
-        entropy=1e-4,
+        entropy=2e-2,
         decay=0.95,
         normalise=False,
         own_baselines=True,
