@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from databases.architectures.spaces import finite_space
 from databases.datasets.features import PLAIN, STATISTICS
+from databases.records.recipe import RECIPES
 from predictors.meta import MetaPredictor, to_logit
 from predictors.surrogate import Floats, Ints, Kernel, Measured, TaskProcess
 
@@ -21,6 +23,13 @@ if TYPE_CHECKING:
 # the classes apart, and how far plain pixels do, says most about which cells suit them. Levels heed no probes.
 PROBED = tuple(range(len(PLAIN), len(STATISTICS)))
 KERNEL = Kernel((STATISTICS.index("pixel_accuracy"), *PROBED), levels_look_at=tuple(range(len(PLAIN))))
+# Of a user's own benchmark, which may have a task or two: measured cells say most about the others of their task.
+OF_TASKS = replace(KERNEL, task=1.0)
+
+
+def kernel_of(recipe: str) -> Kernel:
+    """The kernel of a recipe's process: that of metad2a's own recipes, or of a user's."""
+    return KERNEL if recipe in RECIPES else OF_TASKS
 
 
 class Embedding:
@@ -76,7 +85,7 @@ def pack(process: TaskProcess) -> dict[str, Tensor]:
     return {name: torch.from_numpy(values) for name, values in arrays.items()}
 
 
-def unpack(tensors: Mapping[str, Tensor], model: MetaPredictor) -> TaskProcess | None:
+def unpack(tensors: Mapping[str, Tensor], model: MetaPredictor, kernel: Kernel = KERNEL) -> TaskProcess | None:
     """Reads `pack` back; None where nothing was packed. Raises `KeyError` for other statistics than today's."""
     if "cells" not in tensors:
         return None
@@ -86,4 +95,4 @@ def unpack(tensors: Mapping[str, Tensor], model: MetaPredictor) -> TaskProcess |
     ends = np.cumsum(arrays["lengths"])[:-1]
     parts = (np.split(arrays[name], ends) for name in ("cells", "logits", "seeds"))
     tasks = [Measured(*each) for each in zip(arrays["statistics"], *parts, strict=True)]
-    return TaskProcess(tasks, Embedding(model, arrays["center"], arrays["spread"]), KERNEL)
+    return TaskProcess(tasks, Embedding(model, arrays["center"], arrays["spread"]), kernel)

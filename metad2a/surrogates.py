@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from databases.records.recipe import RECIPES
-from metad2a.process import learn, pack, unpack
+from metad2a.process import kernel_of, learn, pack, unpack
 from predictors import checkpoint
 from predictors.meta import MetaPredictor
 from predictors.surrogate import TaskProcess
@@ -49,7 +49,7 @@ def learn_surrogates(
     for recipe in sorted({each.recipe for each in known} - published()):
         measured = _drawn([each for each in known if each.recipe == recipe and len(each.cells) >= FEW])
         if measured:
-            found[recipe] = _joined(learn(model, measured), measured, earlier.get(recipe))
+            found[recipe] = _joined(learn(model, measured, kernel_of(recipe)), measured, earlier.get(recipe))
     return found
 
 
@@ -74,7 +74,7 @@ def unpack_surrogates(
     """Reads `pack_surrogates` back; raises `KeyError` for a checkpoint of another version."""
     found = {}
     for number, each in enumerate(header["surrogates"]):
-        process = unpack(checkpoint.part(tensors, f"process{number}"), model)
+        process = unpack(checkpoint.part(tensors, f"process{number}"), model, kernel_of(each["recipe"]))
         if process is not None:
             found[each["recipe"]] = Surrogate(process, tuple(each["names"]), tuple(each["families"]))
     return found

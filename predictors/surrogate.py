@@ -9,7 +9,10 @@ logit accuracy of a cell a on a task t is
 `level` and log `scale` are processes over the task's statistics; `deviation` has a part shared by all tasks (what
 holds on average) and a part that is alike only on like tasks (what the dataset tells):
 
-    cov = average * k(a, a') + own * [a = a'] + product * k(a, a') * k(t, t')      (multi-task GP; Bonilla et al., 2007)
+    cov = average * k(a, a') + own * [a = a'] + product * k(a, a') * k(t, t') + task * k(a, a') * [t ~ t']
+
+(multi-task GP; Bonilla et al., 2007). The last is what no statistic tells of a task, only its own measurements; tasks
+are the same there when all their statistics are.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 REACH = 2.0
+SAME = 0.1  # how far the statistics of one task may lie apart, as seen by two machines, in units of their spread
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -41,6 +45,7 @@ class Kernel:
     average: float = 0.1
     own: float = 0.3
     product: float = 1.0
+    task: float = 0.0
     noise: float = 1.5
     level_noise: float = 0.1
     seed_noise: float = 0.53
@@ -87,7 +92,7 @@ class TaskProcess:
 
     def average_only(self) -> TaskProcess:
         """The process that does not look at the dataset when it orders cells."""
-        return TaskProcess(self.tasks, self.embed, replace(self.kernel, product=0.0))
+        return TaskProcess(self.tasks, self.embed, replace(self.kernel, product=0.0, task=0.0))
 
     def predict(self, statistics: npt.ArrayLike, cells: npt.ArrayLike) -> Posterior:
         """(s,) statistics of a task and (n,) class numbers -> posterior of the logit accuracies."""
@@ -101,9 +106,9 @@ class TaskProcess:
     def covariance(self, statistics: npt.ArrayLike, cells: Ints) -> Floats:
         """Posterior covariance (n, n) of the cells' deviations on a task, in units of its spread, without noise."""
         place = self._standardise(np.asarray(statistics, dtype=np.float64))
-        alike = self._alike(place[None])[0]
-        cross = self._covariance(cells, self._cell, alike[self._task][None, :])
-        prior = self._covariance(cells, cells, np.ones((1, len(cells))))
+        tied = self._tied(place[None])[0]
+        cross = self._covariance(cells, self._cell, tied[self._task][None, :])
+        prior = self._covariance(cells, cells, np.full((1, len(cells)), self.kernel.product + self.kernel.task))
         found: Floats = prior - cross @ cho_solve(self._factor, cross.T)
         return found
 
@@ -170,33 +175,36 @@ class TaskProcess:
         self._cell = np.concatenate([each.cells for each in self.tasks])
         units = [(each.logits - each.logits.mean()) / (each.logits.std() + 1e-2) for each in self.tasks]
         seeds = np.concatenate([each.seeds for each in self.tasks])
-        alike = self._alike(self._statistics)
-        cov = self._covariance(self._cell, self._cell, alike[np.ix_(self._task, self._task)])
+        tied = self._tied(self._statistics)
+        cov = self._covariance(self._cell, self._cell, tied[np.ix_(self._task, self._task)])
         self._factor = cho_factor(cov + np.diag(self.kernel.noise / seeds), lower=True)
         self._weights = cho_solve(self._factor, np.concatenate(units))
 
     def _deviation_of(self, place: Floats, cells: Ints) -> tuple[Floats, Floats]:
         """Mean and variance (with the noise of one training) in units of the task's spread."""
-        alike = self._alike(place[None])[0]
-        cov = self._covariance(cells, self._cell, alike[self._task][None, :])  # (n, records)
-        prior = self.kernel.average + self.kernel.own + self.kernel.product
+        tied = self._tied(place[None])[0]
+        cov = self._covariance(cells, self._cell, tied[self._task][None, :])  # (n, records)
+        prior = self.kernel.average + self.kernel.own + self.kernel.product + self.kernel.task
         mean = cov @ self._weights
         told = solve_triangular(self._factor[0], cov.T, lower=True, overwrite_b=True, check_finite=False)
         explained = np.einsum("rn,rn->n", told, told)
         return mean, np.maximum(prior - explained, 0.0) + self.kernel.noise
 
-    def _covariance(self, left: Ints, right: Ints, alike: Floats) -> Floats:
-        """Covariance of deviations: class numbers (n,), (m,) and the likeness of their tasks, (n or 1, m)."""
+    def _covariance(self, left: Ints, right: Ints, tied: Floats) -> Floats:
+        """Covariance of deviations: class numbers (n,), (m,) and how their tasks are tied, (n or 1, m)."""
         known, place = np.unique(right, return_inverse=True)
         found: Floats = _squared_exponential(self.embed(left), self.embed(known))[:, place]  # (n, m)
-        found *= self.kernel.average + self.kernel.product * alike
+        found *= self.kernel.average + tied
         found[left[:, None] == right[None, :]] += self.kernel.own
         return found
 
-    def _alike(self, places: Floats) -> Floats:
-        """How alike tasks order cells: (n, s) standardised statistics -> (n, tasks)."""
-        seen = list(self.kernel.looks_at)
-        return _squared_exponential(places[:, seen], self._statistics[:, seen])
+    def _tied(self, places: Floats) -> Floats:
+        """How far tasks order cells alike beyond the average: (n, s) standardised statistics -> (n, tasks)."""
+        seen, kernel = list(self.kernel.looks_at), self.kernel
+        tied = kernel.product * _squared_exponential(places[:, seen], self._statistics[:, seen])
+        if kernel.task:
+            tied += kernel.task * _squared_exponential(places / SAME, self._statistics / SAME)
+        return tied
 
 
 def _level_kernel(left: Floats, right: Floats) -> Floats:
