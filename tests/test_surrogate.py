@@ -87,3 +87,22 @@ def test_each_class_is_encoded_once_and_in_the_order_asked() -> None:
     both = embedding(np.array([7, 3, 7]))
     np.testing.assert_array_equal(both[0], both[2])
     np.testing.assert_allclose(both[1], embedding(np.array([3]))[0])
+
+
+def test_a_measured_task_follows_its_own_order_where_no_statistic_tells_it() -> None:
+    one, other = tasks([1.0, -1.0])
+    kinds = {1.0: np.array([0.0, one.statistics[1]]), -1.0: np.array([0.0, other.statistics[1] + 3])}
+    half = [
+        Measured(kinds[kind], CELLS[::2], each.logits[::2], np.ones(6))
+        for kind, each in zip(kinds, (one, other), strict=True)
+    ]
+
+    def smooth(cells: np.ndarray) -> np.ndarray:
+        return np.asarray(cells, dtype=float)[:, None] / 3
+
+    ties = {}
+    for weight in (0.0, 1.0):
+        process = TaskProcess(half, smooth, Kernel(looks_at=(0,), task=weight))
+        means = {kind: process.predict(place, CELLS[1::2]).mean for kind, place in kinds.items()}
+        ties[weight] = [np.corrcoef(mean, kind * CELLS[1::2])[0, 1] for kind, mean in means.items()]
+    assert min(ties[1.0]) > 0.9 > 0.0 > min(ties[0.0])
