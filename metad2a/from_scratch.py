@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from metad2a.tracking import Run
 
 GENERATOR_STEPS = 400
+NETWORKS = {"predictors": ("graph_encoder.py", "set_encoder.py", "meta.py"), "metad2a": ("generator.py", "decoder.py")}
 Report = Callable[[str], None]
 Module = TypeVar("Module", bound=nn.Module)
 OnStep = Callable[[int, float], None]
@@ -128,10 +130,12 @@ def _stage(path: Path, model: Module, train: Callable[[Module, OnStep], Module],
 
 def digest(known: Sequence[Episode], foreign: Mapping[str, object], seed: int) -> str:
     """Names what was learnt from and what learnt, so that a changed database or network starts anew."""
-    width = known[0].features.features.shape[1]
-    networks = MetaPredictor(MetaConfig(width)), Generator(GeneratorConfig(width))
-    weights = [name for each in networks for name in each.state_dict()]
-    settings = [seed, str(TABLES_FIRST), str(THEN_TASKS), str(KERNEL), GENERATOR_STEPS, *weights, *RECIPES, *foreign]
+    networks = [
+        files(package).joinpath(name).read_text(encoding="utf-8")
+        for package, names in NETWORKS.items()
+        for name in names
+    ]
+    settings = [seed, str(TABLES_FIRST), str(THEN_TASKS), str(KERNEL), GENERATOR_STEPS, *networks, *RECIPES, *foreign]
     found = hashlib.sha256(json.dumps(settings).encode())
     for each in known:
         found.update(each.recipe.encode() + each.cells.tobytes() + each.accuracy.tobytes() + each.by_seed.tobytes())

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from databases.records.recipe import RECIPES
-from metad2a.process import kernel_of, learn, pack, unpack
+from metad2a.process import KERNEL, kernel_of, learn, pack, unpack
 from predictors import checkpoint
 from predictors.meta import MetaPredictor
 from predictors.surrogate import TaskProcess
@@ -64,7 +64,8 @@ def pack_surrogates(surrogates: Mapping[str, Surrogate]) -> tuple[dict[str, Tens
     header = []
     for number, (recipe, each) in enumerate(sorted(surrogates.items())):
         tensors |= {f"process{number}.{name}": value for name, value in pack(each.process).items()}
-        header.append({"recipe": recipe, "names": list(each.names), "families": list(each.families)})
+        named = {"names": list(each.names), "families": list(each.families), "task": each.process.kernel.task}
+        header.append({"recipe": recipe, **named})
     return tensors, header
 
 
@@ -74,7 +75,8 @@ def unpack_surrogates(
     """Reads `pack_surrogates` back; raises `KeyError` for a checkpoint of another version."""
     found = {}
     for number, each in enumerate(header["surrogates"]):
-        process = unpack(checkpoint.part(tensors, f"process{number}"), model, kernel_of(each["recipe"]))
+        kernel = replace(KERNEL, task=each.get("task", 0.0))  # calibrated with this one
+        process = unpack(checkpoint.part(tensors, f"process{number}"), model, kernel)
         if process is not None:
             found[each["recipe"]] = Surrogate(process, tuple(each["names"]), tuple(each["families"]))
     return found

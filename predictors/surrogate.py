@@ -25,7 +25,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 REACH = 2.0
-SAME = 0.1  # how far the statistics of one task may lie apart, as seen by two machines, in units of their spread
+SAME = 0.1  # how far the statistics of one task may lie apart when its images are looked at again (root mean square)
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
@@ -73,7 +73,7 @@ class TaskProcess:
     """The process over the measured tasks of one recipe.
 
     Args:
-        tasks: at least two.
+        tasks: at least one.
         embed: class numbers (n,) -> (n, d) embeddings, about one unit in spread.
     """
 
@@ -81,7 +81,7 @@ class TaskProcess:
         self.tasks, self.embed, self.kernel = list(tasks), embed, kernel
         given = np.stack([each.statistics for each in tasks])
         self._center, self._spread = given.mean(0), given.std(0) + 1e-2
-        self._statistics = self._standardise(given)
+        self._given, self._statistics = given, self._standardise(given)
         self._fit_levels()
         self._fit_deviations()
 
@@ -99,14 +99,13 @@ class TaskProcess:
         asked = np.asarray(cells, dtype=np.int64)
         place = self._standardise(np.asarray(statistics, dtype=np.float64))
         level, level_variance, log_scale = self._level_of(place)
-        mean, variance = self._deviation_of(place, asked)
+        mean, variance = self._deviation_of(statistics, asked)
         scale = np.exp(log_scale)
         return Posterior(level + scale * mean, np.sqrt(level_variance + scale**2 * variance))
 
     def covariance(self, statistics: npt.ArrayLike, cells: Ints) -> Floats:
         """Posterior covariance (n, n) of the cells' deviations on a task, in units of its spread, without noise."""
-        place = self._standardise(np.asarray(statistics, dtype=np.float64))
-        tied = self._tied(place[None])[0]
+        tied = self._tied(np.asarray(statistics, dtype=np.float64)[None])[0]
         cross = self._covariance(cells, self._cell, tied[self._task][None, :])
         prior = self._covariance(cells, cells, np.full((1, len(cells)), self.kernel.product + self.kernel.task))
         found: Floats = prior - cross @ cho_solve(self._factor, cross.T)
@@ -116,7 +115,7 @@ class TaskProcess:
         """(count, n) draws of the cells' logit accuracies on a task, jointly and without the noise of training."""
         place = self._standardise(np.asarray(statistics, dtype=np.float64))
         level, variance, log_scale = self._level_of(place)
-        mean, _ = self._deviation_of(place, cells)
+        mean, _ = self._deviation_of(statistics, cells)
         values, vectors = np.linalg.eigh(self.covariance(statistics, cells))
         root = vectors * np.sqrt(np.maximum(values, 0))
         deviations = mean + rng.standard_normal((count, len(cells))) @ root.T
@@ -175,14 +174,14 @@ class TaskProcess:
         self._cell = np.concatenate([each.cells for each in self.tasks])
         units = [(each.logits - each.logits.mean()) / (each.logits.std() + 1e-2) for each in self.tasks]
         seeds = np.concatenate([each.seeds for each in self.tasks])
-        tied = self._tied(self._statistics)
+        tied = self._tied(self._given)
         cov = self._covariance(self._cell, self._cell, tied[np.ix_(self._task, self._task)])
         self._factor = cho_factor(cov + np.diag(self.kernel.noise / seeds), lower=True)
         self._weights = cho_solve(self._factor, np.concatenate(units))
 
-    def _deviation_of(self, place: Floats, cells: Ints) -> tuple[Floats, Floats]:
+    def _deviation_of(self, statistics: npt.ArrayLike, cells: Ints) -> tuple[Floats, Floats]:
         """Mean and variance (with the noise of one training) in units of the task's spread."""
-        tied = self._tied(place[None])[0]
+        tied = self._tied(np.asarray(statistics, dtype=np.float64)[None])[0]
         cov = self._covariance(cells, self._cell, tied[self._task][None, :])  # (n, records)
         prior = self.kernel.average + self.kernel.own + self.kernel.product + self.kernel.task
         mean = cov @ self._weights
@@ -198,12 +197,13 @@ class TaskProcess:
         found[left[:, None] == right[None, :]] += self.kernel.own
         return found
 
-    def _tied(self, places: Floats) -> Floats:
-        """How far tasks order cells alike beyond the average: (n, s) standardised statistics -> (n, tasks)."""
+    def _tied(self, statistics: Floats) -> Floats:
+        """How far tasks order cells alike beyond the average: (n, s) statistics -> (n, tasks)."""
         seen, kernel = list(self.kernel.looks_at), self.kernel
-        tied = kernel.product * _squared_exponential(places[:, seen], self._statistics[:, seen])
+        places = self._standardise(statistics)[:, seen]
+        tied = kernel.product * _squared_exponential(places, self._statistics[:, seen])
         if kernel.task:
-            tied += kernel.task * _squared_exponential(places / SAME, self._statistics / SAME)
+            tied += kernel.task * _squared_exponential(statistics / SAME, self._given / SAME)
         return tied
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -220,32 +220,46 @@ def test_draws_of_what_is_scored_join_a_batch_up_to_a_number() -> None:
     assert joined(Rule(batch=100, again=7, draws=50)) == 7 and joined(Rule(batch=100)) > 100
 
 
-def test_own_baselines_leave_the_expected_gradient_as_it_is() -> None:
-    space = KINDS["branch"]
-    policy = PolicyGradient(space, rule=Rule(own_baselines=True, normalise=False, entropy=0.0))
-    plain = PolicyGradient(space, rule=Rule(normalise=False, entropy=0.0), decoder=policy.decoder)
-    for each in (policy, plain):
-        each._memory(None).average.add(40.0)
-    own = policy._memory(None).of_decision
-    own |= {name: Average(0.9, 1.0, base) for base, name in enumerate(("kind", "operation", "second", "first"))}
-    walks = [each.walk for each in space.enumerate()]
-    drawn = [replace(each, score=likeness(each.walk, WANTED["branch"])) for each in samples(walks, policy)]
-    expected, moved = torch.zeros(()), torch.zeros(())
-    for one in drawn:
-        weight, advantages = math.exp(one.log_probability), policy.advantages([one])
-        expected = expected + weight * gradient(plain.objective([one], advantages), plain)
-        moved = moved + weight * gradient(policy.objective([one], advantages), policy)
-    torch.testing.assert_close(moved, expected, atol=1e-3, rtol=1e-3)
+OWN = Rule(own_baselines=True, normalise=False, entropy=0.0)
+
+
+def test_own_baselines_compare_each_decision_with_the_walks_that_met_it() -> None:
+    policy = PolicyGradient(KINDS["branch"], rule=OWN)
+    policy._memory(None).average.add(40.0)
+    own = {"kind": 10.0, "operation": 20.0, "second": 30.0, "first": 55.0}
+    policy._memory(None).of_decision |= {name: Average(0.9, 1.0, base) for name, base in own.items()}
+    for walk in ((0, 1, 2), (1, 0, 1, 1)):
+        one = replace(samples([walk], policy)[0], score=50.0)
+        steps = policy.decoder.score(torch.zeros(1, 1), [walk]).steps
+        expected = sum(
+            ((50.0 - own[name]) * log_probability.sum() for name, _, log_probability in steps), torch.zeros(())
+        )
+        found = policy.objective([one], policy.advantages([one]))
+        torch.testing.assert_close(gradient(found, policy), gradient(expected, policy), atol=1e-4, rtol=1e-4)
 
 
 def test_own_baselines_change_nothing_where_every_walk_meets_every_decision() -> None:
-    policies = [PolicyGradient(SQUARE, rule=Rule(own_baselines=own), repeats=True) for own in (True, False)]
+    policies = [PolicyGradient(SQUARE, rule=replace(OWN, own_baselines=own), repeats=True) for own in (True, False)]
     for policy in policies:
         search(policy, (1, 0), 5)
     own, shared = (policy.decoder.state_dict() for policy in policies)
     assert all(torch.allclose(own[name], shared[name], atol=1e-5) for name in own)
 
 
-def test_own_baselines_are_for_one_pass_over_fresh_walks() -> None:
+def test_own_baselines_and_what_is_frozen_are_part_of_the_state() -> None:
+    first, second = (PolicyGradient(KINDS["branch"], rule=OWN, tasks=("a", "b"), repeats=True) for _ in range(2))
+    search(first, (1, 0, 0, 1), 4)
+    second.restore(first.state())
+    assert first._memory(None).of_decision == second._memory(None).of_decision != {}
+    for policy in (first, second):
+        search(policy, (1, 0, 0, 1), 4)
+    assert [each.walk for each in first.ask(20)] == [each.walk for each in second.ask(20)]
+    first.freeze(but="b")
+    second.restore(first.state())
+    assert not any(each.requires_grad for each in second.decoder.parameters())
+
+
+@pytest.mark.parametrize("further", [{"epochs": 4}, {"replay": 5}, {"normalise": True}])
+def test_own_baselines_are_for_one_pass_over_fresh_walks(further: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="one pass"):
-        Rule(own_baselines=True, epochs=4)
+        replace(OWN, **further)

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from databases.architectures.architecture import Architecture
 from databases.errors import UserError
 from metad2a.reproduce import mnms
 from metad2a.reproduce.mnms import Job, Learnt, _neighbours, _speed, _speed_table
@@ -15,21 +16,23 @@ from metad2a.reproduce.report import Context
 from metad2a.reproduce.task_families import APART, MADE_UP, REAL, Family, made_up
 from predictors.metrics import spearman
 
+CELL = Architecture("nasbench201", (0,) * 6)
 CONTEXT = Context(fast=True, workers=1, say=lambda line: None)
 
 
 def test_trials_are_counted_until_the_mean_is_there_with_one_update_as_the_floor() -> None:
-    def at(trial: int) -> Followed:
-        return Followed(np.array([50.0] * trial + [96.0] * (61 - trial)), [])
+    def at(trial: int, *, before: int = 0) -> Followed:
+        return Followed(np.array([50.0] * trial + [96.0] * (61 - trial)), [CELL] * (60 - before))
 
     found = _speed([(at(40), at(0)), (at(40), at(20)), (at(40), at(10))])
     assert found["from scratch"] == [40] * 3 and found["transferred"] == [10, 20, 10]
     assert found["times fewer"]["mean"] == pytest.approx((4 * 2 * 4) ** (1 / 3))
     assert at(61).needed(95) == 61
+    assert _speed([(at(40), at(0, before=14))])["transferred"] == [14]  # the draws before the search are trials
 
 
 def test_a_search_that_is_cut_off_shows_no_count() -> None:
-    never, soon = Followed(np.full(215, 50.0), []), Followed(np.array([50.0] * 30 + [96.0] * 31), [])
+    never, soon = Followed(np.full(215, 50.0), [CELL] * 200), Followed(np.array([50.0] * 30 + [96.0] * 31), [CELL] * 60)
     (shown, *_) = _speed_table({"task": _speed([(never, soon)])}).rows
     assert shown[:3] == ("task", "> 200", "30")
 

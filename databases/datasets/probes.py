@@ -58,9 +58,11 @@ def probes(task: Task) -> tuple[float, ...]:
         return ridge_accuracy(features[: len(labels)], labels, features[len(labels) :], truth)
 
     threads = torch.get_num_threads()
-    with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        found = np.reshape(list(pool.map(right, networks)), (len(PROBES), DRAWS)).mean(1)
-    torch.set_num_threads(threads)  # also of threads to come
+    try:
+        with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            found = np.reshape(list(pool.map(right, networks)), (len(PROBES), DRAWS)).mean(1)
+    finally:
+        torch.set_num_threads(threads)  # also of threads to come
     return tuple(((found - found.mean()) / (found.std() + 0.01)).tolist())
 
 

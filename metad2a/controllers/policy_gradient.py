@@ -59,9 +59,9 @@ class Rule:
     again: int = 10_000
 
     def __post_init__(self) -> None:
-        """Refuses what was not thought through: later passes would need the decisions' own ratios."""
-        if self.own_baselines and (self.epochs > 1 or self.replay):
-            raise ValueError("own_baselines: only for one pass over fresh walks (epochs=1, replay=0)")
+        """Refuses what was not thought through: later passes would need the decisions' own ratios, units a limit."""
+        if self.own_baselines and (self.epochs > 1 or self.replay or self.normalise):
+            raise ValueError("own_baselines: only for one pass over fresh walks (epochs=1, replay=0, normalise=False)")
 
 
 REINFORCE = Rule()
@@ -106,6 +106,7 @@ class PolicyGradient(Controller):
         self._fresh: list[Sample] = []
         self._bank: list[Sample] = []
         self._told = 0
+        self._frozen: str | None = None
         for i, name in enumerate(tasks):
             self.add_task(name, None if contexts is None else contexts[i])
 
@@ -125,6 +126,7 @@ class PolicyGradient(Controller):
 
     def freeze(self, *, but: str) -> None:
         """From now on only the embedding of the task ``but`` learns."""
+        self._frozen = but
         self.decoder.requires_grad_(False)
         for name, memory in self._tasks.items():
             memory.context.requires_grad_(name == but)
@@ -204,9 +206,7 @@ class PolicyGradient(Controller):
         moved = torch.zeros(())
         own = {met: self._own_baseline(*met, scores) for met, scores in self._met(samples).items()}
         for decision, rows, log_probability in scored.steps:
-            tasks = [samples[i].task for i in rows.tolist()]
-            units = [max(bases[task][1], 1e-12) if self.rule.normalise else 1.0 for task in tasks]
-            shifts = [(bases[task][0] - own[task, decision]) / unit for task, unit in zip(tasks, units, strict=True)]
+            shifts = [bases[task][0] - own[task, decision] for task in (samples[i].task for i in rows.tolist())]
             moved = moved + (torch.tensor(shifts) * log_probability).sum()
         return moved / len(samples)
 
@@ -268,7 +268,9 @@ class PolicyGradient(Controller):
         tasks = {name: memory.state() for name, memory in self._tasks.items()}
         samples = {"fresh": [astuple(each) for each in self._fresh], "bank": [astuple(each) for each in self._bank]}
         random = {"draws": self._draws.get_state(), "rng": self._rng.bit_generator.state}
-        return copy.deepcopy({**learnt, **samples, **random, "tasks": tasks, "told": self._told})
+        return copy.deepcopy(
+            {**learnt, **samples, **random, "tasks": tasks, "told": self._told, "frozen": self._frozen}
+        )
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from `state`, whose tasks need not be known yet."""
@@ -284,6 +286,8 @@ class PolicyGradient(Controller):
         self._fresh = [Sample(*each) for each in state["fresh"]]
         self._bank = [Sample(*each) for each in state["bank"]]
         self._told = state["told"]
+        if state["frozen"] is not None:
+            self.freeze(but=state["frozen"])
 
     def _name(self, task: str | None) -> str:
         name = next(iter(self._tasks)) if task is None else task

@@ -33,7 +33,7 @@ from metad2a.reproduce.report import (
     ratio,
     with_interval,
 )
-from metad2a.reproduce.task_families import APART, REAL, SPACE, UNRELATED, Family, made_up, real
+from metad2a.reproduce.task_families import APART, BOUNDS, REAL, SPACE, UNRELATED, Family, made_up, real
 from predictors.metrics import bootstrap_interval, percentiles, spearman
 
 SOURCE = "Wong, Gesmundo, 2017; Wong, Houlsby, Lu, Gesmundo, 2018"
@@ -131,7 +131,7 @@ def _transferred(together: PolicyGradient, embeddings: Tensor, table: BenchmarkT
 
 def run(context: Context) -> Report:
     """Learns the known tasks together and goes on with held-out ones; the fast run has the made-up tasks alone."""
-    seeds, trials, tasks = (3, 80, 3) if context.fast else (20, 120, 6)
+    seeds, trials, tasks = (2, 60, 3) if context.fast else (20, 120, 6)
     family = None if context.fast else real(context)
     jobs = []
     for seed in range(context.seed, context.seed + seeds):
@@ -158,8 +158,9 @@ def run(context: Context) -> Report:
         "mnms",
         SOURCE,
         f"tables alone, nothing is trained: {seeds} seeds, {trials} trials of each known task, then at most {MOST} of "
-        f"a held-out one; a repeated look-up counts as a trial, fewer than {RULE.batch} count as {RULE.batch}"
-        + ("" if family else "; NAS-Bench-201's tasks are part of the full run"),
+        f"a held-out one, where a search that fails counts as one more (times fewer are then at least so many); a "
+        f"repeated look-up counts as a trial, fewer than {RULE.batch} count as {RULE.batch}"
+        + (f"; {BOUNDS}" if family else "; NAS-Bench-201's tasks are part of the full run"),
         tuple(tables),
         tuple(verdicts),
         _panels(learnt),
@@ -169,7 +170,7 @@ def run(context: Context) -> Report:
 
 def _speed(pairs: Sequence[tuple[Followed, Followed]]) -> dict[str, Any]:
     """Trials until the policy's mean draw is at the wanted percentile, and how many times fewer after transfer."""
-    counts = [[max(each.needed(WANTED), RULE.batch) for each in pair] for pair in pairs]
+    counts = [[_needed(each) for each in pair] for pair in pairs]
     log = [float(np.log(fresh / transferred)) for fresh, transferred in counts]
     found = bootstrap_interval(log, range(len(log)))
     return {
@@ -179,6 +180,12 @@ def _speed(pairs: Sequence[tuple[Followed, Followed]]) -> dict[str, Any]:
         "percentile at first": [float(np.mean([pair[i].means[0] for pair in pairs])) for i in (0, 1)],
         "percentile after 20": [float(np.mean([pair[i].means[20] for pair in pairs])) for i in (0, 1)],
     }
+
+
+def _needed(found: Followed) -> int:
+    """Trials until the policy is good: at least the draws before its search began, and the batch it first learns of."""
+    before = len(found.means) - 1 - len(found.asked)
+    return max(found.needed(WANTED), before, RULE.batch)
 
 
 def _speed_table(speed: dict[str, dict[str, Any]]) -> Table:
@@ -204,7 +211,8 @@ def _speed_verdicts(speed: dict[str, dict[str, Any]]) -> list[Verdict]:
         times = of["times fewer"]
         if name.startswith(APART) or UNRELATED in name:
             claim = f"{name} (control): what is unrelated transfers less"
-            found.append(Verdict(claim, "less than 3 times", with_interval(times, ".1f"), times["mean"] < FEWER))
+            target = "less than 3 times, interval below 3"
+            found.append(Verdict(claim, target, with_interval(times, ".1f"), times["high"] < FEWER))
         else:
             claim = f"{name}: fewer trials after transfer"
             holds = times["mean"] >= FEWER and times["low"] > 1

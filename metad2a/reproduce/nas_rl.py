@@ -32,7 +32,7 @@ class Size:
     """How much is run on the table: look-ups, paired seeds, and look-ups between two looks at the policy."""
 
     trials: int = 300
-    seeds: int = 60
+    seeds: int = 60  # with 20 the control was better than random search by chance, with 60 it is not
     every: int = 30
 
 
@@ -146,7 +146,7 @@ def _table(
             "the policy's mean sample reaches the 95th percentile",
             f"at least {TARGET:.0f}",
             rows[0][3],
-            figures[POLICY]["percentile"]["mean"] >= TARGET,
+            figures[POLICY]["percentile"]["low"] >= TARGET,
         ),
         Verdict(
             "told shuffled accuracies, it is not better than random search (control)",

@@ -109,7 +109,7 @@ def _followed(job: Job, seed: int, measure: Measure) -> Followed:
 
 def run(context: Context) -> Report:
     """Follows the policies on CIFAR-10's table and, in the full run, on the own tasks."""
-    seeds = 5 if context.fast else 20
+    seeds = 2 if context.fast else 20
     curves, best = _on_table(context, seeds)
     less = {"CIFAR-10": _less(curves, range(seeds))}
     tables = [
