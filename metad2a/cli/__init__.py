@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 started: float | None = None  # of the program, in monotonic seconds: a budget counts imports and reading too
@@ -11,6 +12,7 @@ def main() -> None:
     """The program ``metad2a``: exit status 0, 2 for what the user can mend, 130 when interrupted."""
     global started
     started = time.monotonic()
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small gain nothing by two, and lose on a busy machine
     from metad2a.cli.app import app
 
     app(prog_name="metad2a")
