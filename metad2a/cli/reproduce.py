@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 
 def reproduce(
     name: Annotated[str, typer.Argument(metavar="NAME", help="One of the demonstrations below.", show_default=False)],
-    fast: Annotated[bool, typer.Option("--fast", help="About 15 s: fewer seeds and loose, for CI.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="About 15 s in one process: fewer seeds and loose, for CI.")
+    ] = False,
     seed: Seed = 0,
     workers: Workers = 2,
     images: Images = None,
@@ -48,6 +50,8 @@ def reproduce(
     found = demonstration(name)
     folder = output or home() / "reproduce" / name
     refuse_file(folder)
+    if fast:
+        workers = 1  # starting processes takes longer than the work
     with open_store(database), reporting(f"{name} ...") as reporter:
         from metad2a.reproduce.report import Context
 

@@ -104,8 +104,7 @@ def run(context: Context) -> Report:
         for label, method in METHODS.items()
         for seed in seeds
     ]
-    workers = 1 if context.fast else context.workers  # starting processes takes longer than the work
-    done = {(label, seed): looks for label, seed, looks in executor.run(follow, jobs, workers=workers)}
+    done = {(label, seed): looks for label, seed, looks in executor.run(follow, jobs, workers=context.workers)}
     context.say(f"{len(done)} searches of {size.trials} look-ups")
     looks = {label: np.stack([done[label, seed] for seed in seeds]) for label in METHODS}  # (seeds, looks)
     last = {label: bootstrap_interval(values[:, -1], list(seeds)).to_json() for label, values in looks.items()}

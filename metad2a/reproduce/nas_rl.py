@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -73,7 +73,6 @@ def walk(job: tuple[str, int, BenchmarkTable, Size]) -> Walked:
 def run(context: Context) -> Report:
     """All three parts."""
     size = FAST if context.fast else Size()
-    context = replace(context, workers=1) if context.fast else context  # starting processes takes longer than the work
     table = context.table(TASK)
     seeds = range(context.seed, context.seed + size.seeds)
     jobs = [(method, seed, table, size) for method in METHODS for seed in seeds]
