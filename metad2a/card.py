@@ -7,6 +7,8 @@ from typing import Any
 
 from metad2a.reproduce.report import with_interval
 
+REGRETS = {"first pick": "regret of the first pick", "best of three": "regret of the best of three"}
+AS_WELL = {"percentile": 1.0, "Spearman": 0.01}  # a difference below this is none
 TERMS = (
     "The image sources are subsets of public datasets whose terms differ (several: research or non-commercial use "
     "only, among them Tiny-ImageNet, DTD, the ELPV cells and scenes15). No image is shipped; weights and records "
@@ -70,6 +72,8 @@ def tables(figures: dict[str, Any]) -> Iterator[str]:
     yield f"MetaD2A's {rows['rows']} validation rows of unseen tasks (every class recurs in training): Spearman."
     yield ""
     yield from _table(("model", "Spearman"), [(n, f"{v:.3f}") for n, v in rows["spearman"].items()])
+    yield ""
+    yield _rows_read(rows["spearman"])
     if "mean Spearman" in figures.get("latency", {}):
         yield ""
         yield from _latency(figures["latency"])
@@ -98,24 +102,21 @@ def _own(own: dict[str, Any]) -> Iterator[str]:
     """The own tasks: order, regret, level, intervals, and what is unlike."""
     yield "Own tasks, leave one source out: mean [95% bootstrap interval by source]; paired: ours less it."
     yield ""
-    judged, first, three = own["judged tasks"], own["regret of the first pick"], own["regret of the best of three"]
-    head = ("ranking", "tau", "paired", "tau, judged", "paired, judged", "regret of first pick", "of best of three")
+    judged = own["judged tasks"]
     rows = []
     for name, value in own["tau"].items():
         paired, there = own["paired"].get(f"against {name}"), judged["paired"].get(f"against {name}")
-        regrets = [_interval(each[name], 2) if name in each else "" for each in (first, three)]
-        taus = (_interval(value), _paired(paired), _interval(judged["tau"][name]), _paired(there))
-        rows.append((name, *taus, *regrets))
-    yield from _table(head, rows)
+        rows.append((name, _interval(value), _paired(paired), _interval(judged["tau"][name]), _paired(there)))
+    yield from _table(("ranking", "tau", "paired", "tau, judged", "paired, judged"), rows)
     yield ""
     yield (
         f"All: {own['tau']['ours']['tasks']} tasks. Judged: {judged['tau']['ours']['tasks']} tasks, measured under "
         "three seeds whose tau of one seed against another (the noise ceiling) is at least 0.4; a perfect predictor "
         f"would reach about {judged['perfect predictor']:.2f} against their means, and ours goes "
-        f"{100 * judged['share of the way to it']:.0f}% of the way there from the best rival ({judged['best rival']}). "
-        "Regrets in points."
+        f"{100 * judged['share of the way to it']:.0f}% of the way there from the best rival ({judged['best rival']})."
     )
     yield ""
+    yield from _regrets(own)
     level, gain = own["error of the median cell"], own["error of best minus median"]
     yield from _table(
         ("mean error, points", "accuracy of the median cell", "best minus median"),
@@ -123,17 +124,51 @@ def _own(own: dict[str, Any]) -> Iterator[str]:
     )
     yield ""
     widths, alarms = own["width of the interval, points"], own["unlike"]["false alarms"]
-    rows = [(f"{level}% interval covers", _interval(v, 2)) for level, v in own["coverage"].items()]
-    rows += [(f"{level}% interval, width in points", _interval(v, 1)) for level, v in widths.items()]
-    rows += [("held-out sources called unlike anything learnt", _interval(alarms, 2))]
+    told = [(f"{level}% interval covers", _interval(v, 2)) for level, v in own["coverage"].items()]
+    told += [(f"{level}% interval, width in points", _interval(v, 1)) for level, v in widths.items()]
+    told += [("held-out sources called unlike anything learnt", _interval(alarms, 2))]
     distance = own["unlike"]["Spearman of distance and rank error"]
-    rows += [("Spearman of a task's distance and its rank error", f"{distance:.2f}")]
-    yield from _table(("on held-out sources", "mean"), rows)
+    told += [("Spearman of a task's distance and its rank error", f"{distance:.2f}")]
+    yield from _table(("on held-out sources", "mean"), told)
     yield ""
 
 
-def _paired(value: dict[str, Any] | None) -> str:
-    return "" if value is None else with_interval(value, "+.3f")
+def _regrets(own: dict[str, Any]) -> Iterator[str]:
+    """What is lost by trusting a ranking, and against which rivals the difference is beyond doubt."""
+    sure = "; ".join(f"{short}, {_beyond_doubt(own[f'{name}, paired'])}" for short, name in REGRETS.items())
+    yield (
+        "Regret on all tasks, in points; paired: the other's less ours. Ours is lower beyond doubt (interval above "
+        f"zero): {sure}."
+    )
+    yield ""
+    rows = []
+    for name in own["regret of the first pick"]:
+        cells = []
+        for regret in REGRETS.values():
+            paired = own[f"{regret}, paired"].get(f"against {name}")
+            cells += [_interval(own[regret][name], 2), _paired(paired, 2)]
+        rows.append((name, *cells))
+    yield from _table(("ranking", "first pick", "paired", "best of three", "paired"), rows)
+    yield ""
+
+
+def _beyond_doubt(paired: dict[str, Any]) -> str:
+    """The rivals that ours beats with the whole interval."""
+    beaten = [name.removeprefix("against ") for name, value in paired.items() if value["low"] > 0]
+    return f"against {len(beaten)} of {len(paired)} ({', '.join(beaten)})" if beaten else "against none"
+
+
+def _paired(value: dict[str, Any] | None, digits: int = 3) -> str:
+    return "" if value is None else with_interval(value, f"+.{digits}f")
+
+
+def _rows_read(spearman: dict[str, float]) -> str:
+    """Whether MetaD2A's rows show that images are read."""
+    right, exchanged = spearman["ours"], spearman["classes' images exchanged"]
+    seen = f"With the classes' images exchanged it is {exchanged:.3f} against {right:.3f}"
+    if right - exchanged < AS_WELL["Spearman"]:
+        return f"{seen}: these rows do not show that the images are read."
+    return f"{seen}: the images are read."
 
 
 def openings(figures: dict[str, Any]) -> Iterator[str]:
@@ -164,32 +199,48 @@ def _final(final: dict[str, Any]) -> Iterator[str]:
     kinds = [(name, value) for name, value in made.items() if isinstance(value, dict)]
     names = list(kinds[0][1])
     yield from _table(("draws", *names), [(n, *(f"{v[k]:.2f}" for k in names)) for n, v in kinds])
+    yield ""
+    yield _latent_read(made)
+
+
+def _latent_read(made: dict[str, Any]) -> str:
+    """Whether the generator's draws show that the dataset is read."""
+    right, other = (made[name]["mean percentile of 100"] for name in ("right z", "another task's z"))
+    if right - other < AS_WELL["percentile"]:
+        return (
+            f"Another task's z does as well as the right one (mean percentile {other:.1f} against {right:.1f}): "
+            "on CIFAR-10 the generator gains nothing by reading the dataset."
+        )
+    return f"Another task's z does worse than the right one (mean percentile {other:.1f} against {right:.1f})."
 
 
 def _few(found: dict[str, Any]) -> Iterator[str]:
     """What measured cells add to the order."""
-    from metad2a.few_measurements import FOREST, OURS, TARGETS, TOLD
+    from metad2a.few_measurements import FOREST, OURS, SEED_AGAINST_SEED, TARGETS, TOLD
 
     draws = max(value["draws"] for value in found[str(max(TARGETS))].values())
     yield (
         f"CIFAR-10, tau after random cells were measured (mean of {draws} draws, lowest to highest); forests fitted "
-        "on the same cells, on graph features and zero-cost scores. Published at 78: a forest 0.755, PINAT 0.549."
+        "on the same cells, on graph features and zero-cost scores. Published at 78: a forest 0.755, PINAT 0.549. "
+        f"The noise ceiling is about {SEED_AGAINST_SEED} (published table, CIFAR-100: one training seed against "
+        "another)."
     )
     yield ""
     rows = []
     for measured, taus in found.items():
         target = TARGETS.get(int(measured))
-        asked = "" if target is None else f"{target:.3f}: {'reached' if taus[OURS]['tau'] >= target else 'missed'}"
-        rows.append((measured, *(_tau(taus.get(name)) for name in (OURS, FOREST, TOLD)), asked))
+        asked = "" if target is None else f"{target:.4f}: {'reached' if taus[OURS]['tau'] >= target else 'missed'}"
+        rows.append((measured, _tau(taus[OURS], 4), _tau(taus.get(FOREST)), _tau(taus.get(TOLD)), asked))
     yield from _table(("cells", OURS, FOREST, TOLD, "target for ours"), rows)
     yield ""
 
 
-def _tau(value: dict[str, Any] | None) -> str:
+def _tau(value: dict[str, Any] | None, digits: int = 3) -> str:
     if value is None:
         return ""
     low, high = value["range"]
-    return f"{value['tau']:.3f}" if value["draws"] == 1 else f"{value['tau']:.3f} ({low:.3f} to {high:.3f})"
+    mean = f"{value['tau']:.{digits}f}"
+    return mean if value["draws"] == 1 else f"{mean} ({low:.3f} to {high:.3f})"
 
 
 def _held_back(tasks: dict[str, Any]) -> Iterator[str]:

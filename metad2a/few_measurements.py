@@ -20,7 +20,8 @@ from predictors.scale import to_logit
 Values = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
 MEASURED = (5, 20, 78)
-TARGETS = {5: 0.85, 20: 0.855, 78: 0.865}
+TARGETS = {0: 0.84, 5: 0.85, 20: 0.855, 78: 0.865}
+SEED_AGAINST_SEED = 0.887  # Kendall tau of two training seeds of NAS-Bench-201's table, CIFAR-100, validation
 DRAWS = 20
 OURS, FOREST, TOLD = "ours", "forest", "forest, told our prediction"
 

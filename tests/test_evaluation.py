@@ -40,6 +40,24 @@ def test_readme_and_card_show_the_figures_unchanged(figures: dict[str, Any]) -> 
     assert card(header, figures) == (WEIGHTS / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
+def test_the_card_says_whether_the_dataset_is_read_by_the_figures(figures: dict[str, Any]) -> None:
+    made, rows = figures["final"]["generator"], figures["MetaD2A rows"]["spearman"]
+    for loss, text in ((0.0, "as well as"), (9.0, "worse than")):
+        made["another task's z"]["mean percentile of 100"] = made["right z"]["mean percentile of 100"] - loss
+        assert f"Another task's z does {text} the right one" in "\n".join(tables(figures))
+    for loss, text in ((0.0, "do not show that"), (0.1, "the images are read")):
+        rows["classes' images exchanged"] = rows["ours"] - loss
+        assert text in "\n".join(tables(figures))
+
+
+def test_the_card_names_the_rivals_beaten_beyond_doubt(figures: dict[str, Any]) -> None:
+    paired = figures["own tasks"]["regret of the first pick, paired"]
+    for number, value in enumerate(paired.values()):
+        value["low"] = 0.1 if number == 0 else -0.1
+    name = next(iter(paired)).removeprefix("against ")
+    assert f"first pick, against 1 of {len(paired)} ({name});" in "\n".join(tables(figures))
+
+
 def test_each_opening_of_the_final_check_is_kept(tmp_path: Path) -> None:
     final = {"tau ours": {"median": 0.5}}
     for date in ("first", "second"):

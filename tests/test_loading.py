@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import struct
+import zipfile
 import zlib
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,18 @@ def test_an_empty_class_folder_is_named(tmp_path: Path) -> None:
     for data in (tmp_path / "pets", packed):
         task = load_task(data)
         assert task.class_names == CLASSES and task.notes[0] == "left out 1 empty folder: 'bird'"
+
+
+def test_only_folders_of_ones_own_that_lead_to_nothing_are_called_empty(tmp_path: Path) -> None:
+    pets = folder(tmp_path / "data" / "pets").parent
+    for name in (".git", "__MACOSX/pets", "pets/cat/.cache", "pets/bird/young"):
+        (pets / name).mkdir(parents=True)
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
+        for path in sorted(pets.rglob("*")):
+            archive.write(path, path.relative_to(pets))
+    for data in (pets, tmp_path / "packed.zip"):
+        notes = load_task(data).notes
+        assert [note for note in notes if "empty" in note] == ["left out 1 empty folder: 'pets/bird/young'"]
 
 
 def test_images_that_are_all_the_same_are_told(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from databases.datasets.task import (
     TRAIN,
     VALIDATION,
     Task,
+    check_seed,
     sample,
     split,
     with_validation,
@@ -124,6 +125,18 @@ def test_split_keeps_every_class_in_train_and_the_shares_overall(sizes: list[int
 def test_split_of_very_few_images_fills_the_parts_that_it_can() -> None:
     assert np.bincount(split(np.array([0, 0, 1, 1])), minlength=3).tolist() == [2, 1, 1]
     assert np.bincount(split(np.array([0, 0, 1])), minlength=3).tolist() == [2, 0, 1]
+
+
+@pytest.mark.parametrize("seed", [1.5, 1.0, True, np.True_, "1", None, -1, 2**32])
+def test_seeds_that_are_no_whole_number_in_range_are_refused_in_one_line(seed: Any) -> None:
+    with pytest.raises(UserError, match=r"given seed .*; allowed are whole numbers from 0") as caught:
+        check_seed(seed)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("seed", [0, 2**32 - 1, np.int64(7), np.uint8(1)])
+def test_whole_numbers_of_numpy_are_seeds_too(seed: Any) -> None:
+    check_seed(seed)
 
 
 def test_another_seed_splits_otherwise_and_shares_can_be_chosen() -> None:

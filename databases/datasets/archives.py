@@ -106,9 +106,7 @@ class Zip:
             self.close()
             raise
         self._members = {member.filename.replace("\\", "/"): member for member in members}
-        names = [member.filename.replace("\\", "/").rstrip("/") for member in listed]
-        filled = {name.rpartition("/")[0] for name in names}
-        self.empty = [name for name in names if name not in self._members and name not in filled]
+        self.empty = _empty([member.filename.replace("\\", "/").rstrip("/") for member in listed], set(self._members))
 
     def close(self) -> None:
         """Close the file."""
@@ -156,6 +154,19 @@ class Zip:
             f"given {self._path!r}, which unpacks to too much; allowed are {self._max_bytes:,} bytes; "
             "pack fewer or smaller pictures, or raise max_bytes"
         )
+
+
+def _empty(names: list[str], files: set[str]) -> list[str]:
+    """Folders of the user's, each once, that lead to nothing else; a zip may name the folders of its files or not."""
+    filled = {above for name in names for above in _above(name)}
+    folders = dict.fromkeys(name for name in names if name not in files and name not in filled)
+    return [name for name in folders if not any(map(is_hidden, name.split("/")))]
+
+
+def _above(name: str) -> list[str]:
+    """All folders that lead to a name: a and a/b to a/b/c."""
+    parts = name.split("/")
+    return ["/".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _whole(content: bytes, most: int) -> bytes:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from numbers import Integral
 from typing import TypeAlias
 
 import numpy as np
@@ -168,8 +169,9 @@ def check_resolution(px: int) -> None:
 
 def check_seed(seed: int) -> None:
     """Refuse seeds that not every generator of random numbers takes; raises UserError."""
-    if not 0 <= seed <= MAX_SEED:
-        raise UserError(f"given seed {seed}; allowed are whole numbers from 0 to {MAX_SEED:,}; 0 is usual")
+    whole = isinstance(seed, Integral) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed <= MAX_SEED:
+        raise UserError(f"given seed {seed!r}; allowed are whole numbers from 0 to {MAX_SEED:,}; 0 is usual")
 
 
 def resize_images(images: Images, px: int) -> Images:
