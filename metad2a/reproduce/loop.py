@@ -38,7 +38,7 @@ class Size:
     imagenet: bool = True
 
 
-FAST = Size(seeds=3, trials=8, own=1, imagenet=False)
+FAST = Size(seeds=3, trials=8, own=2, imagenet=False)
 
 
 def run(context: Context) -> Report:
