@@ -14,8 +14,9 @@ from databases.architectures.architecture import Architecture, Space
 from databases.architectures.decisions import Branch, Chain, Decision, Repeat, Walk
 from databases.architectures.decisions import Sequence as Parts
 from databases.errors import UserError
+from metad2a.controllers.learning_rule import MULTITASK, PROXIMAL, REINFORCE, Rule
 from metad2a.controllers.memory import Average, Sample
-from metad2a.controllers.policy_gradient import MULTITASK, PROXIMAL, REINFORCE, PolicyGradient, Rule, multitask
+from metad2a.controllers.policy_gradient import PolicyGradient, multitask
 from metad2a.reproduce.simulated import ProgramSpace
 
 FIRST, SECOND = Decision("first", ("a", "b")), Decision("second", ("c", "d"))

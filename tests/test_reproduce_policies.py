@@ -15,7 +15,8 @@ from databases.architectures.spaces import space
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a.benchmark_table import BenchmarkTable
-from metad2a.controllers.policy_gradient import PolicyGradient, Rule
+from metad2a.controllers.learning_rule import Rule
+from metad2a.controllers.policy_gradient import PolicyGradient
 from metad2a.controllers.warm_start import from_generator
 from metad2a.generator import Generator
 from metad2a.reproduce import warm_start

@@ -17,7 +17,8 @@ from torch import Tensor
 from databases.architectures.architecture import Space
 from databases.errors import UserError
 from metad2a.controllers.controller import Setting
-from metad2a.controllers.policy_gradient import PROXIMAL, PolicyGradient, Rule
+from metad2a.controllers.learning_rule import PROXIMAL, Rule
+from metad2a.controllers.policy_gradient import PolicyGradient
 from metad2a.decoder import GraphDecoder
 
 if TYPE_CHECKING:

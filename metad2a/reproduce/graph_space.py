@@ -117,7 +117,8 @@ def policy(space: Space, job: Job) -> PolicyGradient:
     """One small recurrent policy with squashed logits."""
     import torch
 
-    from metad2a.controllers.policy_gradient import PolicyGradient, Rule
+    from metad2a.controllers.learning_rule import Rule
+    from metad2a.controllers.policy_gradient import PolicyGradient
     from metad2a.decoder import GraphDecoder
 
     seed = job.seed + (OTHER if job.form == CONTROL else 0)

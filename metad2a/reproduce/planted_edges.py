@@ -75,7 +75,8 @@ def f1(found: frozenset[Edge], planted: frozenset[Edge]) -> float:
 
 def find(job: tuple[str, int, EdgeSize]) -> Found:
     """Lets one method learn from the rewards of its samples; `METHODS` names them."""
-    from metad2a.controllers.policy_gradient import PolicyGradient, Rule
+    from metad2a.controllers.learning_rule import Rule
+    from metad2a.controllers.policy_gradient import PolicyGradient
     from metad2a.controllers.random_search import RandomSearch
 
     method, seed, size = job

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.architecture import Architecture
-from metad2a.controllers.policy_gradient import PolicyGradient, Rule
+from metad2a.controllers.learning_rule import Rule
+from metad2a.controllers.policy_gradient import PolicyGradient
 from metad2a.loop import Measure
 
 DRAWS = 1000  # of a policy, for its mean
