@@ -84,7 +84,8 @@ class Tracker:
         labels = {**(tags or {}), "kind": kind}
         if parent is not None and parent.id is not None:
             labels["mlflow.parentRunId"] = parent.id
-        run = Run(self, self.attempt(lambda client, place: _create(client, place, name, labels)))
+        made = self.attempt(lambda client, place: client.create_run(place, tags=labels, run_name=name).info.run_id)
+        run = Run(self, made)
         run.parameters(parameters or {})
         status = "FAILED"
         try:
@@ -273,20 +274,14 @@ def _connect(uri: str, artifacts: str | None) -> tuple[MlflowClient, str]:
         utils.MAX_RETRY_COUNT = 1  # ten by default: a minute and a half for a database that cannot be opened
     client = MlflowClient(tracking_uri=uri)
     experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is not None:
-        return client, experiment.experiment_id
-    try:
-        return client, client.create_experiment(EXPERIMENT, artifacts)
-    except MlflowException:  # another process was faster
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        if experiment is None:
-            raise
-        return client, experiment.experiment_id
-
-
-def _create(client: MlflowClient, experiment: str, name: str, tags: dict[str, str]) -> str:
-    run_id: str = client.create_run(experiment, tags=tags, run_name=name).info.run_id
-    return run_id
+    if experiment is None:
+        try:
+            return client, client.create_experiment(EXPERIMENT, artifacts)
+        except MlflowException:  # another process was faster
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
+                raise
+    return client, experiment.experiment_id
 
 
 @contextmanager
