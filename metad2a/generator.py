@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,31 +13,19 @@ from databases.architectures.architecture import Architecture
 from databases.architectures.decisions import Walk
 from databases.architectures.spaces import space
 from databases.datasets.features import TaskFeatures
-from databases.records.recipe import FIRST_RECIPES, RECIPES, number_of
 from metad2a.decoder import GraphDecoder
 from predictors.meta import with_rows
+from predictors.network_config import NetworkConfig
 from predictors.set_encoder import SetEncoder, TaskBatch, collate
 
 
 @dataclass(frozen=True)
-class GeneratorConfig:
-    """Sizes of a `Generator`; stored in the checkpoint's header. ``latent``: size of z."""
+class GeneratorConfig(NetworkConfig):
+    """Sizes of a `Generator`. ``latent``: size of z."""
 
-    features: int
-    space: str = "nasbench201"
     width: int = 64
     latent: int = 16
     state: int = 96
-    recipes: tuple[str, ...] = tuple(RECIPES)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> GeneratorConfig:
-        """Reads `to_json` back; a header without recipes is an early one."""
-        return cls(**{**values, "recipes": tuple(values.get("recipes", FIRST_RECIPES))})
 
 
 class Generator(nn.Module):
@@ -72,17 +59,13 @@ class Generator(nn.Module):
     def latent(self, task: TaskFeatures, *, recipe: str) -> Tensor:
         """The mean of z for a task, (latent,)."""
         self.eval()
-        mean, _ = self.encode(collate([task]), torch.tensor([self.number(recipe)]))
+        mean, _ = self.encode(collate([task]), torch.tensor([self.config.number(recipe)]))
         return mean[0]
-
-    def number(self, recipe: str) -> int:
-        """A recipe's row; raises `UserError` where the generator does not know it."""
-        return number_of(recipe, self.config.recipes)
 
     def with_recipes(self, like: Mapping[str, str]) -> Generator:
         """A copy that also knows new recipes, for which it draws as for the known one named beside each."""
         wider = Generator(replace(self.config, recipes=(*self.config.recipes, *like)))
-        rows = [self.number(each) for each in like.values()]
+        rows = [self.config.number(each) for each in like.values()]
         wider.load_state_dict(with_rows(self.state_dict(), ("recipe.weight",), rows))
         return wider.eval()
 
@@ -129,7 +112,7 @@ def train_generator(
     for step in range(steps):
         drawn = [lessons[i] for i in rng.choice(len(lessons), size=tasks, p=share / share.sum())]
         picked = [each.draw(walks, rng) for each in drawn]
-        numbers = torch.tensor([model.number(each.recipe) for each in drawn])
+        numbers = torch.tensor([model.config.number(each.recipe) for each in drawn])
         loss = model.loss(collate([each.features for each in drawn], rng), numbers, picked, kl=0.005)
         optimiser.zero_grad()
         loss.backward()

@@ -13,8 +13,7 @@ is encoded once, each architecture once, and all pairs cost one matrix product:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from typing import Any
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +23,8 @@ from torch import Tensor, nn
 from databases.architectures.architecture import Architecture
 from databases.architectures.spaces import finite_space
 from databases.datasets.features import TaskFeatures
-from databases.records.recipe import FIRST_RECIPES, RECIPES, number_of
 from predictors.graph_encoder import EncodedCells, GraphEncoder, tensors
+from predictors.network_config import NetworkConfig
 from predictors.scale import to_logit as to_logit
 from predictors.scale import to_percent as to_percent
 from predictors.set_encoder import SetEncoder, TaskBatch, collate
@@ -35,25 +34,13 @@ OF_RECIPES = ("recipe.weight", "base_of_recipe.weight", "reads_dataset", "consta
 
 
 @dataclass(frozen=True)
-class MetaConfig:
-    """Sizes of a `MetaPredictor`; stored in the checkpoint's header. ``recipes`` are numbered in this order."""
+class MetaConfig(NetworkConfig):
+    """Sizes of a `MetaPredictor`."""
 
-    features: int
-    space: str = "nasbench201"
     width: int = 48
     layers: int = 3
     rank: int = 8
     dropout: float = 0.1
-    recipes: tuple[str, ...] = tuple(RECIPES)
-
-    def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> MetaConfig:
-        """Reads `to_json` back; a header without recipes is an early one."""
-        return cls(**{**values, "recipes": tuple(values.get("recipes", FIRST_RECIPES))})
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,7 +110,7 @@ class MetaPredictor(nn.Module):
 
     def number(self, recipe: str) -> int:
         """A recipe's row; raises `UserError` where the model does not know it."""
-        return number_of(recipe, self.config.recipes)
+        return self.config.number(recipe)
 
     def with_recipes(self, like: Mapping[str, str]) -> MetaPredictor:
         """A trainable copy that also knows new recipes, each with the average order of a known one, without levels."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from made_up import CLASSES, CONFIG, convolutions, episode, predictor, task
+from made_up import CLASSES, CONFIG, GENERATOR, convolutions, episode, predictor, task
 
 from databases.errors import UserError
 from databases.records.recipe import FIRST_RECIPES
@@ -15,6 +18,7 @@ from metad2a.episodes import Episode
 from metad2a.meta_training import Schedule, fresh, learn_recipes, meta_train
 from predictors.graph_encoder import EncodedCells
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit, to_percent
+from predictors.network_config import NetworkConfig
 from predictors.set_encoder import TaskBatch
 
 CELLS = list(range(0, 6000, 250))
@@ -139,9 +143,19 @@ def test_a_new_recipe_begins_with_the_average_order_of_a_known_one() -> None:
         model.level_known("mine")
 
 
-def test_an_early_header_has_the_first_recipes() -> None:
-    early = {name: value for name, value in CONFIG.to_json().items() if name != "recipes"}
-    assert MetaConfig.from_json(early).recipes == FIRST_RECIPES
+@pytest.mark.parametrize("config", [CONFIG, GENERATOR], ids=["predictor", "generator"])
+def test_a_header_gives_the_configuration_back_and_an_early_one_the_first_recipes(config: NetworkConfig) -> None:
+    header = json.loads(json.dumps(config.to_json()))
+    assert type(config).from_json(header) == config
+    del header["recipes"]
+    assert type(config).from_json(header) == replace(config, recipes=FIRST_RECIPES)
+
+
+def test_recipes_are_numbered_in_their_order() -> None:
+    config = NetworkConfig(features=4, recipes=("one", "two"))
+    assert [config.number(each) for each in config.recipes] == [0, 1]
+    with pytest.raises(UserError, match="does not know the recipe 'three': choose one of one, two"):
+        config.number("three")
 
 
 def test_encoded_cells_stand_for_the_encoder_and_keep_its_weights() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from databases.architectures.architecture import Skeleton
@@ -94,10 +93,3 @@ def trainable(name: str) -> Recipe:
 def foreign_recipe(name: str, channels: int, cells: int, resolution: int) -> Recipe:
     """A recipe of a user's own benchmark: only the size of the network is known, so nothing is trained by it."""
     return Recipe(name, channels, cells, resolution, epochs=0, batch=0, learning_rate=0.0, published=True)
-
-
-def number_of(name: str, recipes: Sequence[str]) -> int:
-    """The place of a recipe among those that a model knows; raises `UserError` that lists them."""
-    if name not in recipes:
-        raise UserError(f"this model does not know the recipe {name!r}: choose one of {', '.join(recipes)}")
-    return list(recipes).index(name)
