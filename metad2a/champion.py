@@ -16,7 +16,7 @@ import numpy.typing as npt
 from databases.errors import UserError
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, foreign_recipe
 from metad2a.episodes import Episode
-from metad2a.held_out import judged_families, tau
+from metad2a.held_out import held_out_families, tau
 from metad2a.home import home
 from metad2a.recommend import SHIPPED, MetaD2A, load
 from metad2a.tracking import Alias, Tracker
@@ -31,7 +31,7 @@ logger = logging.getLogger("metad2a")
 
 
 @dataclass(frozen=True)
-class Judged:
+class TaskComparison:
     """Kendall's tau of two models inside one task that neither has seen, nor its source."""
 
     task: str
@@ -53,11 +53,11 @@ class Comparison:
     recipe: str
     champion: str
     challenger: str
-    tasks: tuple[Judged, ...]
+    tasks: tuple[TaskComparison, ...]
 
     @property
     def difference(self) -> Interval | None:
-        """Mean difference of tau with its 95% bootstrap interval by source; None where no task judges."""
+        """Mean difference of tau with its 95% bootstrap interval by source; None without tasks."""
         if not self.tasks:
             return None
         return bootstrap_interval([each.difference for each in self.tasks], [each.source for each in self.tasks])
@@ -106,15 +106,15 @@ class Comparison:
 
 def compare(champion: MetaD2A, challenger: MetaD2A, own: Sequence[Episode], *, recipe: str) -> Comparison:
     """Both models on the tasks ``own`` of a recipe, each task predicted without all of its source's tasks."""
-    judged = []
-    for family in judged_families(own):
+    tasks = []
+    for family in held_out_families(own):
         members = [each for each in own if each.family == family]
         pairs = zip(_blind(champion, family, members), _blind(challenger, family, members), strict=True)
         for each, (old, new) in zip(members, pairs, strict=True):
             taus = (tau(old, each), tau(new, each))
-            if np.isfinite(taus).all():  # a task on which all values are equal judges nothing
-                judged.append(Judged(each.features.name, family, len(each.cells), *taus))
-    return Comparison(recipe, champion.weights, challenger.weights, tuple(judged))
+            if np.isfinite(taus).all():  # on a task whose values are all equal there is no order to find
+                tasks.append(TaskComparison(each.features.name, family, len(each.cells), *taus))
+    return Comparison(recipe, champion.weights, challenger.weights, tuple(tasks))
 
 
 def before_learning(model: MetaD2A, recipe: str, size: tuple[int, int, int] = PUBLISHED_SIZE) -> str:

@@ -61,13 +61,13 @@ def held_back_tasks(
             continue
         source = episode.features.source
         strangers = [each for each in own if each.family != RELATIVE[source]]
-        found[source] = _judged(model, episode, strangers)
+        found[source] = _figures(model, episode, strangers)
         if len(strangers) < len(own):
-            found[f"{source}, relatives known"] = _judged(model, episode, own)
+            found[f"{source}, relatives known"] = _figures(model, episode, own)
     return found
 
 
-def _judged(model: MetaD2A, episode: Episode, known: Sequence[Episode]) -> dict[str, Any]:
+def _figures(model: MetaD2A, episode: Episode, known: Sequence[Episode]) -> dict[str, Any]:
     process = learn(model.predictor, known)
     factors = conformal_factors(leave_one_source_out(process, known))
     ours = process.predict(episode.features.statistics, episode.cells)

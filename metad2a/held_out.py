@@ -45,7 +45,7 @@ def own_episodes(episodes: Sequence[Episode], recipe: str) -> list[Episode]:
     return [each for each in episodes if each.recipe == recipe and FEW <= len(each.cells) < TABLE]
 
 
-def judged_families(own: Sequence[Episode]) -> list[str]:
+def held_out_families(own: Sequence[Episode]) -> list[str]:
     """The families that can be held out: those that the backbone has not seen, where there are others."""
     families = {each.family for each in own}
     return sorted(families - set(NEVER_HELD_OUT)) if len(families) > 1 else []
@@ -60,7 +60,7 @@ def leave_one_source_out(
     """
     of_task = families or [each.family for each in own]
     found = []
-    for family in judged_families(own):
+    for family in held_out_families(own):
         members = [each for each in own if each.family == family]
         others = [each for each in own if each.family != family]
         blind = process.without([i for i, each in enumerate(of_task) if each == family])

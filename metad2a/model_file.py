@@ -36,14 +36,14 @@ def describe(
     foreign: Mapping[str, tuple[int, int, int]],
     start: MetaD2A | None,
 ) -> dict[str, Any]:
-    """The header: configuration, what was learnt from, calibration by recipe, figures on the judged ``recipe``.
+    """The header: configuration, what was learnt from, calibration by recipe, figures on the tasks of ``recipe``.
 
     ``foreign`` gives the network sizes of users' own recipes. What ``start`` said stays where nothing is newer.
     """
     earlier = {} if start is None else start.header
-    judged = held_out.get(recipe, ())
-    taus = [tau(each.mean, each.episode) for each in judged]
-    average = [tau(each.average, each.episode) for each in judged]
+    of_recipe = held_out.get(recipe, ())
+    taus = [tau(each.mean, each.episode) for each in of_recipe]
+    average = [tau(each.average, each.episode) for each in of_recipe]
     cost = ("seconds_per_image_flop", "seconds_per_image")
     seconds = [earlier.get(name) for name in cost] if start else training_cost(finite_space(model.config.space).name)
     tasks, architectures = _counts(known, surrogates, earlier)

@@ -13,7 +13,7 @@ from made_up import convolutions, episode, meta_model, task
 
 from databases.errors import UserError
 from metad2a import champion
-from metad2a.champion import Comparison, Judged, before_learning, compare, current_champion, fetch
+from metad2a.champion import Comparison, TaskComparison, before_learning, compare, current_champion, fetch
 from metad2a.episodes import Episode
 from metad2a.recommend import SHIPPED, MetaD2A
 from metad2a.surrogates import learn_surrogates
@@ -34,7 +34,9 @@ def learnt(known: list[Episode], weights: str) -> MetaD2A:
 
 
 def comparison(differences: list[float], sources: list[str]) -> Comparison:
-    tasks = [Judged(f"t{i}", s, 9, 0.2, 0.2 + d) for i, (d, s) in enumerate(zip(differences, sources, strict=True))]
+    tasks = [
+        TaskComparison(f"t{i}", s, 9, 0.2, 0.2 + d) for i, (d, s) in enumerate(zip(differences, sources, strict=True))
+    ]
     return Comparison("tiny", "old", "new", tuple(tasks))
 
 
@@ -65,7 +67,7 @@ def test_the_comparison_is_a_table(tmp_path: Path) -> None:
     ]
 
 
-def test_both_models_are_judged_without_what_they_saw_of_the_source() -> None:
+def test_both_models_are_compared_without_what_they_saw_of_the_source() -> None:
     own = [measured(i, family) for i, family in enumerate("abcdef")]
     first = compare(learnt(own[:3], "old"), learnt(own, "new"), own, recipe="tiny")
     assert [(each.task, each.source) for each in first.tasks] == [(f"task{i}", f) for i, f in enumerate("abcdef")]

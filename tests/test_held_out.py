@@ -1,4 +1,4 @@
-"""Held-out judgement: no relative in training, rivals that are fair, intervals that cover."""
+"""Held-out tasks: no relative in training, rivals that are fair, intervals that cover."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def drawn(seed: int, family: str, *, recipe: str = "tiny", cells: int = 8) -> Ep
     return episode(task(seed, at=seed % 3), CELLS[:cells], values.tolist(), recipe=recipe, family=family)
 
 
-def judge(own: list[Episode]) -> list[HeldOut]:
+def hold_out(own: list[Episode]) -> list[HeldOut]:
     process = TaskProcess([measured(each) for each in own], lambda cells: np.eye(8)[cells], KERNEL)
     return leave_one_source_out(process, own)
 
 
-def judged(residuals: np.ndarray, std: float = 1.0) -> HeldOut:
+def with_residuals(residuals: np.ndarray, std: float = 1.0) -> HeldOut:
     """A task whose prediction of 0 with a spread of ``std`` misses by the residuals."""
     nothing = np.zeros(len(residuals))
     one = episode(task(), list(range(len(residuals))), to_percent(residuals).tolist())
@@ -46,21 +46,21 @@ def test_own_tasks_are_those_of_the_recipe_with_several_cells() -> None:
     assert own_episodes(given, "tiny") == [given[0], given[3]]
 
 
-def test_a_family_is_judged_by_what_others_taught_alone() -> None:
+def test_a_family_is_predicted_by_what_others_taught_alone() -> None:
     own = [drawn(i, family) for i, family in enumerate("aabbccdd")]
-    before = judge(own)
+    before = hold_out(own)
     assert [each.episode for each in before] == own
     other = [replace(each, accuracy=100 - each.accuracy) if each.family == "a" else each for each in own]
-    after = judge(other)
+    after = hold_out(other)
     for name in ("mean", "std", "swapped", "average", "no_dataset"):
         changed = [not np.array_equal(getattr(x, name), getattr(y, name)) for x, y in zip(before, after, strict=True)]
         assert not any(changed[:2]), name
         assert all(changed[2:]) or name == "std", name
 
 
-def test_sources_the_backbone_has_seen_teach_but_are_not_judged() -> None:
+def test_sources_the_backbone_has_seen_teach_but_are_not_held_out() -> None:
     own = [drawn(i, family) for i, family in enumerate(["a", "b", "tinyimagenet", "c"])]
-    assert [each.episode.family for each in judge(own)] == ["a", "b", "c"]
+    assert [each.episode.family for each in hold_out(own)] == ["a", "b", "c"]
 
 
 def test_best_on_average_counts_each_task_alike_whatever_its_level_and_spread() -> None:
@@ -85,7 +85,7 @@ def test_tau_is_of_the_cells_that_both_rank() -> None:
 def test_conformal_intervals_cover_the_share_they_promise() -> None:
     rng = np.random.default_rng(0)
     tasks = [rng.normal(0, 0.7, 30) for _ in range(60)]
-    factors = conformal_factors([judged(each, std=0.5) for each in tasks[:30]])
+    factors = conformal_factors([with_residuals(each, std=0.5) for each in tasks[:30]])
     for level, factor in factors.items():
         covered = np.mean([np.abs(each) <= factor * 0.5 for each in tasks[30:]])
         assert covered == pytest.approx(int(level) / 100, abs=0.05)
@@ -93,11 +93,11 @@ def test_conformal_intervals_cover_the_share_they_promise() -> None:
 
 def test_a_task_of_many_cells_does_not_outvote_the_others() -> None:
     tasks = [np.full(1000, 0.1), *(np.full(10, 2.0) for _ in range(9))]
-    assert conformal_factors([judged(each) for each in tasks])["80"] == pytest.approx(2)
+    assert conformal_factors([with_residuals(each) for each in tasks])["80"] == pytest.approx(2)
 
 
 def test_few_tasks_give_the_widest_interval() -> None:
-    assert conformal_factors([judged(np.array([0.5, -3.0]))]) == {
+    assert conformal_factors([with_residuals(np.array([0.5, -3.0]))]) == {
         "80": pytest.approx(3),
         "95": pytest.approx(3),
     }

@@ -18,7 +18,7 @@ from databases.errors import UserError
 from databases.records.importers import import_table
 from databases.records.store import Store
 from metad2a import champion, from_scratch, retrain
-from metad2a.champion import Comparison, Judged
+from metad2a.champion import Comparison, TaskComparison
 from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS
 from metad2a.recommend import MetaD2A, load
 from metad2a.retrain import RetrainResult
@@ -164,7 +164,7 @@ def test_from_scratch_all_networks_are_made_and_the_same_command_begins_nothing_
 
 
 def better(monkeypatch: pytest.MonkeyPatch, gain: float) -> None:
-    tasks = tuple(Judged(f"t{i}", f"s{i}", 9, 0.2, 0.2 + gain + 0.01 * i) for i in range(6))
+    tasks = tuple(TaskComparison(f"t{i}", f"s{i}", 9, 0.2, 0.2 + gain + 0.01 * i) for i in range(6))
     monkeypatch.setattr(retrain, "compare", lambda *_, recipe: Comparison(recipe, "old", "new", tasks))
 
 
