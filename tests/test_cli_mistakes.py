@@ -23,7 +23,9 @@ from typer.testing import Result
 
 from databases.errors import UserError
 from databases.records.store import Store
+from metad2a.cli import options
 from metad2a.cli.guard import guarded
+from metad2a.home import DATABASE
 from metad2a.recommend import SHIPPED
 
 ARGUMENTS = {  # command line -> words of the one line that answers it
@@ -47,7 +49,7 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "recommend DATA --model DATA": "meta-model",
     "recommend DATA --model nowhere": "meta-model",
     "recommend DATA --output DATA": "name a folder",
-    "recommend nowhere --output DATA/new": "is no folder you may write to",
+    "recommend nowhere --output DATA/new": "cannot be made in 'DATA' (Not a directory): name a place",
     "search DATA --budget 10": "90s, 10m or 1h30m",
     "search DATA --budget 0s": "90s, 10m or 1h30m",
     "search DATA --train 0": "--train",
@@ -72,6 +74,7 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "database import table DATA": "not a CSV table",
     "retrain --from nowhere": "no meta-model at nowhere",
     "retrain --output .": "is a folder",
+    "retrain --from nowhere --output DATA/new": "--output 'DATA/new' cannot be made in 'DATA' (Not a directory)",
 }
 
 
@@ -149,6 +152,20 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
 def test_an_unusable_home_is_refused(home: Path) -> None:
     home.write_text("a file")
     assert "METAD2A_HOME" in refused(run("database", "info"))
+
+
+def test_retrain_tries_whether_its_file_can_be_written_before_it_begins(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbid(**_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    folder = tmp_path / "new"
+    assert "(File name too long)" in refused(run("retrain", "--output", str(folder / ("m" * 300))))
+    monkeypatch.setattr(options, "NamedTemporaryFile", forbid)  # the tests may run as root, who may write anywhere
+    line = refused(run("retrain", "--output", str(folder / "model.safetensors")))
+    assert f"cannot be made in {str(tmp_path)!r} (Permission denied): name a place" in line
+    assert not folder.exists() and not (home / DATABASE).exists()
 
 
 def test_a_full_disk_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metad2a.cli.options import Json
+from metad2a.cli.options import Json, refuse_folder
 from metad2a.cli.output import console, print_json, reporting, table
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def calibrate(
 
     check_name(name)
     size = named_recipe(recipe)
-    _refuse_folder(ranking)
+    refuse_folder(ranking, option="--ranking")
     if timings is not None:
         found, how = read_timings(timings), f"timings from {timings.name}"
     else:
@@ -133,10 +133,3 @@ def _answer(device: TargetDevice, timings: dict[Architecture, float], path: Path
 def _row(device: TargetDevice) -> tuple[str, ...]:
     correlation = "-" if device.correlation is None else f"{device.correlation:.3f}"
     return device.name, device.label, str(device.batch or "-"), correlation, device.recipe
-
-
-def _refuse_folder(path: Path | None) -> None:
-    from databases.errors import UserError
-
-    if path is not None and path.is_dir():
-        raise UserError(f"--ranking {str(path)!r} is a folder: name a file")

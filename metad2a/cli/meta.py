@@ -23,6 +23,7 @@ from metad2a.cli.options import (
     open_store,
     open_tracker,
     refuse_file,
+    refuse_folder,
     shown,
 )
 from metad2a.cli.output import console, print_json, reporting, table
@@ -60,8 +61,7 @@ def retrain(
     champion if it is better on held-out tasks. Use it with --model FILE, --model challenger or --model champion.
     """
     target = output or home() / "meta.safetensors"
-    if target.is_dir():
-        raise UserError(f"--output {str(target)!r} is a folder: name a .safetensors file")
+    refuse_folder(target, option="--output")
     with open_store(database) as store, reporting("Reading the database ...") as reporter:
         from metad2a.retrain import retrain as run
 

@@ -6,6 +6,7 @@ import math
 import os
 import re
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -155,8 +156,26 @@ def refuse_file(folder: Path | None) -> None:
     """Raises UserError where the folder for results is a file or cannot be made, before any work is done."""
     if folder is None:
         return
-    if folder.exists() and not folder.is_dir():
+    if os.path.exists(folder) and not os.path.isdir(folder):
         raise UserError(f"--output {str(folder)!r} is a file: name a folder")
-    above = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise UserError(f"--output {str(folder)!r} cannot be made: {str(above)!r} is no folder you may write to")
+    _refuse_unwritable(folder / "result", f"--output {str(folder)!r}")
+
+
+def refuse_folder(file: Path | None, *, option: str) -> None:
+    """Raises UserError where the file for a result is a folder or cannot be written, before any work is done."""
+    if file is None:
+        return
+    if os.path.isdir(file):
+        raise UserError(f"{option} {str(file)!r} is a folder: name a file")
+    _refuse_unwritable(file, f"{option} {str(file)!r}")
+
+
+def _refuse_unwritable(file: Path, given: str) -> None:
+    """Tries such a file in the nearest folder that is there, and leaves nothing: permissions alone do not tell."""
+    above = next(each for each in file.absolute().parents if os.path.lexists(each))
+    try:
+        with NamedTemporaryFile(dir=above, prefix=f".{file.name}."):
+            pass
+    except OSError as error:
+        reason = f"{given} cannot be made in {str(above)!r} ({error.strerror})"
+        raise UserError(f"{reason}: name a place in a folder you may write to") from None
