@@ -72,6 +72,7 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "database build --recipe big": "choose one of tiny, shallow, small, standard",
     "database import table nowhere": "cannot be read",
     "database import table DATA": "not a CSV table",
+    "database export DATA/new --source onw": "no records of the source 'onw'",
     "retrain --from nowhere": "no meta-model at nowhere",
     "retrain --output .": "is a folder",
     "retrain --from nowhere --output DATA/new": "--output 'DATA/new' cannot be made in 'DATA' (Not a directory)",

@@ -90,6 +90,18 @@ def test_an_export_of_one_source_holds_its_records_and_their_tasks_only(tmp_path
         assert other.records() == [ANY] and [task.key for task in other.tasks()] == ["digits"]
 
 
+def test_an_export_of_an_unknown_source_names_the_known_ones_and_writes_nothing(tmp_path: Path, store: Store) -> None:
+    path = tmp_path / "some.csv.gz"
+    with pytest.raises(UserError) as error:
+        store.export_csv(path, source="own")
+    assert says(error).endswith("of the source 'own': it holds none at all, so measure or import some first")
+    store.add([ANY, replace(ANY, task="letters", source="user")])
+    with pytest.raises(UserError) as error:
+        store.export_csv(path, source="onw")
+    assert says(error) == "the database holds no records of the source 'onw': choose one of own, user"
+    assert not path.exists()
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

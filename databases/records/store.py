@@ -16,6 +16,7 @@ from typing import Any, Literal, Self
 
 from sqlalchemy import ColumnElement, Row, Select, case, distinct, func, select
 
+from databases.errors import UserError
 from databases.records.connection import RECORDS, TASKS, Database
 from databases.records.csv_file import read_csv, to_json, write_csv
 from databases.records.record import PUBLISHED_MEAN, Record, RecordKey, TaskEntry
@@ -162,8 +163,13 @@ class Store:
         """Write the records of a source, or all, and their tasks to a ``.csv.gz``; returns how many records.
 
         Without ``source`` tasks without records are written too. The same content gives the same bytes.
+        Raises UserError for a source without records, and writes nothing then.
         """
         records = self.records(source=source)
+        if source is not None and not records:
+            known = ", ".join(sorted({each.source for each in self.summary()}))
+            there = f"choose one of {known}" if known else "it holds none at all, so measure or import some first"
+            raise UserError(f"the database holds no records of the source {source!r}: {there}")
         spoken_of = {record.task for record in records}
         tasks = [task for task in self.tasks() if source is None or task.key in spoken_of]
         write_csv(path, tasks, records)
