@@ -9,7 +9,7 @@ import pytest
 
 from databases.architectures.spaces import space
 from metad2a.benchmark_table import BenchmarkTable
-from metad2a.reproduce.metad2a_system import _needed, _trained, run
+from metad2a.reproduce.metad2a_system import _ablation_verdicts, _ablations, _needed, _trained, run
 from metad2a.reproduce.report import Context
 
 
@@ -28,9 +28,25 @@ def test_look_ups_and_seconds_are_counted_until_the_pick_is_good_enough() -> Non
     assert _needed([0, 2], small_table(), cost, 55.0) == {"lookups": 2, "seconds": 5.0, "reached": False}
 
 
+def test_a_part_is_worth_something_where_the_interval_over_paired_seeds_says_so() -> None:
+    whole = np.random.default_rng(0).normal(94, 1, (12, 4))
+    near = whole - 0.02 + np.tile([[0.1], [-0.1]], (6, 1))  # worse on average, on half of the seeds
+    found = _ablation_verdicts({"all parts": whole, "without a": whole - 0.2, "without b": near, "c": whole + 0.2})
+    assert [each.holds for each in found] == [True, False, False]
+    assert found[0].reached == "+0.20 [+0.20, +0.20]" and found[0].target == "interval above 0"
+
+
+def test_what_is_left_is_measured_for_each_seed() -> None:
+    answers = [{"all parts": [1, 3], "c": [0, 2]}, {"all parts": [3, 1], "c": [2, 0]}]
+    found = _ablations(answers, small_table())
+    assert found["all parts"].tolist() == [[50, 55, 50, 80], [60, 55, 50, 80]]
+    assert found["c"].tolist() == [[10, 25, 40, 30], [40, 25, 40, 30]]
+
+
 @pytest.mark.slow
 def test_on_the_published_table_the_answer_is_worth_many_trainings(tables: str, shared: Path) -> None:
     report = run(Context(fast=True, database=tables, images=shared / "images", workers=1, say=lambda line: None))
     assert all(each.holds for each in report.verdicts if "longer" in each.claim)
+    assert all(each.holds for each in report.verdicts if each.claim.endswith("random cells"))
     found = report.figures["ablations"]
     assert found["all parts"]["mean percentile of ten"] > 95 > found["random cells"]["mean percentile of ten"]
