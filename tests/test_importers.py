@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from records_world import by_key, says
 
 from databases.errors import UserError
 from databases.records.importers import import_metad2a, import_nasbench201, read_zero_cost
-from databases.records.record import Record
 from databases.records.store import Store
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|"
@@ -23,20 +23,6 @@ OTHER = CELL.replace("skip_connect", "none")
 def store() -> Iterator[Store]:
     with Store("sqlite://") as opened:
         yield opened
-
-
-def says(error: pytest.ExceptionInfo[UserError]) -> str:
-    message = str(error.value)
-    assert "\n" not in message and len(message) < 500
-    return message
-
-
-def measured(record: Record) -> tuple[float | None, float | None, float | None]:
-    return record.valid_accuracy, record.test_accuracy, record.train_seconds
-
-
-def by_key(store: Store) -> dict[tuple[str, str, int], tuple[float | None, float | None, float | None]]:
-    return {(r.task.split("/")[1], r.recipe, r.seed): measured(r) for r in store.records(space="nasbench201")}
 
 
 # the compact table

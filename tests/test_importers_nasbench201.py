@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 import torch
 from nas_201_api import ArchResults, NASBench201API, ResultsCount
+from records_world import by_key, says
 
 from databases.errors import UserError
 from databases.records.importers import import_nasbench201
-from databases.records.record import Record
 from databases.records.store import Store
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|"
@@ -26,20 +26,6 @@ CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|avg_pool_3x3~1|
 def store() -> Iterator[Store]:
     with Store("sqlite://") as opened:
         yield opened
-
-
-def says(error: pytest.ExceptionInfo[UserError]) -> str:
-    message = str(error.value)
-    assert "\n" not in message and len(message) < 500
-    return message
-
-
-def measured(record: Record) -> tuple[float | None, float | None, float | None]:
-    return record.valid_accuracy, record.test_accuracy, record.train_seconds
-
-
-def by_key(store: Store) -> dict[tuple[str, str, int], tuple[float | None, float | None, float | None]]:
-    return {(r.task.split("/")[1], r.recipe, r.seed): measured(r) for r in store.records(space="nasbench201")}
 
 
 def run(data: str, seed: int, accuracies: dict[str, float], *, seconds: float, epochs: int = 2) -> ResultsCount:

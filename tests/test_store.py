@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from records_world import says
 
 from databases.errors import UserError
 from databases.records.csv_file import write_csv
@@ -25,12 +26,6 @@ ANY = Record("digits", "nasbench201", "a", "tiny", 0, "own", 90.0, 89.0, 12.5, {
 def store(tmp_path: Path) -> Iterator[Store]:
     with Store(tmp_path / "records.db") as opened:
         yield opened
-
-
-def says(error: pytest.ExceptionInfo[UserError]) -> str:
-    message = str(error.value)
-    assert "\n" not in message and len(message) < 400
-    return message
 
 
 def numbered(count: int, *, first: int = 0) -> Iterator[Record]:

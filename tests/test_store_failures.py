@@ -11,18 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from records_world import says
 
 from databases.errors import UserError
 from databases.records.record import Record
 from databases.records.store import BATCH, Store
 
 ANY = Record("digits", "nasbench201", "a", "tiny", 0, "own", 90.0)
-
-
-def says(error: pytest.ExceptionInfo[UserError]) -> str:
-    message = str(error.value)
-    assert "\n" not in message and len(message) < 400
-    return message
 
 
 def numbered(count: int, *, first: int = 0) -> Iterator[Record]:
