@@ -81,32 +81,19 @@ def run(context: Context) -> Report:
     rows = {method: np.stack([walked[method, seed].rows for seed in seeds]) for method in METHODS}
     test = {method: table.test[incumbents(table, found)] for method, found in rows.items()}  # (seeds, trials)
     looks = {method: np.stack([walked[method, seed].looks for seed in seeds]) for method in METHODS}
-    shown, verdicts, figures = _table(table, test, looks, size)
+    figures = _figures(test, looks)
     planted, edge_verdict, edge_curves, edge_figures = show_edges(context)
     cells, cell_verdicts, cell_curves, cell_figures = show_cells(context)
-    steps, at = np.arange(10, size.trials + 1), np.arange(1, looks[POLICY].shape[1] + 1) * size.every
     return Report(
         "nas-rl",
         SOURCE,
         f"{size.trials} look-ups in CIFAR-10's table of NAS-Bench-201, {size.seeds} paired seeds, the best by "
         "validation is judged by test; an artificial reward for skip connections; recurrent cells on the topics of "
         f"Python {cell_figures['python']}, split by document",
-        (shown, planted, *cells),
-        (*verdicts, edge_verdict, *cell_verdicts),
+        (_table(figures, size, float(table.test.max())), planted, *cells),
+        (*_verdicts(figures, size), edge_verdict, *cell_verdicts),
         (
-            Panel(
-                "Best of so many look-ups",
-                "look-ups",
-                "test regret",
-                tuple(band(method, steps, (table.test.max() - test[method])[:, steps - 1]) for method in METHODS),
-                log_x=True,
-            ),
-            Panel(
-                "The policy's samples",
-                "look-ups",
-                "mean test percentile",
-                tuple(band(method, at, looks[method]) for method in METHODS),
-            ),
+            *_panels({method: table.test.max() - found for method, found in test.items()}, looks, size),
             Panel("Planted skip connections", "samples", "F1", edge_curves),
             Panel("Best recurrent cell so far", "children", "validation perplexity", cell_curves),
         ),
@@ -114,47 +101,68 @@ def run(context: Context) -> Report:
     )
 
 
-def _table(
-    table: BenchmarkTable, test: dict[str, Values], looks: dict[str, Values], size: Size
-) -> tuple[Table, tuple[Verdict, ...], dict[str, Any]]:
+def _figures(test: dict[str, Values], looks: dict[str, Values]) -> dict[str, Any]:
     """The best look-up and the policy's samples of each method."""
-    rows, figures = [], {}
+    figures = {}
     for method in METHODS:
         best, drawn = test[method][:, -1], looks[method][:, -1]
-        gain, mean = paired(best, test[RANDOM][:, -1]), bootstrap_interval(drawn, list(range(len(drawn))))
+        mean = bootstrap_interval(drawn, list(range(len(drawn))))
         figures[method] = {
             "best": best.tolist(),
-            "above_random": gain,
+            "above_random": paired(best, test[RANDOM][:, -1]),
             "percentile": {**mean.to_json(), "of_seeds": drawn.tolist()},
         }
-        difference = "" if method == RANDOM else with_interval(gain)
-        percentile = with_interval(mean.to_json(), ".1f")
-        rows.append((method, f"{np.median(best):.2f}", difference, percentile))
+    return figures
+
+
+def _table(figures: dict[str, Any], size: Size, most: float) -> Table:
+    rows = [
+        (
+            method,
+            f"{np.median(found['best']):.2f}",
+            "" if method == RANDOM else with_interval(found["above_random"]),
+            with_interval(found["percentile"], ".1f"),
+        )
+        for method, found in figures.items()
+    ]
     headings = ("Searcher", ">Test, median", ">Above random, mean [95%]", ">Percentile of its samples, mean [95%]")
-    title = (
-        f"{TASK}: best of {size.trials} look-ups (best of all {table.test.max():.2f}); the policy's samples after them"
-    )
-    verdicts = (
+    title = f"{TASK}: best of {size.trials} look-ups (best of all {most:.2f}); the policy's samples after them"
+    return Table(title, headings, tuple(rows))
+
+
+def _verdicts(figures: dict[str, Any], size: Size) -> tuple[Verdict, ...]:
+    gain, drawn = figures[POLICY]["above_random"], figures[POLICY]["percentile"]
+    control = figures[CONTROL]["above_random"]
+    return (
         Verdict(
             f"the best of {size.trials} look-ups is better than random search's",
             "interval above 0",
-            rows[0][2],
-            figures[POLICY]["above_random"]["low"] > 0,
+            with_interval(gain),
+            gain["low"] > 0,
         ),
         Verdict(
             "the policy's mean sample reaches the 95th percentile",
             f"at least {TARGET:.0f}",
-            rows[0][3],
-            figures[POLICY]["percentile"]["low"] >= TARGET,
+            with_interval(drawn, ".1f"),
+            drawn["low"] >= TARGET,
         ),
         Verdict(
             "told shuffled accuracies, it is not better than random search (control)",
             "interval not above 0",
-            rows[2][2],
-            figures[CONTROL]["above_random"]["low"] <= 0,
+            with_interval(control),
+            control["low"] <= 0,
         ),
     )
-    return Table(title, headings, tuple(rows)), verdicts, figures
+
+
+def _panels(regret: dict[str, Values], looks: dict[str, Values], size: Size) -> tuple[Panel, Panel]:
+    steps, at = np.arange(10, size.trials + 1), np.arange(1, looks[POLICY].shape[1] + 1) * size.every
+    best = tuple(band(method, steps, regret[method][:, steps - 1]) for method in METHODS)
+    samples = tuple(band(method, at, looks[method]) for method in METHODS)
+    return (
+        Panel("Best of so many look-ups", "look-ups", "test regret", best, log_x=True),
+        Panel("The policy's samples", "look-ups", "mean test percentile", samples),
+    )
 
 
 DEMONSTRATION = Demonstration("nas-rl", "NAS with reinforcement learning", SOURCE, run)
