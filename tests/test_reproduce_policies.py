@@ -20,6 +20,7 @@ from metad2a.controllers.policy_gradient import PolicyGradient
 from metad2a.controllers.warm_start import from_generator
 from metad2a.generator import Generator
 from metad2a.reproduce import warm_start
+from metad2a.reproduce.held_out_tasks import CELLS as CELLS_OF_JUDGED
 from metad2a.reproduce.held_out_tasks import RECIPE, _table
 from metad2a.reproduce.policies import AmongMeasured, follow
 from metad2a.reproduce.report import Context
@@ -82,7 +83,7 @@ def test_regret_of_random_is_constant_and_that_of_the_generator_alone_too() -> N
     assert less[ALONE][-1]["mean"] > 0 == less[OURS][-1]["mean"]
 
 
-def test_only_cells_of_every_seed_are_judged(tmp_path: Path) -> None:
+def test_a_task_that_was_trained_often_keeps_the_cells_of_every_seed_another_the_first_of_each(tmp_path: Path) -> None:
     with Store(tmp_path / "own.db") as store:
         store.add_task(TaskEntry("print", "name", "source", {}, {}))
         texts = [str(each) for each in CELLS[:3]]
@@ -93,8 +94,11 @@ def test_only_cells_of_every_seed_are_judged(tmp_path: Path) -> None:
             if (i, seed) != (1, 2)
         )
         features = replace(task(), fingerprint="print")
-        table, runs = _table(store, episode(features, [0], [50.0]))
+        once = episode(features, list(range(CELLS_OF_JUDGED)), np.full(CELLS_OF_JUDGED, 50.0))
+        table, runs = _table(store, replace(once, by_seed=np.full((CELLS_OF_JUDGED, 3), 50.0)))
+        first, single = _table(store, once)
     assert runs.shape == (2, 3) and set(table.test) == {61.0, 63.0}
+    assert single.shape == (3, 1) and set(first.test) == {60.0, 61.0, 62.0}
 
 
 @pytest.mark.slow

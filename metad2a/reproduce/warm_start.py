@@ -3,7 +3,8 @@
 Judged by the mean regret of what the policy would draw after each of the first trainings: on CIFAR-10's table, which
 the generator never saw, and on own tasks, each with a generator that saw neither its source nor relatives of it. An
 own task was trained on some twenty cells only: there every policy's chances are renormalised over the measured cells,
-a training gives the validation accuracy of one of the measured seeds, and regret is in the mean test accuracy.
+a training gives the validation accuracy of one of the measured seeds (most tasks have one), and regret is in the mean
+test accuracy.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from metad2a.controllers.warm_start import STILL, WARM, warm_start
 from metad2a.decoder import GraphDecoder
 from metad2a.loop import Measure
 from metad2a.recommend import load
-from metad2a.reproduce.held_out_tasks import RECIPE, SPACE, OwnTask, held_out_tasks
+from metad2a.reproduce.held_out_tasks import ENOUGH, RECIPE, SPACE, OwnTask, held_out_tasks
 from metad2a.reproduce.mnms import RULE
 from metad2a.reproduce.policies import DRAWS, AmongMeasured, Followed, Values, follow
 from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band, with_interval
@@ -122,12 +123,15 @@ def run(context: Context) -> Report:
     ]
     note = "the own tasks are part of the full run"
     if not context.fast:
-        own, names = _on_own_tasks(context, seeds)
-        less["own tasks"] = _less(own, [name for name in names for _ in range(seeds)])
+        own, families = _on_own_tasks(context, seeds)
+        less["own tasks"] = _less(own, [family for family in families for _ in range(seeds)])
         tables.append(_table("Own tasks, what the policy draws", own, less["own tasks"]))
-        over = {label: runs.reshape(len(names), seeds, -1).mean(0) for label, runs in own.items()}
+        over = {label: runs.reshape(len(families), seeds, -1).mean(0) for label, runs in own.items()}
         panels.append(Panel("Own tasks: what the policy draws", "trainings", "mean test regret", _bands(over)))
-        note = f"own tasks, intervals by task: {', '.join(names)} (the backbone has seen Tiny ImageNet)"
+        note = (
+            f"{len(families)} own tasks with {ENOUGH} measured cells or more, intervals by their "
+            f"{len(set(families))} sources (all but Tiny ImageNet, which the backbone has seen)"
+        )
     return Report(
         "warm-start",
         SOURCE,
@@ -155,7 +159,7 @@ def _on_table(context: Context, seeds: int) -> tuple[Curves, Curves]:
 
 
 def _on_own_tasks(context: Context, seeds: int) -> tuple[Curves, list[str]]:
-    """(tasks x seeds, trials) regret of the policies' draws, and the names of the tasks."""
+    """(tasks x seeds, trials) regret of the policies' draws, and the family of each task."""
     tasks, jobs = held_out_tasks(context, steps=STEPS), []
     for ours in tasks:
         seen = [_z(ours, each) for each in tasks]
@@ -163,7 +167,7 @@ def _on_own_tasks(context: Context, seeds: int) -> tuple[Curves, list[str]]:
         farthest = seen[int(torch.stack([(each - z).norm() for each in seen]).argmax())]
         start = Start(ours.generator.decoder, z, farthest)
         jobs += [Job(label, tuple(range(seeds)), start, ours.table, ours.runs) for label in LABELS]
-    return _all(jobs, context, "own tasks")[0], [each.table.task for each in tasks]
+    return _all(jobs, context, "own tasks")[0], [each.episode.family for each in tasks]
 
 
 def _z(ours: OwnTask, shown: OwnTask) -> Tensor:
