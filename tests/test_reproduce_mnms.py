@@ -9,11 +9,12 @@ import pytest
 
 from databases.architectures.architecture import Architecture
 from databases.errors import UserError
-from metad2a.reproduce import mnms
-from metad2a.reproduce.mnms import Job, Learnt, _neighbours, _speed, _speed_table
+from metad2a.reproduce import mnms, multitask
+from metad2a.reproduce.mnms import _neighbours, _speed, _speed_table, _speed_verdicts
+from metad2a.reproduce.multitask import Job, Learnt
 from metad2a.reproduce.policies import Followed
 from metad2a.reproduce.report import Context
-from metad2a.reproduce.task_families import APART, MADE_UP, REAL, Family, made_up
+from metad2a.reproduce.task_families import APART, MADE_UP, REAL, Family, made_up, renamed
 from predictors.metrics import spearman
 
 CELL = Architecture("nasbench201", (0,) * 6)
@@ -49,6 +50,26 @@ def test_made_up_tasks_are_alike_where_they_are_related() -> None:
     assert np.array_equal(first.known[1].test, again.known[1].test)
 
 
+def test_operations_renamed_keep_every_value_at_another_cell() -> None:
+    table = made_up(0, tasks=1, related=True).known[0]
+    other = renamed(table)
+    assert sorted(other.test) == sorted(table.test) and abs(spearman(other.test, table.test)) < 0.3
+    row = {each.walk: i for i, each in enumerate(table)}
+    assert other.test[row[0, 1, 2, 3, 4, 0]] == table.test[row[2, 3, 4, 0, 1, 2]]
+
+
+def test_a_control_is_judged_by_what_it_transfers() -> None:
+    def searched(fresh: int, transferred: int) -> tuple[Followed, Followed]:
+        found = [Followed(np.array([50.0] * n + [96.0] * (61 - n)), [CELL] * 60) for n in (fresh, transferred)]
+        return found[0], found[1]
+
+    near, far = _speed([searched(40, 10), searched(60, 10)]), _speed([searched(20, 10), searched(40, 20)])
+    first, second = _speed_verdicts({"tables: cifar10": near, "tables: ninapro": far})
+    assert first.holds and second.holds and "paired ratio" in second.target
+    assert second.reached.startswith("2.4 [2.0, 3.0]")
+    assert not _speed_verdicts({"tables: cifar10": far, "tables: ninapro": near})[1].holds
+
+
 def test_embeddings_that_follow_the_tables_agree_with_them() -> None:
     tasks = made_up(0, tasks=5, related=True).known
     values = np.stack([each.test - each.test.mean() for each in tasks])
@@ -65,9 +86,9 @@ def test_the_real_tasks_need_latencies() -> None:
 
 
 def test_single_controllers_stand_beside_the_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mnms, "MOST", 20)
+    monkeypatch.setattr(multitask, "MOST", 20)
     family = made_up(0, tasks=2, related=True)
-    _, found = mnms.learn(Job(family, 0, 40, True))
+    _, found = multitask.learn(Job(family, 0, 40, True))
     assert found.multi.shape == found.single.shape == (2,) and found.embeddings.shape == (2, 16)
     assert len(found.fresh["held out"].means) == 21 and (found.multi > 0).all()
     assert not np.array_equal(found.multi, found.single)

@@ -94,7 +94,7 @@ def test_a_task_that_was_trained_often_keeps_the_cells_of_every_seed_another_the
             if (i, seed) != (1, 2)
         )
         features = replace(task(), fingerprint="print")
-        once = episode(features, list(range(CELLS_OF_JUDGED)), np.full(CELLS_OF_JUDGED, 50.0))
+        once = episode(features, list(range(CELLS_OF_JUDGED)), [50.0] * CELLS_OF_JUDGED)
         table, runs = _table(store, replace(once, by_seed=np.full((CELLS_OF_JUDGED, 3), 50.0)))
         first, single = _table(store, once)
     assert runs.shape == (2, 3) and set(table.test) == {61.0, 63.0}

@@ -30,7 +30,7 @@ from metad2a.decoder import GraphDecoder
 from metad2a.loop import Measure
 from metad2a.recommend import load
 from metad2a.reproduce.held_out_tasks import ENOUGH, RECIPE, SPACE, OwnTask, held_out_tasks
-from metad2a.reproduce.mnms import RULE
+from metad2a.reproduce.multitask import RULE
 from metad2a.reproduce.policies import DRAWS, AmongMeasured, Followed, Values, follow
 from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band, with_interval
 from predictors.metrics import bootstrap_interval
