@@ -11,23 +11,25 @@ import numpy.typing as npt
 
 from databases.datasets.features import PLAIN, STATISTICS
 from metad2a.episodes import Episode
-from metad2a.held_out import NEVER_HELD_OUT, tau
-from metad2a.own_tasks import FEWEST_JUDGED, ceiling, interval
+from metad2a.held_out import NEVER_HELD_OUT
+from metad2a.own_tasks import FEWEST_JUDGED, best_of, ceiling, interval
 from metad2a.process import KERNEL, PROBED, Embedding, measured
 from metad2a.rivals import TREES, best_on_average, graph_features, units
 from predictors.meta import MetaPredictor
+from predictors.metrics import kendall_tau, regret
 from predictors.surrogate import Kernel, TaskProcess
 
 Values = npt.NDArray[np.float64]
 Ranking = Callable[[Episode], Values]  # an unseen task -> (n,) scores of its cells
 Learner = Callable[[Sequence[Episode]], Ranking]  # from the known tasks
 RANK, RIDGE = 8, 30.0
+REGRETS = ("first pick", "best of three")
 
 
 def ablations(model: MetaPredictor, own: Sequence[Episode], *, every: int = 1) -> dict[str, Any]:
-    """Tau inside held-out own tasks (all; and those with a noise ceiling of 0.4 or more) of each variant.
+    """Tau inside held-out own tasks (all; and those with a noise ceiling of 0.4 or more) and regrets of each variant.
 
-    With ``every`` only one source of so many is held out.
+    Regrets are on all tasks, in points. With ``every`` only one source of so many is held out.
     """
     embed = Embedding.learn(model)
     sources = sorted({each.family for each in own} - set(NEVER_HELD_OUT))[::every]
@@ -36,21 +38,31 @@ def ablations(model: MetaPredictor, own: Sequence[Episode], *, every: int = 1) -
     families = [each.family for each in judged]
     found = {}
     for name, learner in _variants(embed).items():
-        taus = {}
+        shown: dict[int, dict[str, float]] = {}
         for family in sources:
             others = [each for each in own if each.family != family]
             rank, average = learner(others), best_on_average(others)
             for i, task in enumerate(judged):
                 if task.family == family:
                     among = np.array([cell in average for cell in task.cells.tolist()])
-                    taus[i] = tau(rank(task), task, among)
-        values = [taus[i] for i in range(len(judged))]
-        sure = [(value, source) for value, source, c in zip(values, families, clear, strict=True) if c]
+                    shown[i] = _shown(rank(task)[among], task.accuracy[among])
+        values = {kind: [shown[i][kind] for i in range(len(judged))] for kind in ("tau", *REGRETS)}
+        sure = [i for i, each in enumerate(clear) if each]
         found[name] = {
-            "all": interval(values, families),
-            "judged": interval([value for value, _ in sure], [source for _, source in sure]),
+            "all": interval(values["tau"], families),
+            "judged": interval([values["tau"][i] for i in sure], [families[i] for i in sure]),
+            **{kind: interval(values[kind], families) for kind in REGRETS},
         }
     return found
+
+
+def _shown(scores: Values, accuracy: Values) -> dict[str, float]:
+    """What a ranking is worth on the cells of one task: tau, and regrets in points."""
+    return {
+        "tau": kendall_tau(scores, accuracy),
+        "first pick": regret(scores, accuracy),
+        "best of three": best_of(scores, accuracy, 3),
+    }
 
 
 def _variants(embed: Embedding) -> dict[str, Learner]:

@@ -1,4 +1,4 @@
-"""What a few measured cells of a published table add to the order of all, beside forests fitted on the same cells."""
+"""What a few measured cells of a published table add to the order of all: ours, and other families of models."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from databases.architectures.architecture import Architecture, FiniteSpace
 from databases.architectures.spaces import finite_space
 from metad2a.benchmark_table import BenchmarkTable
 from metad2a.rivals import TREES, cell_features
-from predictors.adaptation import adapt_order
+from predictors.adaptation import adapt_order, displacement, normal_scores
 from predictors.metrics import kendall_tau
 from predictors.scale import to_logit
 
@@ -23,7 +23,14 @@ MEASURED = (5, 20, 78)
 TARGETS = {0: 0.84, 5: 0.85, 20: 0.855, 78: 0.865}
 SEED_AGAINST_SEED = 0.887  # Kendall tau of two training seeds of NAS-Bench-201's table, CIFAR-100, validation
 DRAWS = 20
-OURS, FOREST, TOLD = "ours", "forest", "forest, told our prediction"
+ONE_HOT = 30  # the first columns of the graph features tell the operations of the six edges
+OURS = "ours: process on the embedding"
+OPERATIONS, GRAPH, ORDERS = (
+    "process on the operations",
+    "process on graph features",
+    "linear in the orders of all recipes",
+)
+FOREST, TOLD = "forest", "forest, told our prediction"
 
 
 def few_measurements(
@@ -31,32 +38,45 @@ def few_measurements(
     prior: Values,
     embeddings: Values,
     zero_cost: Mapping[str, Mapping[str, float]],
+    orders: Values,
     *,
     draws: int = DRAWS,
     measured: Sequence[int] = MEASURED,
 ) -> dict[str, Any]:
     """Kendall tau with the test accuracy of every cell after random ones were measured: mean over draws and range.
 
-    What is measured is the validation accuracy. The forests learn from graph features and the zero-cost scores.
+    What is measured is the validation accuracy. The forests learn from graph features and the zero-cost scores; the
+    processes and the linear model correct the prediction.
 
     Args:
         table: of one task.
         prior: (classes,) predicted.
         embeddings: (classes, d).
         zero_cost: score -> architecture -> published value.
+        orders: (classes, recipes) predicted for every recipe.
         draws: how often the cells are drawn anew.
         measured: how many of them.
     """
     chosen = finite_space("nasbench201")
     numbers = np.array([chosen.class_number(each) for each in table.architectures])
-    inputs = _inputs(chosen, table.architectures, zero_cost)
+    inputs, graph = _inputs(chosen, table.architectures, zero_cost), cell_features(chosen.classes)
 
-    def ours(rows: Rows) -> Values:
-        found: Values = adapt_order(prior, embeddings, numbers[rows], table.valid[rows])[numbers]
+    def process(places: Values) -> Callable[[Rows], Values]:
+        def corrected(rows: Rows) -> Values:
+            found: Values = adapt_order(prior, places, numbers[rows], table.valid[rows])[numbers]
+            return found
+
+        return corrected
+
+    def linear(rows: Rows) -> Values:
+        found: Values = _linear(prior, orders, numbers[rows], table.valid[rows])[numbers]
         return found
 
     ways: dict[str, Callable[[Rows], Values]] = {
-        OURS: ours,
+        OURS: process(embeddings),
+        OPERATIONS: process(_units(graph[:, :ONE_HOT])),
+        GRAPH: process(_units(graph)),
+        ORDERS: linear,
         FOREST: lambda rows: _forest(inputs, table.valid, rows),
         TOLD: lambda rows: _forest(np.column_stack([inputs, prior[numbers]]), table.valid, rows),
     }
@@ -77,6 +97,22 @@ def _inputs(chosen: FiniteSpace, cells: Sequence[Architecture], zero_cost: Mappi
     columns = [np.array([values.get(str(each), -np.inf) for each in cells]) for values in zero_cost.values()]
     ranks = [rankdata(np.where(np.isfinite(each), each, -np.inf)) for each in columns]  # synflow exceeds float32
     return np.column_stack([cell_features(cells), *ranks])
+
+
+def _units(columns: Values) -> Values:
+    """Columns less their mean, in units of their spread."""
+    found: Values = (columns - columns.mean(0)) / (columns.std(0) + 1e-9)
+    return found
+
+
+def _linear(prior: Values, orders: Values, rows: Rows, values: Values) -> Values:
+    """The prediction and what Bayesian ridge regression (MacKay, 1992) on the orders of all recipes adds, (n,)."""
+    from sklearn.linear_model import BayesianRidge
+
+    scores = normal_scores(prior)
+    inputs = np.stack([normal_scores(each) for each in orders.T], axis=1)
+    found: Values = BayesianRidge().fit(inputs[rows], displacement(scores[rows], values)).predict(inputs)
+    return scores + found
 
 
 def _forest(inputs: Values, valid: Values, rows: Rows) -> Values:

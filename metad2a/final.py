@@ -79,7 +79,9 @@ def _few(
 ) -> dict[str, Any]:
     classes = finite_space("nasbench201").classes
     prior = model.score(task, classes, recipe=RECIPE).mean
-    return few_measurements(read_table(store, CIFAR10, recipe=RECIPE), prior, model.embed(classes), zero_cost)
+    orders = np.stack([model.score(task, classes, recipe=each).mean for each in model.header["tasks"]], axis=1)
+    table = read_table(store, CIFAR10, recipe=RECIPE)
+    return few_measurements(table, prior, model.embed(classes), zero_cost, orders)
 
 
 def generator_figures(

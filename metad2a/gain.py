@@ -20,12 +20,14 @@ class Gain:
 
     Attributes:
         mean, low, high: expected, and the 80% interval. noise: spread of one cell's accuracy between seeds.
+        logit_noise: the same of its logit accuracy, for a search; None where it is not known.
     """
 
     mean: float
     low: float
     high: float
     noise: float
+    logit_noise: float | None = None
 
     @property
     def within_noise(self) -> bool:
@@ -50,7 +52,8 @@ def expected_gain(process: TaskProcess, statistics: npt.ArrayLike, cells: Ints, 
     percent = to_percent(draws)
     gains = percent[:, 0] - np.median(percent, axis=1)
     low, high = np.quantile(gains, [0.1, 0.9])
-    return Gain(float(gains.mean()), float(low), float(high), process.seed_noise(statistics))
+    noise, logit_noise = process.seed_noise_in_points(statistics), process.seed_noise(statistics)
+    return Gain(float(gains.mean()), float(low), float(high), noise, logit_noise)
 
 
 def cheapest_equal_first(shortfall: npt.ArrayLike, cost: npt.ArrayLike, *, noise: float) -> npt.NDArray[np.int64]:

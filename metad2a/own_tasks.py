@@ -70,7 +70,7 @@ def _row(each: HeldOut, own: Sequence[Episode], naswot: Mapping[str, Values] | N
     for name, values in rankings.items():
         if name != "ours, datasets swapped":
             row[f"regret 1 {name}"] = regret(values[among], episode.accuracy[among])
-            row[f"regret 3 {name}"] = _best_of(values[among], episode.accuracy[among], 3)
+            row[f"regret 3 {name}"] = best_of(values[among], episode.accuracy[among], 3)
     return row | _level_errors(each, others)
 
 
@@ -89,7 +89,7 @@ def _level_errors(each: HeldOut, others: Sequence[Episode]) -> dict[str, float]:
     return found
 
 
-def _best_of(predicted: Values, true: Values, picks: int) -> float:
+def best_of(predicted: Values, true: Values, picks: int) -> float:
     """What the best of the first ``picks`` lacks of the best of all."""
     order = np.argsort(-predicted, kind="stable")[:picks]
     return float(true.max() - true[order].max())

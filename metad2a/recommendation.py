@@ -92,6 +92,11 @@ class Recommendation:
     versions: dict[str, str] = field(default_factory=dict)
 
     @property
+    def noise(self) -> float | None:
+        """Standard deviation of one cell's logit accuracy between seeds, None where it is not known."""
+        return None if self.expected_gain is None else self.expected_gain.logit_noise
+
+    @property
     def best(self) -> Candidate:
         """The first candidate."""
         return self.candidates[0]

@@ -52,6 +52,10 @@ class Answer(Protocol):
         """Best first."""
 
     @property
+    def noise(self) -> float | None:
+        """Standard deviation of one architecture's logit accuracy between seeds, None where it is not known."""
+
+    @property
     def weights(self) -> str:
         """Names the weights that recommended."""
 
@@ -107,6 +111,7 @@ def _options(
             "prior": lambda pool: scores[[row[each] for each in pool]],
             "embed": model.embed,
             "cost": lambda pool: time(flops[[row[each] for each in pool]]),
+            "noise": answer.noise,
         }
     if name == "area":
         from metad2a.controllers.training_free import OWN_POOL, OwnNaswot

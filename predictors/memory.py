@@ -1,8 +1,9 @@
 """What a published table says of each cell beyond what the predictor says: kept, as far as it can be trusted.
 
 A table of a whole space is known; a predictor that smooths over it forgets what is particular to a cell. The rest
-is part signal, part seed noise. How much is signal is read off two seeds of the same cells, and each cell's rest is
-shrunk by it (Spearman, 1910; Brown, 1910: the reliability of a mean of k runs).
+is part signal, part seed noise. How much is signal is read off two runs of the same cells, and each cell's rest is
+shrunk by it (Spearman, 1910; Brown, 1910: the reliability of a mean of k runs). Spreads are told by median absolute
+deviations: a few cells that hardly train differ between runs by ten times as much as all others.
 """
 
 from __future__ import annotations
@@ -23,9 +24,14 @@ def reliability(residuals: npt.ArrayLike) -> float:
     both = given[np.isfinite(given[:, :2]).all(1), :2] if given.shape[1] > 1 else given[:0]
     if len(both) < FEWEST:
         return 0.0
-    covariance = np.cov(both.T)
-    total = float(np.sqrt(covariance[0, 0] * covariance[1, 1]))
-    return float(np.clip(covariance[0, 1] / total, 0.0, 1.0)) if total > 0 else 0.0
+    total = _spread(both[:, 0]) * _spread(both[:, 1])
+    noise = _spread(both[:, 0] - both[:, 1]) ** 2 / 2
+    return float(np.clip(1 - noise / total, 0.0, 1.0)) if total > 0 else 0.0
+
+
+def _spread(values: Floats) -> float:
+    """Median absolute deviation."""
+    return float(np.median(np.abs(values - np.median(values))))
 
 
 def shrunk(residuals: npt.ArrayLike) -> Floats:

@@ -124,10 +124,15 @@ class TaskProcess:
         return found
 
     def seed_noise(self, statistics: npt.ArrayLike) -> float:
-        """Standard deviation of one cell's accuracy between seeds, in points, on a task of these statistics."""
-        level, _, log_scale = self._level_of(self._standardise(np.asarray(statistics, dtype=np.float64)))
+        """Standard deviation of one cell's logit accuracy between seeds on a task of these statistics."""
+        _, _, log_scale = self._level_of(self._standardise(np.asarray(statistics, dtype=np.float64)))
+        return float(np.exp(log_scale) * self.kernel.seed_noise)
+
+    def seed_noise_in_points(self, statistics: npt.ArrayLike) -> float:
+        """The same of its accuracy in percent, at the task's level."""
+        level, _, _ = self._level_of(self._standardise(np.asarray(statistics, dtype=np.float64)))
         share = 1 / (1 + np.exp(-level))
-        return float(100 * share * (1 - share) * np.exp(log_scale) * self.kernel.seed_noise)
+        return float(100 * share * (1 - share) * self.seed_noise(statistics))
 
     def expected_gain(self, statistics: npt.ArrayLike) -> float:
         """Best minus median of as many cells as a task was measured with, on a task of these statistics; points."""

@@ -53,6 +53,13 @@ def test_a_prediction_that_does_not_fit_is_overruled() -> None:
     assert taus[0] < 0 < taus[1] < taus[2] and taus[2] > 0.75
 
 
+def test_a_noise_that_is_known_is_not_guessed() -> None:
+    surprise = [PRIOR[3] + 1.0, PRIOR[50] - 1.0]
+    still, moved = (adapt(PRIOR, PLACES, [3, 50], surprise, noise=noise).mean for noise in (10.0, 0.01))
+    assert kendall_tau(still, PRIOR) > 0.99 > kendall_tau(moved, PRIOR)
+    assert np.abs(moved[[3, 50]] - surprise).max() < 0.2 < np.abs(still[[3, 50]] - surprise).min()
+
+
 def test_more_is_known_where_more_was_measured() -> None:
     found = adapt(PRIOR, PLACES, [0] * 5 + [1], np.r_[PRIOR[[0] * 5], PRIOR[1] + 1])
     far = int(np.argmax(((PLACES - PLACES[0]) ** 2).sum(1)))

@@ -8,7 +8,7 @@ import pytest
 from predictors.memory import reliability, shrunk
 
 
-def runs(signal: float, noise: float, *, cells: int = 2000, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
+def runs(signal: float, noise: float, *, cells: int = 8000, count: int = 3) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(0)
     true = signal * rng.normal(size=cells)
     return true, true[:, None] + noise * rng.normal(size=(cells, count))
@@ -18,6 +18,12 @@ def test_the_share_of_signal_is_found() -> None:
     assert reliability(runs(1.0, 1.0)[1]) == pytest.approx(0.5, abs=0.04)
     assert reliability(runs(0.0, 1.0)[1]) == pytest.approx(0.0, abs=0.05)
     assert reliability(runs(1.0, 0.0)[1]) == pytest.approx(1.0)
+
+
+def test_a_few_cells_that_hardly_train_do_not_make_all_others_doubtful() -> None:
+    given = runs(1.0, 0.5)[1]
+    given[:200] += 20 * np.random.default_rng(1).normal(size=(200, 3))
+    assert reliability(given) == pytest.approx(0.8, abs=0.05)
 
 
 def test_shrinking_is_nearer_to_the_truth_than_keeping_all_or_nothing() -> None:

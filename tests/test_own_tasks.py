@@ -9,7 +9,7 @@ import pytest
 from made_up import episode, task
 
 from metad2a.held_out import HeldOut
-from metad2a.own_tasks import _best_of, _paired, _share, interval, intervals, perfect_tau, unlike
+from metad2a.own_tasks import _paired, _share, best_of, interval, intervals, perfect_tau, unlike
 from metad2a.rivals import copied_ranking, forest_ranking, level_and_gain, linear_levels, nearest_first, units
 from predictors.metrics import kendall_tau
 
@@ -43,8 +43,8 @@ def test_levels_are_of_the_median_cell_and_gains_of_the_best_above_it() -> None:
     np.testing.assert_allclose(linear_levels(given, alike), (30, 60))
 
 
-def test_the_best_of_three_lacks_what_the_first_three_missed() -> None:
-    assert _best_of(np.array([5.0, 4, 3, 2]), np.array([10.0, 50, 20, 90]), 3) == 40
+def test_thebest_of_three_lacks_what_the_first_three_missed() -> None:
+    assert best_of(np.array([5.0, 4, 3, 2]), np.array([10.0, 50, 20, 90]), 3) == 40
 
 
 def test_paired_differences_are_above_zero_where_ours_is_better_whatever_better_means() -> None:

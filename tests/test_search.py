@@ -56,6 +56,7 @@ class Candidate:
 class Recommendation:
     candidates: Sequence[Candidate]
     weights: str = "0123456789abcdef"
+    noise: float | None = None
 
 
 class Model:

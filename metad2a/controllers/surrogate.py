@@ -35,6 +35,7 @@ class SurrogateSearch(Controller):
         pool: the only candidates, one of each canonical class, the most promising first; None: ``draws`` random
             ones, and as many again (half of them relatives of the best so far) whenever half of them are used up.
         cost: expected seconds of a measurement, (n,), which may change as more is known. None: all are equal.
+        noise: standard deviation of one measurement's logit accuracy. None: told by the measurements.
     """
 
     def __init__(
@@ -47,9 +48,11 @@ class SurrogateSearch(Controller):
         pool: Sequence[Architecture] | None = None,
         draws: int = 1000,
         cost: Numbers | None = None,
+        noise: float | None = None,
     ) -> None:
         super().__init__(space, seed=seed)
         self._prior_of, self._embed_of, self._cost_of = prior or _equal, embed or _choices, cost or _one
+        self._noise = noise
         self._draws = 0 if pool is not None else draws
         self._rng = np.random.default_rng([seed, 0])
         self._seen: set[Walk] = set()
@@ -76,7 +79,8 @@ class SurrogateSearch(Controller):
     def posterior(self) -> tuple[list[Architecture], Posterior]:
         """The candidates, and what is thought of their logit accuracies now."""
         rows = [self._pool[walk] for walk, _ in self._told]
-        found = adapt(self._prior, self._places, rows, to_logit([score for _, score in self._told]))
+        logits = to_logit([score for _, score in self._told])
+        found = adapt(self._prior, self._places, rows, logits, noise=self._noise)
         return [Architecture(self.space.name, walk) for walk in self._pool], found
 
     def state(self) -> dict[str, Any]:

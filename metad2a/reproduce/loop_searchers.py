@@ -56,6 +56,7 @@ def _ours(world: World, seed: int, *, seconds: bool) -> SurrogateSearch:
         pool=list(row),
         prior=lambda pool: world.prior[rows(pool)],
         embed=lambda pool: world.embeddings[rows(pool)],
+        noise=world.noise,
         cost=(lambda pool: time(world.flops[rows(pool)])) if seconds else None,
     )
 

@@ -50,6 +50,7 @@ class World:
         test: (n,) means over the seeds. best: the highest test accuracy of all that was measured.
         prior: (n,) predicted. embeddings: (n, d). flops: (n,).
         naswot: (n,) scores, None where there are none. source: of the images.
+        noise: of one training's logit accuracy, as predicted; None where that is not known.
     """
 
     task: str
@@ -62,6 +63,7 @@ class World:
     embeddings: Values
     flops: Values
     naswot: Values | None
+    noise: float | None = None
 
     def ranked(self) -> World:
         """The same with the most promising first."""
@@ -143,7 +145,9 @@ def _own_world(model: MetaD2A, entry: TaskEntry, records: Sequence[Record], cont
     numbers = np.array([chosen.class_number(each) for each in kept])
     prior, embeddings = process.predict(statistics, numbers).mean, model.embed(kept)
     scores, flops, best = _naswot(entry, kept, context), _flops(kept, OWN), float(test.max())
-    return World(entry.name, entry.source, kept, valid[rows], test, best, prior, embeddings, flops, scores).ranked()
+    noise = process.seed_noise(statistics)
+    found = World(entry.name, entry.source, kept, valid[rows], test, best, prior, embeddings, flops, scores, noise)
+    return found.ranked()
 
 
 def _flops(cells: Sequence[Architecture], recipe: str) -> Values:
