@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from databases.architectures.architecture import Architecture
 from databases.architectures.spaces import finite_space
 from databases.datasets.features import PLAIN, STATISTICS
 from databases.records.recipe import RECIPES
@@ -33,7 +34,10 @@ def kernel_of(recipe: str) -> Kernel:
 
 
 class Embedding:
-    """Class numbers -> embeddings of the meta-predictor in units of their spread; each class is encoded once."""
+    """Class numbers -> what tells which classes are alike, in units of its spread; each class is encoded once.
+
+    The meta-predictor's vectors, and what describes the graphs: a foreign task may be told by that better.
+    """
 
     def __init__(self, model: MetaPredictor, center: Floats, spread: Floats) -> None:
         self.model, self.center, self.spread = model, center, spread
@@ -42,7 +46,7 @@ class Embedding:
     @classmethod
     def learn(cls, model: MetaPredictor) -> Embedding:
         """With centre and spread taken over the whole space."""
-        vectors = model.encode_many(finite_space(model.config.space).classes).double().numpy()
+        vectors = _vectors(model, finite_space(model.config.space).classes)
         return cls(model, vectors.mean(0), vectors.std(0) + 1e-9)
 
     def __call__(self, numbers: Ints) -> Floats:
@@ -50,10 +54,16 @@ class Embedding:
         missing = sorted({int(each) for each in numbers} - self._known.keys())
         if missing:
             classes = finite_space(self.model.config.space).classes
-            vectors = self.model.encode_many([classes[i] for i in missing]).double().numpy()
-            units = (vectors - self.center) / self.spread
+            units = (_vectors(self.model, [classes[i] for i in missing]) - self.center) / self.spread
             self._known.update(zip(missing, units, strict=True))
         return np.stack([self._known[int(each)] for each in numbers])
+
+
+def _vectors(model: MetaPredictor, architectures: Sequence[Architecture]) -> Floats:
+    """(n, d) vectors of the meta-predictor and descriptions of architectures."""
+    chosen = finite_space(model.config.space)
+    described = np.array([chosen.describe(each) for each in architectures])
+    return np.concatenate([model.encode_many(architectures).double().numpy(), described], axis=1)
 
 
 def measured(episode: Episode) -> Measured:
@@ -86,11 +96,13 @@ def pack(process: TaskProcess) -> dict[str, Tensor]:
 
 
 def unpack(tensors: Mapping[str, Tensor], model: MetaPredictor, kernel: Kernel = KERNEL) -> TaskProcess | None:
-    """Reads `pack` back; None where nothing was packed. Raises `KeyError` for other statistics than today's."""
+    """Reads `pack` back; None where nothing was packed. Raises `KeyError` for what another version packed."""
     if "cells" not in tensors:
         return None
     if tensors["statistics"].shape[1] != len(STATISTICS):
         raise KeyError("statistics")
+    if len(tensors["center"]) != _vectors(model, finite_space(model.config.space).classes[:1]).shape[1]:
+        raise KeyError("center")
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     ends = np.cumsum(arrays["lengths"])[:-1]
     parts = (np.split(arrays[name], ends) for name in ("cells", "logits", "seeds"))

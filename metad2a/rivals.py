@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.architecture import Architecture, Skeleton
-from databases.architectures.spaces import finite_space, space
-from databases.architectures.spaces.nasbench201 import NASBench201
+from databases.architectures.spaces import finite_space
 from databases.datasets.features import STATISTICS
 from databases.datasets.task import Task
 from databases.records.recipe import Recipe
@@ -88,13 +87,11 @@ def graph_features(episode: Episode) -> Values:
 
 
 def cell_features(cells: Sequence[Architecture]) -> Values:
-    """(n, 38): operations of the six edges, counts, depths and paths, and parameters of cells."""
-    nasbench = space("nasbench201")
-    assert isinstance(nasbench, NASBench201)
+    """(n, 38): operations of the six edges of cells, and what describes them."""
+    nasbench = finite_space("nasbench201")
     walks = np.eye(5)[np.array([each.walk for each in cells])].reshape(len(cells), -1)
-    counts = np.array([nasbench.describe(each) for each in cells], dtype=np.float64)
-    size = np.log([nasbench.parameters(each, Skeleton()) for each in cells])
-    return np.concatenate([walks, counts, size[:, None]], axis=1)
+    described = np.array([nasbench.describe(each) for each in cells])
+    return np.concatenate([walks, described], axis=1)
 
 
 def naswot_of(task: Task, episode: Episode, recipe: Recipe, *, cache: Path) -> Values:

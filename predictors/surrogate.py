@@ -12,7 +12,8 @@ holds on average) and a part that is alike only on like tasks (what the dataset 
     cov = average * k(a, a') + own * [a = a'] + product * k(a, a') * k(t, t') + task * k(a, a') * [t ~ t']
 
 (multi-task GP; Bonilla et al., 2007). The last is what no statistic tells of a task, only its own measurements; tasks
-are the same there when all their statistics are.
+are the same there when all their statistics are. Of cells k is a squared exponential of their embeddings and a linear
+part, which reaches farther.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import numpy.typing as npt
 from scipy.linalg import cho_factor, cho_solve, solve_triangular
 
 REACH = 2.0
+LINEAR = 0.3  # of the linear part beside the squared exponential
 SAME = 0.1  # how far the statistics of one task may lie apart when its images are looked at again (root mean square)
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -188,7 +190,8 @@ class TaskProcess:
         """Mean and variance (with the noise of one training) in units of the task's spread."""
         tied = self._tied(np.asarray(statistics, dtype=np.float64)[None])[0]
         cov = self._covariance(cells, self._cell, tied[self._task][None, :])  # (n, records)
-        prior = self.kernel.average + self.kernel.own + self.kernel.product + self.kernel.task
+        shared = self.kernel.average + self.kernel.product + self.kernel.task
+        prior = self.kernel.own + shared * (1 + LINEAR * (self.embed(cells) ** 2).mean(1))
         mean = cov @ self._weights
         told = solve_triangular(self._factor[0], cov.T, lower=True, overwrite_b=True, check_finite=False)
         explained = np.einsum("rn,rn->n", told, told)
@@ -197,7 +200,7 @@ class TaskProcess:
     def _covariance(self, left: Ints, right: Ints, tied: Floats) -> Floats:
         """Covariance of deviations: class numbers (n,), (m,) and how their tasks are tied, (n or 1, m)."""
         known, place = np.unique(right, return_inverse=True)
-        found: Floats = _squared_exponential(self.embed(left), self.embed(known))[:, place]  # (n, m)
+        found: Floats = _alike(self.embed(left), self.embed(known))[:, place]  # (n, m)
         found *= self.kernel.average + tied
         found[left[:, None] == right[None, :]] += self.kernel.own
         return found
@@ -216,6 +219,12 @@ def _level_kernel(left: Floats, right: Floats) -> Floats:
     """Covariance of levels: mostly linear in the statistics."""
     straight: Floats = left @ right.T / left.shape[1]
     return 0.9 * straight + 0.1 * _squared_exponential(left, right)
+
+
+def _alike(left: Floats, right: Floats) -> Floats:
+    """Covariance of cells by their embeddings: (n, d), (m, d) -> (n, m)."""
+    found: Floats = _squared_exponential(left, right) + LINEAR * left @ right.T / left.shape[1]
+    return found
 
 
 def _squared_exponential(left: Floats, right: Floats) -> Floats:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import math
 from collections import defaultdict
 from pathlib import Path
 
@@ -190,13 +191,13 @@ def test_a_cell_without_a_path_ignores_the_image() -> None:
 @pytest.mark.parametrize(
     ("walk", "described"),
     [
-        ((THREE,) * 6, (6, 0, 0, 0, 3, 1, 4)),
-        ((THREE, NONE, NONE, NONE, NONE, THREE), (0, 0, 0, 0, 0, 0, 0)),  # no path: nothing is live
-        ((ONE, THREE, NONE, SKIP, NONE, POOL), (1, 0, 1, 1, 1, 0, 2)),  # the 1x1 leads nowhere
+        ((THREE,) * 6, (6, 0, 0, 0, 3, 1, 4, math.log(55))),
+        ((THREE, NONE, NONE, NONE, NONE, THREE), (0, 0, 0, 0, 0, 0, 0, 0)),  # no path: nothing is live
+        ((ONE, THREE, NONE, SKIP, NONE, POOL), (1, 0, 1, 1, 1, 0, 2, math.log(10))),  # the 1x1 leads nowhere
     ],
 )
-def test_a_description_counts_what_is_live(walk: Walk, described: tuple[int, ...]) -> None:
-    assert SPACE.describe(cell(*walk)) == described
+def test_a_description_counts_what_is_live(walk: Walk, described: tuple[float, ...]) -> None:
+    assert SPACE.describe(cell(*walk)) == pytest.approx(described)
 
 
 def test_the_graph_has_the_operations_as_nodes_fed_along_the_cells_edges() -> None:

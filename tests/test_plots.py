@@ -16,12 +16,12 @@ import numpy as np
 import pytest
 
 from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.spaces import finite_space
 from databases.errors import UserError
 from metad2a.plots import cell_svg, curve, overview, panels, write_recommendation
 from metad2a.reproduce.report import Curve, Panel
 
-CELLS = space("nasbench201")
+CELLS = finite_space("nasbench201")
 FULL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|avg_pool_3x3~1|avg_pool_3x3~2|"
 DEAD_END = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none~2|"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -72,7 +72,7 @@ def test_live_edges_are_those_the_space_counts() -> None:
     rng = np.random.default_rng(0)
     for architecture in (CELLS.sample(rng) for _ in range(300)):
         drawing = cell_svg(architecture)
-        live = sum(CELLS.describe(architecture)[:4])  # type: ignore[attr-defined]
+        live = sum(CELLS.describe(architecture)[:4])
         assert drawing.count('data-state="live"') == live
         assert ("No path from input to output" in drawing) == (live == 0)
 

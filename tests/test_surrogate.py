@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
-from made_up import CONFIG, episode, predictor, task
+from made_up import CLASSES, CONFIG, episode, predictor, task
 
+from databases.architectures.spaces import finite_space
 from metad2a.process import Embedding, learn, pack, unpack
 from predictors.surrogate import Kernel, Measured, TaskProcess
 
 KERNEL = Kernel(looks_at=(0,))
 CELLS = np.arange(12)
+SPACE = finite_space("nasbench201")
 
 
 def embed(cells: np.ndarray) -> np.ndarray:
@@ -80,6 +83,20 @@ def test_packed_into_a_checkpoint_it_says_the_same() -> None:
         process.predict(own[0].features.statistics, asked).mean,
     )
     assert unpack({}, model) is None
+
+
+def test_what_another_version_packed_is_told_by_a_key_error() -> None:
+    own = [episode(task(i), range(6), [50.0 + j for j in range(6)]) for i in range(2)]
+    model = predictor(CONFIG)
+    packed = {name: torch.as_tensor(value) for name, value in pack(learn(model, own)).items()}
+    with pytest.raises(KeyError, match="center"):
+        unpack({**packed, "center": packed["center"][:-1]}, model)
+
+
+def test_cells_are_alike_by_vector_and_by_what_describes_them() -> None:
+    model = predictor(CONFIG)
+    both, vectors = Embedding.learn(model)(np.arange(50)), model.encode_many(CLASSES[:50])
+    assert both.shape == (50, vectors.shape[1] + len(SPACE.describe(CLASSES[0])))
 
 
 def test_each_class_is_encoded_once_and_in_the_order_asked() -> None:

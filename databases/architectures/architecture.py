@@ -219,5 +219,9 @@ class FiniteSpace(ImageSpace):
         """The index in `classes` of the architecture's class."""
 
     @abstractmethod
+    def describe(self, architecture: Architecture) -> tuple[float, ...]:
+        """Plain numbers about what it computes, the same for all members of a class; always as many."""
+
+    @abstractmethod
     def canonical(self, architecture: Architecture) -> Architecture:
         """The cheapest architecture with the same key."""

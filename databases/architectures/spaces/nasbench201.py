@@ -80,16 +80,18 @@ class NASBench201(FiniteSpace):
                 best[key] = (cost, architecture)
         return {key: architecture for key, (_, architecture) in best.items()}
 
-    def describe(self, architecture: Architecture) -> tuple[int, ...]:
-        """Live 3x3, 1x1, pooling and skip edges; most and fewest convolutions on a path; paths.
+    def describe(self, architecture: Architecture) -> tuple[float, ...]:
+        """Live 3x3, 1x1, pooling and skip edges; most and fewest convolutions on a path; paths; log of live weights.
 
-        An edge is live where it lies on a path from input to output; all zero for a cell without a path.
+        An edge is live where it lies on a path from input to output; all zero for a cell without a path. The weights
+        are those of its convolutions for one input and one output channel.
         """
         paths = [path for path in _PATHS if all(architecture.walk[edge] != _NONE for edge in path)]
         live = {edge for path in paths for edge in path}
         count = [sum(architecture.walk[edge] == op for edge in live) for op in (3, 2, 4, 1)]
         depths = [sum(architecture.walk[edge] in KERNELS for edge in path) for path in paths]
-        return (*count, max(depths, default=0), min(depths, default=0), len(paths))
+        weights = sum(KERNELS[architecture.walk[edge]] ** 2 for edge in live if architecture.walk[edge] in KERNELS)
+        return (*count, max(depths, default=0), min(depths, default=0), len(paths), float(np.log1p(weights)))
 
     def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
         """Eight nodes each: input, one for every edge's operation, output; one adjacency serves all."""
