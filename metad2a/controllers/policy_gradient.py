@@ -26,8 +26,7 @@ from databases.architectures.architecture import Architecture, Space
 from databases.architectures.decisions import Walk
 from databases.errors import UserError
 from metad2a.controllers.controller import Controller, unseen
-from metad2a.controllers.learning_rule import MULTITASK, PROXIMAL, REINFORCE
-from metad2a.controllers.learning_rule import Rule as Rule
+from metad2a.controllers.learning_rule import MULTITASK, PROXIMAL, REINFORCE, Rule
 from metad2a.controllers.memory import Average, Memory, Sample
 from metad2a.decoder import GraphDecoder, Walks
 

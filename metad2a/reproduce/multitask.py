@@ -17,7 +17,8 @@ from torch import Tensor
 
 from databases.architectures.spaces import space
 from metad2a.benchmark_table import BenchmarkTable
-from metad2a.controllers.policy_gradient import PolicyGradient, Rule, multitask
+from metad2a.controllers.learning_rule import Rule
+from metad2a.controllers.policy_gradient import PolicyGradient, multitask
 from metad2a.controllers.warm_start import WARM
 from metad2a.reproduce.policies import Followed, Values, follow
 from metad2a.reproduce.task_families import SPACE, Family

@@ -40,6 +40,7 @@ OURS, SCRATCH, RANDOM, GENERATOR = "warm start", "from scratch", "random", "gene
 OTHER, SHUFFLED = "another task's z (control)", "shuffled rewards (control)"
 LABELS = (OURS, SCRATCH, RANDOM, GENERATOR, OTHER, SHUFFLED)
 TRIALS, LOOKED_AT = 30, (1, 5, 10, 20, 30)
+OWN_SEEDS = 10  # of each own task
 FRESH = replace(RULE, batch=WARM.batch, replay=0)  # what suits a policy that begins from scratch
 STEPS = 200  # of a generator that leaves a family out
 Curves = dict[str, Values]  # label -> (runs, trials)
@@ -123,14 +124,14 @@ def run(context: Context) -> Report:
     ]
     note = "the own tasks are part of the full run"
     if not context.fast:
-        own, families = _on_own_tasks(context, seeds)
-        less["own tasks"] = _less(own, [family for family in families for _ in range(seeds)])
+        own, families = _on_own_tasks(context, OWN_SEEDS)
+        less["own tasks"] = _less(own, [family for family in families for _ in range(OWN_SEEDS)])
         tables.append(_table("Own tasks, what the policy draws", own, less["own tasks"]))
-        over = {label: runs.reshape(len(families), seeds, -1).mean(0) for label, runs in own.items()}
+        over = {label: runs.reshape(len(families), OWN_SEEDS, -1).mean(0) for label, runs in own.items()}
         panels.append(Panel("Own tasks: what the policy draws", "trainings", "mean test regret", _bands(over)))
         note = (
-            f"{len(families)} own tasks with {ENOUGH} measured cells or more, intervals by their "
-            f"{len(set(families))} sources (all but Tiny ImageNet, which the backbone has seen)"
+            f"{len(families)} own tasks with {ENOUGH} measured cells or more, {OWN_SEEDS} seeds each, intervals by "
+            f"their {len(set(families))} sources (all but Tiny ImageNet, which the backbone has seen)"
         )
     return Report(
         "warm-start",
