@@ -31,10 +31,10 @@ AMONG, GOOD = 1500, 32  # classes that are predicted for a known task, and how m
 
 @dataclass(frozen=True, eq=False)
 class OwnTask:
-    """A task that is searched: its few cells with means over seeds, and a generator taught by other families alone.
+    """A task that is searched: its few cells, and a generator taught by other families alone.
 
     Attributes:
-        runs: (cells, seeds) every single validation accuracy.
+        table: means over the seeds, most tasks have one. runs: (cells, seeds) every single validation accuracy.
     """
 
     episode: Episode
