@@ -15,6 +15,7 @@ from databases.records.recipe import Recipe
 from metad2a.controllers import controller, options
 from metad2a.controllers.controller import Controller, Setting
 from metad2a.training_time import TrainingTime
+from predictors.scale import sampling_noise
 
 DEFAULT = "surrogate"
 BETTER, AT_LEAST = 0.25, 50  # share of the ranking that the surrogate searches in, and how many at least
@@ -94,6 +95,14 @@ def training_time(answer: Answer) -> TrainingTime:
     return TrainingTime(flops, guess if len(guess) == len(flops) else flops + flops.mean())
 
 
+def _noise(answer: Answer, images: int) -> float | None:
+    """Of one training's logit accuracy on so many validation images: its seed's, and that of the images."""
+    accuracy = answer.candidates[0].expected_accuracy
+    if answer.noise is None or accuracy is None or not images:
+        return None
+    return float(np.hypot(answer.noise, sampling_noise(accuracy, images)))
+
+
 def _options(
     name: str, model: Recommender, answer: Answer, task: Task, recipe: Recipe, time: TrainingTime
 ) -> dict[str, Any]:
@@ -111,7 +120,7 @@ def _options(
             "prior": lambda pool: scores[[row[each] for each in pool]],
             "embed": model.embed,
             "cost": lambda pool: time(flops[[row[each] for each in pool]]),
-            "noise": answer.noise,
+            "noise": _noise(answer, int((task.parts == VALIDATION).sum())),
         }
     if name == "area":
         from metad2a.controllers.training_free import OWN_POOL, OwnNaswot

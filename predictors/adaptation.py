@@ -13,8 +13,10 @@ by its marginal likelihood: a prediction that fits is left alone, one that does 
 
 The grid and the shares were chosen on pairs of a prediction and a foreign column: the shipped predictor for 200
 epochs against ImageNet16-120 after 12 epochs, NinaPro, Darcy Flow and its own column (which must not get worse), and
-for 12 epochs against 200 and NinaPro. CIFAR-10 and CIFAR-100 chose nothing. Where the noise of a training is known, as
-on small tasks, on which two trainings of a cell differ by as much as the prediction spreads, it is not guessed.
+for 12 epochs against 200 and NinaPro, on the embedding of the meta-predictor alone. CIFAR-10 and CIFAR-100 chose
+nothing. The grid knows tables of long trainings; on small tasks two trainings of a cell differ by as much as the
+prediction spreads, and the noise that was learnt there takes the grid's place: so decided when learning was seen to
+lose against the prediction on the own tasks of `reproduce loop`.
 
 For the order of a whole space logits are a poor scale: among the bad architectures a prediction errs by ten times as
 much as among the good ones, and a few of them drawn at random would move all others. So `adapt_order` works in normal
@@ -60,7 +62,7 @@ def adapt(
         embeddings: (n, d) about one unit in spread.
         rows: (k,) which candidates were measured; one may occur again.
         logits: (k,) what was measured.
-        noise: standard deviation of one measurement; None where it is not known.
+        noise: standard deviation of one measurement, as predicted; None where nothing predicts it.
 
     Returns:
         Mean and standard deviation, (n,) each. Without measurements, the prior and its spread over the candidates.

@@ -13,6 +13,12 @@ def to_logit(accuracy: npt.ArrayLike) -> npt.NDArray[np.float64]:
     return logit
 
 
+def sampling_noise(accuracy: float, images: int) -> float:
+    """Standard deviation of the logit accuracy over so many held-out images (binomial), for an accuracy in percent."""
+    share = float(np.clip(accuracy / 100, 0.005, 0.995))
+    return float((images * share * (1 - share)) ** -0.5)
+
+
 def to_percent(logit: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Logit -> percent."""
     percent: npt.NDArray[np.float64] = 100 / (1 + np.exp(-np.asarray(logit, dtype=np.float64)))

@@ -33,7 +33,7 @@ CELLS = tuple(CLASSES[::50])
 WALKS = np.array([each.walk for each in CELLS])
 
 
-def world(task: str = "made/up", *, right: bool = True, naswot: bool = True) -> World:
+def world(task: str = "made/up", *, right: bool = True, naswot: bool = True, source: str = "made") -> World:
     """Convolutions pay; the prediction knows that, or thinks the opposite."""
     rng = np.random.default_rng(0)
     test = 50 + 5.0 * ((WALKS == 2) | (WALKS == 3)).sum(1) + 0.1 * rng.random(len(CELLS))
@@ -43,7 +43,7 @@ def world(task: str = "made/up", *, right: bool = True, naswot: bool = True) -> 
     places = np.stack([(WALKS == op).sum(1) - 1.2 for op in range(5)], axis=1)
     scores = rng.normal(size=len(CELLS)) if naswot else None
     flops = 1e6 * (1.0 + (WALKS == 3).sum(1))
-    return World(task, "made", CELLS, valid, test, float(test.max()), prior, places, flops, scores).ranked()
+    return World(task, source, CELLS, valid, test, float(test.max()), prior, places, flops, scores).ranked()
 
 
 def test_a_world_is_ranked_by_its_prediction_and_keeps_its_columns_together() -> None:
@@ -96,7 +96,9 @@ def reproduced(monkeypatch: pytest.MonkeyPatch, *, right: bool) -> Report:
     monkeypatch.setattr(loop, "FAST", replace(loop.FAST, seeds=4, trials=8))
     monkeypatch.setattr(loop, "cifar10", lambda model, context: world("nasbench201/cifar10", right=right))
     monkeypatch.setattr(
-        loop, "own_tasks", lambda model, context, most: [world(f"own{i}", naswot=i > 0) for i in range(most)]
+        loop,
+        "own_tasks",
+        lambda model, context, most: [world(f"own{i}", naswot=i > 0, source=f"source{i}") for i in range(most)],
     )
     return run(Context(fast=True, workers=1, say=lambda line: None))
 
@@ -114,6 +116,13 @@ def test_a_right_prediction_wins_and_everything_is_told(monkeypatch: pytest.Monk
     assert regret[OURS].middle[0] < regret[RANDOM].middle[0]
     assert report.figures["own"]["own0"][OURS]["less than random"]["low"] > 0
     assert len(report.tables[-1].rows) == 2 and len(report.tables[0].rows) == len(SEARCHERS)
+
+
+def test_several_worlds_are_told_apart_by_their_sources() -> None:
+    worlds = [world(f"own{i}", source=source) for i, source in enumerate(("a", "a", "b"))]
+    regrets = {(each.task, OURS): np.full((4, 3), float(i)) for i, each in enumerate(worlds)}
+    assert loop._of_all(regrets, worlds)[OURS].tolist() == [[0.5] * 3, [2.0] * 3]
+    assert loop._of_all(regrets, worlds[:1])[OURS].shape == (4, 3)
 
 
 def test_a_wrong_prediction_fails_its_verdicts(monkeypatch: pytest.MonkeyPatch) -> None:

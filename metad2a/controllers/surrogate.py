@@ -35,7 +35,7 @@ class SurrogateSearch(Controller):
         pool: the only candidates, one of each canonical class, the most promising first; None: ``draws`` random
             ones, and as many again (half of them relatives of the best so far) whenever half of them are used up.
         cost: expected seconds of a measurement, (n,), which may change as more is known. None: all are equal.
-        noise: standard deviation of one measurement's logit accuracy. None: told by the measurements.
+        noise: standard deviation of one measurement's logit accuracy, as predicted. None: told by the measurements.
     """
 
     def __init__(

@@ -20,7 +20,8 @@ from metad2a.training_time import TrainingTime
 
 OURS, FREE, ORDER = "ours", "ours, per training", "zero-shot order"
 NASWOT, EVOLUTION, RANDOM = "naswot first", "evolution", "random"
-SEARCHERS = (OURS, FREE, ORDER, NASWOT, EVOLUTION, RANDOM)
+CONTROL = "ours, told shuffled accuracies (control)"
+SEARCHERS = (OURS, FREE, ORDER, NASWOT, EVOLUTION, RANDOM, CONTROL)
 
 
 def searchers_of(world: World) -> tuple[str, ...]:
@@ -31,8 +32,8 @@ def searchers_of(world: World) -> tuple[str, ...]:
 def searcher(name: str, world: World, seed: int, *, trials: int) -> Controller:
     """A searcher of that name, asked ``trials`` times at most."""
     chosen, count = space(SPACE), len(world.cells)
-    if name in (OURS, FREE):
-        return _ours(world, seed, seconds=name == OURS)
+    if name in (OURS, FREE, CONTROL):
+        return _ours(world, seed, seconds=name != FREE)
     if name == EVOLUTION:
         return Within(Evolution(chosen, seed=seed), world.cells)
     order = np.arange(count) if name == ORDER else np.random.default_rng([seed, 4]).permutation(count)

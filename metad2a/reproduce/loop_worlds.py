@@ -32,6 +32,7 @@ from metad2a.recommend import MetaD2A
 from metad2a.reproduce.held_out_tasks import is_judged, repeated
 from metad2a.reproduce.report import Context
 from metad2a.shipped import add_measurements
+from predictors.scale import sampling_noise, to_percent
 from predictors.zero_cost import zero_cost
 
 Values = npt.NDArray[np.float64]
@@ -145,7 +146,8 @@ def _own_world(model: MetaD2A, entry: TaskEntry, records: Sequence[Record], cont
     numbers = np.array([chosen.class_number(each) for each in kept])
     prior, embeddings = process.predict(statistics, numbers).mean, model.embed(kept)
     scores, flops, best = _naswot(entry, kept, context), _flops(kept, OWN), float(test.max())
-    noise = process.seed_noise(statistics)
+    images = int(max(each.extra.get("valid_images", 0) for each in records))
+    noise = float(np.hypot(process.seed_noise(statistics), sampling_noise(float(to_percent(prior.max())), images)))
     found = World(entry.name, entry.source, kept, valid[rows], test, best, prior, embeddings, flops, scores, noise)
     return found.ranked()
 
