@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from metad2a.tracking import Run
 
 GENERATOR_STEPS = 400
-LEARN = {
-    "predictors": ("graph_encoder.py", "set_encoder.py", "meta.py", "surrogate.py"),
-    "metad2a": ("generator.py", "decoder.py", "process.py"),
+SOURCE_FILES = {
+    "databases.architectures.spaces": ("nasbench201.py",),
+    "predictors": ("graph_encoder.py", "set_encoder.py", "network_config.py", "meta.py", "surrogate.py"),
+    "metad2a": ("meta_training.py", "surrogates.py", "process.py", "lessons.py", "generator.py", "decoder.py"),
 }
 Report = Callable[[str], None]
 Module = TypeVar("Module", bound=nn.Module)
@@ -133,10 +134,12 @@ def _stage(path: Path, model: Module, train: Callable[[Module, OnStep], Module],
 
 def digest(known: Sequence[Episode], foreign: Mapping[str, object], seed: int) -> str:
     """Names what was learnt from and what learnt, so that a changed database or network starts anew."""
-    models = [
-        files(package).joinpath(name).read_text(encoding="utf-8") for package, names in LEARN.items() for name in names
+    code = [
+        files(package).joinpath(name).read_text(encoding="utf-8")
+        for package, names in SOURCE_FILES.items()
+        for name in names
     ]
-    settings = [seed, str(TABLES_FIRST), str(THEN_TASKS), str(KERNEL), GENERATOR_STEPS, *models, *RECIPES, *foreign]
+    settings = [seed, str(TABLES_FIRST), str(THEN_TASKS), str(KERNEL), GENERATOR_STEPS, *code, *RECIPES, *foreign]
     found = hashlib.sha256(json.dumps(settings).encode())
     for each in known:
         found.update(each.recipe.encode() + each.cells.tobytes() + each.accuracy.tobytes() + each.by_seed.tobytes())

@@ -36,7 +36,8 @@ def kernel_of(recipe: str) -> Kernel:
 class Embedding:
     """Class numbers -> what tells which classes are alike, in units of its spread; each class is encoded once.
 
-    The meta-predictor's vectors, and what describes the graphs: a foreign task may be told by that better.
+    The meta-predictor's vectors, and what describes the graphs: a foreign task may be told by that better. Chosen, with
+    the linear part of the kernel, on the own tasks and on what `scripts/foreign_benchmark.py` reports.
     """
 
     def __init__(self, model: MetaPredictor, center: Floats, spread: Floats) -> None:

@@ -220,7 +220,7 @@ class FiniteSpace(ImageSpace):
 
     @abstractmethod
     def describe(self, architecture: Architecture) -> tuple[float, ...]:
-        """Plain numbers about what it computes, the same for all members of a class; always as many."""
+        """Plain numbers about it, always as many; members of a class may differ in them."""
 
     @abstractmethod
     def canonical(self, architecture: Architecture) -> Architecture:

@@ -2,8 +2,8 @@
 
 Real: the datasets after 12 and 200 epochs, by accuracy and by accuracy under a latency bound (times bound / latency
 where it is exceeded; Tan et al., 2019) on four devices; a whole dataset is held out, also on a device that no known
-task has, and NinaPro as what is unrelated. Made up: mixtures of a few shared objectives over the same 15,625
-walks.
+task has. Controls: NinaPro, which orders cells otherwise, and the held-out dataset with its operations renamed, which
+is opposed to what was learnt. Made up: mixtures of a few shared objectives over the same 15,625 walks.
 """
 
 from __future__ import annotations
@@ -67,7 +67,10 @@ def real(context: Context) -> Family:
 
 
 def renamed(table: BenchmarkTable) -> BenchmarkTable:
-    """The same task with other names for its operations: as easy from scratch, and as far from all others as can be."""
+    """The same task with other names for its operations: as easy from scratch, and opposed to the known ones.
+
+    Spearman's correlation with CIFAR-100 is -0.34.
+    """
     chosen = space(SPACE)
     walks = [tuple((choice + SHIFT) % CHOICES for choice in each.walk) for each in table]
     rows = table.rows([chosen.architecture(walk) for walk in walks])
