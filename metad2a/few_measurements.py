@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ OPERATIONS, GRAPH, ORDERS = (
     "linear in the orders of all recipes",
 )
 FOREST, TOLD = "forest", "forest, told our prediction"
+WAYS = (OURS, OPERATIONS, GRAPH, ORDERS, FOREST, TOLD)
 
 
 def few_measurements(
@@ -60,31 +61,25 @@ def few_measurements(
     chosen = finite_space("nasbench201")
     numbers = np.array([chosen.class_number(each) for each in table.architectures])
     inputs, graph = _inputs(chosen, table.architectures, zero_cost), cell_features(chosen.classes)
+    places = {OURS: embeddings, OPERATIONS: _units(graph[:, :ONE_HOT]), GRAPH: _units(graph)}
 
-    def process(places: Values) -> Callable[[Rows], Values]:
-        def corrected(rows: Rows) -> Values:
-            found: Values = adapt_order(prior, places, numbers[rows], table.valid[rows])[numbers]
-            return found
+    def ranked(way: str, rows: Rows) -> Values:
+        """One score for each cell, from those of the measured ones."""
+        if way in (FOREST, TOLD):
+            return _forest(inputs if way == FOREST else np.column_stack([inputs, prior[numbers]]), table.valid, rows)
+        measured, values = numbers[rows], table.valid[rows]
+        of_classes = (
+            _linear(prior, orders, measured, values)
+            if way == ORDERS
+            else adapt_order(prior, places[way], measured, values)
+        )
+        return np.asarray(of_classes[numbers])
 
-        return corrected
-
-    def linear(rows: Rows) -> Values:
-        found: Values = _linear(prior, orders, numbers[rows], table.valid[rows])[numbers]
-        return found
-
-    ways: dict[str, Callable[[Rows], Values]] = {
-        OURS: process(embeddings),
-        OPERATIONS: process(_units(graph[:, :ONE_HOT])),
-        GRAPH: process(_units(graph)),
-        ORDERS: linear,
-        FOREST: lambda rows: _forest(inputs, table.valid, rows),
-        TOLD: lambda rows: _forest(np.column_stack([inputs, prior[numbers]]), table.valid, rows),
-    }
     drawn = {n: [_draw(len(numbers), n, seed) for seed in range(draws)] for n in measured}
     found: dict[str, Any] = {"0": {OURS: _summary([kendall_tau(prior[numbers], table.test)])}}
     for n, cells in drawn.items():
-        taus = {name: [kendall_tau(way(rows), table.test) for rows in cells] for name, way in ways.items()}
-        found[str(n)] = {name: _summary(values) for name, values in taus.items()}
+        taus = {way: [kendall_tau(ranked(way, rows), table.test) for rows in cells] for way in WAYS}
+        found[str(n)] = {way: _summary(values) for way, values in taus.items()}
     return found
 
 
