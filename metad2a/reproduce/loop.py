@@ -171,25 +171,19 @@ def _own_figures(regrets: dict[tuple[str, str], Values], own: Sequence[World]) -
 def _table(title: str, found: dict[str, Values]) -> Table:
     after = [n for n in LOOKED_AT if n <= found[OURS].shape[1]]
     rows = [
-        (
-            name,
-            *(f"{values[:, n - 1].mean():.2f}" for n in after),
-            f"{values.mean():.2f}",
-            _difference(found, name),
-            _difference(found, name, ORDER),
-        )
+        (name, *(f"{values[:, n - 1].mean():.2f}" for n in after), f"{values.mean():.2f}", _difference(found, name))
         for name, values in found.items()
     ]
-    headings = ("Searcher", *(f">{n}" for n in after), ">all", ">Less than random [95%]", f">Less than {ORDER}")
+    headings = ("Searcher", *(f">{n}" for n in after), ">all", ">Less than random [95%]")
     return Table(f"{title}: mean test regret in points after so many trainings", headings, tuple(rows))
 
 
-def _difference(found: dict[str, Values], name: str, rival: str = RANDOM) -> str:
-    return "" if name == rival else with_interval(_less(found, name, rival))
+def _difference(found: dict[str, Values], name: str) -> str:
+    return "" if name == RANDOM else with_interval(_gain(found, name))
 
 
 def _own_table(regrets: dict[tuple[str, str], Values], own: Sequence[World]) -> Table:
-    rows, shown = [], [name for name in SEARCHERS if name != FREE]
+    rows, shown = [], [name for name in SEARCHERS if name not in (FREE, CONTROL)]
     for each in own:
         found = _of_all(regrets, [each])
         means = [f"{found[name].mean():.2f}" if name in found else "" for name in shown]

@@ -20,7 +20,7 @@ from metad2a.training_time import TrainingTime
 
 OURS, FREE, ORDER = "ours", "ours, per training", "zero-shot order"
 NASWOT, EVOLUTION, RANDOM = "naswot first", "evolution", "random"
-CONTROL = "ours, told shuffled accuracies (control)"
+CONTROL = "told shuffled (control)"  # as ours, but of accuracies in another order
 SEARCHERS = (OURS, FREE, ORDER, NASWOT, EVOLUTION, RANDOM, CONTROL)
 
 
