@@ -56,39 +56,50 @@ def card(header: dict[str, Any], figures: dict[str, Any]) -> str:
 
 
 def tables(figures: dict[str, Any]) -> Iterator[str]:
-    """The figures as Markdown tables."""
-    yield from _own(figures["own tasks"])
-    if "ablations" in figures:
-        yield (
-            "Model families and parts, inside held-out own tasks: tau on all and on the judged tasks; regret of the "
-            "first pick and of the best of three on all, in points."
-        )
-        yield ""
-        kinds = list(next(iter(figures["ablations"].values())))
-        rows = [
-            (n, *(_interval(v[kind], 2 if kind in REGRETS else 3) for kind in kinds))
-            for n, v in figures["ablations"].items()
-        ]
-        yield from _table(("model", *kinds), rows)
-        yield ""
-    if "backbones" in figures:
-        yield "What the frozen features are worth for a held-out task's level (the order looks at probes and pixels)."
-        yield ""
-        levels = {n: v for n, v in figures["backbones"].items() if n.endswith("level")}
-        yield from _table(("features", "error of the level, logit"), [(n, _interval(v)) for n, v in levels.items()])
-        yield ""
-    rows = figures["MetaD2A rows"]
-    yield f"MetaD2A's {rows['rows']} validation rows of unseen tasks (every class recurs in training): Spearman."
+    """The figures as Markdown tables; of those that were left out the reason."""
+    makers = {
+        "own tasks": _own,
+        "ablations": _ablations,
+        "backbones": _backbones,
+        "MetaD2A rows": _rows,
+        "latency": _latency,
+        "final": _final,
+    }
+    there = [name for name in makers if name in figures]
+    for name in there:
+        if name != there[0]:
+            yield ""
+        found = figures[name]
+        if "skipped" in found:
+            yield f"No figures of {name}: {found['skipped']}."
+        else:
+            yield from makers[name](found)
+
+
+def _ablations(found: dict[str, Any]) -> Iterator[str]:
+    yield (
+        "Model families and parts, inside held-out own tasks: tau on all and on the judged tasks; regret of the "
+        "first pick and of the best of three on all, in points."
+    )
     yield ""
-    yield from _table(("model", "Spearman"), [(n, f"{v:.3f}") for n, v in rows["spearman"].items()])
+    kinds = list(next(iter(found.values())))
+    rows = [(n, *(_interval(v[kind], 2 if kind in REGRETS else 3) for kind in kinds)) for n, v in found.items()]
+    yield from markdown_table(("model", *kinds), rows)
+
+
+def _backbones(found: dict[str, Any]) -> Iterator[str]:
+    yield "What the frozen features are worth for a held-out task's level (the order looks at probes and pixels)."
     yield ""
-    yield _rows_read(rows["spearman"])
-    if "mean Spearman" in figures.get("latency", {}):
-        yield ""
-        yield from _latency(figures["latency"])
-    if "final" in figures:
-        yield ""
-        yield from _final(figures["final"])
+    rows = [(n, _interval(v)) for n, v in found.items() if n.endswith("level")]
+    yield from markdown_table(("features", "error of the level, logit"), rows)
+
+
+def _rows(found: dict[str, Any]) -> Iterator[str]:
+    yield f"MetaD2A's {found['rows']} validation rows of unseen tasks (every class recurs in training): Spearman."
+    yield ""
+    yield from markdown_table(("model", "Spearman"), [(n, f"{v:.3f}") for n, v in found["spearman"].items()])
+    yield ""
+    yield _rows_read(found["spearman"])
 
 
 def _latency(found: dict[str, Any]) -> Iterator[str]:
@@ -104,7 +115,7 @@ def _latency(found: dict[str, Any]) -> Iterator[str]:
     rows += [(name, *[f"{value:.3f}"] * len(kinds)) for name, value in found["published"].items()]
     unmeasured = found["without measurements"].items()
     rows += [(f"{name}, no measurements", *[f"{value:.3f}"] * len(kinds)) for name, value in unmeasured]
-    yield from _table(("from", *kinds), rows)
+    yield from markdown_table(("from", *kinds), rows)
 
 
 def _own(own: dict[str, Any]) -> Iterator[str]:
@@ -116,7 +127,7 @@ def _own(own: dict[str, Any]) -> Iterator[str]:
     for name, value in own["tau"].items():
         paired, there = own["paired"].get(f"against {name}"), judged["paired"].get(f"against {name}")
         rows.append((name, _interval(value), _paired(paired), _interval(judged["tau"][name]), _paired(there)))
-    yield from _table(("ranking", "tau", "paired", "tau, judged", "paired, judged"), rows)
+    yield from markdown_table(("ranking", "tau", "paired", "tau, judged", "paired, judged"), rows)
     yield ""
     yield (
         f"All: {own['tau']['ours']['tasks']} tasks. Judged: {judged['tau']['ours']['tasks']} tasks, measured under "
@@ -127,7 +138,7 @@ def _own(own: dict[str, Any]) -> Iterator[str]:
     yield ""
     yield from _regrets(own)
     level, gain = own["error of the median cell"], own["error of best minus median"]
-    yield from _table(
+    yield from markdown_table(
         ("mean error, points", "accuracy of the median cell", "best minus median"),
         [(name, _interval(level[name], 1), _interval(gain[name], 1)) for name in level],
     )
@@ -138,8 +149,7 @@ def _own(own: dict[str, Any]) -> Iterator[str]:
     told += [("held-out sources called unlike anything learnt", _interval(alarms, 2))]
     distance = own["unlike"]["Spearman of distance and rank error"]
     told += [("Spearman of a task's distance and its rank error", f"{distance:.2f}")]
-    yield from _table(("on held-out sources", "mean"), told)
-    yield ""
+    yield from markdown_table(("on held-out sources", "mean"), told)
 
 
 def _regrets(own: dict[str, Any]) -> Iterator[str]:
@@ -157,7 +167,7 @@ def _regrets(own: dict[str, Any]) -> Iterator[str]:
             paired = own[f"{regret}, paired"].get(f"against {name}")
             cells += [_interval(own[regret][name], 2), _paired(paired, 2)]
         rows.append((name, *cells))
-    yield from _table(("ranking", "first pick", "paired", "best of three", "paired"), rows)
+    yield from markdown_table(("ranking", "first pick", "paired", "best of three", "paired"), rows)
     yield ""
 
 
@@ -193,7 +203,7 @@ def _final(final: dict[str, Any]) -> Iterator[str]:
     low, high = ours["range"]
     rows = [("ours, median (range)", f"{ours['median']:.3f} ({low:.3f} to {high:.3f})", _regret(regrets["ours"]))]
     rows += [(name, f"{value:.3f}", f"{regrets[name]:.2f}") for name, value in final["tau"].items()]
-    yield from _table(("ranking", "tau", "mean regret of top 10, points"), rows)
+    yield from markdown_table(("ranking", "tau", "mean regret of top 10, points"), rows)
     yield ""
     if "few measurements" in final:
         yield from _few(final["few measurements"])
@@ -207,7 +217,7 @@ def _final(final: dict[str, Any]) -> Iterator[str]:
     yield ""
     kinds = [(name, value) for name, value in made.items() if isinstance(value, dict)]
     names = list(kinds[0][1])
-    yield from _table(("draws", *names), [(n, *(f"{v[k]:.2f}" for k in names)) for n, v in kinds])
+    yield from markdown_table(("draws", *names), [(n, *(f"{v[k]:.2f}" for k in names)) for n, v in kinds])
     yield ""
     yield _latent_read(made)
 
@@ -239,7 +249,7 @@ def _few(found: dict[str, Any]) -> Iterator[str]:
     reached = [found[str(n)][OURS]["tau"] >= target for n, target in TARGETS.items()]
     rows = [(name, *(_tau(found[str(n)].get(name), 4) for n in TARGETS)) for name in most]
     rows += [("target for ours", *asked), ("reached", *("yes" if each else "no" for each in reached))]
-    yield from _table(("cells measured", *map(str, TARGETS)), rows)
+    yield from markdown_table(("cells measured", *map(str, TARGETS)), rows)
     yield ""
 
 
@@ -262,7 +272,7 @@ def _held_back(tasks: dict[str, Any]) -> Iterator[str]:
         level = f"{middle['predicted']:.1f} / {middle['measured']:.1f}"
         taus = [f"{each['tau'][ranking]:.3f}" for ranking in rankings]
         rows.append((name, *taus, level, f"{covered['80']:.2f} / {covered['95']:.2f}"))
-    yield from _table(heads, rows)
+    yield from markdown_table(heads, rows)
     yield ""
 
 
@@ -276,7 +286,8 @@ def _interval(value: dict[str, Any], digits: int = 3) -> str:
     return with_interval(value, f".{digits}f")
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Iterator[str]:
+def markdown_table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Iterator[str]:
+    """The lines of a table in Markdown."""
     yield "| " + " | ".join(head) + " |"
     yield "|" + " --- |" * len(head)
     for row in rows:

@@ -7,7 +7,6 @@ package alone.
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,7 @@ from databases.records.record import utc_now
 from databases.records.store import Store
 from metad2a.ablations import ablations
 from metad2a.episodes import Episode, episodes
+from metad2a.evaluation_report import write
 from metad2a.fast_evaluation import fast_figures
 from metad2a.final import final_check
 from metad2a.held_back import held_back_tasks, measure_held_back
@@ -146,11 +146,11 @@ def evaluate(
     Args:
         final: open CIFAR-10 and MNIST too.
         fast: only what the package itself holds, in a minute.
-        output: folder for ``evaluation.json``, of the fast mode ``evaluation-fast.json``.
+        output: folder for ``evaluation.json``, ``.md``, ``.png`` and ``.svg``; of the fast mode ``evaluation-fast``.
         on_progress: is told what is being done.
 
     Raises:
-        UserError: the development data are not there, or both modes are asked for.
+        UserError: the development data are not there, both modes are asked for, or ``output`` cannot be written.
     """
     if final and fast:
         raise UserError("given --final and --fast; the final check needs every figure: give one of them")
@@ -158,7 +158,7 @@ def evaluate(
     figures: dict[str, Any] = {"weights": model.weights, "date": utc_now(), "fast": fast}
     figures |= fast_figures(model, RECIPE, on_progress) if fast else _all_figures(model, final, on_progress)
     if output is not None:
-        write(figures, output)
+        on_progress(f"Written: {', '.join(write(figures, output))} in {output}")
     return figures
 
 
@@ -200,20 +200,3 @@ def _held_back(
             store.import_csv(HELD_BACK)
         measure_held_back(store, images, recipe=RECIPE, on_progress=report)
         return held_back_tasks(model, store, own, images=images, cache=cache, recipe=RECIPE)
-
-
-def write(figures: dict[str, Any], folder: Path) -> Path:
-    """Writes ``evaluation.json``, with every opening of the held-back data so far; NaN as null.
-
-    The figures of the fast mode get a file of their own, so that they never stand in the place of all.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / ("evaluation-fast.json" if figures.get("fast") else "evaluation.json")
-    earlier = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    figures["openings"] = list(earlier.get("openings", []))
-    if "final" in figures:
-        opened = {"date": figures["date"], "weights": figures["weights"]}
-        figures["openings"].append({**opened, "tau": figures["final"]["tau ours"]["median"]})
-    text = json.dumps(figures, indent=1).replace("NaN", "null")
-    path.write_text(text + "\n", encoding="utf-8")
-    return path

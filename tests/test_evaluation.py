@@ -15,7 +15,8 @@ from databases.errors import UserError
 from metad2a import shipped
 from metad2a.card import card, tables
 from metad2a.cli.app import app
-from metad2a.evaluation import evaluate, write
+from metad2a.evaluation import evaluate
+from metad2a.evaluation_report import write
 from metad2a.own_tasks import ceiling, noise
 from predictors import checkpoint
 
@@ -58,11 +59,11 @@ def test_the_card_names_the_rivals_beaten_beyond_doubt(figures: dict[str, Any]) 
     assert f"first pick, against 1 of {len(paired)} ({name});" in "\n".join(tables(figures))
 
 
-def test_each_opening_of_the_final_check_is_kept(tmp_path: Path) -> None:
-    final = {"tau ours": {"median": 0.5}}
+def test_each_opening_of_the_final_check_is_kept(figures: dict[str, Any], tmp_path: Path) -> None:
     for date in ("first", "second"):
-        write({"date": date, "weights": "w", "final": final}, tmp_path)
-    write({"date": "third", "weights": "w"}, tmp_path)
+        write({**figures, "date": date}, tmp_path)
+    del figures["final"]
+    write({**figures, "date": "third"}, tmp_path)
     kept = json.loads((tmp_path / "evaluation.json").read_text(encoding="utf-8"))["openings"]
     assert [each["date"] for each in kept] == ["first", "second"]
 
@@ -76,6 +77,8 @@ def test_the_fast_mode_gives_the_shipped_figures_from_the_package_alone(
     result = CliRunner().invoke(app, ["evaluate", "--fast", "--output", str(tmp_path)])
     assert result.exit_code == 0, result.stderr
     assert "fast mode" in result.stdout and "fast mode" in result.stderr
+    assert "No figures of backbones: needs the development data" in result.stdout
+    assert result.stdout == (tmp_path / "evaluation-fast.md").read_text(encoding="utf-8")
     assert (tmp_path / "evaluation.json").read_text(encoding="utf-8") == "all figures"
     found = json.loads((tmp_path / "evaluation-fast.json").read_text(encoding="utf-8"))
     assert found["fast"] is True

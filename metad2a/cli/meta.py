@@ -17,7 +17,6 @@ from metad2a.cli.options import (
     Json,
     Model,
     NoTracking,
-    Output,
     Seed,
     open_model,
     open_store,
@@ -90,10 +89,19 @@ def evaluate(
     fast: Annotated[
         bool, typer.Option("--fast", help="In a minute, from the package alone: less than all figures.")
     ] = False,
-    output: Output = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="DIR", help="Also write JSON, tables and a figure into this folder."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Print the figures of the meta-model on held-out tasks, with the simple rivals beside them."""
+    """Print the figures of the meta-model on held-out tasks, with the simple rivals beside them.
+
+    Prints the tables of README and model card, then tau, spread, noise and noise ceiling of every held-out task, as
+    Markdown. --output writes evaluation.json, that text as evaluation.md, and curves as evaluation.png and .svg; with
+    --fast they are called evaluation-fast. The search loop is shown by `metad2a reproduce loop`, a benchmark that is
+    not ours by `scripts/foreign_benchmark.py`.
+    """
     refuse_file(output)
     with reporting("Reading the database ...") as reporter:
         from metad2a.evaluation import evaluate as run
@@ -102,9 +110,9 @@ def evaluate(
     if json:
         print_json(figures)
     else:
-        title = "Evaluation, fast mode: not all figures" if fast else "Evaluation"
-        headings = ("Figure", ">Value", ">Interval", ">Tasks")
-        console().print(table(title, headings, figure_rows(figures)))
+        from metad2a.evaluation_report import report
+
+        print(report(figures), end="")
 
 
 def info(model: Model = None, json: Json = False) -> None:
@@ -143,19 +151,6 @@ def _show_retrained(result: RetrainResult, to: Console) -> None:
     if result.version is not None:
         place = "champion" if result.promoted else "challenger"
         to.print(f"In MLflow: version {result.version}, {place}")
-
-
-def figure_rows(figures: dict[str, Any], name: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """One row a figure: nested names are joined, lists of single tasks are left to the JSON."""
-    for key, value in figures.items():
-        label = f"{name}: {key}" if name else str(key)
-        if isinstance(value, dict) and {"mean", "low", "high"} <= value.keys():
-            interval = f"{_number(value['low'])} to {_number(value['high'])}"
-            yield label, _number(value["mean"]), interval, str(value.get("tasks", ""))
-        elif isinstance(value, dict):
-            yield from figure_rows(value, label)
-        elif not isinstance(value, list | tuple):
-            yield label, _number(value), "", ""
 
 
 def _number(value: object) -> str:
