@@ -23,6 +23,7 @@ class BenchmarkTable:
     """Every architecture of a space with its validation and test value on one task.
 
     Searchers are given ``valid``; reports give ``test``. Both are (n,), in the order of ``architectures``.
+    ``predictor`` names what ``valid`` was predicted by, where it was not measured.
     """
 
     task: str
@@ -30,13 +31,14 @@ class BenchmarkTable:
     architectures: tuple[Architecture, ...]
     valid: Values
     test: Values
+    predictor: str | None = None
     _row: dict[Architecture, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_row", {each: i for i, each in enumerate(self.architectures)})
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
-        """The validation values: a `metad2a.loop.Measure`."""
+        """The values in ``valid``: a `metad2a.loop.Measure`."""
         return list(map(float, self.valid[self.rows(architectures)]))
 
     def __iter__(self) -> Iterator[Architecture]:
@@ -78,8 +80,8 @@ def read_table(store: Store, task: str, *, recipe: str = "nasbench201", name: st
             )
         every.append(each)
     texts = [str(each) for each in every]
-    values = (np.array([of[text] for text in texts]) for of in (valid, test))
-    return BenchmarkTable(task, recipe, tuple(every), *values)
+    told, judged = (np.array([of[text] for text in texts]) for of in (valid, test))
+    return BenchmarkTable(task, recipe, tuple(every), told, judged)
 
 
 def _unknown(store: Store, task: str, recipe: str, name: str) -> str:

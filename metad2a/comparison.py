@@ -172,7 +172,12 @@ def compare(
     runs = search_table(table, searchers, seeds=range(seed, seed + seeds), trials=budgets[-1], workers=workers, say=say)
     test = {label: table.test[incumbents(table, found.rows)] for label, found in runs.items()}
     regret = {label: table.test.max() - values for label, values in test.items()}
-    figures: dict[str, Any] = {"best": float(table.test.max()), "searchers": {}}
+    figures: dict[str, Any] = {"best": float(table.test.max()), "predictor": table.predictor, "searchers": {}}
+    system, searched, told = f"compare {table.task}", table.task, "validation"
+    if table.predictor:
+        figures["best_by_predictor"] = float(table.test[table.valid.argmax()])
+        system, told = f"{system} by {table.predictor}", f"{table.predictor}, which all are told,"
+        searched = f"{table.task} by {table.predictor} (its best: {figures['best_by_predictor']:.2f})"
     rows: list[tuple[str, ...]] = []
     for label in runs:
         of_label = {str(n): _figures(test[label], test[RANDOM], regret[label], n) for n in budgets}
@@ -182,11 +187,11 @@ def compare(
     steps = np.arange(budgets[0], budgets[-1] + 1)  # the first look-ups would hide the others
     curves = tuple(band(label, steps, values[:, steps - 1]) for label, values in regret.items())
     return Report(
-        f"compare {table.task}",
+        system,
         f"recipe {table.recipe}",
-        f"{len(table.architectures):,} architectures, {seeds} paired seeds from {seed}, the best by validation "
+        f"{len(table.architectures):,} architectures, {seeds} paired seeds from {seed}, the best by {told} "
         f"is judged by test; control: evolution that is told other architectures' values",
-        (Table(f"{table.task}: best test value {table.test.max():.2f}", headings, tuple(rows)),),
+        (Table(f"{searched}: best test value {table.test.max():.2f}", headings, tuple(rows)),),
         (),
         (Panel("Median and 10% to 90% of seeds", "look-ups", "test regret", curves, log_x=True),),
         figures,

@@ -35,6 +35,16 @@ def compare(
         str | None, typer.Option("--space", help="Space of the table.", show_default="the benchmark's")
     ] = None,
     searchers: Annotated[str, typer.Option("--searchers", help="all, or names such as evolution,area.")] = "all",
+    predictor: Annotated[
+        str | None,
+        typer.Option(
+            "--predictor",
+            metavar="NAME",
+            help="Tell searchers this predictor's scores, not validation values: meta-predictor, naswot, synflow, "
+            "parameters or flops.",
+            show_default="none",
+        ),
+    ] = None,
     budgets: Annotated[str, typer.Option("--budgets", help="Numbers of look-ups to report at.")] = "10,30,100,300",
     seeds: Annotated[int, typer.Option("--seeds", min=2, help="Paired seeds; a claim needs 20.")] = 20,
     seed: Seed = 0,
@@ -46,12 +56,18 @@ def compare(
 ) -> None:
     """Compare searchers on a benchmark: accuracy and regret at each budget, one figure, one run a searcher.
 
-    Random search, and evolution that is told wrong values, stand beside all. Written to --output, by default to
-    compare/TASK in the home folder.
+    Random search, and evolution that is told wrong values, stand beside all. With --predictor no searcher sees a
+    measured value: what it would take by the predictor's scores is judged by the test values. Written to --output, by
+    default to compare/TASK in the home folder (TASK-NAME with a predictor).
     """
+    from metad2a.predicted_table import check_name, predicted
+
     steps, names = whole_numbers(budgets), [each.strip() for each in searchers.split(",")]
     task, space = table or f"{benchmark}/{dataset}", space or space_of(benchmark)
-    folder = output or home() / "compare" / task.replace("/", "-")
+    if predictor is not None:
+        check_name(predictor)
+    name = task if predictor is None else f"{task}/{predictor}"
+    folder = output or home() / "compare" / name.replace("/", "-")
     refuse_file(folder)
     with open_store(database) as store, reporting("Reading the table ...") as reporter:
         from metad2a.benchmark_table import read_table
@@ -62,15 +78,19 @@ def compare(
 
         found = read_table(store, task, recipe=recipe, name=space)
         setting = Setting(task, recipe, database or str(home() / DATABASE), shared_folder())
+        if predictor is not None:
+            found = predicted(found, predictor, setting)
         chosen, left_out = entries(names, setting, space)
-        for name, reason in left_out.items():
-            reporter.line(f"left out: {name}: {reason}")
-        for each in chosen:
-            if each.searcher == "surrogate" and "prior" not in each.options:
-                reporter.line(f"{each.label}: nothing predicts the accuracies of {task!r} here, its prior is flat")
+        for each, reason in left_out.items():
+            reporter.line(f"left out: {each}: {reason}")
+        for entry in chosen:
+            if entry.searcher == "surrogate" and "prior" not in entry.options:
+                reporter.line(f"{entry.label}: nothing predicts the accuracies of {task!r} here, its prior is flat")
         reporter.now("Searching ...")
         report = run(found, chosen, budgets=steps, seeds=seeds, seed=seed, workers=workers, say=reporter.line)
-    told = {"task": task, "recipe": recipe, "budgets": budgets, "seeds": seeds, "seed": seed}
+    told: dict[str, object] = {"task": task, "recipe": recipe, "budgets": budgets, "seeds": seeds, "seed": seed}
+    if predictor is not None:
+        told["predictor"] = predictor
     files = write_report(report, folder)
     track_comparison(report, open_tracker(no_tracking), folder, parameters=told)
     answer(report, folder, files, json=json, left_out=left_out)

@@ -38,7 +38,7 @@ class Predicted:
 def surrogate_options(space: Space, setting: Setting) -> dict[str, Any]:
     """A prior and the best predicted classes; nothing, that is a flat prior, where there are no images."""
     try:
-        found = _predicted(space, setting)
+        found = predicted_logits(space, setting)
     except UserError:
         return {}
     return {"prior": found, "pool": _best_first(found)[:POOL]}
@@ -46,7 +46,7 @@ def surrogate_options(space: Space, setting: Setting) -> dict[str, Any]:
 
 def ranked(space: Space, setting: Setting) -> dict[str, Any]:
     """The classes, best predicted first; raises `UserError` where there are no images or no prediction."""
-    return {"order": _best_first(_predicted(space, setting))}
+    return {"order": _best_first(predicted_logits(space, setting))}
 
 
 @lru_cache(maxsize=8)
@@ -68,7 +68,8 @@ def _best_first(found: Predicted) -> list[Architecture]:
 
 
 @lru_cache(maxsize=8)
-def _predicted(space: Space, setting: Setting) -> Predicted:
+def predicted_logits(space: Space, setting: Setting) -> Predicted:
+    """Of all classes of the space; raises `UserError` where there are no images or no prediction."""
     from metad2a.recommend import load
 
     if not isinstance(space, FiniteSpace):

@@ -63,10 +63,15 @@ def naswot_scores(space: Space, setting: Setting) -> dict[str, Any]:
 
 def published_naswot(data: Path | None, task: str) -> dict[str, float]:
     """Text of an architecture -> published NASWOT score, where the development data have them for the task."""
+    return published(data, task, "naswot")
+
+
+def published(data: Path | None, task: str, score: str) -> dict[str, float]:
+    """The same of any score of `read_zero_cost`."""
     folder = None if data is None else data / "nasbench201"
     if folder is None or not (folder / "zero_cost.csv.gz").is_file():
         return {}
-    return read_zero_cost(folder).get(task, {}).get("naswot", {})
+    return read_zero_cost(folder).get(task, {}).get(score, {})
 
 
 def noise(*, images: int = 128, resolution: int = 16, seed: int = 0) -> Task:
