@@ -1,4 +1,4 @@
-"""The one search loop: ask many, score all with a predictor, measure the top few, tell, until the budget is spent."""
+"""The one search loop: ask, measure, tell, until the budget is spent."""
 
 from __future__ import annotations
 
@@ -9,12 +9,9 @@ from typing import Protocol
 from databases.architectures.architecture import Architecture
 from metad2a.controllers.controller import Controller
 
-# One score for each, higher is better; a `Measure` may stop the loop by giving fewer.
-Score = Callable[[Sequence[Architecture]], Sequence[float]]
-
 
 class Measure(Protocol):
-    """A table look-up or a real training."""
+    """A table look-up, a prediction or a real training."""
 
     def __call__(self, architectures: Sequence[Architecture]) -> Sequence[float]:
         """Validation accuracy in percent of each, in order; fewer where time is over."""
@@ -39,24 +36,17 @@ def run(
     *,
     trials: int,
     batch: int = 1,
-    predictor: Score | None = None,
-    pool: int = 1,
     trace: Trace | None = None,
     on_trial: Callable[[Trace], None] | None = None,
 ) -> Trace:
     """Measures at most ``trials`` architectures, ``batch`` between two tells.
 
-    With a ``predictor``, ``pool`` times as many are asked for and only its best are measured. ``trace`` is an
-    earlier, interrupted search, already told to the controller. Ends early where the controller or the measure
-    has no more to give.
+    ``trace`` is an earlier, interrupted search, already told to the controller. Ends early where the controller or
+    the measure has no more to give.
     """
     found = trace or Trace()
     while len(found.scores) < trials:
-        count = min(batch, trials - len(found.scores))
-        asked = controller.ask(count if predictor is None else count * pool)
-        if predictor is not None and len(asked) > count:
-            value = dict(zip(asked, predictor(asked), strict=True))
-            asked = sorted(asked, key=lambda each: -value[each])[:count]
+        asked = controller.ask(min(batch, trials - len(found.scores)))
         scores = list(measure(asked)) if asked else []
         done = asked[: len(scores)]
         controller.tell(done, scores)

@@ -42,7 +42,7 @@ def warm_start(
 
 
 def generated(space: Space, *, decoder: GraphDecoder, z: Tensor, seed: int = 0, **options: Any) -> PolicyGradient:
-    """The generator's draws; it learns nothing. To rank them give `metad2a.loop.run` a predictor and a pool."""
+    """The generator's draws; it learns nothing."""
     return warm_start(space, decoder=decoder, z=z, seed=seed, rule=STILL, **options)
 
 
