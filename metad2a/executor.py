@@ -14,15 +14,18 @@ Result = TypeVar("Result")
 
 
 def run(function: Callable[[Job], Result], jobs: Iterable[Job], *, workers: int = 2, nice: int = 0) -> Iterator[Result]:
-    """Yields ``function(job)`` as each finishes (any order); ``workers`` 0 or 1 runs them here.
+    """Yields ``function(job)`` as each finishes (any order); ``workers`` 0 or 1 runs them here, unless ``nice``.
+
+    Only a process of its own can be nice: ours could not be made as it was again.
 
     Jobs are drawn as workers come free, so stopping loses at most what is running. A job's exception is
-    raised when what was running with it is done. ``function`` and the jobs must be picklable for more than
-    one worker.
+    raised when what was running with it is done. ``function`` and the jobs must be picklable where they do
+    not run here.
     """
-    if workers < 2:
+    if workers < 2 and not nice:
         yield from map(function, jobs)
         return
+    workers = max(workers, 1)
     waiting = iter(jobs)
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare, initargs=(nice,)) as pool:

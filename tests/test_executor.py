@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
@@ -18,7 +19,7 @@ def light(nice: int) -> None:
 
 @pytest.fixture(autouse=True)
 def light_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    if "torch" not in request.node.name:
+    if not any(word in request.node.name for word in ("torch", "nice")):
         monkeypatch.setattr(executor, "_prepare", light)
 
 
@@ -71,3 +72,14 @@ def threads(number: int) -> int:
 
 def test_a_worker_has_one_torch_thread() -> None:
     assert list(run(threads, [0], workers=2)) == [1]
+
+
+def niceness(number: int) -> int:
+    return os.nice(0)
+
+
+@BOTH
+def test_nice_jobs_run_behind_all_others_and_leave_us_as_we_were(workers: int) -> None:
+    before = os.nice(0)
+    assert list(run(niceness, [0], workers=workers, nice=3)) == [min(before + 3, 19)]
+    assert os.nice(0) == before
