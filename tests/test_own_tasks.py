@@ -43,7 +43,7 @@ def test_levels_are_of_the_median_cell_and_gains_of_the_best_above_it() -> None:
     np.testing.assert_allclose(linear_levels(given, alike), (30, 60))
 
 
-def test_thebest_of_three_lacks_what_the_first_three_missed() -> None:
+def test_the_best_of_three_lacks_what_the_first_three_missed() -> None:
     assert best_of(np.array([5.0, 4, 3, 2]), np.array([10.0, 50, 20, 90]), 3) == 40
 
 

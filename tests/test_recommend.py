@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,13 +13,16 @@ from made_up import meta_model
 
 from databases.architectures.spaces import space
 from databases.datasets.backbone import WIDTHS
-from databases.datasets.features import STATISTICS
+from databases.datasets.features import STATISTICS, extract
 from databases.datasets.task import Task, split
 from databases.errors import UserError
+from metad2a.controllers import surrogate
 from metad2a.recommend import MetaD2A, load
+from metad2a.searchers import searcher, training_time
 from metad2a.surrogates import Surrogate
 from predictors import checkpoint
-from predictors.surrogate import Kernel, Measured, TaskProcess
+from predictors.adaptation import adapt
+from predictors.surrogate import Kernel, Measured, Posterior, TaskProcess
 
 SHIPPED = Path(__file__).parents[1] / "metad2a" / "weights" / "meta.safetensors"
 CONTRACT = {"candidates", "recipe", "nearest", "unlike", "seed", "fingerprint", "weights", "versions"}
@@ -133,6 +137,27 @@ def test_where_the_differences_drown_the_cheapest_of_the_equals_comes_first(mode
     assert answer.to_json()["expected_gain"]["within_noise"]
     assert answer.best.flops == min(each.flops for each in answer.candidates)
     assert "cheapest" in answer.reason
+
+
+def test_a_search_is_told_the_noise_that_the_recommendation_knows(
+    model: MetaD2A, images: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = with_process(model, 4.0)
+    answer = known.recommend(images, top=60)
+    expected = known.surrogates["tiny"].process.seed_noise(extract(images).statistics)
+    assert answer.noise == pytest.approx(expected)
+    told: list[float | None] = []
+
+    def spy(*given: Any, noise: float | None, **rest: Any) -> Posterior:
+        told.append(noise)
+        return adapt(*given, noise=noise, **rest)
+
+    monkeypatch.setattr(surrogate, "adapt", spy)
+    recipe, time = known.recipe("tiny"), training_time(answer)
+    made = searcher("surrogate", known, answer, images, recipe=recipe, seed=0, time=time)
+    made.tell(made.ask(1), [50.0])
+    made.ask(1)
+    assert set(told) == {answer.noise}
 
 
 def test_a_candidate_builds_the_network_it_describes(model: MetaD2A, images: Task) -> None:

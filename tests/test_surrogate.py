@@ -9,6 +9,8 @@ from made_up import CLASSES, CONFIG, episode, predictor, task
 
 from databases.architectures.spaces import finite_space
 from metad2a.process import Embedding, learn, pack, unpack
+from predictors import surrogate
+from predictors.scale import to_percent
 from predictors.surrogate import Kernel, Measured, TaskProcess
 
 KERNEL = Kernel(looks_at=(0,))
@@ -123,3 +125,44 @@ def test_a_measured_task_follows_its_own_order_where_no_statistic_tells_it() -> 
         means = {kind: process.predict(place, CELLS[1::2]).mean for kind, place in kinds.items()}
         ties[weight] = [np.corrcoef(mean, kind * CELLS[1::2])[0, 1] for kind, mean in means.items()]
     assert min(ties[1.0]) > 0.9 > 0.0 > min(ties[0.0])
+
+
+@pytest.mark.parametrize("weight", [0.0, 1.0])
+def test_the_variance_of_a_prediction_is_the_joint_one_with_the_noise_of_a_training(weight: float) -> None:
+    places = np.random.default_rng(0).normal(size=(12, 3))
+    known = [Measured(each.statistics, CELLS[:8], each.logits[:8], np.ones(8)) for each in tasks([1.0, -1.0] * 3)]
+    process = TaskProcess(known, lambda cells: places[cells], Kernel(looks_at=(0,), task=weight))
+    at = known[0].statistics
+    _, level_variance, log_scale = process._level_of(process._standardise(at))
+    of_deviation = np.diag(process.covariance(at, CELLS)) + process.kernel.noise
+    assert np.ptp(of_deviation) > 0.1
+    np.testing.assert_allclose(
+        process.predict(at, CELLS).std ** 2, level_variance + np.exp(2 * log_scale) * of_deviation
+    )
+
+
+def test_a_trend_over_some_cells_reaches_others_that_are_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = [Measured(each.statistics, CELLS[:8], each.logits[:8], np.ones(8)) for each in tasks([1.0] * 6)]
+
+    def far(cells: np.ndarray) -> np.ndarray:
+        return 3 * (np.asarray(cells, dtype=np.float64)[:, None] - 5.5)
+
+    unmeasured = CELLS[9:]
+    mean = TaskProcess(known, far, KERNEL).predict([1.0, 0.0], unmeasured).mean
+    assert (np.diff(mean) > 0.03).all()  # of 0.1 in truth
+    monkeypatch.setattr(surrogate, "LINEAR", 0.0)
+    np.testing.assert_allclose(
+        np.diff(TaskProcess(known, far, KERNEL).predict([1.0, 0.0], unmeasured).mean), 0, atol=1e-3
+    )
+
+
+def test_the_noise_between_seeds_is_a_share_of_the_spread_and_in_points_what_it_is_worth_at_the_level() -> None:
+    given = tasks([1.0, -1.0] * 8)
+    process = TaskProcess(given, embed, Kernel(looks_at=(0,), average=0.0, own=0.0, product=0.0))  # levels alone
+    spread = np.mean([each.logits.std() for each in given])
+    for place in (-1.0, 0.0, 1.0):
+        at = [1.0, place]
+        noise, level = process.seed_noise(at), process.predict(at, CELLS[:1]).mean[0]
+        assert noise == pytest.approx(process.kernel.seed_noise * spread, rel=0.1)
+        slope = (to_percent(level + 1e-4) - to_percent(level - 1e-4)) / 2e-4
+        assert process.seed_noise_in_points(at) == pytest.approx(slope * noise, rel=1e-6)
