@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metad2a.cli.guard import guarded
-from metad2a.cli.options import refuse_file
+from metad2a.cli.options import check_output_folder
 from metad2a.cli.output import Reporter, console, percent, reporting, short, span, table
 from metad2a.cli.recommend import compact, describe_recipe
 
@@ -65,7 +65,7 @@ def _alone(folder: Path, model: Path | None, seed: int) -> None:
 def demo(folder: Path, *, model: Path | None = None, seed: int = 0) -> tuple[Contestant, ...]:
     """Recommends, trains three cells, writes the recommended one into ``folder`` and tells the story."""
     begin, to = time.monotonic(), console()
-    refuse_file(folder)
+    check_output_folder(folder)
     with reporting("Reading the digits ...") as reporter:
         from databases.datasets.loading import load_task
         from databases.datasets.task import TEST

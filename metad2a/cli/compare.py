@@ -14,9 +14,9 @@ from metad2a.cli.options import (
     Output,
     Seed,
     Workers,
+    check_output_folder,
     open_store,
     open_tracker,
-    refuse_file,
 )
 from metad2a.cli.output import reporting
 from metad2a.cli.reproduce import answer
@@ -68,7 +68,7 @@ def compare(
         check_name(predictor)
     name = task if predictor is None else f"{task}/{predictor}"
     folder = output or home() / "compare" / name.replace("/", "-")
-    refuse_file(folder)
+    check_output_folder(folder)
     with open_store(database) as store, reporting("Reading the table ...") as reporter:
         from metad2a.benchmark_table import read_table
         from metad2a.comparison import compare as run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metad2a.cli.options import Json, refuse_folder
+from metad2a.cli.options import Json, check_output_file
 from metad2a.cli.output import console, print_json, reporting, table
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def calibrate(
 
     check_name(name)
     size = named_recipe(recipe)
-    refuse_folder(ranking, option="--ranking")
+    check_output_file(ranking, option="--ranking")
     if timings is not None:
         found, how = read_timings(timings), f"timings from {timings.name}"
     else:

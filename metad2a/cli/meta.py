@@ -18,11 +18,11 @@ from metad2a.cli.options import (
     Model,
     NoTracking,
     Seed,
+    check_output_file,
+    check_output_folder,
     open_model,
     open_store,
     open_tracker,
-    refuse_file,
-    refuse_folder,
     shown,
 )
 from metad2a.cli.output import console, print_json, reporting, table
@@ -60,7 +60,7 @@ def retrain(
     champion if it is better on held-out tasks. Use it with --model FILE, --model challenger or --model champion.
     """
     target = output or home() / "meta.safetensors"
-    refuse_folder(target, option="--output")
+    check_output_file(target, option="--output")
     with open_store(database) as store, reporting("Reading the database ...") as reporter:
         from metad2a.retrain import retrain as run
 
@@ -102,7 +102,7 @@ def evaluate(
     --fast they are called evaluation-fast. The search loop is shown by `metad2a reproduce loop`, a benchmark that is
     not ours by `scripts/foreign_benchmark.py`.
     """
-    refuse_file(output)
+    check_output_folder(output)
     with reporting("Reading the database ...") as reporter:
         from metad2a.evaluation import evaluate as run
 

@@ -152,25 +152,25 @@ def how_many(text: str) -> int | None:
     return int(text)
 
 
-def refuse_file(folder: Path | None) -> None:
+def check_output_folder(folder: Path | None) -> None:
     """Raises UserError where the folder for results is a file or cannot be made, before any work is done."""
     if folder is None:
         return
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise UserError(f"--output {str(folder)!r} is a file: name a folder")
-    _refuse_unwritable(folder / "result", f"--output {str(folder)!r}")
+    _check_writable(folder / "result", f"--output {str(folder)!r}")
 
 
-def refuse_folder(file: Path | None, *, option: str) -> None:
+def check_output_file(file: Path | None, *, option: str) -> None:
     """Raises UserError where the file for a result is a folder or cannot be written, before any work is done."""
     if file is None:
         return
     if os.path.isdir(file):
         raise UserError(f"{option} {str(file)!r} is a folder: name a file")
-    _refuse_unwritable(file, f"{option} {str(file)!r}")
+    _check_writable(file, f"{option} {str(file)!r}")
 
 
-def _refuse_unwritable(file: Path, given: str) -> None:
+def _check_writable(file: Path, given: str) -> None:
     """Tries such a file in the nearest folder that is there, and leaves nothing: permissions alone do not tell."""
     above = next(each for each in file.absolute().parents if os.path.lexists(each))
     try:

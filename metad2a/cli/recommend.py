@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from metad2a.cli.options import Data, Json, Model, Output, Seed, amount, how_many, open_model, refuse_file
+from metad2a.cli.options import Data, Json, Model, Output, Seed, amount, check_output_folder, how_many, open_model
 from metad2a.cli.output import console, percent, print_json, reporting, short, span, table
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def recommend(
 
     count, parameters = how_many(top), amount(max_params, "--max-params")
     flops = amount(max_flops, "--max-flops")
-    refuse_file(output)
+    check_output_folder(output)
     with reporting("Reading the images ...") as reporter:
         _check_device(device, max_latency, prefer)
         asked = None if model is None else open_model(model)  # may know more recipes than the shipped one

@@ -15,9 +15,9 @@ from metad2a.cli.options import (
     Output,
     Seed,
     Workers,
+    check_output_folder,
     open_store,
     open_tracker,
-    refuse_file,
 )
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.home import DATABASE, home, shared_images
@@ -49,7 +49,7 @@ def reproduce(
 
     found = demonstration(name)
     folder = output or home() / "reproduce" / name
-    refuse_file(folder)
+    check_output_folder(folder)
     if fast:
         workers = 1  # starting processes takes longer than the work
     with open_store(database), reporting(f"{name} ...") as reporter:

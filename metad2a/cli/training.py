@@ -18,11 +18,11 @@ from metad2a.cli.options import (
     NoTracking,
     Output,
     Seed,
+    check_output_folder,
     duration,
     open_model,
     open_store,
     open_tracker,
-    refuse_file,
 )
 from metad2a.cli.output import Reporter, console, percent, print_json, reporting, short, span, table
 from metad2a.cli.recommend import compact
@@ -64,7 +64,7 @@ def search(
     from metad2a.controllers import check_name
 
     seconds = duration(budget)
-    refuse_file(output)
+    check_output_folder(output)
     check_name(searcher)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search import check_training
@@ -110,7 +110,7 @@ def train(
     from databases.architectures.spaces import space
 
     seconds, cell = duration(budget), space("nasbench201").parse(architecture)
-    refuse_file(output)
+    check_output_folder(output)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search import check_training, train_one
 
@@ -138,7 +138,7 @@ def export(
     """Write the best network of a run as weights and a model.py that needs torch alone."""
     from metad2a.search import export_run
 
-    refuse_file(output)
+    check_output_folder(output)
     exported = export_run(run, output)
     if json:
         print_json({"run": run, **_files(exported), **_card(exported)})
