@@ -86,7 +86,7 @@ def test_a_published_score_is_told_as_its_percentile(table: BenchmarkTable, monk
 def test_the_meta_predictor_tells_accuracies(table: BenchmarkTable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recommend, "load", lambda: meta_model(WIDTH))
     monkeypatch.setattr(meta_prediction, "task_features", lambda setting: task(width=WIDTH))
-    setting = Setting("made/up", recipe="tiny")
+    setting = Setting("made/predicted", recipe="tiny")
     found = predicted(table, "meta-predictor", setting)
     best = meta_prediction.ranked(CELLS, setting)["order"][0]
     assert found([best]) == [found.valid.max()] and 0 < found.valid.min() < found.valid.max() < 100
@@ -132,3 +132,11 @@ def test_a_space_without_image_networks_has_no_costs() -> None:
     recurrent = BenchmarkTable("t", "r", (Architecture("enas-recurrent", (0,)),), np.ones(1), np.ones(1))
     with pytest.raises(UserError, match="builds no image classifiers"):
         predicted(recurrent, "flops", Setting("t"))
+
+
+def test_help_and_readme_name_every_predictor() -> None:
+    told = " ".join(run("compare", "--help").stdout.replace("│", " ").split())
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    assert "meta-predictor, naswot, synflow, parameters or flops" in told
+    assert f"`--predictor NAME` ({', '.join(f'`{each}`' for each in PREDICTORS)})" in " ".join(readme.split())
+    assert all(each in told for each in PREDICTORS)

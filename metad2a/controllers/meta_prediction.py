@@ -50,6 +50,20 @@ def ranked(space: Space, setting: Setting) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
+def predicted_logits(space: Space, setting: Setting) -> Predicted:
+    """Of all classes of the space; raises `UserError` where there are no images or no prediction."""
+    from metad2a.recommend import load
+
+    if not isinstance(space, FiniteSpace):
+        raise UserError(f"given the space {space.name!r}, which the meta-model cannot rank as a whole")
+    model, features = load(), task_features(setting)
+    if space.name != model.predictor_space.name:
+        raise UserError(f"given the space {space.name!r}: the meta-model knows {model.predictor_space.name}")
+    scores = model.score(features, space.classes, recipe=setting.recipe).mean
+    return Predicted(space.name, {each.walk: float(score) for each, score in zip(space.classes, scores, strict=True)})
+
+
+@lru_cache(maxsize=8)
 def task_features(setting: Setting) -> TaskFeatures:
     """The features of the task's images; raises `UserError` where there are none."""
     from databases.datasets.features import extract
@@ -65,17 +79,3 @@ def task_features(setting: Setting) -> TaskFeatures:
 def _best_first(found: Predicted) -> list[Architecture]:
     walks = sorted(found.values, key=lambda walk: -found.values[walk])
     return [Architecture(found.space, walk) for walk in walks]
-
-
-@lru_cache(maxsize=8)
-def predicted_logits(space: Space, setting: Setting) -> Predicted:
-    """Of all classes of the space; raises `UserError` where there are no images or no prediction."""
-    from metad2a.recommend import load
-
-    if not isinstance(space, FiniteSpace):
-        raise UserError(f"given the space {space.name!r}, which the meta-model cannot rank as a whole")
-    model, features = load(), task_features(setting)
-    if space.name != model.predictor_space.name:
-        raise UserError(f"given the space {space.name!r}: the meta-model knows {model.predictor_space.name}")
-    scores = model.score(features, space.classes, recipe=setting.recipe).mean
-    return Predicted(space.name, {each.walk: float(score) for each, score in zip(space.classes, scores, strict=True)})
