@@ -11,38 +11,54 @@ from databases.datasets.task import TEST, TRAIN
 from databases.errors import UserError
 from metad2a import training
 from metad2a.loop import Trace
-from metad2a.reproduce import nasnet
-from metad2a.reproduce.nasnet import BEST, RANDOM, RECIPE, WORST, _Cell
+from metad2a.reproduce import nasnet, transferred_cells
 from metad2a.reproduce.report import Context, Report
+from metad2a.reproduce.transferred_cells import (
+    BEST,
+    LUCKY,
+    POPULATION,
+    RANDOM,
+    RECIPE,
+    WORST,
+    Cell,
+    Search,
+    Searched,
+    Size,
+)
 
 CONTEXT = Context(fast=True, workers=1, say=lambda line: None)
 
 
-def shown(monkeypatch: pytest.MonkeyPatch, gain: float) -> Report:
-    """The report where the best of the search is better than random by ``gain`` and the worst 10 points behind it."""
-    above = {"search": 0.0, RANDOM: 0.0, BEST: gain, WORST: gain - 10.0}
+def noise(cell: Cell) -> float:
+    """What a made-up training gives: the same for the same cell."""
+    return float(np.random.default_rng(list(cell.architecture.walk)).random())
 
-    def made_up(job: _Cell) -> tuple[_Cell, float, float]:
-        noise = np.random.default_rng(list(job.architecture.walk)).random()
-        return job, 80 + noise, 60 + above[job.role] + noise
 
-    monkeypatch.setattr(nasnet, "_train", made_up)
+def shown(monkeypatch: pytest.MonkeyPatch, slope: float) -> Report:
+    """The report where a cell's accuracy on the second set grows by ``slope`` with that on the first."""
+    monkeypatch.setattr(transferred_cells, "_valid", lambda cell: 80 + 10 * noise(cell))
+    monkeypatch.setattr(transferred_cells, "_test", lambda cell: (cell, 60 + slope * (noise(cell) - 0.5)))
+    monkeypatch.setattr(nasnet, "FAST", Size(searches=3, trials=24, rivals=5))
     return nasnet.run(CONTEXT)
 
 
-def test_a_searched_cell_that_transfers_holds_and_its_figures_are_paired(monkeypatch: pytest.MonkeyPatch) -> None:
-    report = shown(monkeypatch, 5.0)
+def test_searched_cells_that_transfer_hold_and_their_figures_are_paired(monkeypatch: pytest.MonkeyPatch) -> None:
+    report = shown(monkeypatch, 40.0)
     assert [each.holds for each in report.verdicts] == [True, True, True]
     figures = report.figures
-    assert figures["best_less_median"]["mean"] == pytest.approx(5, abs=1)
-    assert figures["best_less_worst"]["mean"] == pytest.approx(10, abs=1)
-    assert figures["valid"][BEST] == max(figures["searched"].values())
-    assert np.shape(figures["test"][RANDOM]) == (2, 2) and figures["share_of_random_beaten"] == 1.0
+    test = {role: np.array(values) for role, values in figures["test"].items()}
+    gains = test[BEST][:, 0] - np.median(test[RANDOM], axis=1)
+    assert test[RANDOM].shape == (3, 5) and len(set(gains)) == 3
+    assert figures["best_less_median"]["mean"] == pytest.approx(gains.mean()) and figures["best_less_median"]["low"] > 0
+    assert figures["best_less_median"]["seeds"] == 3
+    assert figures["valid"][BEST] == [max(each.values()) for each in figures["searched"]]
+    assert figures["valid"][LUCKY] == [max(each.values()) for each in figures["drawn"]]
     assert 2.97e6 < figures["nasnet_a_parameters"] < 3.63e6
+    assert [row[0] for row in report.tables[0].rows] == [BEST, LUCKY, WORST, "median of 5 random cells"]
 
 
-def test_a_searched_cell_that_is_worse_is_said_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [each.holds for each in shown(monkeypatch, -30.0).verdicts] == [False, True, True]
+def test_searched_cells_that_are_worse_are_said_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [each.holds for each in shown(monkeypatch, -80.0).verdicts] == [False, True, True]
 
 
 def test_the_full_run_asks_for_intervals() -> None:
@@ -51,24 +67,39 @@ def test_the_full_run_asks_for_intervals() -> None:
     assert [each.holds for each in nasnet._verdicts(some, some, loose=False)] == [True, False]
 
 
-def test_every_seed_has_its_own_random_cells_that_the_search_never_began_with() -> None:
-    task = nasnet._tasks(CONTEXT)[1]
+def test_every_search_is_its_own_and_begins_as_random_search_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[Cell] = []
+    monkeypatch.setattr(transferred_cells, "_valid", lambda cell: trained.append(cell) or noise(cell))  # type: ignore[func-returns-value]
+    task = transferred_cells.image_sets(CONTEXT)[0]
+    one, other = (transferred_cells._search(Search(seed, 8, task)) for seed in (0, 1))
+    begins = [each.evolution.architectures[:POPULATION] for each in (one, other)]
+    assert begins[0] == one.random.architectures[:POPULATION] and not set(begins[0]) & set(begins[1])
+    assert len(trained) == 2 * (8 + 8 - POPULATION) and {each.seed for each in trained} == {0, 1}
+
+
+def test_every_search_has_random_cells_that_it_never_began_with() -> None:
     space = image_space("nasnet")
     first = [space.sample(np.random.default_rng([seed, 0])) for seed in range(5)]
-    trace = Trace(first, [3.0, 1.0, 5.0, 2.0, 4.0])
-    cells = [each for seed in range(5) for each in nasnet._cells(trace, seed, 5, task)]
-    assert {each.architecture for each in cells if each.role == BEST} == {first[2]}
-    assert {each.architecture for each in cells if each.role == WORST} == {first[1]}
-    strangers = {each.architecture for each in cells if each.role == RANDOM}
+    trace, drawn = Trace(first, [3.0, 1.0, 5.0, 2.0, 4.0]), Trace(first[::-1], [3.0, 9.0, 5.0, 2.0, 4.0])
+    cells = [Searched(seed, trace, drawn).cells(5) for seed in range(5)]
+    assert all((each[BEST], each[LUCKY], each[WORST]) == ([first[2]], [first[3]], [first[1]]) for each in cells)
+    strangers = {stranger for each in cells for stranger in each[RANDOM]}
     assert len(strangers) == 25 and not strangers & set(first)
 
 
+def test_real_trainings_of_one_seed_are_the_same_again() -> None:
+    task = transferred_cells.image_sets(CONTEXT)[1]
+    cell = Cell(image_space("nasnet").sample(np.random.default_rng(0)), 3, task)
+    (same, once), (_, again) = (transferred_cells._test(cell) for _ in range(2))
+    assert same is cell and once == again > 0
+
+
 def test_the_sets_share_no_image_and_are_small() -> None:
-    first, second = nasnet._tasks(CONTEXT)
+    first, second = transferred_cells.image_sets(CONTEXT)
     assert (first.classes, second.classes) == (5, 5)
-    assert all((each.parts == TRAIN).sum() <= nasnet.FAST_MOST for each in (first, second))
-    fewer = nasnet._fewer(first)
-    assert (fewer.parts == TRAIN).sum() <= nasnet.MOST
+    assert all((each.parts == TRAIN).sum() <= transferred_cells.FAST_MOST for each in (first, second))
+    fewer = transferred_cells._fewer(first)
+    assert (fewer.parts == TRAIN).sum() <= transferred_cells.MOST
     assert (fewer.parts == TEST).sum() == (first.parts == TEST).sum()
 
 
@@ -95,7 +126,7 @@ def test_cells_of_other_spaces_train_in_plain_layout_on_the_cpu(monkeypatch: pyt
 
     space = image_space("nasnet")
     monkeypatch.setattr(type(space), "network", lambda self, architecture, skeleton: Looking())
-    task = nasnet._tasks(CONTEXT)[0]
+    task = transferred_cells.image_sets(CONTEXT)[0]
     cell = space.sample(np.random.default_rng(0))
     found = training.train(task, cell, recipe=RECIPE, device="cpu")
     assert set(strides) == {64} and found.valid_accuracy is not None

@@ -1,0 +1,206 @@
+"""Searches for a cell on one small image set, and what their cells are worth on another.
+
+At our scale the networks are tiny and see every training image once. A search has sixteen trainings where NASNet's
+had 20,000: too few for a policy gradient to learn from, so that regularised evolution searches here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.architecture import Architecture
+from databases.architectures.spaces import image_space
+from databases.datasets.loading import load_task
+from databases.datasets.task import TRAIN, Task, sample
+from databases.records.recipe import Recipe
+from metad2a import executor, loop
+from metad2a.controllers import controller
+from metad2a.reproduce.report import Context, paired
+
+if TYPE_CHECKING:
+    from metad2a.training import Training
+
+RECIPE = Recipe("", channels=4, cells=1, resolution=8, epochs=1, batch=16, learning_rate=0.05, average=0.25)
+POPULATION, TOURNAMENT = 4, 2  # small: a search has sixteen trainings
+STRANGERS = 1000  # added to a seed for its random cells, which must not be those that the searches began with
+MOST, FAST_MOST = 540, 270  # training images of a set, seen once: 34 steps or half of them
+BEST, LUCKY, WORST, RANDOM = "best of the search", "best of random search", "worst of the search (control)", "random"
+
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is run: paired searches, trainings of each, and random cells that each is judged against."""
+
+    searches: int = 5
+    trials: int = 16
+    rivals: int = 7
+
+
+FAST = Size(searches=2, trials=2, rivals=2)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training: of which cell, with which seed, and on which set."""
+
+    architecture: Architecture
+    seed: int
+    task: Task
+
+
+@dataclass(frozen=True)
+class Search:
+    """What one seed searches: how many trainings, of evolution and of random search, on which set."""
+
+    seed: int
+    trials: int
+    task: Task
+
+
+@dataclass(frozen=True)
+class Searched:
+    """What the searches of a seed measured: validation accuracies on the first set."""
+
+    seed: int
+    evolution: loop.Trace
+    random: loop.Trace
+
+    def valid(self) -> dict[str, float]:
+        """Role -> validation accuracy of its one cell."""
+        found = self.evolution.scores
+        return {BEST: max(found), LUCKY: max(self.random.scores), WORST: min(found)}
+
+    def cells(self, rivals: int) -> dict[str, list[Architecture]]:
+        """Role -> the cells that go to the second set."""
+        worst = self.evolution.architectures[self.evolution.scores.index(min(self.evolution.scores))]
+        strangers = controller("random", image_space("nasnet"), seed=self.seed + STRANGERS).ask(rivals)
+        return {BEST: [self.evolution.best], LUCKY: [self.random.best], WORST: [worst], RANDOM: strangers}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The second set's figures, in the order of the seeds.
+
+    Attributes:
+        test: role -> test accuracies (searches, cells). size: role -> mean parameters of its cells' networks.
+    """
+
+    test: dict[str, Values]
+    size: dict[str, float]
+
+    @property
+    def median(self) -> Values:
+        """Test accuracy of the median random cell, (searches,)."""
+        middle: Values = np.median(self.test[RANDOM], axis=1)
+        return middle
+
+    def above(self, role: str) -> dict[str, float]:
+        """Paired difference of a role's one cell from the median random cell."""
+        return paired(self.test[role][:, 0], self.median)
+
+    def best_above(self, role: str) -> dict[str, float]:
+        """Paired difference of the searched cell from a role's one cell."""
+        return paired(self.test[BEST][:, 0], self.test[role][:, 0])
+
+
+def image_sets(context: Context) -> tuple[Task, Task]:
+    """The two sets: digits and clothes; for CI the digits 0 to 4 and 5 to 9, which need no files."""
+    digits = load_task("sklearn:digits")
+    if context.fast:
+        return _fewer(_classes(digits, range(5)), FAST_MOST), _fewer(_classes(digits, range(5, 10)), FAST_MOST)
+    clothes = load_task(context.image_source("fashion_mnist"), resolution=RECIPE.resolution)
+    return _fewer(digits), _fewer(clothes)
+
+
+def _classes(task: Task, kept: range) -> Task:
+    """The part of a task with some of its classes."""
+    chosen = np.isin(task.labels, kept)
+    return Task(
+        f"{task.name} {kept.start} to {kept.stop - 1}",
+        task.images[chosen],
+        task.labels[chosen] - kept.start,
+        task.parts[chosen],
+        tuple(task.class_names[i] for i in kept),
+        task.source,
+    )
+
+
+def _fewer(task: Task, most: int = MOST) -> Task:
+    """The task with at most ``most`` training images and all others."""
+    training = np.flatnonzero(task.parts == TRAIN)
+    kept = training[sample(task.labels[training], task.parts[training], most=most, seed=0)]
+    chosen = np.sort(np.concatenate([kept, np.flatnonzero(task.parts != TRAIN)]))
+    return replace(task, images=task.images[chosen], labels=task.labels[chosen], parts=task.parts[chosen])
+
+
+def searches(task: Task, size: Size, context: Context) -> list[Searched]:
+    """Every seed's searches on the first set, in processes of their own, in the order of the seeds."""
+    jobs = [Search(context.seed + i, size.trials, task) for i in range(size.searches)]
+    found: list[Searched] = []
+    for each in executor.run(_search, jobs, workers=context.workers):
+        found.append(each)
+        context.say(f"{len(found)} of {len(jobs)} searches on {task.name}: {each.valid()[BEST]:.1f}% on validation")
+    return sorted(found, key=lambda each: each.seed)
+
+
+def _search(job: Search) -> Searched:
+    """Evolution, and random search that begins with the same cells; what both ask for is trained once."""
+    space = image_space("nasnet")
+    known: dict[Architecture, float] = {}
+
+    def measure(architectures: Sequence[Architecture]) -> list[float]:
+        for each in architectures:
+            if each not in known:
+                known[each] = _valid(Cell(each, job.seed, job.task))
+        return [known[each] for each in architectures]
+
+    evolution = controller("evolution", space, seed=job.seed, population=POPULATION, tournament=TOURNAMENT)
+    drawing = controller("random", space, seed=job.seed)
+    traces = (loop.run(each, measure, trials=job.trials, batch=POPULATION) for each in (evolution, drawing))
+    return Searched(job.seed, *traces)
+
+
+def transfer(searched: Sequence[Searched], task: Task, rivals: int, context: Context) -> Found:
+    """Trains the cells of every search on the second set, each once although it may have two roles."""
+    cells = {each.seed: each.cells(rivals) for each in searched}
+    jobs = [Cell(each, seed, task) for seed, of in cells.items() for each in dict.fromkeys(chain(*of.values()))]
+    test: dict[tuple[int, Architecture], float] = {}
+    for job, accuracy in executor.run(_test, jobs, workers=context.workers):
+        test[job.seed, job.architecture] = accuracy
+        if len(test) % 10 == 0:
+            context.say(f"{len(test)} of {len(jobs)} cells trained on {task.name}")
+    space, skeleton = image_space("nasnet"), RECIPE.skeleton(input_channels=task.channels, classes=task.classes)
+    roles = (BEST, LUCKY, WORST, RANDOM)
+    return Found(
+        {role: np.array([[test[seed, each] for each in of[role]] for seed, of in cells.items()]) for role in roles},
+        {
+            role: float(np.mean([space.parameters(each, skeleton) for of in cells.values() for each in of[role]]))
+            for role in roles
+        },
+    )
+
+
+def _trained(cell: Cell) -> Training:
+    from metad2a.training import train
+
+    return train(cell.task, cell.architecture, recipe=RECIPE, seed=cell.seed, device="cpu")
+
+
+def _valid(cell: Cell) -> float:
+    """Validation accuracy in percent."""
+    return _trained(cell).valid_accuracy or 0.0
+
+
+def _test(cell: Cell) -> tuple[Cell, float]:
+    """Test accuracy in percent."""
+    from metad2a.training import accuracy
+
+    return cell, accuracy(_trained(cell), cell.task.resized(RECIPE.resolution)) or 0.0
