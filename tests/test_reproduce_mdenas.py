@@ -10,8 +10,9 @@ import pytest
 from databases.architectures.spaces import space
 from metad2a.benchmark_table import BenchmarkTable
 from metad2a.reproduce import mdenas
-from metad2a.reproduce.mdenas import CONTROL, OURS, RANDOM, SHORT, Job, Size, follow
+from metad2a.reproduce.mdenas import CONTROL, ORDER, OURS, RANDOM, SHORT, SHUFFLED, Job, Size, follow
 from metad2a.reproduce.report import Context
+from predictors.metrics import Interval
 
 SIZE = Size(trials=40, seeds=2, every=20, draws=5)
 
@@ -30,7 +31,22 @@ def test_values_that_agree_are_ranked_alike_and_shuffled_ones_are_not(table: Ben
     found = mdenas._taus(replace(long, test=-long.test), long, SIZE, 0)
     means = [found[of].mean for of in ("validation", "test", f"best {mdenas.BEST}%")]
     assert means == pytest.approx([1, -1, 1])
-    assert abs(found["shuffled (control)"].mean) < 0.03
+    assert all(abs(found[of].mean) < 0.03 for of in (ORDER, SHUFFLED)) and found[ORDER] != found[SHUFFLED]
+    rows = mdenas._tau_table({"made up": found}).rows
+    assert len(rows) == 1 and rows[0][-2:] == (str(found[ORDER]), str(found[SHUFFLED]))
+
+
+@pytest.mark.parametrize("of", [ORDER, SHUFFLED])
+def test_a_control_that_ranks_cells_is_said_to_fail(of: str) -> None:
+    good, nothing = Interval(0.7, 0.6, 0.8, 0.95, 9), Interval(0.01, -0.01, 0.03, 0.95, 9)
+    means = {"mean": 90.0, "low": 80.0, "high": 99.0}
+
+    def held(taus: dict[str, Interval]) -> list[bool]:
+        return [each.holds for each in mdenas._verdicts({"made up": taus}, {OURS: means}, {CONTROL: means})]
+
+    fine = {"validation": good, ORDER: nothing, SHUFFLED: nothing}
+    assert held(fine) == [True, True, True, True]
+    assert held({**fine, of: good}) == [True, False, True, True]
 
 
 def test_searches_are_told_one_thing_and_judged_by_another(table: BenchmarkTable) -> None:
