@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 SOURCE = "de Laroussilhe, Jastrzebski, Houlsby, Gesmundo, 2018"
 GRAPH, FLAT, CONTROL, RANDOM = "graph", "flat", "graph again (control)", "random"
+FORMS = (GRAPH, FLAT, CONTROL, RANDOM)
 DIGITS = "digits"
 GRAPH_BATCH, FLAT_BATCH = 5, 10  # trials between two updates: what each form was best with, on other seeds
 OTHER = 1000  # added to a seed for other draws
@@ -137,7 +138,7 @@ def policy(space: Space, job: Job) -> PolicyGradient:
 
 
 def run(context: Context) -> Report:
-    """Every problem in both forms, then the networks on digits."""
+    """Every problem in both forms and with its controls, then the networks on digits."""
     size = FAST if context.fast else Size()
     values = digit_networks.measured(size.depth, context)
     context.say(f"digits: {len(values):,} networks trained")
@@ -146,7 +147,7 @@ def run(context: Context) -> Report:
     jobs = [
         Job(case, form, seed, size.most, values if case == digits else None)
         for case in [*size.cases(), digits]
-        for form in _forms(case, size)
+        for form in FORMS
         for seed in seeds
     ]
     trials: dict[tuple[Case, str], dict[int, int]] = {}
@@ -157,12 +158,6 @@ def run(context: Context) -> Report:
             context.say(f"{job.case[0]} {job.case[1]}, {job.form}: {np.median(list(of_form.values())):.0f} trials")
     found = {key: np.array([of[seed] for seed in seeds], dtype=np.float64) for key, of in trials.items()}
     return _report(found, values, size)
-
-
-def _forms(case: Case, size: Size) -> tuple[str, ...]:
-    """The controls are run where they cost least, and on the real networks."""
-    least = case[0] == DIGITS or case[1] == size.problems[case[0]][0]
-    return (GRAPH, FLAT, CONTROL, RANDOM) if least else (GRAPH, FLAT)
 
 
 def times_fewer(found: dict[tuple[Case, str], Values], case: Case, form: str = FLAT) -> dict[str, float]:
