@@ -32,8 +32,9 @@ def test_values_that_agree_are_ranked_alike_and_shuffled_ones_are_not(table: Ben
     means = [found[of].mean for of in ("validation", "test", f"best {mdenas.BEST}%")]
     assert means == pytest.approx([1, -1, 1])
     assert all(abs(found[of].mean) < 0.03 for of in (ORDER, SHUFFLED)) and found[ORDER] != found[SHUFFLED]
-    rows = mdenas._tau_table({"made up": found}).rows
-    assert len(rows) == 1 and rows[0][-2:] == (str(found[ORDER]), str(found[SHUFFLED]))
+    shown = mdenas._tau_table({"made": found, "up": found})
+    assert shown.headings == ("Ranking", ">made", ">up")
+    assert shown.rows[-2:] == tuple((of, str(found[of]), str(found[of])) for of in (ORDER, SHUFFLED))
 
 
 @pytest.mark.parametrize("of", [ORDER, SHUFFLED])
@@ -65,5 +66,5 @@ def test_a_small_run_shows_every_part(tables: str, monkeypatch: pytest.MonkeyPat
     assert all(0.6 < found["validation"]["mean"] < 0.7 for found in report.figures["tau"].values())
     assert report.figures["percentile"].keys() == mdenas.METHODS.keys()
     assert report.figures["percentile"][OURS]["multinomial_above"]["mean"] == 0
-    assert len(report.tables[0].rows) == 3 and len(report.tables[1].rows) == len(mdenas.METHODS)
+    assert len(report.tables[0].rows) == 5 and len(report.tables[1].rows) == len(mdenas.METHODS)
     assert len(report.verdicts) == 6 and len(report.panels) == 2

@@ -160,8 +160,8 @@ def _taus(short: BenchmarkTable, long: BenchmarkTable, size: Size, seed: int) ->
 
 
 def _tau_table(taus: dict[str, dict[str, Interval]]) -> Table:
-    rows = tuple((name, *map(str, found.values())) for name, found in taus.items())
-    headings = ("Dataset", *(f">{of}" for of in next(iter(taus.values()))))
+    rows = tuple((of, *(str(found[of]) for found in taus.values())) for of in next(iter(taus.values())))
+    headings = ("Ranking", *(f">{name}" for name in taus))
     return Table("Kendall tau between 12 and 200 epochs [95%], all cells; validation where not said", headings, rows)
 
 

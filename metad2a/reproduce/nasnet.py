@@ -95,8 +95,11 @@ def _transfer_table(found: Found, valid: dict[str, list[float]], first: Task, se
     rows.append(
         (f"median of {rivals} random cells", "", f"{found.median.mean():.1f}", "0", f"{found.size[RANDOM]:,.0f}")
     )
-    heads = ("Cell", f">validation, {first.name}", f">test, {second.name}", ">less the median", ">parameters (mean)")
-    title = f"Accuracy in percent, means over {count} searches; differences paired, intervals over searches"
+    heads = ("Cell", ">Validation", ">Test", ">Test less the median", ">Parameters")
+    title = (
+        f"Accuracy in percent: validation on {first.name}, test on {second.name}; "
+        f"means over {count} searches, differences paired by search"
+    )
     return Table(title, heads, tuple(rows))
 
 
