@@ -124,7 +124,7 @@ def _size_verdict() -> Verdict:
 def _verdicts(gain: dict[str, float], control: dict[str, float], *, loose: bool) -> list[Verdict]:
     """The claim and its control; ``loose`` where two small searches can only show that nothing is broken."""
     bound, asked = (
-        (gain["mean"] > -15, "> -15 points (two small searches)") if loose else (gain["low"] > 0, "interval above 0")
+        (gain["mean"] > -30, "> -30 points (two small searches)") if loose else (gain["low"] > 0, "interval above 0")
     )
     return [
         Verdict("a searched cell beats the median random cell on the other set", asked, _interval(gain), bound),

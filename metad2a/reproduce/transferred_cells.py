@@ -45,7 +45,7 @@ class Size:
     rivals: int = 7
 
 
-FAST = Size(searches=2, trials=2, rivals=2)
+FAST = Size(searches=2, trials=2, rivals=1)
 
 
 @dataclass(frozen=True)
