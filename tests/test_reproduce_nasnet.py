@@ -58,7 +58,7 @@ def test_searched_cells_that_transfer_hold_and_their_figures_are_paired(monkeypa
 
 
 def test_searched_cells_that_are_worse_are_said_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [each.holds for each in shown(monkeypatch, -80.0).verdicts] == [False, True, True]
+    assert [each.holds for each in shown(monkeypatch, -120.0).verdicts] == [False, True, True]
 
 
 def test_the_full_run_asks_for_intervals() -> None:
