@@ -71,8 +71,8 @@ def _setting(size: Size, first: Task, second: Task) -> str:
         f"{size.searches} searches on {first.name} by evolution ({size.trials} trainings each, best by validation), "
         f"beside random search with as many; their cells then trained on {second.name}, each search's beside "
         f"{size.rivals} random cells of its own; one seed for a search and all its trainings, intervals over searches; "
-        f"{RECIPE.channels} filters, {RECIPE.cells} normal cell a stage, {RECIPE.resolution} px, {RECIPE.epochs} passes "
-        f"over about {images} images"
+        f"{RECIPE.channels} filters, {RECIPE.cells} normal cell a stage, {RECIPE.resolution} px, {RECIPE.epochs} "
+        f"passes over about {images} images"
     )
 
 
