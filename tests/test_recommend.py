@@ -14,7 +14,7 @@ from made_up import meta_model
 from databases.architectures.spaces import space
 from databases.datasets.backbone import WIDTHS
 from databases.datasets.features import STATISTICS, extract
-from databases.datasets.task import Task, split
+from databases.datasets.task import VALIDATION, Task, split
 from databases.errors import UserError
 from metad2a.controllers import surrogate
 from metad2a.recommend import MetaD2A, load
@@ -22,6 +22,7 @@ from metad2a.searchers import searcher, training_time
 from metad2a.surrogates import Surrogate
 from predictors import checkpoint
 from predictors.adaptation import adapt
+from predictors.scale import sampling_noise
 from predictors.surrogate import Kernel, Measured, Posterior, TaskProcess
 
 SHIPPED = Path(__file__).parents[1] / "metad2a" / "weights" / "meta.safetensors"
@@ -157,7 +158,9 @@ def test_a_search_is_told_the_noise_that_the_recommendation_knows(
     made = searcher("surrogate", known, answer, images, recipe=recipe, seed=0, time=time)
     made.tell(made.ask(1), [50.0])
     made.ask(1)
-    assert set(told) == {answer.noise}
+    assert answer.best.expected_accuracy is not None and answer.noise is not None
+    chance = sampling_noise(answer.best.expected_accuracy, int((images.parts == VALIDATION).sum()))
+    assert told and told == [pytest.approx(np.hypot(answer.noise, chance))] * len(told)
 
 
 def test_a_candidate_builds_the_network_it_describes(model: MetaD2A, images: Task) -> None:

@@ -19,10 +19,9 @@ def _process() -> TaskProcess:
     return TaskProcess(tasks, _line, Kernel(looks_at=(0,), noise=0.1))
 
 
-def test_the_first_choice_lies_amid_the_largest_crowd_and_the_second_in_the_other() -> None:
+def test_the_first_two_choices_lie_amid_the_two_crowds() -> None:
     pool = [0, 1, 2, 3, 4, 100, 101, 102]
-    first, second = most_telling(_process(), [0.0, 0.0], pool, [], 2)
-    assert (first, second) == (2, 101)
+    assert set(most_telling(_process(), [0.0, 0.0], pool, [], 2)) == {2, 101}
 
 
 def test_what_is_known_is_not_asked_again() -> None:
