@@ -37,7 +37,7 @@ def run(context: Context) -> Report:
     size = FAST if context.fast else Size()
     first, second = image_sets(context)
     searched = searches(first, size, context)
-    found = transfer(searched, second, size.rivals, context)
+    found = transfer(searched, second, size, context)
     valid = {role: [each.valid()[role] for each in searched] for role in (BEST, LUCKY, WORST)}
     gain, control = found.above(BEST), found.above(WORST)
     return Report(
@@ -68,11 +68,11 @@ def run(context: Context) -> Report:
 def _setting(size: Size, first: Task, second: Task) -> str:
     images = int((first.parts == TRAIN).sum())
     return (
-        f"{size.searches} searches on {first.name} by evolution ({size.trials} trainings each, best by validation), "
-        f"beside random search with as many; their cells then trained on {second.name}, each search's beside "
-        f"{size.rivals} random cells of its own; one seed for a search and all its trainings, intervals over searches; "
-        f"{RECIPE.channels} filters, {RECIPE.cells} normal cell a stage, {RECIPE.resolution} px, {RECIPE.epochs} "
-        f"passes over about {images} images"
+        f"{size.searches} searches on {first.name} by evolution ({size.trials} trainings each; of the best "
+        f"{size.finalists} by validation, trained {size.retrainings} times more, the best by the mean), beside random "
+        f"search with as many; their cells then trained on {second.name} ({size.tests} times each), each search's "
+        f"beside {size.rivals} random cells of its own; intervals over searches; {RECIPE.channels} filters, "
+        f"{RECIPE.cells} normal cell a stage, {RECIPE.resolution} px, {RECIPE.epochs} passes over about {images} images"
     )
 
 

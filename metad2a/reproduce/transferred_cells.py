@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 RECIPE = Recipe("", channels=4, cells=1, resolution=8, epochs=5, batch=32, learning_rate=0.05, average=0.25)
 POPULATION, TOURNAMENT = 4, 2  # small: a search has sixteen trainings
 STRANGERS = 1000  # added to a seed for its random cells, which must not be those that the searches began with
+FURTHER = 10_000  # added to a seed for each further training of the same cell
 MOST, FAST_MOST = 540, 180  # training images of a set: 85 steps, or 30
 BEST, LUCKY, WORST, RANDOM = "best of the search", "best of random search", "worst of the search (control)", "random"
 
@@ -38,14 +39,25 @@ Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Size:
-    """How much is run: paired searches, trainings of each, and random cells that each is judged against."""
+    """How much is run.
+
+    Attributes:
+        searches, trials: paired searches, and trainings of each.
+        finalists, retrainings: how many best cells of a search are trained anew and how often; the best of them by the
+            mean is taken (NASNet retrains its 250 best).
+        rivals: random cells that each search is judged against.
+        tests: trainings of every cell on the second set.
+    """
 
     searches: int = 10
     trials: int = 16
+    finalists: int = 3
+    retrainings: int = 2
     rivals: int = 7
+    tests: int = 2
 
 
-FAST = Size(searches=2, trials=2, rivals=1)
+FAST = Size(searches=2, trials=2, finalists=1, retrainings=0, rivals=1, tests=1)
 
 
 @dataclass(frozen=True)
@@ -59,31 +71,35 @@ class Cell:
 
 @dataclass(frozen=True)
 class Search:
-    """What one seed searches: how many trainings, of evolution and of random search, on which set."""
+    """What one seed searches, by evolution and by random search, on which set."""
 
     seed: int
-    trials: int
+    size: Size
     task: Task
 
 
 @dataclass(frozen=True)
 class Searched:
-    """What the searches of a seed measured: validation accuracies on the first set."""
+    """What the searches of a seed measured: validation accuracies on the first set.
+
+    Attributes:
+        best: BEST and LUCKY -> the finalist that was taken, and its mean validation accuracy.
+    """
 
     seed: int
     evolution: loop.Trace
     random: loop.Trace
+    best: dict[str, tuple[Architecture, float]]
 
     def valid(self) -> dict[str, float]:
         """Role -> validation accuracy of its one cell."""
-        found = self.evolution.scores
-        return {BEST: max(found), LUCKY: max(self.random.scores), WORST: min(found)}
+        return {role: accuracy for role, (_, accuracy) in self.best.items()} | {WORST: min(self.evolution.scores)}
 
     def cells(self, rivals: int) -> dict[str, list[Architecture]]:
         """Role -> the cells that go to the second set."""
         worst = self.evolution.architectures[self.evolution.scores.index(min(self.evolution.scores))]
         strangers = controller("random", image_space("nasnet"), seed=self.seed + STRANGERS).ask(rivals)
-        return {BEST: [self.evolution.best], LUCKY: [self.random.best], WORST: [worst], RANDOM: strangers}
+        return {role: [chosen] for role, (chosen, _) in self.best.items()} | {WORST: [worst], RANDOM: strangers}
 
 
 @dataclass(frozen=True)
@@ -91,7 +107,8 @@ class Found:
     """The second set's figures, in the order of the seeds.
 
     Attributes:
-        test: role -> test accuracies (searches, cells). size: role -> mean parameters of its cells' networks.
+        test: role -> test accuracies (searches, cells), means over trainings.
+        size: role -> mean parameters of its cells' networks.
     """
 
     test: dict[str, Values]
@@ -144,7 +161,7 @@ def _fewer(task: Task, most: int = MOST) -> Task:
 
 def searches(task: Task, size: Size, context: Context) -> list[Searched]:
     """Every seed's searches on the first set, in processes of their own, in the order of the seeds."""
-    jobs = [Search(context.seed + i, size.trials, task) for i in range(size.searches)]
+    jobs = [Search(context.seed + i, size, task) for i in range(size.searches)]
     found: list[Searched] = []
     for each in executor.run(_search, jobs, workers=context.workers):
         found.append(each)
@@ -155,33 +172,52 @@ def searches(task: Task, size: Size, context: Context) -> list[Searched]:
 def _search(job: Search) -> Searched:
     """Evolution, and random search that begins with the same cells; what both ask for is trained once."""
     space = image_space("nasnet")
-    known: dict[Architecture, float] = {}
+    known: dict[tuple[Architecture, int], float] = {}
+
+    def valid(architecture: Architecture, seed: int) -> float:
+        if (architecture, seed) not in known:
+            known[architecture, seed] = _valid(Cell(architecture, seed, job.task))
+        return known[architecture, seed]
 
     def measure(architectures: Sequence[Architecture]) -> list[float]:
-        for each in architectures:
-            if each not in known:
-                known[each] = _valid(Cell(each, job.seed, job.task))
-        return [known[each] for each in architectures]
+        return [valid(each, job.seed) for each in architectures]
+
+    def best(trace: loop.Trace) -> tuple[Architecture, float]:
+        order = np.argsort(trace.scores, kind="stable")[::-1]
+        finalists = dict.fromkeys(trace.architectures[i] for i in order)
+        seeds = [job.seed + i * FURTHER for i in range(job.size.retrainings + 1)]
+        means = {each: float(np.mean([valid(each, s) for s in seeds])) for each in [*finalists][: job.size.finalists]}
+        return max(means.items(), key=lambda each: each[1])
 
     evolution = controller("evolution", space, seed=job.seed, population=POPULATION, tournament=TOURNAMENT)
     drawing = controller("random", space, seed=job.seed)
-    traces = (loop.run(each, measure, trials=job.trials, batch=POPULATION) for each in (evolution, drawing))
-    return Searched(job.seed, *traces)
+    found, drawn = (loop.run(each, measure, trials=job.size.trials, batch=POPULATION) for each in (evolution, drawing))
+    return Searched(job.seed, found, drawn, {BEST: best(found), LUCKY: best(drawn)})
 
 
-def transfer(searched: Sequence[Searched], task: Task, rivals: int, context: Context) -> Found:
-    """Trains the cells of every search on the second set, each once although it may have two roles."""
-    cells = {each.seed: each.cells(rivals) for each in searched}
-    jobs = [Cell(each, seed, task) for seed, of in cells.items() for each in dict.fromkeys(chain(*of.values()))]
-    test: dict[tuple[int, Architecture], float] = {}
+def transfer(searched: Sequence[Searched], task: Task, size: Size, context: Context) -> Found:
+    """Trains the cells of every search on the second set, each as often although it may have two roles."""
+    cells = {each.seed: each.cells(size.rivals) for each in searched}
+    further = [i * FURTHER for i in range(size.tests)]
+    jobs = [
+        Cell(each, seed + more, task)
+        for seed, of in cells.items()
+        for each in dict.fromkeys(chain(*of.values()))
+        for more in further
+    ]
+    tested: dict[tuple[int, Architecture], float] = {}
     for job, accuracy in executor.run(_test, jobs, workers=context.workers):
-        test[job.seed, job.architecture] = accuracy
-        if len(test) % 10 == 0:
-            context.say(f"{len(test)} of {len(jobs)} cells trained on {task.name}")
+        tested[job.seed, job.architecture] = accuracy
+        if len(tested) % 10 == 0:
+            context.say(f"{len(tested)} of {len(jobs)} trainings on {task.name}")
+
+    def test(seed: int, architecture: Architecture) -> float:
+        return float(np.mean([tested[seed + more, architecture] for more in further]))
+
     space, skeleton = image_space("nasnet"), RECIPE.skeleton(input_channels=task.channels, classes=task.classes)
     roles = (BEST, LUCKY, WORST, RANDOM)
     return Found(
-        {role: np.array([[test[seed, each] for each in of[role]] for seed, of in cells.items()]) for role in roles},
+        {role: np.array([[test(seed, each) for each in of[role]] for seed, of in cells.items()]) for role in roles},
         {
             role: float(np.mean([space.parameters(each, skeleton) for of in cells.values() for each in of[role]]))
             for role in roles
