@@ -51,8 +51,8 @@ def test_searched_cells_that_transfer_hold_and_their_figures_are_paired(monkeypa
     assert test[RANDOM].shape == (3, 5) and len(set(gains)) == 3
     assert figures["best_less_median"]["mean"] == pytest.approx(gains.mean()) and figures["best_less_median"]["low"] > 0
     assert figures["best_less_median"]["seeds"] == 3
-    assert figures["valid"][BEST] == [max(each.values()) for each in figures["searched"]]
-    assert figures["valid"][LUCKY] == [max(each.values()) for each in figures["drawn"]]
+    assert figures["valid"][BEST] == pytest.approx([max(each.values()) for each in figures["searched"]])
+    assert figures["valid"][LUCKY] == pytest.approx([max(each.values()) for each in figures["drawn"]])
     assert 2.97e6 < figures["nasnet_a_parameters"] < 3.63e6
     assert [row[0] for row in report.tables[0].rows] == [BEST, LUCKY, WORST, "median of 5 random cells"]
 
@@ -71,17 +71,36 @@ def test_every_search_is_its_own_and_begins_as_random_search_does(monkeypatch: p
     trained: list[Cell] = []
     monkeypatch.setattr(transferred_cells, "_valid", lambda cell: trained.append(cell) or noise(cell))  # type: ignore[func-returns-value]
     task = transferred_cells.image_sets(CONTEXT)[0]
-    one, other = (transferred_cells._search(Search(seed, 8, task)) for seed in (0, 1))
+    size = Size(trials=8, finalists=1, retrainings=0)
+    one, other = (transferred_cells._search(Search(seed, size, task)) for seed in (0, 1))
     begins = [each.evolution.architectures[:POPULATION] for each in (one, other)]
     assert begins[0] == one.random.architectures[:POPULATION] and not set(begins[0]) & set(begins[1])
     assert len(trained) == 2 * (8 + 8 - POPULATION) and {each.seed for each in trained} == {0, 1}
+
+
+def test_the_finalists_are_trained_anew_and_the_best_mean_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    lucky: dict[Cell, float] = {}
+
+    def once_lucky(cell: Cell) -> float:
+        return lucky.setdefault(cell, noise(cell) + (5.0 if cell.seed == 7 and len(lucky) == 3 else 0.0))
+
+    monkeypatch.setattr(transferred_cells, "_valid", once_lucky)
+    task = transferred_cells.image_sets(CONTEXT)[0]
+    found = transferred_cells._search(Search(7, Size(trials=8, finalists=8, retrainings=30), task))
+    luck = next(cell.architecture for cell, value in lucky.items() if value > 1)
+    truly = max(found.random.architectures, key=lambda each: noise(Cell(each, 7, task)))
+    chosen, mean = found.best[LUCKY]
+    assert found.random.best == luck != truly and chosen == truly
+    assert mean == pytest.approx(noise(Cell(truly, 7, task)))
+    assert found.valid()[LUCKY] == mean and found.cells(1)[LUCKY] == [truly]
 
 
 def test_every_search_has_random_cells_that_it_never_began_with() -> None:
     space = image_space("nasnet")
     first = [space.sample(np.random.default_rng([seed, 0])) for seed in range(5)]
     trace, drawn = Trace(first, [3.0, 1.0, 5.0, 2.0, 4.0]), Trace(first[::-1], [3.0, 9.0, 5.0, 2.0, 4.0])
-    cells = [Searched(seed, trace, drawn).cells(5) for seed in range(5)]
+    best = {BEST: (first[2], 5.0), LUCKY: (first[3], 9.0)}
+    cells = [Searched(seed, trace, drawn, best).cells(5) for seed in range(5)]
     assert all((each[BEST], each[LUCKY], each[WORST]) == ([first[2]], [first[3]], [first[1]]) for each in cells)
     strangers = {stranger for each in cells for stranger in each[RANDOM]}
     assert len(strangers) == 25 and not strangers & set(first)
