@@ -168,6 +168,7 @@ class MetaD2A:
             weights=self.weights,
             reason=reason(gain, recipe, nearest, level_known=self.level_known(recipe)),
             expected_gain=gain,
+            data=task.summary,
             notes=task.notes,
             versions=versions(),
         )
@@ -189,9 +190,10 @@ class MetaD2A:
     def _ranked(
         self, task: Task, features: TaskFeatures, recipe: Recipe, candidates: Candidates, seed: int
     ) -> list[Candidate]:
-        """All candidates of that kind, best first."""
+        """All candidates of that kind that read their images, best first."""
         drawn = [] if candidates == "all" else self.generate(features, recipe=recipe.name, seed=seed)
-        pool = drawn if candidates == "generator" else list(self.predictor_space.classes)
+        given = drawn if candidates == "generator" else self.predictor_space.classes
+        pool = [each for each in given if each in self.predictor_space.live]
         conformal, images = self.header.get("conformal", {}), len(task.part(TRAIN)[1])
         factor = float(conformal.get(recipe.name, {}).get("80", NORMAL_80))
         return ranked(

@@ -73,7 +73,8 @@ class Recommendation:
     ``expected_gain`` is what choosing is worth, None where the recipe's level is unknown. Where the cells'
     differences drown in the noise, the cheapest of those that nobody can tell apart comes first. With a target
     ``device`` the candidates have latencies, ``prefer`` says what ordered them, and ``front`` holds those of all
-    candidates within the limits that none beats in both accuracy and latency, the fastest first.
+    candidates within the limits that none beats in both accuracy and latency, the fastest first. ``data`` says what was
+    read.
     """
 
     candidates: tuple[Candidate, ...]
@@ -88,6 +89,7 @@ class Recommendation:
     device: TargetDevice | None = None
     prefer: str = "accuracy"
     front: tuple[Candidate, ...] = ()
+    data: str = ""
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
 
@@ -109,6 +111,7 @@ class Recommendation:
             "nearest": [{"name": each.name, "source": each.source, "distance": each.distance} for each in self.nearest],
             "unlike": self.unlike,
             "seed": self.seed,
+            "data": self.data,
             "fingerprint": self.fingerprint,
             "weights": self.weights,
             "reason": self.reason,

@@ -183,6 +183,14 @@ def test_only_folders_of_ones_own_that_lead_to_nothing_are_called_empty(tmp_path
         assert [note for note in notes if "empty" in note] == ["left out 1 empty folder: 'pets/bird/young'"]
 
 
+def test_folders_within_class_folders_are_named(tmp_path: Path) -> None:
+    folder(tmp_path / "pets")
+    assert not load_task(tmp_path / "pets").notes[1:]
+    write(tmp_path / "pets" / "cat" / "young" / "0.png")
+    notes = load_task(tmp_path / "pets").notes
+    assert "took folders within class folders as parts of their classes: 'cat/young'" in notes
+
+
 def test_images_that_are_all_the_same_are_told(tmp_path: Path) -> None:
     for name in ("cat/1", "cat/2", "dog/1", "dog/2"):
         write(tmp_path / f"{name}.png")

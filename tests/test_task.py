@@ -31,6 +31,15 @@ def small_task(**changes: Any) -> Task:
     return replace(Task("small", images, LABELS, split(LABELS), ("cat", "dog")), **changes)
 
 
+def test_a_summary_says_what_was_read_and_names_few_classes() -> None:
+    read = "40 coloured images of 16x16 px in 2 classes (cat, dog): 24 for training, 8 for validation, 8 for test"
+    assert small_task().summary == read
+    many = small_task(
+        labels=np.arange(40, dtype=np.int64) % 8, parts=np.zeros(40, np.uint8), class_names=tuple("abcdefgh")
+    )
+    assert "in 8 classes (a, b, c, d, e, f, ...): 40 for training, 0 " in many.summary
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

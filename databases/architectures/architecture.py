@@ -214,6 +214,11 @@ class FiniteSpace(ImageSpace):
     def classes(self) -> tuple[Architecture, ...]:
         """The cheapest architecture of each canonical class, in a fixed order."""
 
+    @property
+    @abstractmethod
+    def live(self) -> frozenset[Architecture]:
+        """Those of `classes` whose answer depends on the image; the others can only guess."""
+
     @abstractmethod
     def class_number(self, architecture: Architecture) -> int:
         """The index in `classes` of the architecture's class."""

@@ -65,6 +65,7 @@ class _Picture:
     trail: tuple[str, ...]  # folders and name, below any wrapping folder
     class_name: str
     part: int
+    deeper: bool = False  # whether it lies in a folder within its class folder
 
 
 def natural(text: str) -> tuple[list[str], str]:
@@ -99,6 +100,9 @@ def read_pictures(files: Files, *, given: str, px: int, most: int, seed: int) ->
     if files.empty:
         many = "s" * (len(files.empty) > 1)
         notes.append(f"left out {len(files.empty):,} empty folder{many}: {_some(files.empty)}")
+    deeper = ["/".join(picture.trail[:-1]) for picture in pictures if picture.deeper]
+    if deeper:
+        notes.append(f"took folders within class folders as parts of their classes: {_some(set(deeper))}")
     if len(chosen) < len(pictures):
         notes.append(f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class")
     images, read, more_notes = _decode_all(files, [pictures[index].file for index in chosen], given=given, px=px)
@@ -139,7 +143,7 @@ def _arrange(names: Iterable[str], given: str) -> tuple[list[_Picture], list[str
         if part is None or len(trail) < depth + 2:
             ignored.append(name)
         else:
-            pictures.append(_Picture(name, trail, shown(trail[depth]), part))
+            pictures.append(_Picture(name, trail, shown(trail[depth]), part, deeper=len(trail) > depth + 2))
     if not pictures:
         raise UserError(
             f"given {given} with {len(trails):,} pictures, none of them in a class folder{others}; "

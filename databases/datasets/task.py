@@ -18,6 +18,7 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 MAX_CLASSES = 1_000
 MIN_RESOLUTION, MAX_RESOLUTION = 8, 256
 PICTURE_RESOLUTION = 32
+NAMED = 6  # classes that a summary names
 MAX_SEED = 2**32 - 1
 
 Images: TypeAlias = npt.NDArray[np.uint8]  # (n, h, w, c)
@@ -79,6 +80,17 @@ class Task:
     def resolution(self) -> int:
         """Height and width of an image, in pixels."""
         return int(self.images.shape[1])
+
+    @property
+    def summary(self) -> str:
+        """One line for people: how many images of which size, the classes, and what each part holds."""
+        colour = "grey" if self.channels == 1 else "coloured"
+        names = ", ".join(self.class_names[:NAMED]) + (", ..." if self.classes > NAMED else "")
+        train, validation, test = (f"{int((self.parts == part).sum()):,}" for part in (TRAIN, VALIDATION, TEST))
+        return (
+            f"{len(self.images):,} {colour} images of {self.resolution}x{self.resolution} px in {self.classes} classes "
+            f"({names}): {train} for training, {validation} for validation, {test} for test"
+        )
 
     @cached_property
     def fingerprint(self) -> str:

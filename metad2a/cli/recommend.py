@@ -132,6 +132,7 @@ def show(answer: Recommendation, data: str, to: Console) -> None:
     if len(listed) < len(answer.candidates):
         to.print(f"      ... {len(answer.candidates) - len(listed):,} more: --json lists them all")
     to.print()
+    to.print(_paragraph("Data", answer.data))
     to.print(_paragraph("Why", answer.reason))
     to.print(_paragraph("Recipe", describe_recipe(answer.recipe, answer.best.skeleton)))
     if answer.device is not None:

@@ -71,6 +71,11 @@ class NASBench201(FiniteSpace):
         return tuple(self._representatives.values())
 
     @cached_property
+    def live(self) -> frozenset[Architecture]:
+        """All but the five without a path from input to output."""
+        return frozenset(each for each in self.classes if any(self.describe(each)))
+
+    @cached_property
     def _representatives(self) -> dict[str, Architecture]:
         best: dict[str, tuple[int, Architecture]] = {}
         for architecture in self.enumerate():
