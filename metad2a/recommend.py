@@ -190,10 +190,12 @@ class MetaD2A:
     def _ranked(
         self, task: Task, features: TaskFeatures, recipe: Recipe, candidates: Candidates, seed: int
     ) -> list[Candidate]:
-        """All candidates of that kind that read their images, best first."""
+        """All candidates of that kind without dead parts, best first."""
+        live = self.predictor_space.live
         drawn = [] if candidates == "all" else self.generate(features, recipe=recipe.name, seed=seed)
-        given = drawn if candidates == "generator" else self.predictor_space.classes
-        pool = [each for each in given if each in self.predictor_space.live]
+        drawn = [each for each in map(live, drawn) if each is not None]
+        given = drawn if candidates == "generator" else map(live, self.predictor_space.classes)
+        pool = list(dict.fromkeys(each for each in given if each is not None))
         conformal, images = self.header.get("conformal", {}), len(task.part(TRAIN)[1])
         factor = float(conformal.get(recipe.name, {}).get("80", NORMAL_80))
         return ranked(

@@ -214,11 +214,6 @@ class FiniteSpace(ImageSpace):
     def classes(self) -> tuple[Architecture, ...]:
         """The cheapest architecture of each canonical class, in a fixed order."""
 
-    @property
-    @abstractmethod
-    def live(self) -> frozenset[Architecture]:
-        """Those of `classes` whose answer depends on the image; the others can only guess."""
-
     @abstractmethod
     def class_number(self, architecture: Architecture) -> int:
         """The index in `classes` of the architecture's class."""
@@ -230,3 +225,7 @@ class FiniteSpace(ImageSpace):
     @abstractmethod
     def canonical(self, architecture: Architecture) -> Architecture:
         """The cheapest architecture with the same key."""
+
+    @abstractmethod
+    def live(self, architecture: Architecture) -> Architecture | None:
+        """The canonical one of its live parts alone, which computes the same; None where nothing reads the image."""

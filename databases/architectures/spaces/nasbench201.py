@@ -57,6 +57,13 @@ class NASBench201(FiniteSpace):
         """The class's member with the fewest convolution weights and live operations."""
         return self._representatives[_key(architecture.walk)]
 
+    def live(self, architecture: Architecture) -> Architecture | None:
+        """The canonical cell without edges off all paths from input to output, which the published key may keep."""
+        walk = architecture.walk
+        edges = {edge for path in _paths(walk) for edge in path}
+        kept = tuple(op if edge in edges else _NONE for edge, op in enumerate(walk))
+        return self.canonical(Architecture(self.name, kept)) if edges else None
+
     def class_number(self, architecture: Architecture) -> int:
         """The index in `classes` of the architecture's class."""
         return self._numbers[_key(architecture.walk)]
@@ -69,11 +76,6 @@ class NASBench201(FiniteSpace):
     def classes(self) -> tuple[Architecture, ...]:
         """One architecture for each of the 6,466 canonical classes."""
         return tuple(self._representatives.values())
-
-    @cached_property
-    def live(self) -> frozenset[Architecture]:
-        """All but the five without a path from input to output."""
-        return frozenset(each for each in self.classes if any(self.describe(each)))
 
     @cached_property
     def _representatives(self) -> dict[str, Architecture]:
@@ -91,7 +93,7 @@ class NASBench201(FiniteSpace):
         An edge is live where it lies on a path from input to output; all zero for a cell without a path. The weights
         are those of its convolutions for one input and one output channel.
         """
-        paths = [path for path in _PATHS if all(architecture.walk[edge] != _NONE for edge in path)]
+        paths = _paths(architecture.walk)
         live = {edge for path in paths for edge in path}
         count = [sum(architecture.walk[edge] == op for edge in live) for op in (3, 2, 4, 1)]
         depths = [sum(architecture.walk[edge] in KERNELS for edge in path) for path in paths]
@@ -133,6 +135,11 @@ class NASBench201(FiniteSpace):
                 total += (9 * width * width // 2 + 9 * width * width + width * width // 2) * side * side
             total += of_cells * width * width * side * side
         return total + (4 * c + 1) * skeleton.classes
+
+
+def _paths(walk: Walk) -> list[tuple[int, ...]]:
+    """The paths from input to output that no zeroed edge cuts."""
+    return [path for path in _PATHS if all(walk[edge] != _NONE for edge in path)]
 
 
 def _kernels(walk: Walk) -> list[int]:
