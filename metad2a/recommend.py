@@ -39,6 +39,7 @@ Values = npt.NDArray[np.float64]
 Candidates = Literal["generator", "all", "both"]
 SHIPPED = Path(str(files("metad2a") / "weights" / "meta.safetensors"))
 GENERATED = 500  # architectures drawn for a dataset
+FEW_SEEN = 3  # training images of a class; no task that was learnt from has fewer than five
 NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that hold 80%
 
 
@@ -169,7 +170,7 @@ class MetaD2A:
             reason=reason(gain, recipe, nearest, level_known=self.level_known(recipe)),
             expected_gain=gain,
             data=task.summary,
-            notes=task.notes,
+            notes=(*task.notes, *_rough(features)),
             versions=versions(),
         )
         return answer if target is None else for_device(answer, fitting, target, chosen, prefer=prefer, top=top)
@@ -256,6 +257,14 @@ def versions() -> dict[str, str]:
         "torch": torch.__version__.split("+")[0],
         "numpy": np.__version__,
     }
+
+
+def _rough(features: TaskFeatures) -> list[str]:
+    """A note where so few images of a class were looked at that the figures mean little."""
+    fewest = int(np.bincount(features.labels).min())
+    if fewest >= FEW_SEEN:
+        return []
+    return [f"looked at only {fewest} training image{'s' * (fewest > 1)} of a class: the figures are rough"]
 
 
 def _check(top: int | None, images_per_class: int, candidates: str, seed: int) -> None:

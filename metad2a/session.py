@@ -29,7 +29,7 @@ from metad2a.search_result import SearchProgress, SearchResult, Stage
 from metad2a.tracking import Run, Tracker
 from metad2a.training import Progress, Training, accuracy, pick_device, predictions, train
 
-FEW_VALIDATED = 10  # images; one of them moves the accuracy by more than ten points
+FEW_TO_JUDGE = 10  # images; one of them moves the accuracy by more than ten points
 PROBE_IMAGES = 100  # images whose time tells how long the held-out ones take
 SLACK_SECONDS, SLACK_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two
 
@@ -237,8 +237,9 @@ class Session:
             )
         if parts := max(each.parts for each in trained) - 1:
             notes.append(f"memory was short: batches were trained in up to {parts + 1} parts")
-        if 0 < (validated := int((self.task.parts == VALIDATION).sum())) < FEW_VALIDATED:
-            notes.append(f"only {validated} image{'s' * (validated > 1)} for validation: the accuracies are rough")
+        for part, use in ((VALIDATION, "validation"), (TEST, "test")):
+            if 0 < (count := int((self.task.parts == part).sum())) < FEW_TO_JUDGE:
+                notes.append(f"only {count} image{'s' * (count > 1)} for {use}: that accuracy is rough")
         return SearchResult(
             best=state.candidates[best].architecture,
             valid_accuracy=exported.card.valid_accuracy,

@@ -58,6 +58,12 @@ def test_the_answer_keeps_the_contract(model: MetaD2A, images: Task) -> None:
         space("nasbench201").parse(each["architecture"])
 
 
+def test_few_images_of_a_class_are_told(model: MetaD2A, images: Task) -> None:
+    assert not any("looked at" in note for note in model.recommend(images, top=1).notes)
+    notes = model.recommend(images, top=1, images_per_class=1).notes
+    assert notes[-1] == "looked at only 1 training image of a class: the figures are rough"
+
+
 def test_all_of_the_space_is_ranked_best_first(model: MetaD2A, images: Task) -> None:
     found = model.recommend(images, top=None).candidates
     scores = [each.score for each in found]
