@@ -39,7 +39,7 @@ Values = npt.NDArray[np.float64]
 Candidates = Literal["generator", "all", "both"]
 SHIPPED = Path(str(files("metad2a") / "weights" / "meta.safetensors"))
 GENERATED = 500  # architectures drawn for a dataset
-FEW_SEEN = 3  # training images of a class; no task that was learnt from has fewer than five
+FEW_SEEN = 3  # training images of a class
 NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that hold 80%
 
 
