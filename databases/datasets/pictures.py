@@ -48,13 +48,17 @@ Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]  # (px, px),
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images (n, h, w, c) with labels and parts as found; `parts` is all TRAIN when there were none."""
+    """Images (n, h, w, c) with labels and parts as found; `parts` is all TRAIN when there were none.
+
+    `white` is the value that stood for white in pictures of more than 8 bits, None when there were none.
+    """
 
     images: Images
     labels: Labels
     parts: Parts
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
+    white: int | None = None
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,10 @@ def read_pictures(files: Files, *, given: str, px: int, most: int, seed: int) ->
         notes.append(f"left out {len(files.empty):,} empty folder{many}: {_some(files.empty)}")
     if len(chosen) < len(pictures):
         notes.append(f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class")
-    images, read, more_notes = _decode_all(files, [pictures[index].file for index in chosen], given=given, px=px)
-    chosen = chosen[read]
-    return Labelled(images, labels[chosen], parts[chosen], class_names, (*notes, *more_notes))
+    pixels, read, more_notes = _decode_all(files, [pictures[index].file for index in chosen], given=given, px=px)
+    chosen, white = chosen[read], _white(pixels)
+    images = _stacked(pixels, white)
+    return Labelled(images, labels[chosen], parts[chosen], class_names, (*notes, *more_notes), white)
 
 
 def _ignored_note(ignored: Sequence[str]) -> str:
@@ -198,8 +203,8 @@ def _readable_formats() -> tuple[tuple[str, ...], frozenset[str]]:
 
 def _decode_all(
     files: Files, names: Sequence[str], *, given: str, px: int
-) -> tuple[Images, npt.NDArray[np.intp], list[str]]:
-    """Images (m, px, px, c) of the files that can be read, their positions among the names, and notes."""
+) -> tuple[list[Pixels], npt.NDArray[np.intp], list[str]]:
+    """Pixels (m,) of the files that can be read, their positions among the names, and notes."""
     pixels: list[Pixels] = []
     read: list[int] = []
     broken: list[str] = []
@@ -225,7 +230,7 @@ def _decode_all(
     notes = [f"skipped {len(broken):,} unreadable picture{'s' * (len(broken) > 1)}: {_some(broken)}"] if broken else []
     if set(sizes) != {(px, px)}:
         notes.append(_sizes_note(sizes, px))
-    return _stacked(pixels), np.array(read, dtype=np.intp), notes
+    return pixels, np.array(read, dtype=np.intp), notes
 
 
 def _sizes_note(sizes: Counter[tuple[int, int]], px: int) -> str:
@@ -268,10 +273,15 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
 
 
-def _stacked(pixels: Sequence[Pixels]) -> Images:
-    """Pictures as one array, of one channel when all are grey."""
+def _white(pixels: Sequence[Pixels]) -> int | None:
+    """The value that stands for white in the pictures of more than 8 bits, None when there are none."""
     tops = [float(picture.max()) for picture in pixels if picture.dtype == np.float32]
-    factor = 255 / full_scale(max(tops)) if tops else 1.0
+    return full_scale(max(tops)) if tops else None
+
+
+def _stacked(pixels: Sequence[Pixels], white: int | None) -> Images:
+    """Pictures as one array, of one channel when all are grey; those not yet scaled have that white."""
+    factor = 255 / white if white else 1.0
     coloured = any(picture.ndim == 3 and is_coloured(picture) for picture in pixels)
     stacked = np.empty((len(pixels), *pixels[0].shape[:2], 3 if coloured else 1), dtype=np.uint8)
     for target, picture in zip(stacked, pixels, strict=True):
