@@ -108,6 +108,11 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "semicolons": (lambda f: _rewritten(f, lambda text: text.replace(",", ";")), "'task', only 'task;architecture;"),
     "other encoding": (lambda f: _rewritten(f, str, "utf-16"), "not a CSV table in UTF-8"),
     "no column": (lambda f: table(f, row()[:4], head=HEAD[:4]), "no column 'seed'"),
+    "misspelt": (
+        lambda f: table(f, (*row(), 8), head=(*HEAD, "chanels")),
+        "unknown column 'chanels'; allowed are task, architecture, recipe, value, seed, images, features, source, "
+        "channels, cells, resolution; correct its name",
+    ),
     "ragged": (lambda f: table(f, row()[:3]), "line 2"),
     "architecture": (lambda f: table(f, row(), row(architecture="resnet")), "line 3: 'resnet' is no architecture"),
     "not a number": (lambda f: table(f, row(value="good")), "line 2: column value must hold a number"),

@@ -40,6 +40,7 @@ from databases.records.store import Store
 
 COLUMNS = ("task", "architecture", "recipe", "value", "seed")
 SIZE = ("channels", "cells", "resolution")
+OPTIONAL = ("images", "features", "source", *SIZE)
 SPACE = "nasbench201"
 _NAME = re.compile(r"[\w][\w .+-]{0,79}")
 
@@ -85,7 +86,7 @@ def size_of(record: Record) -> tuple[int, int, int] | None:
 
 def _rows(table: Path) -> list[_Row]:
     found, created = [], utc_now()
-    for line, row in read_rows(table, COLUMNS):
+    for line, row in read_rows(table, COLUMNS, optional=OPTIONAL):
         try:
             found.append(_row(line, row, f"table:{table.name.split('.')[0]}", created))
         except UserError as error:
