@@ -179,10 +179,13 @@ def _has_parts(trails: Iterable[tuple[str, ...]], folders: set[str], given: str)
 
 def _why(problem: Exception) -> str:
     """Why a picture cannot be read, the same at each reading."""
-    from PIL import UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     if isinstance(problem, UnidentifiedImageError):  # its text holds an address in memory
         return "not a picture, or an empty file"
+    pixels = re.search(r"([0-9]+) pixels", str(problem))
+    if isinstance(problem, Image.DecompressionBombError) and pixels:  # ours, or Pillow's for twice as many
+        return f"{int(pixels[1]):,} pixels, allowed are {MAX_PIXELS:,}: make it smaller"
     return " ".join(str(problem).split())[:80]
 
 
@@ -225,7 +228,7 @@ def _decode_all(
     if len(broken) * 10 > len(names):
         raise UserError(
             f"given {given} with {len(names):,} pictures, of which {len(broken):,} cannot be read: "
-            f"{_some(broken)}; allowed is a tenth; repair or remove them"
+            f"{_some(broken)}; allowed is a tenth of them; repair or remove them"
         )
     notes = [f"skipped {len(broken):,} unreadable picture{'s' * (len(broken) > 1)}: {_some(broken)}"] if broken else []
     if set(sizes) != {(px, px)}:
@@ -251,7 +254,7 @@ def _decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int]]:
     with Image.open(BytesIO(content), formats=_readable_formats()[0]) as image:
         size = image.size
         if size[0] * size[1] > MAX_PIXELS:
-            raise Image.DecompressionBombError(f"{size[0]}x{size[1]} pixels are more than {MAX_PIXELS:,}")
+            raise Image.DecompressionBombError(f"{size[0] * size[1]} pixels")
         image.draft(None, (4 * px, 4 * px))  # a large JPEG is decoded at a fraction of its size, many times faster
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith(("I", "F")):
