@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from databases.architectures.architecture import Architecture, Skeleton
 from databases.architectures.spaces import image_space
 from databases.architectures.spaces.nasbench201 import EDGES, OPERATIONS
+from databases.datasets.pictures import FULL_SCALES
 from databases.datasets.task import MAX_CLASSES, MAX_RESOLUTION, Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe
@@ -45,6 +46,7 @@ class Card:
             the network's.
         mean, scale: (input channels,) normalisation of the images, 0..255.
         channels, cells: the network's width and cells a stage.
+        white: the value that stood for white in the task's pictures of more than 8 bits; None: it had none.
         valid_accuracy, test_accuracy: percent; None where not measured.
         complete: whether training went to its end.
         train_seconds: wall time of training.
@@ -66,6 +68,7 @@ class Card:
     test_accuracy: float | None
     complete: bool
     train_seconds: float
+    white: int | None = None
     format: int = FORMAT
 
     @property
@@ -137,6 +140,7 @@ def describe(training: Training, *, task: Task, architecture: Architecture, reci
         test_accuracy=None,
         complete=training.complete,
         train_seconds=training.seconds,
+        white=task.white,
     )
 
 
@@ -200,6 +204,7 @@ def _card(values: dict[str, object]) -> Card:
         and all(isinstance(each, str) for each in texts)
         and all(isinstance(each, float) and math.isfinite(each) for each in (*numbers, *accuracies))
         and isinstance(card.complete, bool)
+        and (card.white is None or (type(card.white) is int and card.white in FULL_SCALES))
         and 2 <= len(card.class_names) <= MAX_CLASSES
         and len(card.mean) == len(card.scale)
         and len(card.mean) in (1, 3)

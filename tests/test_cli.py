@@ -270,3 +270,8 @@ def test_amounts_may_be_short(text: str, wanted: int) -> None:
 
 def test_passwords_are_not_shown() -> None:
     assert "secret" not in shown("postgresql://me:secret@server/base")
+
+
+def test_the_package_runs_as_the_program() -> None:
+    found = subprocess.run([sys.executable, "-m", "metad2a", "--help"], capture_output=True, text=True, check=True)
+    assert "Usage: metad2a " in found.stdout

@@ -67,6 +67,7 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "database import nasbench201 nowhere": "accuracy.csv.gz",
     "database import nasbench201 DATA": "NAS-Bench-201",
     "database import records DATA": "DATA",
+    "database import metad2a DATA": "DATA is no folder; give the folder that holds metad2a_meta_train.csv.gz, ",
     "database info --database DATA": "not a database",
     "database info --database mysql://x/y": "sqlite",
     "database build --recipe big": "choose one of tiny, shallow, small, standard",

@@ -20,6 +20,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from databases.architectures.spaces import space
+from databases.datasets.loading import load_task
 from databases.datasets.task import Images, Task, resize_images, split
 from databases.errors import UserError
 from databases.records.recipe import Recipe
@@ -127,6 +128,32 @@ def test_the_program_names_picture_files_on_the_command_line(insects: Exported, 
     assert first.startswith(f"a.png: {likeliest} ") and second.startswith("b.gif: ")
 
 
+@pytest.mark.parametrize(
+    ("top", "dtype", "ending"), [(4_000, "<u2", "png"), (65_535, "<u2", "tif"), (200, "<i4", "tif")]
+)
+def test_the_program_reads_deep_pictures_as_loading_did(tmp_path: Path, top: int, dtype: str, ending: str) -> None:
+    rng, places = (
+        np.random.default_rng(0),
+        [f"{name}/{index}.{ending}" for name in ("ant", "bee") for index in range(5)],
+    )
+    for place in places:
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, top + 1, (31, 23)).astype(dtype)).save(tmp_path / place)
+    task = load_task(tmp_path, resolution=12)
+    program = module(exported(tmp_path / "made", task).program)
+    read = torch.cat([program.open_picture(str(tmp_path / place)) for place in places])
+    np.testing.assert_array_equal(read.numpy(), task.images)
+    Image.new("F", (9, 9), 70_000.0).save(tmp_path / "bright.tif")
+    with pytest.raises(ValueError, match=r"values outside 0\.\.\d+, the range of the training pictures"):
+        program.open_picture(str(tmp_path / "bright.tif"))
+
+
+def test_the_program_refuses_deep_pictures_that_training_had_not(insects: Exported, tmp_path: Path) -> None:
+    Image.new("F", (9, 9), 1.0).save(tmp_path / "deep.tif")
+    with pytest.raises(ValueError, match="training had no such pictures; save it with 8"):
+        module(insects.program).open_picture(str(tmp_path / "deep.tif"))
+
+
 def test_any_class_name_survives_and_none_becomes_code(tmp_path: Path) -> None:
     names = ('"""', "'; raise SystemExit", "$cell ${x}", "\n\\", "猫", "\udc80")
     made = exported(tmp_path, a_task(names=names))
@@ -173,6 +200,7 @@ def damaged(good: bytes, made: Exported) -> dict[str, bytes]:
         "one class too many": with_card(class_names=["a", "b", "c", "d"]),
         "names of no text": with_card(class_names=[1, 2, 3]),
         "huge": with_card(channels=10**9),
+        "white of no scale": with_card(white=7),
         "no number": with_card(mean=[float("nan")] * 3),
         "unknown field": with_card(color="red"),
         "card is a list": with_header('{"__metadata__":{"metad2a":"[]"}}'),

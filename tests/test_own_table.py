@@ -108,9 +108,14 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "semicolons": (lambda f: _rewritten(f, lambda text: text.replace(",", ";")), "'task', only 'task;architecture;"),
     "other encoding": (lambda f: _rewritten(f, str, "utf-16"), "not a CSV table in UTF-8"),
     "no column": (lambda f: table(f, row()[:4], head=HEAD[:4]), "no column 'seed'"),
+    "misspelt": (
+        lambda f: table(f, (*row(), 8), head=(*HEAD, "chanels")),
+        "unknown column 'chanels'; allowed are task, architecture, recipe, value, seed, images, features, source, "
+        "channels, cells, resolution; correct its name",
+    ),
     "ragged": (lambda f: table(f, row()[:3]), "line 2"),
     "architecture": (lambda f: table(f, row(), row(architecture="resnet")), "line 3: 'resnet' is no architecture"),
-    "not a number": (lambda f: table(f, row(value="good")), "line 2: column value must hold a number"),
+    "not a number": (lambda f: table(f, row(value="good")), "line 2: value must be a number from 0 to 100, got 'good'"),
     "nan": (lambda f: table(f, row(value="nan")), "line 2: value must be a number from 0 to 100, got 'nan'"),
     "no value": (lambda f: table(f, row(value="")), "value must be a number"),
     "beyond percent": (lambda f: table(f, row(value=101)), "from 0 to 100"),
@@ -126,6 +131,8 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "both": (lambda f: table(f, (*row(), "a.npz"), head=(*HEAD, "images")), "has images and features"),
     "no images": (lambda f: table(f, (*row()[:5], "gone"), head=(*HEAD[:5], "images")), "mine.csv, line 2: the task"),
     "size": (lambda f: table(f, (*row(), "8"), head=(*HEAD, "channels")), "three whole numbers"),
+    "size in words": (lambda f: _sized(f, ("mine", "few")), "must be three whole numbers from 1, or all be left out"),
+    "endless size": (lambda f: _sized(f, ("mine", "inf")), "must be three whole numbers"),
     "two sizes": (lambda f: _sized(f, ("mine", 8), ("mine", 16)), "differ from those of line 2"),
     "our size": (lambda f: _sized(f, ("tiny", 16)), "recipe 'tiny' of metad2a has another size"),
 }
@@ -142,7 +149,7 @@ def _rewritten(folder: Path, change: Callable[[str], str], encoding: str = "utf-
     return path
 
 
-def _sized(folder: Path, *recipes: tuple[str, int]) -> Path:
+def _sized(folder: Path, *recipes: tuple[str, object]) -> Path:
     rows = [(*row(recipe=name, seed=seed), channels, 3, 16) for seed, (name, channels) in enumerate(recipes)]
     return table(folder, *rows, head=(*HEAD, "channels", "cells", "resolution"))
 

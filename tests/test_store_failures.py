@@ -65,12 +65,19 @@ def test_the_database_of_another_program_is_refused_unchanged(tmp_path: Path) ->
     assert "'runs'" in says(error) and path.read_bytes() == before
 
 
-def test_a_file_that_is_no_database_is_refused_unchanged(tmp_path: Path) -> None:
-    path = tmp_path / "notes.txt"
-    path.write_text("a shopping list " * 100)
+@pytest.mark.parametrize("size", [1, 2, 511, 512, 1_600, 5_000])
+def test_a_file_that_is_no_database_is_refused_unchanged(tmp_path: Path, size: int) -> None:
+    path, text = tmp_path / "notes.txt", ("a shopping list " * 400)[:size]
+    path.write_text(text)
     with pytest.raises(UserError) as error:
         Store(path)
-    assert "is not a database" in says(error) and path.read_text().startswith("a shopping list")
+    assert "is not a database" in says(error) and path.read_text() == text
+
+
+def test_an_empty_file_becomes_a_database(tmp_path: Path) -> None:
+    (tmp_path / "empty.db").touch()
+    with Store(tmp_path / "empty.db") as store:
+        assert store.add([ANY]) == 1
 
 
 def test_a_place_that_cannot_be_written_is_a_user_error(tmp_path: Path) -> None:

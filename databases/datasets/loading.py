@@ -87,7 +87,7 @@ def load_task(
     parts, notes = _completed(loaded, seed=seed), loaded.notes
     if (loaded.images == loaded.images[:1]).all():
         notes += ("all images are the same: nothing tells the classes apart",)
-    return Task(name, loaded.images, loaded.labels, parts, loaded.class_names, name, notes)
+    return Task(name, loaded.images, loaded.labels, parts, loaded.class_names, name, notes, loaded.white)
 
 
 def _pair(data: object) -> tuple[npt.ArrayLike, npt.ArrayLike]:

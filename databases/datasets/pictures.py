@@ -48,13 +48,17 @@ Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]  # (px, px),
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images (n, h, w, c) with labels and parts as found; `parts` is all TRAIN when there were none."""
+    """Images (n, h, w, c) with labels and parts as found; `parts` is all TRAIN when there were none.
+
+    `white` is the value that stood for white in pictures of more than 8 bits, None when there were none.
+    """
 
     images: Images
     labels: Labels
     parts: Parts
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
+    white: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,10 @@ def read_pictures(files: Files, *, given: str, px: int, most: int, seed: int) ->
         notes.append(f"took folders within class folders as parts of their classes: {_some(set(deeper))}")
     if len(chosen) < len(pictures):
         notes.append(f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class")
-    images, read, more_notes = _decode_all(files, [pictures[index].file for index in chosen], given=given, px=px)
-    chosen = chosen[read]
-    return Labelled(images, labels[chosen], parts[chosen], class_names, (*notes, *more_notes))
+    pixels, read, more_notes = _decode_all(files, [pictures[index].file for index in chosen], given=given, px=px)
+    chosen, white = chosen[read], _white(pixels)
+    images = _stacked(pixels, white)
+    return Labelled(images, labels[chosen], parts[chosen], class_names, (*notes, *more_notes), white)
 
 
 def _ignored_note(ignored: Sequence[str]) -> str:
@@ -178,10 +183,13 @@ def _has_parts(trails: Iterable[tuple[str, ...]], folders: set[str], given: str)
 
 def _why(problem: Exception) -> str:
     """Why a picture cannot be read, the same at each reading."""
-    from PIL import UnidentifiedImageError
+    from PIL import Image, UnidentifiedImageError
 
     if isinstance(problem, UnidentifiedImageError):  # its text holds an address in memory
         return "not a picture, or an empty file"
+    pixels = re.search(r"([0-9]+) pixels", str(problem))
+    if isinstance(problem, Image.DecompressionBombError) and pixels:  # ours, or Pillow's for twice as many
+        return f"{int(pixels[1]):,} pixels, allowed are {MAX_PIXELS:,}: make it smaller"
     return " ".join(str(problem).split())[:80]
 
 
@@ -202,8 +210,8 @@ def _readable_formats() -> tuple[tuple[str, ...], frozenset[str]]:
 
 def _decode_all(
     files: Files, names: Sequence[str], *, given: str, px: int
-) -> tuple[Images, npt.NDArray[np.intp], list[str]]:
-    """Images (m, px, px, c) of the files that can be read, their positions among the names, and notes."""
+) -> tuple[list[Pixels], npt.NDArray[np.intp], list[str]]:
+    """Pixels (m,) of the files that can be read, their positions among the names, and notes."""
     pixels: list[Pixels] = []
     read: list[int] = []
     broken: list[str] = []
@@ -224,12 +232,12 @@ def _decode_all(
     if len(broken) * 10 > len(names):
         raise UserError(
             f"given {given} with {len(names):,} pictures, of which {len(broken):,} cannot be read: "
-            f"{_some(broken)}; allowed is a tenth; repair or remove them"
+            f"{_some(broken)}; allowed is a tenth of them; repair or remove them"
         )
     notes = [f"skipped {len(broken):,} unreadable picture{'s' * (len(broken) > 1)}: {_some(broken)}"] if broken else []
     if set(sizes) != {(px, px)}:
         notes.append(_sizes_note(sizes, px))
-    return _stacked(pixels), np.array(read, dtype=np.intp), notes
+    return pixels, np.array(read, dtype=np.intp), notes
 
 
 def _sizes_note(sizes: Counter[tuple[int, int]], px: int) -> str:
@@ -250,7 +258,7 @@ def _decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int]]:
     with Image.open(BytesIO(content), formats=_readable_formats()[0]) as image:
         size = image.size
         if size[0] * size[1] > MAX_PIXELS:
-            raise Image.DecompressionBombError(f"{size[0]}x{size[1]} pixels are more than {MAX_PIXELS:,}")
+            raise Image.DecompressionBombError(f"{size[0] * size[1]} pixels")
         image.draft(None, (4 * px, 4 * px))  # a large JPEG is decoded at a fraction of its size, many times faster
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith(("I", "F")):
@@ -272,10 +280,15 @@ def _on_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
 
 
-def _stacked(pixels: Sequence[Pixels]) -> Images:
-    """Pictures as one array, of one channel when all are grey."""
+def _white(pixels: Sequence[Pixels]) -> int | None:
+    """The value that stands for white in the pictures of more than 8 bits, None when there are none."""
     tops = [float(picture.max()) for picture in pixels if picture.dtype == np.float32]
-    factor = 255 / full_scale(max(tops)) if tops else 1.0
+    return full_scale(max(tops)) if tops else None
+
+
+def _stacked(pixels: Sequence[Pixels], white: int | None) -> Images:
+    """Pictures as one array, of one channel when all are grey; those not yet scaled have that white."""
+    factor = 255 / white if white else 1.0
     coloured = any(picture.ndim == 3 and is_coloured(picture) for picture in pixels)
     stacked = np.empty((len(pixels), *pixels[0].shape[:2], 3 if coloured else 1), dtype=np.uint8)
     for target, picture in zip(stacked, pixels, strict=True):

@@ -38,6 +38,7 @@ class Task:
         class_names: one name a class, all different.
         source: where the images come from; held-out splits keep a source together.
         notes: one line for each thing that loading changed or left out.
+        white: the value that stood for white in pictures of more than 8 bits; None where there were none.
 
     Raises:
         UserError: when the fields do not fit together.
@@ -50,6 +51,7 @@ class Task:
     class_names: tuple[str, ...]
     source: str = ""
     notes: tuple[str, ...] = ()
+    white: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse fields that do not fit together."""

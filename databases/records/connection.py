@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -68,6 +69,9 @@ _ADVICE = {  # a part of the driver's message -> what to tell
     "is full": "cannot grow because the disk is full; free some space and run the same command again",
     "disk i/o error": "cannot be read or written (disk error); check the disk and its free space",
 }
+
+
+_SMALLEST = 512  # bytes of the smallest SQLite database that is not empty
 
 
 class Database:
@@ -195,6 +199,15 @@ def _engine(url: URL, timeout: float) -> Engine:
         ) from error
 
 
+def _refuse_too_small(path: Path) -> None:
+    """SQLite refuses foreign files itself, but overwrites one of a single byte.
+
+    The file is not opened: closing it would lift the locks that this process has on it.
+    """
+    if os.path.isfile(path) and 0 < os.path.getsize(path) < _SMALLEST:  # False where it may not be looked at
+        raise UserError(f"{path} {_ADVICE['not a database']}")
+
+
 def _sqlite_engine(url: URL, timeout: float) -> Engine:
     if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
         try:
@@ -203,6 +216,7 @@ def _sqlite_engine(url: URL, timeout: float) -> Engine:
             raise UserError(
                 f"the folder of {url.database} cannot be made ({error.strerror}); give a place you may write to"
             ) from error
+        _refuse_too_small(Path(url.database))
     engine = create_engine(url, connect_args={"timeout": timeout})
 
     @event.listens_for(engine, "begin")

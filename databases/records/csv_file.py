@@ -73,10 +73,13 @@ def read_csv(path: str | Path) -> Iterator[TaskEntry | Record]:
             raise UserError(f"{path}, line {line}: {error}; the file is damaged, export it again") from error
 
 
-def read_rows(path: str | Path, columns: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_rows(
+    path: str | Path, columns: Collection[str], *, optional: Collection[str] | None = None
+) -> Iterator[tuple[int, dict[str, str]]]:
     """(line number, row) for each row of a CSV file, compressed or not, that must have the columns named.
 
-    Raises UserError when the file cannot be read, is no CSV, lacks a column or has a row of another length.
+    Further columns are passed on; with ``optional`` only those named there are allowed. Raises UserError when the
+    file cannot be read, is no CSV, lacks a column, has one that is not allowed or a row of another length.
     """
     csv.field_size_limit(max(LONGEST_CELL, csv.field_size_limit()))
     try:
@@ -90,6 +93,8 @@ def read_rows(path: str | Path, columns: Collection[str]) -> Iterator[tuple[int,
                     f"{path} has no column {missing[0]!r}, {there}; "
                     f"a table with commas between its cells is needed that has {expected}"
                 )
+            if optional is not None:
+                _refuse_unknown(path, reader.fieldnames or (), [*columns, *optional])
             for row in reader:
                 if None in row or None in row.values():
                     place = f"{path}, line {reader.line_num}"
@@ -102,6 +107,15 @@ def read_rows(path: str | Path, columns: Collection[str]) -> Iterator[tuple[int,
         raise UserError(f"{path} is not a CSV table in UTF-8 ({error}); save it again in that encoding") from error
     except (EOFError, zlib.error, csv.Error) as error:
         raise UserError(f"{path} is damaged or is not a CSV table ({error}); get the file again") from error
+
+
+def _refuse_unknown(path: str | Path, given: Collection[str], allowed: Collection[str]) -> None:
+    unknown = [column for column in given if column not in allowed]
+    if unknown:
+        raise UserError(
+            f"{path} has an unknown column {unknown[0][:40]!r}; allowed are {', '.join(allowed)}; "
+            "correct its name or take it out"
+        )
 
 
 def cell_number(row: Mapping[str, str], column: str) -> float | None:

@@ -37,7 +37,9 @@ def import_nasbench201(
 
 @imports.command("metad2a")
 def import_metad2a(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Where metad2a_meta_train.csv.gz lies.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="The folder of metad2a_meta_train.csv.gz and its like.")
+    ],
     database: DatabaseUrl = None,
     json: Json = False,
 ) -> None:

@@ -33,13 +33,14 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.ready_features import read_features, to_text
 from databases.errors import UserError
-from databases.records.csv_file import cell_number, read_rows
+from databases.records.csv_file import read_rows
 from databases.records.recipe import RECIPES
 from databases.records.record import Record, RecordKey, TaskEntry, utc_now
 from databases.records.store import Store
 
 COLUMNS = ("task", "architecture", "recipe", "value", "seed")
 SIZE = ("channels", "cells", "resolution")
+OPTIONAL = ("images", "features", "source", *SIZE)
 SPACE = "nasbench201"
 _NAME = re.compile(r"[\w][\w .+-]{0,79}")
 
@@ -85,7 +86,7 @@ def size_of(record: Record) -> tuple[int, int, int] | None:
 
 def _rows(table: Path) -> list[_Row]:
     found, created = [], utc_now()
-    for line, row in read_rows(table, COLUMNS):
+    for line, row in read_rows(table, COLUMNS, optional=OPTIONAL):
         try:
             found.append(_row(line, row, f"table:{table.name.split('.')[0]}", created))
         except UserError as error:
@@ -103,8 +104,8 @@ def _row(line: int, row: Mapping[str, str], measured_by: str, created: str) -> _
     if recipe in RECIPES and RECIPES[recipe].published:
         raise UserError(f"the recipe {recipe!r} is that of a published benchmark; give yours a name of its own")
     architecture = str(space(SPACE).parse(row["architecture"].strip()))
-    value = cell_number(row, "value")
-    if value is None or not 0 <= value <= 100:
+    value = _number(row["value"])
+    if not 0 <= value <= 100:
         raise UserError(f"value must be a number from 0 to 100, got {row['value'][:40]!r}")
     key = RecordKey(f"table/{task}", SPACE, architecture, recipe, _seed(row["seed"]))
     record = Record(*key, measured_by, valid_accuracy=value, extra=_size(row, recipe), created=created)
@@ -126,14 +127,21 @@ def _seed(text: str) -> int:
         raise UserError(f"seed must be a whole number from 0, or -1 for a mean, got {text[:40]!r}") from None
 
 
+def _number(text: str) -> float:
+    """The number in a cell, NaN where there is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return float("nan")
+
+
 def _size(row: Mapping[str, str], recipe: str) -> dict[str, float]:
     """The size of the network, for a recipe that metad2a does not know."""
-    given = {name: cell_number(row, name) for name in SIZE if row.get(name)}
-    if not given:
+    sizes = {name: _number(row[name]) for name in SIZE if row.get(name)}
+    if not sizes:
         return {}
-    if len(given) < len(SIZE) or any(not value or value < 1 or value % 1 for value in given.values()):
+    if len(sizes) < len(SIZE) or any(value < 1 or value % 1 for value in sizes.values()):
         raise UserError(f"{', '.join(SIZE)} must be three whole numbers from 1, or all be left out")
-    sizes = {name: float(value or 0) for name, value in given.items()}
     known = RECIPES.get(recipe)
     if known and sizes != {"channels": known.channels, "cells": known.cells, "resolution": known.resolution}:
         raise UserError(f"the recipe {recipe!r} of metad2a has another size; give yours a name of its own")

@@ -17,6 +17,7 @@ from databases.records.store import Store
 _COLUMN_OF_TASK = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet16_120"}
 _SCORE_COLUMN = "darcyflow_test_score_200ep_seed777"
 _SCORES = ("synflow", "logsynflow", "naswot", "nregions")
+_METAD2A_FILES = ("metad2a_meta_train.csv.gz", "metad2a_tasks.csv.gz", "imagenet32_classes.csv")
 _METAD2A_CLASSES = tuple(f"class_{place}" for place in range(20))
 
 
@@ -71,6 +72,8 @@ def import_metad2a(store: Store, folder: str | Path) -> int:
     published validation part, whose tasks also occur in the training part. Returns how many records were
     new; raises UserError, with nothing added, when a file is missing or has a line that cannot be read.
     """
+    if not Path(folder).is_dir():
+        raise UserError(f"{folder} is no folder; give the folder that holds {', '.join(_METAD2A_FILES)}")
     records = list(_metad2a_records(Path(folder) / "metad2a_meta_train.csv.gz"))
     store.add_tasks(list(_metad2a_tasks(Path(folder), {record.task for record in records})))
     return store.add(records)
