@@ -196,7 +196,7 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path: Path, store: Store) -> None:
 
 def test_what_the_database_knows_is_not_contradicted(tmp_path: Path, store: Store) -> None:
     import_table(store, table(tmp_path, row()))
-    with pytest.raises(UserError, match=r"value 80, but the database has 81\.5"):
+    with pytest.raises(UserError, match=r"value 80, but the database has 81\.5 .*; to correct the database, write it"):
         import_table(store, table(tmp_path, row(value=80)))
     with pytest.raises(UserError, match="differ from those of the database"):
         import_table(store, _sized(tmp_path, ("mine", 8)))
@@ -205,6 +205,16 @@ def test_what_the_database_knows_is_not_contradicted(tmp_path: Path, store: Stor
     with pytest.raises(UserError, match="known with other images or features"):
         import_table(store, path)
     assert len(store.records()) == 1
+
+
+def test_a_value_is_corrected_in_an_export_that_a_new_database_reads(tmp_path: Path, store: Store) -> None:
+    import_table(store, table(tmp_path, row()))
+    store.export_csv(tmp_path / "all.csv.gz")
+    unpacked = tmp_path / "all.csv"
+    unpacked.write_text(gzip.decompress((tmp_path / "all.csv.gz").read_bytes()).decode().replace(",81.5,", ",80,"))
+    with Store(tmp_path / "new.db") as new:
+        assert new.import_csv(unpacked) == 1 and new.records()[0].valid_accuracy == 80
+        assert import_table(new, table(tmp_path, row(value=80))) == 0
 
 
 def test_the_command_imports_and_refuses(tmp_path: Path) -> None:

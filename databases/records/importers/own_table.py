@@ -42,6 +42,11 @@ COLUMNS = ("task", "architecture", "recipe", "value", "seed")
 SIZE = ("channels", "cells", "resolution")
 OPTIONAL = ("images", "features", "source", *SIZE)
 SPACE = "nasbench201"
+DATABASE = "the database"
+ANEW = (  # records are only ever added
+    "; to correct the database, write it with `metad2a database export FILE`, unpack FILE, correct the line in a text "
+    "editor, and read it into a new one with `metad2a database import records FILE --database NEW`"
+)
 _NAME = re.compile(r"[\w][\w .+-]{0,79}")
 
 
@@ -154,16 +159,16 @@ def _refuse_contradictions(rows: Sequence[_Row], store: Store, table: Path) -> N
     sizes: dict[str, tuple[dict[str, float], str]] = {}
     for recipe in {each.record.recipe for each in rows} - set(RECIPES):
         for record in store.records(recipe=recipe)[:1]:
-            sizes[recipe] = dict(record.extra), "the database"
+            sizes[recipe] = dict(record.extra), DATABASE
     for task in {each.record.task for each in rows}:
-        values |= {known.key: (known.valid_accuracy or 0.0, "the database") for known in store.records(task=task)}
+        values |= {known.key: (known.valid_accuracy or 0.0, DATABASE) for known in store.records(task=task)}
     for each in rows:
         record, here = each.record, f"line {each.line}"
         value, where = values.setdefault(record.key, (each.value, here))
         if value != each.value:
             raise UserError(
                 f"{table}, {here}: value {each.value:g}, but {where} has {value:g} for the same task, "
-                "architecture, recipe and seed; keep one, or give them different seeds"
+                "architecture, recipe and seed; keep one, or give them different seeds" + ANEW * (where == DATABASE)
             )
         size, where = sizes.setdefault(record.recipe, (dict(record.extra), here))
         if record.recipe not in RECIPES and size != record.extra:
