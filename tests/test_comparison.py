@@ -47,7 +47,7 @@ def tiny_fixture(monkeypatch: pytest.MonkeyPatch) -> Tiny:
 
 @pytest.fixture(name="database")
 def database_fixture(tiny: Tiny, tmp_path: Path) -> str:
-    """A user's table of a space of their own, one with holes, and one without accuracies."""
+    """A user's table of a space of their own, one with holes, one without accuracies, and one as it is imported."""
     walks = [each.walk for each in tiny.enumerate()]
     place = str(tmp_path / "mine.db")
     with Store(place) as store:
@@ -59,6 +59,8 @@ def database_fixture(tiny: Tiny, tmp_path: Path) -> str:
                        valid_accuracy=10.0 + sum(walk) if known else None)
                 for walk in some
             )  # fmt: skip
+        store.add_task(TaskEntry("table/leaves", "leaves"))
+        store.add([Record("table/leaves", "nasbench201", str(ALL[0]), "own", 0, "user", valid_accuracy=10.0)])
     return place
 
 
@@ -156,12 +158,14 @@ def test_a_table_of_ones_own_is_compared_on_the_command_line(database: str, home
 @pytest.mark.parametrize(
     ("words", "line"),
     {
-        "--table mine/holes --space tiny --recipe own": "has holes: it holds 11 architectures of the space 'tiny' and not 2-1-1",  # noqa: E501
+        "--table mine/holes --space tiny --recipe own": "has holes: it holds 11 of 12 architectures of the space 'tiny' and not 2-1-1",  # noqa: E501
         "--table mine/empty --space tiny --recipe own": "holds no accuracies",
         "--table mine/whole --space tiny --recipe big": "with the recipe 'big' in the database: it holds own",
         "--table mine/other --space tiny": "it holds mine/empty, mine/holes, mine/whole",
         "--table mine/whole --space big": "unknown space 'big': choose one of nasbench201",
         "--benchmark nasbench301": "unknown benchmark 'nasbench301': choose nasbench201",
+        "--table leaves --recipe own": "has holes: it holds 1 of 15,625 architectures of the space 'nasbench201'",
+        "--table bark --recipe own": "no table of 'bark' in the database: it holds table/leaves",
         "--dataset cifar11": "metad2a database import nasbench201 FILE",
         "--table mine/whole --space tiny --recipe own --searchers evolution,luck": "unknown searcher 'luck'",
         "--table mine/whole --space tiny --recipe own --searchers evolution --budgets 13": "give 1 to 12 look-ups",

@@ -77,7 +77,7 @@ def compare(
         from metad2a.reproduce.publish import write_report
 
         found = read_table(store, task, recipe=recipe, name=space)
-        setting = Setting(task, recipe, database or str(home() / DATABASE), shared_folder())
+        setting = Setting(found.task, recipe, database or str(home() / DATABASE), shared_folder())
         if predictor is not None:
             found = predicted(found, predictor, setting)
         chosen, left_out = entries(names, setting, space)
@@ -85,7 +85,9 @@ def compare(
             reporter.line(f"left out: {each}: {reason}")
         for entry in chosen:
             if entry.searcher == "surrogate" and "prior" not in entry.options:
-                reporter.line(f"{entry.label}: nothing predicts the accuracies of {task!r} here, its prior is flat")
+                reporter.line(
+                    f"{entry.label}: nothing predicts the accuracies of {found.task!r} here, its prior is flat"
+                )
         reporter.now("Searching ...")
         report = run(found, chosen, budgets=steps, seeds=seeds, seed=seed, workers=workers, say=reporter.line)
     told: dict[str, object] = {"task": task, "recipe": recipe, "budgets": budgets, "seeds": seeds, "seed": seed}
