@@ -86,7 +86,7 @@ def test_a_job_reaches_another_process_whole(table: BenchmarkTable) -> None:
 def test_evolution_beats_random_where_there_is_something_to_learn_and_the_control_does_not(
     table: BenchmarkTable,
 ) -> None:
-    report = compare(table, TWO, budgets=[60, 5], seeds=12, workers=1)
+    report = compare(table, TWO, budgets=[60, 5], seeds=20, workers=1)
     found = report.figures["searchers"]
     assert found["evolution"]["budgets"]["60"]["above_random"]["low"] > 0
     assert found["control"]["budgets"]["60"]["above_random"]["low"] <= 0
@@ -96,8 +96,16 @@ def test_evolution_beats_random_where_there_is_something_to_learn_and_the_contro
     )
     rows = report.tables[0].rows
     assert [row[:2] for row in rows[:4]] == [("random", "5"), ("", "60"), ("evolution", "5"), ("", "60")]
-    assert rows[3][-1] == "better" and rows[5][-1] != "better"
+    assert rows[3][-1] == "better" and rows[5][-1] != "better" and "verdict" not in report.setting
     assert report.panels[0].curves[0].x == tuple(range(5, 61))
+
+
+def test_few_seeds_give_figures_and_no_verdict(table: BenchmarkTable) -> None:
+    report = compare(table, TWO, budgets=[60], seeds=4, workers=1)
+    assert report.figures["searchers"]["evolution"]["budgets"]["60"]["above_random"]["low"] > 0
+    assert [row[-1] for row in report.tables[0].rows] == ["", "-", "-"]
+    assert report.setting.splitlines()[1:] == ["verdicts need 20 seeds; 4 were run"]
+    assert "better" not in str(report.to_json())
 
 
 @pytest.mark.parametrize(("budgets", "seeds"), [([0], 5), ([15_626], 5), ([], 5), ([5], 1)])
@@ -152,7 +160,7 @@ def test_a_table_of_ones_own_is_compared_on_the_command_line(database: str, home
     assert of_all["test_of_seeds"] == [14.0] * 3 and of_all["regret"]["median"] == 0
     assert sorted(path.name for path in (home / "compare" / "mine-whole").iterdir()) == sorted(found["files"])
     text = run(*words.split(), "--database", database, "--workers", "1", "--no-tracking").stdout
-    assert "best test value 14.00" in text and "control" in text and "verdict" not in text.lower()
+    assert "best test value 14.00" in text and "control" in text and "\nverdicts need 20 seeds; 3 were run\n" in text
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def compare(
         ),
     ] = None,
     budgets: Annotated[str, typer.Option("--budgets", help="Numbers of look-ups to report at.")] = "10,30,100,300",
-    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Paired seeds; a claim needs 20.")] = 20,
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Paired seeds; a verdict needs 20.")] = 20,
     seed: Seed = 0,
     workers: Workers = 2,
     output: Output = None,
