@@ -88,6 +88,11 @@ def test_what_the_model_knew_stays_and_a_new_recipe_has_its_own_size(
         start.recipe("mine")
 
 
+def test_a_rival_that_no_task_allows_is_left_out(store: Store, start: MetaD2A, tmp_path: Path) -> None:
+    found = run(store, start, tmp_path, recipe="mine").header["held_out"]  # two tasks: no cell has a mean over three
+    assert found["tau"] > 0 and found["tau_best_on_average"] is None
+
+
 def test_a_retrained_model_can_be_retrained(store: Store, start: MetaD2A, tmp_path: Path) -> None:
     once = load(run(store, start, tmp_path).path)
     twice = load(run(store, once, tmp_path).path)
