@@ -93,6 +93,14 @@ def test_a_rival_that_no_task_allows_is_left_out(store: Store, start: MetaD2A, t
     assert found["tau"] > 0 and found["tau_best_on_average"] is None
 
 
+def test_a_recipe_without_tasks_cannot_judge_and_those_that_can_are_named(
+    store: Store, start: MetaD2A, tmp_path: Path
+) -> None:
+    found = run(store, start, tmp_path).comparison
+    assert found is not None and found.others == ("mine",)
+    assert found.verdict.endswith("so the champion stays: judge it on your own with --recipe mine")
+
+
 def test_a_retrained_model_can_be_retrained(store: Store, start: MetaD2A, tmp_path: Path) -> None:
     once = load(run(store, start, tmp_path).path)
     twice = load(run(store, once, tmp_path).path)
