@@ -106,9 +106,9 @@ def _refuse(known: Sequence[Episode], start: MetaD2A | None, recipe: str) -> Non
         raise UserError(
             "no task of the database has features: run `metad2a database build` or `database import table` first"
         )
-    recipes = {*RECIPES, *(each.recipe for each in known)}
-    if recipe not in recipes:
-        raise UserError(f"no task was measured with the recipe {recipe!r}: choose one of {', '.join(sorted(recipes))}")
+    measured = {each.recipe for each in known}
+    if recipe not in {*RECIPES, *measured}:
+        raise UserError(f"no task was measured with the recipe {recipe!r}: choose one of {', '.join(sorted(measured))}")
     if start is None and not any(len(each.cells) >= TABLE for each in known):
         raise UserError(
             f"the database holds no table of {TABLE:,} architectures on one task to learn from scratch: "
