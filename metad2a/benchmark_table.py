@@ -13,6 +13,7 @@ from databases.architectures.spaces import space
 from databases.errors import UserError
 from databases.records.store import Store
 
+OWN = "table"  # the prefix of users' tasks, which need not be given
 IMPORT_FIRST = "run `metad2a database import nasbench201 FILE` first"
 BENCHMARKS = {"nasbench201": "nasbench201"}  # the prefix of a benchmark's tasks -> its space
 Values = npt.NDArray[np.float64]
@@ -58,12 +59,12 @@ def read_table(store: Store, task: str, *, recipe: str = "nasbench201", name: st
     """The table of a task that the store holds (``metad2a database import``) for a recipe, over the space ``name``.
 
     A task without validation values is searched on its test values, one without test values judged on its
-    validation values.
+    validation values. A user's own task (``table/leaves``) may be given by its name alone.
 
     Raises:
         UserError: unknown task, recipe or space (lists the known ones), or a table with holes.
     """
-    chosen = space(name)
+    chosen, task = space(name), _key(store, task)
     test = store.values(task, recipe, metric="test_accuracy", space=name)
     valid = store.values(task, recipe, metric="valid_accuracy", space=name)
     valid, test = valid or test, test or valid
@@ -75,13 +76,19 @@ def read_table(store: Store, task: str, *, recipe: str = "nasbench201", name: st
         if text not in test or text not in valid:
             held = len(test.keys() & valid.keys())
             raise UserError(
-                f"the table of {task!r} has holes: it holds {held:,} architectures of the space {name!r} and not "
-                f"{text}; a benchmark needs them all"
+                f"the table of {task!r} has holes: it holds {held:,} of {chosen.size:,} architectures of the space "
+                f"{name!r} and not {text}; a benchmark needs them all: import the missing ones, or name another table"
             )
         every.append(each)
     texts = [str(each) for each in every]
     told, judged = (np.array([of[text] for text in texts]) for of in (valid, test))
     return BenchmarkTable(task, recipe, tuple(every), told, judged)
+
+
+def _key(store: Store, task: str) -> str:
+    """The task's key, also where a user's task is given by its name alone."""
+    own = f"{OWN}/{task}"
+    return own if store.task(task) is None and store.task(own) is not None else task
 
 
 def _unknown(store: Store, task: str, recipe: str, name: str) -> str:
@@ -91,5 +98,6 @@ def _unknown(store: Store, task: str, recipe: str, name: str) -> str:
         return f"the table of {task!r} with the recipe {recipe!r} holds no accuracies: choose another"
     if recipes:
         return f"no table of {task!r} with the recipe {recipe!r} in the database: it holds {', '.join(recipes)}"
-    known = ", ".join(entry.key for entry in store.tasks(prefix=f"{task.partition('/')[0]}/"))
+    prefix = task.partition("/")[0] if "/" in task else OWN
+    known = ", ".join(entry.key for entry in store.tasks(prefix=f"{prefix}/"))
     return f"no table of {task!r} in the database: " + (f"it holds {known}" if known else IMPORT_FIRST)

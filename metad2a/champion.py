@@ -48,12 +48,16 @@ class TaskComparison:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A champion and a challenger (digests of their weights) on the held-out tasks of a recipe."""
+    """A champion and a challenger (digests of their weights) on the held-out tasks of a recipe.
+
+    ``others`` are the other recipes whose tasks could have been held out.
+    """
 
     recipe: str
     champion: str
     challenger: str
     tasks: tuple[TaskComparison, ...]
+    others: tuple[str, ...] = ()
 
     @property
     def difference(self) -> Interval | None:
@@ -73,7 +77,8 @@ class Comparison:
         """The outcome in a sentence."""
         found = self.difference
         if found is None:
-            return f"no task of the recipe {self.recipe!r} can be held out, so the champion stays"
+            hint = f": judge it on your own with --recipe {' or '.join(self.others)}" if self.others else ""
+            return f"no task of the recipe {self.recipe!r} can be held out, so the champion stays{hint}"
         over = f"over {len(self.tasks)} held-out tasks of {found.groups} sources"
         said = f"challenger less champion: tau {found} {over}"
         if found.groups < FEWEST_SOURCES:

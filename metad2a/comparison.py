@@ -25,6 +25,7 @@ from metad2a.tracking import Tracker
 from predictors.metrics import median_interval
 
 SEEDS_A_JOB = 5
+FOR_A_VERDICT = 20  # seeds below which nobody is called better or worse
 RANDOM, CONTROL = "random", "control"  # in every comparison; the control is evolution that is told shuffled values
 Rows = npt.NDArray[np.int64]  # (seeds, trials), rows of the table in the order they were looked up
 Values = npt.NDArray[np.float64]
@@ -154,12 +155,12 @@ def compare(
     searchers: Sequence[Entry],
     *,
     budgets: Sequence[int],
-    seeds: int = 20,
+    seeds: int = FOR_A_VERDICT,
     seed: int = 0,
     workers: int = 2,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
-    """One table and one figure of all searchers; ``random`` must be among them.
+    """One table and one figure of all searchers; ``random`` must be among them. Few seeds give no verdicts.
 
     Raises:
         UserError: a budget or a number of seeds that is impossible.
@@ -168,7 +169,7 @@ def compare(
     if not budgets or budgets[0] < 1 or budgets[-1] > len(table.architectures):
         raise UserError(f"budgets {', '.join(map(str, budgets))}: give 1 to {len(table.architectures):,} look-ups")
     if seeds < 2:
-        raise UserError(f"seeds {seeds}: an interval needs 2 or more, a claim 20")
+        raise UserError(f"seeds {seeds}: an interval needs 2 or more, a verdict {FOR_A_VERDICT}")
     runs = search_table(table, searchers, seeds=range(seed, seed + seeds), trials=budgets[-1], workers=workers, say=say)
     test = {label: table.test[incumbents(table, found.rows)] for label, found in runs.items()}
     regret = {label: table.test.max() - values for label, values in test.items()}
@@ -183,6 +184,7 @@ def compare(
         of_label = {str(n): _figures(test[label], test[RANDOM], regret[label], n) for n in budgets}
         figures["searchers"][label] = {"cpu_seconds_a_seed": runs[label].seconds, "budgets": of_label}
         rows += [_row(label if n == budgets[0] else "", n, of_label[str(n)], label == RANDOM) for n in budgets]
+    short = "" if seeds >= FOR_A_VERDICT else f"\nverdicts need {FOR_A_VERDICT} seeds; {seeds} were run"
     headings = ("Searcher", ">Look-ups", ">Test", ">Regret, median [95%]", ">Above random, mean [95%]", "")
     steps = np.arange(budgets[0], budgets[-1] + 1)  # the first look-ups would hide the others
     curves = tuple(band(label, steps, values[:, steps - 1]) for label, values in regret.items())
@@ -190,7 +192,7 @@ def compare(
         system,
         f"recipe {table.recipe}",
         f"{len(table.architectures):,} architectures, {seeds} paired seeds from {seed}, the best by {told} "
-        f"is judged by test; control: evolution that is told other architectures' values",
+        f"is judged by test; control: evolution that is told other architectures' values{short}",
         (Table(f"{searched}: best test value {table.test.max():.2f}", headings, tuple(rows)),),
         (),
         (Panel("Median and 10% to 90% of seeds", "look-ups", "test regret", curves, log_x=True),),
@@ -225,12 +227,18 @@ def _figures(test: Values, random: Values, regret: Values, budget: int) -> dict[
 
 def _row(label: str, budget: int, found: dict[str, Any], is_random: bool) -> tuple[str, ...]:
     regret, above = found["regret"], found["above_random"]
-    verdict = "better" if above["low"] > 0 else "worse" if above["high"] < 0 else ""
     return (
         label,
         f"{budget:,}",
         f"{found['test']:.2f}",
         f"{regret['median']:.2f} [{regret['low']:.2f}, {regret['high']:.2f}]",
         "" if is_random else with_interval(above),
-        verdict,
+        "" if is_random else _verdict(above),
     )
+
+
+def _verdict(above: dict[str, float]) -> str:
+    """Better or worse where the interval of a paired difference excludes zero, a dash where seeds are too few."""
+    if above["seeds"] < FOR_A_VERDICT:
+        return "-"
+    return "better" if above["low"] > 0 else "worse" if above["high"] < 0 else ""

@@ -72,10 +72,15 @@ def leave_one_source_out(
 
 
 def tau(predicted: Values, episode: Episode, among: npt.NDArray[np.bool_] | None = None) -> float:
-    """Kendall's tau-b between predicted and measured, over the cells ``among`` (default: where finite)."""
+    """Kendall's tau-b between predicted and measured, over the cells ``among`` (default: where finite).
+
+    NaN where there is no order to find: fewer than two cells, or values that are all equal.
+    """
     from scipy.stats import kendalltau
 
     chosen = np.isfinite(predicted) if among is None else among
+    if np.count_nonzero(chosen) < 2:
+        return float("nan")
     return float(kendalltau(predicted[chosen], episode.accuracy[chosen]).statistic)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +42,6 @@ def describe(
     """
     earlier = {} if start is None else start.header
     of_recipe = held_out.get(recipe, ())
-    taus = [tau(each.mean, each.episode) for each in of_recipe]
-    average = [tau(each.average, each.episode) for each in of_recipe]
     cost = ("seconds_per_image_flop", "seconds_per_image")
     seconds = [earlier.get(name) for name in cost] if start else training_cost(finite_space(model.config.space).name)
     tasks, architectures = _counts(known, surrogates, earlier)
@@ -61,8 +59,8 @@ def describe(
             **{name: conformal_factors(each) for name, each in held_out.items() if each},
         },
         "held_out": {
-            "tau": float(np.mean(taus)) if taus else None,
-            "tau_best_on_average": float(np.mean(average)) if average else None,
+            "tau": _mean(tau(each.mean, each.episode) for each in of_recipe),
+            "tau_best_on_average": _mean(tau(each.average, each.episode) for each in of_recipe),
         },
         **dict(zip(cost, seconds, strict=True)),
     }
@@ -109,6 +107,12 @@ def training_cost(space_name: str) -> tuple[float, float]:
     (small, quick), (large, slow) = points
     per_flop = max(slow - quick, 1e-9) / (large - small)
     return per_flop, max(quick - per_flop * small, 0.0)
+
+
+def _mean(taus: Iterable[float]) -> float | None:
+    """The mean over tasks that have an order, None where there are none."""
+    found = [each for each in taus if np.isfinite(each)]
+    return float(np.mean(found)) if found else None
 
 
 def _counts(

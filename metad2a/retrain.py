@@ -20,7 +20,7 @@ from metad2a import from_scratch
 from metad2a.champion import MODEL_NAME, Comparison, compare, current_champion
 from metad2a.episodes import Episode, episodes
 from metad2a.from_scratch import Learnt, Report, digest
-from metad2a.held_out import HeldOut, leave_one_source_out, own_episodes
+from metad2a.held_out import HeldOut, held_out_families, leave_one_source_out, own_episodes
 from metad2a.meta_training import TABLE
 from metad2a.model_file import describe, save_model
 from metad2a.recommend import MetaD2A, load
@@ -98,7 +98,7 @@ def retrain(
         run.metrics({f"held_out_{name}": value for name, value in header["held_out"].items() if value is not None})
         on_progress("champion and challenger")
         result = RetrainResult(output, weights, header, header["held_out"]["tau"])
-        return _meet(result, champion, own_episodes(known, recipe), tracker, run, folder)
+        return _meet(result, champion, known, tracker, run, folder)
 
 
 def _refuse(known: Sequence[Episode], start: MetaD2A | None, recipe: str) -> None:
@@ -106,9 +106,9 @@ def _refuse(known: Sequence[Episode], start: MetaD2A | None, recipe: str) -> Non
         raise UserError(
             "no task of the database has features: run `metad2a database build` or `database import table` first"
         )
-    recipes = {*RECIPES, *(each.recipe for each in known)}
-    if recipe not in recipes:
-        raise UserError(f"no task was measured with the recipe {recipe!r}: choose one of {', '.join(sorted(recipes))}")
+    measured = {each.recipe for each in known}
+    if recipe not in {*RECIPES, *measured}:
+        raise UserError(f"no task was measured with the recipe {recipe!r}: choose one of {', '.join(sorted(measured))}")
     if start is None and not any(len(each.cells) >= TABLE for each in known):
         raise UserError(
             f"the database holds no table of {TABLE:,} architectures on one task to learn from scratch: "
@@ -130,7 +130,7 @@ def _held_out(surrogates: Mapping[str, Surrogate], known: Sequence[Episode]) -> 
 def _meet(
     result: RetrainResult,
     champion: MetaD2A | None,
-    own: Sequence[Episode],
+    known: Sequence[Episode],
     tracker: Tracker,
     run: Run,
     folder: Path,
@@ -138,7 +138,9 @@ def _meet(
     """Registers the new model as challenger, compares it with the champion and promotes it where it is better."""
     comparison = None
     if champion is not None:
-        comparison = compare(champion, load(result.path), own, recipe=result.header["recipe"])
+        recipe = result.header["recipe"]
+        comparison = compare(champion, load(result.path), own_episodes(known, recipe), recipe=recipe)
+        comparison = replace(comparison, others=_judges(known, recipe))
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1), encoding="utf-8")
         run.artifact(comparison.write(folder / "comparison.csv"), folder="comparison")
@@ -151,6 +153,12 @@ def _meet(
     if promoted and version is not None:
         tracker.promote(MODEL_NAME, version)
     return replace(result, comparison=comparison, version=version, promoted=promoted)
+
+
+def _judges(known: Sequence[Episode], but: str) -> tuple[str, ...]:
+    """The users' recipes with tasks that can be held out, ``but`` one."""
+    names = sorted({each.recipe for each in known} - {*RECIPES, but})
+    return tuple(name for name in names if held_out_families(own_episodes(known, name)))
 
 
 def _foreign_recipes(store: Store, known: Sequence[Episode]) -> dict[str, tuple[int, int, int]]:

@@ -16,6 +16,7 @@ import os
 import re
 import time
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -133,14 +134,27 @@ def run_names() -> list[str]:
 
 
 def find_run(name: str) -> Path:
-    """The folder of a run; raises UserError with the latest names where there is none of that name."""
+    """The folder of a run; raises UserError with the latest that have a network where there is none of that name."""
     names = run_names()
     if name in names:
         return runs_folder() / name
-    shown = ", ".join(names[:_NAMES_SHOWN]) + (", ..." if len(names) > _NAMES_SHOWN else "")
-    raise UserError(
-        f"unknown run {name!r}: choose one of {shown}" if names else f"unknown run {name!r}: there is no run yet"
-    )
+    usable = list(islice(filter(_has_network, names), _NAMES_SHOWN + 1))
+    if not usable:
+        reason = "no run has a trained network yet" if names else "there is no run yet"
+        raise UserError(f"unknown run {name!r}: {reason}")
+    shown = ", ".join(usable[:_NAMES_SHOWN]) + (", ..." if len(usable) > _NAMES_SHOWN else "")
+    raise UserError(f"unknown run {name!r}: choose one of {shown}")
+
+
+def _has_network(name: str) -> bool:
+    """Whether a run has trained a network that can be exported."""
+    folder = runs_folder() / name
+    try:
+        state = read_state(folder)
+    except UserError:
+        return False
+    best = None if state is None else best_of(state, range(len(state.candidates)))
+    return best is not None and (folder / CANDIDATES / f"{best}.safetensors").is_file()
 
 
 def export_run(name: str, folder: Path) -> Exported:

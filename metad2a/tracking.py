@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from databases.errors import UserError
@@ -81,8 +82,10 @@ class Tracker:
         parent: Run | None = None,
     ) -> Iterator[Run]:
         """One tracked run; it ends with the block, as FAILED or KILLED where an exception leaves it."""
-        labels = {**(tags or {}), "kind": kind}
-        if parent is not None and parent.id is not None:
+        labels = {**(tags or {}), "kind": kind, "host": gethostname(), "process": str(os.getpid())}
+        if parent is None:
+            self.attempt(_close_abandoned)
+        elif parent.id is not None:
             labels["mlflow.parentRunId"] = parent.id
         made = self.attempt(lambda client, place: client.create_run(place, tags=labels, run_name=name).info.run_id)
         run = Run(self, made)
@@ -262,6 +265,18 @@ def _open(uri: str | None) -> tuple[MlflowClient, str]:
     with (folder / "mlflow.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two processes that make MLflow's tables at once break each other
         return _connect(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri())
+
+
+def _close_abandoned(client: MlflowClient, place: str) -> None:
+    """Mark as KILLED what processes of this machine left RUNNING that are gone."""
+    wanted = f"attributes.status = 'RUNNING' and tags.host = '{gethostname()}'"
+    for each in client.search_runs([place], wanted):
+        try:
+            os.kill(int(each.data.tags["process"]), 0)  # asks only whether it is there
+        except ProcessLookupError:
+            client.set_terminated(each.info.run_id, "KILLED")
+        except PermissionError:  # another user's, so it is there
+            pass
 
 
 def _connect(uri: str, artifacts: str | None) -> tuple[MlflowClient, str]:

@@ -27,7 +27,8 @@ class Interval:
     groups: int
 
     def __str__(self) -> str:
-        return f"{self.mean:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        low, high = ("-" if np.isnan(each) else f"{each:.3f}" for each in (self.low, self.high))
+        return f"{self.mean:.3f} [{low}, {high}]"
 
     def to_json(self) -> dict[str, float]:
         """The mean and the bounds."""

@@ -22,6 +22,7 @@ from cli_world import (
 from typer.testing import Result
 
 from databases.errors import UserError
+from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a.cli import options
 from metad2a.cli.guard import guarded
@@ -139,6 +140,21 @@ def test_impossible_limits_reach_the_user_as_they_are(
 
     monkeypatch.setattr(model, "recommend", refuse)
     assert "that small: the smallest has 5" in refused(run("recommend", data, "--max-params", "2"))
+
+
+def test_a_recipe_that_the_database_alone_knows_leads_to_retraining(data: str, home: Path, tmp_path: Path) -> None:
+    hint = "; the database has records of it: run metad2a retrain, then add --model challenger\n"
+    before = run("recommend", data, "--recipe", "mine").stderr
+    assert "unknown recipe 'mine'" in before and hint not in before and not (home / DATABASE).exists()
+    for place, first in ((home / DATABASE, []), (tmp_path / "other.db", ["--database", str(tmp_path / "other.db")])):
+        with Store(place) as store:
+            store.add_task(TaskEntry("table/leaves", "leaves"))
+            store.add([Record("table/leaves", "nasbench201", "a", "mine", 0, "table:mine", valid_accuracy=10.0)])
+        told = run(*first, "recommend", data, "--recipe", "mine")
+        assert told.exit_code == 2 and told.stderr.startswith("error: unknown recipe 'mine'")
+        assert told.stderr.endswith(hint) and told.stderr.count("\n") == 1
+        place.unlink()
+    assert hint not in run("recommend", data, "--recipe", "yours").stderr
 
 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def tiny_fixture(monkeypatch: pytest.MonkeyPatch) -> Tiny:
 
 @pytest.fixture(name="database")
 def database_fixture(tiny: Tiny, tmp_path: Path) -> str:
-    """A user's table of a space of their own, one with holes, and one without accuracies."""
+    """A user's table of a space of their own, one with holes, one without accuracies, and one as it is imported."""
     walks = [each.walk for each in tiny.enumerate()]
     place = str(tmp_path / "mine.db")
     with Store(place) as store:
@@ -59,6 +59,8 @@ def database_fixture(tiny: Tiny, tmp_path: Path) -> str:
                        valid_accuracy=10.0 + sum(walk) if known else None)
                 for walk in some
             )  # fmt: skip
+        store.add_task(TaskEntry("table/leaves", "leaves"))
+        store.add([Record("table/leaves", "nasbench201", str(ALL[0]), "own", 0, "user", valid_accuracy=10.0)])
     return place
 
 
@@ -84,7 +86,7 @@ def test_a_job_reaches_another_process_whole(table: BenchmarkTable) -> None:
 def test_evolution_beats_random_where_there_is_something_to_learn_and_the_control_does_not(
     table: BenchmarkTable,
 ) -> None:
-    report = compare(table, TWO, budgets=[60, 5], seeds=12, workers=1)
+    report = compare(table, TWO, budgets=[60, 5], seeds=20, workers=1)
     found = report.figures["searchers"]
     assert found["evolution"]["budgets"]["60"]["above_random"]["low"] > 0
     assert found["control"]["budgets"]["60"]["above_random"]["low"] <= 0
@@ -94,8 +96,16 @@ def test_evolution_beats_random_where_there_is_something_to_learn_and_the_contro
     )
     rows = report.tables[0].rows
     assert [row[:2] for row in rows[:4]] == [("random", "5"), ("", "60"), ("evolution", "5"), ("", "60")]
-    assert rows[3][-1] == "better" and rows[5][-1] != "better"
+    assert rows[3][-1] == "better" and rows[5][-1] != "better" and "verdict" not in report.setting
     assert report.panels[0].curves[0].x == tuple(range(5, 61))
+
+
+def test_few_seeds_give_figures_and_no_verdict(table: BenchmarkTable) -> None:
+    report = compare(table, TWO, budgets=[60], seeds=4, workers=1)
+    assert report.figures["searchers"]["evolution"]["budgets"]["60"]["above_random"]["low"] > 0
+    assert [row[-1] for row in report.tables[0].rows] == ["", "-", "-"]
+    assert report.setting.splitlines()[1:] == ["verdicts need 20 seeds; 4 were run"]
+    assert "better" not in str(report.to_json())
 
 
 @pytest.mark.parametrize(("budgets", "seeds"), [([0], 5), ([15_626], 5), ([], 5), ([5], 1)])
@@ -150,18 +160,20 @@ def test_a_table_of_ones_own_is_compared_on_the_command_line(database: str, home
     assert of_all["test_of_seeds"] == [14.0] * 3 and of_all["regret"]["median"] == 0
     assert sorted(path.name for path in (home / "compare" / "mine-whole").iterdir()) == sorted(found["files"])
     text = run(*words.split(), "--database", database, "--workers", "1", "--no-tracking").stdout
-    assert "best test value 14.00" in text and "control" in text and "verdict" not in text.lower()
+    assert "best test value 14.00" in text and "control" in text and "\nverdicts need 20 seeds; 3 were run\n" in text
 
 
 @pytest.mark.parametrize(
     ("words", "line"),
     {
-        "--table mine/holes --space tiny --recipe own": "has holes: it holds 11 architectures of the space 'tiny' and not 2-1-1",  # noqa: E501
+        "--table mine/holes --space tiny --recipe own": "has holes: it holds 11 of 12 architectures of the space 'tiny' and not 2-1-1",  # noqa: E501
         "--table mine/empty --space tiny --recipe own": "holds no accuracies",
         "--table mine/whole --space tiny --recipe big": "with the recipe 'big' in the database: it holds own",
         "--table mine/other --space tiny": "it holds mine/empty, mine/holes, mine/whole",
         "--table mine/whole --space big": "unknown space 'big': choose one of nasbench201",
         "--benchmark nasbench301": "unknown benchmark 'nasbench301': choose nasbench201",
+        "--table leaves --recipe own": "has holes: it holds 1 of 15,625 architectures of the space 'nasbench201'",
+        "--table bark --recipe own": "no table of 'bark' in the database: it holds table/leaves",
         "--dataset cifar11": "metad2a database import nasbench201 FILE",
         "--table mine/whole --space tiny --recipe own --searchers evolution,luck": "unknown searcher 'luck'",
         "--table mine/whole --space tiny --recipe own --searchers evolution --budgets 13": "give 1 to 12 look-ups",

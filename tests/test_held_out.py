@@ -82,6 +82,12 @@ def test_tau_is_of_the_cells_that_both_rank() -> None:
     assert tau(np.array([1.0, 2, 3, 0]), one, np.array([True, True, True, False])) == 1
 
 
+def test_a_single_cell_has_no_order_and_that_costs_no_warning() -> None:
+    one = episode(task(), CELLS[:3], [10, 20, 30])
+    for ranked in ([np.nan, 2.0, np.nan], [np.nan] * 3):
+        assert np.isnan(tau(np.array(ranked), one))
+
+
 def test_conformal_intervals_cover_the_share_they_promise() -> None:
     rng = np.random.default_rng(0)
     tasks = [rng.normal(0, 0.7, 30) for _ in range(60)]

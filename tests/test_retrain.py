@@ -88,6 +88,19 @@ def test_what_the_model_knew_stays_and_a_new_recipe_has_its_own_size(
         start.recipe("mine")
 
 
+def test_a_rival_that_no_task_allows_is_left_out(store: Store, start: MetaD2A, tmp_path: Path) -> None:
+    found = run(store, start, tmp_path, recipe="mine").header["held_out"]  # two tasks: no cell has a mean over three
+    assert found["tau"] > 0 and found["tau_best_on_average"] is None
+
+
+def test_a_recipe_without_tasks_cannot_judge_and_those_that_can_are_named(
+    store: Store, start: MetaD2A, tmp_path: Path
+) -> None:
+    found = run(store, start, tmp_path).comparison
+    assert found is not None and found.others == ("mine",)
+    assert found.verdict.endswith("so the champion stays: judge it on your own with --recipe mine")
+
+
 def test_a_retrained_model_can_be_retrained(store: Store, start: MetaD2A, tmp_path: Path) -> None:
     once = load(run(store, start, tmp_path).path)
     twice = load(run(store, once, tmp_path).path)
@@ -102,7 +115,7 @@ def test_nothing_to_learn_from_is_said(store: Store, tmp_path: Path) -> None:
         run(store, None, tmp_path)
     with pytest.raises(UserError, match="other features"):
         run(store, meta_model(6), tmp_path)
-    with pytest.raises(UserError, match="no task was measured with the recipe 'mien'"):
+    with pytest.raises(UserError, match=r"no task was measured with the recipe 'mien': choose one of mine$"):
         run(store, meta_model(192), tmp_path, recipe="mien")
     with Store("sqlite://") as empty, pytest.raises(UserError, match="no task of the database has features"):
         run(empty, meta_model(192), tmp_path)

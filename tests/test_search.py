@@ -25,7 +25,7 @@ from databases.records.store import Store
 from metad2a import session
 from metad2a.export import load_exported
 from metad2a.run_state import read_state
-from metad2a.runs import RunFolder
+from metad2a.runs import RunFolder, runs_folder
 from metad2a.search import SearchProgress, SearchResult, export_run, find_run, run_names, search, train_one
 from metad2a.tracking import Kind, NullTracker, Run
 from metad2a.training import Training, accuracy, train
@@ -332,6 +332,10 @@ def test_a_run_is_found_by_name_and_exported_elsewhere(store: Store, tmp_path: P
     assert run_names() == [name] and find_run(name) == result.folder
     with pytest.raises(UserError, match=f"unknown run '../x': choose one of {name}"):
         find_run("../x")
+    (runs_folder() / "empty").mkdir()
+    (runs_folder() / "empty" / "state.json").write_text("{}")
+    with pytest.raises(UserError, match=f"choose one of {name}$"):
+        find_run("x")
     assert export_run(name, tmp_path / "out").card == load_exported(result.folder).card
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.py", "model.safetensors"]
 
@@ -347,6 +351,8 @@ def test_an_unfinished_run_exports_its_best_so_far(store: Store, tmp_path: Path)
         if number == 1:
             with pytest.raises(UserError, match="has no trained network yet"):
                 export_run(run_names()[0], tmp_path / "out")
+            with pytest.raises(UserError, match="unknown run 'x': no run has a trained network yet"):
+                find_run("x")
     card = export_run(run_names()[0], tmp_path / "out").card
     assert (card.architecture, card.test_accuracy) == (str(CELLS[0]), None)
 

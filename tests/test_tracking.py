@@ -78,6 +78,21 @@ def test_a_run_that_an_exception_leaves_is_closed_and_keeps_its_curves(
 
 
 @pytest.mark.slow
+def test_what_a_killed_process_left_running_is_closed_by_the_next_run(home: Path, tracker: Tracker) -> None:
+    script = (
+        "import os; from metad2a.tracking import Tracker; t = Tracker()\n"
+        "with t.run('s', 'search') as a, t.run('c', 'training', parent=a) as b:\n"
+        "    print(a.id, b.id, flush=True); os._exit(9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True).stdout.split()
+    assert len(killed) == 2
+    with tracker.run("s", "search") as outer, tracker.run("s", "search") as again:
+        assert outer.id and again.id
+        assert {reader(home).get_run(each).info.status for each in killed} == {"KILLED"}
+        assert reader(home).get_run(outer.id).info.status == "RUNNING"
+
+
+@pytest.mark.slow
 def test_two_processes_may_begin_in_one_new_home(tmp_path: Path) -> None:
     script = "from metad2a.tracking import Tracker\nwith Tracker().run('s', 'search') as run: assert run.id"
     given = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}

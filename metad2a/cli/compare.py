@@ -46,7 +46,7 @@ def compare(
         ),
     ] = None,
     budgets: Annotated[str, typer.Option("--budgets", help="Numbers of look-ups to report at.")] = "10,30,100,300",
-    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Paired seeds; a claim needs 20.")] = 20,
+    seeds: Annotated[int, typer.Option("--seeds", min=2, help="Paired seeds; a verdict needs 20.")] = 20,
     seed: Seed = 0,
     workers: Workers = 2,
     output: Output = None,
@@ -77,7 +77,7 @@ def compare(
         from metad2a.reproduce.publish import write_report
 
         found = read_table(store, task, recipe=recipe, name=space)
-        setting = Setting(task, recipe, database or str(home() / DATABASE), shared_folder())
+        setting = Setting(found.task, recipe, database or str(home() / DATABASE), shared_folder())
         if predictor is not None:
             found = predicted(found, predictor, setting)
         chosen, left_out = entries(names, setting, space)
@@ -85,7 +85,9 @@ def compare(
             reporter.line(f"left out: {each}: {reason}")
         for entry in chosen:
             if entry.searcher == "surrogate" and "prior" not in entry.options:
-                reporter.line(f"{entry.label}: nothing predicts the accuracies of {task!r} here, its prior is flat")
+                reporter.line(
+                    f"{entry.label}: nothing predicts the accuracies of {found.task!r} here, its prior is flat"
+                )
         reporter.now("Searching ...")
         report = run(found, chosen, budgets=steps, seeds=seeds, seed=seed, workers=workers, say=reporter.line)
     told: dict[str, object] = {"task": task, "recipe": recipe, "budgets": budgets, "seeds": seeds, "seed": seed}

@@ -25,7 +25,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 def _location(context: typer.Context, value: str | None) -> str | None:
     """The command's own value, else the one given before the command."""
-    return value or (context.obj or {}).get("database")
+    return value or default_database(context)
 
 
 def _tracking_off(context: typer.Context, value: bool) -> bool:
@@ -77,6 +77,12 @@ Budget = Annotated[
         show_default="none",
     ),
 ]
+
+
+def default_database(context: typer.Context) -> str | None:
+    """The path or URL given before the command."""
+    location: str | None = (context.obj or {}).get("database")
+    return location
 
 
 def open_store(location: str | None) -> Store:

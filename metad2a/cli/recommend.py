@@ -6,8 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from metad2a.cli.options import Data, Json, Model, Output, Seed, amount, check_output_folder, how_many, open_model
+from databases.errors import UserError
+from metad2a.cli.options import (
+    Data,
+    Json,
+    Model,
+    Output,
+    Seed,
+    amount,
+    check_output_folder,
+    default_database,
+    how_many,
+    open_model,
+    open_store,
+)
 from metad2a.cli.output import console, percent, print_json, reporting, short, span, table
+from metad2a.home import DATABASE, home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +32,7 @@ if TYPE_CHECKING:
     from databases.architectures.architecture import Architecture, Skeleton
     from metad2a.recommend import Candidate, Recommendation
 
+RETRAIN_FIRST = "the database has records of it: run metad2a retrain, then add --model challenger"
 WRITTEN_OUT = 20  # cells whose text stands below the table as well
 _WORDS = {
     "none": "none",
@@ -29,6 +44,7 @@ _WORDS = {
 
 
 def recommend(
+    context: typer.Context,
     data: Data,
     top: Annotated[str, typer.Option("--top", metavar="N|all", help="How many cells to list.")] = "5",
     max_params: Annotated[
@@ -78,7 +94,12 @@ def recommend(
     with reporting("Reading the images ...") as reporter:
         _check_device(device, max_latency, prefer)
         asked = None if model is None else open_model(model)  # may know more recipes than the shipped one
-        (named_recipe if asked is None else asked.recipe)(recipe)
+        try:
+            (named_recipe if asked is None else asked.recipe)(recipe)
+        except UserError as problem:
+            if _has_records(recipe, default_database(context)):
+                raise UserError(f"{problem}; {RETRAIN_FIRST}") from None
+            raise
         task = load_task(data, seed=seed)
         reporter.now("Ranking the cells ...")
         answer = (asked or open_model(None)).recommend(
@@ -100,6 +121,14 @@ def recommend(
         print_json(answer.to_json())
     else:
         show(answer, data, console())
+
+
+def _has_records(recipe: str, database: str | None) -> bool:
+    """Whether the database, where there is one, knows trainings by a recipe."""
+    if database is None and not (home() / DATABASE).is_file():
+        return False
+    with open_store(database) as store:
+        return any(each.recipe == recipe for each in store.summary())
 
 
 def _check_device(device: str | None, max_latency: str | None, prefer: str) -> None:
