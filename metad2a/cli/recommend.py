@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from databases.architectures.architecture import Architecture, Skeleton
-    from metad2a.recommend import Candidate, Recommendation
+    from metad2a.recommend import Candidate, MetaD2A, Recommendation
 
 RETRAIN_FIRST = "the database has records of it: run metad2a retrain, then add --model challenger"
 WRITTEN_OUT = 20  # cells whose text stands below the table as well
@@ -86,7 +86,6 @@ def recommend(
 ) -> None:
     """Rank network cells for your images, with expected accuracy, interval and cost. Trains nothing."""
     from databases.datasets.loading import load_task
-    from databases.records.recipe import recipe as named_recipe
 
     count, parameters = how_many(top), amount(max_params, "--max-params")
     flops = amount(max_flops, "--max-flops")
@@ -94,12 +93,7 @@ def recommend(
     with reporting("Reading the images ...") as reporter:
         _check_device(device, max_latency, prefer)
         asked = None if model is None else open_model(model)  # may know more recipes than the shipped one
-        try:
-            (named_recipe if asked is None else asked.recipe)(recipe)
-        except UserError as problem:
-            if _has_records(recipe, default_database(context)):
-                raise UserError(f"{problem}; {RETRAIN_FIRST}") from None
-            raise
+        _check_recipe(recipe, asked, default_database(context))
         task = load_task(data, seed=seed)
         reporter.now("Ranking the cells ...")
         answer = (asked or open_model(None)).recommend(
@@ -121,6 +115,17 @@ def recommend(
         print_json(answer.to_json())
     else:
         show(answer, data, console())
+
+
+def _check_recipe(recipe: str, model: MetaD2A | None, database: str | None) -> None:
+    """Refuses a recipe unknown to the model (None: the shipped one), with advice where the database knows it."""
+    from databases.records.recipe import recipe as named_recipe
+
+    try:
+        (named_recipe if model is None else model.recipe)(recipe)
+    except UserError as problem:
+        advice = f"; {RETRAIN_FIRST}" if _has_records(recipe, database) else ""
+        raise UserError(f"{problem}{advice}") from None
 
 
 def _has_records(recipe: str, database: str | None) -> bool:
