@@ -55,6 +55,11 @@ def test_naswot_is_the_log_determinant_of_equal_bits() -> None:
     assert naswot(network, x) == pytest.approx(np.linalg.slogdet(kernel)[1])
 
 
+def test_one_image_alone_is_scored_where_maps_are_one_pixel() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    assert naswot(network, images(1, 3, 3, 3)) == pytest.approx(np.log(8))
+
+
 @settings(deadline=None, max_examples=15)
 @given(st.tuples(*[st.integers(0, 4)] * 6), st.integers(0, 3))
 def test_kernels_are_symmetric_positive_and_count_every_live_edges_units(walk: Walk, seed: int) -> None:
