@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -248,8 +249,8 @@ def damaged(good: bytes, made: Exported) -> dict[str, bytes]:
         return with_header(json.dumps(header))
 
     def with_skeleton(**values: object) -> bytes:
-        plain = made.card.blueprint.plain()
-        edges, skeleton = plain["arguments"]  # type: ignore[misc]
+        plain: dict[str, Any] = made.card.blueprint.plain()
+        edges, skeleton = plain["arguments"]
         return with_card(blueprint={**plain, "arguments": [edges, {**skeleton, **values}]})
 
     other = Training(torch.nn.Linear(2, 2), (0.0,) * 3, (1.0,) * 3, None, 0.0, True)
