@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from databases.architectures.networks.mobile import InvertedResidual, SqueezeExcitation
 from databases.architectures.supernets import families
 from databases.architectures.supernets.families import FAMILIES, LITE0, MOBILE, RESIDUAL, open_family
-from databases.architectures.supernets.inherit import recalibrate
+from databases.architectures.supernets.inherit import enlarge, recalibrate
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
 
@@ -122,6 +122,19 @@ def test_grey_images_give_what_three_equal_channels_give() -> None:
 
 def test_another_number_of_classes_gets_a_classifier_of_zeros() -> None:
     assert not of(LITE0).network(classes=2)(images(2, 3, 32, 32)).any()
+
+
+@pytest.mark.parametrize("family", KNOWN, ids=lambda family: family.name)
+def test_enlarged_network_computes_the_same_and_its_slice_is_the_old_one(family: Family) -> None:
+    stages = family.slice(depth=1, kernel=3, expansion=0)
+    small = of(family).network(stages)
+    base = family.blueprint(family.stages, 3, 5).build().eval()
+    enlarge(small, base)
+    x = images(2, 3, 32, 32)
+    again = Pretrained(family, base.state_dict(), (0.0,) * 3, (1.0,) * 3, 5, {}).network(stages)
+    with torch.inference_mode():
+        torch.testing.assert_close(base(x), small(x), atol=1e-5, rtol=1e-5)
+    assert all(torch.equal(value, small.state_dict()[name]) for name, value in again.state_dict().items())
 
 
 def test_recalibration_finds_the_statistics_of_the_images() -> None:

@@ -59,6 +59,41 @@ def _sliced(value: Tensor, shape: torch.Size, ranks: list[Tensor]) -> Tensor:
 
 
 @torch.no_grad()
+def enlarge(network: nn.Module, base: nn.Module) -> None:
+    """Gives a freshly made base the weights of one of its slices so that it computes the same at first.
+
+    New blocks add nothing, new channels are fresh but not yet read, new places of kernels are zero (Chen,
+    Goodfellow, Shlens, 2016). Cut out again, the slice is what it was: unread channels have no importance.
+    """
+    ours = network.state_dict()
+    for name, value in base.state_dict().items():
+        part = ours.get(name)
+        if part is None:
+            continue
+        pairs = enumerate(zip(value.shape, part.shape, strict=True))
+        known = tuple(_place(axis, whole, few) for axis, (whole, few) in pairs)
+        if known:
+            read = value[(slice(None), *known[1:])].clone()
+            value.zero_()
+            value[(slice(None), *known[1:])] = read
+        value[known] = part
+    for new, old in zip(_stages(base), _stages(network), strict=True):
+        for block in list(new)[len(old) :]:
+            [*_, last] = (each for each in block.modules() if isinstance(each, nn.BatchNorm2d))
+            last.weight.zero_()
+
+
+def _stages(network: nn.Module) -> list[nn.Sequential]:
+    return [cast(nn.Sequential, stage) for stage in network.get_submodule("stages").children()]
+
+
+def _place(axis: int, whole: int, part: int) -> slice:
+    """Where a smaller tensor lies in the larger one: kernels in the middle, channels at the beginning."""
+    begin = (whole - part) // 2 if axis >= 2 else 0
+    return slice(begin, begin + part)
+
+
+@torch.no_grad()
 def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
     """Estimates all batch-norm statistics anew: the mean of those of the batches, (b, c, h, w) normalised each.
 
