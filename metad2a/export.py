@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from databases.architectures.architecture import Architecture, Skeleton
 from databases.architectures.spaces import image_space
 from databases.architectures.spaces.nasbench201 import EDGES, OPERATIONS
-from databases.datasets.pictures import FULL_SCALES
+from databases.datasets.scale import FULL_SCALES
 from databases.datasets.task import MAX_CLASSES, MAX_RESOLUTION, Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe

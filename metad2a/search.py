@@ -58,6 +58,7 @@ def search(
     folder: Path | None = None,
     device: str = "auto",
     begun: float | None = None,
+    patience: float = 0.0,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
     """Trains ``train`` architectures that ``searcher`` asks for, within ``seconds``, and exports the best.
@@ -65,7 +66,7 @@ def search(
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further.
     ``stop_early`` gives trainings up whose learning curve is hopeless. ``folder`` is the run's folder, by default
     one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
-    started, by default now.
+    started, by default now. A run that another process works on is waited for, ``patience`` seconds at most.
 
     Raises:
         UserError: impossible budget, recipe, searcher or device; run in use; time over before the first step.
@@ -79,6 +80,7 @@ def search(
     takes = training_time(answer)
     controller = make_searcher(searcher, model, answer, task, recipe=chosen, seed=seed, time=takes)
     run = _run(task, chosen, seed, answer.weights, folder, begin, searcher=searcher, stop_early=stop_early)
+    run.patience = patience
     budget = {"trainings": train, "seconds": seconds}
     parameters = {"recipe": recipe, "seed": seed, "weights": answer.weights, "searcher": searcher, **budget}
     tracker = tracker or NullTracker()

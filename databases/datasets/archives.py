@@ -6,18 +6,25 @@ absolute paths or links) nor grow past its limits, which hold for the bytes that
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
 from databases.errors import UserError
 
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
+
 MAX_FILES = 2_000_000
 MAX_BYTES = 4 * 2**30
+UTF8_FLAG = 0x800  # of a zip member whose name is UTF-8
 
 
 class Files(Protocol):
@@ -30,6 +37,14 @@ class Files(Protocol):
     @property
     def empty(self) -> list[str]:
         """Names of the folders with nothing in them."""
+
+    @property
+    def lost(self) -> list[tuple[str, str]]:
+        """Entries that lead to no file (broken links, links in circles, sockets), each with the reason."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about the names."""
 
     def read(self, name: str, *, most: int) -> bytes:
         """Content of one file; OSError when it cannot be read or is longer than `most` bytes."""
@@ -47,6 +62,8 @@ class Folder:
         self._path = path
         self.names: list[str] = []
         self.empty: list[str] = []
+        self.lost: list[tuple[str, str]] = []
+        self.notes: list[str] = []
         try:
             for name in self._walk(path, "", (os.path.realpath(path),)):
                 self.names.append(name)
@@ -67,10 +84,14 @@ class Folder:
         for entry in listed:
             if entry.is_dir() and not is_hidden(entry.name):
                 real = os.path.realpath(entry.path)
-                if real not in above:
+                if real in above:
+                    self.lost.append((prefix + entry.name, "link to a folder above"))
+                else:
                     yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
             elif entry.is_file() or entry.is_dir():
                 yield prefix + entry.name
+            elif not is_hidden(entry.name):
+                self.lost.append((prefix + entry.name, _why_no_file(entry)))
 
     def close(self) -> None:
         """Nothing stays open between reads."""
@@ -105,8 +126,10 @@ class Zip:
         except UserError:
             self.close()
             raise
-        self._members = {member.filename.replace("\\", "/"): member for member in members}
-        self.empty = _empty([member.filename.replace("\\", "/").rstrip("/") for member in listed], set(self._members))
+        self._members = {_name(member): member for member in members}
+        self.empty = _empty([_name(member).rstrip("/") for member in listed], set(self._members))
+        self.lost: list[tuple[str, str]] = []
+        self.notes = _zip_notes(members, len(self._members))
 
     def close(self) -> None:
         """Close the file."""
@@ -125,10 +148,24 @@ class Zip:
                 content = file.read(allowed + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as problem:
             raise OSError(f"damaged in the zip file: {problem}") from problem
-        self._bytes_left -= len(content)
+        self.count(len(content))
+        return _whole(content, allowed)
+
+    def size(self, name: str) -> int:
+        """Bytes of a member, as the zip's index has it."""
+        return self._members[name].file_size
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """One member to read piece by piece; the same limits and errors as in `read` hold for the pieces."""
+        with self._zip.open(self._members[name]) as file:
+            yield cast(BinaryIO, io.BufferedReader(_Counted(self, file), 2**16))
+
+    def count(self, length: int) -> None:
+        """Notes bytes that came out; raises UserError past the limit."""
+        self._bytes_left -= length
         if self._bytes_left < 0:
             raise self._too_large()
-        return _whole(content, allowed)
 
     def _refuse_unsafe(self, member: zipfile.ZipInfo) -> None:
         """Raise UserError for a member that leads outside or cannot be unpacked within limits."""
@@ -152,8 +189,73 @@ class Zip:
         """The error for a zip that unpacks past the limit."""
         return UserError(
             f"given {self._path!r}, which unpacks to too much; allowed are {self._max_bytes:,} bytes; "
-            "pack fewer or smaller pictures, or raise max_bytes"
+            "pack fewer or smaller pictures, or unpack it and give the folder"
         )
+
+
+def _name(member: zipfile.ZipInfo) -> str:
+    """The name of a member: UTF-8 also where the zip does not say so, else the old code page of DOS."""
+    name = member.filename
+    if not member.flag_bits & UTF8_FLAG:
+        try:
+            name = name.encode("cp437").decode()  # zipfile took the bytes for that code page
+        except (UnicodeEncodeError, UnicodeDecodeError):
+            pass
+    return name.replace("\\", "/")
+
+
+def _zip_notes(members: list[zipfile.ZipInfo], different: int) -> list[str]:
+    """What is odd about the names in a zip."""
+    notes = []
+    if len(members) > different:
+        notes.append(f"the zip holds {len(members) - different:,} files twice: of each name the last one counts")
+    old = [name for member in members if not member.flag_bits & UTF8_FLAG and not (name := _name(member)).isascii()]
+    strange = [name for name in old if _is_of_dos(name)]
+    if strange:
+        notes.append(f"{len(strange):,} names in the zip are not UTF-8 and may look strange, such as {strange[0]!r}")
+    return notes
+
+
+def _is_of_dos(name: str) -> bool:
+    """Whether a name was left in the code page of DOS, as it was no UTF-8."""
+    try:
+        name.encode("cp437").decode()
+    except UnicodeDecodeError:
+        return True
+    except UnicodeEncodeError:
+        return False
+    return False
+
+
+def _why_no_file(entry: os.DirEntry[str]) -> str:
+    """What an entry is that is neither file nor folder."""
+    if entry.is_symlink() and not os.path.exists(entry.path):
+        circle = False
+        try:
+            os.stat(entry.path)
+        except OSError as problem:
+            circle = problem.errno == errno.ELOOP
+        return "link in a circle" if circle else "broken link"
+    return "socket, pipe or device"
+
+
+class _Counted(io.RawIOBase):
+    """A member of a zip that counts the bytes taken out of it."""
+
+    def __init__(self, archive: Zip, file: IO[bytes]) -> None:
+        self._archive, self._file = archive, file
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Fills the buffer as far as the member goes."""
+        view = memoryview(buffer).cast("B")
+        content = self._file.read(len(view))
+        self._archive.count(len(content))
+        view[: len(content)] = content
+        return len(content)
 
 
 def _empty(names: list[str], files: set[str]) -> list[str]:
@@ -180,5 +282,5 @@ def _too_many(path: str, max_files: int) -> UserError:
     """The error for too many files."""
     return UserError(
         f"given {path!r} with too many files; allowed are {max_files:,}; "
-        "give a folder that holds only the pictures, or raise max_files"
+        "give a folder that holds only the pictures, or fewer of them"
     )
