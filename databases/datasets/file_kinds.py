@@ -6,14 +6,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
 
 from databases.datasets.archives import is_hidden
 from databases.datasets.names import count, part_of, shown, some
 from databases.errors import UserError
-
-if TYPE_CHECKING:
-    from databases.datasets.class_folders import Picture
 
 # Formats that Pillow hands on to other programs (Ghostscript writes temporary files) or cannot read.
 FOREIGN_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}
@@ -83,24 +79,24 @@ def refuse_lost_classes(
 
 
 def unread_notes(
-    pictures: Sequence[Picture],
+    pictures: int,
     others: Sequence[str],
     loose: Sequence[str],
     lost: Sequence[tuple[str, str]],
     *,
     given: str,
 ) -> list[str]:
-    """One line for each kind of file that is not used.
+    """One line for each kind of file that is not used, beside so many ``pictures``.
 
     Raises:
         UserError: more than a tenth of the pictures have an ending that cannot be read.
     """
     endings = Counter(ending_of(name) for name in others if not hidden(name))
     unread = [name for name in others if not hidden(name) and ending_of(name) in UNREAD_PICTURES]
-    if len(unread) * MOST_UNREAD > len(pictures) + len(unread):
+    if len(unread) * MOST_UNREAD > pictures + len(unread):
         raise UserError(
             f"given {given} with {count(len(unread), 'picture')} that cannot be read ({some(unread)}) beside "
-            f"{len(pictures):,} that can; allowed is a tenth of them; {_remedy(unread)}, or take them away"
+            f"{pictures:,} that can; allowed is a tenth of them; {_remedy(unread)}, or take them away"
         )
     notes = []
     if ignored := [*others, *loose]:

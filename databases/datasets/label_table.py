@@ -90,7 +90,7 @@ def arrange_by_table(
             f"{count(len(absent), 'file')} of {table} cannot be read: {some(row.cells['file'] for row in absent)}"
         )
     rest = [name for name in others if name != table]
-    notes += unread_notes(made, rest, unlisted, files.lost, given=given)
+    notes += unread_notes(len(made), rest, unlisted, files.lost, given=given)
     return Arranged(tuple(made), dict(zip(labels, names, strict=True)), tuple(notes))
 
 
