@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
+from databases.datasets.zip_names import member_name, odd_names
 from databases.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 MAX_FILES = 2_000_000
 MAX_BYTES = 4 * 2**30
-UTF8_FLAG = 0x800  # of a zip member whose name is UTF-8
 
 
 class Files(Protocol):
@@ -82,13 +82,14 @@ class Folder:
         if prefix and not listed:
             self.empty.append(prefix.rstrip("/"))
         for entry in listed:
-            if entry.is_dir() and not is_hidden(entry.name):
+            is_folder, is_file = _leads_to(entry)
+            if is_folder and not is_hidden(entry.name):
                 real = os.path.realpath(entry.path)
                 if real in above:
                     self.lost.append((prefix + entry.name, "link to a folder above"))
                 else:
                     yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
-            elif entry.is_file() or entry.is_dir():
+            elif is_file or is_folder:
                 yield prefix + entry.name
             elif not is_hidden(entry.name):
                 self.lost.append((prefix + entry.name, _why_no_file(entry)))
@@ -126,10 +127,10 @@ class Zip:
         except UserError:
             self.close()
             raise
-        self._members = {_name(member): member for member in members}
-        self.empty = _empty([_name(member).rstrip("/") for member in listed], set(self._members))
+        self._members = {member_name(member)[0]: member for member in members}
+        self.empty = _empty([member_name(member)[0].rstrip("/") for member in listed], set(self._members))
         self.lost: list[tuple[str, str]] = []
-        self.notes = _zip_notes(members, len(self._members))
+        self.notes = odd_names(members, len(self._members))
 
     def close(self) -> None:
         """Close the file."""
@@ -193,49 +194,22 @@ class Zip:
         )
 
 
-def _name(member: zipfile.ZipInfo) -> str:
-    """The name of a member: UTF-8 also where the zip does not say so, else the old code page of DOS."""
-    name = member.filename
-    if not member.flag_bits & UTF8_FLAG:
-        try:
-            name = name.encode("cp437").decode()  # zipfile took the bytes for that code page
-        except (UnicodeEncodeError, UnicodeDecodeError):
-            pass
-    return name.replace("\\", "/")
-
-
-def _zip_notes(members: list[zipfile.ZipInfo], different: int) -> list[str]:
-    """What is odd about the names in a zip."""
-    notes = []
-    if len(members) > different:
-        notes.append(f"the zip holds {len(members) - different:,} files twice: of each name the last one counts")
-    old = [name for member in members if not member.flag_bits & UTF8_FLAG and not (name := _name(member)).isascii()]
-    strange = [name for name in old if _is_of_dos(name)]
-    if strange:
-        notes.append(f"{len(strange):,} names in the zip are not UTF-8 and may look strange, such as {strange[0]!r}")
-    return notes
-
-
-def _is_of_dos(name: str) -> bool:
-    """Whether a name was left in the code page of DOS, as it was no UTF-8."""
+def _leads_to(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Whether an entry is a folder, and whether a file; links are followed as far as they lead anywhere."""
     try:
-        name.encode("cp437").decode()
-    except UnicodeDecodeError:
-        return True
-    except UnicodeEncodeError:
-        return False
-    return False
+        return entry.is_dir(), entry.is_file()
+    except OSError as problem:
+        if problem.errno == errno.ELOOP:
+            return False, False
+        raise
 
 
 def _why_no_file(entry: os.DirEntry[str]) -> str:
     """What an entry is that is neither file nor folder."""
-    if entry.is_symlink() and not os.path.exists(entry.path):
-        circle = False
-        try:
-            os.stat(entry.path)
-        except OSError as problem:
-            circle = problem.errno == errno.ELOOP
-        return "link in a circle" if circle else "broken link"
+    try:
+        os.stat(entry.path)
+    except OSError as problem:
+        return "link in a circle" if problem.errno == errno.ELOOP else "broken link"
     return "socket, pipe or device"
 
 

@@ -277,6 +277,6 @@ def _class_names(pictures: Sequence[Picture]) -> tuple[dict[str, str], list[str]
     called = dict(zip(labels, names, strict=True))
     if same:
         notes.append(
-            f"took class folders whose names are the same but for their encoding as one: {some(set(same.values()))}"
+            f"took class folders whose names differ in their encoding alone as one: {some(set(same.values()))}"
         )
     return called | {label: called[other] for label, other in same.items()}, notes
