@@ -247,6 +247,11 @@ def test_info_shows_versions_places_and_card(model: FakeModel, home: Path, monke
     assert model.card in run("info").stdout
 
 
+def test_info_asks_for_no_home_that_can_be_written(model: FakeModel, home: Path) -> None:
+    home.write_text("a file")
+    assert answer("info")["home"] == str(home)
+
+
 def test_the_demo_trains_three_ranks_alike_and_writes_the_first(
     model: FakeModel, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,6 +44,7 @@ def search(
     folder: Path | None = None,
     device: str = "auto",
     begun: float | None = None,
+    patience: float = 0.0,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
     """Trains ``train`` architectures that ``searcher`` asks for, within ``seconds``, and exports the best.
@@ -52,7 +53,7 @@ def search(
     In a ``space`` that the model does not know the searcher begins with nothing.
     ``stop_early`` gives trainings up whose learning curve is hopeless. ``folder`` is the run's folder, by default
     one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
-    started, by default now.
+    started, by default now. A run that another process works on is waited for, ``patience`` seconds at most.
 
     Raises:
         UserError: impossible budget, recipe, space, searcher or device; run in use; time over before the first step.
@@ -61,11 +62,20 @@ def search(
     if not isinstance(train, Integral) or train < 1:
         raise UserError(f"given {train!r} trainings; allowed are whole numbers from 1; 3 is usual")
     chosen = check_training(recipe, seconds, device)
+<<<<<<< HEAD
     if space == DEFAULT_SPACE:
         plan = recommended(searcher, model, task, recipe=chosen, seed=seed)
     else:
         plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed)
     run = _run(task, chosen, seed, plan.origin, folder, begin, searcher=searcher, stop_early=stop_early)
+=======
+    answer = model.recommend(task, top=None, seed=seed, recipe=recipe)
+    expected = {each.architecture: each.expected_accuracy for each in answer.candidates}
+    takes = training_time(answer)
+    controller = make_searcher(searcher, model, answer, task, recipe=chosen, seed=seed, time=takes)
+    run = _run(task, chosen, seed, answer.weights, folder, begin, searcher=searcher, stop_early=stop_early)
+    run.patience = patience
+>>>>>>> reading
     budget = {"trainings": train, "seconds": seconds}
     parameters = {"recipe": recipe, "seed": seed, "weights": plan.origin, "searcher": searcher, **budget}
     tracker = tracker or NullTracker()
