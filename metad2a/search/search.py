@@ -62,20 +62,12 @@ def search(
     if not isinstance(train, Integral) or train < 1:
         raise UserError(f"given {train!r} trainings; allowed are whole numbers from 1; 3 is usual")
     chosen = check_training(recipe, seconds, device)
-<<<<<<< HEAD
     if space == DEFAULT_SPACE:
         plan = recommended(searcher, model, task, recipe=chosen, seed=seed)
     else:
         plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed)
     run = _run(task, chosen, seed, plan.origin, folder, begin, searcher=searcher, stop_early=stop_early)
-=======
-    answer = model.recommend(task, top=None, seed=seed, recipe=recipe)
-    expected = {each.architecture: each.expected_accuracy for each in answer.candidates}
-    takes = training_time(answer)
-    controller = make_searcher(searcher, model, answer, task, recipe=chosen, seed=seed, time=takes)
-    run = _run(task, chosen, seed, answer.weights, folder, begin, searcher=searcher, stop_early=stop_early)
     run.patience = patience
->>>>>>> reading
     budget = {"trainings": train, "seconds": seconds}
     parameters = {"recipe": recipe, "seed": seed, "weights": plan.origin, "searcher": searcher, **budget}
     tracker = tracker or NullTracker()
