@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from databases.architectures.space import DEFAULT_SPACE
 from metad2a import cli
 from metad2a.cli.options import (
     Budget,
@@ -35,7 +34,13 @@ if TYPE_CHECKING:
     from metad2a.search.run_state import Trained
 
 Space = Annotated[
-    str, typer.Option("--space", metavar="NAME", help="Search space, such as nasbench201, mobilenetv3 or enas-micro.")
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="NAME",
+        help="Search space, such as nasbench201, mobilenetv3 or enas-micro.",
+        show_default="nasbench201",
+    ),
 ]
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
@@ -49,7 +54,7 @@ def search(
         str,
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
-    space: Space = DEFAULT_SPACE,
+    space: Space = None,
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
@@ -67,13 +72,13 @@ def search(
     improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
     command goes on where it was stopped; the budget counts over all of them.
     """
-    from databases.architectures.space import image_space
+    from databases.architectures.space import DEFAULT_SPACE, image_space
     from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
     check_output_folder(output)
     check_name(searcher)
-    image_space(space)
+    chosen = image_space(space or DEFAULT_SPACE)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
@@ -89,7 +94,7 @@ def search(
             seconds=seconds,
             recipe=recipe,
             searcher=searcher,
-            space=space,
+            space=chosen.name,
             stop_early=stop_early,
             seed=seed,
             store=store,
@@ -106,7 +111,7 @@ def train(
     architecture: Annotated[
         str, typer.Option("--architecture", metavar="CELL", help="The cell's text, as recommend prints it.")
     ],
-    space: Space = DEFAULT_SPACE,
+    space: Space = None,
     recipe: Recipe = "small",
     seed: Seed = 0,
     budget: Budget = None,
@@ -117,9 +122,9 @@ def train(
     json: Json = False,
 ) -> None:
     """Train, test and export one cell. Given again, the same command goes on where it was stopped."""
-    from databases.architectures.space import image_space
+    from databases.architectures.space import DEFAULT_SPACE, image_space
 
-    seconds, cell = duration(budget), image_space(space).parse(architecture)
+    seconds, cell = duration(budget), image_space(space or DEFAULT_SPACE).parse(architecture)
     check_output_folder(output)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one
