@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -193,6 +193,24 @@ class ImageSpace(Space):
 
         network = cost.with_zeros(cost.without_weights(self.blueprint(architecture, skeleton).build))
         return cost.multiply_adds(network, (skeleton.input_channels, resolution, resolution))
+
+
+class SharedSpace(ImageSpace):
+    """A space of image classifiers that can share the weights of one supernet."""
+
+    @abstractmethod
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """How the supernet is made."""
+
+    @abstractmethod
+    def choices(self, architecture: Architecture) -> Any:
+        """What the supernet is called with, beside the images, to compute the architecture."""
+
+    def supernet(self, skeleton: Skeleton) -> nn.Module:
+        """The supernet with fresh weights, normalised by each batch's own statistics."""
+        from databases.architectures.supernets.mixed_edge import by_batch_statistics
+
+        return by_batch_statistics(self.shared_blueprint(skeleton).build())
 
 
 class RecurrentSpace(Space):

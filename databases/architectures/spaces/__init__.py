@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from databases.architectures.architecture import FiniteSpace, ImageSpace, RecurrentSpace, Space
+from databases.architectures.architecture import FiniteSpace, ImageSpace, RecurrentSpace, SharedSpace, Space
 from databases.architectures.spaces.enas_macro import ENASMacro
 from databases.architectures.spaces.enas_micro import ENAS_MICRO
 from databases.architectures.spaces.enas_recurrent import ENASRecurrent
+from databases.architectures.spaces.instanas import InstaNAS
 from databases.architectures.spaces.mobilenetv3 import MobileNetV3
 from databases.architectures.spaces.nas_rl import NASRL
 from databases.architectures.spaces.nas_rl_recurrent import NASRLRecurrent
@@ -18,7 +19,7 @@ from databases.errors import UserError
 
 _EVERY: tuple[Space, ...] = (
     NASBench201(),
-    *(NASNET, ENASMacro(), ENAS_MICRO, SHUFFLENASNET, NASRL(), MobileNetV3()),
+    *(NASNET, ENASMacro(), ENAS_MICRO, SHUFFLENASNET, NASRL(), MobileNetV3(), InstaNAS()),
     *(NASRLRecurrent(), ENASRecurrent()),
 )
 SPACES: dict[str, Space] = {each.name: each for each in _EVERY}
@@ -38,6 +39,11 @@ def image_space(name: str) -> ImageSpace:
 def finite_space(name: str) -> FiniteSpace:
     """The space of that name whose every architecture can be ranked; raises `UserError` that lists the known ones."""
     return _of_kind(name, FiniteSpace, "it cannot be ranked as a whole")  # type: ignore[type-abstract]
+
+
+def shared_space(name: str) -> SharedSpace:
+    """The space of that name whose architectures can share weights; raises `UserError` that lists the known ones."""
+    return _of_kind(name, SharedSpace, "it has no supernet")  # type: ignore[type-abstract]
 
 
 def recurrent_space(name: str) -> RecurrentSpace:

@@ -11,14 +11,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from databases.architectures.architecture import Architecture, Blueprint, GraphBatch, ImageSpace, Skeleton, TypedNode
+from databases.architectures.architecture import Architecture, Blueprint, GraphBatch, SharedSpace, Skeleton, TypedNode
 from databases.architectures.decisions import Chain, Decision
 
 OPERATIONS = ("conv3x3", "conv5x5", "sep3x3", "sep5x5", "avg3x3", "max3x3")
 _LAYER = re.compile(r"(\w+)((?:\+\d{1,2})*)")
 
 
-class ENASMacro(ImageSpace):
+class ENASMacro(SharedSpace):
     """Architectures as ``conv3x3 sep5x5+0 ...``: layers, each with the numbers of the layers added to it."""
 
     name = "enas-macro"
@@ -77,3 +77,11 @@ class ENASMacro(ImageSpace):
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """The layers; the skeleton's cells have no meaning here."""
         return Blueprint("macro:MacroNetwork", (self.plan(architecture), skeleton))
+
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """Every operation in every layer."""
+        return Blueprint("supernets.macro:MacroSupernet", (OPERATIONS, self.layers, skeleton))
+
+    def choices(self, architecture: Architecture) -> list[tuple[int, tuple[int, ...]]]:
+        """Each layer's operation by its number, and its skip connections."""
+        return [(OPERATIONS.index(name), skips) for name, skips in self.plan(architecture)]

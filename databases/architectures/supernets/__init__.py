@@ -1,0 +1,1 @@
+"""Networks whose weights many architectures share; they need torch and plain values only."""
