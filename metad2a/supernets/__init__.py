@@ -1,0 +1,1 @@
+"""Networks with shared weights are trained, searched and taken apart."""
