@@ -10,7 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.architecture import Architecture, SharedSpace
+from databases.architectures.space import Architecture, SharedSpace
 
 Scores = npt.NDArray[np.float64]  # (architectures,)
 
@@ -50,7 +50,7 @@ class OneShot:
             self.supernet.train(training)
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
-        """The same as a `metad2a.loop.Measure`."""
+        """The same as a `metad2a.search.loop.Measure`."""
         return [float(each) for each in self.predict(architectures)]
 
     def _score(self, architecture: Architecture) -> float:

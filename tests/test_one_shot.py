@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from databases.architectures.architecture import Skeleton
+from databases.architectures.skeleton import Skeleton
 from databases.architectures.spaces import shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, VALIDATION
-from metad2a import loop
-from metad2a.controllers import controller
+from metad2a.search import loop
+from metad2a.search.controllers import controller
 from metad2a.supernets.training import Labelled, SharedRecipe, labelled, new_supernet, train_supernet, uniform
 from predictors.one_shot import OneShot
 

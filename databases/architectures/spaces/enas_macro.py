@@ -11,8 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from databases.architectures.architecture import Architecture, Blueprint, GraphBatch, SharedSpace, Skeleton, TypedNode
 from databases.architectures.decisions import Chain, Decision
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.space import Architecture, SharedSpace
+from databases.architectures.typed_graph import GraphBatch, TypedNode
 
 OPERATIONS = ("conv3x3", "conv5x5", "sep3x3", "sep5x5", "avg3x3", "max3x3")
 _LAYER = re.compile(r"(\w+)((?:\+\d{1,2})*)")
@@ -85,3 +87,6 @@ class ENASMacro(SharedSpace):
     def choices(self, architecture: Architecture) -> list[tuple[int, tuple[int, ...]]]:
         """Each layer's operation by its number, and its skip connections."""
         return [(OPERATIONS.index(name), skips) for name, skips in self.plan(architecture)]
+
+
+ENAS_MACRO = ENASMacro()

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from databases.architectures.architecture import Architecture, Blueprint, GraphBatch, SharedSpace, Skeleton, TypedNode
+from databases.architectures.space import Architecture, SharedSpace
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.typed_graph import GraphBatch, TypedNode
 from databases.architectures.decisions import Chain, Decision
 
 MODULES = ("3x3e6", "3x3e3", "5x5e6", "5x5e3", "plain")
@@ -86,3 +88,6 @@ class InstaNAS(SharedSpace):
     def choices(self, architecture: Architecture) -> tuple[tuple[bool, ...], ...]:
         """Of each layer, which modules are on."""
         return tuple(tuple(name in names for name in MODULES) for names in self.modules(architecture))
+
+
+INSTANAS = InstaNAS()
