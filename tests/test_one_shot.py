@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from databases.architectures.skeleton import Skeleton
-from databases.architectures.spaces import shared_space
+from databases.architectures.space import shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, VALIDATION
 from metad2a.search import loop

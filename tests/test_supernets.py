@@ -11,11 +11,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.space import Architecture, SharedSpace
-from databases.architectures.skeleton import Skeleton
 from databases.architectures.networks.operations import ReLUConvBN
-from databases.architectures.space import SPACES
-from databases.architectures.spaces import shared_space
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import SPACES, Architecture, SharedSpace, shared_space
 from databases.architectures.supernets.instanas import InstanceNetwork
 from databases.architectures.supernets.mixed_edge import MixedEdge, Nothing, by_batch_statistics
 from databases.errors import UserError

@@ -1,1 +1,1 @@
-"""Networks with shared weights are trained, searched and taken apart."""
+"""Pretrained networks whose parts are networks too: made, kept and checked."""

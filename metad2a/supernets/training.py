@@ -13,9 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.space import Architecture, SharedSpace
 from databases.architectures.skeleton import Skeleton
-from databases.architectures.spaces import shared_space
+from databases.architectures.space import Architecture, SharedSpace, shared_space
 from databases.datasets.task import Task
 from metad2a.train.loop import Epoch, Loop, cosine
 from metad2a.train.training import normalisation, prepare

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from databases.architectures.space import Architecture, SharedSpace
-from databases.architectures.skeleton import Blueprint, Skeleton
-from databases.architectures.typed_graph import GraphBatch, TypedNode
 from databases.architectures.decisions import Chain, Decision
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.space import Architecture, SharedSpace
+from databases.architectures.typed_graph import GraphBatch, TypedNode
 
 MODULES = ("3x3e6", "3x3e3", "5x5e6", "5x5e3", "plain")
 REPEATS, CHANNELS = (1, 2, 3, 4, 3, 3, 1), (1.0, 1.5, 2.0, 4.0, 6.0, 10.0, 20.0)

@@ -1,1 +1,1 @@
-"""Networks whose weights many architectures share; they need torch and plain values only."""
+"""Pretrained networks whose slices are the ordinary networks of a space."""

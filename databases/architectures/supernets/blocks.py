@@ -13,10 +13,10 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.skeleton import Skeleton
 from databases.architectures.networks.blocks import Block, BlockCell, BlockNetwork
 from databases.architectures.networks.operations import OPERATIONS, ReLUConvBN
 from databases.architectures.networks.shuffle import ShuffleNetwork, ShuffleUnit, channel_shuffle
+from databases.architectures.skeleton import Skeleton
 from databases.architectures.supernets.mixed_edge import Choice, MixedEdge
 
 Plan: TypeAlias = Sequence[tuple[int, int, Choice, Choice, int]]  # two states, the operation on each, 1 to concatenate

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from databases.architectures.skeleton import Skeleton
 from databases.architectures.networks.cells import Cell, CellNetwork
 from databases.architectures.networks.operations import OPERATIONS
+from databases.architectures.skeleton import Skeleton
 from databases.architectures.supernets.mixed_edge import Choice, MixedEdge, Nothing
 
 

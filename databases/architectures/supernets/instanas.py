@@ -14,8 +14,8 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.skeleton import Skeleton
 from databases.architectures.networks.mobile import ConvBN, InvertedResidual
+from databases.architectures.skeleton import Skeleton
 from databases.architectures.supernets.mixed_edge import MixedEdge
 
 Stage: TypeAlias = tuple[float, int, int]  # channels for one of the stem, layers, stride of the first one

@@ -10,9 +10,9 @@ from typing import TypeAlias
 
 from torch import Tensor, nn
 
-from databases.architectures.skeleton import Skeleton
 from databases.architectures.networks.macro import MacroNetwork
 from databases.architectures.networks.operations import OPERATIONS
+from databases.architectures.skeleton import Skeleton
 from databases.architectures.supernets.mixed_edge import Choice, MixedEdge
 
 Plan: TypeAlias = Sequence[tuple[Choice, Sequence[int]]]  # of each layer the operation, and what is added to it
