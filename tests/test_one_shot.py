@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, VALIDATION
 from metad2a.search import loop
 from metad2a.search.controllers import controller
-from metad2a.supernets.training import Labelled, SharedRecipe, labelled, new_supernet, train_supernet, uniform
+from metad2a.supernets.training import Labelled, SharedRecipe, labelled, new_supernet, train_supernet
 from predictors.one_shot import OneShot
 
 CELLS = shared_space("nasbench201")
@@ -30,8 +31,8 @@ import sys
 from test_one_shot import *
 supernet = new_supernet(CELLS, SKELETON, seed=0)
 recipe = replace(RECIPE, steps=100_000)
-train_supernet(supernet, stripes(), recipe, draw=uniform(CELLS), checkpoint=Path(sys.argv[1]), every=0.2)
-""".replace("replace(", "__import__('dataclasses').replace(")
+train_supernet(supernet, CELLS, stripes(), recipe=recipe, checkpoint=Path(sys.argv[1]), every=0.2)
+"""
 
 
 def stripes(count: int = 64, seed: int = 0) -> Labelled:
@@ -47,7 +48,7 @@ def stripes(count: int = 64, seed: int = 0) -> Labelled:
 
 def trained(**options: object) -> torch.nn.Module:
     supernet = new_supernet(CELLS, SKELETON, seed=0)
-    assert train_supernet(supernet, stripes(), RECIPE, draw=uniform(CELLS), **options)  # type: ignore[arg-type]
+    assert train_supernet(supernet, CELLS, stripes(), recipe=RECIPE, **options)  # type: ignore[arg-type]
     return supernet
 
 
@@ -80,14 +81,14 @@ def test_a_search_runs_on_shared_weights() -> None:
 def test_a_stopped_training_goes_on_as_if_never_stopped(tmp_path: Path) -> None:
     supernet = new_supernet(CELLS, SKELETON, seed=0)
     stopped = train_supernet(
-        *(supernet, stripes(), RECIPE),
-        draw=uniform(CELLS),
+        *(supernet, CELLS, stripes()),
+        recipe=RECIPE,
         checkpoint=tmp_path / "a",
         on_epoch=lambda epoch: epoch.number < 4,
     )
     assert not stopped
     again = new_supernet(CELLS, SKELETON, seed=5)
-    assert train_supernet(again, stripes(), RECIPE, draw=uniform(CELLS), checkpoint=tmp_path / "a")
+    assert train_supernet(again, CELLS, stripes(), recipe=RECIPE, checkpoint=tmp_path / "a")
     assert torch.equal(weights(again), weights(trained()))
 
 
@@ -107,8 +108,8 @@ def test_a_killed_training_loses_at_most_what_came_after_its_last_checkpoint(tmp
     supernet = new_supernet(CELLS, SKELETON, seed=0)
     epochs: list[int] = []
     train_supernet(
-        *(supernet, stripes(), SharedRecipe(channels=2, resolution=8, steps=100_000, batch=16)),
-        draw=uniform(CELLS),
+        *(supernet, CELLS, stripes()),
+        recipe=replace(RECIPE, steps=100_000),
         checkpoint=place,
         on_epoch=lambda epoch: bool(epochs.append(epoch.steps)),  # type: ignore[func-returns-value]
     )

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures.skeleton import Skeleton
-from databases.architectures.space import Architecture, SharedSpace, shared_space
+from databases.architectures.space import Architecture, SharedSpace
 from databases.datasets.task import Task
 from metad2a.train.loop import Epoch, Loop, cosine
 from metad2a.train.training import normalisation, prepare
@@ -82,10 +82,11 @@ def new_supernet(space: SharedSpace, skeleton: Skeleton, *, seed: int, running: 
 
 def train_supernet(
     supernet: nn.Module,
+    space: SharedSpace,
     train: Labelled,
-    recipe: SharedRecipe,
     *,
-    draw: Draw,
+    recipe: SharedRecipe,
+    draw: Draw | None = None,
     seed: int = 0,
     checkpoint: Path | None = None,
     every: float = 180.0,
@@ -93,9 +94,9 @@ def train_supernet(
 ) -> bool:
     """Trains in place; returns whether it is complete.
 
-    ``draw`` proposes the children of an epoch's batches, at its beginning. The ``checkpoint`` is a file that is
-    written ``every`` so many seconds, and read where it is there. ``on_epoch`` is called after each pass over the
-    images; its False stops.
+    ``draw`` proposes the children of an epoch's batches, at its beginning; by default they are `uniform`. The
+    ``checkpoint`` is a file, written ``every`` so many seconds, and read where it is there. ``on_epoch`` is called
+    after each pass over the images; its False stops.
 
     Raises:
         UserError: the checkpoint cannot be read or belongs to another training.
@@ -116,17 +117,18 @@ def train_supernet(
         checkpoint=checkpoint,
         every=every,
     )
+    propose = draw or uniform(space)
     count = len(train.labels) // recipe.batch or 1  # whole batches alone: statistics of a small rest say little
 
     def batches(generator: torch.Generator, first: int) -> Iterator[Batch]:
         order = torch.randperm(len(train.labels), generator=generator).split(recipe.batch)[:count]
-        children = draw(count, int(torch.randint(2**31, (1,), generator=generator)))
+        children = propose(count, int(torch.randint(2**31, (1,), generator=generator)))
         yield from list(zip(order, children, strict=True))[first:]
 
     def loss(network: nn.Module, batch: Batch) -> Tensor:
         rows, child = batch
         rows = rows.to(train.labels.device)
-        logits = network(train.images[rows], shared_space(child.space).choices(child))
+        logits = network(train.images[rows], space.choices(child))
         return nn.functional.cross_entropy(logits, train.labels[rows])
 
     return loop.run(batches, loss, on_epoch=on_epoch)
