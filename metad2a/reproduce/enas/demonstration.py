@@ -40,19 +40,19 @@ Interval = dict[str, float]
 class Size:
     """How much is run: paired seeds, training steps, judged children, children told after each pass.
 
-    ``alone`` children of each space are trained alone on the digits, ``repeats`` times each.
+    ``alone`` children of each space are trained alone on the digits, for so many ``epochs``.
     """
 
     seeds: int = 5
-    steps: int = 744
-    judged: int = 200
-    told: int = 30
+    steps: int = 434
+    judged: int = 120
+    told: int = 20
     alone: int = 30
-    repeats: int = 2
-    digit_steps: int = 480
+    epochs: int = 3
+    digit_steps: int = 240
 
 
-FAST = Size(seeds=2, steps=20, judged=16, told=10, alone=4, repeats=1, digit_steps=16)
+FAST = Size(seeds=2, steps=20, judged=16, told=10, alone=3, epochs=1, digit_steps=16)
 
 
 def run(context: Context) -> Report:
@@ -64,10 +64,10 @@ def run(context: Context) -> Report:
     rng = np.random.default_rng(7)
     judged = tuple(space_of(CELLS).sample(rng) for _ in range(size.judged))
     seeds = range(context.seed, context.seed + size.seeds)
-    jobs = [Job(task, seed, running, recipe, judged, size.told) for seed in seeds for running in (False, True)]
+    jobs = [Job(task, seed, recipe, judged, size.told, running=running) for seed in seeds for running in (False, True)]
     done: dict[bool, dict[int, Searched]] = {False: {}, True: {}}
     for each in executor.run(search, jobs, workers=context.workers):
-        done[each.running][each.seed] = each
+        done[each.job.running][each.job.seed] = each
         context.say(f"search {sum(map(len, done.values()))} of {len(jobs)}: reward {each.rewards[-1]:.1f}")
     plain, running = ([done[kind][seed] for seed in seeds] for kind in (False, True))
     truth = table.test[table.rows(judged)]
@@ -103,10 +103,10 @@ def _found(
 
 def _digits(size: Size, seeds: range, context: Context) -> dict[str, Values]:
     """Space -> (seeds,) tau of shared weights against children trained alone."""
-    trainings = [(name, child, seed) for name in DIGITS for child in range(size.alone) for seed in range(size.repeats)]
+    trainings = [(name, child, size.epochs) for name in DIGITS for child in range(size.alone)]
     truth = {name: np.zeros(size.alone) for name in DIGITS}
     for name, child, value in executor.run(alone, trainings, workers=context.workers):
-        truth[name][child] += value / size.repeats
+        truth[name][child] = value
     context.say(f"{len(trainings)} children trained alone on the digits")
     jobs = [(name, seed, size.alone, size.digit_steps) for name in DIGITS for seed in seeds]
     done = {(name, seed): scores for name, seed, scores in executor.run(shared, jobs, workers=context.workers)}
@@ -137,7 +137,7 @@ def _report(
         f"{size.seeds} paired seeds; NAS-Bench-201's cells with 8 channels and one cell a stage share weights trained "
         f"for {size.steps} steps of 64 images of CIFAR-10 at 16 px; {size.judged} random children scored on {SCORED} "
         f"validation images against the table's test accuracy after 200 epochs; on the digits {size.alone} children "
-        f"of each space trained alone {size.repeats} times",
+        f"of each space trained alone for {size.epochs} epochs",
         (_tau_table(rank), _found_table(found, good, above)),
         (
             _above_zero("shared weights rank NAS-Bench-201's cells as the table does", rank[BATCH]),
