@@ -13,9 +13,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.architecture import Architecture, Skeleton
-from databases.architectures.network import Cell
-from databases.architectures.spaces import image_space
+from databases.architectures.networks.cells import Cell
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TRAIN, Task, resize_images
 from databases.errors import UserError
 

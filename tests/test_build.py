@@ -8,16 +8,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from databases.architectures.core_cells import CORE
-from databases.architectures.spaces import space
+from databases.architectures.space import space
 from databases.architectures.spaces.nasbench201 import NASBench201
+from databases.architectures.spaces.nasbench201_core import CORE
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.record import Record
 from databases.records.store import Store
-from metad2a import build as building
-from metad2a.build import Measurement, build, core_rounds, measure, scattered_architectures
+from metad2a.build import build as building
+from metad2a.build.build import Measurement, build, core_rounds, measure, scattered_architectures
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Measurement]
     monkeypatch.setattr(building, "sample_specs", lambda *args, tasks, **options: specs[:tasks])
     monkeypatch.setattr(building, "measure", fake)
     monkeypatch.setattr(building, "telling_round", _one_more_cell)
-    monkeypatch.setattr("metad2a.executor.run", here)
+    monkeypatch.setattr("metad2a.runtime.executors.processes.run", here)
     return jobs
 
 

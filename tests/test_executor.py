@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from metad2a import executor
-from metad2a.executor import run
+from metad2a.runtime.executors import processes as executor
+from metad2a.runtime.executors.processes import run
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 

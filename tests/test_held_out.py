@@ -8,18 +8,12 @@ import numpy as np
 import pytest
 from made_up import episode, task
 
-from metad2a.episodes import Episode
-from metad2a.held_out import (
-    HeldOut,
-    conformal_factors,
-    leave_one_source_out,
-    own_episodes,
-    tau,
-)
-from metad2a.process import KERNEL, measured
-from metad2a.rivals import best_on_average
+from databases.records.episodes import Episode
+from metad2a.retrain.held_out import HeldOut, conformal_factors, leave_one_source_out, own_episodes, tau
 from predictors.meta import to_percent
-from predictors.surrogate import TaskProcess
+from predictors.process import KERNEL, measured
+from predictors.rivals import best_on_average
+from predictors.task_process import TaskProcess
 
 CELLS = list(range(8))
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.network import CellNetwork
+from databases.architectures.networks.cells import CellNetwork
+from databases.architectures.space import Architecture
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
 from databases.errors import UserError
 from databases.records.recipe import Recipe
-from metad2a import training
-from metad2a.training import Progress, Training, accuracy, augment, normalisation, predictions, prepare, train
+from metad2a.train import training
+from metad2a.train.training import Progress, Training, accuracy, augment, normalisation, predictions, prepare, train
 
 TOY = Recipe("toy", channels=4, cells=1, resolution=8, epochs=4, batch=16, learning_rate=0.05, average=0.25)
 CELL = Architecture("nasbench201", (3, 1, 2, 3, 0, 4))

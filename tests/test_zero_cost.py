@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from databases.architectures.architecture import Architecture, Skeleton
 from databases.architectures.decisions import Walk
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture
 from databases.architectures.spaces.nasbench201 import EDGES, NASBench201
 from databases.datasets.task import Task, split
 from databases.errors import UserError
