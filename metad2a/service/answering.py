@@ -10,7 +10,7 @@ from metad2a.service.helper import serve
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
-    from metad2a.recommend import MetaD2A
+    from metad2a.recommend.model import MetaD2A
 
 _MOST_TASKS = 4
 _tasks: OrderedDict[tuple[str, int], Task] = OrderedDict()

@@ -30,6 +30,7 @@ from metad2a.service.state import Service
 Id = Annotated[str, Path(pattern=HEX)]
 Limit = Annotated[int, Query(ge=1, le=500)]
 Cursor = Annotated[str | None, Query(max_length=4000, description="`next` of the page before.")]
+ArchitectureKey = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]+$", max_length=library.MAX_KEY)]
 Filter = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 
@@ -179,11 +180,7 @@ async def recommend(asked: RecommendationIn, service: Provided, caller: Caller) 
     response_class=Response,
     responses={**problems(404), 200: {"content": {"image/svg+xml": {}}}},
 )
-def drawing(
-    key: Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]+$", max_length=library.MAX_KEY)],
-    service: Provided,
-    caller: Caller,
-) -> Response:
+def drawing(key: ArchitectureKey, caller: Caller) -> Response:
     """An architecture as a drawing, light or dark as the viewer prefers."""
     try:
         text = library.drawing(key)

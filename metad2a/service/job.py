@@ -1,4 +1,4 @@
-"""A job's own process: ``python -m metad2a.service.job JOB OWNER``; ends when its parent does or the job is taken away."""
+"""A job's own process: ``python -m metad2a.service.job JOB OWNER``, ended by its parent's end or the job's."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from metad2a.service.tables import open_database
 
 if TYPE_CHECKING:
     from databases.records.connection import Database
+    from metad2a.runtime.tracking import Tracker
     from metad2a.service.settings import Settings
-    from metad2a.tracking import Tracker
 
 _LOOK = 1.0
 
@@ -42,7 +42,7 @@ def main(key: str, owner: str) -> int:
         if not isinstance(problem, MemoryError) and "memory" not in str(problem).lower():
             raise
         outcome = {"state": "failed", "reason": "memory ran out: take a smaller recipe, or give jobs more memory"}
-    from metad2a.export import write_files
+    from metad2a.export.export import write_files
 
     write_files(settings.run_folder(key), {OUTCOME: json.dumps(outcome).encode()})
     return 0
@@ -55,28 +55,29 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
 
     job = jobs.find(database, key)
     assert job is not None
-    folder, tracker = settings.run_folder(key), _tracker(settings)
+    folder = settings.run_folder(key)
 
     def report(event: str, data: dict[str, Any]) -> None:
         with suppress(UserError):  # a database that is away costs lines of progress, never a training
             jobs.tell(database, key, event, {**data, "at": round(time.time(), 2)})
 
     with Store(settings.database) as store:
+        place = library.Place(store, folder, _tracker(settings), begun)
         if job.kind == "retraining":
-            return library.retrain(job.options, store=store, folder=folder, tracker=tracker, report=report)
+            return library.retrain(job.options, place, report)
         dataset = None if job.dataset is None else datasets.find(database, job.dataset)
         if dataset is None:
             raise UserError("the dataset of this job is gone: upload it again")
         report("reading", {"attempt": job.attempts})
         task = library.load_data(str(datasets.path_of(settings, dataset)), dataset.name, seed=job.options["seed"])
         do = library.search if job.kind == "search" else library.train
-        result = do(task, job.options, store=store, folder=folder, tracker=tracker, begun=begun, report=report)
+        result = do(task, job.options, place, report)
         report("judging", {})
         return library.summed_up(result) | judging.judge(result.exported, task, folder)
 
 
 def _tracker(settings: Settings) -> Tracker:
-    from metad2a.tracking import NullTracker, Tracker
+    from metad2a.runtime.tracking import NullTracker, Tracker
 
     return Tracker() if settings.tracking else NullTracker()
 

@@ -112,7 +112,8 @@ def listed(
 def counts(database: Database) -> dict[str, int]:
     """How many jobs are in each state."""
     with database.reading() as connection:
-        found = dict(connection.execute(select(JOBS.c.state, func.count()).group_by(JOBS.c.state)).tuples().all())
+        rows = connection.execute(select(JOBS.c.state, func.count()).group_by(JOBS.c.state)).all()
+    found = {state: int(count) for state, count in rows}
     return {state: found.get(state, 0) for state in STATES}
 
 
@@ -208,5 +209,5 @@ def training_counts(database: Database) -> dict[str, int]:
     kinds = ("trained", "stopped")
     query = select(PROGRESS.c.event, func.count()).where(PROGRESS.c.event.in_(kinds)).group_by(PROGRESS.c.event)
     with database.reading() as connection:
-        found = dict(connection.execute(query).tuples().all())
+        found = {event: int(count) for event, count in connection.execute(query).all()}
     return {kind: found.get(kind, 0) for kind in kinds}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
-    from metad2a.export import Exported
+    from metad2a.export.export import Exported
 
 MOST_CLASSES, MOST_WRONG = 60, 24
 WRONG = "wrong"
@@ -18,7 +18,7 @@ def judge(exported: Exported, task: Task, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     from databases.datasets.task import TEST, VALIDATION
-    from metad2a.training import predictions
+    from metad2a.train.training import predictions
 
     part = TEST if (task.parts == TEST).any() else VALIDATION
     originals, labels = task.part(part)

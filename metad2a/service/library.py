@@ -10,23 +10,33 @@ import base64
 import binascii
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
 
 if TYPE_CHECKING:
-    from databases.architectures.architecture import Architecture
+    from databases.architectures.space import Architecture
     from databases.datasets.task import Task
     from databases.records.store import Store
-    from metad2a.recommend import MetaD2A
-    from metad2a.search_result import SearchProgress, SearchResult
-    from metad2a.tracking import Tracker
+    from metad2a.recommend.model import MetaD2A
+    from metad2a.runtime.tracking import Tracker
+    from metad2a.search.result import SearchProgress, SearchResult
 
 Report = Callable[[str, dict[str, Any]], None]  # kind of event, what it tells
 MAX_KEY = 4_000
 DIGITS = "sklearn:digits"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a job works: the records, its folder, MLflow, and the monotonic second at which its budget began."""
+
+    store: Store
+    folder: Path
+    tracker: Tracker
+    begun: float
 
 
 def recipes() -> list[str]:
@@ -38,7 +48,7 @@ def recipes() -> list[str]:
 
 def device_names() -> list[str]:
     """The target devices whose latencies can be predicted."""
-    from metad2a.devices import HARDWARE
+    from metad2a.devices.latency_model import HARDWARE
 
     return sorted(HARDWARE)
 
@@ -81,7 +91,7 @@ def key_of(architecture: Architecture) -> str:
 
 def architecture_of(key: str) -> Architecture:
     """The architecture of a key; raises UserError for one that no architecture has."""
-    from databases.architectures.spaces import space
+    from databases.architectures.space import space
 
     try:
         if len(key) > MAX_KEY:
@@ -96,86 +106,66 @@ def architecture_of(key: str) -> Architecture:
 
 def drawing(key: str, title: str = "") -> str:
     """An architecture as SVG; raises UserError where its space has no drawings."""
-    from metad2a.cell_svg import cell_svg
+    from metad2a.reports.cell_svg import cell_svg
 
     architecture = architecture_of(key)
     return cell_svg(architecture, title) if title else cell_svg(architecture)
 
 
-def search(
-    task: Task,
-    options: Mapping[str, Any],
-    *,
-    store: Store,
-    folder: Path,
-    tracker: Tracker,
-    begun: float,
-    report: Report,
-) -> SearchResult:
+def search(task: Task, options: Mapping[str, Any], place: Place, report: Report) -> SearchResult:
     """Recommends, trains, learns, exports: `metad2a.search.search`."""
-    from metad2a.search import search as run
+    from metad2a.search.search import search as run
 
     return run(
         load_model(options.get("model")),
         task,
-        store=store,
+        store=place.store,
         train=options["train"],
         seconds=options.get("seconds"),
         recipe=options["recipe"],
         searcher=options["searcher"],
         stop_early=options["stop_early"],
         seed=options["seed"],
-        tracker=tracker,
-        folder=folder,
+        tracker=place.tracker,
+        folder=place.folder,
         device=options.get("device") or "auto",
-        begun=begun,
+        begun=place.begun,
         on_progress=Telling(report),
     )
 
 
-def train(
-    task: Task,
-    options: Mapping[str, Any],
-    *,
-    store: Store,
-    folder: Path,
-    tracker: Tracker,
-    begun: float,
-    report: Report,
-) -> SearchResult:
+def train(task: Task, options: Mapping[str, Any], place: Place, report: Report) -> SearchResult:
     """Trains one architecture: `metad2a.search.train_one`."""
-    from databases.architectures.spaces import space
-    from metad2a.search import train_one
+    from databases.architectures.space import space
+    from metad2a.search.search import train_one
 
     return train_one(
         task,
         space(options["space"]).parse(options["architecture"]),
-        store=store,
+        store=place.store,
         recipe=options["recipe"],
         seconds=options.get("seconds"),
         seed=options["seed"],
-        tracker=tracker,
-        folder=folder,
+        tracker=place.tracker,
+        folder=place.folder,
         device=options.get("device") or "auto",
-        begun=begun,
+        begun=place.begun,
         on_progress=Telling(report),
     )
 
 
-def retrain(
-    options: Mapping[str, Any], *, store: Store, folder: Path, tracker: Tracker, report: Report
-) -> dict[str, Any]:
+def retrain(options: Mapping[str, Any], place: Place, report: Report) -> dict[str, Any]:
     """Learns from the database and meets the champion: `metad2a.retrain.retrain`."""
-    from metad2a.home import home, shared_images
-    from metad2a.retrain import retrain as run
+    from metad2a.retrain.retrain import retrain as run
+    from metad2a.runtime.home import home, shared_images
 
-    folder.mkdir(parents=True, exist_ok=True)
+    place.folder.mkdir(parents=True, exist_ok=True)
     result = run(
-        store,
+        place.store,
         images=shared_images(),
-        output=folder / "meta.safetensors",
+        output=place.folder / "meta.safetensors",
         work=home() / "retrain",
-        tracker=tracker,
+        tracker=place.tracker,
         start=load_model(options.get("start")),
         recipe=options["recipe"],
         seed=options["seed"],
@@ -270,7 +260,7 @@ class Network:
 def check_search(*, recipe: str, searcher: str | None = None) -> None:
     """Refuses what no job could do, before it waits in a queue; raises UserError."""
     from databases.records.recipe import trainable
-    from metad2a.controllers import check_name
+    from metad2a.search.controllers import check_name
 
     trainable(recipe)
     if searcher is not None:
@@ -279,6 +269,6 @@ def check_search(*, recipe: str, searcher: str | None = None) -> None:
 
 def checked_architecture(space_name: str, text: str) -> str:
     """The text of an architecture as its space writes it; raises UserError for a text that is none."""
-    from databases.architectures.spaces import image_space
+    from databases.architectures.space import image_space
 
     return str(image_space(space_name).parse(text))

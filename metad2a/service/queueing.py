@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from dbos import DBOS, DBOSClient, EnqueueOptions
+from dbos import DBOS, DBOSClient, EnqueueOptions, WorkflowSerializationFormat
 from sqlalchemy import select
 
 from databases.records.connection import Database
@@ -57,7 +57,7 @@ class Queue:
                     "workflow_id": name,
                     "priority": priority,
                     "app_version": JOB_FORMAT,
-                    "serialization_type": "portable",
+                    "serialization_type": WorkflowSerializationFormat.PORTABLE,
                 }
                 self._client.enqueue_in_transaction(connection, asked, name)
         job = jobs.find(self._database, name)

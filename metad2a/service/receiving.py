@@ -99,7 +99,7 @@ def check_index(path: Path, *, max_files: int) -> None:
 
 
 def _end_record(file: BinaryIO, length: int) -> tuple[int, int, int]:
-    """How many files and bytes of index an archive tells of, and where its index ends; UserError where there is none."""
+    """How many files and bytes of index an archive tells of, and where that index ends."""
     start = max(0, length - _LONGEST_COMMENT - _END_BYTES - _END64_BYTES)
     file.seek(start)
     tail = file.read()

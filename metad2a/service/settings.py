@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metad2a.home import DATABASE, home
+from metad2a.runtime.home import DATABASE, home
 
 MEBIBYTE = 2**20
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
