@@ -9,9 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import JSONResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 
 from metad2a import __version__
@@ -19,7 +19,7 @@ from metad2a.service import api_data, api_jobs, pages, problems
 from metad2a.service.metrics import Counting
 from metad2a.service.queueing import Queue
 from metad2a.service.schemas import Status
-from metad2a.service.security import Caller, Guard, Provided, Rate
+from metad2a.service.security import Caller, Guard, Provided, Rate, SignIn
 from metad2a.service.settings import Settings
 from metad2a.service.state import Service
 from metad2a.service.tables import open_database
@@ -54,7 +54,12 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.service = service
-    problems.install(app)
+    problems.install(app, pages.problem_page)
+
+    @app.exception_handler(SignIn)
+    async def sign_in(request: Request, error: SignIn) -> Response:
+        return RedirectResponse("/sign-in", 303)
+
     _status(app)
     app.include_router(api_data.router)
     app.include_router(api_jobs.router)

@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from databases.datasets.task import Task
     from databases.records.store import Store
     from metad2a.recommend.model import MetaD2A
+    from metad2a.recommend.recommendation import Candidate
     from metad2a.runtime.tracking import Tracker
     from metad2a.search.result import SearchProgress, SearchResult
 
 Report = Callable[[str, dict[str, Any]], None]  # kind of event, what it tells
 MAX_KEY = 4_000
+_CLOUD = 400
 DIGITS = "sklearn:digits"
 
 
@@ -68,14 +70,30 @@ def load_model(which: str | None = None) -> MetaD2A:
 
 
 def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The answer of ``metad2a recommend --json``; each candidate with a title, and a key where it can be drawn."""
-    chosen = {name: value for name, value in options.items() if value is not None}
+    """The answer of ``metad2a recommend --json``; each candidate with a title, and a key where it can be drawn.
+
+    Beside it: ``front``, the candidates that none beats in both accuracy and cost, cheapest first, and ``cloud``, the
+    cost and level of some of all the others, for a picture. ``level`` is the expected accuracy, or where that is not
+    known the score, which only orders.
+    """
+    from metad2a.recommend.preference import front as front_of
+
+    chosen = {name: value for name, value in options.items() if value is not None} | {"top": None}
     answer = model.recommend(task, **chosen)
-    told = answer.to_json()
-    for name, candidates in (("candidates", answer.candidates), ("front", answer.front)):
+    everything = answer.candidates
+    front = answer.front or front_of(everything)
+    kept = replace(answer, candidates=everything[: options["top"]], front=front)
+    told = kept.to_json()
+    for name, candidates in (("candidates", kept.candidates), ("front", kept.front)):
         for each, candidate in zip(told[name], candidates, strict=True):
-            each |= _described(candidate.architecture)
-    return told
+            each |= _described(candidate.architecture) | {"cost": candidate.cost, "level": _level(candidate)}
+    step = max(1, len(everything) // _CLOUD)
+    cloud = [[each.cost, _level(each)] for each in everything[::step]]
+    return {**told, "ranked": len(everything), "cost_unit": "ms" if answer.device else "FLOPs", "cloud": cloud}
+
+
+def _level(candidate: Candidate) -> float:
+    return candidate.score if candidate.expected_accuracy is None else candidate.expected_accuracy
 
 
 def _described(architecture: Architecture) -> dict[str, Any]:
@@ -233,7 +251,8 @@ def summed_up(result: SearchResult) -> dict[str, Any]:
 
 def _plain_training(trained: Any) -> dict[str, Any]:
     plain = asdict(trained)
-    return {**plain, "architecture": str(trained.architecture), "trained_seconds": plain.pop("seconds")}
+    seconds = plain.pop("seconds")
+    return {**plain, "architecture": str(trained.architecture), "trained_seconds": seconds}
 
 
 class Network:

@@ -15,7 +15,7 @@ from databases.errors import UserError
 from metad2a.service import library
 from metad2a.service.helper import serve
 
-FORMATS = ("BMP", "GIF", "JPEG", "MPO", "PNG", "PPM", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 50_000_000
 _MOST_NETWORKS = 4
 _MEMORY = 6 * 2**30

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -49,29 +49,35 @@ def not_found(what: str, name: str, where: str) -> Problem:
     return Problem(404, f"there is no {what} {name[:80]!r}: {where} lists those that are there")
 
 
-def install(app: FastAPI) -> None:
-    """Makes every error of the app a problem."""
+def install(app: FastAPI, show: Callable[[Request, Problem], Response]) -> None:
+    """Makes every error of the app a problem; ``show`` makes a page of it for people."""
+
+    def answer(request: Request, problem: Problem) -> Response:
+        wanted = request.headers.get("accept", "")
+        if request.url.path.startswith("/v1/") or "text/html" not in wanted:
+            return problem.response()
+        return show(request, problem)
 
     @app.exception_handler(Problem)
     async def known(request: Request, error: Problem) -> Response:
-        return error.response()
+        return answer(request, error)
 
     @app.exception_handler(UserError)
     async def mistaken(request: Request, error: UserError) -> Response:
-        return Problem(422, " ".join(str(error).split())).response()
+        return answer(request, Problem(422, " ".join(str(error).split())))
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> Response:
         detail = _ADVICE.get(error.status_code, str(error.detail))
-        return Problem(error.status_code, detail, error.headers).response()
+        return answer(request, Problem(error.status_code, detail, error.headers))
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        return _invalid(error).response()
+        return answer(request, _invalid(error))
 
     @app.exception_handler(Exception)
     async def ours(request: Request, error: Exception) -> Response:
-        return Problem(500, "this is a mistake of ours, not yours: the server's log tells more").response()
+        return answer(request, Problem(500, "this is a mistake of ours, not yours: the server's log tells more"))
 
 
 def _invalid(error: RequestValidationError) -> Problem:

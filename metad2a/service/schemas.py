@@ -88,15 +88,15 @@ class RecommendationIn(Strict):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"dataset": EXAMPLE, "top": 5}]})
 
     dataset: DatasetId
-    top: int = Field(5, ge=1, le=1000)
+    top: int = Field(default=5, ge=1, le=1000)
     recipe: Name = "tiny"
     seed: Seed = 0
-    max_params: int | None = Field(None, ge=1, le=10**15)
-    max_flops: int | None = Field(None, ge=1, le=10**18)
-    images_per_class: int = Field(20, ge=1, le=1000)
+    max_params: int | None = Field(default=None, ge=1, le=10**15)
+    max_flops: int | None = Field(default=None, ge=1, le=10**18)
+    images_per_class: int = Field(default=20, ge=1, le=1000)
     candidates: Literal["generator", "all", "both"] = "both"
-    device: Name | None = Field(None, description="A target device whose latencies are predicted.")
-    max_latency: float | None = Field(None, gt=0, le=1e6, description="Milliseconds on the device.")
+    device: Name | None = Field(default=None, description="A target device whose latencies are predicted.")
+    max_latency: float | None = Field(default=None, gt=0, le=1e6, description="Milliseconds on the device.")
     prefer: Literal["accuracy", "balanced", "latency"] = "accuracy"
     model: Model = "shipped"
 
@@ -108,9 +108,9 @@ class CandidateOut(BaseModel):
 
     title: str
     architecture: str
-    key: str | None = Field(None, description="For /v1/architectures/KEY.svg.")
-    expected_accuracy: float | None = Field(None, description="Percent; null where only the order is known.")
-    interval: list[float] | None = Field(None, description="80% interval of the accuracy.")
+    key: str | None = Field(default=None, description="For /v1/architectures/KEY.svg.")
+    expected_accuracy: float | None = Field(default=None, description="Percent; null where only the order is known.")
+    interval: list[float] | None = Field(default=None, description="80% interval of the accuracy.")
     parameters: int | None = None
     flops: int | None = None
     expected_seconds: float | None = None
@@ -148,7 +148,7 @@ class SearchIn(JobIn):
 
     dataset: DatasetId
     recipe: Name = "small"
-    train: int = Field(3, ge=1, le=1000, description="How many networks to train at most.")
+    train: int = Field(default=3, ge=1, le=1000, description="How many networks to train at most.")
     seconds: Seconds | None = None
     searcher: Name = "surrogate"
     stop_early: bool = True

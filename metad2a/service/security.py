@@ -94,6 +94,10 @@ async def caller(request: Request) -> str:
     raise _unknown("a token is needed: send `Authorization: Bearer TOKEN`, or sign in at /sign-in")
 
 
+class SignIn(Exception):
+    """Somebody without a token looks at a page."""
+
+
 def _unknown(detail: str) -> Problem:
     return Problem(401, detail, {"WWW-Authenticate": "Bearer"})
 
