@@ -25,6 +25,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _ENTRY, _END, _END64, _LOCATOR64 = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _ENTRY_BYTES, _END_BYTES, _END64_BYTES = 46, 22, 56 + 20  # without names and comments; the last two go together
 _LONGEST_COMMENT = 65_535
+_WRAP = 65_536  # programs that do not know zip64 count modulo this
 GRACE = 10.0  # seconds a reader has beyond its own limit
 SLACK = 64 * 1024  # bytes that a form adds to its file
 
@@ -91,7 +92,9 @@ def check_index(path: Path, *, max_files: int) -> None:
     with path.open("rb") as file:
         files, size, end = _end_record(file, length)
         if files <= max_files:
-            files = _entries(file, start=end - size, end=end, most=max_files)
+            told, files = files, _entries(file, start=end - size, end=end, most=max_files)
+            if files <= max_files and told % _WRAP != files % _WRAP:
+                raise UserError(f"given a damaged archive, whose index and end disagree; {ALLOWED}; pack it again")
     if files > max_files:
         raise UserError(
             f"given an archive of {files:,} files or more; allowed are {max_files:,}; send only the pictures"
