@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -97,6 +98,8 @@ def serve(settings: Settings, *, worker: bool) -> None:
         h11_max_incomplete_event_size=64 * 1024,
     )
     beside = Workers(settings) if worker else None
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)  # uvicorn stops by its own handlers, then raises the signal once more
     if beside is not None:
         beside.start()
     try:
