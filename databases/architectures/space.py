@@ -184,6 +184,7 @@ SPACES: Registry[Space] = Registry(
         "enas-recurrent": "enas_recurrent:ENAS_RECURRENT",
     },
 )
+DEFAULT_SPACE = "nasbench201"  # where nobody names one
 _Kind = TypeVar("_Kind", bound=Space)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from databases.architectures.space import DEFAULT_SPACE
 from metad2a import cli
 from metad2a.cli.options import (
     Budget,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from metad2a.search.result import SearchProgress, SearchResult
     from metad2a.search.run_state import Trained
 
+Space = Annotated[
+    str, typer.Option("--space", metavar="NAME", help="Search space, such as nasbench201, mobilenetv3 or enas-micro.")
+]
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
 
@@ -45,6 +49,7 @@ def search(
         str,
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
+    space: Space = DEFAULT_SPACE,
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
@@ -62,11 +67,13 @@ def search(
     improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
     command goes on where it was stopped; the budget counts over all of them.
     """
+    from databases.architectures.space import image_space
     from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
     check_output_folder(output)
     check_name(searcher)
+    image_space(space)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
@@ -82,6 +89,7 @@ def search(
             seconds=seconds,
             recipe=recipe,
             searcher=searcher,
+            space=space,
             stop_early=stop_early,
             seed=seed,
             store=store,
@@ -98,6 +106,7 @@ def train(
     architecture: Annotated[
         str, typer.Option("--architecture", metavar="CELL", help="The cell's text, as recommend prints it.")
     ],
+    space: Space = DEFAULT_SPACE,
     recipe: Recipe = "small",
     seed: Seed = 0,
     budget: Budget = None,
@@ -108,9 +117,9 @@ def train(
     json: Json = False,
 ) -> None:
     """Train, test and export one cell. Given again, the same command goes on where it was stopped."""
-    from databases.architectures.space import space
+    from databases.architectures.space import image_space
 
-    seconds, cell = duration(budget), space("nasbench201").parse(architecture)
+    seconds, cell = duration(budget), image_space(space).parse(architecture)
     check_output_folder(output)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one
