@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,6 +107,30 @@ def test_other_data_are_read_as_everywhere(tmp_path: Path) -> None:
     found = open_images(str(tmp_path / "grey.npz"), 8, tmp_path, ALONE)
     assert found.x.shape == (40, 8, 8, 3)
     assert (len(found.train), len(found.held)) == (20, 10)  # the test images are for nobody
+
+
+def test_folder_is_decoded_once_its_test_images_left_alone(tmp_path: Path) -> None:
+    for part, many in {"train": 12, "val": 3, "test": 4}.items():
+        for label, shade in {"dark": 20, "light": 220}.items():
+            (tmp_path / "set" / part / label).mkdir(parents=True)
+            for place in range(many):
+                Image.new("RGB", (9, 17), (shade, place, 0)).save(tmp_path / "set" / part / label / f"{place}.png")
+    found = open_images(tmp_path / "set", 8, tmp_path / "cache", ALONE)
+    assert (found.x.shape, len(found.train), len(found.held)) == ((38, 8, 8, 3), 24, 6)
+    assert {(found.names[label], int(image[0, 0, 0])) for label, image in zip(found.y, found.x, strict=True)} == {
+        ("dark", 20),
+        ("light", 220),
+    }
+    (tmp_path / "set" / "train" / "dark" / "0.png").write_bytes(b"broken")
+    assert np.array_equal(open_images(tmp_path / "set", 8, tmp_path / "cache", ALONE).x, found.x)
+    with pytest.raises(UserError, match="cannot be read"):
+        open_images(tmp_path / "set", 9, tmp_path / "cache", ALONE)
+
+
+def test_too_small_a_disk_is_told_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=100))
+    with pytest.raises(UserError, match="decoded images need 0.0 GB in "):
+        open_images(blobs(tmp_path / "noise.npz"), 12, tmp_path / "cache", ALONE)
 
 
 def test_batches_are_training_images_alone_each_for_one_process(images: Images, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from databases.errors import UserError
 from metad2a.train.together import Together
 
 LEAST_CROP = 0.7  # of the side of a training image
+MOST_BYTES = 256 * 2**20  # of one file
 ENOUGH = 5000  # images that tell mean and deviation
 
 
@@ -44,18 +47,21 @@ class Images:
 
 
 def open_images(data: str | Path, side: int, cache: Path, processes: Together) -> Images:
-    """The images of an .npz file of encoded images ('blobs'), or of whatever else `metad2a` reads.
+    """The images of a folder, of an .npz file of encoded images ('blobs'), or of whatever else `metad2a` reads.
 
-    Those of a blobs file keep their size and are decoded into ``cache`` once, by all processes; others are brought
-    to ``side`` pixels.
+    Folders and blobs are decoded into ``cache`` once, by all processes. Blobs keep their size; others are brought to
+    ``side`` pixels. A folder without validation images gives a tenth of its training images.
 
     Raises:
-        UserError: there are no such images, or none to validate on.
+        UserError: there are no such images, one cannot be read, or the cache has no room for them.
     """
-    if str(data).endswith(".npz") and Path(data).is_file():
-        with np.load(data, allow_pickle=False) as file:
+    path = Path(data)
+    if path.is_dir():
+        return _of_folder(path, side, cache, processes)
+    if path.suffix == ".npz" and path.is_file():
+        with np.load(path, allow_pickle=False) as file:
             if "blobs" in file.files:
-                return _of_blobs(Path(data), {name: file[name] for name in file.files}, cache, processes)
+                return _of_blobs(path, {name: file[name] for name in file.files}, cache, processes)
     from databases.datasets.loading import load_task
     from databases.datasets.task import TRAIN, VALIDATION
 
@@ -69,36 +75,89 @@ def _of_blobs(path: Path, file: dict[str, np.ndarray], cache: Path, processes: T
     missing = [name for name in ("ends", "labels", "train", "names") if name not in file]
     if missing:
         raise UserError(f"given {str(path)!r} with 'blobs' but no {', '.join(map(repr, missing))}; give a whole file")
-    ends, train = file["ends"], file["train"].astype(bool)
-    decoded = cache / f"{path.stem}-{hashlib.sha256(ends.tobytes()).hexdigest()[:12]}.npy"
-    if not decoded.is_file():
-        _decode(file["blobs"].tobytes(), [0, *ends.tolist()], decoded, processes)
+    blobs, ends, train = file["blobs"].tobytes(), [0, *file["ends"].tolist()], file["train"].astype(bool)
+    mark = hashlib.sha256(file["ends"].tobytes()).hexdigest()[:12]
+    x = _decoded(lambda n: blobs[ends[n] : ends[n + 1]], len(train), None, cache / f"{path.stem}-{mark}.npy", processes)
     labels = torch.from_numpy(file["labels"].astype(np.int64))
-    places = (np.flatnonzero(train), np.flatnonzero(~train))
-    return Images(path.stem, np.load(decoded, mmap_mode="r"), labels, *places, tuple(map(str, file["names"])))
+    return Images(path.stem, x, labels, np.flatnonzero(train), np.flatnonzero(~train), tuple(map(str, file["names"])))
 
 
-def _decode(blobs: bytes, ends: list[int], path: Path, processes: Together) -> None:
-    """Writes the decoded images as a whole or not at all; each process decodes its share."""
+def _of_folder(path: Path, side: int, cache: Path, processes: Together) -> Images:
+    from databases.datasets.archives import Folder
+    from databases.datasets.class_folders import arrange
+    from databases.datasets.file_kinds import ending_of, hidden, readable_formats
+    from databases.datasets.task import TRAIN, VALIDATION, check_classes, move_share
+
+    files, endings = Folder(path, max_files=10**8), readable_formats()[1]
+    pictures, others = list[str](), list[str]()
+    for name in files.names:
+        (others if hidden(name) or ending_of(name) not in endings else pictures).append(name)
+    found = arrange(files, pictures, others, given=repr(str(path)))
+    names = tuple(found.class_names.values())
+    number = {label: place for place, label in enumerate(found.class_names)}
+    labels = np.array([number[each.label] for each in found.pictures])
+    parts = np.array([each.part for each in found.pictures], dtype=np.uint8)
+    check_classes(labels, parts, names, least=2)
+    if not (parts == VALIDATION).any():
+        parts = move_share(labels, parts, VALIDATION, share=0.1, seed=0)
+    told = "\n".join((str(side), *(each.file for each in found.pictures)))
+    place = cache / f"{path.name}-{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:12]}.npy"
+
+    def content(number: int) -> bytes:
+        return files.read(found.pictures[number].file, most=MOST_BYTES)
+
+    x = _decoded(content, len(labels), side, place, processes)
+    train, held = (np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION))
+    return Images(path.name, x, torch.from_numpy(labels), train, held, names)
+
+
+def _decoded(
+    content: Callable[[int], bytes], images: int, side: int | None, path: Path, processes: Together
+) -> np.ndarray:
+    """All images as one array on disk, written as a whole or not at all; each process decodes its share."""
+    if not path.is_file():
+        processes.wait()
+        partial = path.with_name(f".decoding-{path.name}")
+        first = _picture(content(0), side, 0).shape
+        if processes.first:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _check_room(path.parent, images * int(np.prod(first)))
+            np.lib.format.open_memmap(partial, "w+", np.uint8, (images, *first)).flush()
+        processes.wait()
+        made = np.load(partial, mmap_mode="r+")
+        for number in range(processes.number, images, processes.size):
+            made[number] = _picture(content(number), side, number)
+        made.flush()
+        processes.wait()
+        if processes.first:
+            os.replace(partial, path)
+    processes.wait()
+    found: np.ndarray = np.load(path, mmap_mode="r")
+    return found
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise UserError(
+            f"the decoded images need {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} are free; "
+            "set METAD2A_HOME to a folder with room or give fewer pixels"
+        )
+
+
+def _picture(content: bytes, side: int | None, number: int) -> np.ndarray:
+    """(h, w, 3) uint8, squeezed to a square of that side."""
     from PIL import Image
 
-    def picture(place: int) -> np.ndarray:
-        return np.asarray(Image.open(io.BytesIO(blobs[ends[place] : ends[place + 1]])).convert("RGB"))
-
-    partial = path.with_name(f".decoding-{path.name}")
-    shape = (len(ends) - 1, *picture(0).shape)
-    if processes.first:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.lib.format.open_memmap(partial, "w+", np.uint8, shape).flush()
-    processes.wait()
-    made = np.load(partial, mmap_mode="r+")
-    for place in range(processes.number, shape[0], processes.size):
-        made[place] = picture(place)
-    made.flush()
-    processes.wait()
-    if processes.first:
-        os.replace(partial, path)
-    processes.wait()
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            if side is None:
+                return np.asarray(image.convert("RGB"))
+            image.draft(None, (2 * side, 2 * side))  # a large JPEG is decoded at a fraction of its size
+            return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
+    except (OSError, ValueError, SyntaxError) as problem:
+        reason = " ".join(str(problem).split())[:100]
+        raise UserError(f"image {number + 1} cannot be read ({reason}): repair it or leave it out") from None
 
 
 def batch_of(images: np.ndarray, places: np.ndarray, device: torch.device) -> Tensor:
