@@ -129,7 +129,7 @@ def test_folder_is_decoded_once_its_test_images_left_alone(tmp_path: Path) -> No
 
 def test_too_small_a_disk_is_told_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda folder: SimpleNamespace(free=100))
-    with pytest.raises(UserError, match="decoded images need 0.0 GB in "):
+    with pytest.raises(UserError, match=r"decoded images need 0.0 GB in "):
         open_images(blobs(tmp_path / "noise.npz"), 12, tmp_path / "cache", ALONE)
 
 
