@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures import decisions
+from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Part, State, Walk
 from databases.errors import UserError
 
@@ -154,6 +155,10 @@ class Space(ABC):
     @abstractmethod
     def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
         """The typed graphs of many architectures at once, each with as many places as the space's largest."""
+
+    def shape(self, architecture: Architecture) -> CellShape | None:
+        """Width and depth of its cell, of the normal one where there are two; None where it has no cells."""
+        return None
 
     def written(self, text: str, walk: Walk) -> Architecture:
         """The architecture of a walk that was read from ``text``; refuses a text that is not exactly its own."""
