@@ -36,7 +36,7 @@ from scipy.linalg import cholesky, solve_triangular
 from scipy.special import ndtri
 from scipy.stats import rankdata
 
-from predictors.surrogate import Floats, Ints, Posterior
+from predictors.task_process import Floats, Ints, Posterior
 
 LEVEL = 25.0  # variance of the task's level: nearly free
 SLOPE, LINEAR, REACH = 0.3, 0.3, 2.0

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.architecture import GraphBatch
+from databases.architectures.typed_graph import GraphBatch
 
 
 class GraphEncoder(nn.Module):

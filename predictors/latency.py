@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.architecture import Architecture
+from databases.architectures.space import Architecture
 from databases.architectures.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201
 from databases.errors import UserError
 
@@ -94,7 +94,7 @@ def shares(walks: Walks, counted: Counted = "all") -> Floats:
 
     What is not ``counted`` goes to none. ``used``: all but operations that never reach the output. ``fed``: all but
     those that nothing reaches. ``merged``: of the fed ones that do the same to the same node, all but the first
-    count half, as where they run as one operation of more channels (`databases.architectures.network.Cell`).
+    count half, as where they run as one operation of more channels (`databases.architectures.networks.cells.Cell`).
     """
     kept = {"all": walks != NONE, "used": used(walks), "fed": fed(walks), "merged": fed(walks)}[counted]
     weight = kept.astype(np.float64)

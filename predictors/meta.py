@@ -20,8 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import finite_space
+from databases.architectures.space import Architecture, finite_space
 from databases.datasets.features import TaskFeatures
 from predictors.graph_encoder import EncodedCells, GraphEncoder, tensors
 from predictors.network_config import NetworkConfig

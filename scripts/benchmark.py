@@ -21,12 +21,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from databases.architectures.spaces import space
+from databases.architectures.space import space
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.datasets.features import extract
 from databases.datasets.task import Task, split
-from metad2a.decoder import GraphDecoder
-from metad2a.recommend import load
+from metad2a.generate.decoder import GraphDecoder
+from metad2a.recommend.model import load
 
 REFERENCE_500 = 22.7
 

@@ -13,11 +13,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import finite_space
+from databases.architectures.space import Architecture, finite_space
 from databases.records.recipe import recipe
-from metad2a.latency_model import shipped
-from metad2a.timing import time_cells
+from metad2a.devices.latency_model import shipped
+from metad2a.devices.timing import time_cells
 from predictors.device_calibration import calibrate
 from predictors.latency import SPACE, walks_of
 from predictors.metrics import spearman

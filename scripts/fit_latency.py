@@ -12,8 +12,8 @@ import hashlib
 from pathlib import Path
 
 from databases.records.latency_table import read_latencies
-from metad2a.home import shared_data
-from metad2a.latency_model import WEIGHTS, fit_table, save
+from metad2a.devices.latency_model import WEIGHTS, fit_table, save
+from metad2a.runtime.home import shared_data
 
 
 def main() -> None:

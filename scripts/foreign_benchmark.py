@@ -29,13 +29,13 @@ import numpy.typing as npt
 
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.records.csv_file import read_rows
+from databases.records.episodes import episodes
 from databases.records.importers import import_table
 from databases.records.store import Store
-from metad2a.episodes import episodes
-from metad2a.home import shared_data
-from metad2a.recommend import MetaD2A, load
-from metad2a.retrain import retrain
-from metad2a.tracking import NullTracker
+from metad2a.recommend.model import MetaD2A, load
+from metad2a.retrain.retrain import retrain
+from metad2a.runtime.home import shared_data
+from metad2a.runtime.tracking import NullTracker
 from predictors.metrics import Interval, bootstrap_interval, kendall_tau
 
 Values = npt.NDArray[np.float64]

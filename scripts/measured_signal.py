@@ -14,8 +14,8 @@ from collections import defaultdict
 
 import numpy as np
 
+from databases.records.episodes import held_out_accuracy
 from databases.records.store import Store
-from metad2a.episodes import held_out_accuracy
 from predictors.metrics import kendall_tau
 
 FEWEST = 5  # cells under two seeds, for noise and ceiling

@@ -15,13 +15,13 @@ import tempfile
 import time
 from pathlib import Path
 
-from databases.architectures.spaces import space
+from databases.architectures.space import space
 from databases.datasets.sampler import build_task, sample_specs
 from databases.records.recipe import recipe
 from databases.records.store import Store
-from metad2a.build import build, core_rounds
-from metad2a.home import shared_data
-from metad2a.training import train
+from metad2a.build.build import build, core_rounds
+from metad2a.runtime.home import shared_data
+from metad2a.train.training import train
 
 RECIPE = "tiny"
 MOST_LOST = 0.15

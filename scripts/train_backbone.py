@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from databases.datasets.backbone import WEIGHTS, Backbone
-from metad2a.home import shared_data
+from metad2a.runtime.home import shared_data
 
 STATE = Path("runs/backbone/state.pt")
 BATCH = 128

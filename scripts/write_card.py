@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from metad2a.card import card, tables
+from metad2a.evaluate.card import card, tables
 from predictors import checkpoint
 
 WEIGHTS = Path(__file__).parents[1] / "metad2a" / "weights"

@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.architecture import Skeleton
-from databases.architectures.spaces import space
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import space
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.records.csv_file import cell_number, read_rows
-from metad2a.home import shared_data
+from metad2a.runtime.home import shared_data
 from predictors.metrics import kendall_tau, spearman
 from predictors.zero_cost import worst_for_singular, zero_cost
 

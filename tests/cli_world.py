@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from databases.architectures.architecture import Architecture, Skeleton
-from databases.architectures.spaces import space
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture, space
 from databases.datasets.task import Task
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.recipe import recipe as named_recipe
-from metad2a import recommend
 from metad2a.cli.app import app
-from metad2a.recommend import Candidate, Recommendation
+from metad2a.recommend import model as recommend
+from metad2a.recommend.recommendation import Candidate, Recommendation
 from predictors.task_distance import Neighbour
 
 QUICK = Recipe("quick", 4, 1, 8, epochs=2, batch=16, learning_rate=0.05)

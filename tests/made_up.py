@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from databases.architectures.architecture import Architecture
 from databases.architectures.decisions import Chain, Decision
-from databases.architectures.spaces import finite_space
+from databases.architectures.space import Architecture, finite_space
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.datasets.features import STATISTICS, TaskFeatures
-from metad2a.episodes import Episode
-from metad2a.generator import Generator, GeneratorConfig
-from metad2a.recommend import MetaD2A
+from databases.records.episodes import Episode
+from metad2a.generate.generator import Generator, GeneratorConfig
+from metad2a.recommend.model import MetaD2A
 from predictors.meta import MetaConfig, MetaPredictor
 from predictors.task_distance import KnownTasks
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from made_up import episode, predictor, task
 
-from metad2a import ablations as module
-from metad2a.ablations import ablations
-from metad2a.episodes import Episode
+from databases.records.episodes import Episode
+from metad2a.evaluate import ablations as module
+from metad2a.evaluate.ablations import ablations
 
 CELLS = list(range(0, 6000, 400))
 

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from databases.architectures import decisions
-from databases.architectures.architecture import Architecture, Skeleton
-from databases.architectures.blocks import BlockCell, BlockNetwork, Blocks
-from databases.architectures.operations import OPERATIONS
-from databases.architectures.shuffle import ShuffleNetwork, ShuffleUnit, channel_shuffle
+from databases.architectures.networks.blocks import BlockCell, BlockNetwork, Blocks
+from databases.architectures.networks.operations import OPERATIONS
+from databases.architectures.networks.shuffle import ShuffleNetwork, ShuffleUnit, channel_shuffle
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture
 from databases.architectures.spaces.block_space import BlockSpace
 from databases.architectures.spaces.enas_micro import ENAS_MICRO
 from databases.architectures.spaces.nasnet import NASNET, NASNET_A

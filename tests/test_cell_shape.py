@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from databases.architectures.architecture import Architecture
 from databases.architectures.cell_shape import CellShape
-from databases.architectures.spaces import space
+from databases.architectures.space import Architecture, space
 from databases.architectures.spaces.nasnet import NASNET_A
 from metad2a.reproduce.cells.known import ENAS_CELL, PUBLISHED
 

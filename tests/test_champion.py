@@ -12,12 +12,12 @@ import pytest
 from made_up import convolutions, episode, meta_model, task
 
 from databases.errors import UserError
-from metad2a import champion
-from metad2a.champion import Comparison, TaskComparison, before_learning, compare, current_champion, fetch
-from metad2a.episodes import Episode
-from metad2a.recommend import SHIPPED, MetaD2A
-from metad2a.surrogates import learn_surrogates
-from metad2a.tracking import NullTracker, Tracker
+from databases.records.episodes import Episode
+from metad2a.recommend.model import SHIPPED, MetaD2A
+from metad2a.retrain import champion
+from metad2a.retrain.champion import Comparison, TaskComparison, before_learning, compare, current_champion, fetch
+from metad2a.runtime.tracking import NullTracker, Tracker
+from predictors.surrogates import learn_surrogates
 
 CELLS = list(range(0, 600, 20))
 

@@ -26,13 +26,16 @@ from typer.main import get_command
 from databases.records.recipe import RECIPES
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
-from metad2a import build, demo, evaluation, retrain, shipped
-from metad2a.build import Built
+from metad2a.build import build, shipped
+from metad2a.build.build import Built
+from metad2a.cli import demo
 from metad2a.cli.app import app
 from metad2a.cli.options import amount, duration, shown
-from metad2a.export import load_exported
-from metad2a.generator import Generator, GeneratorConfig
-from metad2a.home import home
+from metad2a.evaluate import evaluation
+from metad2a.export.export import load_exported
+from metad2a.generate.generator import Generator, GeneratorConfig
+from metad2a.retrain import retrain
+from metad2a.runtime.home import home
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
@@ -82,7 +85,8 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.slow
 def test_recommending_imports_neither_mlflow_nor_torch_geometric() -> None:
     code = (
-        "import sys, metad2a.plots, metad2a.recommend as it; model = it.load(); model.recommend('sklearn:digits');"
+        "import sys, metad2a.reports.plots, metad2a.recommend as it;"
+        "model = it.load(); model.recommend('sklearn:digits');"
         "print({'mlflow', 'torch_geometric'} & set(sys.modules))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -26,8 +26,8 @@ from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a.cli import options
 from metad2a.cli.guard import guarded
-from metad2a.home import DATABASE
-from metad2a.recommend import SHIPPED
+from metad2a.recommend.model import SHIPPED
+from metad2a.runtime.home import DATABASE
 
 ARGUMENTS = {  # command line -> words of the one line that answers it
     "recomend DATA": "choose one of recommend, search, train",

@@ -14,17 +14,18 @@ import pytest
 from cli_world import answer, home_fixture, run  # noqa: F401
 from made_up import WIDTH, Tiny, meta_model, task
 
-from databases.architectures.spaces import SPACES, finite_space
+from databases.architectures.space import SPACES, finite_space
 from databases.errors import UserError
+from databases.records.benchmark_table import BenchmarkTable, read_table
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
-from metad2a import comparison, controllers
-from metad2a.benchmark_table import BenchmarkTable, read_table
-from metad2a.comparison import Entry, compare, entries, incumbents, search_table, track_comparison
-from metad2a.controllers import meta_prediction
-from metad2a.controllers.controller import Setting
-from metad2a.controllers.training_free import OwnNaswot, Published, naswot_scores, noise
-from metad2a.tracking import NullTracker
+from metad2a.compare import comparison
+from metad2a.compare.comparison import Entry, compare, entries, incumbents, search_table, track_comparison
+from metad2a.runtime.tracking import NullTracker
+from metad2a.search import controllers
+from metad2a.search.controllers import meta_prediction
+from metad2a.search.controllers.controller import Setting
+from metad2a.search.controllers.training_free import OwnNaswot, Published, naswot_scores, noise
 
 CELLS = finite_space("nasbench201")
 ALL = tuple(CELLS.enumerate())
@@ -231,7 +232,7 @@ def test_the_tables_of_the_benchmark_are_read(tables: str) -> None:
 
 
 def test_the_meta_model_gives_a_prior_where_the_images_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    from metad2a import recommend
+    from metad2a.recommend import model as recommend
 
     monkeypatch.setattr(recommend, "load", lambda: meta_model(WIDTH))
     monkeypatch.setattr(meta_prediction, "task_features", lambda setting: task(width=WIDTH))

@@ -14,13 +14,12 @@ import torch
 from made_up import Tiny
 from torch import Tensor
 
-from databases.architectures.architecture import Architecture, Space
-from databases.architectures.spaces import SPACES
+from databases.architectures.space import SPACES, Architecture, Space
 from databases.errors import UserError
-from metad2a.controllers import CONTROLLERS, controller
-from metad2a.controllers.controller import Controller
-from metad2a.decoder import GraphDecoder
-from metad2a.loop import run
+from metad2a.generate.decoder import GraphDecoder
+from metad2a.search.controllers import CONTROLLERS, controller
+from metad2a.search.controllers.controller import Controller
+from metad2a.search.loop import run
 
 
 def worth(architectures: Sequence[Architecture]) -> list[float]:

@@ -9,11 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures import decisions
-from databases.architectures.architecture import Architecture
 from databases.architectures.decisions import Branch, Chain, Decision, Repeat, Walk
 from databases.architectures.decisions import Sequence as Parts
-from databases.architectures.spaces import space
-from metad2a.decoder import GraphDecoder, vertices
+from databases.architectures.space import Architecture, space
+from metad2a.generate.decoder import GraphDecoder, vertices
 from metad2a.reproduce.simulated import ProgramSpace
 
 OPERATION = Decision("operation", ("a", "b", "c"), adds_node=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from databases.architectures.spaces import finite_space
+from databases.architectures.space import finite_space
 from databases.errors import UserError
-from metad2a.devices import check_timings, devices, find_device, read_timings
+from metad2a.devices.devices import check_timings, devices, find_device, read_timings
 from predictors.metrics import spearman
 
 CELLS = finite_space("nasbench201").classes[::200]

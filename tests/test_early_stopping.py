@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from metad2a.early_stopping import MARGIN, Curve, forecast, hopeless
+from predictors.learning_curve import MARGIN, Curve, forecast, hopeless
 from predictors.scale import to_logit, to_percent
 
 FINISHED = [Curve((50.0, 60.0), 70.0), Curve((40.0, 60.0), 75.0), Curve((55.0, 65.0), 72.0)]

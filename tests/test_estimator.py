@@ -20,7 +20,7 @@ from sklearn.model_selection import cross_val_score
 from databases.errors import UserError
 from databases.records.recipe import RECIPES
 from metad2a import MetaD2AClassifier
-from metad2a.home import DATABASE
+from metad2a.runtime.home import DATABASE
 
 Y = np.arange(60) % 3
 X = (np.random.default_rng(0).integers(0, 60, (60, 8, 8)) + 90 * Y[:, None, None]).astype(np.uint8)

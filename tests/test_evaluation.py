@@ -12,12 +12,12 @@ from made_up import episode, task
 from typer.testing import CliRunner
 
 from databases.errors import UserError
-from metad2a import shipped
-from metad2a.card import card, tables
+from metad2a.build import shipped
 from metad2a.cli.app import app
-from metad2a.evaluation import evaluate
-from metad2a.evaluation_report import write
-from metad2a.own_tasks import ceiling, noise
+from metad2a.evaluate.card import card, tables
+from metad2a.evaluate.evaluation import evaluate
+from metad2a.evaluate.evaluation_report import write
+from metad2a.evaluate.own_tasks import ceiling, noise
 from predictors import checkpoint
 
 WEIGHTS = shipped.MEASUREMENTS.parent

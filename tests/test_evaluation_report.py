@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from metad2a import evaluation, plots, shipped
-from metad2a.card import tables
+from metad2a.build import shipped
 from metad2a.cli.app import app
-from metad2a.evaluation_report import WIDTH, panels_of, report, write
+from metad2a.evaluate import evaluation
+from metad2a.evaluate.card import tables
+from metad2a.evaluate.evaluation_report import WIDTH, panels_of, report, write
+from metad2a.reports import plots
 
 
 @pytest.fixture

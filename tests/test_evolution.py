@@ -10,12 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from databases.architectures import decisions
-from databases.architectures.architecture import Architecture, Space
 from databases.architectures.decisions import Branch, Chain, Decision, Repeat, Walk
 from databases.architectures.decisions import Sequence as InOrder
-from databases.architectures.spaces import SPACES, space
+from databases.architectures.space import SPACES, Architecture, Space, space
 from databases.architectures.spaces.nasbench201 import NASBench201
-from metad2a.controllers.evolution import Evolution, area, mutate
+from metad2a.search.controllers.evolution import Evolution, area, mutate
 
 CELLS = space("nasbench201")
 CONVOLUTION = Chain(Decision("kernel", ("1", "3", "5")), Decision("filters", ("8", "16"), adds_node=True))

@@ -19,13 +19,13 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from databases.architectures.spaces import space
+from databases.architectures.space import space
 from databases.datasets.loading import load_task
 from databases.datasets.task import Images, Task, resize_images, split
 from databases.errors import UserError
 from databases.records.recipe import Recipe
-from metad2a.export import Exported, export, load_exported, weights_file
-from metad2a.training import Training, predictions, train
+from metad2a.export.export import Exported, export, load_exported, weights_file
+from metad2a.train.training import Training, predictions, train
 
 RECIPE = Recipe("test", 4, 1, 8, epochs=1, batch=16, learning_rate=0.05)
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_3x3~2|"

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from made_up import CLASSES, convolutions
 
-from databases.architectures.spaces import finite_space
-from metad2a.benchmark_table import BenchmarkTable
-from metad2a.card import _few
-from metad2a.few_measurements import FOREST, GRAPH, OPERATIONS, ORDERS, OURS, TOLD, few_measurements
+from databases.architectures.space import finite_space
+from databases.records.benchmark_table import BenchmarkTable
+from metad2a.evaluate.card import _few
+from metad2a.evaluate.few_measurements import FOREST, GRAPH, OPERATIONS, ORDERS, OURS, TOLD, few_measurements
 
 CELLS = tuple(CLASSES[::20])
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from metad2a.gain import Gain, cheapest_equal_first, expected_gain
-from predictors.surrogate import Kernel, Measured, TaskProcess
+from predictors.gain import Gain, cheapest_equal_first, expected_gain
+from predictors.task_process import Kernel, Measured, TaskProcess
 
 
 def _process(spread: float, tasks: int = 12) -> TaskProcess:

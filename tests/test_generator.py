@@ -8,8 +8,8 @@ import torch
 from made_up import GENERATOR, task
 
 from databases.architectures.decisions import Walk
-from databases.architectures.spaces import space
-from metad2a.generator import Generator, Lesson, train_generator
+from databases.architectures.space import space
+from metad2a.generate.generator import Generator, Lesson, train_generator
 from predictors.set_encoder import collate
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from databases.architectures.architecture import Architecture, GraphBatch
-from databases.architectures.spaces import space
+from databases.architectures.space import Architecture, space
+from databases.architectures.typed_graph import GraphBatch
 from predictors.graph_encoder import GraphEncoder, tensors
 
 SPACE = space("nasbench201")

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from databases.architectures.core_cells import CORE
+from databases.architectures.spaces.nasbench201_core import CORE
 from databases.datasets.sampler import FAMILIES, TaskSpec, build_task
 from databases.records.record import Record
 from databases.records.store import Store
-from metad2a import held_back
-from metad2a.build import Measurement
-from metad2a.held_back import RELATIVE, SPECS, measure_held_back
+from metad2a.build.build import Measurement
+from metad2a.evaluate import held_back
+from metad2a.evaluate.held_back import RELATIVE, SPECS, measure_held_back
 
 
 def test_the_held_back_sources_are_none_of_the_sampled_ones() -> None:
@@ -42,7 +42,7 @@ def test_what_is_measured_is_not_measured_again(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(held_back, "SPECS", (TaskSpec("one", (0, 1, 2), 4),))
     monkeypatch.setattr(held_back, "measure", fake)
-    monkeypatch.setattr("metad2a.executor.run", here)
+    monkeypatch.setattr("metad2a.runtime.executors.processes.run", here)
     store = Store(tmp_path / "held.db")
     with pytest.raises(KeyboardInterrupt):
         measure_held_back(store, tmp_path, recipe="tiny")

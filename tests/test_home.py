@@ -10,7 +10,7 @@ import pytest
 
 import metad2a
 from databases.errors import UserError
-from metad2a.home import home, shared_data
+from metad2a.runtime.home import home, shared_data
 
 
 def test_home_is_made_where_the_variable_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

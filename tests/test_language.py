@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from databases.datasets.text import Text
 from databases.errors import UserError
-from metad2a.language import LanguageModel, LanguageRecipe, cross_entropy, maker, train
+from metad2a.train.language import LanguageModel, LanguageRecipe, cross_entropy, maker, train
 
 FIGURE = "nas-rl-recurrent: add tanh, multiply relu, multiply sigmoid; add relu into 0, memory 1"
 RECIPE = LanguageRecipe(parameters=1500, embedding=8, epochs=6, batch=8, steps=10, dropout=0.0)

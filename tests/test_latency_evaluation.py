@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from metad2a.latency_evaluation import CHOSEN, META_TEST, META_TRAIN, META_VALID, RANDOM, latency_figures
+from metad2a.evaluate.latency_evaluation import CHOSEN, META_TEST, META_TRAIN, META_VALID, RANDOM, latency_figures
 
 
 def test_devices_are_split_without_overlap() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from databases.architectures.architecture import Skeleton
 from databases.architectures.decisions import states
-from databases.architectures.macro import MacroNetwork
-from databases.architectures.mobile import InvertedResidual, MobileNetwork
+from databases.architectures.networks.macro import MacroNetwork
+from databases.architectures.networks.mobile import InvertedResidual, MobileNetwork
+from databases.architectures.skeleton import Skeleton
 from databases.architectures.spaces.enas_macro import ENASMacro
 from databases.architectures.spaces.mobilenetv3 import MobileNetV3
 from databases.errors import UserError

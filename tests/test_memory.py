@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from predictors.memory import reliability, shrunk
+from predictors.table_memory import reliability, shrunk
 
 
 def runs(signal: float, noise: float, *, cells: int = 8000, count: int = 3) -> tuple[np.ndarray, np.ndarray]:

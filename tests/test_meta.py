@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from made_up import CLASSES, CONFIG, GENERATOR, convolutions, episode, predictor, task
 
 from databases.errors import UserError
+from databases.records.episodes import Episode
 from databases.records.recipe import FIRST_RECIPES
-from metad2a.episodes import Episode
-from metad2a.meta_training import Schedule, fresh, learn_recipes, meta_train
+from metad2a.retrain.meta_training import Schedule, fresh, learn_recipes, meta_train
 from predictors.graph_encoder import EncodedCells
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit, to_percent
 from predictors.network_config import NetworkConfig

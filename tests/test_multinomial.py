@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from databases.architectures.decisions import Branch, Chain, Decision, Repeat
 from databases.architectures.decisions import Sequence as Parts
-from databases.architectures.spaces import space
+from databases.architectures.space import space
 from databases.errors import UserError
-from metad2a.controllers.multinomial import Epochs, Multinomial, Statistic, learnt
 from metad2a.reproduce.simulated import ProgramSpace
+from metad2a.search.controllers.multinomial import Epochs, Multinomial, Statistic, learnt
 
 OPERATION = Decision("operation", ("a", "b", "c"), adds_node=True)
 MIXED = ProgramSpace(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 
 from databases.architectures import decisions
-from databases.architectures.architecture import Skeleton
-from databases.architectures.chain import ChainNetwork
+from databases.architectures.networks.chain import ChainNetwork
+from databases.architectures.skeleton import Skeleton
 from databases.architectures.spaces.nas_rl import LEAST, MOST, NASRL, Layer, shapes, unread
 
 SPACE = NASRL()

@@ -16,11 +16,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from databases.architectures.architecture import Architecture, Skeleton
-from databases.architectures.cost import multiply_adds
 from databases.architectures.decisions import Walk
-from databases.architectures.network import Cell
-from databases.architectures.spaces import space
+from databases.architectures.networks.cells import Cell
+from databases.architectures.networks.cost import multiply_adds
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture, space
 from databases.architectures.spaces.nasbench201 import EDGES, EXAMPLE, OPERATIONS, NASBench201, _network
 from databases.errors import UserError
 

@@ -8,9 +8,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from databases.architectures.architecture import Architecture, Skeleton
 from databases.architectures.decisions import Walk
-from databases.architectures.network import Cell
+from databases.architectures.networks.cells import Cell
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture
 from databases.architectures.spaces.nasbench201 import EDGES, OPERATIONS, NASBench201
 
 CHANNELS = 3

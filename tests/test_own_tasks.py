@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from made_up import episode, task
 
-from metad2a.held_out import HeldOut
-from metad2a.own_tasks import _paired, _share, best_of, interval, intervals, perfect_tau, unlike
-from metad2a.rivals import copied_ranking, forest_ranking, level_and_gain, linear_levels, nearest_first, units
+from metad2a.evaluate.own_tasks import _paired, _share, best_of, interval, intervals, perfect_tau, unlike
+from metad2a.retrain.held_out import HeldOut
 from predictors.metrics import kendall_tau
+from predictors.rivals import copied_ranking, forest_ranking, level_and_gain, linear_levels, nearest_first, units
 
 CELLS = [10, 20, 30, 40, 50]
 

@@ -15,11 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import finite_space
+from databases.architectures.space import Architecture, finite_space
 from databases.errors import UserError
-from metad2a.plots import cell_svg, curve, overview, panels, write_recommendation
-from metad2a.reproduce.report import Curve, Panel
+from metad2a.reports.plots import cell_svg, curve, overview, panels, write_recommendation
+from metad2a.reports.report import Curve, Panel
 
 CELLS = finite_space("nasbench201")
 FULL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|avg_pool_3x3~1|avg_pool_3x3~2|"
@@ -214,7 +213,7 @@ def test_a_folder_in_the_way_of_a_file_is_named(tmp_path: Path) -> None:
 
 def test_matplotlib_waits_for_the_first_figure_and_pyplot_is_never_used(tmp_path: Path) -> None:
     code = (
-        "import sys, pathlib, metad2a.plots as plots; assert 'matplotlib' not in sys.modules;"
+        "import sys, pathlib, metad2a.reports.plots as plots; assert 'matplotlib' not in sys.modules;"
         "plots.curve([], pathlib.Path(sys.argv[1]) / 'a.png'); assert 'matplotlib.pyplot' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == 0

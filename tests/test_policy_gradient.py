@@ -10,14 +10,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from databases.architectures.architecture import Architecture, Space
 from databases.architectures.decisions import Branch, Chain, Decision, Repeat, Walk
 from databases.architectures.decisions import Sequence as Parts
+from databases.architectures.space import Architecture, Space
 from databases.errors import UserError
-from metad2a.controllers.learning_rule import MULTITASK, PROXIMAL, REINFORCE, Rule
-from metad2a.controllers.memory import Average, Sample
-from metad2a.controllers.policy_gradient import PolicyGradient, multitask
 from metad2a.reproduce.simulated import ProgramSpace
+from metad2a.search.controllers.learning_rule import MULTITASK, PROXIMAL, REINFORCE, Rule
+from metad2a.search.controllers.memory import Average, Sample
+from metad2a.search.controllers.policy_gradient import PolicyGradient, multitask
 
 FIRST, SECOND = Decision("first", ("a", "b")), Decision("second", ("c", "d"))
 SQUARE = ProgramSpace("square", Chain(FIRST, SECOND))

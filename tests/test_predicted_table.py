@@ -11,17 +11,18 @@ import pytest
 from cli_world import answer, home_fixture, run  # noqa: F401
 from made_up import WIDTH, Tiny, meta_model, task
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import SPACES, finite_space
+from databases.architectures.space import SPACES, Architecture, finite_space
 from databases.errors import UserError
+from databases.records.benchmark_table import BenchmarkTable
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
-from metad2a import predicted_table, recommend, tracking
-from metad2a.benchmark_table import BenchmarkTable
-from metad2a.comparison import Entry, compare
-from metad2a.controllers import meta_prediction
-from metad2a.controllers.controller import Setting
-from metad2a.predicted_table import PREDICTORS, predicted
+from metad2a.compare import predicted_table
+from metad2a.compare.comparison import Entry, compare
+from metad2a.compare.predicted_table import PREDICTORS, predicted
+from metad2a.recommend import model as recommend
+from metad2a.runtime import tracking
+from metad2a.search.controllers import meta_prediction
+from metad2a.search.controllers.controller import Setting
 
 CELLS = finite_space("nasbench201")
 ALL = tuple(CELLS.enumerate())

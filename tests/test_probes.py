@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from databases.architectures.core_cells import CORE
-from databases.architectures.spaces import finite_space
+from databases.architectures.space import finite_space
+from databases.architectures.spaces.nasbench201_core import CORE
 from databases.datasets.probes import NO_PROBES, PROBES, probes, ridge_accuracy
 from databases.datasets.task import TRAIN, Task, split
 

@@ -11,19 +11,19 @@ import pytest
 import torch
 from made_up import meta_model
 
-from databases.architectures.spaces import space
+from databases.architectures.space import space
 from databases.datasets.backbone import WIDTHS
 from databases.datasets.features import STATISTICS, extract
 from databases.datasets.task import VALIDATION, Task, split
 from databases.errors import UserError
-from metad2a.controllers import surrogate
-from metad2a.recommend import MetaD2A, load
-from metad2a.searchers import searcher, training_time
-from metad2a.surrogates import Surrogate
+from metad2a.recommend.model import MetaD2A, load
+from metad2a.search.controllers import bayesian as surrogate
+from metad2a.search.searchers import searcher, training_time
 from predictors import checkpoint
 from predictors.adaptation import adapt
 from predictors.scale import sampling_noise
-from predictors.surrogate import Kernel, Measured, Posterior, TaskProcess
+from predictors.surrogates import Surrogate
+from predictors.task_process import Kernel, Measured, Posterior, TaskProcess
 
 SHIPPED = Path(__file__).parents[1] / "metad2a" / "weights" / "meta.safetensors"
 CONTRACT = {"candidates", "recipe", "nearest", "unlike", "seed", "fingerprint", "weights", "versions"}

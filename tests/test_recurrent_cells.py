@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.recurrent import HighwayCell, TreeCell
-from databases.architectures.spaces import recurrent_space
+from databases.architectures.networks.recurrent import HighwayCell, TreeCell
+from databases.architectures.space import recurrent_space
 from databases.architectures.spaces.nas_rl_recurrent import NASRLRecurrent
 
 INPUTS, WIDTH = 3, 5

@@ -16,9 +16,8 @@ import pytest
 from cli_world import answer, home_fixture, run  # noqa: F401
 
 from databases.errors import UserError
-from metad2a.reproduce import DEMONSTRATIONS, demonstration
-from metad2a.reproduce.publish import markdown, summary, track_report, write_report
-from metad2a.reproduce.report import (
+from metad2a.reports.publish import markdown, summary, track_report, write_report
+from metad2a.reports.report import (
     Context,
     Demonstration,
     Panel,
@@ -31,7 +30,8 @@ from metad2a.reproduce.report import (
     ratio,
     with_interval,
 )
-from metad2a.tracking import NullTracker
+from metad2a.reproduce import DEMONSTRATIONS, demonstration
+from metad2a.runtime.tracking import NullTracker
 
 
 def toy(context: Context) -> Report:

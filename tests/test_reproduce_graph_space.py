@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from metad2a.reproduce import graph_space
-from metad2a.reproduce.digit_networks import KNOBS, accuracy, named, network, problem
-from metad2a.reproduce.graph_problems import PROBLEMS, TYPES, layered, layers
-from metad2a.reproduce.graph_space import (
+from metad2a.reports.report import Context
+from metad2a.reproduce.graph_space import demonstration as graph_space
+from metad2a.reproduce.graph_space.demonstration import (
     CONTROL,
     DIGITS,
     FLAT,
@@ -22,7 +21,8 @@ from metad2a.reproduce.graph_space import (
     policy,
     times_fewer,
 )
-from metad2a.reproduce.report import Context
+from metad2a.reproduce.graph_space.digit_networks import KNOBS, accuracy, named, network, problem
+from metad2a.reproduce.graph_space.graph_problems import PROBLEMS, TYPES, layered, layers
 from metad2a.reproduce.simulated import ProgramSpace
 
 SMALL = Size({"iterative": (4, 5), "branching": (2, 3), "nested": (2,)}, depth=1, seeds=2, most=WINDOW + 10)

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 from made_up import CLASSES
 
-from databases.architectures.spaces import space
-from metad2a.controllers.random_search import RandomSearch
-from metad2a.loop import run as search
-from metad2a.reproduce import loop
-from metad2a.reproduce.loop import run
-from metad2a.reproduce.loop_searchers import (
+from databases.architectures.space import space
+from metad2a.reports.report import Context, Report
+from metad2a.reproduce.loop import demonstration as loop
+from metad2a.reproduce.loop.demonstration import run
+from metad2a.reproduce.loop.searchers import (
     EVOLUTION,
     FREE,
     NASWOT,
@@ -26,8 +25,9 @@ from metad2a.reproduce.loop_searchers import (
     searcher,
     searchers_of,
 )
-from metad2a.reproduce.loop_worlds import World
-from metad2a.reproduce.report import Context, Report
+from metad2a.reproduce.loop.worlds import World
+from metad2a.search.controllers.random_search import RandomSearch
+from metad2a.search.loop import run as search
 
 CELLS = tuple(CLASSES[::50])
 WALKS = np.array([each.walk for each in CELLS])

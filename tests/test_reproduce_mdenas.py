@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from databases.architectures.spaces import space
-from metad2a.benchmark_table import BenchmarkTable
+from databases.architectures.space import space
+from databases.records.benchmark_table import BenchmarkTable
+from metad2a.reports.report import Context
 from metad2a.reproduce import mdenas
 from metad2a.reproduce.mdenas import CONTROL, ORDER, OURS, RANDOM, SHORT, SHUFFLED, Job, Size, follow
-from metad2a.reproduce.report import Context
 from predictors.metrics import Interval
 
 SIZE = Size(trials=40, seeds=2, every=20, draws=5)

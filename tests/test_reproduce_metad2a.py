@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from databases.architectures.spaces import space
-from metad2a.benchmark_table import BenchmarkTable
+from databases.architectures.space import space
+from databases.records.benchmark_table import BenchmarkTable
+from metad2a.reports.report import Context
 from metad2a.reproduce.metad2a_system import _ablation_verdicts, _ablations, _needed, _trained, run
-from metad2a.reproduce.report import Context
 
 
 def small_table() -> BenchmarkTable:

@@ -7,14 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from databases.architectures.architecture import Architecture
+from databases.architectures.space import Architecture
 from databases.errors import UserError
-from metad2a.reproduce import mnms, multitask
-from metad2a.reproduce.mnms import _neighbours, _speed, _speed_table, _speed_verdicts
-from metad2a.reproduce.multitask import Job, Learnt
+from metad2a.reports.report import Context
+from metad2a.reproduce.mnms import demonstration as mnms
+from metad2a.reproduce.mnms import multitask
+from metad2a.reproduce.mnms.demonstration import _neighbours, _speed, _speed_table, _speed_verdicts
+from metad2a.reproduce.mnms.multitask import Job, Learnt
+from metad2a.reproduce.mnms.task_families import APART, MADE_UP, REAL, Family, made_up, renamed
 from metad2a.reproduce.policies import Followed
-from metad2a.reproduce.report import Context
-from metad2a.reproduce.task_families import APART, MADE_UP, REAL, Family, made_up, renamed
 from predictors.metrics import spearman
 
 CELL = Architecture("nasbench201", (0,) * 6)

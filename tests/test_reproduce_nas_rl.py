@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from databases.datasets.text import Text
-from metad2a.reproduce import nas_rl, planted_edges, recurrent_cell
-from metad2a.reproduce.planted_edges import METHODS, EdgeSize, edges, f1, find, plant, skips
-from metad2a.reproduce.recurrent_cell import FOUND, LSTM, TANH, CellSize, Trained, _ratios, _verdicts
-from metad2a.reproduce.report import Context
+from metad2a.reports.report import Context
+from metad2a.reproduce.nas_rl import demonstration as nas_rl
+from metad2a.reproduce.nas_rl import planted_edges, recurrent_cell
+from metad2a.reproduce.nas_rl.planted_edges import METHODS, EdgeSize, edges, f1, find, plant, skips
+from metad2a.reproduce.nas_rl.recurrent_cell import FOUND, LSTM, TANH, CellSize, Trained, _ratios, _verdicts
 
 TINY = EdgeSize(layers=4, samples=300, seeds=2, every=100)
 

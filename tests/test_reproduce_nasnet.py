@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from databases.architectures.spaces import image_space
+from databases.architectures.space import image_space
 from databases.datasets.task import TEST, TRAIN
 from databases.errors import UserError
-from metad2a import training
-from metad2a.loop import Trace
-from metad2a.reproduce import nasnet, transferred_cells
-from metad2a.reproduce.report import Context, Report
-from metad2a.reproduce.transferred_cells import (
+from metad2a.reports.report import Context, Report
+from metad2a.reproduce.nasnet import demonstration as nasnet
+from metad2a.reproduce.nasnet import transferred_cells
+from metad2a.reproduce.nasnet.transferred_cells import (
     BEST,
     LUCKY,
     POPULATION,
@@ -25,6 +24,8 @@ from metad2a.reproduce.transferred_cells import (
     Searched,
     Size,
 )
+from metad2a.search.loop import Trace
+from metad2a.train import training
 
 CONTEXT = Context(fast=True, workers=1, say=lambda line: None)
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from metad2a.reports.report import Context
 from metad2a.reproduce import naswot
 from metad2a.reproduce.naswot import NOISE, OWN, Size, _best_of_n, _running_pick
-from metad2a.reproduce.report import Context
 
 
 def test_the_pick_of_n_is_the_value_of_the_highest_score_so_far() -> None:

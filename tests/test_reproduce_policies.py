@@ -10,22 +10,21 @@ import numpy as np
 import pytest
 from made_up import CLASSES, GENERATOR, episode, task
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.space import Architecture, space
+from databases.records.benchmark_table import BenchmarkTable
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
-from metad2a.benchmark_table import BenchmarkTable
-from metad2a.controllers.learning_rule import Rule
-from metad2a.controllers.policy_gradient import PolicyGradient
-from metad2a.controllers.warm_start import from_generator
-from metad2a.generator import Generator
+from metad2a.generate.generator import Generator
+from metad2a.reports.report import Context
 from metad2a.reproduce import warm_start
 from metad2a.reproduce.held_out_tasks import CELLS as CELLS_OF_JUDGED
 from metad2a.reproduce.held_out_tasks import RECIPE, _table
 from metad2a.reproduce.policies import AmongMeasured, follow
-from metad2a.reproduce.report import Context
 from metad2a.reproduce.warm_start import GENERATOR as ALONE
 from metad2a.reproduce.warm_start import OURS, RANDOM, SCRATCH, SHUFFLED, Job, Start, _less, searched
+from metad2a.search.controllers.learning_rule import Rule
+from metad2a.search.controllers.policy_gradient import PolicyGradient
+from metad2a.search.controllers.warm_start import from_generator
 
 NASBENCH = space("nasbench201")
 CELLS = CLASSES[1000:1020]

@@ -17,14 +17,14 @@ from torch import nn
 from databases.errors import UserError
 from databases.records.importers import import_table
 from databases.records.store import Store
-from metad2a import champion, from_scratch, retrain
-from metad2a.champion import Comparison, TaskComparison
-from metad2a.meta_training import TABLE, TABLES_FIRST, THEN_TASKS
-from metad2a.recommend import MetaD2A, load
-from metad2a.retrain import RetrainResult
-from metad2a.surrogates import learn_surrogates
-from metad2a.tracking import Alias, NullTracker, RegisteredModel, Tracker
+from metad2a.recommend.model import MetaD2A, load
+from metad2a.retrain import champion, from_scratch, retrain
+from metad2a.retrain.champion import Comparison, TaskComparison
+from metad2a.retrain.meta_training import TABLE, TABLES_FIRST, THEN_TASKS
+from metad2a.retrain.retrain import RetrainResult
+from metad2a.runtime.tracking import Alias, NullTracker, RegisteredModel, Tracker
 from predictors.metrics import kendall_tau
+from predictors.surrogates import learn_surrogates
 
 CELLS = list(range(0, 6400, 64))
 

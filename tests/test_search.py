@@ -16,19 +16,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.space import Architecture, space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
 from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
-from metad2a import session
-from metad2a.export import load_exported
-from metad2a.run_state import read_state
-from metad2a.runs import RunFolder, runs_folder
-from metad2a.search import SearchProgress, SearchResult, export_run, find_run, run_names, search, train_one
-from metad2a.tracking import Kind, NullTracker, Run
-from metad2a.training import Training, accuracy, train
+from metad2a.export.export import load_exported
+from metad2a.runtime.tracking import Kind, NullTracker, Run
+from metad2a.search import session
+from metad2a.search.result import SearchProgress, SearchResult
+from metad2a.search.run_state import read_state
+from metad2a.search.runs import RunFolder, export_run, find_run, run_names, runs_folder
+from metad2a.search.search import search, train_one
+from metad2a.train.training import Training, accuracy, train
 
 QUICK = Recipe("quick", 4, 1, 8, epochs=2, batch=16, learning_rate=0.05)
 ENDLESS = replace(QUICK, name="endless", epochs=10**7)

@@ -12,16 +12,16 @@ import torch
 from test_search import CELLS, QUICK, Model, Recommendation, a_task
 from test_search import Candidate as Candidate
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import finite_space
+from databases.architectures.space import Architecture, finite_space
 from databases.datasets.task import TRAIN, Task
 from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
-from metad2a import session
-from metad2a.run_state import read_state
-from metad2a.search import SearchProgress, SearchResult, search
-from metad2a.training import OnEpoch, Progress, Training
+from metad2a.search import session
+from metad2a.search.result import SearchProgress, SearchResult
+from metad2a.search.run_state import read_state
+from metad2a.search.search import search
+from metad2a.train.training import OnEpoch, Progress, Training
 
 SPACE = finite_space("nasbench201")
 POOL = list(SPACE.classes[::200])

@@ -14,11 +14,22 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from databases.architectures import decisions
-from databases.architectures.architecture import Architecture, FiniteSpace, ImageSpace, RecurrentSpace, Skeleton, Space
 from databases.architectures.decisions import State, Walk
-from databases.architectures.spaces import SPACES, finite_space, image_space, recurrent_space, space
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import (
+    SPACES,
+    Architecture,
+    FiniteSpace,
+    ImageSpace,
+    RecurrentSpace,
+    Space,
+    finite_space,
+    image_space,
+    recurrent_space,
+    space,
+)
 from databases.errors import UserError
-from metad2a.decoder import GraphDecoder
+from metad2a.generate.decoder import GraphDecoder
 
 SMALL = 20_000  # walks of a space that is listed here as a whole
 IMAGES = {name: each for name, each in SPACES.items() if isinstance(each, ImageSpace)}
@@ -168,7 +179,7 @@ def test_the_key_tells_architectures_apart(chosen: Space) -> None:
 
 def test_keys_are_the_same_in_another_process() -> None:
     program = (
-        "import numpy as np\nfrom databases.architectures.spaces import SPACES\n"
+        "import numpy as np\nfrom databases.architectures.space import SPACES\n"
         "for each in SPACES.values():\n"
         "    rng = np.random.default_rng(0)\n"
         "    print(*(each.key(each.sample(rng)) for _ in range(20)), sep='\\n')"

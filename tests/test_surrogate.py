@@ -7,11 +7,11 @@ import pytest
 import torch
 from made_up import CLASSES, CONFIG, episode, predictor, task
 
-from databases.architectures.spaces import finite_space
-from metad2a.process import Embedding, learn, pack, unpack
-from predictors import surrogate
+from databases.architectures.space import finite_space
+from predictors import task_process as surrogate
+from predictors.process import Embedding, learn, pack, unpack
 from predictors.scale import to_percent
-from predictors.surrogate import Kernel, Measured, TaskProcess
+from predictors.task_process import Kernel, Measured, TaskProcess
 
 KERNEL = Kernel(looks_at=(0,))
 CELLS = np.arange(12)

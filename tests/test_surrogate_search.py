@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import finite_space
-from metad2a.controllers.in_order import InOrder
-from metad2a.controllers.surrogate import SurrogateSearch, expected_improvement
-from metad2a.loop import run
+from databases.architectures.space import Architecture, finite_space
+from metad2a.search.controllers.bayesian import SurrogateSearch, expected_improvement
+from metad2a.search.controllers.in_order import InOrder
+from metad2a.search.loop import run
 
 SPACE = finite_space("nasbench201")
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from made_up import CONFIG, convolutions, episode, predictor, task
 
-from metad2a import surrogates
-from metad2a.episodes import Episode
-from metad2a.surrogates import learn_surrogates, pack_surrogates, unpack_surrogates
+from databases.records.episodes import Episode
+from predictors import surrogates
+from predictors.surrogates import learn_surrogates, pack_surrogates, unpack_surrogates
 
 CELLS = list(range(0, 400, 20))
 

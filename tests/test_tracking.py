@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from matplotlib.figure import Figure
 
-from metad2a.tracking import NullTracker, Run, Tracker
+from metad2a.runtime.tracking import NullTracker, Run, Tracker
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -80,7 +80,7 @@ def test_a_run_that_an_exception_leaves_is_closed_and_keeps_its_curves(
 @pytest.mark.slow
 def test_what_a_killed_process_left_running_is_closed_by_the_next_run(home: Path, tracker: Tracker) -> None:
     script = (
-        "import os; from metad2a.tracking import Tracker; t = Tracker()\n"
+        "import os; from metad2a.runtime.tracking import Tracker; t = Tracker()\n"
         "with t.run('s', 'search') as a, t.run('c', 'training', parent=a) as b:\n"
         "    print(a.id, b.id, flush=True); os._exit(9)"
     )
@@ -94,7 +94,7 @@ def test_what_a_killed_process_left_running_is_closed_by_the_next_run(home: Path
 
 @pytest.mark.slow
 def test_two_processes_may_begin_in_one_new_home(tmp_path: Path) -> None:
-    script = "from metad2a.tracking import Tracker\nwith Tracker().run('s', 'search') as run: assert run.id"
+    script = "from metad2a.runtime.tracking import Tracker\nwith Tracker().run('s', 'search') as run: assert run.id"
     given = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
     begun = [
         subprocess.Popen([sys.executable, "-c", script], env={**given, "METAD2A_HOME": str(tmp_path)}) for _ in range(2)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from metad2a.training_time import TrainingTime
+from predictors.training_time import TrainingTime
 
 FLOPS = np.linspace(1e6, 2e7, 20)
 

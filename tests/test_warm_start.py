@@ -10,15 +10,14 @@ import pytest
 import torch
 from made_up import GENERATOR, task
 
-from databases.architectures.architecture import Architecture
 from databases.architectures.decisions import Walk
-from databases.architectures.spaces import space
+from databases.architectures.space import Architecture, space
 from databases.errors import UserError
-from metad2a.controllers import controller, options
-from metad2a.controllers.controller import Setting
-from metad2a.controllers.policy_gradient import PolicyGradient
-from metad2a.controllers.warm_start import WARM, from_generator, generated, warm_start
-from metad2a.generator import Generator
+from metad2a.generate.generator import Generator
+from metad2a.search.controllers import controller, options
+from metad2a.search.controllers.controller import Setting
+from metad2a.search.controllers.policy_gradient import PolicyGradient
+from metad2a.search.controllers.warm_start import WARM, from_generator, generated, warm_start
 
 NASBENCH = space("nasbench201")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from metad2a.what_next import most_telling
-from predictors.surrogate import Kernel, Measured, TaskProcess
+from metad2a.build.acquisition import most_telling
+from predictors.task_process import Kernel, Measured, TaskProcess
 
 
 def _line(numbers: np.ndarray) -> np.ndarray:

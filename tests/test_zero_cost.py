@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from databases.architectures.architecture import Architecture, Skeleton
 from databases.architectures.decisions import Walk
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture
 from databases.architectures.spaces.nasbench201 import EDGES, NASBench201
 from databases.datasets.task import Task, split
 from databases.errors import UserError
@@ -52,6 +53,11 @@ def test_naswot_is_the_log_determinant_of_equal_bits() -> None:
     kernel = naswot_kernel(network, x)
     np.testing.assert_array_equal(kernel, codes.shape[1] - hamming)
     assert naswot(network, x) == pytest.approx(np.linalg.slogdet(kernel)[1])
+
+
+def test_one_image_alone_is_scored_where_maps_are_one_pixel() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    assert naswot(network, images(1, 3, 3, 3)) == pytest.approx(np.log(8))
 
 
 @settings(deadline=None, max_examples=15)

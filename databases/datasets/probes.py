@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.core_cells import CORE
+from databases.architectures.spaces.nasbench201_core import CORE
 from databases.datasets.task import TRAIN, VALIDATION, Task, resize_images
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def _network(cell: str, channels: int, seed: int) -> nn.Module:
     """An untrained network that gives pooled features; its batch normalisation heeds the last batch alone."""
     import torch
 
-    from databases.architectures.architecture import Skeleton
-    from databases.architectures.spaces import image_space, space
+    from databases.architectures.skeleton import Skeleton
+    from databases.architectures.space import image_space, space
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)

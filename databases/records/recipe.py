@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from databases.architectures.architecture import Skeleton
+from databases.architectures.skeleton import Skeleton
 from databases.errors import UserError
 
 

@@ -20,7 +20,7 @@ from metad2a.cli.options import (
 )
 from metad2a.cli.output import reporting
 from metad2a.cli.reproduce import answer
-from metad2a.home import DATABASE, home, shared_folder
+from metad2a.runtime.home import DATABASE, home, shared_folder
 
 
 def compare(
@@ -60,7 +60,7 @@ def compare(
     measured value: what it would take by the predictor's scores is judged by the test values. Written to --output, by
     default to compare/TASK in the home folder (TASK-NAME with a predictor).
     """
-    from metad2a.predicted_table import check_name, predicted
+    from metad2a.compare.predicted_table import check_name, predicted
 
     steps, names = whole_numbers(budgets), [each.strip() for each in searchers.split(",")]
     task, space = table or f"{benchmark}/{dataset}", space or space_of(benchmark)
@@ -70,11 +70,11 @@ def compare(
     folder = output or home() / "compare" / name.replace("/", "-")
     check_output_folder(folder)
     with open_store(database) as store, reporting("Reading the table ...") as reporter:
-        from metad2a.benchmark_table import read_table
-        from metad2a.comparison import compare as run
-        from metad2a.comparison import entries, track_comparison
-        from metad2a.controllers.controller import Setting
-        from metad2a.reproduce.publish import write_report
+        from databases.records.benchmark_table import read_table
+        from metad2a.compare.comparison import compare as run
+        from metad2a.compare.comparison import entries, track_comparison
+        from metad2a.reports.publish import write_report
+        from metad2a.search.controllers.controller import Setting
 
         found = read_table(store, task, recipe=recipe, name=space)
         setting = Setting(found.task, recipe, database or str(home() / DATABASE), shared_folder())
@@ -100,7 +100,7 @@ def compare(
 
 def space_of(benchmark: str) -> str:
     """The space of a benchmark; raises `UserError` that lists the known ones."""
-    from metad2a.benchmark_table import BENCHMARKS
+    from databases.records.benchmark_table import BENCHMARKS
 
     if benchmark not in BENCHMARKS:
         known = ", ".join(BENCHMARKS)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from databases.records.store import Store
-    from metad2a.build import Built
+    from metad2a.build.build import Built
 
 app = typer.Typer(help="What is known: import, measure, look at and export records.")
 imports = typer.Typer(help="Add published measurements, a table of your own, or a file that export wrote.")
@@ -89,7 +89,7 @@ def import_records(
     json: Json = False,
 ) -> None:
     """Add tasks and records that database export wrote; without FILE those that come with metad2a."""
-    from metad2a.shipped import MEASUREMENTS
+    from metad2a.build.shipped import MEASUREMENTS
 
     _import(lambda store, path: store.import_csv(path), file or MEASUREMENTS, database, json=json)
 
@@ -110,10 +110,10 @@ def build(
     json: Json = False,
 ) -> None:
     """Measure cells on varied tasks; what the database holds is not measured again."""
-    from metad2a.home import home, shared_data
+    from metad2a.runtime.home import home, shared_data
 
     with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
-        from metad2a.build import build as run
+        from metad2a.build.build import build as run
 
         begun = time.monotonic()
         built = run(
@@ -128,6 +128,7 @@ def build(
             seed=seed,
             cache=home() / "features",
             on_progress=lambda each: _tell(reporter, each, begun),
+            on_death=lambda death: reporter.line(str(death)),
         )
     if json:
         print_json({"measured": built.done, "known": built.known, "left": built.left})

@@ -11,9 +11,9 @@ from metad2a.cli.options import Json, check_output_file
 from metad2a.cli.output import console, print_json, reporting, table
 
 if TYPE_CHECKING:
-    from databases.architectures.architecture import Architecture
+    from databases.architectures.space import Architecture
     from databases.records.recipe import Recipe
-    from metad2a.devices import TargetDevice
+    from metad2a.devices.devices import TargetDevice
 
 app = typer.Typer(help="Target devices of recommend --device: list them, or calibrate your own from ten timings.")
 Size = Annotated[
@@ -25,7 +25,7 @@ Size = Annotated[
 def list_devices(json: Json = False) -> None:
     """List the published devices and those calibrated here, with the size of the networks timed on them."""
     from databases.records.recipe import recipe as named_recipe
-    from metad2a.devices import devices, size_of
+    from metad2a.devices.devices import devices, size_of
 
     found = devices()
     if json:
@@ -43,8 +43,8 @@ def list_devices(json: Json = False) -> None:
 @app.command()
 def cells(json: Json = False) -> None:
     """Print the ten cells to time on a new device, as the CSV that calibrate --timings reads once filled in."""
-    from metad2a.devices import COLUMNS
-    from metad2a.latency_model import shipped
+    from metad2a.devices.devices import COLUMNS
+    from metad2a.devices.latency_model import shipped
 
     chosen = [str(each) for each in shipped().cells]
     if json:
@@ -86,7 +86,7 @@ def calibrate(
     other runtimes or power.
     """
     from databases.records.recipe import recipe as named_recipe
-    from metad2a.devices import check_name, keep_device, read_timings
+    from metad2a.devices.devices import check_name, keep_device, read_timings
 
     check_name(name)
     size = named_recipe(recipe)
@@ -101,8 +101,8 @@ def calibrate(
 
 def _time(size: Recipe, repeats: int, torch_device: str) -> dict[Architecture, float]:
     with reporting("Building the networks ...") as reporter:
-        from metad2a.latency_model import shipped
-        from metad2a.timing import time_cells
+        from metad2a.devices.latency_model import shipped
+        from metad2a.devices.timing import time_cells
 
         def tell(done: int) -> None:
             reporter.now(f"Timing, round {done} of {repeats}", done=done, total=repeats)
@@ -111,7 +111,7 @@ def _time(size: Recipe, repeats: int, torch_device: str) -> dict[Architecture, f
 
 
 def _answer(device: TargetDevice, timings: dict[Architecture, float], path: Path | None, *, json: bool) -> None:
-    from metad2a.devices import ranking, write_ranking
+    from metad2a.devices.devices import ranking, write_ranking
 
     ranked, latencies = ranking(device)
     fastest, middle, slowest = (float(latencies.mean[i]) for i in (0, len(ranked) // 2, -1))

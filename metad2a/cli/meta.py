@@ -26,12 +26,12 @@ from metad2a.cli.options import (
     shown,
 )
 from metad2a.cli.output import console, print_json, reporting, table
-from metad2a.home import home, shared_images
+from metad2a.runtime.home import home, shared_images
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from metad2a.retrain import RetrainResult
+    from metad2a.retrain.retrain import RetrainResult
 
 
 def retrain(
@@ -62,7 +62,7 @@ def retrain(
     target = output or home() / "meta.safetensors"
     check_output_file(target, option="--output")
     with open_store(database) as store, reporting("Reading the database ...") as reporter:
-        from metad2a.retrain import retrain as run
+        from metad2a.retrain.retrain import retrain as run
 
         begin = None if str(start) == "scratch" else open_model(None if str(start) == "shipped" else start)
         result = run(
@@ -104,13 +104,13 @@ def evaluate(
     """
     check_output_folder(output)
     with reporting("Reading the database ...") as reporter:
-        from metad2a.evaluation import evaluate as run
+        from metad2a.evaluate.evaluation import evaluate as run
 
         figures = run(final=final, fast=fast, output=output, on_progress=reporter.line)
     if json:
         print_json(figures)
     else:
-        from metad2a.evaluation_report import report
+        from metad2a.evaluate.evaluation_report import report
 
         print(report(figures), end="")
 
@@ -163,8 +163,8 @@ def _held_out(figures: dict[str, float | None]) -> Iterator[tuple[str, str]]:
 
 
 def _facts(model: Path | None) -> dict[str, Any]:
-    from metad2a.recommend import versions
-    from metad2a.training import pick_device
+    from metad2a.recommend.model import versions
+    from metad2a.train.training import pick_device
 
     try:
         loaded = open_model(model)

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from databases.errors import UserError
-from metad2a.home import DATABASE, home
+from metad2a.runtime.home import DATABASE, home
 
 if TYPE_CHECKING:
     from databases.records.store import Store
-    from metad2a.recommend import MetaD2A
-    from metad2a.tracking import Tracker
+    from metad2a.recommend.model import MetaD2A
+    from metad2a.runtime.tracking import Tracker
 
 _MULTIPLES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
@@ -103,7 +103,7 @@ def shown(location: str | None) -> str:
 
 def open_tracker(no_tracking: bool) -> Tracker:
     """MLflow, or nothing."""
-    from metad2a.tracking import NullTracker, Tracker
+    from metad2a.runtime.tracking import NullTracker, Tracker
 
     return NullTracker() if no_tracking else Tracker()
 
@@ -113,12 +113,12 @@ def open_model(path: Path | None) -> MetaD2A:
     import gc
 
     if path is not None and (alias := str(path)) in ("champion", "challenger") and not path.exists():
-        from metad2a.champion import fetch
+        from metad2a.retrain.champion import fetch
 
         path = fetch("champion" if alias == "champion" else "challenger")
     gc.disable()  # torch and torch-geometric make a million lasting objects: looking through them costs seconds
     try:
-        from metad2a.recommend import load
+        from metad2a.recommend.model import load
 
         return load(path)
     finally:

@@ -21,7 +21,7 @@ from metad2a.cli.options import (
     open_store,
 )
 from metad2a.cli.output import console, percent, print_json, reporting, short, span, table
-from metad2a.home import DATABASE, home
+from metad2a.runtime.home import DATABASE, home
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +29,10 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from databases.architectures.architecture import Architecture, Skeleton
-    from metad2a.recommend import Candidate, MetaD2A, Recommendation
+    from databases.architectures.skeleton import Skeleton
+    from databases.architectures.space import Architecture
+    from metad2a.recommend.model import MetaD2A
+    from metad2a.recommend.recommendation import Candidate, Recommendation
 
 RETRAIN_FIRST = "the database has records of it: run metad2a retrain, then add --model challenger"
 WRITTEN_OUT = 20  # cells whose text stands below the table as well
@@ -140,8 +142,8 @@ def _check_device(device: str | None, max_latency: str | None, prefer: str) -> N
     """Refuses what cannot be asked of a device before any image is read."""
     if device is None and max_latency is None and prefer == "accuracy":
         return
-    from metad2a.devices import find_device
-    from metad2a.preference import check
+    from metad2a.devices.devices import find_device
+    from metad2a.recommend.preference import check
 
     check(device, max_latency, prefer)
     if device is not None:
@@ -150,7 +152,7 @@ def _check_device(device: str | None, max_latency: str | None, prefer: str) -> N
 
 def write(answer: Recommendation, folder: Path) -> None:
     """Writes the files of ``--output``."""
-    from metad2a.plots import write_recommendation
+    from metad2a.reports.plots import write_recommendation
 
     with reporting("Drawing ..."):
         write_recommendation(answer, folder)

@@ -20,11 +20,11 @@ from metad2a.cli.options import (
     open_tracker,
 )
 from metad2a.cli.output import console, print_json, reporting, table
-from metad2a.home import DATABASE, home, shared_images
 from metad2a.reproduce import DEMONSTRATIONS
+from metad2a.runtime.home import DATABASE, home, shared_images
 
 if TYPE_CHECKING:
-    from metad2a.reproduce.report import Report
+    from metad2a.reports.report import Report
 
 
 def reproduce(
@@ -53,7 +53,7 @@ def reproduce(
     if fast:
         workers = 1  # starting processes takes longer than the work
     with open_store(database), reporting(f"{name} ...") as reporter:
-        from metad2a.reproduce.report import Context
+        from metad2a.reports.report import Context
 
         report = found.run(
             Context(
@@ -65,7 +65,7 @@ def reproduce(
                 say=reporter.line,
             )
         )
-    from metad2a.reproduce.publish import track_report, write_report
+    from metad2a.reports.publish import track_report, write_report
 
     files = write_report(report, folder)
     told: dict[str, object] = {"fast": fast, "seed": seed, "workers": workers}
@@ -91,7 +91,7 @@ def answer(report: Report, folder: Path, files: list[str], *, json: bool, **more
 
 def show(report: Report) -> None:
     """Prints the tables, the verdicts and what they come to."""
-    from metad2a.reproduce.publish import summary, verdict_table
+    from metad2a.reports.publish import summary, verdict_table
 
     to = console()
     to.print(f"{report.system} ({report.source})")

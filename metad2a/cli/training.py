@@ -29,8 +29,9 @@ from metad2a.cli.recommend import compact
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
-    from metad2a.export import Exported
-    from metad2a.search import SearchProgress, SearchResult, Trained
+    from metad2a.export.export import Exported
+    from metad2a.search.result import SearchProgress, SearchResult
+    from metad2a.search.run_state import Trained
 
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
@@ -61,14 +62,14 @@ def search(
     improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
     command goes on where it was stopped; the budget counts over all of them.
     """
-    from metad2a.controllers import check_name
+    from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
     check_output_folder(output)
     check_name(searcher)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
-        from metad2a.search import check_training
-        from metad2a.search import search as run
+        from metad2a.search.search import check_training
+        from metad2a.search.search import search as run
 
         check_training(recipe, seconds, device)
         asked = open_model(model)
@@ -107,12 +108,12 @@ def train(
     json: Json = False,
 ) -> None:
     """Train, test and export one cell. Given again, the same command goes on where it was stopped."""
-    from databases.architectures.spaces import space
+    from databases.architectures.space import space
 
     seconds, cell = duration(budget), space("nasbench201").parse(architecture)
     check_output_folder(output)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
-        from metad2a.search import check_training, train_one
+        from metad2a.search.search import check_training, train_one
 
         check_training(recipe, seconds, device)
         result = train_one(
@@ -136,7 +137,7 @@ def export(
     json: Json = False,
 ) -> None:
     """Write the best network of a run as weights and a model.py that needs torch alone."""
-    from metad2a.search import export_run
+    from metad2a.search.runs import export_run
 
     check_output_folder(output)
     exported = export_run(run, output)
@@ -177,7 +178,7 @@ def _tell(reporter: Reporter, each: SearchProgress) -> None:
 
 def _copy(result: SearchResult, output: Path | None) -> Exported:
     """The exported network, in the folder that was asked for if there is one."""
-    from metad2a.export import save
+    from metad2a.export.export import save
 
     if output is None:
         return result.exported

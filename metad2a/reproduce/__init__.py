@@ -8,19 +8,22 @@ from typing import TYPE_CHECKING
 from databases.errors import UserError
 
 if TYPE_CHECKING:
-    from metad2a.reproduce.report import Demonstration
+    from metad2a.reports.report import Demonstration
 
 # name -> (module with DEMONSTRATION, one line for `metad2a reproduce --help`)
 DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "metad2a": ("metad2a_system", "MetaD2A: an answer at once, against searchers that measure; without its parts"),
-    "loop": ("loop", "The loop of search, which learns from its trainings, against searchers without its parts"),
+    "loop": (
+        "loop.demonstration",
+        "The loop of search, which learns from its trainings, against searchers without its parts",
+    ),
     "naswot": ("naswot", "NASWOT, AREA: untrained networks rank cells and start evolution well"),
     "warm-start": ("warm_start", "warm start: a policy that begins as MetaD2A's generator and goes on learning"),
-    "mnms": ("mnms", "MNMS: one controller for many tasks, and what it is worth on a new one"),
-    "nasnet": ("nasnet", "NASNet: a cell searched on one small image set transfers to another"),
-    "graph-space": ("graph_space", "graph search space: fewer trials than the same space as a flat list"),
+    "mnms": ("mnms.demonstration", "MNMS: one controller for many tasks, and what it is worth on a new one"),
+    "nasnet": ("nasnet.demonstration", "NASNet: a cell searched on one small image set transfers to another"),
+    "graph-space": ("graph_space.demonstration", "graph search space: fewer trials than the same space as a flat list"),
     "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial's likeliest cell"),
-    "nas-rl": ("nas_rl", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),
+    "nas-rl": ("nas_rl.demonstration", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),
 }
 
 

@@ -11,17 +11,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from databases.architectures.spaces import finite_space
+from databases.architectures.space import finite_space
+from databases.records.benchmark_table import BenchmarkTable, Values
+from databases.records.episodes import Episode, episodes
 from databases.records.store import Store
-from metad2a import executor
-from metad2a.benchmark_table import BenchmarkTable, Values
-from metad2a.episodes import Episode, episodes
-from metad2a.generator import Generator, Lesson, train_generator
-from metad2a.held_out import NEVER_HELD_OUT
-from metad2a.home import home
-from metad2a.recommend import load
-from metad2a.reproduce.report import Context
-from metad2a.shipped import add_measurements
+from metad2a.build.shipped import add_measurements
+from metad2a.generate.generator import Generator, Lesson, train_generator
+from metad2a.recommend.model import load
+from metad2a.reports.report import Context
+from metad2a.retrain.held_out import NEVER_HELD_OUT
+from metad2a.runtime.executors import processes as executor
+from metad2a.runtime.home import home
 
 RECIPE, SPACE = "tiny", "nasbench201"
 SEEDS, CELLS = 3, 20  # how often and on how many cells a judged task was trained

@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.spaces import space
+from databases.architectures.space import space
+from databases.records.benchmark_table import BenchmarkTable
 from databases.records.importers.nasbench201 import SHORT_RECIPE
-from metad2a import executor
-from metad2a.benchmark_table import BenchmarkTable
-from metad2a.comparison import shuffled
-from metad2a.controllers import controller
-from metad2a.loop import Trace
-from metad2a.loop import run as search
-from metad2a.reproduce.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.compare.comparison import shuffled
+from metad2a.reports.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.runtime.executors import processes as executor
+from metad2a.search.controllers import controller
+from metad2a.search.loop import Trace
+from metad2a.search.loop import run as search
 from predictors.metrics import Interval, bootstrap_interval, percentiles, tau_interval
 
 SOURCE = "Zheng, Ji, Tang, Zhang, Liu, Tian, ICCV 2019"

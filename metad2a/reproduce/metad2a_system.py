@@ -10,17 +10,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.space import Architecture, space
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
+from databases.records.benchmark_table import BenchmarkTable
 from databases.records.store import Store
-from metad2a import executor
-from metad2a.benchmark_table import BenchmarkTable
-from metad2a.controllers import CONTROLLERS, controller
-from metad2a.loop import run as search
-from metad2a.recommend import MetaD2A, load
-from metad2a.reproduce.report import (
+from metad2a.recommend.model import MetaD2A, load
+from metad2a.reports.report import (
     Context,
     Curve,
     Demonstration,
@@ -32,6 +28,9 @@ from metad2a.reproduce.report import (
     paired,
     with_interval,
 )
+from metad2a.runtime.executors import processes as executor
+from metad2a.search.controllers import CONTROLLERS, controller
+from metad2a.search.loop import run as search
 from predictors.metrics import bootstrap_interval, percentiles
 
 Values = npt.NDArray[np.float64]

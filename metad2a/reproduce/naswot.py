@@ -12,17 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.space import Architecture, space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, Task
+from databases.records.benchmark_table import BenchmarkTable
 from databases.records.importers.nasbench201 import SPACE
-from metad2a import executor
-from metad2a.benchmark_table import BenchmarkTable
-from metad2a.comparison import Entry, Searched, incumbents, search_table
-from metad2a.controllers.controller import Setting
-from metad2a.controllers.training_free import SIZE, OwnNaswot, Published, naswot_scores, noise, published_naswot
-from metad2a.reproduce.report import (
+from metad2a.compare.comparison import Entry, Searched, incumbents, search_table
+from metad2a.reports.report import (
     Context,
     Curve,
     Demonstration,
@@ -34,6 +30,9 @@ from metad2a.reproduce.report import (
     paired,
     with_interval,
 )
+from metad2a.runtime.executors import processes as executor
+from metad2a.search.controllers.controller import Setting
+from metad2a.search.controllers.training_free import SIZE, OwnNaswot, Published, naswot_scores, noise, published_naswot
 from predictors.metrics import tau_interval
 from predictors.zero_cost import parameters, worst_for_singular
 

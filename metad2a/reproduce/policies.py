@@ -9,10 +9,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.architecture import Architecture
-from metad2a.controllers.learning_rule import Rule
-from metad2a.controllers.policy_gradient import PolicyGradient
-from metad2a.loop import Measure
+from databases.architectures.space import Architecture
+from metad2a.search.controllers.learning_rule import Rule
+from metad2a.search.controllers.policy_gradient import PolicyGradient
+from metad2a.search.loop import Measure
 
 DRAWS = 1000  # of a policy, for its mean
 Values = npt.NDArray[np.float64]

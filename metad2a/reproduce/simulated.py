@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from databases.architectures.architecture import Architecture, GraphBatch, Space
 from databases.architectures.decisions import Part
+from databases.architectures.space import Architecture, Space
+from databases.architectures.typed_graph import GraphBatch
 
 
 class ProgramSpace(Space):

@@ -18,21 +18,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from databases.architectures.architecture import Architecture
-from databases.architectures.spaces import space
+from databases.architectures.space import Architecture, space
 from databases.datasets.features import extract
 from databases.datasets.loading import load_task
-from metad2a import executor
-from metad2a.benchmark_table import BenchmarkTable
-from metad2a.controllers.policy_gradient import PolicyGradient
-from metad2a.controllers.warm_start import STILL, WARM, warm_start
-from metad2a.decoder import GraphDecoder
-from metad2a.loop import Measure
-from metad2a.recommend import load
+from databases.records.benchmark_table import BenchmarkTable
+from metad2a.generate.decoder import GraphDecoder
+from metad2a.recommend.model import load
+from metad2a.reports.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band, with_interval
 from metad2a.reproduce.held_out_tasks import ENOUGH, RECIPE, SEEDS, SPACE, OwnTask, held_out_tasks, is_judged
-from metad2a.reproduce.multitask import RULE
+from metad2a.reproduce.mnms.multitask import RULE
 from metad2a.reproduce.policies import DRAWS, AmongMeasured, Followed, Values, follow
-from metad2a.reproduce.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band, with_interval
+from metad2a.runtime.executors import processes as executor
+from metad2a.search.controllers.policy_gradient import PolicyGradient
+from metad2a.search.controllers.warm_start import STILL, WARM, warm_start
+from metad2a.search.loop import Measure
 from predictors.metrics import bootstrap_interval
 
 TASK, SOURCE = "nasbench201/cifar10", "Lee, Hyung, Hwang, 2021; Wong, Houlsby, Lu, Gesmundo, 2018"

@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from databases.architectures.architecture import Architecture, Blueprint, GraphBatch, ImageSpace, Skeleton, TypedNode
 from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Chain, Decision, Part, Scope
 from databases.architectures.decisions import Sequence as Parts
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.space import Architecture, ImageSpace
+from databases.architectures.typed_graph import GraphBatch, TypedNode
 
 CELLS = ("normal", "reduction")
 _BLOCK = re.compile(r"([\w-]+)\((\d)\)([+&])([\w-]+)\((\d)\)")
@@ -29,7 +31,7 @@ class BlockSpace(ImageSpace):
 
     Args:
         name: of the space. example: a valid text.
-        operations: option -> its name in `databases.architectures.operations`.
+        operations: option -> its name in `databases.architectures.networks.operations`.
         blocks: of each cell. inputs: states that a cell begins with. joins: ``add``, ``concat`` or both.
         network: module and class, called with both cells and the skeleton.
     """

@@ -11,8 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from databases.architectures.architecture import Architecture, Blueprint, GraphBatch, ImageSpace, Skeleton, TypedNode
 from databases.architectures.decisions import Chain, Decision
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.space import Architecture, ImageSpace
+from databases.architectures.typed_graph import GraphBatch, TypedNode
 
 OPERATIONS = ("conv3x3", "conv5x5", "sep3x3", "sep5x5", "avg3x3", "max3x3")
 _LAYER = re.compile(r"(\w+)((?:\+\d{1,2})*)")
@@ -77,3 +79,6 @@ class ENASMacro(ImageSpace):
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """The layers; the skeleton's cells have no meaning here."""
         return Blueprint("macro:MacroNetwork", (self.plan(architecture), skeleton))
+
+
+ENAS_MACRO = ENASMacro()

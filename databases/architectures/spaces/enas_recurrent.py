@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from databases.architectures.architecture import Architecture, GraphBatch, RecurrentSpace
 from databases.architectures.decisions import Branch, Chain, Decision
+from databases.architectures.space import Architecture, RecurrentSpace
+from databases.architectures.typed_graph import GraphBatch
 
 if TYPE_CHECKING:
-    from databases.architectures.recurrent import HighwayCell
+    from databases.architectures.networks.recurrent import HighwayCell
 
 NODES = (4, 8, 12)
 ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")
@@ -81,10 +82,13 @@ class ENASRecurrent(RecurrentSpace):
 
     def cell(self, architecture: Architecture, inputs: int, width: int) -> HighwayCell:
         """The cell module."""
-        from databases.architectures.recurrent import HighwayCell
+        from databases.architectures.networks.recurrent import HighwayCell
 
         return HighwayCell(*self.nodes_of(architecture), inputs, width)
 
     def nodes_of(self, architecture: Architecture) -> tuple[list[str], list[int]]:
         """The activations (nodes,) and, of each node but the first, the node that it reads."""
         return [ACTIVATIONS[choice] for choice in architecture.walk[1::2]], list(architecture.walk[2::2])
+
+
+ENAS_RECURRENT = ENASRecurrent()

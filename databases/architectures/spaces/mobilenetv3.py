@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from databases.architectures.architecture import Architecture, Blueprint, GraphBatch, ImageSpace, Skeleton, TypedNode
 from databases.architectures.decisions import Chain, Decision, Repeat
 from databases.architectures.decisions import Sequence as Parts
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.space import Architecture, ImageSpace
+from databases.architectures.typed_graph import GraphBatch, TypedNode
 
 WIDTHS = ("0.5", "0.75", "1", "1.25")
 KERNELS, EXPANSIONS = ("3", "5", "7"), ("3", "4", "6")
@@ -89,3 +91,6 @@ class MobileNetV3(ImageSpace):
         """The stages; the skeleton's cells have no meaning here."""
         width = float(WIDTHS[architecture.walk[0]])
         return Blueprint("mobile:MobileNetwork", (width, self.stages(architecture), skeleton))
+
+
+MOBILENETV3 = MobileNetV3()

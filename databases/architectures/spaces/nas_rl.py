@@ -13,8 +13,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from databases.architectures import decisions
-from databases.architectures.architecture import Architecture, Blueprint, GraphBatch, ImageSpace, Skeleton
 from databases.architectures.decisions import Decision, Repeat
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.space import Architecture, ImageSpace
+from databases.architectures.typed_graph import GraphBatch
 
 LEAST, MOST = 4, 15  # layers
 OPTIONS = {
@@ -208,3 +210,6 @@ def _ranks(values: Sequence[tuple[object, ...]]) -> list[int]:
     """The rank of each value among the different ones."""
     number = {value: rank for rank, value in enumerate(sorted(set(values)))}
     return [number[value] for value in values]
+
+
+NAS_RL = NASRL()

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from databases.architectures import decisions
-from databases.architectures.architecture import Architecture, GraphBatch, RecurrentSpace
 from databases.architectures.decisions import Branch, Chain, Decision, Part
+from databases.architectures.space import Architecture, RecurrentSpace
+from databases.architectures.typed_graph import GraphBatch
 
 if TYPE_CHECKING:
-    from databases.architectures.recurrent import TreeCell
+    from databases.architectures.networks.recurrent import TreeCell
 
 LEAVES = (2, 4, 8)
 COMBINERS = ("add", "multiply")
@@ -153,6 +154,9 @@ class NASRLRecurrent(RecurrentSpace):
 
     def cell(self, architecture: Architecture, inputs: int, width: int) -> TreeCell:
         """The cell module."""
-        from databases.architectures.recurrent import TreeCell
+        from databases.architectures.networks.recurrent import TreeCell
 
         return TreeCell(self.tree(architecture), inputs, width)
+
+
+NAS_RL_RECURRENT = NASRLRecurrent()

@@ -14,9 +14,11 @@ from typing import TypeAlias
 
 import numpy as np
 
-from databases.architectures.architecture import Architecture, Blueprint, FiniteSpace, GraphBatch, Skeleton
 from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Chain, Decision, Walk
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.space import Architecture, FiniteSpace
+from databases.architectures.typed_graph import GraphBatch
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
@@ -135,7 +137,7 @@ class NASBench201(FiniteSpace):
         """The published skeleton around the cell."""
         pairs = zip(architecture.walk, EDGES, strict=True)
         edges = tuple((OPERATIONS[op], start, end) for op, (start, end) in pairs)
-        return Blueprint("network:CellNetwork", (edges, skeleton))
+        return Blueprint("cells:CellNetwork", (edges, skeleton))
 
     def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
         """Weights of convolutions, normalisations and the linear layer (equal to the published column)."""
@@ -211,3 +213,6 @@ for _i, _edge in enumerate(EDGES):
     _ADJACENCY[_i + 1, list(_feeds(_edge))] = 1
     if _edge[1] == 3:
         _ADJACENCY[-1, _i + 1] = 1
+
+
+NASBENCH201 = NASBench201()

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.architecture import Architecture
 from databases.architectures.cell_shape import CellShape
-from databases.architectures.spaces import image_space
+from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TRAIN, Task
 from databases.records.recipe import Recipe
 from metad2a.reproduce.cells.known import ENAS_CELL
@@ -24,7 +23,7 @@ from metad2a.reproduce.cells.known import ENAS_CELL
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from metad2a.training import Training
+    from metad2a.train.training import Training
 
 Values = npt.NDArray[np.float64]
 SPACE, BLOCKS = "enas-micro", 5
@@ -98,7 +97,7 @@ def measured(job: Job) -> Landscape:
     """Trains the cell and looks at its loss and gradients."""
     import torch
 
-    from metad2a.training import accuracy, prepare, train
+    from metad2a.train.training import accuracy, prepare, train
 
     training = train(job.task, job.architecture, recipe=RECIPE, seed=job.seed, device="cpu")
     images, labels = job.task.resized(RECIPE.resolution).part(TRAIN)

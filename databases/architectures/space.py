@@ -1,0 +1,221 @@
+"""An architecture is one walk through a space; a space is a decision graph and what its walks mean."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from databases.architectures import decisions
+from databases.architectures.cell_shape import CellShape
+from databases.architectures.decisions import Part, State, Walk
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.typed_graph import GraphBatch
+from databases.errors import UserError
+from databases.registry import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One walk through the space of that name; hashable, printed in the space's text form."""
+
+    space: str
+    walk: Walk
+
+    def __str__(self) -> str:
+        return space(self.space).text(self)
+
+
+class Space(ABC):
+    """A search space: its program of decisions, and the text, key and typed graph of each walk.
+
+    Implementations give ``name``, ``program``, ``nodes`` (inputs that exist before the first decision),
+    ``node_types`` (vocabulary of the typed graph, entry 0 for padding), ``example`` (a valid text) and the
+    abstract methods. What a walk builds is said by the subclasses: an `ImageSpace` builds image classifiers.
+    """
+
+    name: str
+    program: Part
+    nodes: int = 0
+    node_types: tuple[str, ...]
+    example: str
+
+    def start(self) -> State:
+        """The state before the first decision."""
+        return decisions.start(self.program, nodes=self.nodes)
+
+    def architecture(self, walk: Walk) -> Architecture:
+        """The architecture of a complete walk; raises `UserError` where the graph does not offer it."""
+        for _ in decisions.states(self.program, walk, nodes=self.nodes):
+            pass
+        return Architecture(self.name, tuple(walk))
+
+    def met(self, walk: Walk) -> set[str]:
+        """The names of the decisions on a walk."""
+        states = decisions.states(self.program, walk, nodes=self.nodes)
+        return {state.decision.name for state in states if state.decision is not None}
+
+    def enumerate(self) -> Iterator[Architecture]:
+        """Every architecture, in lexicographic order of the walks; of a large space take the first few."""
+        return (Architecture(self.name, walk) for walk in decisions.walks(self.program, nodes=self.nodes))
+
+    @cached_property
+    def size(self) -> int:
+        """Number of walks."""
+        return decisions.count(self.program, nodes=self.nodes)
+
+    def sample(self, rng: np.random.Generator) -> Architecture:
+        """A walk with uniform choices."""
+        state, walk = self.start(), []
+        while state.decision is not None:
+            walk.append(int(rng.integers(state.choices)))
+            state = state.take(walk[-1])
+        return Architecture(self.name, tuple(walk))
+
+    @abstractmethod
+    def text(self, architecture: Architecture) -> str:
+        """The text form; `parse` reads it back."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Architecture:
+        """The architecture of a text form; raises `UserError` that shows a valid one."""
+
+    @abstractmethod
+    def key(self, architecture: Architecture) -> str:
+        """The canonical key: equal for architectures that compute the same thing."""
+
+    @abstractmethod
+    def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
+        """The typed graphs of many architectures at once, each with as many places as the space's largest."""
+
+    def shape(self, architecture: Architecture) -> CellShape | None:
+        """Width and depth of its cell, of the normal one where there are two; None where it has no cells."""
+        return None
+
+    def written(self, text: str, walk: Walk) -> Architecture:
+        """The architecture of a walk that was read from ``text``; refuses a text that is not exactly its own."""
+        try:
+            architecture = self.architecture(walk)
+        except UserError:
+            raise self.refuse(text) from None
+        if self.text(architecture) != text:
+            raise self.refuse(text)
+        return architecture
+
+    def refuse(self, text: str) -> UserError:
+        """The error for a text that is no architecture of this space."""
+        return UserError(f"{text!r} is no architecture of the space {self.name!r}: write it like {self.example!r}")
+
+
+class ImageSpace(Space):
+    """A space whose architectures are image classifiers."""
+
+    @abstractmethod
+    def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
+        """How the network is made."""
+
+    def network(self, architecture: Architecture, skeleton: Skeleton) -> nn.Module:
+        """The trainable network, (batch, input_channels, height, width) -> (batch, classes)."""
+        return self.blueprint(architecture, skeleton).build()
+
+    def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
+        """Trainable parameters of the network."""
+        from databases.architectures.networks import cost
+
+        return cost.parameters(cost.without_weights(self.blueprint(architecture, skeleton).build))
+
+    def flops(self, architecture: Architecture, skeleton: Skeleton, *, resolution: int) -> int:
+        """Multiply-adds of convolutions and linear layers for one square image, and the last bias's additions."""
+        from databases.architectures.networks import cost
+
+        network = cost.with_zeros(cost.without_weights(self.blueprint(architecture, skeleton).build))
+        return cost.multiply_adds(network, (skeleton.input_channels, resolution, resolution))
+
+
+class RecurrentSpace(Space):
+    """A space whose architectures are recurrent cells, for text."""
+
+    @abstractmethod
+    def cell(self, architecture: Architecture, inputs: int, width: int) -> nn.Module:
+        """The trainable cell, with the interface of `torch.nn.LSTM`.
+
+        ``(steps, batch, inputs), state -> (steps, batch, width), state``; the state None is zero.
+        """
+
+
+class FiniteSpace(ImageSpace):
+    """A space of image classifiers that is small enough to list and rank as a whole."""
+
+    @property
+    @abstractmethod
+    def classes(self) -> tuple[Architecture, ...]:
+        """The cheapest architecture of each canonical class, in a fixed order."""
+
+    @abstractmethod
+    def class_number(self, architecture: Architecture) -> int:
+        """The index in `classes` of the architecture's class."""
+
+    @abstractmethod
+    def describe(self, architecture: Architecture) -> tuple[float, ...]:
+        """Plain numbers about it, always as many; members of a class may differ in them."""
+
+    @abstractmethod
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The cheapest architecture with the same key."""
+
+    @abstractmethod
+    def live(self, architecture: Architecture) -> Architecture | None:
+        """The canonical one of its live parts alone, which computes the same; None where nothing reads the image."""
+
+
+SPACES: Registry[Space] = Registry(
+    "databases.architectures.spaces",
+    {
+        "nasbench201": "nasbench201:NASBENCH201",
+        "nasnet": "nasnet:NASNET",
+        "enas-macro": "enas_macro:ENAS_MACRO",
+        "enas-micro": "enas_micro:ENAS_MICRO",
+        "shufflenasnet": "shufflenasnet:SHUFFLENASNET",
+        "nas-rl": "nas_rl:NAS_RL",
+        "mobilenetv3": "mobilenetv3:MOBILENETV3",
+        "nas-rl-recurrent": "nas_rl_recurrent:NAS_RL_RECURRENT",
+        "enas-recurrent": "enas_recurrent:ENAS_RECURRENT",
+    },
+)
+_Kind = TypeVar("_Kind", bound=Space)
+
+
+def space(name: str) -> Space:
+    """The space of that name; raises `UserError` that lists the known ones."""
+    return _of_kind(name, Space, "")  # type: ignore[type-abstract]
+
+
+def image_space(name: str) -> ImageSpace:
+    """The space of image classifiers of that name; raises `UserError` that lists the known ones."""
+    return _of_kind(name, ImageSpace, "it builds no image classifiers")  # type: ignore[type-abstract]
+
+
+def finite_space(name: str) -> FiniteSpace:
+    """The space of that name whose every architecture can be ranked; raises `UserError` that lists the known ones."""
+    return _of_kind(name, FiniteSpace, "it cannot be ranked as a whole")  # type: ignore[type-abstract]
+
+
+def recurrent_space(name: str) -> RecurrentSpace:
+    """The space of recurrent cells of that name; raises `UserError` that lists the known ones."""
+    return _of_kind(name, RecurrentSpace, "it builds no recurrent cells")  # type: ignore[type-abstract]
+
+
+def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
+    found = SPACES.get(name)
+    if isinstance(found, kind):
+        return found
+    allowed = ", ".join(each.name for each in SPACES.values() if isinstance(each, kind))
+    reason = f"given the space {name!r}, but {otherwise}" if found else f"unknown space {name!r}"
+    raise UserError(f"{reason}: choose one of {allowed}")

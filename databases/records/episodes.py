@@ -1,0 +1,143 @@
+"""Records -> episodes: one task under one recipe, with its features and its measured architectures."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.space import FiniteSpace, finite_space
+from databases.datasets.features import Kind, TaskFeatures, extract
+from databases.datasets.imagenet import imagenet_features
+from databases.datasets.ready_features import from_text
+from databases.datasets.sampler import TaskSpec, build_task
+from databases.records.record import PUBLISHED_MEAN, Record, TaskEntry
+from databases.records.store import Store
+
+IMAGENET16 = "nasbench201/imagenet16-120"
+MOST_SEEDS = 6  # of a cell that are kept one by one; a class of a table may have hundreds
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """What is known of one task under one recipe.
+
+    Attributes:
+        cells: (n,) indices into the space's canonical classes. accuracy: (n,) percent, mean over the seeds.
+        by_seed: (n, seeds) percent, NaN where missing. family: the unit of held-out splits.
+    """
+
+    features: TaskFeatures
+    recipe: str
+    cells: npt.NDArray[np.int64]
+    accuracy: npt.NDArray[np.float64]
+    by_seed: npt.NDArray[np.float64]
+    family: str
+
+
+def episodes(
+    store: Store,
+    *,
+    images: Path | None,
+    cache: Path | None = None,
+    kind: Kind = "trained",
+    space: str = "nasbench201",
+) -> list[Episode]:
+    """Every task of the store whose features can be had, but the forbidden ones, one episode a recipe.
+
+    ``images`` is the folder of the image sources, from which own tasks are rebuilt by their specs (None: only
+    the tasks of users' tables have features); ``cache`` the folder of cached features.
+    """
+    return episodes_with(store, lambda entry: _features(entry, images=images, cache=cache, kind=kind), space=space)
+
+
+def episodes_with(
+    store: Store, features_of: Callable[[TaskEntry], TaskFeatures | None], *, space: str = "nasbench201"
+) -> list[Episode]:
+    """Every task of the store whose features ``features_of`` knows, but the forbidden ones, one episode a recipe."""
+    chosen = finite_space(space)
+    entries = {entry.key: entry for entry in store.tasks()}
+    found: list[Episode] = []
+    for (task, recipe), records in _by_task(_usable(store, space)).items():
+        features = features_of(entries[task])
+        if features is not None:
+            found.append(_episode(chosen, features, recipe, records, entries[task].source))
+    return found
+
+
+def held_out_accuracy(record: Record) -> float:
+    """Accuracy over every held-out image: validation and test pooled by their numbers, or what there is."""
+    pairs = [
+        (value, record.extra.get(f"{name}_images", 1.0))
+        for name, value in (("valid", record.valid_accuracy), ("test", record.test_accuracy))
+        if value is not None
+    ]
+    return float(sum(value * count for value, count in pairs) / sum(count for _, count in pairs))
+
+
+def _usable(store: Store, space: str) -> Iterable[Record]:
+    for record in store.records(space=space):
+        table = record.task.startswith("nasbench201/")
+        a_seed = record.recipe == "nasbench201" and record.seed != PUBLISHED_MEAN
+        if table and (record.task != IMAGENET16 or a_seed):
+            continue
+        if record.valid_accuracy is not None or record.test_accuracy is not None:
+            yield record
+
+
+def _by_task(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
+    grouped: dict[tuple[str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        grouped[record.task, record.recipe].append(record)
+    return grouped
+
+
+def _episode(
+    space: FiniteSpace,
+    features: TaskFeatures,
+    recipe: str,
+    records: Sequence[Record],
+    family: str,
+) -> Episode:
+    values: dict[int, dict[int, float]] = defaultdict(dict)
+    for record in records:
+        cell = space.class_number(space.parse(record.architecture))
+        seeds = values[cell]
+        seeds[record.seed if record.seed not in seeds else max(seeds) + 1] = held_out_accuracy(record)
+    most = min(MOST_SEEDS, max(len(seeds) for seeds in values.values()))
+    table = np.full((len(values), most), np.nan)
+    for row, seeds in enumerate(values.values()):
+        known = [seeds[s] for s in sorted(seeds)]
+        table[row, : len(known[:most])] = known[:most]
+    return Episode(
+        features,
+        recipe,
+        np.array(list(values), dtype=np.int64),
+        np.array([np.mean(list(seeds.values())) for seeds in values.values()]),
+        table,
+        family,
+    )
+
+
+def _features(entry: TaskEntry, *, images: Path | None, cache: Path | None, kind: Kind) -> TaskFeatures | None:
+    if "imagenet_classes" in entry.spec or entry.key == IMAGENET16:
+        if images is None:
+            return None
+        classes = entry.spec.get("imagenet_classes") or range(1, 121)
+        assert isinstance(classes, Iterable)
+        return imagenet_features(
+            [int(each) for each in classes],
+            images,
+            resolution=16 if entry.key == IMAGENET16 else 32,
+            kind=kind,
+            name=entry.name,
+        )
+    if "features" in entry.spec and kind == "trained":
+        return from_text(str(entry.spec["features"]), name=entry.name, source=entry.source, fingerprint=entry.key)
+    if images is None or "source" not in entry.spec:
+        return None
+    return extract(build_task(TaskSpec.from_json(entry.spec), images), kind=kind, cache=cache)

@@ -1,0 +1,1 @@
+"""`metad2a database build`: the project's own measurements."""

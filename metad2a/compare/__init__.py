@@ -1,0 +1,1 @@
+"""`metad2a compare`: searchers against each other on measured tables."""

@@ -1,0 +1,1 @@
+"""`metad2a device`: what an architecture costs on a target device."""

@@ -1,0 +1,1 @@
+"""A dataset in, architectures out: the graph decoder and the generator."""

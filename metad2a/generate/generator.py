@@ -1,0 +1,123 @@
+"""MetaD2A's generator: a task -> a latent vector -> architectures that suit it (Lee, Hyung, Hwang, 2021)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from databases.architectures.decisions import Walk
+from databases.architectures.space import Architecture, space
+from databases.datasets.features import TaskFeatures
+from metad2a.generate.decoder import GraphDecoder
+from predictors.meta import with_rows
+from predictors.network_config import NetworkConfig
+from predictors.set_encoder import SetEncoder, TaskBatch, collate
+
+
+@dataclass(frozen=True)
+class GeneratorConfig(NetworkConfig):
+    """Sizes of a `Generator`. ``latent``: size of z."""
+
+    width: int = 64
+    latent: int = 16
+    state: int = 96
+
+
+class Generator(nn.Module):
+    """Set encoder -> z (reparameterised) -> `GraphDecoder`."""
+
+    def __init__(self, config: GeneratorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.set = SetEncoder(features=config.features, width=config.width)
+        self.recipe = nn.Embedding(len(config.recipes), config.width)
+        self.mean = nn.Linear(config.width, config.latent)
+        self.log_variance = nn.Linear(config.width, config.latent)
+        self.decoder = GraphDecoder(space(config.space), context=config.latent, width=config.state)
+
+    def encode(self, batch: TaskBatch, recipes: Tensor) -> tuple[Tensor, Tensor]:
+        """Tasks and (t,) recipe numbers -> mean and log variance of z, (t, latent) each."""
+        vector = torch.relu(self.set(batch) + self.recipe(recipes))
+        return self.mean(vector), self.log_variance(vector).clamp(-6, 2)
+
+    def loss(self, batch: TaskBatch, recipes: Tensor, walks: Sequence[Sequence[Walk]], *, kl: float) -> Tensor:
+        """Mean negative log likelihood of the good walks, plus ``kl`` times KL(q(z | task) || N(0, 1))."""
+        mean, log_variance = self.encode(batch, recipes)
+        z = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
+        counts = torch.tensor([len(each) for each in walks])
+        good = [walk for each in walks for walk in each]
+        scored = self.decoder.score(z.repeat_interleave(counts, dim=0), good)
+        divergence = 0.5 * (mean**2 + log_variance.exp() - 1 - log_variance).sum(1).mean()
+        return -scored.log_probability.mean() + kl * divergence
+
+    @torch.no_grad()
+    def latent(self, task: TaskFeatures, *, recipe: str) -> Tensor:
+        """The mean of z for a task, (latent,)."""
+        self.eval()
+        mean, _ = self.encode(collate([task]), torch.tensor([self.config.number(recipe)]))
+        return mean[0]
+
+    def with_recipes(self, like: Mapping[str, str]) -> Generator:
+        """A copy that also knows new recipes, for which it draws as for the known one named beside each."""
+        wider = Generator(replace(self.config, recipes=(*self.config.recipes, *like)))
+        rows = [self.config.number(each) for each in like.values()]
+        wider.load_state_dict(with_rows(self.state_dict(), ("recipe.weight",), rows))
+        return wider.eval()
+
+    @torch.inference_mode()
+    def generate(self, z: Tensor, count: int, *, seed: int = 0, temperature: float = 1.0) -> list[Architecture]:
+        """(latent,) -> ``count`` drawn architectures, repeats included, every one valid."""
+        self.eval()
+        draw = torch.Generator().manual_seed(seed)
+        found = self.decoder.sample(z.expand(count, -1), generator=draw, temperature=temperature)
+        return [Architecture(self.config.space, walk) for walk in found.walks]
+
+
+@dataclass(frozen=True, eq=False)
+class Lesson:
+    """One task's good architectures under a recipe, with their weights (adding to one)."""
+
+    features: TaskFeatures
+    recipe: str
+    walks: list[Walk]
+    weights: np.ndarray
+
+    def draw(self, count: int, rng: np.random.Generator) -> list[Walk]:
+        """``count`` walks by their weights, with repeats."""
+        return [self.walks[i] for i in rng.choice(len(self.walks), count, p=self.weights)]
+
+
+def train_generator(
+    model: Generator,
+    lessons: Sequence[Lesson],
+    *,
+    steps: int,
+    seed: int,
+    tasks: int = 6,
+    walks: int = 48,
+    on_step: Callable[[int, float], None] | None = None,
+) -> Generator:
+    """Trains on drawn lessons (Adam; KL weight 0.005 as published); returns the model in eval mode."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=max(2, steps), pct_start=0.1)
+    share = np.array([1 / sum(each.recipe == other.recipe for other in lessons) for each in lessons])
+    model.train()
+    for step in range(steps):
+        drawn = [lessons[i] for i in rng.choice(len(lessons), size=tasks, p=share / share.sum())]
+        picked = [each.draw(walks, rng) for each in drawn]
+        numbers = torch.tensor([model.config.number(each.recipe) for each in drawn])
+        loss = model.loss(collate([each.features for each in drawn], rng), numbers, picked, kl=0.005)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        cosine.step()
+        if on_step is not None:
+            on_step(step + 1, float(loss.detach()))
+    return model.eval()

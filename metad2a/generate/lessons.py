@@ -1,0 +1,47 @@
+"""What the generator is taught: the good architectures of every task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from databases.architectures.space import finite_space
+from databases.records.episodes import Episode
+from metad2a.generate.generator import Lesson
+from metad2a.retrain.meta_training import TABLE
+from predictors.meta import MetaPredictor
+from predictors.surrogates import FEW, Surrogate
+
+GOOD = 64  # architectures of a task that count as good
+
+
+def lessons(
+    model: MetaPredictor,
+    surrogates: Mapping[str, Surrogate],
+    known: Sequence[Episode],
+    *,
+    seed: int,
+    single: int = 200,
+) -> list[Lesson]:
+    """What the generator learns from: each task's best classes, measured where all were, else predicted."""
+    classes = list(finite_space(model.config.space).classes)
+    rng = np.random.default_rng(seed)
+    few = [each for each in known if len(each.cells) < FEW]
+    picked = [few[i] for i in rng.permutation(len(few))[:single]]
+    vectors = model.encode_many(classes)
+    found = []
+    for each in [*picked, *(e for e in known if len(e.cells) >= FEW)]:
+        if each.recipe in surrogates and FEW <= len(each.cells) < TABLE:
+            process = surrogates[each.recipe].process
+            value = process.predict(each.features.statistics, np.arange(len(classes))).mean
+        else:
+            value = model.predict_encoded(each.features, vectors, recipe=each.recipe).mean
+        if len(each.cells) >= TABLE:
+            value = np.full(len(classes), -np.inf)
+            value[each.cells] = each.accuracy
+        best = np.argsort(-value)[:GOOD]
+        weights = np.linspace(1, 0.25, len(best))
+        walks = [classes[i].walk for i in best]
+        found.append(Lesson(each.features, each.recipe, walks, weights / weights.sum()))
+    return found

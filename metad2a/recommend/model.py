@@ -1,0 +1,276 @@
+"""The public face: a dataset in, ranked architectures with expected accuracy, cost and reason out."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.space import Architecture, FiniteSpace, finite_space
+from databases.datasets.features import TaskFeatures, extract
+from databases.datasets.loading import load_task
+from databases.datasets.task import TRAIN, Task, check_seed
+from databases.errors import UserError
+from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
+from metad2a.devices.devices import find_device
+from metad2a.generate.generator import Generator, GeneratorConfig
+from metad2a.recommend.preference import Prefer, check, for_device, on_device, within
+from metad2a.recommend.ranking import cheapest_equal_leads, ranked, reason
+from metad2a.recommend.recommendation import Candidate, Recommendation
+from predictors import checkpoint
+from predictors.gain import Gain, expected_gain
+from predictors.graph_encoder import EncodedCells
+from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, Scores
+from predictors.process import Embedding
+from predictors.surrogates import Surrogate, unpack_surrogates
+from predictors.task_distance import KnownTasks
+
+__all__ = ["SHIPPED", "Candidate", "Candidates", "MetaD2A", "Recommendation", "load", "versions"]
+
+Values = npt.NDArray[np.float64]
+Candidates = Literal["generator", "all", "both"]
+SHIPPED = Path(str(files("metad2a") / "weights" / "meta.safetensors"))
+GENERATED = 500  # architectures drawn for a dataset
+FEW_SEEN = 3  # training images of a class
+NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that hold 80%
+
+
+class MetaD2A:
+    """A meta-model ready to answer: generator, predictor, surrogates by recipe, known tasks and calibration.
+
+    Get one by `load`. ``header`` is the checkpoint's header; the sha256 of its file is ``weights``.
+    """
+
+    def __init__(
+        self,
+        predictor: MetaPredictor,
+        generator: Generator,
+        known: KnownTasks,
+        header: dict[str, Any],
+        weights: str,
+        surrogates: Mapping[str, Surrogate] | None = None,
+        memory: Mapping[str, Values] | None = None,
+    ) -> None:
+        self.predictor, self.generator, self.known = predictor.eval(), generator.eval(), known
+        self.surrogates = dict(surrogates or {})
+        self.memory = dict(memory or {})  # recipe -> what its table says of each class beyond the predictor
+        self.header, self.weights = header, weights
+
+    @cached_property
+    def card(self) -> str:
+        """The model card: how these weights were made and what they reach."""
+        return str(self.header.get("card", ""))
+
+    def score(self, features: TaskFeatures, pool: Sequence[Architecture], *, recipe: str) -> Scores:
+        """Logit accuracies of many architectures: by the recipe's surrogate, else by the meta-predictor."""
+        if recipe not in self.surrogates:
+            return self.predict(features, pool, recipe=recipe)
+        found = self.surrogates[recipe].process.predict(features.statistics, self._numbers(pool))
+        return Scores(found.mean, found.std)
+
+    def predict(self, features: TaskFeatures, pool: Sequence[Architecture], *, recipe: str) -> Scores:
+        """Logit accuracies by the meta-predictor, with what it remembers of the recipe's table."""
+        scores = self.predictor.predict(features, pool, recipe=recipe)
+        if recipe in self.memory:
+            return replace(scores, mean=scores.mean + self.memory[recipe][self._numbers(pool)])
+        return scores
+
+    def embed(self, pool: Sequence[Architecture]) -> Values:
+        """Embeddings of architectures, (n, d), in units of their spread over the space: alike where they are."""
+        return self._embedding(self._numbers(pool))
+
+    @cached_property
+    def _embedding(self) -> Embedding:
+        return Embedding.learn(self.predictor)
+
+    def _numbers(self, pool: Sequence[Architecture]) -> npt.NDArray[np.int64]:
+        return np.array([self.predictor_space.class_number(each) for each in pool], dtype=np.int64)
+
+    def level_known(self, recipe: str) -> bool:
+        """Whether enough tasks were measured with the recipe to predict accuracies, not only their order."""
+        if recipe in self.surrogates:
+            return len(self.surrogates[recipe].names) >= FEWEST_TASKS
+        return self.predictor.level_known(recipe)
+
+    def recipe(self, name: str) -> Recipe:
+        """A recipe that this model knows, also a user's own; raises `UserError` that lists them all."""
+        self.predictor.number(name)
+        if name in RECIPES:
+            return RECIPES[name]
+        return foreign_recipe(name, *self.header.get("foreign_recipes", {}).get(name, PUBLISHED_SIZE))
+
+    def nearest_recipe(self, wanted: Recipe) -> str:
+        """The measured recipe whose network is nearest in size; of equals the one with most measurements."""
+        known = self.predictor.config.recipes
+        measured: dict[str, int] = self.header.get("architectures") or dict.fromkeys(known, 0)
+        return min(measured, key=lambda n: (self.recipe(n).apart(wanted), -measured[n], known.index(n)))
+
+    def recommend(
+        self,
+        data: str | Path | Task | tuple[np.ndarray, np.ndarray],
+        *,
+        top: int | None = 5,
+        max_params: int | None = None,
+        max_flops: int | None = None,
+        seed: int = 0,
+        images_per_class: int = 20,
+        candidates: Candidates = "both",
+        recipe: str = "tiny",
+        device: str | None = None,
+        max_latency: str | float | None = None,
+        prefer: Prefer = "accuracy",
+    ) -> Recommendation:
+        """Ranks architectures for a dataset; trains nothing and writes nothing.
+
+        Args:
+            data: folder, zip, ``.npz``, ``sklearn:digits``, a pair of arrays, or a `Task`.
+            top: how many to return, None for the whole ranking.
+            max_params: most parameters of the network at the recipe's size.
+            max_flops: most multiply-adds for one image.
+            seed: of the drawn images and architectures.
+            images_per_class: how many training images of each class are looked at.
+            candidates: the generator's draws, the whole space, or both (the space, draws marked as such).
+            recipe: the training the accuracies hold for.
+            device: predict latencies on this target device; `metad2a.devices` knows them. They are of networks of
+                the device's size (`TargetDevice.network`), which a note tells where the recipe's differ.
+            max_latency: most predicted latency: ``15ms``, ``0.015s``, or a number of milliseconds.
+            prefer: what orders the candidates of a device, see `metad2a.recommend.preference.preferred`.
+
+        Raises:
+            UserError: unusable data, an unknown option, or limits that no candidate meets.
+        """
+        _check(top, images_per_class, candidates, seed)
+        limit, target = check(device, max_latency, prefer), None if device is None else find_device(device)
+        chosen = self.recipe(recipe)
+        task = data if isinstance(data, Task) else load_task(data, seed=seed)
+        features = extract(task, images_per_class=images_per_class, seed=seed)
+        offered = self._ranked(task, features, chosen, candidates, seed)
+        if target is not None:
+            offered = on_device(offered, target)
+        kept = within(offered, max_params=max_params, max_flops=max_flops, max_latency=limit, device=device)
+        gain = self._gain(features, kept, recipe, seed)
+        fitting = kept if gain is None else cheapest_equal_leads(kept, gain)
+        nearest, unlike = self.known.nearest(features)
+        answer = Recommendation(
+            candidates=tuple(fitting[:top]),
+            recipe=recipe,
+            nearest=tuple(nearest),
+            unlike=unlike,
+            seed=seed,
+            fingerprint=task.fingerprint,
+            weights=self.weights,
+            reason=reason(gain, recipe, nearest, level_known=self.level_known(recipe)),
+            expected_gain=gain,
+            data=task.summary,
+            notes=(*task.notes, *_rough(features)),
+            versions=versions(),
+        )
+        return answer if target is None else for_device(answer, fitting, target, chosen, prefer=prefer, top=top)
+
+    @property
+    def predictor_space(self) -> FiniteSpace:
+        """The space this model ranks."""
+        return finite_space(self.predictor.config.space)
+
+    def generate(
+        self, features: TaskFeatures, *, recipe: str, seed: int = 0, count: int = GENERATED
+    ) -> list[Architecture]:
+        """Distinct canonical architectures among ``count`` draws for a dataset."""
+        z = self.generator.latent(features, recipe=recipe)
+        found = self.generator.generate(z, count, seed=seed)
+        return list(dict.fromkeys(self.predictor_space.canonical(each) for each in found))
+
+    def _ranked(
+        self, task: Task, features: TaskFeatures, recipe: Recipe, candidates: Candidates, seed: int
+    ) -> list[Candidate]:
+        """All candidates of that kind without dead parts, best first."""
+        live = self.predictor_space.live
+        drawn = [] if candidates == "all" else self.generate(features, recipe=recipe.name, seed=seed)
+        drawn = [each for each in map(live, drawn) if each is not None]
+        given = drawn if candidates == "generator" else map(live, self.predictor_space.classes)
+        pool = list(dict.fromkeys(each for each in given if each is not None))
+        conformal, images = self.header.get("conformal", {}), len(task.part(TRAIN)[1])
+        factor = float(conformal.get(recipe.name, {}).get("80", NORMAL_80))
+        return ranked(
+            pool,
+            self.score(features, pool, recipe=recipe.name),
+            drawn=set(drawn),
+            space=self.predictor_space,
+            recipe=recipe,
+            skeleton=recipe.skeleton(input_channels=task.channels, classes=task.classes),
+            factor=factor if self.level_known(recipe.name) else None,
+            seconds=lambda flops: self._seconds(recipe, flops, images),
+        )
+
+    def _seconds(self, recipe: Recipe, flops: int, images: int) -> float | None:
+        """Training time on one thread, from the measured seconds of a step per image and multiply-add."""
+        cost = self.header.get("seconds_per_image_flop"), self.header.get("seconds_per_image")
+        if cost[0] is None or cost[1] is None or recipe.published:
+            return None
+        return float(recipe.steps(images) * recipe.batch * (cost[0] * flops + cost[1]))
+
+    def _gain(self, features: TaskFeatures, fitting: Sequence[Candidate], recipe: str, seed: int) -> Gain | None:
+        """What choosing is worth, None where the level is unknown."""
+        if recipe not in self.surrogates or not self.level_known(recipe):
+            return None
+        numbers = self._numbers([each.architecture for each in fitting])
+        return expected_gain(self.surrogates[recipe].process, features.statistics, numbers, seed=seed)
+
+
+def load(path: Path | str | None = None) -> MetaD2A:
+    """The shipped meta-model, or the one at ``path``; raises `UserError` for an unusable file."""
+    where = Path(path) if path is not None else SHIPPED
+    tensors, header = checkpoint.load(where)
+    try:
+        encoded = EncodedCells(tensors["cells"], checkpoint.part(tensors, "predictor.graph"))
+        predictor = MetaPredictor(MetaConfig.from_json(header["predictor"]), encoded)
+        generator = Generator(GeneratorConfig.from_json(header["generator"]))
+        for name, each in (("predictor", predictor), ("generator", generator)):
+            each.load_state_dict(checkpoint.part(tensors, name))
+        known = KnownTasks.from_header(header["known"], tensors["known.places"].numpy())
+        surrogates = unpack_surrogates(tensors, header, predictor.eval())
+        memory = {name: v.double().numpy() for name, v in checkpoint.part(tensors, "memory").items()}
+    except (KeyError, TypeError, RuntimeError):
+        raise UserError(f"{where} does not fit this version of metad2a: retrain it with `metad2a retrain`") from None
+    beside = where.with_name("MODEL_CARD.md")
+    header["card"] = beside.read_text(encoding="utf-8") if beside.is_file() else ""
+    return MetaD2A(predictor, generator, known, header, checkpoint.digest(where), surrogates, memory)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the numbers depend on."""
+    import torch
+
+    from metad2a import __version__
+
+    return {
+        "metad2a": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__.split("+")[0],
+        "numpy": np.__version__,
+    }
+
+
+def _rough(features: TaskFeatures) -> list[str]:
+    """A note where so few images of a class were looked at that the figures mean little."""
+    fewest = int(np.bincount(features.labels).min())
+    if fewest >= FEW_SEEN:
+        return []
+    return [f"looked at only {fewest} training image{'s' * (fewest > 1)} of a class: the figures are rough"]
+
+
+def _check(top: int | None, images_per_class: int, candidates: str, seed: int) -> None:
+    check_seed(seed)
+    if top is not None and top < 1:
+        raise UserError(f"top {top}: give 1 or more, or all")
+    if images_per_class < 1:
+        raise UserError(f"images_per_class {images_per_class}: give 1 or more")
+    if candidates not in ("generator", "all", "both"):
+        raise UserError(f"unknown candidates {candidates!r}: choose one of generator, all, both")

@@ -1,0 +1,84 @@
+"""From scores to an answer: ranked candidates with their figures, which of equals leads, and the reason in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+
+import numpy as np
+
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture, FiniteSpace
+from databases.records.recipe import Recipe
+from metad2a.recommend.recommendation import Candidate
+from predictors.gain import Gain, cheapest_equal_first
+from predictors.meta import Scores, to_percent
+from predictors.task_distance import Neighbour
+
+
+def ranked(
+    pool: Sequence[Architecture],
+    scores: Scores,
+    *,
+    drawn: Collection[Architecture],
+    space: FiniteSpace,
+    recipe: Recipe,
+    skeleton: Skeleton,
+    factor: float | None,
+    seconds: Callable[[int], float | None],
+) -> list[Candidate]:
+    """The architectures of ``pool`` with all that is expected of them, best first.
+
+    ``scores`` are their logit accuracies, (n,); ``drawn`` are those that the generator drew. ``factor`` times the
+    standard deviation is half the 80% interval, None where the recipe's level is unknown; ``seconds`` tells the
+    training time of a network from its multiply-adds.
+    """
+    width = scores.std * (factor or 0.0)
+    chance = 100 / skeleton.classes  # no training is expected to end below it
+    percent, low, high = (
+        np.maximum(to_percent(value), chance) for value in (scores.mean, scores.mean - width, scores.mean + width)
+    )
+    found = []
+    for i in np.argsort(-scores.mean, kind="stable"):
+        flops = space.flops(pool[i], skeleton, resolution=recipe.resolution)
+        found.append(
+            Candidate(
+                architecture=pool[i],
+                expected_accuracy=None if factor is None else float(percent[i]),
+                interval=None if factor is None else (float(low[i]), float(high[i])),
+                score=float(scores.mean[i]),
+                parameters=space.parameters(pool[i], skeleton),
+                flops=flops,
+                expected_seconds=seconds(flops),
+                origin="generator" if pool[i] in drawn else "space",
+                skeleton=skeleton,
+            )
+        )
+    return found
+
+
+def cheapest_equal_leads(candidates: list[Candidate], gain: Gain) -> list[Candidate]:
+    """The same in their order, or, where choosing is worth nothing, the cheapest of those that are equal first."""
+    if not gain.within_noise:
+        return candidates
+    expected = np.array([each.expected_accuracy for each in candidates], dtype=np.float64)
+    order = cheapest_equal_first(expected[0] - expected, [each.cost for each in candidates], noise=gain.noise)
+    return [candidates[i] for i in order]
+
+
+def reason(gain: Gain | None, recipe: str, nearest: Sequence[Neighbour], *, level_known: bool) -> str:
+    """Why these, in words, and how far they can be told apart."""
+    names = " and ".join(each.name for each in nearest[:2]) or "those of the database"
+    if not level_known:
+        return f"Order only: the recipe {recipe!r} was measured on too few tasks to know its accuracies."
+    if gain is None:
+        return f"Expected under the recipe {recipe!r}, judging by datasets like {names}."
+    worth = (
+        f"Choosing is worth {gain.mean:.1f} points over the median cell on offer (80%: {gain.low:.1f} to "
+        f"{gain.high:.1f}) under the recipe {recipe!r}, judging by datasets like {names}"
+    )
+    if not gain.within_noise:
+        return f"{worth}."
+    return (
+        f"{worth}. That is within the noise of one training ({gain.noise:.1f} points) or may be nothing: nobody can "
+        "tell the best cells apart, so the cheapest of them comes first."
+    )

@@ -1,0 +1,124 @@
+"""A recommendation: ranked candidates with expected accuracy, interval and cost; its JSON is a contract."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture, image_space
+from metad2a.devices.devices import TargetDevice
+from predictors.gain import Gain
+from predictors.task_distance import Neighbour
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One ranked architecture.
+
+    Attributes:
+        expected_accuracy, interval: percent on held-out images after training by the recipe, and the 80%
+            interval; None where too few tasks were measured with the recipe to know the level.
+        score: predicted logit accuracy; higher is better; only its order counts where the level is unknown.
+        flops: multiply-adds for one image. expected_seconds: training on one CPU thread, a rough guide.
+        origin: ``generator`` (drawn for this dataset) or ``space`` (found by ranking the whole space).
+        latency_ms, latency_interval_ms: predicted milliseconds of one pass on the target device, and the 80%
+            interval; None without a device.
+    """
+
+    architecture: Architecture
+    expected_accuracy: float | None
+    interval: tuple[float, float] | None
+    score: float
+    parameters: int
+    flops: int
+    expected_seconds: float | None
+    origin: str
+    skeleton: Skeleton
+    latency_ms: float | None = None
+    latency_interval_ms: tuple[float, float] | None = None
+
+    @property
+    def cost(self) -> float:
+        """What using it costs: its latency on the target device, else its multiply-adds."""
+        return self.flops if self.latency_ms is None else self.latency_ms
+
+    def build(self) -> nn.Module:
+        """The untrained network at the recipe's size: (batch, channels, h, w) -> (batch, classes)."""
+        return image_space(self.architecture.space).network(self.architecture, self.skeleton)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "architecture": str(self.architecture),
+            "expected_accuracy": self.expected_accuracy,
+            "interval": None if self.interval is None else list(self.interval),
+            "score": self.score,
+            "parameters": self.parameters,
+            "flops": self.flops,
+            "expected_seconds": self.expected_seconds,
+            "origin": self.origin,
+            "latency_ms": self.latency_ms,
+            "latency_interval_ms": None if self.latency_interval_ms is None else list(self.latency_interval_ms),
+        }
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The answer for one dataset; ``candidates`` are the best first.
+
+    ``expected_gain`` is what choosing is worth, None where the recipe's level is unknown. Where the cells'
+    differences drown in the noise, the cheapest of those that nobody can tell apart comes first. With a target
+    ``device`` the candidates have latencies, ``prefer`` says what ordered them, and ``front`` holds those of all
+    candidates within the limits that none beats in both accuracy and latency, the fastest first. ``data`` says what was
+    read.
+    """
+
+    candidates: tuple[Candidate, ...]
+    recipe: str
+    nearest: tuple[Neighbour, ...]
+    unlike: bool
+    seed: int
+    fingerprint: str
+    weights: str
+    reason: str
+    expected_gain: Gain | None = None
+    device: TargetDevice | None = None
+    prefer: str = "accuracy"
+    front: tuple[Candidate, ...] = ()
+    data: str = ""
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def noise(self) -> float | None:
+        """Standard deviation of one cell's logit accuracy between seeds, None where it is not known."""
+        return None if self.expected_gain is None else self.expected_gain.logit_noise
+
+    @property
+    def best(self) -> Candidate:
+        """The first candidate."""
+        return self.candidates[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract of ``recommendation.json`` and of ``metad2a recommend --json``."""
+        return {
+            "candidates": [each.to_json() for each in self.candidates],
+            "recipe": self.recipe,
+            "nearest": [{"name": each.name, "source": each.source, "distance": each.distance} for each in self.nearest],
+            "unlike": self.unlike,
+            "seed": self.seed,
+            "data": self.data,
+            "fingerprint": self.fingerprint,
+            "weights": self.weights,
+            "reason": self.reason,
+            "expected_gain": None if self.expected_gain is None else self.expected_gain.to_json(),
+            "device": None if self.device is None else self.device.to_json(),
+            "prefer": self.prefer,
+            "front": [each.to_json() for each in self.front],
+            "notes": list(self.notes),
+            "versions": self.versions,
+        }

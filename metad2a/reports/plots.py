@@ -1,0 +1,251 @@
+"""Pictures of an answer: an SVG for each cell, a figure of the candidates, the training curve; and its files.
+
+Figures are made without pyplot: no global state, so threads of the service may draw at once.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metad2a.reports.cell_svg import INK, cell_svg, one_line
+from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, plain, save, say_empty, short
+from metad2a.reports.front_figure import front_figure
+from metad2a.runtime.files import write_folder
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from metad2a.recommend.recommendation import Candidate, Recommendation
+    from metad2a.reports.report import Panel
+    from metad2a.train.training import Progress
+
+__all__ = ["cell_svg", "curve", "overview", "panels", "write_recommendation"]
+
+MOST_CELLS, MOST_NUMBERED, MOST_NEAREST = 100, 5, 8
+COLOURS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6A3D9A", "#8C564B")  # after Okabe and Ito
+COLUMNS, STYLES = 3, ("-", "--", ":")
+
+
+def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
+    """Writes recommendation.json, cell-1.svg ... (at most 100), overview.svg, .png; for a device front.svg, .png.
+
+    Everything is drawn beside the folder's files and then moved in; an earlier answer is replaced as a whole.
+
+    Raises:
+        UserError: the folder is a file or cannot be written; it is then left as it was.
+    """
+    names = write_folder(folder, lambda beside: _write_all(recommendation, beside))
+    _remove_earlier(names, folder)
+
+
+def _write_all(recommendation: Recommendation, folder: Path) -> list[str]:
+    """Writes every file; returns the names, the JSON last."""
+    names = []
+    for rank, candidate in enumerate(recommendation.candidates[:MOST_CELLS], start=1):
+        names.append(f"cell-{rank}.svg")
+        title = f"{rank}. {_expectation(candidate, recommendation.recipe)}"
+        (folder / names[-1]).write_text(cell_svg(candidate.architecture, title), encoding="utf-8")
+    figure = overview(recommendation, folder / "overview.svg")
+    save(figure, folder / "overview.png")
+    if recommendation.device is not None:
+        save(front_figure(recommendation, folder / "front.svg"), folder / "front.png")
+        names += ["front.svg", "front.png"]
+    text = json.dumps(recommendation.to_json(), indent=2, allow_nan=False) + "\n"
+    (folder / "recommendation.json").write_text(text, encoding="utf-8")
+    return [*names, "overview.svg", "overview.png", "recommendation.json"]
+
+
+def _remove_earlier(names: Sequence[str], folder: Path) -> None:
+    """Removes the cells of an earlier, longer answer, and the front of one for a device."""
+    for path in folder.iterdir():
+        if re.fullmatch(r"cell-\d+\.svg|front\.(svg|png)", path.name) and path.name not in names:
+            path.unlink()
+
+
+def _expectation(candidate: Candidate, recipe: str) -> str:
+    size = f"{short(candidate.parameters)} parameters, recipe {recipe}"
+    if candidate.expected_accuracy is None:
+        return size
+    interval = "" if candidate.interval is None else " (80%: {:.1f} to {:.1f})".format(*candidate.interval)
+    return f"{candidate.expected_accuracy:.1f}%{interval} expected, {size}"
+
+
+def overview(recommendation: Recommendation, path: Path) -> Figure:
+    """Writes accuracy (or score) against parameters, and the nearest datasets; the suffix is the format.
+
+    The first five candidates are numbered and have their 80% intervals. Where the level is not known for
+    every candidate, the scores are drawn instead: they order and do not measure.
+    """
+    figure = new_figure(11, 4.8)
+    left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
+    _draw_candidates(left, recommendation.candidates)
+    _draw_nearest(right, recommendation)
+    figure.suptitle(
+        f"Recommended networks for the recipe “{recommendation.recipe}”",
+        x=0.012,
+        horizontalalignment="left",
+        fontsize=14,
+        fontweight="bold",
+        color=INK,
+    )
+    save(figure, path)
+    return figure
+
+
+def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    known = all(each.expected_accuracy is not None for each in candidates)
+    plain(axes, "Candidates", "trainable parameters (nearly equal ones stand side by side)", level_name(known))
+    axes.xaxis.set_major_formatter(lambda value, _: short(value))
+    axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
+    first, others = candidates[:MOST_NUMBERED], candidates[MOST_NUMBERED:]
+    if not first:
+        return say_empty(axes, "no candidate")
+    sizes = [each.parameters for each in candidates]
+    span = max(max(sizes) - min(sizes), 0.2 * max(sizes))
+    middle = (max(sizes) + min(sizes)) / 2
+    axes.set_xlim(middle - 0.57 * span, middle + 0.57 * span)
+    if others:
+        axes.plot(
+            [each.parameters for each in others],
+            [level(each, known) for each in others],
+            "o",
+            color=PALE,
+            markersize=5 if len(others) < 200 else 3,
+            markeredgewidth=0,
+            alpha=0.6,
+            rasterized=len(others) > 1000,
+            label=f"{len(others):,} other candidates",
+        )
+    _draw_first(axes, first, known, gap=0.024 * span)
+
+
+def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool, *, gap: float) -> None:
+    """The numbered candidates; those of nearly equal size are set side by side."""
+    places = _side_by_side([each.parameters for each in first], gap)
+    with_bars = known and any(each.interval is not None for each in first)
+    label = f"best {len(first)}" if len(first) > 1 else "best"
+    for i, (place, candidate) in enumerate(zip(places, first, strict=True)):
+        height, colour = level(candidate, known), VERMILION if i == 0 else BLUE
+        low, high = candidate.interval if known and candidate.interval else (height, height)
+        axes.plot([place, place], [low, high], color=colour, linewidth=1.6, solid_capstyle="butt")
+        name = (f"{label}, 80% interval" if with_bars else label) if i == len(first) - 1 else None
+        axes.plot(place, height, "o", color=colour, markersize=6.5, markeredgecolor="white", label=name)
+        axes.annotate(
+            str(i + 1),
+            (place, max(high, height)),
+            xytext=(0, 5),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            fontweight="bold",
+            color=colour,
+        )
+    axes.margins(y=0.1)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False, fontsize=9, handlelength=1)
+
+
+def _side_by_side(values: Sequence[float], gap: float) -> list[float]:
+    """The values moved as little as gives each its gap to the next (pools of neighbours keep their mean)."""
+    order = sorted(range(len(values)), key=lambda i: (values[i], i))
+    pools: list[list[float]] = []  # the values of those that stand in one row
+    for i in order:
+        pools.append([values[i]])
+        while len(pools) > 1 and _ends(pools[-2], gap)[1] + gap > _ends(pools[-1], gap)[0]:
+            pools[-2:] = [pools[-2] + pools[-1]]
+    placed = [_ends(pool, gap)[0] + k * gap for pool in pools for k in range(len(pool))]
+    return [place for _, place in sorted(zip(order, placed, strict=True))]
+
+
+def _ends(pool: Sequence[float], gap: float) -> tuple[float, float]:
+    mean, half = sum(pool) / len(pool), gap * (len(pool) - 1) / 2
+    return mean - half, mean + half
+
+
+def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:
+    """Horizontal bars of distance, the nearest on top."""
+    nearest = sorted(recommendation.nearest, key=lambda each: each.distance)[:MOST_NEAREST]
+    plain(axes, "Nearest known datasets", "distance", "")
+    axes.grid(False)
+    names = [one_line(each.name, 28) for each in nearest]
+    rows = range(len(nearest))
+    bars = axes.barh(
+        rows,
+        [each.distance for each in nearest],
+        height=0.6,
+        color=VERMILION if recommendation.unlike else BLUE,
+        alpha=0.8,
+    )
+    axes.bar_label(bars, fmt="%.3g", padding=4, fontsize=9, color=INK)
+    axes.set_yticks(rows, names, parse_math=False)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(max(len(nearest), 4) - 0.5, -0.5)
+    axes.set_xlim(0, 1.18 * max((each.distance for each in nearest), default=1.0) or 1.0)
+    if recommendation.unlike:
+        warning = "unlike all known data: take the figures with care"
+        axes.text(0, 1.03, warning, transform=axes.transAxes, fontsize=9, color=VERMILION)
+    if not nearest:
+        say_empty(axes, "none known")
+
+
+def curve(progress: Sequence[Progress], path: Path) -> Figure:
+    """Writes the training loss over the epochs; the suffix is the format."""
+    from matplotlib.ticker import MaxNLocator
+
+    figure = new_figure(6.4, 3.8)
+    axes = figure.subplots()
+    plain(axes, "Training loss", "epoch", "cross-entropy, mean of the epoch", pad=10)
+    epochs, losses = [each.epoch for each in progress], [each.train_loss for each in progress]
+    axes.plot(epochs, losses, "o-" if len(epochs) <= 40 else "-", color=BLUE, linewidth=2, markersize=4)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if not progress:
+        say_empty(axes, "no epoch was finished")
+    save(figure, path)
+    return figure
+
+
+def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
+    """Writes panels of curves with their bands, at most three side by side; the suffix is the format."""
+    columns = max(1, min(COLUMNS, len(drawn)))
+    rows = -(-len(drawn) // columns) or 1
+    figure = new_figure(8.0 if columns == 1 else 5.4 * columns, 4.6 * rows)
+    all_axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
+    for axes, panel in zip(all_axes, drawn, strict=False):
+        _draw_panel(axes, panel)
+    for axes in all_axes[len(drawn) :]:
+        axes.set_axis_off()
+    if title:
+        figure.suptitle(one_line(title, 120), x=0.012, horizontalalignment="left", fontweight="bold", color=INK)
+    save(figure, path)
+    return figure
+
+
+def _draw_panel(axes: Axes, panel: Panel) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    plain(axes, panel.title, panel.x_label, panel.y_label, pad=10)
+    if panel.log_x:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    elif all(x.is_integer() for each in panel.curves for x in each.x):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    if panel.log_y:
+        axes.set_yscale("symlog", linthresh=0.1)
+        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+    for i, each in enumerate(panel.curves):
+        colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
+        axes.fill_between(each.x, each.low, each.high, color=colour, alpha=0.13, linewidth=0)
+        marker = "o" if len(each.x) <= 12 else ""
+        axes.plot(
+            each.x, each.middle, style, color=colour, linewidth=1.8, marker=marker, markersize=4, label=each.label
+        )
+    if panel.curves:
+        axes.legend(frameon=False, fontsize=8)
+    else:
+        say_empty(axes, "nothing was measured")

@@ -1,0 +1,172 @@
+"""What a demonstration shows: tables, curves and verdicts, printed, kept as JSON, drawn and tracked."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from databases.errors import UserError
+from databases.records.benchmark_table import IMPORT_FIRST, BenchmarkTable, read_table
+from predictors.metrics import bootstrap_interval
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A printed table; a heading that begins with ``>`` is aligned to the right."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One line of a figure: x (n,), median and the bounds of its band (n,)."""
+
+    label: str
+    x: tuple[float, ...]
+    middle: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One set of axes; ``log_y`` is logarithmic above a tenth and linear below, so that zero has a place."""
+
+    title: str
+    x_label: str
+    y_label: str
+    curves: tuple[Curve, ...]
+    log_x: bool = False
+    log_y: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One claim: the figure asked for, the figure reached with its interval, and whether that is enough."""
+
+    claim: str
+    target: str
+    reached: str
+    holds: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """The outcome of one demonstration.
+
+    Attributes:
+        system: name of the demonstration. source: the paper and year.
+        setting: what was run, in one sentence: data, seeds, budget.
+        figures: every number with seeds and 95% intervals, as plain values for the JSON.
+    """
+
+    system: str
+    source: str
+    setting: str
+    tables: tuple[Table, ...]
+    verdicts: tuple[Verdict, ...]
+    panels: tuple[Panel, ...] = ()
+    figures: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file: no numpy, and null for what is not finite."""
+        found: dict[str, Any] = plain(asdict(self))
+        return found
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A published system as `metad2a reproduce NAME` shows it.
+
+    Args:
+        run: called with ``Context``. title: one line for the list of all.
+    """
+
+    name: str
+    title: str
+    source: str
+    run: Callable[[Context], Report]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a demonstration is given.
+
+    Attributes:
+        fast: about 15 s and loose, for CI; else the full run. seed: the first seed.
+        database: path or URL of the store with the tables, None where there is none.
+        images: folder of image sources, None where there is none. workers: processes to use.
+        say: prints a line of progress.
+    """
+
+    fast: bool
+    seed: int = 0
+    database: str | None = None
+    images: Path | None = None
+    workers: int = 2
+    say: Say = print
+
+    def table(self, task: str, *, recipe: str = "nasbench201", name: str = "nasbench201") -> BenchmarkTable:
+        """The benchmark table of a task, such as ``nasbench201/cifar10``, over the space ``name``.
+
+        Raises:
+            UserError: no database is at hand, or it lacks the table or a part of it.
+        """
+        from databases.records.store import Store
+
+        if self.database is None:
+            raise UserError(f"the table of {task!r} is needed: {IMPORT_FIRST}")
+        with Store(self.database) as store:
+            return read_table(store, task, recipe=recipe, name=name)
+
+    def image_source(self, name: str) -> Path:
+        """The file of an image source, such as ``cifar10``; raises `UserError` where it is not at hand."""
+        path = None if self.images is None else self.images / f"{name}.npz"
+        if path is None or not path.is_file():
+            place = "there is no folder of image sources" if self.images is None else f"{self.images} lacks {name}.npz"
+            raise UserError(f"the images of {name!r} are needed and {place}: set METAD2A_SHARED or give --images")
+        return path
+
+
+def band(label: str, x: Any, runs: Any) -> Curve:
+    """Median and 10% to 90% band over runs (seeds, n)."""
+    values = np.asarray(runs, dtype=np.float64)
+    low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
+    return Curve(label, tuple(map(float, x)), *(tuple(each.tolist()) for each in (middle, low, high)))
+
+
+def paired(ours: Any, theirs: Any, *, seed: int = 0) -> dict[str, float]:
+    """Mean of ours less theirs over paired seeds (n,), with its bootstrap 95% interval: above zero is better."""
+    difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
+    found = bootstrap_interval(difference, list(range(len(difference))), seed=seed)
+    return {**found.to_json(), "seeds": len(difference)}
+
+
+def ratio(log: Mapping[str, float]) -> dict[str, float]:
+    """A difference of logarithms with its interval, as the ratio that it says."""
+    return {name: value if name == "seeds" else math.exp(value) for name, value in log.items()}
+
+
+def with_interval(found: Mapping[str, float], form: str = "+.2f") -> str:
+    """A mean with its 95% interval, as it is shown; ``form`` is that of each number."""
+    return f"{found['mean']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
+
+
+def plain(value: Any) -> Any:
+    """The value with numpy's numbers and arrays as Python's, and None for numbers that are not finite."""
+    if isinstance(value, dict):
+        return {str(name): plain(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, np.ndarray | np.generic):
+        return plain(value.tolist())
+    return None if isinstance(value, float) and not math.isfinite(value) else value

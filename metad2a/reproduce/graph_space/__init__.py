@@ -1,0 +1,1 @@
+"""The graph search space against a flat list."""

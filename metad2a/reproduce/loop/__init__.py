@@ -1,0 +1,1 @@
+"""The loop of search, against searchers without its parts."""

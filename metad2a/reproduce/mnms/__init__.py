@@ -1,0 +1,1 @@
+"""MNMS: one controller for many tasks."""

@@ -1,0 +1,1 @@
+"""NAS with reinforcement learning: cells, skip connections, a recurrent cell."""

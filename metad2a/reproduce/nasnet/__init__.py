@@ -1,0 +1,1 @@
+"""NASNet: a cell searched on one set transfers to another."""

@@ -1,0 +1,1 @@
+"""`metad2a retrain`: learns from the database and meets the champion."""

@@ -1,0 +1,137 @@
+"""A meta-model from scratch: networks meta-trained on published tables and tasks, in stages that a killed run keeps."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import nn
+
+from databases.records.episodes import Episode
+from databases.records.recipe import RECIPES
+from metad2a.generate.generator import Generator, GeneratorConfig, train_generator
+from metad2a.generate.lessons import lessons
+from metad2a.retrain.held_out import Values
+from metad2a.retrain.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
+from predictors import checkpoint
+from predictors.meta import MetaConfig, MetaPredictor
+from predictors.process import KERNEL
+from predictors.surrogates import FEW, Surrogate, learn_surrogates, published
+
+if TYPE_CHECKING:
+    from metad2a.runtime.tracking import Run
+
+GENERATOR_STEPS = 400
+METHOD = 1  # raised whenever something else would be learnt from the same episodes: kept stages are then not used
+Report = Callable[[str], None]
+Module = TypeVar("Module", bound=nn.Module)
+OnStep = Callable[[int, float], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Learnt:
+    """What a retraining makes; ``memory``: recipe -> what its table says of each class beyond the predictor."""
+
+    predictor: MetaPredictor
+    generator: Generator
+    surrogates: Mapping[str, Surrogate]
+    memory: Mapping[str, Values]
+
+
+def learn(
+    work: Path,
+    known: Sequence[Episode],
+    foreign: Mapping[str, tuple[int, int, int]],
+    seed: int,
+    run: Run,
+    report: Report,
+) -> Learnt:
+    """Meta-trains predictor and generator; ``work`` keeps finished stages, ``report`` is told one line at each."""
+    predictor = _predictor(work, known, foreign, seed, run, report)
+    surrogates = learn_surrogates(predictor, known, {})
+    report("generator")
+    generator = _generator(work / digest(known, foreign, seed), predictor, surrogates, known, seed, run)
+    return Learnt(predictor, generator, surrogates, remember(predictor, known))
+
+
+def _predictor(
+    work: Path,
+    known: Sequence[Episode],
+    foreign: Mapping[str, tuple[int, int, int]],
+    seed: int,
+    run: Run,
+    report: Report,
+) -> MetaPredictor:
+    """Stage 1 on the tables, stage 2 on tables and tasks; what the surrogates learn is left to them."""
+    config = MetaConfig(features=known[0].features.features.shape[1], recipes=(*RECIPES, *foreign))
+    rest = [each for each in known if each.recipe in published() or not FEW <= len(each.cells) < TABLE]
+    tables = [each for each in rest if len(each.cells) >= TABLE]
+    folder = work / digest(rest, foreign, seed)
+    report("predictor, stage 1: tables")
+    model = _stage(
+        folder / "tables.safetensors",
+        fresh(config, seed=seed),
+        lambda each, told: meta_train(each, tables, TABLES_FIRST, seed=seed, on_step=told),
+        run,
+    )
+    report("predictor, stage 2: tasks")
+    return _stage(
+        folder / "predictor.safetensors",
+        model,
+        lambda each, told: meta_train(each, rest, THEN_TASKS, seed=seed, on_step=told),
+        run,
+    )
+
+
+def _generator(
+    folder: Path,
+    model: MetaPredictor,
+    surrogates: Mapping[str, Surrogate],
+    known: Sequence[Episode],
+    seed: int,
+    run: Run,
+) -> Generator:
+    config = GeneratorConfig(features=model.config.features, recipes=model.config.recipes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        generator = Generator(config)
+    taught = lessons(model, surrogates, known, seed=seed)
+    return _stage(
+        folder / "generator.safetensors",
+        generator,
+        lambda each, told: train_generator(each, taught, steps=GENERATOR_STEPS, seed=seed, on_step=told),
+        run,
+    )
+
+
+def _stage(path: Path, model: Module, train: Callable[[Module, OnStep], Module], run: Run) -> Module:
+    """The trained model of a stage, from disk where that was finished before; the loss is tracked either way."""
+    name, losses = f"loss_{path.stem}", list[float]()
+    if path.is_file():
+        tensors, header = checkpoint.load(path)
+        model.load_state_dict(tensors)
+        run.curves({name: header["loss"]})
+        return model.eval()
+
+    def told(step: int, loss: float) -> None:
+        losses.append(loss)
+        run.metrics({name: loss}, step=step)
+
+    model = train(model, told)
+    checkpoint.save(path, model.state_dict(), {"stage": path.stem, "loss": losses})
+    return model
+
+
+def digest(known: Sequence[Episode], foreign: Mapping[str, object], seed: int) -> str:
+    """Names what was learnt from and what learnt, so that a changed database or network starts anew."""
+    settings = [seed, str(TABLES_FIRST), str(THEN_TASKS), str(KERNEL), GENERATOR_STEPS, METHOD, *RECIPES, *foreign]
+    found = hashlib.sha256(json.dumps(settings).encode())
+    for each in known:
+        found.update(each.recipe.encode() + each.cells.tobytes() + each.accuracy.tobytes() + each.by_seed.tobytes())
+        found.update(each.features.features.tobytes())
+    return found.hexdigest()[:16]

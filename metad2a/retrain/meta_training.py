@@ -1,0 +1,193 @@
+"""Trains the meta-performance predictor over episodes: order inside tasks, levels between tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from databases.architectures.space import finite_space
+from databases.records.episodes import Episode
+from predictors.graph_encoder import tensors
+from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit
+from predictors.set_encoder import collate
+from predictors.surrogates import FEW
+from predictors.table_memory import shrunk
+
+TABLE = 1000  # an episode with so many cells is a published table
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """One stage of training: AdamW with a one-cycle schedule.
+
+    Args:
+        steps: parameter updates. learning_rate: its peak.
+        cells: architectures drawn of each table a step. single: episodes of few cells a step.
+        own: episodes of fully measured tasks a step. ranking: weight of the ranking loss.
+        slow: factor on the learning rate of graph encoder and common base; 0 keeps what the tables taught.
+    """
+
+    steps: int
+    learning_rate: float
+    cells: int
+    single: int = 0
+    own: int = 0
+    ranking: float = 0.3
+    weight_decay: float = 1e-2
+    slow: float = 1.0
+
+
+TABLES_FIRST = Schedule(steps=1500, learning_rate=8e-3, cells=256)
+THEN_TASKS = Schedule(steps=160, learning_rate=3e-3, cells=128, single=8, slow=0.0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Row:
+    """One episode of a step, cut to the drawn cells, with its logit accuracies."""
+
+    episode: Episode
+    cells: np.ndarray
+    values: np.ndarray
+
+
+def fresh(config: MetaConfig, *, seed: int) -> MetaPredictor:
+    """An untrained predictor whose weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return MetaPredictor(config)
+
+
+def learn_recipes(model: MetaPredictor, training: Sequence[Episode]) -> None:
+    """Tells the model each recipe's mean and spreads, and which recipes were measured on enough tasks."""
+    for recipe in {each.recipe for each in training}:
+        values = [to_logit(each.accuracy) for each in training if each.recipe == recipe]
+        inside = [float(each.std()) for each in values if len(each) >= FEW]
+        levels = np.array([each.mean() for each in values])
+        many = len(values) >= FEWEST_TASKS
+        between = max(float(levels.std()), 0.1) if many else 1.0
+        within = float(np.median(inside)) if inside else between
+        model.know_recipe(recipe, center=float(levels.mean()), between=between, within=within, reads_dataset=many)
+
+
+def meta_train(
+    model: MetaPredictor,
+    training: Sequence[Episode],
+    schedule: Schedule,
+    *,
+    seed: int,
+    on_step: Callable[[int, float], None] | None = None,
+) -> MetaPredictor:
+    """Trains ``model`` in place for one stage and returns it in eval mode."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    graphs = tensors(finite_space(model.config.space).graphs(finite_space(model.config.space).classes))
+    learn_recipes(model, training)
+    kept = [*model.graph.parameters(), *model.base.parameters()]
+    rest = [each for each in model.parameters() if all(each is not other for other in kept)]
+    rates = [schedule.slow * schedule.learning_rate, schedule.learning_rate]
+    optimiser = torch.optim.AdamW(
+        [{"params": kept}, {"params": rest}], lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+    )
+    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=max(2, schedule.steps), pct_start=0.15)
+    model.train()
+    for step in range(schedule.steps):
+        rows = _draw(training, schedule, rng, len(graphs[0]))
+        loss = _loss(model, rows, graphs, schedule.ranking, rng)
+        optimiser.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        cycle.step()
+        if on_step is not None:
+            on_step(step + 1, float(loss.detach()))
+    return model.eval()
+
+
+def remember(model: MetaPredictor, known: Sequence[Episode]) -> dict[str, npt.NDArray[np.float64]]:
+    """Recipe -> (classes,) what its published table says of each class beyond the predictor, where it is one table."""
+    tables = [each for each in known if len(each.cells) >= TABLE]
+    found = {}
+    for table in tables:
+        if sum(each.recipe == table.recipe for each in tables) == 1:
+            classes = finite_space(model.config.space).classes
+            said = model.predict(table.features, [classes[i] for i in table.cells], recipe=table.recipe).mean
+            found[table.recipe] = np.zeros(len(classes))
+            found[table.recipe][table.cells] = shrunk(to_logit(table.by_seed) - said[:, None])
+    return found
+
+
+def _draw(training: Sequence[Episode], schedule: Schedule, rng: np.random.Generator, classes: int) -> list[_Row]:
+    """The rows of one step; all tables share their drawn cells, so that each is encoded once."""
+    tables = [each for each in training if len(each.cells) >= TABLE]
+    single = [each for each in training if len(each.cells) < FEW]
+    own = [each for each in training if FEW <= len(each.cells) < TABLE]
+    drawn = rng.permutation(classes)[: schedule.cells]
+    rows = [_row(each, np.flatnonzero(np.isin(each.cells, drawn))) for each in tables]
+    rest = [*_some(single, schedule.single, rng), *_some(own, schedule.own, rng)]
+    return rows + [_row(each, np.arange(len(each.cells))) for each in rest]
+
+
+def _row(episode: Episode, keep: np.ndarray) -> _Row:
+    return _Row(episode, episode.cells[keep], to_logit(episode.accuracy[keep]))
+
+
+def _some(given: Sequence[Episode], count: int, rng: np.random.Generator) -> list[Episode]:
+    return [given[i] for i in rng.permutation(len(given))[:count]]
+
+
+def _loss(
+    model: MetaPredictor,
+    rows: Sequence[_Row],
+    graphs: tuple[Tensor, Tensor],
+    ranking: float,
+    rng: np.random.Generator,
+) -> Tensor:
+    """The mean over the rows of what `_row_loss` says."""
+    cells, places = np.unique(np.concatenate([row.cells for row in rows]), return_inverse=True)
+    vectors = model.encode_architectures(graphs[0][torch.from_numpy(cells)], graphs[1])
+    numbers = torch.tensor([model.number(row.episode.recipe) for row in rows])
+    reading = torch.nonzero(model.reads_dataset[numbers])[:, 0]
+    tasks = torch.zeros(len(rows), model.config.width)
+    if len(reading):
+        batch = collate([rows[i].episode.features for i in reading.tolist()], rng)
+        tasks = tasks.index_copy(0, reading, model.encode_tasks(batch))
+    found = model(tasks, numbers, vectors)
+    total, begin = torch.zeros(()), 0
+    for i, row in enumerate(rows):
+        place = torch.from_numpy(places[begin : begin + len(row.cells)])
+        begin += len(row.cells)
+        _, between, within = model.constants[numbers[i]]
+        target = torch.from_numpy(row.values).float()
+        total = total + _row_loss(found.mean[i, place], found.log_std[i, place], target, between, within, ranking)
+    return total / len(rows)
+
+
+def _row_loss(mean: Tensor, log_std: Tensor, target: Tensor, between: Tensor, within: Tensor, ranking: float) -> Tensor:
+    """Robust error of level and deviations, each in its own unit; ranking; and the likelihood of the spread.
+
+    mean, log_std, target: (n,). The spread is fitted to the residuals as they are and does not move the mean.
+    """
+    residual = (target - mean).detach()
+    spread = (0.5 * (residual / log_std.exp()) ** 2 + log_std).mean()
+    if len(target) < FEW:
+        return _robust((target - mean) / within).mean() + 0.1 * spread
+    unit = target.std() + 1e-3
+    deviation = _robust((target - target.mean() - mean + mean.mean()) / unit).mean()
+    level = _robust((target.mean() - mean.mean()) / between)
+    return deviation + level + ranking * _ranking(mean / unit, target / unit) + 0.1 * spread
+
+
+def _robust(error: Tensor) -> Tensor:
+    return nn.functional.smooth_l1_loss(error, torch.zeros_like(error), beta=0.3, reduction="none")
+
+
+def _ranking(mean: Tensor, target: Tensor) -> Tensor:
+    """Logistic loss on all differences inside one task (RankNet; Burges et al., 2005)."""
+    wanted = target[:, None] - target[None, :]
+    given = mean[:, None] - mean[None, :]
+    return (nn.functional.softplus(-4 * given * wanted.sign()) * wanted.abs().clamp(max=1)).mean()

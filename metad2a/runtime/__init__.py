@@ -1,0 +1,1 @@
+"""What every command runs on: the home folder, files, tracking, executors."""

@@ -1,0 +1,1 @@
+"""EXECUTORS: where independent jobs run."""

@@ -1,0 +1,57 @@
+"""Where metad2a keeps its files, and where the development data are."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from databases.errors import UserError
+
+DATABASE = "database.db"  # in the home folder
+
+
+def home() -> Path:
+    """Folder of database, caches, runs and tracking: ``METAD2A_HOME``, else ``~/.metad2a``; made on demand.
+
+    Raises:
+        UserError: it cannot be made or written.
+    """
+    folder = Path(os.environ.get("METAD2A_HOME") or "~/.metad2a").expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        writable = os.access(folder, os.W_OK | os.X_OK)
+        reason = "no permission to write"
+    except OSError as error:
+        writable, reason = False, error.strerror or str(error)
+    if not writable:
+        raise UserError(f"Cannot write to the home folder {folder} ({reason}): set METAD2A_HOME to another folder.")
+    return folder
+
+
+def shared_data() -> Path:
+    """The folder of development data: ``METAD2A_SHARED``, else ``../shared/data`` beside the repository.
+
+    Raises:
+        UserError: it is not there.
+    """
+    beside_repository = Path(__file__).resolve().parents[3] / "shared" / "data"
+    folder = Path(os.environ.get("METAD2A_SHARED") or beside_repository).expanduser()
+    if not folder.is_dir():
+        raise UserError(
+            f"No development data at {folder}: set METAD2A_SHARED to the folder that holds 'images' and 'nasbench201'."
+        )
+    return folder
+
+
+def shared_folder() -> Path | None:
+    """The folder of development data, None where there is none."""
+    try:
+        return shared_data()
+    except UserError:
+        return None
+
+
+def shared_images() -> Path | None:
+    """The folder of image sources among the development data, None where there is none."""
+    folder = shared_folder()
+    return folder / "images" if folder is not None and (folder / "images").is_dir() else None

@@ -1,0 +1,311 @@
+"""Experiment tracking; the only module that knows MLflow.
+
+Follows ``MLFLOW_TRACKING_URI``; without it, everything goes to ``mlflow.db`` in the home folder, artifacts
+beside it. Tracking never costs a result: the first failure is one warning, and then the tracker does nothing.
+
+>>> with tracker.run("digits", "search", parameters={"budget": 600}) as search:
+...     with tracker.run("cell 1", "training", parent=search) as training:
+...         training.metrics({"loss": 0.3}, step=1)
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from socket import gethostname
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from databases.errors import UserError
+from metad2a.runtime.home import home
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric
+
+Alias = Literal["champion", "challenger"]
+Kind = Literal["meta-training", "search", "training", "evaluation"]
+Result = TypeVar("Result")
+
+EXPERIMENT = "metad2a"
+METRICS_A_REQUEST, PARAMETERS_A_REQUEST = 1000, 100  # MLflow's limits
+SECONDS_BETWEEN_REQUESTS = 2.0
+# Read by MLflow; a value that the user has set stays. Without them a dead server holds a run up for minutes.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",  # table migrations are no news to our user
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout belongs to --json
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+logger = logging.getLogger("metad2a")
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A meta-model in the registry, with the metrics of the run that made it."""
+
+    name: str
+    version: str
+    run_id: str | None
+    metrics: Mapping[str, float]
+
+
+class Tracker:
+    """Writes runs and models to one MLflow server or database, which is opened at the first use.
+
+    One that is ``required`` raises UserError where it fails, instead of a warning.
+    """
+
+    def __init__(self, *, uri: str | None = None, required: bool = False) -> None:
+        self._uri = uri
+        self._required = required
+        self._opened: tuple[MlflowClient, str] | None = None
+        self._stopped = False
+
+    @contextmanager
+    def run(
+        self,
+        name: str,
+        kind: Kind,
+        *,
+        parameters: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        parent: Run | None = None,
+    ) -> Iterator[Run]:
+        """One tracked run; it ends with the block, as FAILED or KILLED where an exception leaves it."""
+        labels = {**(tags or {}), "kind": kind, "host": gethostname(), "process": str(os.getpid())}
+        if parent is None:
+            self.attempt(_close_abandoned)
+        elif parent.id is not None:
+            labels["mlflow.parentRunId"] = parent.id
+        made = self.attempt(lambda client, place: client.create_run(place, tags=labels, run_name=name).info.run_id)
+        run = Run(self, made)
+        run.parameters(parameters or {})
+        status = "FAILED"
+        try:
+            yield run
+            status = "FINISHED"
+        except KeyboardInterrupt:
+            status = "KILLED"
+            raise
+        finally:
+            run.finish(status)
+
+    def registered(self, name: str, alias: Alias) -> RegisteredModel | None:
+        """The model that bears the alias, or None."""
+
+        def look_up(client: MlflowClient, place: str) -> RegisteredModel | None:
+            for model in client.search_registered_models(f"name = '{name}'"):
+                if alias in model.aliases:
+                    version = client.get_model_version(name, str(model.aliases[alias]))
+                    metrics = client.get_run(version.run_id).data.metrics if version.run_id else {}
+                    return RegisteredModel(name, str(version.version), version.run_id, metrics)
+            return None
+
+        return self.attempt(look_up)
+
+    def download(self, model: RegisteredModel, folder: Path) -> Path | None:
+        """Copy a registered model's weights into the folder; their path, or None where they cannot be had."""
+
+        def fetch(client: MlflowClient, place: str) -> Path:
+            folder.mkdir(parents=True, exist_ok=True)
+            copied = Path(client.download_artifacts(str(model.run_id), "model", str(folder)))
+            return next(copied.glob("*.safetensors"))
+
+        return self.attempt(fetch)
+
+    def promote(self, name: str, version: str) -> None:
+        """Make the version champion; the name has no challenger then."""
+
+        def move(client: MlflowClient, place: str) -> None:
+            client.set_registered_model_alias(name, "champion", version)
+            client.delete_registered_model_alias(name, "challenger")
+
+        self.attempt(move)
+
+    def attempt(self, action: Callable[[MlflowClient, str], Result]) -> Result | None:
+        """Call ``action(client, experiment id)``; None, and one warning the first time, where it fails."""
+        if self._stopped:
+            return None
+        try:
+            with _retries_unmentioned():
+                self._opened = self._opened or _open(self._uri)
+                return action(*self._opened)
+        except Exception as error:  # whatever breaks in there, the user's result must not
+            self._stopped = True
+            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+            if self._required:
+                raise UserError(f"MLflow cannot be used ({reason}): start it, or name a file") from error
+            logger.warning("Tracking stopped, no result is lost (--no-tracking turns it off): %s", reason)
+            return None
+
+
+class NullTracker(Tracker):
+    """Tracks nothing: ``--no-tracking``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._stopped = True
+
+
+class Run:
+    """One run being written; ``id`` is None when nothing is tracked. Made by `Tracker.run`."""
+
+    def __init__(self, tracker: Tracker, run_id: str | None) -> None:
+        self.id = run_id
+        self._tracker = tracker
+        self._waiting: list[Metric] = []
+        self._sent = time.monotonic()
+
+    def parameters(self, values: Mapping[str, object]) -> None:
+        """What the run was told to do; a name cannot be given two values."""
+
+        def write(client: MlflowClient, run_id: str) -> None:
+            from mlflow.entities import Param
+
+            entries = [Param(name, str(value)) for name, value in values.items()]
+            for start in range(0, len(entries), PARAMETERS_A_REQUEST):
+                client.log_batch(run_id, params=entries[start : start + PARAMETERS_A_REQUEST])
+
+        self._attempt(write)
+
+    def metrics(self, values: Mapping[str, float], *, step: int = 0) -> None:
+        """Points of curves; they are sent in batches, the last when the run ends."""
+
+        def queue(client: MlflowClient, run_id: str) -> None:
+            from mlflow.entities import Metric
+
+            now = int(time.time() * 1000)
+            self._waiting += [Metric(name, float(value), now, step) for name, value in values.items()]
+            late = time.monotonic() - self._sent > SECONDS_BETWEEN_REQUESTS
+            if late or len(self._waiting) >= METRICS_A_REQUEST:
+                self._send(client, run_id)
+
+        self._attempt(queue)
+
+    def curves(self, curves: Mapping[str, Sequence[float]]) -> None:
+        """Whole curves, one value a step, the first step being 1."""
+        for name, values in curves.items():
+            for step, value in enumerate(values, start=1):
+                self.metrics({name: value}, step=step)
+
+    def dataset(self, name: str, fingerprint: str) -> None:
+        """The data that the run used, as MLflow dataset and as the tag ``fingerprint`` (the last one's)."""
+
+        def write(client: MlflowClient, run_id: str) -> None:
+            from mlflow.entities import Dataset, DatasetInput
+
+            entry = Dataset(name=name, digest=fingerprint, source_type="metad2a", source=name)
+            client.log_inputs(run_id, [DatasetInput(entry)])
+            client.set_tag(run_id, "fingerprint", fingerprint)
+
+        self._attempt(write)
+
+    def figure(self, figure: Figure, file_name: str) -> None:
+        """A matplotlib figure, stored as ``figures/<file_name>``."""
+        self._attempt(lambda client, run_id: client.log_figure(run_id, figure, f"figures/{file_name}"))
+
+    def artifact(self, path: Path, *, folder: str | None = None) -> None:
+        """A file, or a folder with all that is in it."""
+        self._attempt(lambda client, run_id: client.log_artifact(run_id, str(path), folder))
+
+    def register(self, model_path: Path, name: str, *, alias: Alias) -> str | None:
+        """Store the weights with the run and as a new version of the named meta-model, which takes the alias.
+
+        Returns the version, None where nothing is tracked.
+        """
+
+        def write(client: MlflowClient, run_id: str) -> str:
+            client.log_artifact(run_id, str(model_path), "model")
+            source = f"{client.get_run(run_id).info.artifact_uri}/model"
+            if not client.search_registered_models(f"name = '{name}'"):
+                client.create_registered_model(name)
+            version = str(client.create_model_version(name, source, run_id).version)
+            client.set_registered_model_alias(name, alias, version)
+            return version
+
+        return self._attempt(write)
+
+    def finish(self, status: str) -> None:
+        """Send what waits and close the run; `Tracker.run` calls it."""
+
+        def close(client: MlflowClient, run_id: str) -> None:
+            self._send(client, run_id)
+            client.set_terminated(run_id, status)
+
+        self._attempt(close)
+
+    def _send(self, client: MlflowClient, run_id: str) -> None:
+        for start in range(0, len(self._waiting), METRICS_A_REQUEST):
+            client.log_batch(run_id, metrics=self._waiting[start : start + METRICS_A_REQUEST])
+        self._waiting, self._sent = [], time.monotonic()
+
+    def _attempt(self, action: Callable[[MlflowClient, str], Result]) -> Result | None:
+        run_id = self.id
+        return None if run_id is None else self._tracker.attempt(lambda client, _: action(client, run_id))
+
+
+def _open(uri: str | None) -> tuple[MlflowClient, str]:
+    """The client and the id of our experiment, both made on demand."""
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if uri:
+        return _connect(uri, None)
+    folder = home()
+    with (folder / "mlflow.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes that make MLflow's tables at once break each other
+        return _connect(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri())
+
+
+def _close_abandoned(client: MlflowClient, place: str) -> None:
+    """Mark as KILLED what processes of this machine left RUNNING that are gone."""
+    wanted = f"attributes.status = 'RUNNING' and tags.host = '{gethostname()}'"
+    for each in client.search_runs([place], wanted):
+        try:
+            os.kill(int(each.data.tags["process"]), 0)  # asks only whether it is there
+        except ProcessLookupError:
+            client.set_terminated(each.info.run_id, "KILLED")
+        except PermissionError:  # another user's, so it is there
+            pass
+
+
+def _connect(uri: str, artifacts: str | None) -> tuple[MlflowClient, str]:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    if not uri.startswith("http"):
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = 1  # ten by default: a minute and a half for a database that cannot be opened
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        try:
+            return client, client.create_experiment(EXPERIMENT, artifacts)
+        except MlflowException:  # another process was faster
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
+                raise
+    return client, experiment.experiment_id
+
+
+@contextmanager
+def _retries_unmentioned() -> Iterator[None]:
+    """Keep urllib3 from announcing each retry: the one warning is ours."""
+    urllib3 = logging.getLogger("urllib3.connectionpool")
+    level = urllib3.level
+    urllib3.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        urllib3.setLevel(level)

@@ -1,0 +1,1 @@
+"""`metad2a search`: the one loop that asks, measures, tells and keeps."""

@@ -1,0 +1,159 @@
+"""`MetaD2AClassifier`: the loop of `metad2a search` in one line, as scikit-learn's estimators are used.
+
+>>> MetaD2AClassifier(trials=5).fit(x, y).predict(x)
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, column_or_1d
+
+from databases.datasets.arrays import more_images
+from databases.datasets.loading import load_task
+from databases.datasets.pictures import full_scale
+from databases.datasets.task import Task, resize_images, split
+from databases.errors import UserError
+from databases.records.store import Store
+from metad2a.recommend import model as recommend
+from metad2a.runtime.home import DATABASE, home
+from metad2a.search.search import search
+from metad2a.search.searchers import DEFAULT
+from metad2a.train.training import predictions
+
+VALIDATION_SHARE = 0.2
+MOST_SEED = 2**31 - 1
+
+
+class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # published without types
+    """Finds, trains and applies the network that fits labelled images.
+
+    A fifth of the images is for validation, which picks among the trainings. The same `fit` goes on where an earlier
+    one was stopped, and trains nothing twice: what it trained lies in the home folder, as that of `metad2a search`.
+
+    Args:
+        trials: how many networks to train at most.
+        max_time: seconds that `fit` may take; None: no limit.
+        recipe: how to train, such as ``tiny``, ``small`` or ``standard``.
+        searcher: what asks for the next network: ``surrogate``, ``zero-shot``, ``random``, ``evolution``, ...
+        stop_early: give trainings up whose learning curve is hopeless.
+        device: ``auto`` (CUDA, then MPS, then the CPU), or one of torch's names.
+        model: file of a meta-model; None: the shipped one.
+        random_state: an integer, a numpy RandomState, or None for another seed each time.
+
+    Attributes:
+        classes_: (classes,) the labels, sorted.
+        architecture_: text of the best architecture.
+        valid_accuracy_: its accuracy in percent on the images held out for validation.
+        network_: the trained network, a `torch.nn.Module`.
+        result_: all that the search tells: every training, and the folder with the exported model.
+    """
+
+    def __init__(
+        self,
+        trials: int = 5,
+        *,
+        max_time: float | None = None,
+        recipe: str = "small",
+        searcher: str = DEFAULT,
+        stop_early: bool = True,
+        device: str = "auto",
+        model: str | Path | None = None,
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.trials, self.max_time, self.recipe, self.searcher = trials, max_time, recipe, searcher
+        self.stop_early, self.device, self.model, self.random_state = stop_early, device, model, random_state
+
+    def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
+        """Searches for images (n, h, w), (n, h, w, c) or (n, c, h, w), 0..1 or 0..255, and labels (n,).
+
+        Labels are whole numbers, also as floats, texts or booleans; `predict` gives them back as they were.
+
+        Raises:
+            UserError: (a ValueError) unusable images or labels, or impossible parameters.
+        """
+        begun, seed = time.monotonic(), self._seed()
+        classes, numbers = _labels(y)
+        task = _task(X, classes, numbers, seed=seed)
+        with Store(home() / DATABASE) as store:
+            result = search(
+                recommend.load(self.model),
+                task,
+                store=store,
+                train=self.trials,
+                seconds=self.max_time,
+                recipe=self.recipe,
+                searcher=self.searcher,
+                stop_early=self.stop_early,
+                seed=seed,
+                device=self.device,
+                begun=begun,
+            )
+        self.classes_, self.result_ = classes, result
+        self.architecture_, self.valid_accuracy_ = str(result.best), result.valid_accuracy
+        self.network_ = result.exported.training.network
+        self._scale, self._like = full_scale(float(np.max(X))), task.images[:1]
+        return self
+
+    def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Probabilities of the classes in the order of ``classes_``: images as for `fit` -> (n, classes)."""
+        check_is_fitted(self)
+        images = more_images(X, like=self._like, scale=self._scale, given="X")
+        exported = self.result_.exported
+        for px in exported.card.sizes:
+            images = resize_images(images, px)
+        found: npt.NDArray[np.float64] = softmax(predictions(exported.training, images).astype(np.float64), axis=1)
+        return found
+
+    def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
+        """The most probable label of each image, (n,)."""
+        best = self.predict_proba(X).argmax(axis=1)
+        found: npt.NDArray[Any] = self.classes_[best]
+        return found
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(MOST_SEED))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.three_d_array = False, True
+        return tags
+
+
+def _labels(y: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
+    """The sorted classes, and the number of each image's class, (n,)."""
+    allowed = "allowed is one whole number (1.0 too), text or boolean an image"
+    try:
+        labels = column_or_1d(y)
+        if missing := [i for i, each in enumerate(labels.tolist()) if each is None or each != each]:
+            raise UserError(
+                f"given labels y of which {len(missing):,} are missing (None or NaN), the first at {missing[0]}; "
+                f"{allowed}; fill them in or leave these images out"
+            )
+        check_classification_targets(labels)
+        classes, numbers = np.unique(labels, return_inverse=True)
+    except UserError:
+        raise
+    except (TypeError, ValueError) as problem:
+        reason = " ".join(str(problem).split()).rstrip(".")
+        raise UserError(f"given labels y that are not classes ({reason}); {allowed}; name the classes") from problem
+    return classes, numbers.astype(np.int64)
+
+
+def _task(X: npt.ArrayLike, classes: npt.NDArray[Any], numbers: npt.NDArray[np.int64], *, seed: int) -> Task:
+    """The images as a task with a validation part and without a test part, the classes in their order."""
+    task = load_task((X, numbers), seed=seed)
+    names = tuple(map(str, classes))
+    parts = split(task.labels, seed=seed, validation=VALIDATION_SHARE, test=0.0)
+    return replace(task, parts=parts, class_names=names if len(set(names)) == len(names) else task.class_names)

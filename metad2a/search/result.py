@@ -1,0 +1,58 @@
+"""What a search tells: its progress while it goes on, and its outcome."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from databases.architectures.space import Architecture
+from metad2a.export.export import Exported
+from metad2a.search.run_state import Trained
+from metad2a.train.training import Progress
+
+Stage = Literal["started", "epoch", "trained", "stopped", "kept", "tested"]
+
+
+@dataclass(frozen=True)
+class SearchProgress:
+    """What just happened to candidate ``number`` (from 1) of ``count``, ``seconds`` after the search began.
+
+    ``epoch`` comes with the stage "epoch", ``trained`` with "trained", "stopped" (given up early), "kept" (done by
+    an earlier process) and "tested".
+    """
+
+    stage: Stage
+    number: int
+    count: int
+    architecture: Architecture
+    seconds: float
+    epoch: Progress | None = None
+    trained: Trained | None = None
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """The outcome of a search.
+
+    Attributes:
+        best: the architecture that was best by validation accuracy.
+        valid_accuracy, test_accuracy: its accuracies in percent; None where the task has no such images.
+        trained: every candidate that was trained, in part or whole, in order.
+        folder: the run's folder, where the best network is exported.
+        seconds: wall time, that of earlier processes of the same run included.
+        resumed: how many trainings were done already.
+        stopped_by: what ended the search.
+        notes: one line for each thing to know about the result.
+    """
+
+    best: Architecture
+    valid_accuracy: float | None
+    test_accuracy: float | None
+    trained: tuple[Trained, ...]
+    folder: Path
+    seconds: float
+    resumed: int
+    stopped_by: Literal["trainings", "time"]
+    notes: tuple[str, ...]
+    exported: Exported

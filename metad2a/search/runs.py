@@ -1,0 +1,207 @@
+"""Run folders: what a search has trained so far, kept so that a killed search goes on where it was.
+
+<home>/runs/<task>-<recipe>-<8 hex digits>/
+    state.json            candidates as they were asked for, trainings, seconds spent, the one test
+    candidates/0.safetensors ...   weights of the trainings, each with its card
+    model.safetensors, model.py    the best network, when the run is done
+    lock                  held, with the process id in it, while a process works here
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import time
+from collections.abc import Mapping
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from databases.errors import UserError
+from metad2a.export.export import Card, Exported, load_weights, save, weights_file, write_files
+from metad2a.runtime.home import home
+from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
+from metad2a.train.training import Training
+
+LOCK, CANDIDATES = "lock", "candidates"
+SECONDS_BETWEEN_SAVES = 1.0
+_NAMES_SHOWN = 10
+
+
+class RunFolder:
+    """A run's folder, held by this process while the ``with`` block lasts.
+
+    ``identity`` is what the run measures (JSON values); a folder that holds another run is refused.
+    Seconds count from ``begin`` (monotonic), after those that earlier processes have spent.
+    """
+
+    def __init__(self, folder: Path, identity: Mapping[str, object], *, begin: float) -> None:
+        self.folder = folder
+        self._begin = begin
+        self._saved = begin
+        self._before = 0.0
+        self._lock = -1
+        self.state = State(dict(identity))
+
+    def __enter__(self) -> Self:
+        self._lock = _locked(self.folder)
+        try:
+            self._open()
+        except BaseException:
+            os.close(self._lock)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.save()
+        finally:
+            os.close(self._lock)
+
+    @property
+    def spent(self) -> float:
+        """Seconds of this and of earlier processes."""
+        return self._before + time.monotonic() - self._begin
+
+    def place(self, wanted: Wanted) -> int:
+        """The position of a candidate, which is added where it is new."""
+        known = [each.architecture for each in self.state.candidates]
+        if wanted.architecture in known:
+            return known.index(wanted.architecture)
+        self.state.candidates.append(wanted)
+        self.save()
+        return len(known)
+
+    def keep(self, index: int, trained: Trained, training: Training, card: Card) -> None:
+        """Stores a training for good: first its weights, then the state that speaks of them."""
+        write_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
+        self.state.trained[index] = trained
+        if self.state.tested and self.state.tested[0] == index:
+            self.state.tested = None
+        self.save()
+
+    def weights(self, index: int) -> tuple[Card, Training]:
+        """The card and the network of a training that was kept."""
+        return _kept(self.folder, index)
+
+    def tick(self) -> None:
+        """Notes the time spent, at most once a second."""
+        if time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES:
+            self.save()
+
+    def save(self) -> None:
+        """Writes `state.json`."""
+        self.state.spent = self.spent
+        write_state(self.folder, self.state)
+        self._saved = time.monotonic()
+
+    def _open(self) -> None:
+        state = read_state(self.folder)
+        if state is None:
+            return
+        if state.identity != self.state.identity:
+            raise UserError(
+                f"the folder {str(self.folder)!r} holds the run of another task, recipe, seed or model: "
+                "name another folder"
+            )
+        there = {index for index in state.trained if (self.folder / CANDIDATES / f"{index}.safetensors").exists()}
+        state.trained = {index: each for index, each in state.trained.items() if index in there}
+        self.state, self._before = state, state.spent
+
+
+def run_name(task: str, recipe: str, identity: Mapping[str, object]) -> str:
+    """The name of a run's folder: readable, and the same for the same command only."""
+    words = re.sub(r"[^a-z0-9]+", "-", task.lower()).strip("-")[:30].strip("-")
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return f"{words or 'task'}-{recipe}-{digest[:8]}"
+
+
+def runs_folder() -> Path:
+    """Where the runs are: `runs` in the home folder."""
+    return home() / "runs"
+
+
+def run_names() -> list[str]:
+    """The names of all runs, the latest first."""
+    states = sorted(runs_folder().glob(f"*/{STATE}"), key=lambda path: path.stat().st_mtime, reverse=True)
+    return [path.parent.name for path in states]
+
+
+def find_run(name: str) -> Path:
+    """The folder of a run; raises UserError with the latest that have a network where there is none of that name."""
+    names = run_names()
+    if name in names:
+        return runs_folder() / name
+    usable = list(islice(filter(_has_network, names), _NAMES_SHOWN + 1))
+    if not usable:
+        reason = "no run has a trained network yet" if names else "there is no run yet"
+        raise UserError(f"unknown run {name!r}: {reason}")
+    shown = ", ".join(usable[:_NAMES_SHOWN]) + (", ..." if len(usable) > _NAMES_SHOWN else "")
+    raise UserError(f"unknown run {name!r}: choose one of {shown}")
+
+
+def _has_network(name: str) -> bool:
+    """Whether a run has trained a network that can be exported."""
+    folder = runs_folder() / name
+    try:
+        state = read_state(folder)
+    except UserError:
+        return False
+    best = None if state is None else best_of(state, range(len(state.candidates)))
+    return best is not None and (folder / CANDIDATES / f"{best}.safetensors").is_file()
+
+
+def export_run(name: str, folder: Path) -> Exported:
+    """Writes the best network of a run (so far, where it is not done) into ``folder``.
+
+    Raises UserError for an unknown run, and for one that has not trained anything yet.
+    """
+    place = find_run(name)
+    state = read_state(place)
+    best = None if state is None else best_of(state, range(len(state.candidates)))
+    if state is None or best is None:
+        raise UserError(f"the run {name!r} has no trained network yet: give the same command again to go on")
+    card, training = _kept(place, best)
+    return save(training, tested_card(card, state, best), folder)
+
+
+def _kept(folder: Path, index: int) -> tuple[Card, Training]:
+    """The card and the network of a run's training; raises UserError where its file cannot be used."""
+    path = folder / CANDIDATES / f"{index}.safetensors"
+    try:
+        return load_weights(path)
+    except UserError as problem:
+        raise UserError(
+            f"the training in {str(path)!r} is damaged or gone: remove that file and give the command of the run "
+            "again, which repeats this training alone"
+        ) from problem
+
+
+def _locked(folder: Path) -> int:
+    """The descriptor of the folder's lock, which the system gives back however this process ends."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            holder = os.read(lock, 20).decode(errors="replace").strip()
+            os.close(lock)
+            raise
+        os.ftruncate(lock, 0)
+        os.write(lock, f"{os.getpid()}\n".encode())
+    except BlockingIOError as problem:
+        raise UserError(
+            f"the run in {str(folder)!r} is in use by process {holder or 'unknown'}: wait for it, or stop it"
+        ) from problem
+    except OSError as problem:
+        raise UserError(
+            f"cannot write to {str(folder)!r} ({problem.strerror}): make room there or name another folder"
+        ) from problem
+    return lock

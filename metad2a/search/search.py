@@ -1,0 +1,160 @@
+"""`search`: recommend, train for real, learn from each training what to train next, test and export the best.
+
+The budget is a promise: never more trainings or seconds than allowed, what was spent before a kill included.
+The loop is `metad2a.search.loop.run`, with a `Session` as its measure. Going on after a kill, the searcher is asked
+again from its beginning and told what was kept: it takes the same way, and nothing is trained twice.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from numbers import Integral, Real
+from pathlib import Path
+
+from databases.architectures.space import Architecture, FiniteSpace, space
+from databases.datasets.task import Task
+from databases.errors import UserError
+from databases.records.recipe import Recipe, trainable
+from databases.records.store import Store
+from metad2a.runtime.tracking import NullTracker, Tracker
+from metad2a.search.controllers.in_order import InOrder
+from metad2a.search.result import SearchProgress, SearchResult
+from metad2a.search.run_state import Trained
+from metad2a.search.runs import RunFolder, run_name, runs_folder
+from metad2a.search.searchers import DEFAULT, Recommender, training_time
+from metad2a.search.searchers import searcher as make_searcher
+from metad2a.search.session import Session
+from metad2a.train.training import usable_device
+
+
+def search(
+    model: Recommender,
+    task: Task,
+    *,
+    store: Store,
+    train: int = 3,
+    seconds: float | None = None,
+    recipe: str = "small",
+    searcher: str = DEFAULT,
+    stop_early: bool = True,
+    seed: int = 0,
+    tracker: Tracker | None = None,
+    folder: Path | None = None,
+    device: str = "auto",
+    begun: float | None = None,
+    on_progress: Callable[[SearchProgress], None] | None = None,
+) -> SearchResult:
+    """Trains ``train`` architectures that ``searcher`` asks for, within ``seconds``, and exports the best.
+
+    The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further.
+    ``stop_early`` gives trainings up whose learning curve is hopeless. ``folder`` is the run's folder, by default
+    one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
+    started, by default now.
+
+    Raises:
+        UserError: impossible budget, recipe, searcher or device; run in use; time over before the first step.
+    """
+    begin = time.monotonic() if begun is None else begun
+    if not isinstance(train, Integral) or train < 1:
+        raise UserError(f"given {train!r} trainings; allowed are whole numbers from 1; 3 is usual")
+    chosen = check_training(recipe, seconds, device)
+    answer = model.recommend(task, top=None, seed=seed, recipe=recipe)
+    expected = {each.architecture: each.expected_accuracy for each in answer.candidates}
+    takes = training_time(answer)
+    controller = make_searcher(searcher, model, answer, task, recipe=chosen, seed=seed, time=takes)
+    run = _run(task, chosen, seed, answer.weights, folder, begin, searcher=searcher, stop_early=stop_early)
+    budget = {"trainings": train, "seconds": seconds}
+    parameters = {"recipe": recipe, "seed": seed, "weights": answer.weights, "searcher": searcher, **budget}
+    tracker = tracker or NullTracker()
+
+    def on_trained(trained: Trained) -> None:
+        if trained.complete:
+            takes.learn(trained.flops, trained.seconds)
+
+    with run, tracker.run(run.folder.name, "search", parameters=parameters) as tracked:
+        return Session(
+            task,
+            chosen,
+            run,
+            store,
+            tracked,
+            count=train,
+            seed=seed,
+            seconds=seconds,
+            tracker=tracker,
+            device=device,
+            stop_early=stop_early,
+            expected=lambda architecture: _expected(architecture, expected),
+            on_trained=on_trained,
+            on_progress=on_progress,
+        ).go(controller)
+
+
+def train_one(
+    task: Task,
+    architecture: Architecture,
+    *,
+    store: Store,
+    recipe: str = "small",
+    seconds: float | None = None,
+    seed: int = 0,
+    tracker: Tracker | None = None,
+    folder: Path | None = None,
+    device: str = "auto",
+    begun: float | None = None,
+    on_progress: Callable[[SearchProgress], None] | None = None,
+) -> SearchResult:
+    """Trains, tests and exports one architecture; everything else is as in `search`."""
+    begin = time.monotonic() if begun is None else begun
+    chosen = check_training(recipe, seconds, device)
+    run = _run(task, chosen, seed, f"{architecture.space} {architecture}", folder, begin)
+    parameters = {"recipe": recipe, "seed": seed, "seconds": seconds, "architecture": architecture}
+    tracker = tracker or NullTracker()
+    with run, tracker.run(run.folder.name, "training", parameters=parameters) as tracked:
+        given = InOrder(space(architecture.space), order=[architecture])
+        work = Session(task, chosen, run, store, tracked, seed=seed, seconds=seconds, device=device, stop_early=False)
+        work.on_progress = on_progress
+        return work.go(given)
+
+
+def check_training(recipe: str, seconds: float | None, device: str) -> Recipe:
+    """The recipe, if it, the time and the device can be used; raises UserError."""
+    chosen = trainable(recipe)
+    if seconds is not None and not (isinstance(seconds, Real) and 0 < seconds < math.inf):
+        raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; leave it out for no limit")
+    usable_device(device)
+    return chosen
+
+
+def _expected(architecture: Architecture, known: Mapping[Architecture, float | None]) -> float | None:
+    """The accuracy that is expected of an architecture, or of what computes the same."""
+    if architecture in known:
+        return known[architecture]
+    chosen = space(architecture.space)
+    return known.get(chosen.canonical(architecture)) if isinstance(chosen, FiniteSpace) else None
+
+
+def _run(
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    origin: str,
+    folder: Path | None,
+    begin: float,
+    *,
+    searcher: str = "given",
+    stop_early: bool = False,
+) -> RunFolder:
+    """The run's folder; ``origin`` says where its candidates come from."""
+    identity = {
+        "searcher": searcher,
+        "stop_early": stop_early,
+        "fingerprint": task.fingerprint,
+        "recipe": asdict(recipe),
+        "seed": seed,
+        "origin": origin,
+    }
+    return RunFolder(folder or runs_folder() / run_name(task.name, recipe.name, identity), identity, begin=begin)

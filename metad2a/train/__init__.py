@@ -1,0 +1,1 @@
+"""`metad2a train`: networks are trained, resumed and read."""
