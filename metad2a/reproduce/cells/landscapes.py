@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -126,10 +127,7 @@ def lines(network: nn.Module, x: Tensor, y: Tensor, *, directions: int, seed: in
     """Loss along random lines through the weights, (directions, POINTS); the network stays as it is.
 
     Each filter of a direction is as long as that of the weights; what is no filter stays put (Li, Xu, Taylor, Studer,
-    Goldstein, 2018).
-
-    Args:
-        x: (n, c, h, w). y: (n,).
+    Goldstein, 2018). ``x`` are images (n, c, h, w), ``y`` their labels (n,).
     """
     import torch
 
@@ -151,7 +149,8 @@ def lines(network: nn.Module, x: Tensor, y: Tensor, *, directions: int, seed: in
 def _as_long(direction: Tensor, weights: Tensor) -> Tensor:
     """The direction, each of its filters as long as that of the weights; both (filters, ...)."""
     ours, theirs = (each.flatten(1).norm(dim=1).view(-1, *[1] * (each.ndim - 1)) for each in (weights, direction))
-    return direction * ours / theirs.clamp(min=1e-12)
+    scaled: Tensor = direction * ours / theirs.clamp(min=1e-12)
+    return scaled
 
 
 def _variance(network: nn.Module, x: Tensor, y: Tensor) -> float:
@@ -173,12 +172,7 @@ def _gradients(network: nn.Module, x: Tensor, y: Tensor) -> Iterator[Tensor]:
         yield torch.cat([each.grad.flatten() for each in used.parameters() if each.grad is not None])
 
 
-def by_cell(found: Sequence[Landscape]) -> dict[Architecture, list[Landscape]]:
-    """The trainings of each cell, the narrowest first."""
-    cells = sorted({each.architecture for each in found}, key=lambda each: _order(each, found))
-    return {cell: [each for each in found if each.architecture == cell] for cell in cells}
-
-
-def _order(cell: Architecture, found: Sequence[Landscape]) -> tuple[float, int]:
-    shape = next(each.shape for each in found if each.architecture == cell)
-    return shape.width, -shape.depth
+def by_cell(found: Sequence[Landscape]) -> list[list[Landscape]]:
+    """The trainings of each cell in the order of their seeds, the narrowest cell first."""
+    ordered = sorted(found, key=lambda each: (each.shape.width, -each.shape.depth, each.architecture.walk, each.seed))
+    return [list(of) for _, of in groupby(ordered, key=lambda each: each.architecture)]
