@@ -77,9 +77,10 @@ class MobileNetwork(nn.Module):
 
     Args:
         width: multiplies all channels. stages: the layers of each; the skeleton's cells have no meaning here.
+        stride: of the stem; 2 makes it a quarter of the work.
     """
 
-    def __init__(self, width: float, stages: Sequence[Sequence[Layer]], skeleton: Skeleton) -> None:
+    def __init__(self, width: float, stages: Sequence[Sequence[Layer]], skeleton: Skeleton, *, stride: int = 1) -> None:
         super().__init__()
 
         def channels(times: float) -> int:
@@ -87,7 +88,7 @@ class MobileNetwork(nn.Module):
 
         now = channels(1)
         blocks: list[nn.Module] = [
-            ConvBN(skeleton.input_channels, now, 3, nn.Hardswish()),
+            ConvBN(skeleton.input_channels, now, 3, nn.Hardswish(), stride=stride),
             InvertedResidual(now, now, (3, 1), stride=1, excite=False, activation=nn.ReLU),
         ]
         for layers, (times, stride, excite, swish) in zip(stages, STAGES, strict=True):
@@ -99,7 +100,12 @@ class MobileNetwork(nn.Module):
         self.blocks = nn.Sequential(*blocks, ConvBN(now, 6 * now, 1, nn.Hardswish()))
         self.classifier = nn.Linear(6 * now, skeleton.classes)
 
+    def features(self, images: Tensor) -> Tensor:
+        """(b, input_channels, h, w) float, normalised -> (b, d)."""
+        maps: Tensor = self.blocks(images)
+        return maps.mean(dim=(2, 3))
+
     def forward(self, images: Tensor) -> Tensor:
         """(b, input_channels, h, w) float -> (b, classes) logits."""
-        logits: Tensor = self.classifier(self.blocks(images).mean(dim=(2, 3)))
+        logits: Tensor = self.classifier(self.features(images))
         return logits
