@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 
 Stage = tuple[int, Sequence[int]]  # channels, hidden channels of each block
@@ -38,6 +39,13 @@ class Block(nn.Module):
         y: Tensor = self.activation(self.down(self.activation(self.up(x))) + self.short(x))
         return y
 
+    @torch.no_grad()
+    def importance(self) -> list[Tensor]:
+        """What each free channel, the (hidden,) ones, adds to the output."""
+        norm, down = self.up[1], self.down[0]
+        assert isinstance(norm, nn.BatchNorm2d) and isinstance(down, nn.Conv2d)
+        return [norm.weight.abs() * down.weight.transpose(0, 1).flatten(1).norm(dim=1)]
+
 
 class ResidualNetwork(nn.Module):
     """Stem of stride 2, the stages, of which all but the first halve the resolution, mean, classifier.
@@ -46,7 +54,7 @@ class ResidualNetwork(nn.Module):
         stem: channels of the stem. stages: channels of each and the hidden channels of its blocks.
     """
 
-    def __init__(self, stem: int, stages: Sequence[Stage], *, input_channels: int = 3, classes: int = 10) -> None:
+    def __init__(self, stem: int, stages: Sequence[Stage], input_channels: int = 3, classes: int = 10) -> None:
         super().__init__()
         self.stem = nn.Sequential(ConvBN(input_channels, stem, 3, stride=2), nn.ReLU(inplace=True))
         now, made = stem, []
