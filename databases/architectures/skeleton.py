@@ -28,8 +28,13 @@ class Blueprint:
 
     Args:
         network: module and class within `databases.architectures.networks`, such as ``cells:CellNetwork``, which need
+<<<<<<< HEAD
             torch alone.
         arguments: plain values, and named tuples of them (which need no more than Python wherever they are read).
+=======
+            torch alone; with a dot it is one of another room, such as ``supernets.cells:CellSupernet``.
+        arguments: plain values, and dataclasses of them.
+>>>>>>> shared
     """
 
     network: str
@@ -38,7 +43,12 @@ class Blueprint:
     def build(self) -> nn.Module:
         """The network, with fresh weights."""
         module, name = self.network.split(":")
+<<<<<<< HEAD
         made: nn.Module = getattr(import_module(f"{_HERE}.networks.{module}"), name)(*self.arguments)
+=======
+        place = module if "." in module else f"networks.{module}"
+        made: nn.Module = getattr(import_module(f"databases.architectures.{place}"), name)(*self.arguments)
+>>>>>>> shared
         return made
 
     def plain(self) -> dict[str, object]:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -134,6 +134,24 @@ class ImageSpace(Space):
         return cost.multiply_adds(network, (skeleton.input_channels, resolution, resolution))
 
 
+class SharedSpace(ImageSpace):
+    """A space of image classifiers that can share the weights of one supernet."""
+
+    @abstractmethod
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """How the supernet is made."""
+
+    @abstractmethod
+    def choices(self, architecture: Architecture) -> Any:
+        """What the supernet is called with, beside the images, to compute the architecture."""
+
+    def supernet(self, skeleton: Skeleton) -> nn.Module:
+        """The supernet with fresh weights, normalised by each batch's own statistics."""
+        from databases.architectures.supernets.mixed_edge import by_batch_statistics
+
+        return by_batch_statistics(self.shared_blueprint(skeleton).build())
+
+
 class RecurrentSpace(Space):
     """A space whose architectures are recurrent cells, for text."""
 
@@ -181,10 +199,12 @@ SPACES: Registry[Space] = Registry(
         "nas-rl": "nas_rl:NAS_RL",
         "mobilenetv3": "mobilenetv3:MOBILENETV3",
         "pipeline": "pipeline:PIPELINE",
+        "instanas": "instanas:INSTANAS",
         "nas-rl-recurrent": "nas_rl_recurrent:NAS_RL_RECURRENT",
         "enas-recurrent": "enas_recurrent:ENAS_RECURRENT",
     },
 )
+DEFAULT_SPACE = "nasbench201"  # where nobody names one
 _Kind = TypeVar("_Kind", bound=Space)
 
 
@@ -201,6 +221,11 @@ def image_space(name: str) -> ImageSpace:
 def finite_space(name: str) -> FiniteSpace:
     """The space of that name whose every architecture can be ranked; raises `UserError` that lists the known ones."""
     return _of_kind(name, FiniteSpace, "it cannot be ranked as a whole")  # type: ignore[type-abstract]
+
+
+def shared_space(name: str) -> SharedSpace:
+    """The space of that name whose architectures can share weights; raises `UserError` that lists the known ones."""
+    return _of_kind(name, SharedSpace, "it has no supernet")  # type: ignore[type-abstract]
 
 
 def recurrent_space(name: str) -> RecurrentSpace:
