@@ -203,6 +203,7 @@ SPACES: Registry[Space] = Registry(
         "shufflenasnet": "shufflenasnet:SHUFFLENASNET",
         "nas-rl": "nas_rl:NAS_RL",
         "mobilenetv3": "mobilenetv3:MOBILENETV3",
+        "pipeline": "pipeline:PIPELINE",
         "instanas": "instanas:INSTANAS",
         "nas-rl-recurrent": "nas_rl_recurrent:NAS_RL_RECURRENT",
         "enas-recurrent": "enas_recurrent:ENAS_RECURRENT",
