@@ -83,6 +83,10 @@ class Space(ABC):
     def text(self, architecture: Architecture) -> str:
         """The text form; `parse` reads it back."""
 
+    def brief(self, architecture: Architecture) -> str:
+        """A shorter text for tables, which `parse` reads too; the text form itself where that is short enough."""
+        return self.text(architecture)
+
     @abstractmethod
     def parse(self, text: str) -> Architecture:
         """The architecture of a text form; raises `UserError` that shows a valid one."""
