@@ -20,12 +20,12 @@ from metad2a.cli.options import (
     Seed,
     check_output_file,
     check_output_folder,
-    open_model,
     open_store,
     open_tracker,
     shown,
 )
 from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.retrain.open_model import open_model
 from metad2a.runtime.home import home, home_path, shared_images
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from metad2a.cli.options import (
     check_output_folder,
     default_database,
     how_many,
-    open_model,
     open_store,
 )
-from metad2a.cli.output import console, percent, print_json, reporting, short, span, table
+from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.reports.words import percent, short, span
+from metad2a.retrain.open_model import open_model
 from metad2a.runtime.home import DATABASE, home
 
 if TYPE_CHECKING:

@@ -20,12 +20,13 @@ from metad2a.cli.options import (
     Seed,
     check_output_folder,
     duration,
-    open_model,
     open_store,
     open_tracker,
 )
-from metad2a.cli.output import Reporter, console, percent, print_json, reporting, short, span, table
+from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.recommend import compact
+from metad2a.reports.words import percent, short, span
+from metad2a.retrain.open_model import open_model
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
