@@ -67,7 +67,7 @@ Model = Annotated[
         "--model", metavar="FILE|champion|challenger", help="Meta-model to ask.", show_default="the shipped one"
     ),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")]
+Device = Annotated[str, typer.Option("--on", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")]
 Budget = Annotated[
     str | None,
     typer.Option(

@@ -22,7 +22,9 @@ from types import TracebackType
 from typing import Self
 
 from databases.errors import UserError
-from metad2a.export.export import Card, Exported, load_weights, save, weights_file, write_files
+from metad2a.export.card import Card
+from metad2a.export.export import Exported, save, write_files
+from metad2a.export.weights import load_weights, weights_file
 from metad2a.runtime.home import home
 from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
 from metad2a.train.training import Training

@@ -14,9 +14,10 @@ from typing import TypeAlias
 
 import numpy as np
 
+from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Chain, Decision, Walk
 from databases.architectures.skeleton import Blueprint, Skeleton
-from databases.architectures.space import Architecture, FiniteSpace
+from databases.architectures.space import Architecture, FiniteSpace, SharedSpace
 from databases.architectures.typed_graph import GraphBatch
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -32,7 +33,7 @@ def _feeds(edge: tuple[int, int]) -> tuple[int, ...]:
     return tuple(i + 1 for i, (_, end) in enumerate(EDGES) if end == edge[0]) or (0,)
 
 
-class NASBench201(FiniteSpace):
+class NASBench201(FiniteSpace, SharedSpace):
     """The cell space of NAS-Bench-201 as a chain of six decisions."""
 
     name, example = "nasbench201", EXAMPLE
@@ -126,11 +127,25 @@ class NASBench201(FiniteSpace):
         types[:, 0], types[:, -1], types[:, 1:-1] = 1, 2, walks + 3
         return GraphBatch(types, _ADJACENCY[None])
 
+    def shape(self, architecture: Architecture) -> CellShape:
+        """Of its live edges; node 3 is both the last node and the output."""
+        live = {edge for path in _paths(architecture.walk) for edge in path}
+        ends = [[start for i, (start, end) in enumerate(EDGES) if end == node and i in live] for node in (1, 2, 3)]
+        return CellShape.of(ends, inputs=1, concatenated=False)
+
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """The published skeleton around the cell."""
         pairs = zip(architecture.walk, EDGES, strict=True)
         edges = tuple((OPERATIONS[op], start, end) for op, (start, end) in pairs)
         return Blueprint("cells:CellNetwork", (edges, skeleton))
+
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """The published skeleton around cells with every operation on every edge."""
+        return Blueprint("supernets.cells:CellSupernet", (OPERATIONS, EDGES, skeleton))
+
+    def choices(self, architecture: Architecture) -> Walk:
+        """The operation of each edge."""
+        return architecture.walk
 
     def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
         """Weights of convolutions, normalisations and the linear layer (equal to the published column)."""
