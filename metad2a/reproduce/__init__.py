@@ -25,6 +25,7 @@ DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "enas": ("enas.demonstration", "ENAS: shared weights rank children; running statistics break it"),
     "instanas": ("instanas.demonstration", "InstaNAS: a path for each image, against static networks as accurate"),
     "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial in the table and on shared weights"),
+    "cells": ("cells.demonstration", "cells understood: width and depth, what they go with, and what searches find"),
     "nas-rl": ("nas_rl.demonstration", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),
 }
 
