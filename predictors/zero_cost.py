@@ -54,7 +54,7 @@ def zero_cost(
     if skeleton.input_channels != task.channels:
         raise UserError(
             f"given a skeleton for {skeleton.input_channels} channels and images of {task.channels}: "
-            f"use replace(skeleton, input_channels={task.channels})"
+            f"use skeleton._replace(input_channels={task.channels})"
         )
     images = _batch(task, batch=batch, resolution=resolution, seed=seed).to(device)
     shape = (task.channels, resolution, resolution)
@@ -102,14 +102,14 @@ def naswot_kernel(network: nn.Module, images: Tensor) -> npt.NDArray[np.float64]
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
 
     def count(relu: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        signs = (output > 0).flatten(1).float() * 2 - 1  # (n, units)
+        signs = (output[: len(images)] > 0).flatten(1).float() * 2 - 1  # (n, units)
         kernel.add_((signs @ signs.T + signs.shape[1]) / 2, alpha=edges[relu])
 
     edges = dict(_live_relus(network))
     for relu in edges:
         relu.register_forward_hook(count)
-    with torch.no_grad():
-        network(images)
+    with torch.no_grad():  # one image twice has its own statistics, and batch normalisation of 1x1 maps asks for two
+        network(images if len(images) > 1 else images.repeat(2, 1, 1, 1))
     return kernel.cpu().numpy()
 
 

@@ -18,6 +18,7 @@ from databases.records.record import Record
 from databases.records.store import Store
 from metad2a.build import build as building
 from metad2a.build.build import Measurement, build, core_rounds, measure, scattered_architectures
+from metad2a.runtime.executors import processes as executor
 
 
 @pytest.fixture
@@ -138,3 +139,22 @@ def test_a_measurement_is_a_training_tested_on_the_held_out_images(
     assert (record.extra["valid_images"], record.extra["test_images"]) == (18, 30)
     assert record.test_accuracy is not None and 0 <= record.test_accuracy <= 100
     assert record.train_seconds is not None and record.train_seconds > 0
+
+
+def test_what_no_process_lives_through_is_named_when_all_else_is_measured(
+    folder: Path, measured: list[Measurement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def here(
+        function: Callable[[Measurement], Record], jobs: Iterable[Measurement], **options: object
+    ) -> Iterator[Record]:
+        todo = list(jobs)
+        yield from map(function, todo[1:])
+        if todo:
+            raise executor.GivenUp(todo[:1])
+
+    monkeypatch.setattr("metad2a.runtime.executors.processes.run", here)
+    monkeypatch.setattr(building, "CORE", CORE[:3])
+    with Store(tmp_path / "records.db") as store:
+        with pytest.raises(executor.GivenUp, match=r"one-3x4-s0, \|.*tiny, seed 0 and 1 more"):
+            build(store, folder, tasks=1, per_task=3, recipe="tiny", judged=1, seeds=2)
+        assert len(list(store.records())) == 4  # two rounds of 3, but for the first of each

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from metad2a.runtime.executors import processes as executor
-from metad2a.runtime.executors.processes import run
+from metad2a.runtime.executors.processes import Death, GivenUp, run
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 
@@ -83,3 +88,60 @@ def test_nice_jobs_run_behind_all_others_and_leave_us_as_we_were(workers: int) -
     before = os.nice(0)
     assert list(run(niceness, [0], workers=workers, nice=3)) == [min(before + 3, 19)]
     assert os.nice(0) == before
+
+
+def deadly(job: tuple[str, int]) -> str:
+    """Kills its process as long as its file counts fewer deaths than given."""
+    file, deaths = job
+    with open(file, "a+") as counted:
+        counted.seek(0)
+        if len(counted.read()) < deaths:
+            counted.write("x")
+            counted.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return Path(file).name
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_whose_process_dies_is_named_and_tried_by_a_new_one_while_the_rest_goes_on(
+    workers: int, tmp_path: Path
+) -> None:
+    jobs = [(str(tmp_path / name), 2 if name == "two" else 0) for name in ("one", "two", "three", "four")]
+    deaths: list[Death] = []
+    found = run(deadly, jobs, workers=workers, nice=1, on_death=deaths.append)
+    assert sorted(found) == ["four", "one", "three", "two"]
+    assert [(each.job, each.times) for each in deaths] == [(jobs[1], 1), (jobs[1], 2)]
+    assert str(jobs[1]) in str(deaths[0])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_job_is_given_up_after_three_deaths_and_said_so_when_all_else_is_done(workers: int, tmp_path: Path) -> None:
+    jobs = [(str(tmp_path / name), 99 if name == "one" else 0) for name in ("one", "two", "three")]
+    found: list[str] = []
+    with pytest.raises(GivenUp, match="one") as problem:
+        for each in run(deadly, jobs, workers=workers, nice=1):
+            found.append(each)
+    assert sorted(found) == ["three", "two"]
+    assert (problem.value.jobs, (tmp_path / "one").read_text()) == ((jobs[0],), "xxx")
+    assert "\n" not in str(problem.value)
+
+
+def test_workers_end_with_a_killed_parent() -> None:
+    """Its output, which the workers have too, ends when the last of them does."""
+    program = (
+        "from metad2a.runtime.executors import processes as executor; from tests.test_executor import light, linger; "
+        "executor._prepare = light; list(executor.run(linger, [60, 60], workers=2))"
+    )
+    root = Path(__file__).parents[1]
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=root) as parent:
+        assert parent.stdout is not None
+        assert [parent.stdout.readline(), parent.stdout.readline()] == [b"here\n"] * 2
+        parent.kill()
+        killed = time.monotonic()
+        assert parent.stdout.read() == b""
+        assert time.monotonic() - killed < 10
+
+
+def linger(seconds: int) -> None:
+    print("here", flush=True)
+    time.sleep(seconds)

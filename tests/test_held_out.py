@@ -9,6 +9,7 @@ import pytest
 from made_up import episode, task
 
 from databases.records.episodes import Episode
+from metad2a.retrain import held_out
 from metad2a.retrain.held_out import HeldOut, conformal_factors, leave_one_source_out, own_episodes, tau
 from predictors.meta import to_percent
 from predictors.process import KERNEL, measured
@@ -50,6 +51,20 @@ def test_a_family_is_predicted_by_what_others_taught_alone() -> None:
         changed = [not np.array_equal(getattr(x, name), getattr(y, name)) for x, y in zip(before, after, strict=True)]
         assert not any(changed[:2]), name
         assert all(changed[2:]) or name == "std", name
+
+
+def test_families_with_names_of_one_length_draw_different_strangers(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = [drawn(i, family) for i, family in enumerate("abcdefgh")]
+    met: list[tuple[Episode, Episode]] = []
+
+    def spy(process: TaskProcess, each: Episode, stranger: Episode, averages: dict[int, float]) -> HeldOut:
+        met.append((each, stranger))
+        return with_residuals(np.zeros(1))
+
+    monkeypatch.setattr(held_out, "_predict", spy)
+    hold_out(own)
+    places = [[other for other in own if other is not each].index(stranger) for each, stranger in met]
+    assert len(set(places)) > 2, "the same draw for every family"
 
 
 def test_sources_the_backbone_has_seen_teach_but_are_not_held_out() -> None:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from databases.architectures.decisions import Walk
+from databases.architectures.networks.cells import Cell
 from databases.architectures.networks.cost import multiply_adds
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, space
-from databases.architectures.spaces.nasbench201 import EDGES, EXAMPLE, OPERATIONS, NASBench201
+from databases.architectures.spaces.nasbench201 import EDGES, EXAMPLE, OPERATIONS, NASBench201, _network
 from databases.errors import UserError
 
 SPACE = NASBench201()
@@ -114,11 +116,71 @@ def test_all_classes_but_five_read_the_image() -> None:
 def test_the_live_parts_of_a_cell_compute_the_same_and_cost_less() -> None:
     live = {each: SPACE.live(each) for each in SPACE.classes}
     distinct = {each for each in live.values() if each is not None}
-    assert len(distinct) == 6244 and all(live[each] == each for each in distinct)
+    assert len(distinct) == 4973 and all(live[each] == each for each in distinct)
     given = SPACE.parse("|none~0|+|none~0|nor_conv_3x3~1|+|nor_conv_1x1~0|none~1|skip_connect~2|")
     left = SPACE.live(given)
     assert str(left) == "|none~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|"
     assert left is not None and SPACE.key(given) != SPACE.key(left)
+
+
+def test_a_cell_and_its_live_parts_have_the_same_convolutions_and_compute_the_same(every: list[Architecture]) -> None:
+    pairs = [(each, left) for each in every if (left := SPACE.live(each)) is not None]
+    assert len({left for _, left in pairs}) == 4973 and len(pairs) == 15_284
+    before, after = (_values([pair[i] for pair in pairs]) for i in range(2))
+    np.testing.assert_allclose(before, after, rtol=1e-12)
+    offered = [(each, SPACE.live(each)) for each in {SPACE._without_dead_edges(each) for each in SPACE.classes} if each]
+    assert all(left and sorted(_convolutions(each)) == sorted(_convolutions(left)) for each, left in offered)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "edges"),  # of each convolution in both
+    [
+        ((THREE, ONE, NONE, SKIP, POOL, THREE), (ONE, THREE, NONE, SKIP, THREE, POOL), {0: 1, 1: 0, 5: 4}),
+        ((POOL, NONE, ONE, THREE, SKIP, SKIP), (POOL, THREE, ONE, NONE, SKIP, SKIP), {2: 2, 3: 1}),
+        ((SKIP, NONE, THREE, SKIP, SKIP, SKIP), (SKIP, NONE, SKIP, SKIP, SKIP, THREE), {2: 5}),
+    ],
+)
+def test_cells_with_the_same_live_parts_are_the_same_network(one: Walk, other: Walk, edges: dict[int, int]) -> None:
+    first, second = Architecture(SPACE.name, one), Architecture(SPACE.name, other)
+    assert SPACE.live(first) == SPACE.live(second) and SPACE.key(first) != SPACE.key(second)
+    networks = [
+        SPACE.network(each, Skeleton(channels=2, cells=1, classes=3)).double().eval() for each in (first, second)
+    ]
+    networks[1].load_state_dict(_outside(networks[0]), strict=False)
+    for cells in zip(*([cell for cell in each.modules() if isinstance(cell, Cell)] for each in networks), strict=True):
+        for ours, theirs in edges.items():
+            source, target = (_weights(cell, edge) for cell, edge in zip(cells, (ours, theirs), strict=True))
+            for value, taken in zip(source, target, strict=True):
+                taken.copy_(value)
+    x = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    torch.testing.assert_close(networks[0](x), networks[1](x), rtol=1e-12, atol=1e-12)
+
+
+def test_a_shared_convolution_is_not_two() -> None:
+    shared = SPACE.live(Architecture(SPACE.name, (THREE, NONE, SKIP, NONE, SKIP, SKIP)))
+    apart = SPACE.live(Architecture(SPACE.name, (THREE, THREE, NONE, NONE, SKIP, SKIP)))
+    assert _network((THREE, NONE, SKIP, NONE, SKIP, SKIP)) != _network((THREE, THREE, NONE, NONE, SKIP, SKIP))
+    assert shared == apart  # the published key does not tell them apart: its classes take the cheaper
+
+
+def _convolutions(architecture: Architecture) -> list[int]:
+    return [op for op in architecture.walk if op in (ONE, THREE)]
+
+
+def _outside(network: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """All weights that are not in cells."""
+    return {name: value for name, value in network.state_dict().items() if ".operations." not in name}
+
+
+def _weights(cell: Cell, edge: int) -> list[torch.Tensor]:
+    """The part of a cell's weights that belongs to an edge."""
+    start, end = EDGES[edge]
+    for (source, ends), operation in zip(cell.groups, cell.operations, strict=True):
+        of = [value for value in operation.state_dict().values() if value.ndim]
+        if source == start and end in ends and of:
+            place, width = ends.index(end), cell.channels
+            return [value[place * width : (place + 1) * width] for value in of]
+    raise AssertionError(f"edge {edge} has no weights")
 
 
 def _reads(architecture: Architecture) -> bool:
@@ -133,18 +195,24 @@ def test_there_are_15625_cells_in_6466_classes(every: list[Architecture]) -> Non
 
 
 def test_cells_with_the_same_key_compute_the_same(every: list[Architecture]) -> None:
+    values: dict[str, list[float]] = defaultdict(list)
+    for each, value in zip(every, _values(every).tolist(), strict=True):
+        values[SPACE.key(each)].append(value)
+    assert max(max(of) - min(of) for of in values.values()) < 1e-9
+
+
+def _values(cells: Sequence[Architecture]) -> npt.NDArray[np.float64]:
+    """What each cell makes of a number, with some function in place of each operation."""
+
     def operations(x: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
         return [0 * x, x, x * (1.3 + np.sin(3 * x)), x * (0.7 + np.cos(5 * x)), x * (1.1 + np.sin(7 * x + 1))]
 
-    walks = np.array([each.walk for each in every])
+    walks = np.array([each.walk for each in cells])
     nodes = np.zeros((4, len(walks)))
     nodes[0] = 0.8
     for edge, (start, end) in enumerate(EDGES):
         nodes[end] += np.choose(walks[:, edge], operations(nodes[start]))
-    values: dict[str, list[float]] = defaultdict(list)
-    for each, value in zip(every, nodes[3].tolist(), strict=True):
-        values[SPACE.key(each)].append(value)
-    assert max(max(of) - min(of) for of in values.values()) < 1e-9
+    return np.asarray(nodes[3])
 
 
 def test_the_classes_are_the_published_ones(table: list[dict[str, str]]) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from databases.architectures.networks.cells import CellNetwork
-from databases.architectures.space import Architecture
+from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
 from databases.errors import UserError
 from databases.records.recipe import Recipe
@@ -234,5 +234,22 @@ def test_the_parts_of_a_batch_have_its_gradient() -> None:
 
 def test_no_room_for_one_image_is_a_user_error(memory: list[int]) -> None:
     memory[0] = 0
-    with pytest.raises(UserError, match=r"no memory for a single image .* use --device cpu"):
+    with pytest.raises(UserError, match=r"no memory for a single image .* use --on cpu"):
         train(stripes(), CELL, recipe=TOY, device="cpu")
+
+
+@pytest.mark.parametrize(("size", "name"), [(2, "nas-rl"), (3, "nas-rl"), (16, "mobilenetv3")])
+def test_a_last_batch_of_one_image_is_trained_where_maps_are_one_pixel(size: int, name: str) -> None:
+    task, tiny = stripes(images=81), replace(TOY, batch=size, epochs=1)
+    assert len(task.part(TRAIN)[1]) == 49
+    done = train(task, image_space(name).sample(np.random.default_rng(1)), recipe=tiny, device="cpu")
+    assert done.complete and torch.isfinite(weights(done)).all()
+
+
+@pytest.mark.parametrize(
+    ("count", "size", "sizes"), [(33, 32, [31, 2]), (34, 32, [32, 2]), (3, 2, [3]), (5, 2, [2, 3])]
+)
+def test_only_a_rest_of_one_changes_how_batches_are_cut(count: int, size: int, sizes: list[int]) -> None:
+    parts = training.batches(torch.arange(count), size)
+    assert [len(each) for each in parts] == sizes and torch.cat(parts).tolist() == list(range(count))
+    assert len(training.batches(torch.arange(3), 1)) == 3

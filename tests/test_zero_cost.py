@@ -55,6 +55,11 @@ def test_naswot_is_the_log_determinant_of_equal_bits() -> None:
     assert naswot(network, x) == pytest.approx(np.linalg.slogdet(kernel)[1])
 
 
+def test_one_image_alone_is_scored_where_maps_are_one_pixel() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU())
+    assert naswot(network, images(1, 3, 3, 3)) == pytest.approx(np.log(8))
+
+
 @settings(deadline=None, max_examples=15)
 @given(st.tuples(*[st.integers(0, 4)] * 6), st.integers(0, 3))
 def test_kernels_are_symmetric_positive_and_count_every_live_edges_units(walk: Walk, seed: int) -> None:
@@ -192,7 +197,7 @@ def test_zero_cost_repeats_by_seed_and_reads_the_images() -> None:
 def test_repeated_images_of_a_task_are_seen_once() -> None:
     task = noise_task(channels=1)
     task = replace(task, images=task.images[np.arange(60) // 3 * 3])
-    scores = zero_cost(task, CELLS, skeleton=replace(SKELETON, input_channels=1), resolution=8)
+    scores = zero_cost(task, CELLS, skeleton=SKELETON._replace(input_channels=1), resolution=8)
     assert len(set(scores["naswot"].tolist())) > 1
 
 

@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from databases.architectures import decisions
+from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Part, State, Walk
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.typed_graph import GraphBatch
@@ -94,6 +95,10 @@ class Space(ABC):
     def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
         """The typed graphs of many architectures at once, each with as many places as the space's largest."""
 
+    def shape(self, architecture: Architecture) -> CellShape | None:
+        """Width and depth of its cell, of the normal one where there are two; None where it has no cells."""
+        return None
+
     def written(self, text: str, walk: Walk) -> Architecture:
         """The architecture of a walk that was read from ``text``; refuses a text that is not exactly its own."""
         try:
@@ -132,6 +137,24 @@ class ImageSpace(Space):
 
         network = cost.with_zeros(cost.without_weights(self.blueprint(architecture, skeleton).build))
         return cost.multiply_adds(network, (skeleton.input_channels, resolution, resolution))
+
+
+class SharedSpace(ImageSpace):
+    """A space of image classifiers that can share the weights of one supernet."""
+
+    @abstractmethod
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """How the supernet is made."""
+
+    @abstractmethod
+    def choices(self, architecture: Architecture) -> Any:
+        """What the supernet is called with, beside the images, to compute the architecture."""
+
+    def supernet(self, skeleton: Skeleton) -> nn.Module:
+        """The supernet with fresh weights, normalised by each batch's own statistics."""
+        from databases.architectures.supernets.mixed_edge import by_batch_statistics
+
+        return by_batch_statistics(self.shared_blueprint(skeleton).build())
 
 
 class RecurrentSpace(Space):
@@ -180,10 +203,13 @@ SPACES: Registry[Space] = Registry(
         "shufflenasnet": "shufflenasnet:SHUFFLENASNET",
         "nas-rl": "nas_rl:NAS_RL",
         "mobilenetv3": "mobilenetv3:MOBILENETV3",
+        "pipeline": "pipeline:PIPELINE",
+        "instanas": "instanas:INSTANAS",
         "nas-rl-recurrent": "nas_rl_recurrent:NAS_RL_RECURRENT",
         "enas-recurrent": "enas_recurrent:ENAS_RECURRENT",
     },
 )
+DEFAULT_SPACE = "nasbench201"  # where nobody names one
 _Kind = TypeVar("_Kind", bound=Space)
 
 
@@ -200,6 +226,11 @@ def image_space(name: str) -> ImageSpace:
 def finite_space(name: str) -> FiniteSpace:
     """The space of that name whose every architecture can be ranked; raises `UserError` that lists the known ones."""
     return _of_kind(name, FiniteSpace, "it cannot be ranked as a whole")  # type: ignore[type-abstract]
+
+
+def shared_space(name: str) -> SharedSpace:
+    """The space of that name whose architectures can share weights; raises `UserError` that lists the known ones."""
+    return _of_kind(name, SharedSpace, "it has no supernet")  # type: ignore[type-abstract]
 
 
 def recurrent_space(name: str) -> RecurrentSpace:

@@ -8,7 +8,7 @@ the surrogate would learn most from.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -44,6 +44,9 @@ class Measurement:
     seed: int
     space: str = "nasbench201"
 
+    def __str__(self) -> str:
+        return f"{self.spec.name}, {self.architecture} by {self.recipe}, seed {self.seed}"
+
 
 @dataclass(frozen=True)
 class Built:
@@ -68,11 +71,15 @@ def build(
     seed: int = 0,
     cache: Path | None = None,
     on_progress: Callable[[Built], None] | None = None,
+    on_death: Callable[[executor.Death], None] = lambda death: None,
 ) -> Built:
     """Measures ``per_task`` architectures on each of ``tasks`` tasks.
 
     The first ``judged`` tasks take the whole common core under ``seeds`` seeds instead, so that their noise can
-    be told from their spread. ``cache`` is the folder of cached features.
+    be told from their spread. ``cache`` is the folder of cached features. ``on_death`` hears of processes that died.
+
+    Raises:
+        executor.GivenUp: when all else is measured, where measurements ended their process each time.
     """
     trainable(recipe)
     specs = sample_specs(folder, tasks=tasks, seed=seed)
@@ -85,15 +92,28 @@ def build(
         lambda: telling_round(store, specs[judged:], folder, per_task=per_task, recipe=recipe, cache=cache),
     )
     built = _progress(store.keys(recipe=recipe), [*first, *last], judged, per_task)
+    lost: list[Measurement] = []
     for jobs in rounds:
         known = store.keys(recipe=recipe)
-        todo = [job for job in jobs() if _key(job) not in known]
-        for record in executor.run(measure, todo, workers=workers, nice=19):
+        todo = [job for job in jobs() if _key(job) not in known and job not in lost]
+        for record in _measured(todo, lost, workers=workers, on_death=on_death):
             store.add([record])
             built = Built(built.done + 1, built.known, built.left - 1, record)
             if on_progress is not None:
                 on_progress(built)
+    if lost:
+        raise executor.GivenUp(lost)
     return built
+
+
+def _measured(
+    jobs: Iterable[Measurement], lost: list[Measurement], *, workers: int, on_death: Callable[[executor.Death], None]
+) -> Iterator[Record]:
+    """The records of a round; measurements that are given up join ``lost``, and the next round can begin."""
+    try:
+        yield from executor.run(measure, jobs, workers=workers, nice=19, on_death=on_death)
+    except executor.GivenUp as given_up:
+        lost += given_up.jobs
 
 
 def shared_cells(per_task: int) -> int:

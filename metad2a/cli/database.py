@@ -128,6 +128,7 @@ def build(
             seed=seed,
             cache=home() / "features",
             on_progress=lambda each: _tell(reporter, each, begun),
+            on_death=lambda death: reporter.line(str(death)),
         )
     if json:
         print_json({"measured": built.done, "known": built.known, "left": built.left})

@@ -64,7 +64,7 @@ def leave_one_source_out(
         members = [each for each in own if each.family == family]
         others = [each for each in own if each.family != family]
         blind = process.without([i for i, each in enumerate(of_task) if each == family])
-        strangers = np.random.default_rng(len(family)).choice(len(others), size=len(members))
+        strangers = np.random.default_rng(list(family.encode())).choice(len(others), size=len(members))
         averages = best_on_average(others)
         for each, stranger in zip(members, strangers, strict=True):
             found.append(_predict(blind, each, others[stranger], averages))

@@ -166,7 +166,7 @@ def _halved(images: int, problem: torch.OutOfMemoryError) -> int:
     if images < 2:
         raise UserError(
             f"the device has no memory for a single image ({' '.join(str(problem).split())[:80]}): "
-            "use --device cpu or a recipe with a smaller network"
+            "use --on cpu or a recipe with a smaller network"
         ) from problem
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
@@ -217,7 +217,7 @@ class _Loop:
         while step < self.steps and time.monotonic() < deadline:
             order = torch.randperm(len(self.y), generator=self.shuffle).to(self.x.device)
             total, taken = torch.zeros((), device=self.x.device), 0
-            for chosen in order.split(self.recipe.batch):
+            for chosen in batches(order, self.recipe.batch):
                 total += self._step(step, chosen)
                 step, taken = step + 1, taken + 1
                 if step >= self.steps or time.monotonic() >= deadline:
@@ -260,7 +260,7 @@ class _Loop:
         try:
             self.optimiser.zero_grad()
             total = torch.zeros((), device=y.device)
-            for images, labels in zip(x.split(size), y.split(size), strict=True):
+            for images, labels in zip(batches(x, size), batches(y, size), strict=True):
                 loss = nn.functional.cross_entropy(self.network(images), labels) * (len(labels) / len(y))
                 loss.backward()
                 total += loss.detach()
@@ -276,6 +276,18 @@ class _Loop:
         ours, theirs = self.average.state_dict(), self.network.state_dict()
         names = [name for name, value in ours.items() if value.is_floating_point()]
         torch._foreach_lerp_([ours[n] for n in names], [theirs[n] for n in names], 1 / self.averaged)
+
+
+def batches(x: Tensor, size: int) -> list[Tensor]:
+    """(n, ...) cut into parts of ``size`` and a rest. A rest of one gets a second from the part before it.
+
+    Batch normalisation of 1x1 maps has no statistics of one image.
+    """
+    parts = list(x.split(size))
+    if len(parts) > 1 and len(parts[-1]) == 1 < size:
+        two = torch.cat(parts[-2:])
+        parts[-2:] = [two[:-2], two[-2:]] if size > 2 else [two]
+    return parts
 
 
 def augment(x: Tensor, generator: torch.Generator, *, flip: bool = True) -> Tensor:

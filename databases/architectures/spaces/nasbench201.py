@@ -10,12 +10,14 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cached_property
+from typing import TypeAlias
 
 import numpy as np
 
+from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Chain, Decision, Walk
 from databases.architectures.skeleton import Blueprint, Skeleton
-from databases.architectures.space import Architecture, FiniteSpace
+from databases.architectures.space import Architecture, FiniteSpace, SharedSpace
 from databases.architectures.typed_graph import GraphBatch
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -23,6 +25,7 @@ EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 KERNELS = {2: 1, 3: 3}  # operation -> kernel of its convolution
 EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|none~0|avg_pool_3x3~1|skip_connect~2|"
 _NONE, _SKIP = 0, 1
+_Network: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 
 
 def _feeds(edge: tuple[int, int]) -> tuple[int, ...]:
@@ -30,7 +33,7 @@ def _feeds(edge: tuple[int, int]) -> tuple[int, ...]:
     return tuple(i + 1 for i, (_, end) in enumerate(EDGES) if end == edge[0]) or (0,)
 
 
-class NASBench201(FiniteSpace):
+class NASBench201(FiniteSpace, SharedSpace):
     """The cell space of NAS-Bench-201 as a chain of six decisions."""
 
     name, example = "nasbench201", EXAMPLE
@@ -60,11 +63,26 @@ class NASBench201(FiniteSpace):
         return self._representatives[_key(architecture.walk)]
 
     def live(self, architecture: Architecture) -> Architecture | None:
-        """The canonical cell without edges off all paths from input to output, which the published key may keep."""
-        walk = architecture.walk
-        edges = {edge for path in _paths(walk) for edge in path}
-        kept = tuple(op if edge in edges else _NONE for edge, op in enumerate(walk))
+        """The cheapest of all cells that are the same network: without edges off all paths from input to output.
+
+        The published key may keep such edges, and tells apart what no network does: nodes 1 and 2 swapped, and the
+        ends between which an identity stands.
+        """
+        left = self._without_dead_edges(architecture)
+        return None if left is None else self._networks[_network(left.walk)]
+
+    def _without_dead_edges(self, architecture: Architecture) -> Architecture | None:
+        """The canonical cell of its live edges; None where there are none."""
+        edges = {edge for path in _paths(architecture.walk) for edge in path}
+        kept = tuple(op if edge in edges else _NONE for edge, op in enumerate(architecture.walk))
         return self.canonical(Architecture(self.name, kept)) if edges else None
+
+    @cached_property
+    def _networks(self) -> dict[_Network, Architecture]:
+        """The cheapest class of each network."""
+        cells = (each for each in map(self._without_dead_edges, self.classes) if each is not None)
+        dearest_first = sorted(dict.fromkeys(cells), key=lambda each: (_effort(each.walk), each.walk), reverse=True)
+        return {_network(each.walk): each for each in dearest_first}
 
     def class_number(self, architecture: Architecture) -> int:
         """The index in `classes` of the architecture's class."""
@@ -84,7 +102,7 @@ class NASBench201(FiniteSpace):
         best: dict[str, tuple[int, Architecture]] = {}
         for architecture in self.enumerate():
             key = _key(architecture.walk)
-            cost = sum(_EFFORT[op] for op in architecture.walk)
+            cost = _effort(architecture.walk)
             if key not in best or cost < best[key][0]:
                 best[key] = (cost, architecture)
         return {key: architecture for key, (_, architecture) in best.items()}
@@ -109,11 +127,25 @@ class NASBench201(FiniteSpace):
         types[:, 0], types[:, -1], types[:, 1:-1] = 1, 2, walks + 3
         return GraphBatch(types, _ADJACENCY[None])
 
+    def shape(self, architecture: Architecture) -> CellShape:
+        """Of its live edges; node 3 is both the last node and the output."""
+        live = {edge for path in _paths(architecture.walk) for edge in path}
+        ends = [[start for i, (start, end) in enumerate(EDGES) if end == node and i in live] for node in (1, 2, 3)]
+        return CellShape.of(ends, inputs=1, concatenated=False)
+
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """The published skeleton around the cell."""
         pairs = zip(architecture.walk, EDGES, strict=True)
         edges = tuple((OPERATIONS[op], start, end) for op, (start, end) in pairs)
         return Blueprint("cells:CellNetwork", (edges, skeleton))
+
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """The published skeleton around cells with every operation on every edge."""
+        return Blueprint("supernets.cells:CellSupernet", (OPERATIONS, EDGES, skeleton))
+
+    def choices(self, architecture: Architecture) -> Walk:
+        """The operation of each edge."""
+        return architecture.walk
 
     def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
         """Weights of convolutions, normalisations and the linear layer (equal to the published column)."""
@@ -142,6 +174,29 @@ class NASBench201(FiniteSpace):
 def _paths(walk: Walk) -> list[tuple[int, ...]]:
     """The paths from input to output that no zeroed edge cuts."""
     return [path for path in _PATHS if all(walk[edge] != _NONE for edge in path)]
+
+
+def _network(walk: Walk) -> _Network:
+    """What a cell adds up, and its convolutions: equal for cells that are the same network, but for its weights.
+
+    Every node is a sum of terms, an operation applied to an earlier node's sum; an identity hands on the terms. A
+    convolution that two terms share counts once, so that it differs from two convolutions of the same kind.
+    """
+    sums: list[list[str]] = [["x"], [], [], []]
+    weights = []
+    for op, (start, end) in zip(walk, EDGES, strict=True):
+        if op == _SKIP:
+            sums[end] += sums[start]
+        elif op != _NONE and sums[start]:
+            term = f"{OPERATIONS[op]}({'+'.join(sorted(sums[start]))})"
+            sums[end].append(term)
+            weights += [term] if op in KERNELS else []
+    return tuple(sorted(sums[3])), tuple(sorted(weights))
+
+
+def _effort(walk: Walk) -> int:
+    """What a cell costs, for an order of those that compute the same."""
+    return sum(_EFFORT[op] for op in walk)
 
 
 def _kernels(walk: Walk) -> list[int]:
