@@ -54,7 +54,7 @@ def zero_cost(
     if skeleton.input_channels != task.channels:
         raise UserError(
             f"given a skeleton for {skeleton.input_channels} channels and images of {task.channels}: "
-            f"use replace(skeleton, input_channels={task.channels})"
+            f"use skeleton._replace(input_channels={task.channels})"
         )
     images = _batch(task, batch=batch, resolution=resolution, seed=seed).to(device)
     shape = (task.channels, resolution, resolution)

@@ -133,7 +133,7 @@ def test_recommend_writes_its_files_where_it_is_told(model: FakeModel, data: str
 
 
 def test_search_trains_exports_and_goes_on(model: FakeModel, data: str, tmp_path: Path, home: Path) -> None:
-    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--device", "cpu")
+    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--on", "cpu")
     first = answer(*command, "--output", str(tmp_path / "mine"))
     assert [each["architecture"] for each in first["trained"]] == list(CELLS[:2])
     assert first["test_accuracy"] is not None and first["resumed"] == 0
@@ -156,7 +156,7 @@ def test_search_trains_exports_and_goes_on(model: FakeModel, data: str, tmp_path
 def test_search_begins_as_the_models_generator(
     searcher: str, model: FakeModel, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--device", "cpu")
+    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--on", "cpu")
     refused = run(*command, "--searcher", searcher)
     assert refused.exit_code == 2 and "error: given a model without a generator: choose another" in refused.stderr
     config = GeneratorConfig(features=192, width=8, latent=4, state=16, recipes=("quick",))
@@ -209,6 +209,7 @@ def test_build_is_told_what_to_measure(monkeypatch: pytest.MonkeyPatch, tmp_path
     options = "--tasks 3 --per-task 4 --recipe small --workers 1 --judged 2 --seeds 5 --seed 6"
     assert answer("database", "build", *options.split()) == {"measured": 1, "known": 2, "left": 0}
     wanted = {"tasks": 3, "per_task": 4, "recipe": "small", "workers": 1, "judged": 2, "seeds": 5, "seed": 6}
+    assert callable(asked.pop("on_death"))
     assert asked == {**wanted, "folder": tmp_path / "images", "cache": home() / "features"}
     assert "3 of 3 measured" in run("database", "build").stderr
 
@@ -245,6 +246,11 @@ def test_info_shows_versions_places_and_card(model: FakeModel, home: Path, monke
     assert value["home"] == str(home) and value["card"] == model.card and "torch" in value["versions"]
     assert value["tracking"] == "https://server"
     assert model.card in run("info").stdout
+
+
+def test_info_asks_for_no_home_that_can_be_written(model: FakeModel, home: Path) -> None:
+    home.write_text("a file")
+    assert answer("info")["home"] == str(home)
 
 
 def test_the_demo_trains_three_ranks_alike_and_writes_the_first(

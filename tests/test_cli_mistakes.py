@@ -56,10 +56,10 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "search DATA --train 0": "--train",
     "train DATA --architecture conv": "write it like '|nor_conv_3x3~0|",
     "train DATA --architecture CELL --recipe metad2a": "tiny, shallow, small, standard",
-    "train DATA --architecture CELL --device abacus": "'auto' and 'cpu'",
+    "train DATA --architecture CELL --on abacus": "'auto' and 'cpu'",
     "train nowhere --architecture CELL --recipe big": "unknown recipe 'big'",  # before the images are read
     "search nowhere --recipe metad2a": "only others measured",
-    "search nowhere --device abacus": "'auto' and 'cpu'",
+    "search nowhere --on abacus": "'auto' and 'cpu'",
     "search nowhere --searcher oracle": "surrogate",
     "search nowhere --model DATA": "meta-model",
     "recommend nowhere --recipe big --model SHIPPED": "tiny, shallow, small, standard",

@@ -129,7 +129,7 @@ def test_a_job_is_given_up_after_three_deaths_and_said_so_when_all_else_is_done(
 def test_workers_end_with_a_killed_parent() -> None:
     """Its output, which the workers have too, ends when the last of them does."""
     program = (
-        "import time; from metad2a.runtime.executors import processes as executor; from tests.test_executor import light, linger; "
+        "from metad2a.runtime.executors import processes as executor; from tests.test_executor import light, linger; "
         "executor._prepare = light; list(executor.run(linger, [60, 60], workers=2))"
     )
     root = Path(__file__).parents[1]

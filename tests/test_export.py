@@ -12,6 +12,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +20,14 @@ import torch
 from PIL import Image
 from safetensors.torch import save_file
 
-from databases.architectures.space import space
+from databases.architectures.skeleton import Blueprint
+from databases.architectures.space import SPACES, ImageSpace, image_space, space
 from databases.datasets.loading import load_task
 from databases.datasets.task import Images, Task, resize_images, split
 from databases.errors import UserError
 from databases.records.recipe import Recipe
-from metad2a.export.export import Exported, export, load_exported, weights_file
+from metad2a.export.export import Exported, export, load_exported, save
+from metad2a.export.weights import weights_file
 from metad2a.train.training import Training, predictions, train
 
 RECIPE = Recipe("test", 4, 1, 8, epochs=1, batch=16, learning_rate=0.05)
@@ -169,6 +172,64 @@ def test_an_export_is_read_back_whole(insects: Exported) -> None:
     assert load_exported(insects.folder).training.valid_accuracy == insects.training.valid_accuracy
 
 
+@pytest.mark.parametrize("name", [name for name, each in SPACES.items() if isinstance(each, ImageSpace)])
+def test_every_image_space_is_exported_read_back_and_run_by_its_program(tmp_path: Path, name: str) -> None:
+    chosen, task, recipe = image_space(name), a_task(channels=1, px=16), replace(RECIPE, channels=12, resolution=16)
+    architecture = chosen.parse(chosen.example)
+    training = train(task, architecture, recipe=recipe, device="cpu")
+    made = export(training, task=task, architecture=architecture, recipe=recipe, folder=tmp_path)
+    images = pictures(4, 16, 16, 1)
+    expected = predictions(training, images)
+    np.testing.assert_array_equal(predictions(load_exported(tmp_path).training, images), expected)
+    program = module(made.program)
+    np.testing.assert_allclose(program.load()(program.prepare(torch.from_numpy(images))).detach(), expected, atol=1e-5)
+    blueprint = made.card.blueprint
+    assert Blueprint.read(json.loads(json.dumps(blueprint.plain()))) == blueprint
+
+
+def test_an_export_of_the_first_format_is_still_read(insects: Exported, tmp_path: Path) -> None:
+    good = insects.weights.read_bytes()
+    length = int.from_bytes(good[:8], "little")
+    header = json.loads(good[8 : 8 + length])
+    card = json.loads(header["__metadata__"]["metad2a"])
+    del card["blueprint"], card["temperature"]
+    header["__metadata__"]["metad2a"] = json.dumps({**card, "format": 1, "channels": 4, "cells": 1})
+    text = json.dumps(header).encode()
+    (tmp_path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + good[8 + length :])
+    assert load_exported(tmp_path).card == insects.card
+
+
+def test_a_file_that_no_export_wrote_is_not_replaced(insects: Exported, tmp_path: Path) -> None:
+    for name, content in (("model.py", b"print('mine')\n"), ("model.safetensors", b"\x00mine")):
+        mine = tmp_path / name
+        mine.write_bytes(content)
+        with pytest.raises(UserError, match=rf"{name}' was not written by metad2a and would be replaced"):
+            save(insects.training, insects.card, tmp_path)
+        assert [path.read_bytes() for path in tmp_path.iterdir()] == [content]
+        mine.unlink()
+    save(insects.training, insects.card, tmp_path)
+    save(insects.training, insects.card, tmp_path)
+
+
+def test_the_program_helps_reads_folders_and_bears_a_closed_pipe(insects: Exported, tmp_path: Path) -> None:
+    for number in range(30):
+        Image.fromarray(pictures(1, 9, 9, 3, seed=number)[0]).save(tmp_path / f"{number:02}.png")
+    program = [sys.executable, "-I", str(insects.program)]
+    helped = subprocess.run([*program, "--help"], capture_output=True, text=True)
+    assert helped.returncode == 0 and helped.stdout.startswith("usage: python model.py PICTURE")
+    answer = subprocess.run([*program, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert [Path(line.partition(":")[0]).name for line in answer.stdout.splitlines()[:2]] == ["00.png", "01.png"]
+    piped = subprocess.run(
+        f"'{sys.executable}' -I '{insects.program}' '{tmp_path}' | head -n 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+    )
+    assert piped.stdout.count("\n") == 1 and piped.stderr == ""
+    pillow = Image.fromarray(pictures(1, 9, 9, 3)[0])
+    assert module(insects.program).load().predict(pillow) == [answer.stdout.split(": ")[1].split(" ")[0]]
+
+
 def test_the_program_refuses_the_weights_of_another_network(insects: Exported, tmp_path: Path) -> None:
     exported(tmp_path, a_task(), CELLS[1])
     with pytest.raises(ValueError, match="weights of another network"):
@@ -187,6 +248,11 @@ def damaged(good: bytes, made: Exported) -> dict[str, bytes]:
         header["__metadata__"]["metad2a"] = json.dumps(card)
         return with_header(json.dumps(header))
 
+    def with_skeleton(**values: object) -> bytes:
+        plain: dict[str, Any] = made.card.blueprint.plain()
+        edges, skeleton = plain["arguments"]
+        return with_card(blueprint={**plain, "arguments": [edges, {**skeleton, **values}]})
+
     other = Training(torch.nn.Linear(2, 2), (0.0,) * 3, (1.0,) * 3, None, 0.0, True)
     return {
         "empty": b"",
@@ -196,10 +262,13 @@ def damaged(good: bytes, made: Exported) -> dict[str, bytes]:
         "other tensors": weights_file(other, made.card),
         "unknown cell": with_card(architecture="|x~0|"),
         "unknown space": with_card(space="x"),
-        "newer": with_card(format=2),
+        "newer": with_card(format=3),
         "one class too many": with_card(class_names=["a", "b", "c", "d"]),
         "names of no text": with_card(class_names=[1, 2, 3]),
-        "huge": with_card(channels=10**9),
+        "huge": with_skeleton(channels=10**9),
+        "endless": with_skeleton(cells=60_000),
+        "foreign network": with_card(blueprint={"network": "os:System", "arguments": []}),
+        "no plan of a network": with_skeleton(**{"is": "skeleton:Blueprint"}),
         "white of no scale": with_card(white=7),
         "no number": with_card(mean=[float("nan")] * 3),
         "unknown field": with_card(color="red"),

@@ -6,8 +6,9 @@ import torch
 
 from databases.architectures import decisions
 from databases.architectures.networks.chain import ChainNetwork
+from databases.architectures.networks.plans import Layer, shapes, unread
 from databases.architectures.skeleton import Skeleton
-from databases.architectures.spaces.nas_rl import LEAST, MOST, NASRL, Layer, shapes, unread
+from databases.architectures.spaces.nas_rl import LEAST, MOST, NASRL
 
 SPACE = NASRL()
 PLAIN = "3x3 stride 1x1 filters 24"

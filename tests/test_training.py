@@ -234,7 +234,7 @@ def test_the_parts_of_a_batch_have_its_gradient() -> None:
 
 def test_no_room_for_one_image_is_a_user_error(memory: list[int]) -> None:
     memory[0] = 0
-    with pytest.raises(UserError, match=r"no memory for a single image .* use --device cpu"):
+    with pytest.raises(UserError, match=r"no memory for a single image .* use --on cpu"):
         train(stripes(), CELL, recipe=TOY, device="cpu")
 
 

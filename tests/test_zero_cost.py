@@ -197,7 +197,7 @@ def test_zero_cost_repeats_by_seed_and_reads_the_images() -> None:
 def test_repeated_images_of_a_task_are_seen_once() -> None:
     task = noise_task(channels=1)
     task = replace(task, images=task.images[np.arange(60) // 3 * 3])
-    scores = zero_cost(task, CELLS, skeleton=replace(SKELETON, input_channels=1), resolution=8)
+    scores = zero_cost(task, CELLS, skeleton=SKELETON._replace(input_channels=1), resolution=8)
     assert len(set(scores["naswot"].tolist())) > 1
 
 

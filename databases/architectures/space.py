@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -139,6 +139,24 @@ class ImageSpace(Space):
         return cost.multiply_adds(network, (skeleton.input_channels, resolution, resolution))
 
 
+class SharedSpace(ImageSpace):
+    """A space of image classifiers that can share the weights of one supernet."""
+
+    @abstractmethod
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """How the supernet is made."""
+
+    @abstractmethod
+    def choices(self, architecture: Architecture) -> Any:
+        """What the supernet is called with, beside the images, to compute the architecture."""
+
+    def supernet(self, skeleton: Skeleton) -> nn.Module:
+        """The supernet with fresh weights, normalised by each batch's own statistics."""
+        from databases.architectures.supernets.mixed_edge import by_batch_statistics
+
+        return by_batch_statistics(self.shared_blueprint(skeleton).build())
+
+
 class RecurrentSpace(Space):
     """A space whose architectures are recurrent cells, for text."""
 
@@ -185,10 +203,12 @@ SPACES: Registry[Space] = Registry(
         "shufflenasnet": "shufflenasnet:SHUFFLENASNET",
         "nas-rl": "nas_rl:NAS_RL",
         "mobilenetv3": "mobilenetv3:MOBILENETV3",
+        "instanas": "instanas:INSTANAS",
         "nas-rl-recurrent": "nas_rl_recurrent:NAS_RL_RECURRENT",
         "enas-recurrent": "enas_recurrent:ENAS_RECURRENT",
     },
 )
+DEFAULT_SPACE = "nasbench201"  # where nobody names one
 _Kind = TypeVar("_Kind", bound=Space)
 
 
@@ -207,6 +227,11 @@ def finite_space(name: str) -> FiniteSpace:
     return _of_kind(name, FiniteSpace, "it cannot be ranked as a whole")  # type: ignore[type-abstract]
 
 
+def shared_space(name: str) -> SharedSpace:
+    """The space of that name whose architectures can share weights; raises `UserError` that lists the known ones."""
+    return _of_kind(name, SharedSpace, "it has no supernet")  # type: ignore[type-abstract]
+
+
 def recurrent_space(name: str) -> RecurrentSpace:
     """The space of recurrent cells of that name; raises `UserError` that lists the known ones."""
     return _of_kind(name, RecurrentSpace, "it builds no recurrent cells")  # type: ignore[type-abstract]
@@ -214,6 +239,10 @@ def recurrent_space(name: str) -> RecurrentSpace:
 
 def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
     found = SPACES.get(name)
+    if found is None and ":" in name:
+        from databases.architectures.spaces.reduced import Reduced
+
+        found = Reduced.named(name)
     if isinstance(found, kind):
         return found
     allowed = ", ".join(each.name for each in SPACES.values() if isinstance(each, kind))

@@ -3,6 +3,7 @@
 | given | is |
 |---|---|
 | a folder of class folders | whatever Pillow opens, any size; train, val and test folders above if you like |
+| a folder with a labels.csv | pictures anywhere in it; columns file and class, and if you like part and group |
 | a zip of such a folder | read in memory, never unpacked to disk; with or without a wrapping folder |
 | an .npz file | x and y, or x_train and y_train, and if you like x_val, y_val, x_test, y_test, class_names |
 | (x, y) | images (n, h, w), (n, h, w, c) or (n, c, h, w), 0..1 or 0..255; labels (n,), numbers or names |
@@ -23,8 +24,10 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.archives import MAX_BYTES, MAX_FILES, Folder, Zip
-from databases.datasets.arrays import from_arrays, read_npz
-from databases.datasets.pictures import Labelled, read_pictures, shown
+from databases.datasets.arrays import from_arrays, from_npz
+from databases.datasets.names import shown
+from databases.datasets.npz import read_npz
+from databases.datasets.pictures import Labelled, read_pictures
 from databases.datasets.task import (
     PICTURE_RESOLUTION,
     TEST,
@@ -85,7 +88,7 @@ def load_task(
         loaded = from_arrays({TRAIN: arrays}, given=name, resolution=resolution, most=max_images, seed=seed)
     check_classes(loaded.labels, loaded.parts, loaded.class_names, least=2)
     parts, notes = _completed(loaded, seed=seed), loaded.notes
-    if (loaded.images == loaded.images[:1]).all():
+    if all((image == loaded.images[0]).all() for image in loaded.images):
         notes += ("all images are the same: nothing tells the classes apart",)
     return Task(name, loaded.images, loaded.labels, parts, loaded.class_names, name, notes, loaded.white)
 
@@ -122,8 +125,7 @@ def _read(files: Folder | Zip, path: Path, *, resolution: int | None, most: int,
     """Everything in a folder, zip or .npz file."""
     given = repr(str(path))
     if isinstance(files, Zip) and path.suffix.lower() == ".npz":
-        arrays, class_names = read_npz(files, given=given)
-        return from_arrays(arrays, class_names, given=given, resolution=resolution, most=most, seed=seed)
+        return from_npz(read_npz(files, given=given), given=given, resolution=resolution, most=most, seed=seed)
     return read_pictures(files, given=given, px=resolution or PICTURE_RESOLUTION, most=most, seed=seed)
 
 
@@ -134,7 +136,7 @@ def _digits(text: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
-    return np.rint(digits.images * (255 / 16)), digits.target
+    return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target
 
 
 def _completed(loaded: Labelled, *, seed: int) -> Parts:

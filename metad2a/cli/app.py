@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from metad2a.cli import compare, database, device, meta, recommend, reproduce, training
+from metad2a.cli import compare, database, device, meta, recommend, reproduce, service, training
 from metad2a.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -43,3 +43,6 @@ app.command()(meta.evaluate)
 app.command()(meta.info)
 app.command()(compare.compare)
 app.command(epilog=reproduce.listing())(reproduce.reproduce)
+app.command()(service.serve)
+app.command()(service.worker)
+app.add_typer(service.tokens, name="token")

@@ -26,7 +26,7 @@ from metad2a.cli.options import (
     shown,
 )
 from metad2a.cli.output import console, print_json, reporting, table
-from metad2a.runtime.home import home, shared_images
+from metad2a.runtime.home import home, home_path, shared_images
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -173,12 +173,12 @@ def _facts(model: Path | None) -> dict[str, Any]:
         if model is not None:
             raise
         weights, card = f"none ({problem})", ""
-    tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+    tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home_path() / 'mlflow.db'}"
     return {
         "versions": versions(),
         "device": str(pick_device()),
         "processors": os.cpu_count(),
-        "home": str(home()),
+        "home": str(home_path()),
         "database": shown(None),
         "tracking": re.sub(r"//[^/@]*@", "//", tracking),
         "weights": weights,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from databases.errors import UserError
-from metad2a.runtime.home import DATABASE, home
+from metad2a.runtime.home import DATABASE, home, home_path
 
 if TYPE_CHECKING:
     from databases.records.store import Store
@@ -67,7 +67,7 @@ Model = Annotated[
         "--model", metavar="FILE|champion|challenger", help="Meta-model to ask.", show_default="the shipped one"
     ),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")]
+Device = Annotated[str, typer.Option("--on", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")]
 Budget = Annotated[
     str | None,
     typer.Option(
@@ -95,7 +95,7 @@ def open_store(location: str | None) -> Store:
 def shown(location: str | None) -> str:
     """Where that database is, without a password."""
     if location is None or "://" not in location:
-        return location or str(home() / DATABASE)
+        return location or str(home_path() / DATABASE)
     from sqlalchemy import make_url
 
     return make_url(location).render_as_string(hide_password=True)

@@ -33,6 +33,15 @@ if TYPE_CHECKING:
     from metad2a.search.result import SearchProgress, SearchResult
     from metad2a.search.run_state import Trained
 
+Space = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="NAME",
+        help="Search space, such as nasbench201, mobilenetv3 or enas-micro.",
+        show_default="nasbench201",
+    ),
+]
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
 
@@ -45,6 +54,7 @@ def search(
         str,
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
+    space: Space = None,
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
@@ -62,11 +72,13 @@ def search(
     improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
     command goes on where it was stopped; the budget counts over all of them.
     """
+    from databases.architectures.space import DEFAULT_SPACE, image_space
     from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
     check_output_folder(output)
     check_name(searcher)
+    chosen = image_space(space or DEFAULT_SPACE)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
@@ -82,6 +94,7 @@ def search(
             seconds=seconds,
             recipe=recipe,
             searcher=searcher,
+            space=chosen.name,
             stop_early=stop_early,
             seed=seed,
             store=store,
@@ -98,6 +111,7 @@ def train(
     architecture: Annotated[
         str, typer.Option("--architecture", metavar="CELL", help="The cell's text, as recommend prints it.")
     ],
+    space: Space = None,
     recipe: Recipe = "small",
     seed: Seed = 0,
     budget: Budget = None,
@@ -108,9 +122,9 @@ def train(
     json: Json = False,
 ) -> None:
     """Train, test and export one cell. Given again, the same command goes on where it was stopped."""
-    from databases.architectures.space import space
+    from databases.architectures.space import DEFAULT_SPACE, image_space
 
-    seconds, cell = duration(budget), space("nasbench201").parse(architecture)
+    seconds, cell = duration(budget), image_space(space or DEFAULT_SPACE).parse(architecture)
     check_output_folder(output)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one

@@ -10,7 +10,8 @@ from typing import Any
 
 from databases.architectures.space import Architecture, space
 from databases.errors import UserError
-from metad2a.export.export import Card, write_files
+from metad2a.export.card import Card
+from metad2a.export.export import write_files
 
 STATE = "state.json"
 FORMAT = 2

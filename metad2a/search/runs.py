@@ -22,13 +22,16 @@ from types import TracebackType
 from typing import Self
 
 from databases.errors import UserError
-from metad2a.export.export import Card, Exported, load_weights, save, weights_file, write_files
+from metad2a.export.card import Card
+from metad2a.export.export import Exported, save, write_files
+from metad2a.export.weights import load_weights, weights_file
 from metad2a.runtime.home import home
 from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
 from metad2a.train.training import Training
 
 LOCK, CANDIDATES = "lock", "candidates"
 SECONDS_BETWEEN_SAVES = 1.0
+SECONDS_BETWEEN_TRIES = 0.1
 _NAMES_SHOWN = 10
 
 
@@ -45,10 +48,11 @@ class RunFolder:
         self._saved = begin
         self._before = 0.0
         self._lock = -1
+        self.patience = 0.0  # seconds to wait for another process that holds the folder
         self.state = State(dict(identity))
 
     def __enter__(self) -> Self:
-        self._lock = _locked(self.folder)
+        self._lock = _locked(self.folder, patience=self.patience)
         try:
             self._open()
         except BaseException:
@@ -183,13 +187,15 @@ def _kept(folder: Path, index: int) -> tuple[Card, Training]:
         ) from problem
 
 
-def _locked(folder: Path) -> int:
+def _locked(folder: Path, *, patience: float) -> int:
     """The descriptor of the folder's lock, which the system gives back however this process ends."""
+    until = time.monotonic() + patience
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            while not _try_lock(lock, last=time.monotonic() >= until):
+                time.sleep(SECONDS_BETWEEN_TRIES)
         except OSError:
             holder = os.read(lock, 20).decode(errors="replace").strip()
             os.close(lock)
@@ -205,3 +211,14 @@ def _locked(folder: Path) -> int:
             f"cannot write to {str(folder)!r} ({problem.strerror}): make room there or name another folder"
         ) from problem
     return lock
+
+
+def _try_lock(lock: int, *, last: bool) -> bool:
+    """Whether the lock could be taken; at the last try BlockingIOError where it could not."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        if last:
+            raise
+        return False
+    return True

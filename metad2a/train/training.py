@@ -166,7 +166,7 @@ def _halved(images: int, problem: torch.OutOfMemoryError) -> int:
     if images < 2:
         raise UserError(
             f"the device has no memory for a single image ({' '.join(str(problem).split())[:80]}): "
-            "use --device cpu or a recipe with a smaller network"
+            "use --on cpu or a recipe with a smaller network"
         ) from problem
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from databases.architectures.spaces.nas_rl import Layer, shapes, unread
+from databases.architectures.networks.plans import Layer, shapes, unread
 
 
 class ChainNetwork(nn.Module):

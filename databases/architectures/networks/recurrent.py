@@ -9,7 +9,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.spaces.nas_rl_recurrent import Tree
+from databases.architectures.networks.plans import Tree
 
 States: TypeAlias = tuple[Tensor, ...]
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {

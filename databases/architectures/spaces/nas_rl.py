@@ -7,13 +7,13 @@ subset decision which earlier layers it reads; then whether another layer follow
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 
 import numpy as np
 
 from databases.architectures import decisions
 from databases.architectures.decisions import Decision, Repeat
+from databases.architectures.networks.plans import Layer, shapes, unread
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.space import Architecture, ImageSpace
 from databases.architectures.typed_graph import GraphBatch
@@ -28,43 +28,6 @@ OPTIONS = {
 }
 _LAYER = re.compile(r"(\d)x(\d) stride (\d)x(\d) filters (\d+)(?: of ([\d+]+))?")
 _VALUES = [f"{name} {value}" for name, values in OPTIONS.items() for value in values]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One convolution, by (height, width). inputs: the earlier layers that it reads; none means the image."""
-
-    kernel: tuple[int, int]
-    stride: tuple[int, int]
-    filters: int
-    inputs: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What a layer meets. inputs: channels joined. height, width: of its output."""
-
-    inputs: int
-    height: int
-    width: int
-
-
-def unread(layers: Sequence[Layer]) -> list[int]:
-    """The layers that no other reads."""
-    read = {source for each in layers for source in each.inputs}
-    return [i for i in range(len(layers)) if i not in read]
-
-
-def shapes(layers: Sequence[Layer], *, channels: int, resolution: int) -> Iterator[Shape]:
-    """The shape of each layer for a square image of so many channels."""
-    sizes: list[tuple[int, int]] = []
-    for each in layers:
-        read = [sizes[i] for i in each.inputs] or [(resolution, resolution)]
-        height, width = (
-            (max(sides) - 1) // stride + 1 for sides, stride in zip(zip(*read, strict=True), each.stride, strict=True)
-        )
-        sizes.append((height, width))
-        yield Shape(sum(layers[i].filters for i in each.inputs) or channels, height, width)
 
 
 _LAYER_PART = decisions.Sequence(
@@ -151,7 +114,7 @@ class NASRL(ImageSpace):
             ready = [i for i in every if i not in order and set(layers[i].inputs) <= set(order)]
             order.append(min(ready, key=lambda i: (colours[i], i)))
         return ", ".join(
-            _text(replace(layers[i], inputs=tuple(sorted(map(order.index, layers[i].inputs))))) for i in order
+            _text(layers[i]._replace(inputs=tuple(sorted(map(order.index, layers[i].inputs))))) for i in order
         )
 
     def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
@@ -197,7 +160,7 @@ class NASRL(ImageSpace):
     def _scaled(self, architecture: Architecture, skeleton: Skeleton) -> list[Layer]:
         layers = self.layers(architecture)
         smallest = OPTIONS["filters"][0]
-        return [replace(each, filters=each.filters * skeleton.channels // smallest) for each in layers]
+        return [each._replace(filters=each.filters * skeleton.channels // smallest) for each in layers]
 
 
 def _text(layer: Layer) -> str:

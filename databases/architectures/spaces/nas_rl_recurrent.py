@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from databases.architectures import decisions
 from databases.architectures.decisions import Branch, Chain, Decision, Part
+from databases.architectures.networks.plans import Tree
 from databases.architectures.space import Architecture, RecurrentSpace
 from databases.architectures.typed_graph import GraphBatch
 
@@ -36,31 +36,6 @@ def _tree(leaves: int) -> Part:
         parts.append(Decision(f"{leaves} leaves: combiner {node}", COMBINERS))
         parts.append(Decision(f"{leaves} leaves: activation {node}", ACTIVATIONS, adds_node=True, feeds=feeds))
     return Chain(*parts)
-
-
-@dataclass(frozen=True)
-class Tree:
-    """A binary tree of combiners and activations (Zoph, Le, 2017), leaves first, then level by level to the root.
-
-    Attributes:
-        nodes: combiner and activation of each. inject: combiner and activation that mix the last memory into
-            the value of the node ``into``. memory: the node whose value before activation is the new memory.
-    """
-
-    nodes: tuple[tuple[str, str], ...]
-    inject: tuple[str, str]
-    into: int
-    memory: int
-
-    @property
-    def leaves(self) -> int:
-        """Leaves, which combine a map of the input with a map of the last output."""
-        return (len(self.nodes) + 1) // 2
-
-    def children(self, node: int) -> tuple[int, ...]:
-        """The two nodes that an inner node combines; none of a leaf."""
-        first = 2 * (node - self.leaves)
-        return () if node < self.leaves else (first, first + 1)
 
 
 class NASRLRecurrent(RecurrentSpace):

@@ -17,7 +17,7 @@ import numpy as np
 from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Chain, Decision, Walk
 from databases.architectures.skeleton import Blueprint, Skeleton
-from databases.architectures.space import Architecture, FiniteSpace
+from databases.architectures.space import Architecture, FiniteSpace, SharedSpace
 from databases.architectures.typed_graph import GraphBatch
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -33,7 +33,7 @@ def _feeds(edge: tuple[int, int]) -> tuple[int, ...]:
     return tuple(i + 1 for i, (_, end) in enumerate(EDGES) if end == edge[0]) or (0,)
 
 
-class NASBench201(FiniteSpace):
+class NASBench201(FiniteSpace, SharedSpace):
     """The cell space of NAS-Bench-201 as a chain of six decisions."""
 
     name, example = "nasbench201", EXAMPLE
@@ -138,6 +138,14 @@ class NASBench201(FiniteSpace):
         pairs = zip(architecture.walk, EDGES, strict=True)
         edges = tuple((OPERATIONS[op], start, end) for op, (start, end) in pairs)
         return Blueprint("cells:CellNetwork", (edges, skeleton))
+
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """The published skeleton around cells with every operation on every edge."""
+        return Blueprint("supernets.cells:CellSupernet", (OPERATIONS, EDGES, skeleton))
+
+    def choices(self, architecture: Architecture) -> Walk:
+        """The operation of each edge."""
+        return architecture.walk
 
     def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
         """Weights of convolutions, normalisations and the linear layer (equal to the published column)."""
