@@ -16,6 +16,7 @@ from databases.architectures.supernets.families import FAMILIES, LITE0, MOBILE, 
 from databases.architectures.supernets.inherit import enlarge, recalibrate
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
+from metad2a.export.program import network_source
 
 KNOWN = [RESIDUAL, MOBILE, LITE0]
 SLICES: dict[str, Stages] = {
@@ -99,6 +100,19 @@ def test_slice_copied_out_is_the_network_of_its_blueprint(family: Family) -> Non
         x = images(2, 3, 32, 32)
         assert torch.equal(plain(x), network(x))
         assert torch.equal(network.classifier(network.features(x)), network(x))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("family", KNOWN, ids=lambda family: family.name)
+def test_exported_source_computes_the_same(family: Family) -> None:
+    blueprint = of(family).blueprint(SLICES[family.name], classes=3)
+    imports, source = network_source(blueprint)
+    names: dict[str, Any] = {}
+    exec("\n".join(["from __future__ import annotations", *imports, source]), names)
+    network = names[blueprint.network.partition(":")[2]](*blueprint.arguments).eval()
+    ours = of(family).network(SLICES[family.name], classes=3)
+    network.load_state_dict(ours.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(network.features(images(2, 3, 32, 32)), ours.features(images(2, 3, 32, 32)))  # type: ignore[operator]
 
 
 def test_subnets_share_no_memory_with_the_base_nor_draw_random_numbers() -> None:

@@ -118,7 +118,7 @@ def test_the_sets_share_no_image_and_are_small() -> None:
     first, second = transferred_cells.image_sets(CONTEXT)
     assert (first.classes, second.classes) == (5, 5)
     assert all((each.parts == TRAIN).sum() <= transferred_cells.FAST_MOST for each in (first, second))
-    fewer = transferred_cells._fewer(first)
+    fewer = transferred_cells.fewer(first)
     assert (fewer.parts == TRAIN).sum() <= transferred_cells.MOST
     assert (fewer.parts == TEST).sum() == (first.parts == TEST).sum()
 

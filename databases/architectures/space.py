@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from databases.architectures import decisions
+from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Part, State, Walk
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.typed_graph import GraphBatch
@@ -93,6 +94,10 @@ class Space(ABC):
     @abstractmethod
     def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
         """The typed graphs of many architectures at once, each with as many places as the space's largest."""
+
+    def shape(self, architecture: Architecture) -> CellShape | None:
+        """Width and depth of its cell, of the normal one where there are two; None where it has no cells."""
+        return None
 
     def written(self, text: str, walk: Walk) -> Architecture:
         """The architecture of a walk that was read from ``text``; refuses a text that is not exactly its own."""

@@ -24,6 +24,7 @@ DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "graph-space": ("graph_space.demonstration", "graph search space: fewer trials than the same space as a flat list"),
     "enas": ("enas.demonstration", "ENAS: shared weights rank children; running statistics break it"),
     "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial in the table and on shared weights"),
+    "cells": ("cells.demonstration", "cells understood: width and depth, what they go with, and what searches find"),
     "nas-rl": ("nas_rl.demonstration", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),
 }
 

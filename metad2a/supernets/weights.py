@@ -10,8 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from databases import checkpoint
-from databases.architectures.supernets.families import FORM, pretrained
-from databases.architectures.supernets.pretrained import Family, Pretrained
+from databases.architectures.supernets.families import FORM
 
 
 def write_weights(path: Path, network: nn.Module, card: Mapping[str, Any]) -> str:
@@ -27,9 +26,3 @@ def write_weights(path: Path, network: nn.Module, card: Mapping[str, Any]) -> st
         plain = value.detach().to("cpu", memory_format=torch.preserve_format)
         kept[name] = plain.half() if plain.ndim > 1 else plain.float()
     return checkpoint.save(path, kept, card, form=FORM)
-
-
-def read_weights(path: Path, family: Family) -> Pretrained:
-    """The family with the weights of a file that `metad2a pretrain` wrote; raises `UserError` for any other."""
-    tensors, card = checkpoint.load(path, form=FORM, origin="give a file that `metad2a pretrain` wrote")
-    return pretrained(family, {name: value.float() for name, value in tensors.items()}, card)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Chain, Decision, Part, Scope
 from databases.architectures.decisions import Sequence as Parts
 from databases.architectures.skeleton import Blueprint, Skeleton
@@ -121,6 +122,10 @@ class BlockSpace(SharedSpace):
             read = {state for i, j, *_ in blocks for state in (i, j)}
             ends += [place for state, place in enumerate(states) if state >= self.inputs and state not in read]
         return [*nodes, ("output", ends)]
+
+    def shape(self, architecture: Architecture) -> CellShape:
+        """Of the normal cell; a block is a node with two edges."""
+        return CellShape.of([block[:2] for block in self.cells(architecture)[0]], inputs=self.inputs)
 
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """Both cells with the operations' full names."""

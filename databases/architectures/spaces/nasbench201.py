@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Chain, Decision, Walk
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.space import Architecture, FiniteSpace, SharedSpace
@@ -125,6 +126,12 @@ class NASBench201(FiniteSpace, SharedSpace):
         types = np.empty((len(walks), len(EDGES) + 2), dtype=np.int64)
         types[:, 0], types[:, -1], types[:, 1:-1] = 1, 2, walks + 3
         return GraphBatch(types, _ADJACENCY[None])
+
+    def shape(self, architecture: Architecture) -> CellShape:
+        """Of its live edges; node 3 is both the last node and the output."""
+        live = {edge for path in _paths(architecture.walk) for edge in path}
+        ends = [[start for i, (start, end) in enumerate(EDGES) if end == node and i in live] for node in (1, 2, 3)]
+        return CellShape.of(ends, inputs=1, concatenated=False)
 
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """The published skeleton around the cell."""

@@ -133,9 +133,9 @@ def image_sets(context: Context) -> tuple[Task, Task]:
     """The two sets: digits and clothes; for CI the digits 0 to 4 and 5 to 9, which need no files."""
     digits = load_task("sklearn:digits")
     if context.fast:
-        return _fewer(_classes(digits, range(5)), FAST_MOST), _fewer(_classes(digits, range(5, 10)), FAST_MOST)
+        return fewer(_classes(digits, range(5)), FAST_MOST), fewer(_classes(digits, range(5, 10)), FAST_MOST)
     clothes = load_task(context.image_source("fashion_mnist"), resolution=RECIPE.resolution)
-    return _fewer(digits), _fewer(clothes)
+    return fewer(digits), fewer(clothes)
 
 
 def _classes(task: Task, kept: range) -> Task:
@@ -151,7 +151,7 @@ def _classes(task: Task, kept: range) -> Task:
     )
 
 
-def _fewer(task: Task, most: int = MOST) -> Task:
+def fewer(task: Task, most: int = MOST) -> Task:
     """The task with at most ``most`` training images and all others."""
     training = np.flatnonzero(task.parts == TRAIN)
     kept = training[sample(task.labels[training], task.parts[training], most=most, seed=0)]
