@@ -20,7 +20,7 @@ from metad2a.cli.options import (
     open_tracker,
 )
 from metad2a.cli.output import console, print_json, reporting, table
-from metad2a.reproduce import DEMONSTRATIONS
+from metad2a.reproduce import LINES
 from metad2a.runtime.home import DATABASE, home, shared_images
 
 if TYPE_CHECKING:
@@ -75,8 +75,8 @@ def reproduce(
 
 def listing() -> str:
     """All demonstrations, one line each, as the end of the help."""
-    width = max(map(len, DEMONSTRATIONS), default=0)
-    lines = [f"  {name.ljust(width)}  {line}" for name, (_, line) in DEMONSTRATIONS.items()]
+    width = max(map(len, LINES))
+    lines = [f"  {name.ljust(width)}  {line}" for name, line in LINES.items()]
     return "\n".join(["\b", "Demonstrations:", *lines])
 
 
