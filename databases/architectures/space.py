@@ -244,6 +244,10 @@ def recurrent_space(name: str) -> RecurrentSpace:
 
 def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
     found = SPACES.get(name)
+    if found is None and ":" in name:
+        from databases.architectures.spaces.reduced import Reduced
+
+        found = Reduced.named(name)
     if isinstance(found, kind):
         return found
     allowed = ", ".join(each.name for each in SPACES.values() if isinstance(each, kind))

@@ -165,6 +165,30 @@ def export(
     _print_files(exported)
 
 
+def runs(json: Json = False) -> None:
+    """List the runs of search and train, the latest first."""
+    from metad2a.search.run_list import all_runs
+
+    found = all_runs()
+    if json:
+        print_json({"runs": [each.to_json() for each in found]})
+        return
+    headings = ("Run", "Best", ">Validation", ">Test", ">Trained", ">Time", "Last")
+    rows = (
+        (
+            each.name,
+            "-" if each.best is None else compact(each.best),
+            percent(each.valid_accuracy),
+            percent(each.test_accuracy),
+            str(each.trained),
+            span(each.seconds),
+            f"{each.last:%Y-%m-%d %H:%M}",
+        )
+        for each in found
+    )
+    console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
+
+
 def _load(data: str, seed: int, reporter: Reporter) -> Task:
     from databases.datasets.loading import load_task
 
