@@ -213,6 +213,8 @@ SPACES: Registry[Space] = Registry(
         "enas-recurrent": "enas_recurrent:ENAS_RECURRENT",
     },
 )
+# what a name holds -> the class of the spaces that are made when their name is met
+MADE: Registry[Any] = Registry("databases.architectures.spaces", {":": "reduced:Reduced"})
 DEFAULT_SPACE = "nasbench201"  # where nobody names one
 _Kind = TypeVar("_Kind", bound=Space)
 
@@ -245,9 +247,7 @@ def recurrent_space(name: str) -> RecurrentSpace:
 def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
     found = SPACES.get(name)
     if found is None and ":" in name:
-        from databases.architectures.spaces.reduced import Reduced
-
-        found = Reduced.named(name)
+        found = MADE[":"].named(name)
     if isinstance(found, kind):
         return found
     allowed = ", ".join(each.name for each in SPACES.values() if isinstance(each, kind))
