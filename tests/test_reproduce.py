@@ -15,20 +15,9 @@ from cli_world import answer, home_fixture, run  # noqa: F401
 
 from databases.errors import UserError
 from metad2a.reports.publish import markdown, summary, track_report, write_report
-from metad2a.reports.report import (
-    Context,
-    Demonstration,
-    Panel,
-    Report,
-    Table,
-    Verdict,
-    band,
-    paired,
-    plain,
-    ratio,
-    with_interval,
-)
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, plain, ratio, with_interval
 from metad2a.reproduce import DEMONSTRATIONS, LINES
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.tracking import NullTracker
 
 

@@ -119,7 +119,13 @@ class Space(ABC):
 
 
 class ImageSpace(Space):
-    """A space whose architectures are image classifiers."""
+    """A space whose architectures are image classifiers.
+
+    ``channels_last``: whether its networks may train in that memory layout on the CPU. There the backward pass of
+    torch 2.13 (oneDNN) destroys the heap for some cells of NASNet's space.
+    """
+
+    channels_last: bool = False
 
     @abstractmethod
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:

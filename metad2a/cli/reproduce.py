@@ -45,15 +45,15 @@ def reproduce(
     A verdict that fails is said so and ends with status 0 like one that holds. Everything is also written to
     --output, by default to reproduce/NAME in the home folder.
     """
-    from metad2a.reproduce import demonstration
+    from metad2a.reproduce import find_demonstration
 
-    found = demonstration(name)
+    found = find_demonstration(name)
     folder = output or home() / "reproduce" / name
     check_output_folder(folder)
     if fast:
         workers = 1  # starting processes takes longer than the work
     with open_store(database), reporting(f"{name} ...") as reporter:
-        from metad2a.reports.report import Context
+        from metad2a.reproduce.demonstration import Context
 
         report = found.run(
             Context(

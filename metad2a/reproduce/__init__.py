@@ -8,7 +8,7 @@ from databases.errors import UserError
 from databases.registry import Registry
 
 if TYPE_CHECKING:
-    from metad2a.reports.report import Demonstration
+    from metad2a.reproduce.demonstration import Demonstration
 
 # name -> (module with DEMONSTRATION, one line for `metad2a reproduce --help`)
 _LISTED = {
@@ -34,7 +34,7 @@ DEMONSTRATIONS: Registry[Demonstration] = Registry(
 )
 
 
-def demonstration(name: str) -> Demonstration:
+def find_demonstration(name: str) -> Demonstration:
     """The demonstration of that name; raises `UserError` that lists the known ones."""
     if name not in DEMONSTRATIONS:
         raise UserError(f"unknown demonstration {name!r}: choose one of {', '.join(DEMONSTRATIONS)}")
