@@ -119,7 +119,8 @@ def _train(task: Task, answer: Recommendation, place: int, reporter: Reporter, *
     """Trains and tests the cell at one of the `PLACES`."""
     from databases.datasets.task import TEST
     from databases.records.recipe import recipe
-    from metad2a.train.training import accuracy, train
+    from metad2a.train.inference import accuracy
+    from metad2a.train.train import train
 
     title, share = PLACES[place]
     rank = min(int(share * len(answer.candidates)), len(answer.candidates) - 1)

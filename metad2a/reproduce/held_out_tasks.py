@@ -18,7 +18,7 @@ from databases.records.store import Store
 from metad2a.build.shipped import add_measurements
 from metad2a.generate.generator import Generator, Lesson, train_generator
 from metad2a.recommend.model import load
-from metad2a.reports.report import Context
+from metad2a.reproduce.demonstration import Context
 from metad2a.runtime.executors import processes as executor
 from metad2a.runtime.home import home
 

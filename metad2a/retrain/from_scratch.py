@@ -20,8 +20,7 @@ from metad2a.retrain.held_out import Values
 from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
 from predictors import checkpoint
 from predictors.meta import MetaConfig, MetaPredictor
-from predictors.process import KERNEL
-from predictors.surrogates import Surrogate, learn_surrogates, published
+from predictors.surrogates import KERNEL, Surrogate, learn_surrogates, published
 
 if TYPE_CHECKING:
     from metad2a.runtime.tracking import Run
