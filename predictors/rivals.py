@@ -13,6 +13,7 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, finite_space
 from databases.datasets.features import STATISTICS
 from databases.datasets.task import Task
+from databases.hosting import importing
 from databases.records.episodes import Episode
 from databases.records.recipe import Recipe
 from predictors.meta import to_logit
@@ -67,7 +68,8 @@ def forest_ranking(episode: Episode, others: Sequence[Episode], naswot: Mapping[
 
     ``naswot`` holds the scores of each task's cells by the task's fingerprint.
     """
-    from sklearn.ensemble import RandomForestRegressor
+    with importing():
+        from sklearn.ensemble import RandomForestRegressor
 
     def inputs(each: Episode) -> Values:
         score = naswot[each.features.fingerprint]

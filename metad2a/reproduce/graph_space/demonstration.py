@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.space import Architecture, Space
+from databases.hosting import lent
 from metad2a.reports.report import (
     Context,
     Demonstration,
@@ -116,15 +117,12 @@ def _batch(job: Job) -> int:
 
 def policy(space: Space, job: Job) -> PolicyGradient:
     """One small recurrent policy with squashed logits."""
-    import torch
-
     from metad2a.generate.decoder import GraphDecoder
     from metad2a.search.controllers.learning_rule import Rule
     from metad2a.search.controllers.policy_gradient import PolicyGradient
 
     seed = job.seed + (OTHER if job.form == CONTROL else 0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         decoder = GraphDecoder(space, context=0, width=32, squash=2.5)
     rule = Rule(
         batch=_batch(job),
