@@ -44,6 +44,7 @@ from databases.datasets.task import (
     check_resolution,
 )
 from databases.errors import UserError
+from databases.hosting import importing
 
 MAX_IMAGES = 100_000
 DIGITS = "sklearn:digits"
@@ -186,7 +187,8 @@ def _digits(text: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     """The handwritten digits that come with scikit-learn, their values 0..16 spread over 0..255."""
     if text != DIGITS:
         raise UserError(f"given {text!r}; {ALLOWED}; other sets of scikit-learn hold no small images")
-    from sklearn.datasets import load_digits
+    with importing():
+        from sklearn.datasets import load_digits
 
     digits = load_digits()
     return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target

@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
+from databases.hosting import lent
 from databases.records.recipe import Recipe
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
@@ -276,7 +276,7 @@ class Session:
         """Seconds to evaluate one image, measured with an untrained network."""
         task, place = self.small, pick_device(self.device)
         skeleton = self.recipe.skeleton(input_channels=task.channels, classes=task.classes)
-        with torch.random.fork_rng(devices=[]):
+        with lent():
             network = image_space(architecture.space).network(architecture, skeleton).eval().to(place)
         channels = (1.0,) * task.channels
         probe, images = Training(network, channels, channels, None, 0.0, True), task.images[:PROBE_IMAGES]
