@@ -259,12 +259,9 @@ class Network:
     """A found network, run by the very `model.py` that users download."""
 
     def __init__(self, folder: Path) -> None:
-        from importlib.util import module_from_spec, spec_from_file_location
+        from metad2a.export.onnx import load_program
 
-        spec = spec_from_file_location("found_network", folder / "model.py")
-        assert spec is not None and spec.loader is not None
-        self._program = module_from_spec(spec)
-        spec.loader.exec_module(self._program)
+        self._program = load_program(folder)
         self._network = self._program.load(folder)
 
     def open(self, path: str) -> Any:
