@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -88,8 +91,7 @@ def _traced(program: ModuleType) -> bytes:
     size, channels = program.SIZES[0], len(program.MEAN)
     example = torch.zeros((_EXAMPLES, size, size, channels), dtype=torch.uint8)
     content: Any = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # the exporter's own, about its own parts
+    with _quiet(), torch.no_grad():
         exported = torch.onnx.export(
             whole,
             (example,),
@@ -104,6 +106,20 @@ def _traced(program: ModuleType) -> bytes:
     exported.save(content, external_data=False)
     found: bytes = content.getvalue()
     return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporter from telling what it thinks of its own parts."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def _written(path: Path, content: bytes) -> Path:

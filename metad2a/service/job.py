@@ -79,7 +79,9 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
         do = library.search if job.kind == "search" else library.train
         result = do(task, job.options, place, report)
         report("judging", {})
-        return library.summed_up(result) | judging.judge(result.exported, task, folder)
+        told = library.summed_up(result) | judging.judge(result.exported, task, folder)
+        report("exporting", {})
+        return told | {"onnx": library.export_onnx(folder)}
 
 
 def _tracker(settings: Settings) -> Tracker:

@@ -273,6 +273,17 @@ class Network:
         return [self._network.probabilities(each)[0].tolist() for each in pictures]
 
 
+def export_onnx(folder: Path) -> str | None:
+    """Writes the network of a folder as ONNX too; why that cannot be done, None where it was."""
+    from metad2a.export import onnx
+
+    try:
+        onnx.export_onnx(folder)
+    except Exception as problem:  # the network is found and kept: another file format must not cost it
+        return " ".join(str(problem).split())[:200]
+    return None
+
+
 def check_search(*, recipe: str, searcher: str | None = None) -> None:
     """Refuses what no job could do, before it waits in a queue; raises UserError."""
     from databases.records.recipe import trainable
