@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from postgres_server import PostgresServer, postgres_fixture  # noqa: F401
 from service_process import ROOT, Processes, until
 from service_world import pictures, zipped
 
@@ -112,3 +113,19 @@ def test_the_readmes_walk_through_works_as_it_stands(service: Processes) -> None
     assert done.returncode == 0, done.stderr + done.stdout[-500:]
     assert "event: end" in done.stdout and '"best"' in done.stdout
     assert (service.home / "model.py").read_text().startswith('"""')
+
+
+def test_jobs_outlive_a_database_that_is_stopped_hard(tmp_path: Path, postgres: PostgresServer) -> None:
+    with Processes(tmp_path, database=postgres.database()) as service:
+        service.serve()
+        dataset = service.send(zipped(pictures(each=20)))
+        job = service.ask("/v1/trainings", training(dataset, recipe="small"))["id"]
+        until(lambda: service.job(job)["state"] == "running", what="the job")
+        postgres.stop_hard()
+        time.sleep(3)
+        postgres.start()
+        until(lambda: service.ask("/v1/jobs", quiet=True), what="the web process")
+        ended = service.ended(job, seconds=240)
+        assert ended["state"] == "succeeded", service.logs()
+        with Store(str(service.database)) as store:
+            assert len(store.records(source="user")) == 1
