@@ -42,6 +42,7 @@ Space = Annotated[
         show_default="nasbench201",
     ),
 ]
+PIPELINE = "pipeline"  # the space in which the budget decides, not a number of trainings
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
 
@@ -55,6 +56,12 @@ def search(
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
     space: Space = None,
+    augment: Annotated[
+        str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images (pipeline).")
+    ] = "auto",
+    baseline: Annotated[
+        bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
+    ] = False,
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
@@ -71,11 +78,20 @@ def search(
     The searcher surrogate begins with the best recommended cell and goes on with the one that promises most
     improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
     command goes on where it was stopped; the budget counts over all of them.
+
+    In the space pipeline the budget decides, 60 s where none is given: probes of pretrained networks on your images,
+    then fine-tuning of what promises most in the time that is left.
     """
     from databases.architectures.space import DEFAULT_SPACE, image_space
     from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
+    if space == PIPELINE:
+        from metad2a.cli import pipeline
+
+        shown = {"augment": augment, "baseline": baseline, "seed": seed}
+        pipeline.search(data, seconds=seconds, output=output, no_tracking=no_tracking, json=json, **shown)
+        return
     check_output_folder(output)
     check_name(searcher)
     chosen = image_space(space or DEFAULT_SPACE)

@@ -55,7 +55,10 @@ def choose(
         return Augment(flip=flip), f"training images are shifted{_mirrored(flip)}, as asked"
     labels = task.labels[task.parts == VALIDATION]
     if not len(labels):
-        return PLAIN, "training images are shifted, not mirrored: no validation image tells whether a class would change"
+        return (
+            PLAIN,
+            "training images are shifted, not mirrored: no validation image tells whether a class would change",
+        )
     plain, mirrored = (
         head(classifier, features(base, task, VALIDATION, resolution=classifier.resolution, cache=cache, mirrored=each))
         for each in (False, True)

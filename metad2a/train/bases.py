@@ -77,6 +77,19 @@ def open_base(name: str, *, channels: int, resolution: int, stages: Stages | Non
     raise UserError(f"given the weights {name!r}; known are hog, {', '.join(FAMILY_OF)}; give one of these")
 
 
+def installed() -> dict[str, bool]:
+    """Whether the weights of each name are there."""
+    return {"hog": True, **{name: _opens(family) for name, family in FAMILY_OF.items()}}
+
+
+def _opens(family: str) -> bool:
+    try:
+        open_family(family)
+    except UserError:
+        return False
+    return True
+
+
 def family_of(name: str) -> Family:
     """The family of those weights."""
     return open_family(FAMILY_OF[name]).family
