@@ -6,7 +6,8 @@ import statistics
 from io import BytesIO
 
 from databases.datasets.archives import Files
-from databases.datasets.pictures import MAX_PICTURE_BYTES, readable_formats
+from databases.datasets.file_kinds import ending_of, readable_formats
+from databases.datasets.pictures import MAX_PICTURE_BYTES
 from databases.datasets.task import MIN_RESOLUTION, PICTURE_RESOLUTION
 
 SIDES = (32, 48, 64, 96, 128, 160, 224)
@@ -25,7 +26,7 @@ def picture_side(files: Files, *, up_to: int) -> int:
     from PIL import Image
 
     formats, endings = readable_formats()
-    names = [name for name in sorted(files.names) if "." + name.rpartition(".")[2].lower() in endings]
+    names = [name for name in sorted(files.names) if ending_of(name) in endings]
     found = []
     for name in names[:: max(1, len(names) // LOOKED_AT)][:LOOKED_AT]:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -18,22 +19,29 @@ if TYPE_CHECKING:
     from metad2a.export.export import Exported
     from metad2a.search.pipelines.search import PipelineResult
 
+SPACE = "pipeline"  # in which the budget decides, not a number of trainings
+Augment = Annotated[
+    str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images (pipeline).")
+]
+Baseline = Annotated[
+    bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
+]
 UP_TO = 128  # pixels a side that images keep, where they have them
 MOST_CLASSES = 20  # of a confusion matrix that is printed
 NO_PICTURE = 1  # exit status of `predict` where a picture cannot be read
 
 
-def search(
-    data: str,
-    *,
-    seconds: float | None,
-    augment: str,
-    baseline: bool,
-    seed: int,
-    output: Path | None,
-    no_tracking: bool,
-    json: bool,
-) -> None:
+@dataclass(frozen=True)
+class Ways:
+    """What is asked beside data and time."""
+
+    augment: str
+    baseline: bool
+    no_tracking: bool
+    json: bool
+
+
+def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: Path | None) -> None:
     """`metad2a search` in the space of pipelines."""
     from databases.datasets.loading import load_task
 
@@ -47,16 +55,16 @@ def search(
         result = search_pipelines(
             task,
             seconds=USUAL_SECONDS if seconds is None else seconds,
-            augment=augment,
-            baseline=baseline,
+            augment=ways.augment,
+            baseline=ways.baseline,
             seed=seed,
-            tracker=open_tracker(no_tracking),
+            tracker=open_tracker(ways.no_tracking),
             begun=cli.started,
             line=reporter.line,
             now=lambda text: reporter.now(f"{text} ..."),
         )
     exported = _copy(result, output)
-    if json:
+    if ways.json:
         print_json(_plain(result, exported))
     else:
         _answer(result, exported, task)

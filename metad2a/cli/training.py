@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metad2a import cli
+from metad2a.cli import pipeline
 from metad2a.cli.options import (
     Budget,
     Data,
@@ -24,6 +25,7 @@ from metad2a.cli.options import (
     open_tracker,
 )
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
+from metad2a.cli.pipeline import Augment, Baseline
 from metad2a.cli.recommend import compact
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
@@ -43,7 +45,6 @@ Space = Annotated[
         show_default="nasbench201",
     ),
 ]
-PIPELINE = "pipeline"  # the space in which the budget decides, not a number of trainings
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
 
@@ -57,12 +58,8 @@ def search(
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
     space: Space = None,
-    augment: Annotated[
-        str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images (pipeline).")
-    ] = "auto",
-    baseline: Annotated[
-        bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
-    ] = False,
+    augment: Augment = "auto",
+    baseline: Baseline = False,
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
@@ -87,11 +84,9 @@ def search(
     from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
-    if space == PIPELINE:
-        from metad2a.cli import pipeline
-
-        shown = {"augment": augment, "baseline": baseline, "seed": seed}
-        pipeline.search(data, seconds=seconds, output=output, no_tracking=no_tracking, json=json, **shown)
+    if space == pipeline.SPACE:
+        ways = pipeline.Ways(augment, baseline, no_tracking=no_tracking, json=json)
+        pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output)
     check_name(searcher)
