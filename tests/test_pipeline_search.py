@@ -18,7 +18,10 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.sides import side_of
 from databases.datasets.task import TEST, Task
 from databases.errors import UserError
+from metad2a.search import loop
+from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.pipelines import plan
+from metad2a.search.pipelines.measure import PipelineMeasure
 from metad2a.search.pipelines.plan import Chance, Measured, chances, expected, first_round, fits, sensible_probes
 from metad2a.search.pipelines.report import macro_f1, temperature
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
@@ -26,6 +29,7 @@ from metad2a.search.pipelines.stages import PLAN, Plan, Stage, read_plan
 from metad2a.search.predict import open_network, predictions, rows_of
 from metad2a.train.bases import Base
 from metad2a.train.logistic import log_loss
+from metad2a.train.pipeline import Effort
 
 OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
 TUNED = Pipeline("own", 32, "all", 0.03)
@@ -44,6 +48,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("metad2a.search.pipelines.search.installed", lambda: {"own": True})
     monkeypatch.setattr(plan, "first_round", lambda measured, **given: [Chance(TUNED, 0.3, 50.0)])
     monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
     yield
 
 
@@ -157,6 +162,17 @@ def test_impossible_wishes_are_refused_before_any_work(given: dict[str, object])
         search_pipelines(stripes(30), **given)  # type: ignore[arg-type]
 
 
+def test_a_searcher_measures_pipelines_like_any_architecture(tmp_path: Path) -> None:
+    measure = PipelineMeasure(stripes(40), Effort(steps=2), cache=tmp_path)
+    texts = (str(OWN), "own 32px head rate0.03 slim-short", "scratch 32px rate0.1 slim-short")
+    order = [PIPELINE.parse(text) for text in texts]
+    found = loop.run(InOrder(PIPELINE, order=order), measure, trials=3)
+    assert found.architectures == order and all(0 <= score <= 100 for score in found.scores)
+    assert len(measure.took) == 3
+    late = PipelineMeasure(stripes(40), Effort(steps=2), deadline=0.0)
+    assert late(order) == []
+
+
 def test_a_damaged_plan_is_told(tmp_path: Path) -> None:
     kept = Plan(tmp_path)
     kept.add(Stage("own 32px all rate0.03 whole", 3.0, again=False, round=1))
@@ -175,7 +191,7 @@ def test_small_images_are_not_blown_up_and_missing_weights_not_probed() -> None:
 
 
 def test_a_probe_begins_only_where_it_fits() -> None:
-    assert fits(1_000, 500.0, 10.0) and not fits(1_000, 100.0, 10.0)
+    assert fits(1_000, 5, 500.0, 10.0) and not fits(1_000, 5, 100.0, 10.0) and not fits(1_000, 99, 500.0, 10.0)
 
 
 def test_more_passes_promise_more_and_a_slow_network_less() -> None:
@@ -187,11 +203,12 @@ def test_more_passes_promise_more_and_a_slow_network_less() -> None:
     assert chances([Measured(HOG, 99.0, 999.0)], images=1_000, seconds=20) == []
 
 
-@pytest.mark.parametrize(("seconds", "count"), [(20.0, 1), (60.0, 2), (240.0, 3)])
+@pytest.mark.parametrize(("seconds", "count"), [(20.0, 1), (60.0, 2), (120.0, 3), (240.0, 4)])
 def test_the_more_time_the_more_fine_tunings_compete(seconds: float, count: int) -> None:
     found = first_round([Measured(OWN, 70.0, 900.0), Measured(LITE, 71.0, 300.0)], images=1_000, seconds=seconds)
     assert len({each.pipeline for each in found}) == count and sum(each.seconds for each in found) <= seconds
     assert all(PIPELINE.of(each.pipeline) for each in found)
+    assert any(each.pipeline.weights == "scratch" for each in found) == (count == 4)
 
 
 def test_temperature_calibrates_and_changes_no_class() -> None:

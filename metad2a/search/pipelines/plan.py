@@ -7,7 +7,7 @@ second of this machine.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from databases.architectures.spaces.pipeline import Pipeline
@@ -20,15 +20,15 @@ PROBES = (  # in this order: cheap ones first
     Pipeline("lite0", 128, "probe"),
 )
 SHARE = 0.5  # of the time left that one probe may take
-FIT_SECONDS = 1.5  # of the regression, beside the features
+FIT_SECONDS, FIT_A_CLASS = 1.0, 0.08  # of the regression, beside the features, and for each class
 COST = {"head": 1.5, "half": 2.3, "all": 3.3}  # of a training step, in forward passes
 GAIN, PASSES = 0.35, 4.0  # share of a probe's errors that fine-tuning mends in the end, and passes to most of it
 FAST, SLOW, GENTLE = 0.1, 0.03, 0.01  # learning rates: with many steps, with few, and of ImageNet weights
 MANY_STEPS = 400
 BATCH = 32
-LEAST_TUNING = 3.0  # seconds below which no fine-tuning is begun
+LEAST_TUNING, LEAST_AGAIN = 3.0, 3.0  # seconds below which no fine-tuning is begun, and none goes on
 FIRST_ROUND = 0.5  # share of the time that the first round of several takes
-SEVERAL, MANY = 30.0, 90.0  # seconds from which two, and three, fine-tunings compete
+SEVERAL, MANY, MOST = 30.0, 90.0, 180.0  # seconds from which two, three, and with one from scratch four compete
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ def sensible_probes(resolution: int, available: Sequence[str]) -> list[Pipeline]
     return [each for each in PROBES if each.weights in available and each.resolution <= max(64, resolution)]
 
 
-def fits(images: int, rate: float, left: float) -> bool:
+def fits(images: int, classes: int, rate: float, left: float) -> bool:
     """Whether the features of so many images, and the regression, take less than their share of the seconds left."""
-    return images / rate + FIT_SECONDS <= SHARE * left
+    return images / rate + FIT_SECONDS + FIT_A_CLASS * classes <= SHARE * left
 
 
 def expected(accuracy: float, passes: float) -> float:
@@ -83,23 +83,23 @@ def chances(measured: Sequence[Measured], *, images: int, seconds: float) -> lis
 
 
 def first_round(measured: Sequence[Measured], *, images: int, seconds: float) -> list[Chance]:
-    """The fine-tunings that begin: one where time is short, else the best of each weights, else two rates as well."""
-    count = 1 if seconds < SEVERAL else 2 if seconds < MANY else 3
+    """The trainings that begin: one where time is short, else the best of each weights, other rates, one from scratch.
+
+    Pretrained weights need not suit signs, spectrograms or scans: where time allows, scratch competes on validation.
+    """
+    count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
     ranked = chances(measured, images=images, seconds=each)
     best: dict[str, Chance] = {}
     for chance in ranked:
         best.setdefault(chance.pipeline.weights, chance)
     chosen = list(best.values())[:count]
+    if seconds >= MOST:
+        chosen = [*chosen[: count - 1], Chance(Pipeline("scratch", 32, "all", FAST), each, 0.0)]
     for chance in list(chosen):
         if len(chosen) < count:
             chosen.append(replace(chance, pipeline=_other_rate(chance.pipeline)))
     return chosen
-
-
-def available(installed: Mapping[str, bool]) -> list[str]:
-    """Names of the weights that can be used."""
-    return [name for name, there in installed.items() if there]
 
 
 def _rate(pipeline: Pipeline, steps: float) -> float:

@@ -108,7 +108,7 @@ class PipelineSession:
             if known is not None:
                 self.resumed += 1
                 self.measured.append(plan.Measured(pipeline, known.valid_accuracy or 0.0, rate))
-            elif number == 0 or plan.fits(self._choosing, rate, self.left):
+            elif number == 0 or plan.fits(self._choosing, self.task.classes, rate, self.left):
                 self._probe(index, pipeline, base, rate)
 
     def _probe(self, index: int, pipeline: Pipeline, base: Base, rate: float) -> None:
@@ -140,15 +140,14 @@ class PipelineSession:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
         for stage in self.plan.round(1):
             self._tune(stage)
-        if len(self.plan.round(1)) > 1 or self.plan.round(2):
-            self._promote()
+        self._promote()
 
     def _promote(self) -> None:
         """The best fine-tuned pipeline gets the time that is left."""
         open_ones = [each for each in self.plan.round(2) if not each.done]
         tuned = [index for index in self.run.state.trained if self.pipeline(index).learning_rate is not None]
         left = self.left - self._held_out(VALIDATION)
-        if not open_ones and left >= plan.LEAST_TUNING and tuned:
+        if not open_ones and left >= plan.LEAST_AGAIN and tuned:
             best = max(tuned, key=lambda index: (self.run.state.trained[index].valid_accuracy or 0, -self._loss(index)))
             self.plan.add(Stage(str(self.pipeline(best)), left, again=True, round=2))
             open_ones = self.plan.round(2)[-1:]
@@ -164,17 +163,29 @@ class PipelineSession:
             return
         pipeline = PIPELINE.pipeline(PIPELINE.parse(stage.pipeline))
         index = self.run.place(Wanted(PIPELINE.of(pipeline)))
-        checkpoint = self.run.folder / CANDIDATES / f"{index}.checkpoint"
+        checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
         checkpoint.parent.mkdir(exist_ok=True)
-        begin = self.classifier(index) if stage.again else self._probe_of(pipeline)
-        effort = Effort(seconds=min(stage.seconds, max(1.0, self.left)), augment=self.augmented, seed=self.seed)
-        self.now(f"Fine-tuning {pipeline} for {effort.seconds:.0f} s")
+        seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, self.left)
+        self.now(f"Fine-tuning {pipeline} for {seconds:.0f} s")
         tuned = tune_pipeline(
-            pipeline, self.task, effort, begin=begin, checkpoint=checkpoint, on_epoch=self._epoch(pipeline)
+            pipeline,
+            self.task,
+            Effort(seconds=seconds, augment=self.augmented, seed=self.seed),
+            begin=self._begin(pipeline, index, again=stage.again),
+            deadline=time.monotonic() + self.left,
+            checkpoint=checkpoint,
+            on_epoch=self._epoch(pipeline),
         )
         self._take(index, tuned)
-        checkpoint.unlink(missing_ok=True)
-        self.plan.finish(stage)
+        if tuned.complete:  # else a larger budget goes on with it
+            self.plan.finish(stage)
+            checkpoint.unlink(missing_ok=True)
+
+    def _begin(self, pipeline: Pipeline, index: int, *, again: bool) -> Classifier | None:
+        """Where a fine-tuning begins; None: at fresh weights."""
+        if again:
+            return self.classifier(index)
+        return None if pipeline.weights == "scratch" else self._probe_of(pipeline)
 
     def _take(self, index: int, tuned: Tuned) -> None:
         """Keeps a fine-tuned network unless what is kept of its pipeline is better."""
