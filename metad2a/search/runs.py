@@ -24,7 +24,7 @@ from typing import Self
 from databases.errors import UserError
 from metad2a.export.card import Card
 from metad2a.export.export import Exported, save, write_files
-from metad2a.export.weights import load_weights, weights_file
+from metad2a.export.weights import WEIGHTS, load_weights, weights_file
 from metad2a.runtime.home import home
 from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
 from metad2a.train.training import Training
@@ -166,13 +166,23 @@ def export_run(name: str, folder: Path) -> Exported:
 
     Raises UserError for an unknown run, and for one that has not trained anything yet.
     """
+    card, training = best_network(name)
+    return save(training, card, folder)
+
+
+def best_network(name: str) -> tuple[Card, Training]:
+    """The best network of a run, so far where it is not done; raises UserError as `export_run` does."""
     place = find_run(name)
     state = read_state(place)
     best = None if state is None else best_of(state, range(len(state.candidates)))
     if state is None or best is None:
         raise UserError(f"the run {name!r} has no trained network yet: give the same command again to go on")
+    if (place / WEIGHTS).is_file():
+        card, training = load_weights(place / WEIGHTS)
+        if card.architecture == str(state.trained[best].architecture):  # calibrated, and fitted on more images
+            return card, training
     card, training = _kept(place, best)
-    return save(training, tested_card(card, state, best), folder)
+    return tested_card(card, state, best), training
 
 
 def _kept(folder: Path, index: int) -> tuple[Card, Training]:
