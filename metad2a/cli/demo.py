@@ -57,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _alone(folder: Path, model: Path | None, seed: int) -> None:
     """The demonstration on one thread: small networks gain nothing by two, and lose on a busy machine."""
-    import torch
+    from databases.hosting import lent
 
-    torch.set_num_threads(1)
-    demo(folder, model=model, seed=seed)
+    with lent(threads=1):
+        demo(folder, model=model, seed=seed)
 
 
 def demo(folder: Path, *, model: Path | None = None, seed: int = 0) -> tuple[Contestant, ...]:

@@ -17,6 +17,7 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, Task, check_seed
 from databases.errors import UserError
+from databases.hosting import lent
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
 from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.recommend.limits import NO_LIMITS, Limits
@@ -112,6 +113,7 @@ class MetaD2A:
         measured: dict[str, int] = self.header.get("architectures") or dict.fromkeys(known, 0)
         return min(measured, key=lambda n: (self.recipe(n).apart(wanted), -measured[n], known.index(n)))
 
+    @lent()
     def recommend(
         self,
         data: str | Path | Task | tuple[np.ndarray, np.ndarray],
@@ -222,8 +224,9 @@ def load(path: Path | str | None = None) -> MetaD2A:
     tensors, header = checkpoint.load(where)
     try:
         encoded = EncodedCells(tensors["cells"], checkpoint.part(tensors, "predictor.graph"))
-        predictor = MetaPredictor(MetaConfig.from_json(header["predictor"]), encoded)
-        generator = Generator(GeneratorConfig.from_json(header["generator"]))
+        with lent():
+            predictor = MetaPredictor(MetaConfig.from_json(header["predictor"]), encoded)
+            generator = Generator(GeneratorConfig.from_json(header["generator"]))
         for name, each in (("predictor", predictor), ("generator", generator)):
             each.load_state_dict(checkpoint.part(tensors, name))
         known = KnownTasks.from_header(header["known"], tensors["known.places"].numpy())

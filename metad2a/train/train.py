@@ -13,7 +13,9 @@ from torch import Tensor, nn
 
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.hosting import lent
 from databases.records.recipe import Recipe
+from metad2a.train.batches import batches
 from metad2a.train.inference import accuracy, halved, normalisation, prepare
 from metad2a.train.place import memory_format, pick_device
 from metad2a.train.training import OnEpoch, Progress, Training
@@ -41,12 +43,10 @@ def train(
         UserError: a single image does not fit.
     """
     place = pick_device(device)
-    if place.type == "cpu":
-        torch.set_num_threads(1)  # networks this small gain nothing by two, and lose when a core is busy
     task = task.resized(recipe.resolution)
     skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
-    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
-        torch.manual_seed(seed)
+    one = 1 if place.type == "cpu" else None  # networks this small gain nothing by two threads, and lose at times
+    with lent(seed=seed, threads=one, device=str(place)):
         space = image_space(architecture.space)
         network, layout = space.network(architecture, skeleton), memory_format(space, place)
         network = network.to(place, memory_format=layout)  # type: ignore[call-overload]
@@ -57,8 +57,8 @@ def train(
         if checks and len(task.part(VALIDATION)[1]):
             loop.check(checks, lambda: accuracy(Training(network, mean, scale, None, 0.0, False), task, VALIDATION))
         trained, curve, complete, seconds = loop.run(deadline, on_epoch)
-    done = Training(trained.eval(), mean, scale, None, seconds, complete, curve, loop.parts)
-    valid = accuracy(done, task, VALIDATION)
+        done = Training(trained.eval(), mean, scale, None, seconds, complete, curve, loop.parts)
+        valid = accuracy(done, task, VALIDATION)
     trained.to("cpu")
     return replace(done, valid_accuracy=valid)
 
@@ -158,18 +158,6 @@ class _Loop:
         ours, theirs = self.average.state_dict(), self.network.state_dict()
         names = [name for name, value in ours.items() if value.is_floating_point()]
         torch._foreach_lerp_([ours[n] for n in names], [theirs[n] for n in names], 1 / self.averaged)
-
-
-def batches(x: Tensor, size: int) -> list[Tensor]:
-    """(n, ...) cut into parts of ``size`` and a rest. A rest of one gets a second from the part before it.
-
-    Batch normalisation of 1x1 maps has no statistics of one image.
-    """
-    parts = list(x.split(size))
-    if len(parts) > 1 and len(parts[-1]) == 1 < size:
-        two = torch.cat(parts[-2:])
-        parts[-2:] = [two[:-2], two[-2:]] if size > 2 else [two]
-    return parts
 
 
 def augment(x: Tensor, generator: torch.Generator, *, flip: bool = True) -> Tensor:
