@@ -10,7 +10,6 @@ beside it. Tracking never costs a result: the first failure is one warning, and 
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from databases.errors import UserError
 from metad2a.runtime.home import home
+from metad2a.runtime.lock import hold
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -262,9 +262,11 @@ def _open(uri: str | None) -> tuple[MlflowClient, str]:
     if uri:
         return _connect(uri, None)
     folder = home()
-    with (folder / "mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes that make MLflow's tables at once break each other
+    lock = hold(folder / "mlflow.lock", wait=True)  # two processes that make MLflow's tables at once break each other
+    try:
         return _connect(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri())
+    finally:
+        lock.release()
 
 
 def _close_abandoned(client: MlflowClient, place: str) -> None:
