@@ -264,9 +264,16 @@ def _open(uri: str | None) -> tuple[MlflowClient, str]:
     folder = home()
     lock = hold(folder / "mlflow.lock", wait=True)  # two processes that make MLflow's tables at once break each other
     try:
-        return _connect(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri())
+        return _connect(_file_url(folder / "mlflow.db"), (folder / "mlartifacts").as_uri())
     finally:
         lock.release()
+
+
+def _file_url(path: Path) -> str:
+    """The URL of a SQLite database, whose path may hold what means something in a URL."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 
 def _close_abandoned(client: MlflowClient, place: str) -> None:
