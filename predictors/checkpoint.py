@@ -1,59 +1,32 @@
-"""Checkpoints: safetensors with a JSON header (what it is, how it was made, its figures)."""
+"""Checkpoints of the predictors: which forms there are and where they come from."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from databases.errors import UserError
-from databases.files import write_files
+from databases import checkpoint
+from databases.checkpoint import VERSION, digest
 
 META_MODEL, LATENCY_MODEL = "metad2a-meta-model", "metad2a-latency-model"
-VERSION = 1
 _ORIGIN = {
     META_MODEL: "give a .safetensors file that `metad2a retrain` wrote",
     LATENCY_MODEL: "it comes with metad2a, install it again",
 }
+__all__ = ["LATENCY_MODEL", "META_MODEL", "VERSION", "digest", "load", "part", "save"]
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, form: str = META_MODEL) -> str:
     """Writes the tensors and the header at once (or not at all); returns the file's sha256."""
-    from safetensors.torch import save as to_bytes
-
-    meta = {"metad2a": json.dumps({"format": form, "version": VERSION, **header}, sort_keys=True)}
-    write_files({path: to_bytes({name: value.contiguous() for name, value in tensors.items()}, meta)})
-    return digest(path)
+    return checkpoint.save(path, tensors, header, form=form)
 
 
 def load(path: Path, *, form: str = META_MODEL) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors and the header; raises `UserError` for a missing, corrupt, foreign or newer file."""
-    from safetensors import SafetensorError, safe_open
-
-    what = form.removeprefix("metad2a-")
-    if not path.is_file():
-        raise UserError(f"no {what} at {path}: {_ORIGIN[form]}")
-    try:
-        with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get("metad2a", "{}")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}
-        header = json.loads(text)
-    except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a {what} ({error}): is it whole?") from None
-    if not isinstance(header, dict) or header.get("format") != form:
-        raise UserError(f"{path} is no {what} of metad2a: {_ORIGIN[form]}")
-    if header.get("version") != VERSION:
-        raise UserError(f"{path} has format {header.get('version')}, this metad2a reads {VERSION}: update metad2a")
-    return tensors, header
-
-
-def digest(path: Path) -> str:
-    """sha256 of a file, first 16 hex digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    return checkpoint.load(path, form=form, origin=_ORIGIN[form])
 
 
 def part(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -77,7 +77,7 @@ def test_labels_of_any_kind_are_class_numbers(y: Any, names: tuple[str, ...]) ->
 
 def test_sizes_of_arrays_are_kept_up_to_64_pixels() -> None:
     for shape, kept in (((20, 28, 28), 28), ((20, 64, 64), 64), ((20, 65, 65), 32), ((20, 20, 30), 32)):
-        task = load_task((np.ones(shape, np.uint8) * np.arange(20, dtype=np.uint8)[:, None, None], Y))
+        task = load_task((np.full(shape, 12, np.uint8) * np.arange(20, dtype=np.uint8)[:, None, None], Y))
         assert task.resolution == kept
         assert bool(task.notes) == (shape[1:] != (kept, kept))
     assert load_task((X, Y), resolution=16).resolution == 16
@@ -94,7 +94,7 @@ HOLE = np.where(np.arange(12) == 5, np.nan, 0.5) * np.ones((20, 12, 1))
         (np.full((20, 12, 12), np.inf), Y, "infinity"),
         (GREY - 128.0, Y, "values from -128"),
         (GREY * 2.0, Y, "to 510"),
-        (np.full((20, 12, 12), 70_000), Y, "70000"),
+        (np.full((20, 12, 12), 70_000), Y, "70,000"),
         (X[..., [0, 1, 2, 0]], Y, "(20, 12, 12, 4)"),
         (np.zeros((20, 3, 12, 3), np.uint8), Y, "(20, 3, 12, 3)"),
         (X.reshape(20, -1), Y, "(20, 432)"),
@@ -123,7 +123,8 @@ def test_npz_with_its_own_parts_keeps_them(tmp_path: Path) -> None:
     assert np.bincount(task.parts).tolist() == [16, 4, 6]
     np.testing.assert_array_equal(task.part(TEST)[0], X[:6])
     np.testing.assert_array_equal(task.part(TEST)[1], Y[:6])
-    assert task.notes == ("left out 1 of 3 class names that have no image",)
+    assert task.notes[0] == "left out 1 of 3 class names that have no image: 'emu'"
+    assert "6 of 6 images for test (100.0%) are copies" in task.notes[-1]
     whole = save(tmp_path / "b.npz", x_train=X, y_train=Y, x_val=X, y_val=Y, x_test=X, y_test=Y)
     assert [int((load_task(whole).parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)] == [20, 20, 20]
 

@@ -23,6 +23,7 @@ from cli_world import (
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from databases.architectures.space import space
 from databases.records.recipe import RECIPES
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
@@ -59,7 +60,7 @@ def test_every_command_says_what_it_and_its_options_do_and_knows_json(
 ) -> None:
     result = run(*path, "--help")
     assert result.exit_code == 0 and (command.help or "").splitlines()[0].rstrip(".") in " ".join(result.stdout.split())
-    assert "--json" in result.stdout
+    assert "--json" in result.stdout or path[0] in ("serve", "worker")  # which answer nobody at the terminal
     assert all(getattr(each, "help", None) for each in command.params)
 
 
@@ -113,7 +114,8 @@ def test_recommend_hands_every_option_on(model: FakeModel, data: str) -> None:
 
 def test_recommend_tells_people_everything(model: FakeModel, data: str) -> None:
     text = run("recommend", data).stdout
-    told = ["90.0%", "85.0 to 93.0", "12.3k", "1.5M", "12 s", "generator", "Because.", CELLS[2]]
+    told = ["90.0%", "85.0 to 93.0", "12.3k", "1.5M", "12 s", "generator", "Because."]
+    told.append(space("nasbench201").brief(space("nasbench201").parse(CELLS[2])))
     told += ["leaves [red] (0.25)", "2 images were skipped", "unlike all that was learnt", "8 channels"]
     assert [each for each in told if each not in text] == []
     assert max(map(len, text.splitlines())) <= 110
@@ -133,12 +135,15 @@ def test_recommend_writes_its_files_where_it_is_told(model: FakeModel, data: str
 
 
 def test_search_trains_exports_and_goes_on(model: FakeModel, data: str, tmp_path: Path, home: Path) -> None:
-    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--device", "cpu")
+    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--on", "cpu")
     first = answer(*command, "--output", str(tmp_path / "mine"))
     assert [each["architecture"] for each in first["trained"]] == list(CELLS[:2])
     assert first["test_accuracy"] is not None and first["resumed"] == 0
     assert Path(first["weights"]) == tmp_path / "mine" / "model.safetensors"
     assert not (home / "mlflow.db").exists()
+    listed = answer("runs")["runs"]
+    assert [each["name"] for each in listed] == [first["run"]] and listed[0]["trained"] == 2
+    assert listed[0]["valid_accuracy"] == first["valid_accuracy"] and first["run"][:20] in run("runs").stdout
     again = run(*command)
     assert "known from before" in again.stderr and first["run"] in again.stdout
     exported = answer("export", first["run"], "--output", str(tmp_path / "out"))
@@ -156,7 +161,7 @@ def test_search_trains_exports_and_goes_on(model: FakeModel, data: str, tmp_path
 def test_search_begins_as_the_models_generator(
     searcher: str, model: FakeModel, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--device", "cpu")
+    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--on", "cpu")
     refused = run(*command, "--searcher", searcher)
     assert refused.exit_code == 2 and "error: given a model without a generator: choose another" in refused.stderr
     config = GeneratorConfig(features=192, width=8, latent=4, state=16, recipes=("quick",))
@@ -209,6 +214,7 @@ def test_build_is_told_what_to_measure(monkeypatch: pytest.MonkeyPatch, tmp_path
     options = "--tasks 3 --per-task 4 --recipe small --workers 1 --judged 2 --seeds 5 --seed 6"
     assert answer("database", "build", *options.split()) == {"measured": 1, "known": 2, "left": 0}
     wanted = {"tasks": 3, "per_task": 4, "recipe": "small", "workers": 1, "judged": 2, "seeds": 5, "seed": 6}
+    assert callable(asked.pop("on_death"))
     assert asked == {**wanted, "folder": tmp_path / "images", "cache": home() / "features"}
     assert "3 of 3 measured" in run("database", "build").stderr
 
@@ -244,7 +250,12 @@ def test_info_shows_versions_places_and_card(model: FakeModel, home: Path, monke
     value = answer("info")
     assert value["home"] == str(home) and value["card"] == model.card and "torch" in value["versions"]
     assert value["tracking"] == "https://server"
-    assert model.card in run("info").stdout
+    assert model.card not in run("info").stdout and model.card in run("info", "--card").stdout
+
+
+def test_info_asks_for_no_home_that_can_be_written(model: FakeModel, home: Path) -> None:
+    home.write_text("a file")
+    assert answer("info")["home"] == str(home)
 
 
 def test_the_demo_trains_three_ranks_alike_and_writes_the_first(

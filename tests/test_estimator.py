@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import pickle
 import re
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from cli_world import QUICK, FakeModel
 from cli_world import home_fixture as home_fixture
 from cli_world import model_fixture as model_fixture
@@ -21,6 +26,7 @@ from databases.errors import UserError
 from databases.records.recipe import RECIPES
 from metad2a import MetaD2AClassifier
 from metad2a.runtime.home import DATABASE
+from metad2a.search.runs import LOCK
 
 Y = np.arange(60) % 3
 X = (np.random.default_rng(0).integers(0, 60, (60, 8, 8)) + 90 * Y[:, None, None]).astype(np.uint8)
@@ -71,13 +77,66 @@ def test_images_to_predict_are_read_as_those_of_the_fit(model: FakeModel) -> Non
     colour = quick().fit(np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3)), Y)
     assert colour.predict(X).shape == (60,)
     for wrong, words in [
-        (X[0], "shape"),
+        (X[0], "single image"),
         (X / -255, "values from"),
         (np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3)), "in colour"),
         ([["a"]], "numbers"),
     ]:
         with pytest.raises(UserError, match=words):
             fitted.predict(wrong)
+
+
+def test_a_single_coloured_image_is_one_image(model: FakeModel) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
+    fitted = quick().fit(x, Y)
+    with pytest.raises(UserError, match=r"single image.*X\[None\]"):
+        fitted.predict(x[0])
+    assert fitted.predict(x[:1]).shape == (1,)
+
+
+def test_shares_after_bytes_are_refused_not_taken_for_black(model: FakeModel) -> None:
+    with pytest.raises(UserError, match="allowed are 0 to 255, as in the first images"):
+        quick().fit(X, Y).predict(X / 255)
+
+
+@pytest.mark.parametrize(
+    ("x", "y"),
+    [
+        (torch.from_numpy(X), torch.from_numpy(Y)),
+        ((torch.from_numpy(X)[:, None] / 255).requires_grad_(), torch.from_numpy(Y)),
+        (list(X), pd.Series(Y, dtype="Int64")),
+        (X.astype(object), Y.astype(object)),
+    ],
+)
+def test_tensors_and_columns_are_arrays_before_anything_is_trained(model: FakeModel, x: Any, y: Any) -> None:
+    fitted = quick().fit(x, y)
+    assert fitted.classes_.dtype == np.int64
+    expected = quick().fit(X, Y)
+    assert expected.result_.resumed == 1  # the same task
+    np.testing.assert_allclose(fitted.predict_proba(x), expected.predict_proba(X), atol=1e-6)
+
+
+def test_texts_of_any_column_come_back_as_texts(model: FakeModel) -> None:
+    for kind in (object, "string", "category"):
+        fitted = quick().fit(X, pd.Series(np.array(["b", "a", "c"])[Y], dtype=kind))
+        assert fitted.classes_.tolist() == ["a", "b", "c"] and set(fitted.predict(X)) <= {"a", "b", "c"}
+
+
+def test_two_fits_of_the_same_images_wait_for_each_other(model: FakeModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = quick().fit(X, Y).result_.folder
+    held = os.open(folder / LOCK, os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    timer = threading.Timer(0.5, os.close, [held])
+    timer.start()
+    assert quick(trials=2).fit(X, Y).result_.resumed == 1
+    assert not timer.is_alive()
+    held = os.open(folder / LOCK, os.O_RDWR)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(UserError, match="in use by process"):
+            quick(max_time=0.5).fit(X, Y)
+    finally:
+        os.close(held)
 
 
 def test_it_clones_pickles_and_is_cross_validated(model: FakeModel) -> None:
@@ -97,6 +156,8 @@ def test_it_clones_pickles_and_is_cross_validated(model: FakeModel) -> None:
         ({}, X, Y[:-1], "60 images and 59 labels"),
         ({}, X, Y + 0.5, "allowed is one whole number (1.0 too), text or boolean an image"),
         ({}, X, np.stack([Y, Y], 1), "not classes"),
+        ({}, X, np.eye(3)[Y], "give y.argmax(axis=1)"),
+        ({}, X * (16 / 255), Y, "which value is white"),
         ({}, X, np.zeros(60), "given 1 class"),
         ({}, X, np.array(["a", "b", None] * 20, dtype=object), "20 are missing (None or NaN), the first at 2"),
         ({}, X, np.where(Y == 1, np.nan, Y), "20 are missing (None or NaN), the first at 1"),

@@ -34,7 +34,7 @@ from metad2a.generate.generator import Generator, Lesson, train_generator
 from metad2a.retrain.meta_training import Schedule, meta_train
 from metad2a.search.estimator import MetaD2AClassifier
 from metad2a.train import language
-from metad2a.train.training import train
+from metad2a.train.train import train
 from predictors.zero_cost import zero_cost
 
 ROOT = Path(__file__).parents[1]

@@ -68,11 +68,11 @@ def test_a_mobile_network_at_full_width_is_as_large_as_mobilenetv3() -> None:
     assert 2.5e6 < MOBILE.parameters(architecture, Skeleton(16, 1)) < 4e6
     network = MOBILE.network(architecture, Skeleton(16, 1))
     assert isinstance(network, MobileNetwork)
-    blocks = [each for each in network.blocks if isinstance(each, InvertedResidual)]
+    blocks = [each for each in network.modules() if isinstance(each, InvertedResidual)]
     assert len(blocks) == 1 + 13
     widths = [each.body[3][0].out_channels for each in blocks]  # type: ignore[index]
     assert widths == [16] + [24] * 2 + [40] * 3 + [80] * 3 + [112] * 2 + [160] * 3
-    assert network.blocks(torch.randn(1, 3, 32, 32)).shape[2:] == (4, 4)
+    assert network.stages(network.stem(torch.randn(1, 3, 32, 32))).shape[2:] == (4, 4)
 
 
 def test_depth_is_a_loop_whose_layers_share_their_decisions() -> None:

@@ -18,24 +18,24 @@ def test_a_held_lock_names_its_holder_and_a_killed_holder_gives_it_back(tmp_path
     path = tmp_path / "lock"
     program = (
         "import sys, time; from pathlib import Path; from metad2a.runtime.lock import hold; "
-        "lock = hold(Path(sys.argv[1]), wait=False); print('held', flush=True); time.sleep(60)"
+        "lock = hold(Path(sys.argv[1]), patience=0); print('held', flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", program, path], stdout=subprocess.PIPE, cwd=ROOT) as other:
         assert other.stdout is not None and other.stdout.readline() == b"held\n"
         for _ in range(2):  # looking does not disturb what it says
             with pytest.raises(Held) as told:
-                hold(path, wait=False)
+                hold(path, patience=0)
             assert told.value.process == str(other.pid)
         other.kill()
         other.wait()
-        hold(path, wait=False).release()
-    hold(path, wait=True).release()
+        hold(path, patience=0).release()
+    hold(path, patience=1).release()
 
 
-def test_nothing_needs_a_package_of_unix_alone() -> None:
+def test_no_module_needs_a_package_of_unix_alone_to_be_imported() -> None:
     for floor in ("databases", "predictors", "metad2a"):
         for path in (ROOT / floor).rglob("*.py"):
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for node in ast.parse(path.read_text(encoding="utf-8")).body:
                 names = [each.name for each in node.names] if isinstance(node, ast.Import) else []
                 names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
                 assert not {"fcntl", "pwd", "grp", "resource", "termios"} & set(names), path

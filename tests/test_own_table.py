@@ -113,7 +113,13 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
         "unknown column 'chanels'; allowed are task, architecture, recipe, value, seed, images, features, source, "
         "channels, cells, resolution; correct its name",
     ),
-    "ragged": (lambda f: table(f, row()[:3]), "line 2"),
+    "short row": (
+        lambda f: table(f, row()[:3]),
+        "line 2 has 3 cells, line 1 has 6; each row needs one for each column",
+    ),
+    "long row": (lambda f: table(f, (*row(), "", "")), "line 2 has 8 cells, line 1 has 6"),
+    "twice": (lambda f: table(f, (*row(), 1), head=(*HEAD, "seed")), "has the column 'seed' twice"),
+    "half seed": (lambda f: table(f, row(seed=0.5)), "seed must be a whole number"),
     "architecture": (lambda f: table(f, row(), row(architecture="resnet")), "line 3: 'resnet' is no architecture"),
     "not a number": (lambda f: table(f, row(value="good")), "line 2: value must be a number from 0 to 100, got 'good'"),
     "nan": (lambda f: table(f, row(value="nan")), "line 2: value must be a number from 0 to 100, got 'nan'"),
@@ -152,6 +158,13 @@ def _rewritten(folder: Path, change: Callable[[str], str], encoding: str = "utf-
 def _sized(folder: Path, *recipes: tuple[str, object]) -> Path:
     rows = [(*row(recipe=name, seed=seed), channels, 3, 16) for seed, (name, channels) in enumerate(recipes)]
     return table(folder, *rows, head=(*HEAD, "channels", "cells", "resolution"))
+
+
+def test_seeds_as_spreadsheets_write_them_are_whole_numbers(tmp_path: Path, store: Store) -> None:
+    assert (
+        import_table(store, table(tmp_path, row(seed="0.0"), row(seed="1."), row(seed=" 2 "), row(seed="-1.00"))) == 4
+    )
+    assert sorted(each.seed for each in store.records()) == [-1, 0, 1, 2]
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)

@@ -18,7 +18,7 @@ from databases.datasets.task import VALIDATION, Task, split
 from databases.errors import UserError
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.search.controllers import bayesian as surrogate
-from metad2a.search.searchers import searcher, training_time
+from metad2a.search.searchers import recommended
 from predictors import checkpoint
 from predictors.adaptation import adapt
 from predictors.scale import sampling_noise
@@ -151,7 +151,7 @@ def test_a_search_is_told_the_noise_that_the_recommendation_knows(
     model: MetaD2A, images: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = with_process(model, 4.0)
-    answer = known.recommend(images, top=60)
+    answer = known.recommend(images, top=1)
     expected = known.surrogates["tiny"].process.seed_noise(extract(images).statistics)
     assert answer.noise == pytest.approx(expected)
     told: list[float | None] = []
@@ -161,8 +161,7 @@ def test_a_search_is_told_the_noise_that_the_recommendation_knows(
         return adapt(*given, noise=noise, **rest)
 
     monkeypatch.setattr(surrogate, "adapt", spy)
-    recipe, time = known.recipe("tiny"), training_time(answer)
-    made = searcher("surrogate", known, answer, images, recipe=recipe, seed=0, time=time)
+    made = recommended("surrogate", known, images, recipe=known.recipe("tiny"), seed=0).controller
     made.tell(made.ask(1), [50.0])
     made.ask(1)
     assert answer.best.expected_accuracy is not None and answer.noise is not None

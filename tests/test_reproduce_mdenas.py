@@ -9,8 +9,8 @@ import pytest
 
 from databases.architectures.space import space
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reports.report import Context
 from metad2a.reproduce import mdenas
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.mdenas import CONTROL, ORDER, OURS, RANDOM, SHORT, SHUFFLED, Job, Size, follow
 from predictors.metrics import Interval
 

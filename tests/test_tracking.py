@@ -17,7 +17,7 @@ import pytest
 from matplotlib.figure import Figure
 from sqlalchemy import make_url
 
-from metad2a.runtime import tracking
+from metad2a.runtime import mlflow_client
 from metad2a.runtime.tracking import NullTracker, Run, Tracker
 
 if TYPE_CHECKING:
@@ -173,4 +173,4 @@ def test_without_tracking_nothing_is_written(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("name", ["plain", "a ?x=1#y", "100%20", "me@host:1", "ä"])
 def test_the_database_of_a_home_with_characters_of_urls_is_the_one_in_it(name: str, tmp_path: Path) -> None:
     path = tmp_path / name / "mlflow.db"
-    assert make_url(tracking._file_url(path)).database == str(path)
+    assert make_url(mlflow_client.file_url(path)).database == str(path)

@@ -28,7 +28,7 @@ class Blueprint:
 
     Args:
         network: module and class within `databases.architectures.networks`, such as ``cells:CellNetwork``, which need
-            torch alone.
+            torch alone; with a dot it is one of another room, such as ``supernets.cells:CellSupernet``.
         arguments: plain values, and named tuples of them (which need no more than Python wherever they are read).
     """
 
@@ -38,7 +38,7 @@ class Blueprint:
     def build(self) -> nn.Module:
         """The network, with fresh weights."""
         module, name = self.network.split(":")
-        made: nn.Module = getattr(import_module(f"{_HERE}.networks.{module}"), name)(*self.arguments)
+        made: nn.Module = getattr(import_module(place_of(module)), name)(*self.arguments)
         return made
 
     def plain(self) -> dict[str, object]:
@@ -52,15 +52,20 @@ class Blueprint:
         if not isinstance(network, str) or not isinstance(arguments, tuple) or not _NETWORK.fullmatch(network):
             raise ValueError(f"{network!r} is no network")
         module, name = network.split(":")
-        found = getattr(_module(f"networks.{module}"), name, None)
-        if not isinstance(found, type) or not found.__module__.startswith(f"{_HERE}.networks."):
+        found = getattr(_module(place_of(module)), name, None)
+        if not isinstance(found, type) or found.__module__ != place_of(module):
             raise ValueError(f"{network!r} is no network")
         return cls(network, arguments)
 
 
+def place_of(module: str) -> str:
+    """The full name of a blueprint's module."""
+    return f"{_HERE}.{module}" if "." in module else f"{_HERE}.networks.{module}"
+
+
 _HERE = "databases.architectures"
-_NETWORK = re.compile(r"[a-z_0-9]+:[A-Z]\w*")
-_PLAN = re.compile(r"(?:skeleton|networks\.[a-z_0-9]+):[A-Z]\w*")
+_NETWORK = re.compile(r"(?:supernets\.)?[a-z_0-9]+:[A-Z]\w*")
+_PLAN = re.compile(r"(?:skeleton|(?:networks|supernets)\.[a-z_0-9]+):[A-Z]\w*")
 _MOST_VALUES, _LARGEST = 20_000, 65_536  # what an argument from outside may hold
 
 
@@ -83,7 +88,7 @@ def _read(value: object) -> object:
         if not isinstance(kind, str) or not _PLAN.fullmatch(kind):
             raise ValueError(f"{kind!r} is no plan of a network")
         module, name = kind.split(":")
-        found = getattr(_module(module), name, None)
+        found = getattr(_module(f"{_HERE}.{module}"), name, None)
         if not isinstance(found, type) or not issubclass(found, tuple):
             raise ValueError(f"{kind!r} is no plan of a network")
         made: object = found(**{name: _read(each) for name, each in value.items() if name != "is"})
@@ -95,6 +100,6 @@ def _read(value: object) -> object:
 
 def _module(name: str) -> ModuleType:
     try:
-        return import_module(f"{_HERE}.{name}")
+        return import_module(name)
     except ImportError:
         raise ValueError(f"{name!r} is no module of networks") from None

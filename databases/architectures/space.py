@@ -6,11 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from databases.architectures import decisions
+from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Part, State, Walk
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.typed_graph import GraphBatch
@@ -82,6 +83,10 @@ class Space(ABC):
     def text(self, architecture: Architecture) -> str:
         """The text form; `parse` reads it back."""
 
+    def brief(self, architecture: Architecture) -> str:
+        """A shorter text for tables, which `parse` reads too; the text form itself where that is short enough."""
+        return self.text(architecture)
+
     @abstractmethod
     def parse(self, text: str) -> Architecture:
         """The architecture of a text form; raises `UserError` that shows a valid one."""
@@ -93,6 +98,10 @@ class Space(ABC):
     @abstractmethod
     def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
         """The typed graphs of many architectures at once, each with as many places as the space's largest."""
+
+    def shape(self, architecture: Architecture) -> CellShape | None:
+        """Width and depth of its cell, of the normal one where there are two; None where it has no cells."""
+        return None
 
     def written(self, text: str, walk: Walk) -> Architecture:
         """The architecture of a walk that was read from ``text``; refuses a text that is not exactly its own."""
@@ -110,7 +119,13 @@ class Space(ABC):
 
 
 class ImageSpace(Space):
-    """A space whose architectures are image classifiers."""
+    """A space whose architectures are image classifiers.
+
+    ``channels_last``: whether its networks may train in that memory layout on the CPU. There the backward pass of
+    torch 2.13 (oneDNN) destroys the heap for some cells of NASNet's space.
+    """
+
+    channels_last: bool = False
 
     @abstractmethod
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
@@ -132,6 +147,24 @@ class ImageSpace(Space):
 
         network = cost.with_zeros(cost.without_weights(self.blueprint(architecture, skeleton).build))
         return cost.multiply_adds(network, (skeleton.input_channels, resolution, resolution))
+
+
+class SharedSpace(ImageSpace):
+    """A space of image classifiers that can share the weights of one supernet."""
+
+    @abstractmethod
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """How the supernet is made."""
+
+    @abstractmethod
+    def choices(self, architecture: Architecture) -> Any:
+        """What the supernet is called with, beside the images, to compute the architecture."""
+
+    def supernet(self, skeleton: Skeleton) -> nn.Module:
+        """The supernet with fresh weights, normalised by each batch's own statistics."""
+        from databases.architectures.supernets.mixed_edge import by_batch_statistics
+
+        return by_batch_statistics(self.shared_blueprint(skeleton).build())
 
 
 class RecurrentSpace(Space):
@@ -180,10 +213,15 @@ SPACES: Registry[Space] = Registry(
         "shufflenasnet": "shufflenasnet:SHUFFLENASNET",
         "nas-rl": "nas_rl:NAS_RL",
         "mobilenetv3": "mobilenetv3:MOBILENETV3",
+        "pipeline": "pipeline:PIPELINE",
+        "instanas": "instanas:INSTANAS",
         "nas-rl-recurrent": "nas_rl_recurrent:NAS_RL_RECURRENT",
         "enas-recurrent": "enas_recurrent:ENAS_RECURRENT",
     },
 )
+# what a name holds -> the class of the spaces that are made when their name is met
+MADE: Registry[Any] = Registry("databases.architectures.spaces", {":": "reduced:Reduced"})
+DEFAULT_SPACE = "nasbench201"  # where nobody names one
 _Kind = TypeVar("_Kind", bound=Space)
 
 
@@ -202,6 +240,11 @@ def finite_space(name: str) -> FiniteSpace:
     return _of_kind(name, FiniteSpace, "it cannot be ranked as a whole")  # type: ignore[type-abstract]
 
 
+def shared_space(name: str) -> SharedSpace:
+    """The space of that name whose architectures can share weights; raises `UserError` that lists the known ones."""
+    return _of_kind(name, SharedSpace, "it has no supernet")  # type: ignore[type-abstract]
+
+
 def recurrent_space(name: str) -> RecurrentSpace:
     """The space of recurrent cells of that name; raises `UserError` that lists the known ones."""
     return _of_kind(name, RecurrentSpace, "it builds no recurrent cells")  # type: ignore[type-abstract]
@@ -209,6 +252,8 @@ def recurrent_space(name: str) -> RecurrentSpace:
 
 def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
     found = SPACES.get(name)
+    if found is None and ":" in name:
+        found = MADE[":"].named(name)
     if isinstance(found, kind):
         return found
     allowed = ", ".join(each.name for each in SPACES.values() if isinstance(each, kind))

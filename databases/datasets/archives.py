@@ -6,15 +6,22 @@ absolute paths or links) nor grow past its limits, which hold for the bytes that
 
 from __future__ import annotations
 
+import errno
+import io
 import os
 import stat
 import zipfile
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
+from databases.datasets.zip_names import member_name, odd_names
 from databases.errors import UserError
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer as Buffer
 
 MAX_FILES = 2_000_000
 MAX_BYTES = 4 * 2**30
@@ -30,6 +37,14 @@ class Files(Protocol):
     @property
     def empty(self) -> list[str]:
         """Names of the folders with nothing in them."""
+
+    @property
+    def lost(self) -> list[tuple[str, str]]:
+        """Entries that lead to no file (broken links, links in circles, sockets), each with the reason."""
+
+    @property
+    def notes(self) -> list[str]:
+        """What is odd about the names."""
 
     def read(self, name: str, *, most: int) -> bytes:
         """Content of one file; OSError when it cannot be read or is longer than `most` bytes."""
@@ -47,6 +62,8 @@ class Folder:
         self._path = path
         self.names: list[str] = []
         self.empty: list[str] = []
+        self.lost: list[tuple[str, str]] = []
+        self.notes: list[str] = []
         try:
             for name in self._walk(path, "", (os.path.realpath(path),)):
                 self.names.append(name)
@@ -65,12 +82,17 @@ class Folder:
         if prefix and not listed:
             self.empty.append(prefix.rstrip("/"))
         for entry in listed:
-            if entry.is_dir() and not is_hidden(entry.name):
+            is_folder, is_file = _leads_to(entry)
+            if is_folder and not is_hidden(entry.name):
                 real = os.path.realpath(entry.path)
-                if real not in above:
+                if real in above:
+                    self.lost.append((prefix + entry.name, "link to a folder above"))
+                else:
                     yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
-            elif entry.is_file() or entry.is_dir():
+            elif is_file or is_folder:
                 yield prefix + entry.name
+            elif not is_hidden(entry.name):
+                self.lost.append((prefix + entry.name, _why_no_file(entry)))
 
     def close(self) -> None:
         """Nothing stays open between reads."""
@@ -105,8 +127,10 @@ class Zip:
         except UserError:
             self.close()
             raise
-        self._members = {member.filename.replace("\\", "/"): member for member in members}
-        self.empty = _empty([member.filename.replace("\\", "/").rstrip("/") for member in listed], set(self._members))
+        self._members = {member_name(member)[0]: member for member in members}
+        self.empty = _empty([member_name(member)[0].rstrip("/") for member in listed], set(self._members))
+        self.lost: list[tuple[str, str]] = []
+        self.notes = odd_names(members, len(self._members))
 
     def close(self) -> None:
         """Close the file."""
@@ -125,10 +149,24 @@ class Zip:
                 content = file.read(allowed + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as problem:
             raise OSError(f"damaged in the zip file: {problem}") from problem
-        self._bytes_left -= len(content)
+        self.count(len(content))
+        return _whole(content, allowed)
+
+    def size(self, name: str) -> int:
+        """Bytes of a member, as the zip's index has it."""
+        return self._members[name].file_size
+
+    @contextmanager
+    def open(self, name: str) -> Iterator[BinaryIO]:
+        """One member to read piece by piece; the same limits and errors as in `read` hold for the pieces."""
+        with self._zip.open(self._members[name]) as file:
+            yield cast(BinaryIO, io.BufferedReader(_Counted(self, file), 2**16))
+
+    def count(self, length: int) -> None:
+        """Notes bytes that came out; raises UserError past the limit."""
+        self._bytes_left -= length
         if self._bytes_left < 0:
             raise self._too_large()
-        return _whole(content, allowed)
 
     def _refuse_unsafe(self, member: zipfile.ZipInfo) -> None:
         """Raise UserError for a member that leads outside or cannot be unpacked within limits."""
@@ -152,8 +190,46 @@ class Zip:
         """The error for a zip that unpacks past the limit."""
         return UserError(
             f"given {self._path!r}, which unpacks to too much; allowed are {self._max_bytes:,} bytes; "
-            "pack fewer or smaller pictures, or raise max_bytes"
+            "pack fewer or smaller pictures, or unpack it and give the folder"
         )
+
+
+def _leads_to(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Whether an entry is a folder, and whether a file; links are followed as far as they lead anywhere."""
+    try:
+        return entry.is_dir(), entry.is_file()
+    except OSError as problem:
+        if problem.errno == errno.ELOOP:
+            return False, False
+        raise
+
+
+def _why_no_file(entry: os.DirEntry[str]) -> str:
+    """What an entry is that is neither file nor folder."""
+    try:
+        os.stat(entry.path)
+    except OSError as problem:
+        return "link in a circle" if problem.errno == errno.ELOOP else "broken link"
+    return "socket, pipe or device"
+
+
+class _Counted(io.RawIOBase):
+    """A member of a zip that counts the bytes taken out of it."""
+
+    def __init__(self, archive: Zip, file: IO[bytes]) -> None:
+        self._archive, self._file = archive, file
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def readinto(self, buffer: Buffer) -> int:
+        """Fills the buffer as far as the member goes."""
+        view = memoryview(buffer).cast("B")
+        content = self._file.read(len(view))
+        self._archive.count(len(content))
+        view[: len(content)] = content
+        return len(content)
 
 
 def _empty(names: list[str], files: set[str]) -> list[str]:
@@ -180,5 +256,5 @@ def _too_many(path: str, max_files: int) -> UserError:
     """The error for too many files."""
     return UserError(
         f"given {path!r} with too many files; allowed are {max_files:,}; "
-        "give a folder that holds only the pictures, or raise max_files"
+        "give a folder that holds only the pictures, or fewer of them"
     )

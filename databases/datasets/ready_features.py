@@ -21,7 +21,6 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.archives import Zip
-from databases.datasets.arrays import ENDING, read_member
 from databases.datasets.features import (
     MOST_IMAGES,
     STATISTICS,
@@ -31,6 +30,7 @@ from databases.datasets.features import (
     standardised,
 )
 from databases.datasets.landmarks import nearest_mean_accuracy
+from databases.datasets.npz import ENDING, read_member
 from databases.errors import UserError
 
 PER_CLASS = 20

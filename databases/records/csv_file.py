@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import os
+import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -93,12 +94,14 @@ def read_rows(
                     f"{path} has no column {missing[0]!r}, {there}; "
                     f"a table with commas between its cells is needed that has {expected}"
                 )
+            heads = list(reader.fieldnames or ())
             if optional is not None:
-                _refuse_unknown(path, reader.fieldnames or (), [*columns, *optional])
+                _refuse_unknown(path, heads, [*columns, *optional])
+            if twice := [head for head in heads if heads.count(head) > 1]:
+                raise UserError(f"{path} has the column {twice[0][:40]!r} twice; each may stand once; take one out")
             for row in reader:
                 if None in row or None in row.values():
-                    place = f"{path}, line {reader.line_num}"
-                    raise UserError(f"{place} has not as many cells as line 1; the file is damaged, get it again")
+                    raise _uneven(f"{path}, line {reader.line_num}", row, len(heads), own=optional is not None)
                 yield reader.line_num, row
     except OSError as error:
         reason = error.strerror or "it is not whole"
@@ -107,6 +110,17 @@ def read_rows(
         raise UserError(f"{path} is not a CSV table in UTF-8 ({error}); save it again in that encoding") from error
     except (EOFError, zlib.error, csv.Error) as error:
         raise UserError(f"{path} is damaged or is not a CSV table ({error}); get the file again") from error
+
+
+def _uneven(place: str, row: Mapping[str | None, str | list[str] | None], heads: int, *, own: bool) -> UserError:
+    """The error for a row of another length than the first; ``own`` for a table that the user wrote."""
+    if not own:
+        return UserError(f"{place} has not as many cells as line 1; the file is damaged, get it again")
+    cells = heads + len(row[None] or ()) if None in row else sum(cell is not None for cell in row.values())
+    return UserError(
+        f"{place} has {cells} cells, line 1 has {heads}; each row needs one for each column, empty if you like: "
+        "correct its commas, and put a cell that holds one into double quotes"
+    )
 
 
 def _refuse_unknown(path: str | Path, given: Collection[str], allowed: Collection[str]) -> None:
@@ -125,6 +139,17 @@ def cell_number(row: Mapping[str, str], column: str) -> float | None:
         return float(text) if text else None
     except ValueError:
         raise UserError(f"column {column} must hold a number or nothing, got {text[:40]!r}") from None
+
+
+def cell_whole(row: Mapping[str, str], column: str) -> int:
+    """The whole number in a cell, also as 0.0 as spreadsheets write it; raises UserError for anything else."""
+    text = row[column].strip()
+    try:
+        return int(text)
+    except ValueError:
+        if re.fullmatch(r"[+-]?[0-9]+[.]0*", text):
+            return int(text.partition(".")[0])
+        raise UserError(f"column {column} must hold a whole number, got {text[:40]!r}") from None
 
 
 def _open_text(path: str | Path) -> IO[str]:
@@ -156,7 +181,7 @@ def _record(row: Mapping[str, str]) -> Record:
         row["space"],
         row["architecture"],
         row["recipe"],
-        int(row["seed"]),
+        cell_whole(row, "seed"),
         row["source"],
         valid_accuracy=cell_number(row, "valid_accuracy"),
         test_accuracy=cell_number(row, "test_accuracy"),

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 from metad2a.cli.guard import guarded
 from metad2a.cli.options import check_output_folder
-from metad2a.cli.output import Reporter, console, percent, reporting, short, span, table
+from metad2a.cli.output import Reporter, console, reporting, table
 from metad2a.cli.recommend import compact, describe_recipe
+from metad2a.reports.words import percent, short, span
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -118,7 +119,8 @@ def _train(task: Task, answer: Recommendation, place: int, reporter: Reporter, *
     """Trains and tests the cell at one of the `PLACES`."""
     from databases.datasets.task import TEST
     from databases.records.recipe import recipe
-    from metad2a.train.training import accuracy, train
+    from metad2a.train.inference import accuracy
+    from metad2a.train.train import train
 
     title, share = PLACES[place]
     rank = min(int(share * len(answer.candidates)), len(answer.candidates) - 1)

@@ -20,12 +20,13 @@ from metad2a.cli.options import (
     Seed,
     check_output_folder,
     duration,
-    open_model,
     open_store,
     open_tracker,
 )
-from metad2a.cli.output import Reporter, console, percent, print_json, reporting, short, span, table
+from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.recommend import compact
+from metad2a.reports.words import percent, short, span
+from metad2a.retrain.open_model import open_model
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -33,6 +34,15 @@ if TYPE_CHECKING:
     from metad2a.search.result import SearchProgress, SearchResult
     from metad2a.search.run_state import Trained
 
+Space = Annotated[
+    str | None,
+    typer.Option(
+        "--space",
+        metavar="NAME",
+        help="Search space, such as nasbench201, mobilenetv3 or enas-micro.",
+        show_default="nasbench201",
+    ),
+]
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
 
@@ -45,6 +55,7 @@ def search(
         str,
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
+    space: Space = None,
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
@@ -62,11 +73,13 @@ def search(
     improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
     command goes on where it was stopped; the budget counts over all of them.
     """
+    from databases.architectures.space import DEFAULT_SPACE, image_space
     from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
     check_output_folder(output)
     check_name(searcher)
+    chosen = image_space(space or DEFAULT_SPACE)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
@@ -82,6 +95,7 @@ def search(
             seconds=seconds,
             recipe=recipe,
             searcher=searcher,
+            space=chosen.name,
             stop_early=stop_early,
             seed=seed,
             store=store,
@@ -98,6 +112,7 @@ def train(
     architecture: Annotated[
         str, typer.Option("--architecture", metavar="CELL", help="The cell's text, as recommend prints it.")
     ],
+    space: Space = None,
     recipe: Recipe = "small",
     seed: Seed = 0,
     budget: Budget = None,
@@ -108,9 +123,9 @@ def train(
     json: Json = False,
 ) -> None:
     """Train, test and export one cell. Given again, the same command goes on where it was stopped."""
-    from databases.architectures.space import space
+    from databases.architectures.space import DEFAULT_SPACE, image_space
 
-    seconds, cell = duration(budget), space("nasbench201").parse(architecture)
+    seconds, cell = duration(budget), image_space(space or DEFAULT_SPACE).parse(architecture)
     check_output_folder(output)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one
@@ -148,6 +163,30 @@ def export(
     to.print(f"{card.architecture} for {card.task}, recipe {card.recipe}", soft_wrap=True)
     to.print(f"validation {percent(card.valid_accuracy)}, test {percent(card.test_accuracy)}")
     _print_files(exported)
+
+
+def runs(json: Json = False) -> None:
+    """List the runs of search and train, the latest first."""
+    from metad2a.search.run_list import all_runs
+
+    found = all_runs()
+    if json:
+        print_json({"runs": [each.to_json() for each in found]})
+        return
+    headings = ("Run", "Best", ">Validation", ">Test", ">Trained", ">Time", "Last")
+    rows = (
+        (
+            each.name,
+            "-" if each.best is None else compact(each.best),
+            percent(each.valid_accuracy),
+            percent(each.test_accuracy),
+            str(each.trained),
+            span(each.seconds),
+            f"{each.last:%Y-%m-%d %H:%M}",
+        )
+        for each in found
+    )
+    console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
 
 
 def _load(data: str, seed: int, reporter: Reporter) -> Task:

@@ -11,7 +11,7 @@ from torch import nn
 
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.space import image_space
-from databases.datasets.pictures import FULL_SCALES
+from databases.datasets.scale import FULL_SCALES
 from databases.datasets.task import MAX_CLASSES, MAX_RESOLUTION
 
 FORMAT = 2

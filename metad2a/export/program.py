@@ -14,12 +14,12 @@ from importlib.resources import files
 from pprint import pformat
 from string import Template
 
-from databases.architectures.skeleton import Blueprint
+from databases.architectures.skeleton import Blueprint, place_of
 from metad2a.export.card import Card
 
 PROGRAM = "model.py"
 MADE_BY = "Made by metad2a."  # in the first line of every program
-_HOME, _NETWORKS = "databases.architectures", "databases.architectures.networks"
+_HOME = "databases.architectures"
 _TORCH = {"import torch", "from torch import Tensor", "from torch import nn"}
 _FRAME = {"from __future__ import annotations", "import json", "import sys", "from typing import Any"}
 
@@ -44,7 +44,7 @@ def network_source(blueprint: Blueprint) -> tuple[list[str], str]:
     module, name = blueprint.network.split(":")
     needed: dict[str, set[str]] = {}  # module -> names
     outside: set[str] = set()
-    start = [(f"{_NETWORKS}.{module}", name), *_plans(blueprint.arguments)]
+    start = [(place_of(module), name), *_plans(blueprint.arguments)]
     for each in start:
         _need(*each, needed, outside)
     names = [name for each in needed.values() for name in each]

@@ -80,12 +80,13 @@ def within(
 
 
 def front(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The candidates that none beats in both accuracy and latency, the fastest first (Pareto front).
+    """The candidates that none beats in both accuracy and cost, the cheapest first (Pareto front).
 
-    Where the recipe's level is unknown, the score stands for the accuracy.
+    The cost is the latency on a device, else the multiply-adds. Where the recipe's level is unknown, the score stands
+    for the accuracy.
     """
     found: list[Candidate] = []
-    for each in sorted(candidates, key=lambda each: (_latency(each), -_level(each))):
+    for each in sorted(candidates, key=lambda each: (each.cost, -_level(each))):
         if not found or _level(each) > _level(found[-1]):
             found.append(each)
     return tuple(found)

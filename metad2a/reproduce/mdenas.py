@@ -13,7 +13,9 @@ from databases.architectures.space import space
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.importers.nasbench201 import SHORT_RECIPE
 from metad2a.compare.comparison import shuffled
-from metad2a.reports.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
+from metad2a.reproduce.mdenas_supernet import on_supernet
 from metad2a.runtime.executors import processes as executor
 from metad2a.search.controllers import controller
 from metad2a.search.loop import Trace
@@ -92,7 +94,7 @@ def follow(job: Job) -> tuple[str, int, Values]:
 
 
 def run(context: Context) -> Report:
-    """The ranking of all cells at 12 and 200 epochs, then the searches."""
+    """The ranking of all cells at 12 and 200 epochs, the searches in the table, then those on shared weights."""
     size = FAST if context.fast else Size()
     tables = {name: context.table(f"nasbench201/{name}") for name in DATASETS}
     shorts = {name: context.table(f"nasbench201/{name}", recipe=SHORT_RECIPE) for name in DATASETS}
@@ -110,20 +112,23 @@ def run(context: Context) -> Report:
     looks = {label: np.stack([done[label, seed] for seed in seeds]) for label in METHODS}  # (seeds, looks)
     last = {label: bootstrap_interval(values[:, -1], list(seeds)).to_json() for label, values in looks.items()}
     gains = {label: paired(looks[OURS][:, -1], values[:, -1]) for label, values in looks.items()}
+    shared = on_supernet(context, long)
     return Report(
         "mdenas",
         SOURCE,
         f"NAS-Bench-201: all cells of three datasets after 12 and 200 epochs; {size.trials} look-ups of CIFAR-10's "
-        f"validation accuracies, {size.seeds} paired seeds, the likeliest cell judged by test after 200 epochs",
-        (_tau_table(taus), _search_table(looks, last, gains, size)),
-        _verdicts(taus, last, gains),
-        _panels(looks, size),
+        f"validation accuracies, {size.seeds} paired seeds, the likeliest cell judged by test after 200 epochs; "
+        f"{shared.setting}",
+        (_tau_table(taus), _search_table(looks, last, gains, size), shared.table),
+        (*_verdicts(taus, last, gains), *shared.verdicts),
+        (*_panels(looks, size), shared.panel),
         {
             "tau": {name: {of: each.to_json() for of, each in found.items()} for name, found in taus.items()},
             "percentile": {
                 label: {**last[label], "multinomial_above": gains[label], "of_seeds": looks[label][:, -1]}
                 for label in METHODS
             },
+            "supernet": shared.figures,
         },
     )
 

@@ -10,13 +10,18 @@ from databases.errors import UserError
 DATABASE = "database.db"  # in the home folder
 
 
+def home_path() -> Path:
+    """Where that folder is or will be; nothing is made or tried."""
+    return Path(os.environ.get("METAD2A_HOME") or "~/.metad2a").expanduser()
+
+
 def home() -> Path:
     """Folder of database, caches, runs and tracking: ``METAD2A_HOME``, else ``~/.metad2a``; made on demand.
 
     Raises:
         UserError: it cannot be made or written.
     """
-    folder = Path(os.environ.get("METAD2A_HOME") or "~/.metad2a").expanduser()
+    folder = home_path()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK | os.X_OK)

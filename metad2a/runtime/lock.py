@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -16,15 +17,18 @@ class Held(Exception):
         self.process = process
 
 
-def hold(path: Path, *, wait: bool) -> BaseFileLock:
-    """Takes the lock, to be given back by its ``release()``.
+def hold(path: Path, *, patience: float) -> BaseFileLock:
+    """Takes the lock within ``patience`` seconds, to be given back by its ``release()``.
 
     The holder's process id stands in a file beside it: the lock's own file cannot be read on every system.
 
     Raises:
-        Held: another has it, and we do not ``wait``.
+        Held: another still has it then.
     """
-    lock, beside = FileLock(path, timeout=-1 if wait else 0), path.with_name(f"{path.name}.holder")
+    lock, beside = (
+        FileLock(path, timeout=-1 if patience == math.inf else patience),
+        path.with_name(f"{path.name}.holder"),
+    )
     try:
         lock.acquire()
     except Timeout:

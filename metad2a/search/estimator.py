@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +19,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from databases.datasets.arrays import more_images
+from databases.datasets.arrays import Kind, kind_of_images, more_images
+from databases.datasets.conversion import is_one_hot, missing, plain_array
+from databases.datasets.group_split import divide
 from databases.datasets.loading import load_task
-from databases.datasets.pictures import full_scale
-from databases.datasets.task import Task, resize_images, split
+from databases.datasets.task import Task, resize_images
 from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.recommend import model as recommend
 from metad2a.runtime.home import DATABASE, home
 from metad2a.search.search import search
 from metad2a.search.searchers import DEFAULT
-from metad2a.train.training import predictions
+from metad2a.train.inference import predictions
 
 VALIDATION_SHARE = 0.2
 MOST_SEED = 2**31 - 1
@@ -39,6 +41,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     A fifth of the images is for validation, which picks among the trainings. The same `fit` goes on where an earlier
     one was stopped, and trains nothing twice: what it trained lies in the home folder, as that of `metad2a search`.
+    Where two processes fit the same images at once, as a grid search does, one waits for the other's trainings.
 
     Args:
         trials: how many networks to train at most.
@@ -82,8 +85,9 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             UserError: (a ValueError) unusable images or labels, or impossible parameters.
         """
         begun, seed = time.monotonic(), self._seed()
-        classes, numbers = _labels(y)
-        task = _task(X, classes, numbers, seed=seed)
+        images, (classes, numbers) = plain_array(X), _labels(y)
+        task = _task(images, classes, numbers, seed=seed)
+        kind = kind_of_images(images, task.images, given="X")
         with Store(home() / DATABASE) as store:
             result = search(
                 recommend.load(self.model),
@@ -97,17 +101,18 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 seed=seed,
                 device=self.device,
                 begun=begun,
+                patience=math.inf if self.max_time is None else self.max_time,  # another fit of the same images
             )
         self.classes_, self.result_ = classes, result
         self.architecture_, self.valid_accuracy_ = str(result.best), result.valid_accuracy
         self.network_ = result.exported.training.network
-        self._scale, self._like = full_scale(float(np.max(X))), task.images[:1]
+        self._kind: Kind = kind
         return self
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Probabilities of the classes in the order of ``classes_``: images as for `fit` -> (n, classes)."""
         check_is_fitted(self)
-        images = more_images(X, like=self._like, scale=self._scale, given="X")
+        images = more_images(X, self._kind, given="X")
         exported = self.result_.exported
         for px in exported.card.sizes:
             images = resize_images(images, px)
@@ -134,11 +139,14 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 def _labels(y: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     """The sorted classes, and the number of each image's class, (n,)."""
     allowed = "allowed is one whole number (1.0 too), text or boolean an image"
+    given = plain_array(y)
+    if is_one_hot(given):
+        raise UserError(f"given labels y of shape {given.shape} that are one-hot; {allowed}; give y.argmax(axis=1)")
     try:
-        labels = column_or_1d(y)
-        if missing := [i for i, each in enumerate(labels.tolist()) if each is None or each != each]:
+        labels = column_or_1d(given, warn=True)
+        if places := missing(labels):
             raise UserError(
-                f"given labels y of which {len(missing):,} are missing (None or NaN), the first at {missing[0]}; "
+                f"given labels y of which {len(places):,} are missing (None or NaN), the first at {places[0]}; "
                 f"{allowed}; fill them in or leave these images out"
             )
         check_classification_targets(labels)
@@ -151,9 +159,9 @@ def _labels(y: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     return classes, numbers.astype(np.int64)
 
 
-def _task(X: npt.ArrayLike, classes: npt.NDArray[Any], numbers: npt.NDArray[np.int64], *, seed: int) -> Task:
+def _task(images: npt.NDArray[Any], classes: npt.NDArray[Any], numbers: npt.NDArray[np.int64], *, seed: int) -> Task:
     """The images as a task with a validation part and without a test part, the classes in their order."""
-    task = load_task((X, numbers), seed=seed)
+    task = load_task((images, numbers), seed=seed)
     names = tuple(map(str, classes))
-    parts = split(task.labels, seed=seed, validation=VALIDATION_SHARE, test=0.0)
+    parts = divide(task.labels, groups=task.groups, seed=seed, validation=VALIDATION_SHARE, test=0.0)
     return replace(task, parts=parts, class_names=names if len(set(names)) == len(names) else task.class_names)

@@ -48,10 +48,11 @@ class RunFolder:
         self._saved = begin
         self._before = 0.0
         self._lock: BaseFileLock | None = None
+        self.patience = 0.0  # seconds to wait for another process that holds the folder
         self.state = State(dict(identity))
 
     def __enter__(self) -> Self:
-        self._lock = _locked(self.folder)
+        self._lock = _locked(self.folder, patience=self.patience)
         try:
             self._open()
         except BaseException:
@@ -187,11 +188,11 @@ def _kept(folder: Path, index: int) -> tuple[Card, Training]:
         ) from problem
 
 
-def _locked(folder: Path) -> BaseFileLock:
+def _locked(folder: Path, *, patience: float) -> BaseFileLock:
     """The folder's lock, which the system gives back however this process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        return hold(folder / LOCK, wait=False)
+        return hold(folder / LOCK, patience=patience)
     except Held as problem:
         raise UserError(
             f"the run in {str(folder)!r} is in use by process {problem.process}: wait for it, or stop it"

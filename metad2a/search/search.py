@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict
 from numbers import Integral, Real
 from pathlib import Path
 
-from databases.architectures.space import Architecture, FiniteSpace, space
+from databases.architectures.space import DEFAULT_SPACE, Architecture, image_space
 from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe, trainable
@@ -22,12 +22,10 @@ from databases.records.store import Store
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.result import SearchProgress, SearchResult
-from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
-from metad2a.search.searchers import DEFAULT, Recommender, training_time
-from metad2a.search.searchers import searcher as make_searcher
+from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
 from metad2a.search.session import Session
-from metad2a.train.training import usable_device
+from metad2a.train.place import usable_device
 
 
 def search(
@@ -39,41 +37,40 @@ def search(
     seconds: float | None = None,
     recipe: str = "small",
     searcher: str = DEFAULT,
+    space: str = DEFAULT_SPACE,
     stop_early: bool = True,
     seed: int = 0,
     tracker: Tracker | None = None,
     folder: Path | None = None,
     device: str = "auto",
     begun: float | None = None,
+    patience: float = 0.0,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
     """Trains ``train`` architectures that ``searcher`` asks for, within ``seconds``, and exports the best.
 
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further.
+    In a ``space`` that the model does not know the searcher begins with nothing.
     ``stop_early`` gives trainings up whose learning curve is hopeless. ``folder`` is the run's folder, by default
     one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
-    started, by default now.
+    started, by default now. A run that another process works on is waited for, ``patience`` seconds at most.
 
     Raises:
-        UserError: impossible budget, recipe, searcher or device; run in use; time over before the first step.
+        UserError: impossible budget, recipe, space, searcher or device; run in use; time over before the first step.
     """
     begin = time.monotonic() if begun is None else begun
     if not isinstance(train, Integral) or train < 1:
         raise UserError(f"given {train!r} trainings; allowed are whole numbers from 1; 3 is usual")
     chosen = check_training(recipe, seconds, device)
-    answer = model.recommend(task, top=None, seed=seed, recipe=recipe)
-    expected = {each.architecture: each.expected_accuracy for each in answer.candidates}
-    takes = training_time(answer)
-    controller = make_searcher(searcher, model, answer, task, recipe=chosen, seed=seed, time=takes)
-    run = _run(task, chosen, seed, answer.weights, folder, begin, searcher=searcher, stop_early=stop_early)
+    if space == DEFAULT_SPACE:
+        plan = recommended(searcher, model, task, recipe=chosen, seed=seed)
+    else:
+        plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed)
+    run = _run(task, chosen, seed, plan.origin, folder, begin, searcher=searcher, stop_early=stop_early)
+    run.patience = patience
     budget = {"trainings": train, "seconds": seconds}
-    parameters = {"recipe": recipe, "seed": seed, "weights": answer.weights, "searcher": searcher, **budget}
+    parameters = {"recipe": recipe, "seed": seed, "weights": plan.origin, "searcher": searcher, **budget}
     tracker = tracker or NullTracker()
-
-    def on_trained(trained: Trained) -> None:
-        if trained.complete:
-            takes.learn(trained.flops, trained.seconds)
-
     with run, tracker.run(run.folder.name, "search", parameters=parameters) as tracked:
         return Session(
             task,
@@ -87,10 +84,10 @@ def search(
             tracker=tracker,
             device=device,
             stop_early=stop_early,
-            expected=lambda architecture: _expected(architecture, expected),
-            on_trained=on_trained,
+            expected=plan.expected,
+            on_trained=plan.learn,
             on_progress=on_progress,
-        ).go(controller)
+        ).go(plan.controller)
 
 
 def train_one(
@@ -114,7 +111,7 @@ def train_one(
     parameters = {"recipe": recipe, "seed": seed, "seconds": seconds, "architecture": architecture}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "training", parameters=parameters) as tracked:
-        given = InOrder(space(architecture.space), order=[architecture])
+        given = InOrder(image_space(architecture.space), order=[architecture])
         work = Session(task, chosen, run, store, tracked, seed=seed, seconds=seconds, device=device, stop_early=False)
         work.on_progress = on_progress
         return work.go(given)
@@ -127,14 +124,6 @@ def check_training(recipe: str, seconds: float | None, device: str) -> Recipe:
         raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; leave it out for no limit")
     usable_device(device)
     return chosen
-
-
-def _expected(architecture: Architecture, known: Mapping[Architecture, float | None]) -> float | None:
-    """The accuracy that is expected of an architecture, or of what computes the same."""
-    if architecture in known:
-        return known[architecture]
-    chosen = space(architecture.space)
-    return known.get(chosen.canonical(architecture)) if isinstance(chosen, FiniteSpace) else None
 
 
 def _run(

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.space import Architecture, space
+from databases.architectures.space import Architecture, FiniteSpace, ImageSpace, space
 from databases.datasets.task import VALIDATION, Task
+from databases.errors import UserError
 from databases.records.recipe import Recipe
 from metad2a.search.controllers import controller, options
 from metad2a.search.controllers.controller import Controller, Setting
+from metad2a.search.run_state import Trained
 from predictors.scale import sampling_noise
 from predictors.training_time import TrainingTime
 
@@ -70,21 +73,65 @@ class Recommender(Protocol):
         """Embeddings, (n, d): alike where the architectures are."""
 
 
-def searcher(
-    name: str, model: Recommender, answer: Answer, task: Task, *, recipe: Recipe, seed: int, time: TrainingTime
-) -> Controller:
-    """The controller of that name over the space of what was recommended; raises `UserError` for an unknown one.
+@dataclass(frozen=True)
+class Plan:
+    """How a search goes about a task.
+
+    Attributes:
+        controller: asks for architectures. origin: names the weights or the space that it begins with.
+        expected: the accuracy in percent that is expected of an architecture, None where it is not known.
+        learn: told every training that is done.
+    """
+
+    controller: Controller
+    origin: str
+    expected: Callable[[Architecture], float | None] = lambda architecture: None
+    learn: Callable[[Trained], None] = lambda trained: None
+
+
+def recommended(name: str, model: Recommender, task: Task, *, recipe: Recipe, seed: int) -> Plan:
+    """The searcher of that name over the space of what the model recommends; raises `UserError` for an unknown one.
 
     The surrogate looks among the better part of the ranking: what is unlike all others is uncertain, and would be
     tried for that although it is expected to be bad. (On ImageNet16-120 after 12 epochs, NinaPro and Darcy Flow a
     quarter, a tenth and all of the ranking do alike.) Without validation images there is nothing to learn from: the
     recommended order stays.
     """
-    ranked = [each.architecture for each in answer.candidates]
-    chosen = space(ranked[0].space)
+    answer = model.recommend(task, top=None, seed=seed, recipe=recipe.name)
+    chosen, takes = space(answer.candidates[0].architecture.space), training_time(answer)
     if name == DEFAULT and not (task.parts == VALIDATION).any():
         name = "zero-shot"
-    return controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, time))
+    known = {each.architecture: each.expected_accuracy for each in answer.candidates}
+
+    def learn(trained: Trained) -> None:
+        if trained.complete:
+            takes.learn(trained.flops, trained.seconds)
+
+    return Plan(
+        controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes)),
+        answer.weights,
+        lambda architecture: _expected(architecture, known),
+        learn,
+    )
+
+
+def unaided(name: str, chosen: ImageSpace, task: Task, *, recipe: Recipe, seed: int) -> Plan:
+    """The searcher of that name in a space that no meta-model knows; raises `UserError` for one that needs one."""
+    if name in ("zero-shot", "generator", "warm-start"):
+        raise UserError(
+            f"the searcher {name!r} begins with the meta-model, which knows no architectures of the space "
+            f"{chosen.name!r}: choose another, such as {DEFAULT}, evolution or random"
+        )
+    needs = _own_naswot(task, recipe) if name == "area" else {}
+    return Plan(controller(name, chosen, seed=seed, **needs), chosen.name)
+
+
+def _expected(architecture: Architecture, known: Mapping[Architecture, float | None]) -> float | None:
+    """The accuracy that is expected of an architecture, or of what computes the same."""
+    if architecture in known:
+        return known[architecture]
+    chosen = space(architecture.space)
+    return known.get(chosen.canonical(architecture)) if isinstance(chosen, FiniteSpace) else None
 
 
 def training_time(answer: Answer) -> TrainingTime:
@@ -122,12 +169,17 @@ def _options(
             "noise": _noise(answer, int((task.parts == VALIDATION).sum())),
         }
     if name == "area":
-        from metad2a.search.controllers.training_free import OWN_POOL, OwnNaswot
-
-        skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
-        return {"score": OwnNaswot(task, skeleton, resolution=recipe.resolution), "pool": OWN_POOL}
+        return _own_naswot(task, recipe)
     if name in ("generator", "warm-start"):
         from metad2a.search.controllers.warm_start import of_model
 
         return of_model(model, task, recipe=recipe.name)
     return options(name, space(ranked[0].space), Setting(task.fingerprint, recipe.name))
+
+
+def _own_naswot(task: Task, recipe: Recipe) -> dict[str, Any]:
+    """What AREA is made with: the score of untrained networks on the task's own images."""
+    from metad2a.search.controllers.training_free import OWN_POOL, OwnNaswot
+
+    skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
+    return {"score": OwnNaswot(task, skeleton, resolution=recipe.resolution), "pool": OWN_POOL}

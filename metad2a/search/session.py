@@ -25,7 +25,10 @@ from metad2a.search.controllers.controller import Controller
 from metad2a.search.result import SearchProgress, SearchResult, Stage
 from metad2a.search.run_state import Trained, Wanted, best_of, tested_card
 from metad2a.search.runs import RunFolder
-from metad2a.train.training import Progress, Training, accuracy, pick_device, predictions, train
+from metad2a.train.inference import accuracy, predictions
+from metad2a.train.place import pick_device
+from metad2a.train.train import train
+from metad2a.train.training import Progress, Training
 from predictors.learning_curve import CHECKS, Curve, forecast, hopeless
 
 FEW_TO_JUDGE = 10  # images; one of them moves the accuracy by more than ten points

@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Chain, Decision, Part, Scope
 from databases.architectures.decisions import Sequence as Parts
 from databases.architectures.skeleton import Blueprint, Skeleton
-from databases.architectures.space import Architecture, ImageSpace
+from databases.architectures.space import Architecture, SharedSpace
 from databases.architectures.typed_graph import GraphBatch, TypedNode
 
 CELLS = ("normal", "reduction")
@@ -21,7 +22,7 @@ _SIGNS = {"add": "+", "concat": "&"}
 _Plain = tuple[int, int, int, int, int]  # two states, two operations, a join
 
 
-class BlockSpace(ImageSpace):
+class BlockSpace(SharedSpace):
     """Architectures as ``sep3x3(0)+identity(1) ... / ...``: blocks of the normal cell, then of the reduction cell.
 
     States are numbered from the cell's inputs on; ``+`` adds, ``&`` concatenates. Equal keys are the same cells up
@@ -32,7 +33,7 @@ class BlockSpace(ImageSpace):
         name: of the space. example: a valid text.
         operations: option -> its name in `databases.architectures.networks.operations`.
         blocks: of each cell. inputs: states that a cell begins with. joins: ``add``, ``concat`` or both.
-        network: module and class, called with both cells and the skeleton.
+        network: module and class, called with both cells and the skeleton. shared: class of the supernet.
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class BlockSpace(ImageSpace):
         operations: Mapping[str, str],
         *,
         network: str,
+        shared: str = "BlockSupernet",
         example: str,
         blocks: int,
         inputs: int = 2,
@@ -48,6 +50,7 @@ class BlockSpace(ImageSpace):
     ) -> None:
         self.name, self.example, self.blocks, self.inputs = name, example, blocks, inputs
         self.operations, self.joins, self._network = dict(operations), tuple(joins), network
+        self._shared = f"supernets.blocks:{shared}"
         self.options = tuple(operations)
         self.program = Parts(tuple(Scope(Parts(tuple(self._cell(cell))), inputs) for cell in CELLS))
         given = (f"{cell} input {number}" for cell in CELLS for number in range(inputs))
@@ -120,6 +123,10 @@ class BlockSpace(ImageSpace):
             ends += [place for state, place in enumerate(states) if state >= self.inputs and state not in read]
         return [*nodes, ("output", ends)]
 
+    def shape(self, architecture: Architecture) -> CellShape:
+        """Of the normal cell; a block is a node with two edges."""
+        return CellShape.of([block[:2] for block in self.cells(architecture)[0]], inputs=self.inputs)
+
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """Both cells with the operations' full names."""
         names = list(self.operations.values())
@@ -128,6 +135,14 @@ class BlockSpace(ImageSpace):
             for blocks in self.cells(architecture)
         )
         return Blueprint(self._network, (*cells, skeleton))
+
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """Every operation on every state that a block may read."""
+        return Blueprint(self._shared, (tuple(self.operations.values()), self.blocks, skeleton, len(self.joins) > 1))
+
+    def choices(self, architecture: Architecture) -> list[list[_Plain]]:
+        """The blocks of both cells as numbers; a join by its place in `joins`."""
+        return self.cells(architecture)
 
 
 def _smallest(blocks: Sequence[_Plain], inputs: int, names: Mapping[int, int]) -> list[_Plain]:

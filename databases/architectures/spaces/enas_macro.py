@@ -13,14 +13,14 @@ from collections.abc import Iterator, Sequence
 
 from databases.architectures.decisions import Chain, Decision
 from databases.architectures.skeleton import Blueprint, Skeleton
-from databases.architectures.space import Architecture, ImageSpace
+from databases.architectures.space import Architecture, SharedSpace
 from databases.architectures.typed_graph import GraphBatch, TypedNode
 
 OPERATIONS = ("conv3x3", "conv5x5", "sep3x3", "sep5x5", "avg3x3", "max3x3")
 _LAYER = re.compile(r"(\w+)((?:\+\d{1,2})*)")
 
 
-class ENASMacro(ImageSpace):
+class ENASMacro(SharedSpace):
     """Architectures as ``conv3x3 sep5x5+0 ...``: layers, each with the numbers of the layers added to it."""
 
     name = "enas-macro"
@@ -79,6 +79,14 @@ class ENASMacro(ImageSpace):
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """The layers; the skeleton's cells have no meaning here."""
         return Blueprint("macro:MacroNetwork", (self.plan(architecture), skeleton))
+
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """Every operation in every layer."""
+        return Blueprint("supernets.macro:MacroSupernet", (OPERATIONS, self.layers, skeleton))
+
+    def choices(self, architecture: Architecture) -> list[tuple[int, tuple[int, ...]]]:
+        """Each layer's operation by its number, and its skip connections."""
+        return [(OPERATIONS.index(name), skips) for name, skips in self.plan(architecture)]
 
 
 ENAS_MACRO = ENASMacro()

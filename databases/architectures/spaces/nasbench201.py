@@ -14,15 +14,23 @@ from typing import TypeAlias
 
 import numpy as np
 
+from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Chain, Decision, Walk
 from databases.architectures.skeleton import Blueprint, Skeleton
-from databases.architectures.space import Architecture, FiniteSpace
+from databases.architectures.space import Architecture, FiniteSpace, SharedSpace
 from databases.architectures.typed_graph import GraphBatch
 
 OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 KERNELS = {2: 1, 3: 3}  # operation -> kernel of its convolution
 EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|none~0|avg_pool_3x3~1|skip_connect~2|"
+_BRIEF = {
+    "none": "none",
+    "skip_connect": "skip",
+    "nor_conv_1x1": "1x1",
+    "nor_conv_3x3": "3x3",
+    "avg_pool_3x3": "pool",
+}
 _NONE, _SKIP = 0, 1
 _Network: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -32,11 +40,12 @@ def _feeds(edge: tuple[int, int]) -> tuple[int, ...]:
     return tuple(i + 1 for i, (_, end) in enumerate(EDGES) if end == edge[0]) or (0,)
 
 
-class NASBench201(FiniteSpace):
+class NASBench201(FiniteSpace, SharedSpace):
     """The cell space of NAS-Bench-201 as a chain of six decisions."""
 
     name, example = "nasbench201", EXAMPLE
     nodes = 1
+    channels_last = True  # no cell ever failed, and the recorded measurements were made so
     node_types = ("padding", "input", "output", *OPERATIONS)
     program = Chain(*(Decision(f"{a}->{b}", OPERATIONS, adds_node=True, feeds=_feeds((a, b))) for a, b in EDGES))
 
@@ -46,8 +55,15 @@ class NASBench201(FiniteSpace):
         parts = [f"|{OPERATIONS[op]}~{start}" for op, (start, _) in pairs]
         return f"{parts[0]}|+{parts[1]}{parts[2]}|+{parts[3]}{parts[4]}{parts[5]}|"
 
+    def brief(self, architecture: Architecture) -> str:
+        """The operations as ``3x3|skip 3x3|none pool skip``, one group for each node."""
+        words = [_BRIEF[OPERATIONS[choice]] for choice in architecture.walk]
+        return "|".join((words[0], " ".join(words[1:3]), " ".join(words[3:])))
+
     def parse(self, text: str) -> Architecture:
-        """Reads the benchmark's string; raises `UserError` on anything else."""
+        """Reads the benchmark's string or the brief text; raises `UserError` on anything else."""
+        if (brief := _read_brief(text)) is not None:
+            return self.architecture(brief)
         found = re.findall(r"\|([a-z0-9_]+)~\d", text)
         if len(found) != len(EDGES) or any(name not in OPERATIONS for name in found):
             raise self.refuse(text)
@@ -126,11 +142,25 @@ class NASBench201(FiniteSpace):
         types[:, 0], types[:, -1], types[:, 1:-1] = 1, 2, walks + 3
         return GraphBatch(types, _ADJACENCY[None])
 
+    def shape(self, architecture: Architecture) -> CellShape:
+        """Of its live edges; node 3 is both the last node and the output."""
+        live = {edge for path in _paths(architecture.walk) for edge in path}
+        ends = [[start for i, (start, end) in enumerate(EDGES) if end == node and i in live] for node in (1, 2, 3)]
+        return CellShape.of(ends, inputs=1, concatenated=False)
+
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
         """The published skeleton around the cell."""
         pairs = zip(architecture.walk, EDGES, strict=True)
         edges = tuple((OPERATIONS[op], start, end) for op, (start, end) in pairs)
         return Blueprint("cells:CellNetwork", (edges, skeleton))
+
+    def shared_blueprint(self, skeleton: Skeleton) -> Blueprint:
+        """The published skeleton around cells with every operation on every edge."""
+        return Blueprint("supernets.cells:CellSupernet", (OPERATIONS, EDGES, skeleton))
+
+    def choices(self, architecture: Architecture) -> Walk:
+        """The operation of each edge."""
+        return architecture.walk
 
     def parameters(self, architecture: Architecture, skeleton: Skeleton) -> int:
         """Weights of convolutions, normalisations and the linear layer (equal to the published column)."""
@@ -154,6 +184,16 @@ class NASBench201(FiniteSpace):
                 total += (9 * width * width // 2 + 9 * width * width + width * width // 2) * side * side
             total += of_cells * width * width * side * side
         return total + (4 * c + 1) * skeleton.classes
+
+
+def _read_brief(text: str) -> Walk | None:
+    """The walk of a brief text; None for anything else."""
+    groups = [group.split() for group in text.split("|")]
+    words = [word for group in groups for word in group]
+    named = {brief: OPERATIONS.index(name) for name, brief in _BRIEF.items()}
+    if [len(group) for group in groups] != [1, 2, 3] or not named.keys() >= set(words):
+        return None
+    return tuple(named[word] for word in words)
 
 
 def _paths(walk: Walk) -> list[tuple[int, ...]]:

@@ -21,6 +21,7 @@ SHUFFLENASNET = BlockSpace(
     "shufflenasnet",
     OPERATIONS,
     network="shuffle:ShuffleNetwork",
+    shared="ShuffleSupernet",
     example=(
         "sep3x3(0)+identity(0) sep5x5(1)+sep3x3(0) avg3x3(1)+identity(2) max3x3(0)+sep3x3(2) / "
         "sep5x5(0)+max3x3(0) sep3x3(1)+identity(1) avg3x3(0)+sep3x3(1) identity(3)+sep3x3(2)"

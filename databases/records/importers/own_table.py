@@ -33,7 +33,7 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.ready_features import read_features, to_text
 from databases.errors import UserError
-from databases.records.csv_file import read_rows
+from databases.records.csv_file import cell_whole, read_rows
 from databases.records.recipe import RECIPES
 from databases.records.record import Record, RecordKey, TaskEntry, utc_now
 from databases.records.store import Store
@@ -127,8 +127,8 @@ def _name(row: Mapping[str, str], column: str) -> str:
 
 def _seed(text: str) -> int:
     try:
-        return int(text)
-    except ValueError:
+        return cell_whole({"seed": text}, "seed")
+    except UserError:
         raise UserError(f"seed must be a whole number from 0, or -1 for a mean, got {text[:40]!r}") from None
 
 

@@ -18,11 +18,11 @@ from databases.architectures.decisions import walks
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, VALIDATION
 from databases.hosting import lent
-from metad2a.reports.report import Context
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.graph_space.graph_problems import Knobs, Problem, layered, layers
 from metad2a.reproduce.simulated import ProgramSpace
 from metad2a.runtime.executors import processes as executor
-from metad2a.train.training import normalisation, prepare
+from metad2a.train.inference import normalisation, prepare
 
 KNOBS: Knobs = {
     "convolution": (("8", "16"), ("1", "3")),

@@ -108,6 +108,11 @@ class Multinomial(Controller):
                     row[0] = learnt(row[0], row[1], row[2], rate=self.rate, epochs=self.epochs)
         self._drawn.clear()
 
+    def draw(self, count: int, *, seed: int = 0) -> list[Architecture]:
+        """``count`` draws from the probabilities as they are, repeats included; proposes and changes nothing."""
+        rng = np.random.default_rng([seed, 1])
+        return [Architecture(self.space.name, walk) for walk in self._walks(count, rng=rng)]
+
     def probabilities(self) -> dict[Place, Floats]:
         """(k,) probabilities of each decision met so far: by vertex, visit, number of choices and subset's node."""
         return {place: row[0].copy() for place, row in self._table.items()}
@@ -138,7 +143,7 @@ class Multinomial(Controller):
             self._table[place] = np.stack([np.full(place[2], 1 / place[2]), *np.zeros((2, place[2]))])
         return self._table[place]
 
-    def _walks(self, count: int, *, greedy: bool = False) -> list[Walk]:
+    def _walks(self, count: int, *, greedy: bool = False, rng: np.random.Generator | None = None) -> list[Walk]:
         """Walks drawn from the probabilities; those that stand at the same place are drawn together."""
         walks: list[list[int]] = [[] for _ in range(count)]
         under_way: dict[tuple[State, tuple[str, ...]], list[int]] = {(self.space.start(), ()): list(range(count))}
@@ -147,19 +152,21 @@ class Multinomial(Controller):
             for (state, met), members in under_way.items():
                 if (decision := state.decision) is None:
                     continue
-                chosen = self._choose(state, met.count(decision.name), len(members), greedy)
+                chosen = self._choose(
+                    state, met.count(decision.name), len(members), None if greedy else rng or self._rng
+                )
                 for member, choice in zip(members, chosen, strict=True):
                     walks[member].append(choice)
                     going_on[state.take(choice), (*met, decision.name)].append(member)
             under_way = dict(going_on)
         return [tuple(walk) for walk in walks]
 
-    def _choose(self, state: State, visit: int, count: int, greedy: bool) -> list[int]:
-        """``count`` choices at a state; of a subset bit by bit."""
+    def _choose(self, state: State, visit: int, count: int, rng: np.random.Generator | None) -> list[int]:
+        """``count`` choices at a state, without ``rng`` the likeliest; of a subset bit by bit."""
         drawn = []
         for place in _atoms(state, visit):
             p = self._row(place)[0]
-            drawn.append(np.full(count, p.argmax()) if greedy else self._rng.choice(len(p), size=count, p=p))
+            drawn.append(np.full(count, p.argmax()) if rng is None else rng.choice(len(p), size=count, p=p))
         if state.decision is not None and state.decision.kind == "subset":
             return [sum(int(bit[i]) << j for j, bit in enumerate(drawn)) for i in range(count)]
         return [int(each) for each in drawn[0]]

@@ -1,0 +1,1 @@
+"""Pretrained networks whose slices are the ordinary networks of a space."""

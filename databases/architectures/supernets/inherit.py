@@ -1,0 +1,127 @@
+"""Weights of a subnet are slices of its base's; statistics are estimated again on other images.
+
+Base and subnet are networks of one class with ``stem``, ``stages`` (of blocks that tell the `importance` of their
+free channels) and ``classifier``. A stage keeps its first blocks, a kernel its centre, a block its most important
+hidden channels (Cai, Gan, Wang, Zhang, Han, 2020). All else is taken over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol, cast
+
+import torch
+from torch import Tensor, nn
+
+from databases.errors import UserError
+
+
+class Elastic(Protocol):
+    """A block of a stage."""
+
+    def importance(self) -> list[Tensor]:
+        """What each free channel adds to the output, one tensor for each kind of them."""
+
+
+def inherit(base: nn.Module, network: nn.Module) -> None:
+    """Gives the network its slices of the base's weights, as tensors of its own; it may lie on the meta device.
+
+    A network for grey images gets the stem summed over the colours, one for another number of classes a
+    classifier of zeros.
+    """
+    theirs = base.state_dict()
+    slices = {}
+    for name, value in network.state_dict().items():
+        if name.startswith("stages."):
+            _, stage, block, _ = name.split(".", 3)
+            whole = cast(Elastic, base.get_submodule(f"stages.{stage}.{block}"))
+            slices[name] = _sliced(theirs[name], value.shape, whole.importance())
+        elif name.startswith("classifier.") and theirs[name].shape != value.shape:
+            slices[name] = torch.zeros(value.shape)
+        elif theirs[name].shape != value.shape:
+            slices[name] = theirs[name].sum(dim=1, keepdim=True)
+        else:
+            slices[name] = theirs[name].clone()
+    network.load_state_dict(slices, assign=True)
+
+
+def _sliced(value: Tensor, shape: torch.Size, ranks: list[Tensor]) -> Tensor:
+    """The part of a tensor of the base that has this shape: kernels by centre, channels by importance."""
+    for axis, (whole, part) in enumerate(zip(value.shape, shape, strict=True)):
+        if whole == part:
+            continue
+        if axis >= 2:
+            value = value.narrow(axis, (whole - part) // 2, part)
+        else:
+            rank = next(rank for rank in ranks if len(rank) == whole)
+            value = value.index_select(axis, rank.argsort(descending=True, stable=True)[:part].sort().values)
+    return value.clone(memory_format=torch.contiguous_format)
+
+
+@torch.no_grad()
+def enlarge(network: nn.Module, base: nn.Module) -> None:
+    """Gives a freshly made base the weights of one of its slices so that it computes the same at first.
+
+    New blocks add nothing, new channels are fresh but not yet read, new places of kernels are zero (Chen,
+    Goodfellow, Shlens, 2016). Cut out again, the slice is what it was: unread channels have no importance.
+    """
+    ours = network.state_dict()
+    for name, value in base.state_dict().items():
+        part = ours.get(name)
+        if part is None:
+            continue
+        pairs = enumerate(zip(value.shape, part.shape, strict=True))
+        known = tuple(_place(axis, whole, few) for axis, (whole, few) in pairs)
+        if known:
+            read = value[(slice(None), *known[1:])].clone()
+            value.zero_()
+            value[(slice(None), *known[1:])] = read
+        value[known] = part
+    for new, old in zip(_stages(base), _stages(network), strict=True):
+        for block in list(new)[len(old) :]:
+            [*_, last] = (each for each in block.modules() if isinstance(each, nn.BatchNorm2d))
+            last.weight.zero_()
+
+
+def _stages(network: nn.Module) -> list[nn.Sequential]:
+    return [cast(nn.Sequential, stage) for stage in network.get_submodule("stages").children()]
+
+
+def _place(axis: int, whole: int, part: int) -> slice:
+    """Where a smaller tensor lies in the larger one: kernels in the middle, channels at the beginning."""
+    begin = (whole - part) // 2 if axis >= 2 else 0
+    return slice(begin, begin + part)
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
+    """Estimates all batch-norm statistics anew: the mean of those of the batches, (b, c, h, w) normalised each.
+
+    The network ends in eval mode; its weights stay as they are.
+
+    Raises:
+        UserError: there is no batch, or one of a single image.
+    """
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    sizes, before = [], {name: value.clone() for name, value in network.state_dict().items() if "running" in name}
+    network.eval()
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # of all batches, each counted once
+        norm.train()
+    try:
+        for batch in batches:
+            sizes.append(len(batch))
+            if len(batch) < 2:
+                raise UserError("given a batch of one image to recalibrate on; allowed are two or more; give more")
+            network(batch)
+        if not sizes:
+            raise UserError("given no images to recalibrate on; allowed are two or more; give some")
+    except BaseException:
+        network.load_state_dict(before, strict=False)
+        raise
+    finally:
+        for norm, momentum in zip(norms, usual, strict=True):
+            norm.momentum = momentum
+        network.eval()

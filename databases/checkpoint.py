@@ -1,0 +1,63 @@
+"""Files of weights: safetensors with a JSON header (what it is, how it was made, its figures)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from databases.errors import UserError
+
+VERSION = 1
+
+
+def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, form: str) -> str:
+    """Writes the tensors and the header at once (or not at all); returns the file's sha256."""
+    from safetensors.torch import save_file
+
+    meta = {"metad2a": json.dumps({"format": form, "version": VERSION, **header}, sort_keys=True)}
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, meta)
+        with open(partial, "rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return digest(path)
+
+
+def load(path: Path, *, form: str, origin: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and the header of a file of this form, which comes from ``origin``.
+
+    Raises:
+        UserError: the file is missing, corrupt, foreign or newer.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    what = form.removeprefix("metad2a-")
+    if not path.is_file():
+        raise UserError(f"no {what} at {path}: {origin}")
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get("metad2a", "{}")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+        header = json.loads(text)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as a {what} ({error}): is it whole?") from None
+    if not isinstance(header, dict) or header.get("format") != form:
+        raise UserError(f"{path} is no {what} of metad2a: {origin}")
+    if header.get("version") != VERSION:
+        raise UserError(f"{path} has format {header.get('version')}, this metad2a reads {VERSION}: update metad2a")
+    return tensors, header
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, first 16 hex digits."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]

@@ -1,0 +1,140 @@
+"""Which files can be pictures, and what to say of those that cannot: none vanishes without a word, no class at all."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from functools import cache
+from pathlib import PurePosixPath
+
+from databases.datasets.archives import is_hidden
+from databases.datasets.names import count, part_of, shown, some
+from databases.errors import UserError
+
+# Formats that Pillow hands on to other programs (Ghostscript writes temporary files) or cannot read.
+FOREIGN_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}
+HEIC = {".heic", ".heif", ".hif"}
+UNREAD_PICTURES = HEIC | set(  # endings of pictures that cannot be read
+    ".dcm .dicom .raw .cr2 .cr3 .nef .arw .dng .orf .rw2 .raf .svg .jxl .nii .nrrd .mha .exr .czi .svs .eps".split()
+)
+DOCUMENTS = set(
+    ".txt .md .rst .csv .tsv .json .jsonl .xml .html .htm .pdf .doc .docx .odt .rtf .tex .bib .xls .xlsx .ods .yaml "
+    ".yml .toml .ini .cfg .py .ipynb .m .r .sh .bat .js .css .c .h .cpp .log .zip .tar .gz .bz2 .xz .7z .rar .npy .npz "
+    ".mat .pkl .pt .pth .h5 .hdf5 .db .sqlite .lock .url .lnk .names .cache .cff .sum .md5 .sha1 .sha256".split()
+)
+PLAIN_NAMES = set("readme license licence copying authors makefile changelog notice version dockerfile".split())
+MOST_UNREAD = 10  # of so many pictures one may be unreadable
+
+
+@cache
+def readable_formats() -> tuple[tuple[str, ...], frozenset[str]]:
+    """Formats to try, and the endings of their files; HEIC where pillow-heif is installed."""
+    from PIL import Image
+
+    try:
+        import pillow_heif
+    except ImportError:
+        pass
+    else:
+        pillow_heif.register_heif_opener()
+    endings = Image.registered_extensions()  # this also loads every format
+    formats = tuple(name for name in Image.ID if name not in FOREIGN_FORMATS)
+    return formats, frozenset(ending for ending, name in endings.items() if name not in FOREIGN_FORMATS)
+
+
+def ending_of(name: str) -> str:
+    """The ending of a file's name in lower case, with its dot."""
+    return PurePosixPath(name).suffix.lower()
+
+
+def hidden(name: str) -> bool:
+    """Whether a file is none of the user's, or lies in such a folder."""
+    return any(map(is_hidden, name.split("/")))
+
+
+def refuse_lost_classes(
+    homes: Collection[str], others: Iterable[str], lost: Iterable[tuple[str, str]], *, given: str
+) -> None:
+    """Refuses a folder beside the class folders (``homes``) of which nothing can be read.
+
+    ``others`` are files that are no pictures, ``lost`` entries that lead to no file, each with the reason.
+    """
+    above = {home.rpartition("/")[0] for home in homes}
+    roots = {folder.rpartition("/")[0] for folder in above if folder}
+    files, links = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for name in others:
+        if not hidden(name) and not _is_document(name):
+            for folder in _beside(name, above, homes, roots):
+                files[folder].append(name)
+    for name, reason in lost:
+        like_a_folder = not ending_of(name) and name.rpartition("/")[0] in above
+        for folder in [name] if like_a_folder else _beside(name, above, homes, roots):
+            links[folder].append(f"{name} ({reason})")
+    for folder, names in (*links.items(), *files.items()):
+        raise UserError(
+            f"given {given} with the class folder {shown(folder)!r}, in which no picture can be read: "
+            f"{some(names)}; allowed are folders with pictures; "
+            f"{_remedy(names)}, or to go on without this class take the folder away or let its name begin with a dot"
+        )
+
+
+def unread_notes(
+    pictures: int,
+    others: Sequence[str],
+    loose: Sequence[str],
+    lost: Sequence[tuple[str, str]],
+    *,
+    given: str,
+) -> list[str]:
+    """One line for each kind of file that is not used, beside so many ``pictures``.
+
+    Raises:
+        UserError: more than a tenth of the pictures have an ending that cannot be read.
+    """
+    endings = Counter(ending_of(name) for name in others if not hidden(name))
+    unread = [name for name in others if not hidden(name) and ending_of(name) in UNREAD_PICTURES]
+    if len(unread) * MOST_UNREAD > pictures + len(unread):
+        raise UserError(
+            f"given {given} with {count(len(unread), 'picture')} that cannot be read ({some(unread)}) beside "
+            f"{pictures:,} that can; allowed is a tenth of them; {_remedy(unread)}, or take them away"
+        )
+    notes = []
+    if ignored := [*others, *loose]:
+        notes.append(
+            f"ignored {count(len(ignored), 'file')} (hidden, no pictures, or in no class folder): {some(ignored)}"
+        )
+    named = {ending: times for ending, times in endings.most_common() if ending not in DOCUMENTS}
+    if named:
+        told = ", ".join(f"{times:,} {ending or 'without ending'}" for ending, times in [*named.items()][:4])
+        notes.append(f"among the ignored files are some that may be data: {told}")
+    if lost:
+        reasons = Counter(reason for _, reason in lost)
+        told = ", ".join(f"{times:,} {reason}" for reason, times in reasons.most_common())
+        notes.append(f"left out what leads to no file ({told}): {some(name for name, _ in lost)}")
+    return notes
+
+
+def _beside(name: str, above: set[str], homes: Collection[str], roots: set[str]) -> list[str]:
+    """The folder above a file that stands beside class folders without being one, or as a part beside the parts."""
+    pieces = name.split("/")
+    ways = ["/".join(pieces[:length]) for length in range(1, len(pieces))]
+    if any(way in homes for way in ways):
+        return []
+    missed = [way for way in ways if way.rpartition("/")[0] in above and way not in above]
+    parts = [
+        way for way in ways if way.rpartition("/")[0] in roots - above and part_of(way.rpartition("/")[2]) is not None
+    ]
+    return (missed or [way for way in parts if way not in above])[:1]
+
+
+def _is_document(name: str) -> bool:
+    return ending_of(name) in DOCUMENTS or PurePosixPath(name).stem.lower() in PLAIN_NAMES
+
+
+def _remedy(names: Sequence[str]) -> str:
+    """What to do about files that cannot be read."""
+    if any(ending_of(name) in HEIC for name in names):
+        return "convert them to JPEG, or install what reads them: pip install 'metad2a[heic]'"
+    if any("(" in name for name in names):
+        return "mend the links"
+    return "convert them to PNG or JPEG"

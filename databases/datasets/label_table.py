@@ -1,0 +1,185 @@
+"""A labels.csv beside pictures: which picture is of which class, and if told of which part and group.
+
+    file,class
+    a.png,cat
+    b.png,dog
+
+Files are named from the table's folder on, or by what is unique of their names; ``part`` (train, val, test) and
+``group`` may stand beside.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from databases.datasets.archives import Files
+from databases.datasets.class_folders import Arranged, Picture
+from databases.datasets.file_kinds import MOST_UNREAD, hidden, unread_notes
+from databases.datasets.names import count, natural, part_of, shown_apart, some, sort_key
+from databases.datasets.task import TRAIN
+from databases.errors import UserError
+
+TABLE = "labels.csv"
+COLUMNS = {  # what a column may be called
+    "file": ("file", "filename", "file_name", "image", "image_name", "image_path", "path", "picture", "id", "image_id"),
+    "class": ("class", "label", "category", "class_name", "target"),
+    "part": ("part", "split", "subset", "set"),
+    "group": ("group", "track", "patient"),
+}
+MOST_BYTES = 2**29
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table, by the names of `COLUMNS`; ``line`` for errors."""
+
+    line: int
+    cells: Mapping[str, str]
+
+
+def find_table(names: Sequence[str]) -> str | None:
+    """The labels.csv that lies highest, None where there is none."""
+    tables = [name for name in names if PurePosixPath(name).name.lower() == TABLE and not hidden(name)]
+    return min(tables, key=lambda name: (name.count("/"), name), default=None)
+
+
+def arrange_by_table(
+    files: Files, table: str, pictures: Sequence[str], others: Sequence[str], *, given: str
+) -> Arranged | None:
+    """Classes and parts of pictures by a table; None where the table has no columns for file and class.
+
+    Raises:
+        UserError: rows that cannot be used, more than a tenth of the pictures not listed or of the files not there, or
+            a class without a picture.
+    """
+    rows = read_table(files.read(table, most=MOST_BYTES), ("file", "class"), given=f"{given}, {table}")
+    if rows is None:
+        return None
+    place = f"{given}, whose {table}"
+    found = Finder(pictures, str(PurePosixPath(table).parent))
+    labelled: dict[str, Row] = {}
+    absent: list[Row] = []
+    for row in rows:
+        file = found(row.cells["file"], f"{place} in line {row.line}")
+        if not row.cells["class"]:
+            raise UserError(f"given {place} in line {row.line} has no class; allowed is one a file; fill it in")
+        if file is None:
+            absent.append(row)
+        elif labelled.setdefault(file, row).cells["class"] != row.cells["class"]:
+            raise UserError(
+                f"given {place} in lines {labelled[file].line} and {row.line} has two classes for {file!r}; "
+                "allowed is one; correct the table"
+            )
+    unlisted = [name for name in pictures if name not in labelled]
+    _refuse_gaps(place, pictures, labelled, absent, unlisted)
+    made = [
+        Picture(name, row.cells["class"], _part(row, place), group=row.cells.get("group", ""))
+        for name, row in labelled.items()
+    ]
+    made.sort(key=lambda picture: natural(picture.file))
+    labels = sorted({picture.label for picture in made}, key=sort_key)
+    names, notes = shown_apart(labels)
+    notes = [f"took the classes of {count(len(made), 'picture')} from {table}", *notes]
+    if absent:
+        notes.append(
+            f"{count(len(absent), 'file')} of {table} cannot be read: {some(row.cells['file'] for row in absent)}"
+        )
+    rest = [name for name in others if name != table]
+    notes += unread_notes(len(made), rest, unlisted, files.lost, given=given)
+    return Arranged(tuple(made), dict(zip(labels, names, strict=True)), tuple(notes))
+
+
+def read_table(content: bytes, needed: Sequence[str], *, given: str) -> list[Row] | None:
+    """The rows of a table with commas, semicolons or tabs; None where it lacks a needed column.
+
+    Raises:
+        UserError: it is no such table.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+        first = text.split("\n", 1)[0]
+        delimiter = max(",;\t", key=first.count)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        heads = [head.strip().lower() for head in next(reader, [])]
+        places = {key: heads.index(name) for key, names in COLUMNS.items() for name in reversed(names) if name in heads}
+        if any(key not in places for key in needed):
+            return None
+        rows = []
+        for cells in reader:
+            if not any(cells):
+                continue
+            if len(cells) != len(heads):
+                raise csv.Error(f"line {reader.line_num} has {len(cells)} cells, line 1 has {len(heads)}")
+            rows.append(Row(reader.line_num, {key: cells[place].strip() for key, place in places.items()}))
+    except (UnicodeDecodeError, csv.Error) as problem:
+        raise UserError(
+            f"given {given}, which cannot be read as a table ({problem}); allowed is CSV in UTF-8; save it as that"
+        ) from problem
+    return rows
+
+
+class Finder:
+    """Finds the file that a table names: by its path from the table's folder, by its name or the stem of that."""
+
+    def __init__(self, names: Sequence[str], folder: str) -> None:
+        self._names, self._folder = set(names), folder
+        self._by_name, self._by_stem = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+        for name in names:
+            path = PurePosixPath(name)
+            self._by_name[path.name].append(name)
+            self._by_stem[path.stem].append(name)
+
+    def __call__(self, text: str, place: str) -> str | None:
+        """The name of the file, None where there is none; raises UserError where several could be meant."""
+        text = text.replace("\\", "/")
+        for way in (str(PurePosixPath(self._folder) / text), str(PurePosixPath(text))):
+            if way in self._names:
+                return way
+        last = PurePosixPath(text).name
+        several = [name for name in self._by_name.get(last, ()) if name.endswith(f"/{text}")] or self._by_name.get(last)
+        several = several or self._by_stem.get(last) or []
+        if len(several) > 1:
+            raise UserError(
+                f"given {place} names {text!r}, which may be {some(several)}; allowed is one file; give its path"
+            )
+        return several[0] if several else None
+
+
+def _part(row: Row, place: str) -> int:
+    """The part that a row tells, by default training."""
+    text = row.cells.get("part", "")
+    part = part_of(text) if text else TRAIN
+    if part is None:
+        raise UserError(
+            f"given {place} in line {row.line} has the part {text!r}; allowed are train, val and test; correct it"
+        )
+    return part
+
+
+def _refuse_gaps(
+    place: str, pictures: Sequence[str], labelled: Mapping[str, Row], absent: Sequence[Row], unlisted: Sequence[str]
+) -> None:
+    """Refuses a table that misses too many pictures, names too many that are not there, or loses a class."""
+    if len(absent) * MOST_UNREAD > len(absent) + len(labelled):
+        raise UserError(
+            f"given {place} names {count(len(absent), 'file')} that are no pictures there "
+            f"({some(row.cells['file'] for row in absent)}) and {len(labelled):,} that are; "
+            "allowed is a tenth; correct it"
+        )
+    if len(unlisted) * MOST_UNREAD > len(pictures):
+        raise UserError(
+            f"given {place} lists {len(labelled):,} of {len(pictures):,} pictures, not {some(unlisted)}; "
+            "allowed is to leave out a tenth; complete it, or take it away where the folders tell the classes"
+        )
+    there = Counter(row.cells["class"] for row in labelled.values())
+    lost = {row.cells["class"] for row in absent if row.cells["class"] not in there}
+    if lost:
+        raise UserError(
+            f"given {place} has the class {some(lost)}, of which no picture can be read; allowed are classes with "
+            "pictures; add them, or take the class out of the table"
+        )

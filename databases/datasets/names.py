@@ -1,0 +1,89 @@
+"""Names of classes: what they are (any bytes), how they are sorted, and how they are shown, each unlike the others."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+
+from databases.datasets.task import TEST, TRAIN, VALIDATION
+
+PART_WORDS = {"train": TRAIN, "training": TRAIN, "trn": TRAIN}
+PART_WORDS |= dict.fromkeys(("val", "valid", "validation", "dev", "eval"), VALIDATION)
+PART_WORDS |= dict.fromkeys(("test", "testing", "tst"), TEST)
+NOISE = set("set sets data dataset images image img imgs pictures pics photos samples split folder seg final".split())
+
+
+def natural(text: str) -> tuple[list[str], str]:
+    """Sort key by which class 2 stands before class 10."""
+    # A number sorts like its digits after their count, which also holds for numbers too long to convert.
+    pieces = re.split(r"([0-9]+)", text)
+    pieces[1::2] = [f"{len(digits.lstrip('0')):06}{digits.lstrip('0')}" for digits in pieces[1::2]]
+    return pieces, text
+
+
+def sort_key(name: str) -> tuple[tuple[list[str], str], str]:
+    """Sort key of names as they are shown, the same on every system."""
+    return natural(shown(name)), name
+
+
+def shown(name: str) -> str:
+    """A name from a file system as text that can be stored anywhere and is the same on every system."""
+    return unicodedata.normalize("NFC", name.encode("utf-8", "replace").decode())
+
+
+def shown_apart(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Different names as different texts, those that would look alike with a number behind; and notes on them.
+
+    The names may hold what is not text (surrogates, as Python makes them of bytes that are not UTF-8).
+    """
+    texts = [shown(name) for name in names]
+    notes = []
+    if strange := [text for name, text in zip(names, texts, strict=True) if not _is_text(name)]:
+        notes.append(f"class names that are not UTF-8 are shown with a ? for each strange byte: {some(strange)}")
+    apart, repeated = distinct(texts)
+    if repeated:
+        notes.append(f"numbered different classes whose names look alike: {some(repeated)}")
+    return apart, notes
+
+
+def distinct(names: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Names with a number behind each repetition, and the names that were repeated."""
+    taken, found, repeated = set(names), list[str](), dict[str, int]()
+    seen: set[str] = set()
+    for name in names:
+        if name not in seen:
+            seen.add(name)
+            found.append(name)
+            continue
+        count = repeated.get(name, 1) + 1
+        while f"{name} ({count})" in taken:
+            count += 1
+        repeated[name] = count
+        taken.add(f"{name} ({count})")
+        found.append(f"{name} ({count})")
+    return found, list(repeated)
+
+
+def some(names: Iterable[str]) -> str:
+    """The first three names."""
+    ordered = sorted(map(shown, names), key=natural)
+    return ", ".join(map(repr, ordered[:3])) + (", ..." if len(ordered) > 3 else "")
+
+
+def count(number: int, noun: str) -> str:
+    """'1 image', '2 images'."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _is_text(name: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def part_of(folder: str) -> int | None:
+    """The part that a folder's name tells, such as train, training_set, seg_test or val2017; None where none."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W\d_a-zA-Z]+", folder)
+    kept = [word.lower() for word in words if not (word.isdigit() and len(word) == 4)]
+    kept = [word.removesuffix("set") if word.removesuffix("set") in PART_WORDS else word for word in kept]
+    kept = [word for word in kept if word not in NOISE]
+    return PART_WORDS.get(kept[0]) if len(kept) == 1 else None

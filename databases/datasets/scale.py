@@ -1,0 +1,187 @@
+"""Which value of the images given is white: never guessed from one value, always told, refused where unclear.
+
+Bytes are 0 to 255 and booleans 0 to 1 by their nature. Other numbers are taken as the smallest of 0 to 1, 255,
+4,095 and 65,535 that holds them. Values a little outside, as smoothing and cubic resizing leave them, are clipped.
+What would leave all images nearly black, or hangs on a few images alone, is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.errors import UserError
+
+Images: TypeAlias = npt.NDArray[np.uint8]
+Array: TypeAlias = npt.NDArray[Any]
+FULL_SCALES = (1, 255, 4_095, 65_535)
+LEAST_TOP = {1: 1 / 32, 255: 128, 4_095: 512, 65_535: 8_192}  # below it even the brightest value is nearly black
+OVERSHOOT = {1: 0.5, 255: 0.5, 4_095: 0.05, 65_535: 0.0}  # of white: cubic resizing of masks goes that far
+MOST_EXCESS = 0.02  # how far values lie outside on average, in parts of white: twice what cubic resizing leaves
+FEW_FLOATS, FEW_WHOLE = 0.95, 0.1  # so few images may decide that the range is the larger one
+CHUNK = 1_024  # images that are converted at a time
+REMEDY = "divide by the value that is white, or give bytes (uint8) where that is 255"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How values became 0 to 255: ``white`` is the value that became 255.
+
+    ``kind`` is what the numbers were: 'bool', 'byte', 'whole' or 'float'.
+    """
+
+    white: int
+    kind: str
+
+    def to_bytes(self, images: Array) -> Images:
+        """Images (n, ...) as uint8, a few at a time; what lies outside is clipped. Bytes are not copied."""
+        if self.white == 255 and images.dtype == np.uint8:
+            return images
+        found = np.empty(images.shape, dtype=np.uint8)
+        for start in range(0, len(images), CHUNK):
+            part = images[start : start + CHUNK]
+            scaled = np.rint(part) if self.white == 255 else np.rint(part * np.float32(255 / self.white))
+            found[start : start + CHUNK] = np.clip(scaled, 0, 255)
+        return found
+
+
+@dataclass(frozen=True)
+class Values:
+    """What is looked at to tell the range: the extremes of each image, and how far values lie outside a range.
+
+    ``outside`` tells for a white how many values lie outside 0 to white, and how far all do on average.
+    """
+
+    lows: npt.NDArray[np.float64]
+    highs: npt.NDArray[np.float64]
+    kind: str
+    outside: Callable[[int], tuple[int, float]]
+
+    @property
+    def low(self) -> float:
+        """The smallest value of all."""
+        return float(self.lows.min())
+
+    @property
+    def top(self) -> float:
+        """The largest value of all."""
+        return float(self.highs.max())
+
+
+def values_of(images: Sequence[Array] | Array, *, kind: str = "") -> Values:
+    """The extremes of each of the images (n, h, w) or (n, h, w, c); ``kind`` where the type does not tell it."""
+    lows = np.array([image.min() for image in images], dtype=np.float64)
+    highs = np.array([image.max() for image in images], dtype=np.float64)
+
+    def outside(white: int) -> tuple[int, float]:
+        count, total, sum_of_values = 0, 0.0, 0
+        for image in images:
+            sum_of_values += image.size
+            if image.min() < 0 or image.max() > white:
+                far = np.maximum(image - np.float64(white), 0) + np.maximum(-image.astype(np.float64), 0)
+                count, total = count + int(np.count_nonzero(far)), total + float(far.sum())
+        return count, total / (sum_of_values * white)
+
+    return Values(lows, highs, kind or kind_of(images[0].dtype), outside)
+
+
+def kind_of(dtype: np.dtype[Any]) -> str:
+    """What numbers of a type are: 'bool', 'byte', 'whole' or 'float'."""
+    return "byte" if dtype == np.uint8 else {"b": "bool", "u": "whole", "i": "whole"}.get(dtype.kind, "float")
+
+
+def find_scale(values: Values, *, given: str, most: int = FULL_SCALES[-1]) -> tuple[Scale, list[str]]:
+    """The range that values are taken to have, and notes that tell it where it is not plain from their type.
+
+    Raises:
+        UserError: values below 0 or above ``most``, or more than one range would do.
+    """
+    if values.kind in ("bool", "byte"):
+        white = 1 if values.kind == "bool" or values.top <= 1 else 255
+        return Scale(white, values.kind), _byte_notes(values, white)
+    white = next((each for each in FULL_SCALES if each <= most and _holds(values, each)), 0)
+    if not white:
+        raise UserError(
+            f"given {given} with values from {number(values.low)} to {number(values.top)}; "
+            "allowed are 0 to 1, 0 to 255 and whole numbers to 65,535; undo any normalisation"
+        )
+    if 0 < values.top < LEAST_TOP[white]:
+        raise UserError(
+            f"given {given} with values from {number(values.low)} to {number(values.top)}, by which it is not clear "
+            f"which value is white (taken as 0 to {white:,} all would be nearly black); allowed are 0 to 1, 0 to 255 "
+            f"and whole numbers to 65,535 with bright values among them; {REMEDY}"
+        )
+    return Scale(white, values.kind), [*_range_notes(values, white), *_mixed_notes(values, white, given)]
+
+
+def has_a_scale(values: Values) -> bool:
+    """Whether values fit into any range at all."""
+    return any(_holds(values, white) for white in FULL_SCALES)
+
+
+def check_alike(values: Values, scale: Scale, *, given: str) -> int:
+    """How many values of further images lie outside the range of the first ones, a little, and will be clipped.
+
+    Raises:
+        UserError: they cannot have that range, or have another one by their look.
+    """
+    white, far = scale.white, max(-values.low, values.top)
+    lower = [each for each in FULL_SCALES if each < white and far <= each * (1 + OVERSHOOT[each])]
+    other = values.kind == "float" or values.kind != scale.kind
+    if values.kind == "byte":
+        other, lower = white > 255, [255]
+    if not _holds(values, white) or (other and lower and far > 0):
+        raise UserError(
+            f"given {given} with values from {number(values.low)} to {number(values.top)}; "
+            f"allowed are 0 to {white:,}, as in the first images"
+            f"{', where these look like 0 to ' + format(lower[0], ',') if other and lower else ''}; scale them alike"
+        )
+    return values.outside(white)[0] if values.low < 0 or values.top > white else 0
+
+
+def number(value: float) -> str:
+    """A value with all digits that matter."""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 2**53 else f"{value:.17g}"[:20]
+
+
+def _holds(values: Values, white: int) -> bool:
+    """Whether all values lie in 0 to white, but for a small overshoot."""
+    room = OVERSHOOT[white] * white
+    if values.low >= 0 and values.top <= white:
+        return True
+    return bool(values.low >= -room and values.top <= white + room and values.outside(white)[1] <= MOST_EXCESS)
+
+
+def _byte_notes(values: Values, white: int) -> list[str]:
+    if values.kind == "byte" and white == 255 and values.top < LEAST_TOP[255]:
+        return [f"bytes are taken as 0 to 255, though none is above {values.top:.0f}: scale them if that is white"]
+    return [f"scaled values of 0 to {white:,} to 0 to 255"] if white == 1 and values.top > 0 else []
+
+
+def _range_notes(values: Values, white: int) -> list[str]:
+    """Which range was taken, and what was clipped."""
+    told = f"took values as 0 to {white:,}: they are {number(values.low)} to {number(values.top)}"
+    if values.low >= 0 and values.top <= white:
+        return [told]
+    return [f"{told}; clipped {values.outside(white)[0]:,} of them that lie outside"]
+
+
+def _mixed_notes(values: Values, white: int, given: str) -> list[str]:
+    """A note on images that are nearly black in this range; raises UserError where the others are too few."""
+    position = FULL_SCALES.index(white)
+    if not position:
+        return []
+    lower = FULL_SCALES[position - 1]
+    dark = int(((values.highs > 0) & (values.highs <= lower)).sum())
+    lit = len(values.highs) - dark
+    few = FEW_FLOATS if values.kind == "float" and lower == 1 else FEW_WHOLE
+    if dark and lit < few * len(values.highs):
+        raise UserError(
+            f"given {given} with values to {number(values.top)}, but {dark:,} of {len(values.highs):,} images "
+            f"stay within 0 to {lower:,}; allowed is one range for all images; scale them alike, or correct the others"
+        )
+    return [f"{dark:,} image{'s' * (dark > 1)} with no value above {lower:,} will be nearly black"] if dark else []

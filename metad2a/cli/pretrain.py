@@ -1,0 +1,155 @@
+"""`metad2a pretrain`: bases whose weights other networks inherit."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from databases.errors import UserError
+from metad2a.cli.options import Data, Device, Json, NoTracking, Seed, open_tracker
+from metad2a.cli.output import print_json, reporting
+from metad2a.runtime.home import home
+
+if TYPE_CHECKING:
+    from metad2a.supernets.bases import Base, Job
+    from metad2a.supernets.images import Images
+    from metad2a.train.together import Together
+
+FAMILY_HELP = "residual, mobilenetv3 or lite0: the network that learns."
+SIDES_HELP = "Resolutions, of which the last is validated; 0.6, 0.2 and 0.2 of the time, or equal shares."
+
+
+def pretrain(
+    data: Data,
+    family: Annotated[str, typer.Option("--family", metavar="NAME", help=FAMILY_HELP)] = "residual",
+    hours: Annotated[float, typer.Option("--hours", help="Wall time of all calls together.")] = 2.0,
+    sides: Annotated[str, typer.Option("--sides", metavar="PIXELS,...", help=SIDES_HELP)] = "32,40,48",
+    batch: Annotated[int, typer.Option("--batch", min=2, help="Images a step, of all processes.")] = 128,
+    learning_rate: Annotated[float, typer.Option("--learning-rate", help="At its highest.")] = 0.2,
+    least: Annotated[bool, typer.Option("--least", help="Train the least slice, which grows with --begin.")] = False,
+    begin: Annotated[
+        Path | None, typer.Option("--begin", metavar="FILE", help="Begin with these weights, of the base or a slice.")
+    ] = None,
+    evaluate: Annotated[
+        str | None,
+        typer.Option("--evaluate", metavar="NAME|FILE", help="Train nothing; print the accuracy at each resolution."),
+    ] = None,
+    processes: Annotated[int, typer.Option("--processes", min=1, help="Started by torchrun, one thread each.")] = 1,
+    seed: Seed = 0,
+    device: Device = "auto",
+    output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="File of weights to write.")] = None,
+    no_tracking: NoTracking = False,
+    json: Json = False,
+) -> None:
+    """Pretrain a base on a large set of images, for --hours; killed and given again, it goes on.
+
+    Weights and optimiser are kept every three minutes. Several processes share each batch (gloo; NCCL and bfloat16
+    where they have CUDA); --processes 2 starts them here, torchrun anywhere. ImageNet at 224 px on a machine of
+    eight GPUs, from folders train/CLASS and val/CLASS:
+
+    torchrun --nproc-per-node 8 -m metad2a pretrain IMAGENET --family lite0 --hours 20 --sides 128,160,224
+    --batch 1024 --learning-rate 0.5
+    """
+    from metad2a.train.place import usable_device
+    from metad2a.train.together import started_by_torchrun, together
+
+    if processes > 1 and not started_by_torchrun():
+        return _again(processes)
+    shares = _sides(sides)
+    with together(usable_device(device)) as here, reporting("Reading the images ...") as reporter:
+        from metad2a.supernets import bases
+        from metad2a.supernets.images import open_images
+
+        job = _job(family, hours, shares, batch, learning_rate, seed, least=least, begin=begin)
+        images = open_images(data, max(shares), home() / "pretrain", here)
+        if evaluate is not None:
+            found = bases.evaluate(bases.read_base(evaluate), images, shares, here)
+            return _tell_accuracies(evaluate, images, found, json=json) if here.first else None
+        done = _run(job, images, output, here, reporter.line if here.first else _silent, no_tracking)
+    if here.first:
+        _tell(done, json=json)
+
+
+def _silent(line: str) -> None:
+    pass
+
+
+def _job(
+    family: str,
+    hours: float,
+    sides: tuple[int, ...],
+    batch: int,
+    learning_rate: float,
+    seed: int,
+    *,
+    least: bool,
+    begin: Path | None,
+) -> Job:
+    from metad2a.supernets.bases import KNOWN, Job
+    from metad2a.supernets.pretrain import Plan
+
+    if family not in KNOWN:
+        raise UserError(f"--family {family!r}: give one of {', '.join(KNOWN)}")
+    if not 0 < hours < math.inf or not 0 < learning_rate < math.inf:
+        raise UserError(f"--hours {hours:g} --learning-rate {learning_rate:g}: give numbers above zero")
+    shares = (0.6, 0.2, 0.2) if len(sides) == 3 else (1 / len(sides),) * len(sides)
+    plan = Plan(hours=hours, sides=sides, shares=shares, batch=batch, learning_rate=learning_rate, seed=seed)
+    return Job(KNOWN[family], plan, least, begin)
+
+
+def _sides(text: str) -> tuple[int, ...]:
+    pieces = text.split(",")
+    if not all(piece.strip().isdigit() and 8 <= int(piece) <= 1024 for piece in pieces):
+        raise UserError(f"--sides {text!r}: give pixels from 8 to 1024, such as 32,40,48")
+    return tuple(int(piece) for piece in pieces)
+
+
+def _again(processes: int) -> None:
+    """The same command, in so many processes of torchrun."""
+    import sys
+
+    from torch.distributed.run import main
+
+    main(["--standalone", f"--nproc-per-node={processes}", "-m", "metad2a", *sys.argv[1:]])
+
+
+def _run(
+    job: Job, images: Images, output: Path | None, here: Together, say: Callable[[str], None], no_tracking: bool
+) -> Base:
+    from metad2a.supernets.bases import make
+
+    tracker = open_tracker(no_tracking or not here.first)
+    target = output or home() / "pretrain" / f"{job.family.name}.safetensors"
+    name = f"pretrain {job.family.name} on {images.name}"
+    with tracker.run(name, "training", parameters={"hours": job.plan.hours, "sides": job.plan.sides}) as run:
+        return make(
+            job,
+            images,
+            folder=home() / "pretrain",
+            output=target,
+            processes=here,
+            say=say,
+            on_point=lambda point: run.metrics(
+                {"loss": point.loss, "accuracy": point.accuracy, "seconds": point.seconds}, step=point.epoch
+            ),
+        )
+
+
+def _tell(done: Base, *, json: bool) -> None:
+    assert done.accuracy is not None
+    if json:
+        print_json({"weights": str(done.path), "accuracy": done.accuracy, "epochs": done.epochs, "sha256": done.sha256})
+    else:
+        print(f"{done.accuracy:.1f}% of the validation images after {done.epochs} epochs; weights in {done.path}")
+
+
+def _tell_accuracies(name: str, images: Images, found: dict[int, float], *, json: bool) -> None:
+    if json:
+        print_json({"name": name, "images": len(images.held), "accuracy": found})
+        return
+    for side, percent in found.items():
+        print(f"{name}: {percent:.2f}% of {len(images.held):,} validation images of {images.name} at {side} px")

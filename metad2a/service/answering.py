@@ -1,0 +1,46 @@
+"""The process that holds the meta-model and answers recommendations: ``python -m metad2a.service.answering``."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import TYPE_CHECKING, Any
+
+from metad2a.service import library
+from metad2a.service.helper import serve
+
+if TYPE_CHECKING:
+    from databases.datasets.task import Task
+    from metad2a.recommend.model import MetaD2A
+
+_MOST_TASKS = 4
+_tasks: OrderedDict[tuple[str, int], Task] = OrderedDict()
+_models: dict[str, MetaD2A] = {}
+
+
+def recommend(path: str, name: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
+    """The answer for a stored dataset."""
+    seed = int(options["seed"])
+    key = (path, seed)
+    if key not in _tasks:
+        _tasks[key] = library.load_data(path, name, seed=seed)
+    _tasks.move_to_end(key)
+    while len(_tasks) > _MOST_TASKS:
+        _tasks.popitem(last=False)
+    return library.recommend(_model(model), _tasks[key], options)
+
+
+def _model(name: str) -> MetaD2A:
+    if name != "shipped":  # which one is champion changes
+        return library.load_model(name)
+    if name not in _models:
+        _models[name] = library.load_model(name)
+    return _models[name]
+
+
+def warm() -> bool:
+    """Loads the shipped model."""
+    return _model("shipped") is not None
+
+
+if __name__ == "__main__":
+    serve({"recommend": recommend, "warm": warm})

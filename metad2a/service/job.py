@@ -1,0 +1,101 @@
+"""A job's own process: ``python -m metad2a.service.job JOB OWNER``, ended by its parent's end or the job's."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from databases.errors import UserError
+from metad2a.service import jobs, library
+from metad2a.service.children import end_with_parent, settings_of_parent
+from metad2a.service.running import OUTCOME
+from metad2a.service.tables import open_database
+
+if TYPE_CHECKING:
+    from databases.records.connection import Database
+    from metad2a.runtime.tracking import Tracker
+    from metad2a.service.settings import Settings
+
+_LOOK = 1.0
+
+
+def main(key: str, owner: str) -> int:
+    """Runs the job and leaves its outcome in its folder; the worker writes it into the database."""
+    begun = time.monotonic()
+    settings = settings_of_parent()
+    end_with_parent()
+    if settings.job_bytes is not None:
+        resource.setrlimit(resource.RLIMIT_AS, (settings.job_bytes, settings.job_bytes))
+    database = open_database(settings.database)
+    threading.Thread(target=_end_when_taken, args=(database, key, owner), daemon=True).start()
+    try:
+        outcome: dict[str, Any] = {"state": "succeeded", "result": run(settings, database, key, begun)}
+    except UserError as problem:
+        outcome = {"state": "failed", "reason": " ".join(str(problem).split())}
+    except Exception as problem:
+        if not _lacks_memory(problem):
+            raise
+        outcome = {"state": "failed", "reason": "memory ran out: take a smaller recipe, or give jobs more memory"}
+    from metad2a.export.export import write_files
+
+    write_files(settings.run_folder(key), {OUTCOME: json.dumps(outcome).encode()})
+    return 0
+
+
+def _lacks_memory(problem: Exception) -> bool:
+    """Whether memory ran out: torch's allocator, the loader of libraries and Python all say so in other words."""
+    words = str(problem).lower()
+    return isinstance(problem, MemoryError) or any(each in words for each in ("memory", "failed to map segment"))
+
+
+def run(settings: Settings, database: Database, key: str, begun: float) -> dict[str, Any]:
+    """The job's result; raises UserError where it cannot be done."""
+    from databases.records.store import Store
+    from metad2a.service import datasets, judging
+
+    job = jobs.find(database, key)
+    assert job is not None
+    folder = settings.run_folder(key)
+
+    def report(event: str, data: dict[str, Any]) -> None:
+        with suppress(UserError):  # a database that is away costs lines of progress, never a training
+            jobs.tell(database, key, event, {**data, "at": round(time.time(), 2)})
+
+    with Store(settings.database) as store:
+        place = library.Place(store, folder, _tracker(settings), begun)
+        if job.kind == "retraining":
+            return library.retrain(job.options, place, report)
+        dataset = None if job.dataset is None else datasets.find(database, job.dataset)
+        if dataset is None:
+            raise UserError("the dataset of this job is gone: upload it again")
+        report("reading", {"attempt": job.attempts})
+        task = library.load_data(str(datasets.path_of(settings, dataset)), dataset.name, seed=job.options["seed"])
+        do = library.search if job.kind == "search" else library.train
+        result = do(task, job.options, place, report)
+        report("judging", {})
+        return library.summed_up(result) | judging.judge(result.exported, task, folder)
+
+
+def _tracker(settings: Settings) -> Tracker:
+    from metad2a.runtime.tracking import NullTracker, Tracker
+
+    return Tracker() if settings.tracking else NullTracker()
+
+
+def _end_when_taken(database: Database, key: str, owner: str) -> None:
+    """Ends this process once the job is cancelled or another worker's: its worker may be frozen and not see it."""
+    while True:
+        time.sleep(_LOOK)
+        with suppress(UserError):
+            if not jobs.still_owned(database, key, owner):
+                os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

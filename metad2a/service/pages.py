@@ -1,0 +1,233 @@
+"""The pages: the same calls as the API, for people. Every form works without the script, which only adds comfort."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from pydantic import ValidationError
+
+from metad2a.service import api_data, api_jobs, cursors, datasets, library, records, tokens
+from metad2a.service.api_data import Cursor, Id
+from metad2a.service.jobs import Job
+from metad2a.service.problems import Problem
+from metad2a.service.rendering import page
+from metad2a.service.schemas import DatasetOut, RecommendationIn, RetrainingIn, SearchIn
+from metad2a.service.security import COOKIE, Provided, SignIn, caller
+from metad2a.service.state import Service
+
+router = APIRouter()
+PLOTTED, LISTED = 400, 8
+Text = Annotated[str, Form(max_length=200)]
+
+
+async def reader(request: Request) -> str:
+    """Who looks at a page; people without a token are led to the form for it."""
+    try:
+        return await caller(request)
+    except Problem as problem:
+        raise SignIn from problem
+
+
+Reader = Annotated[str, Depends(reader)]
+
+
+@router.get("/")
+def start(request: Request, service: Provided, reader: Reader) -> Response:
+    """Drop a dataset; what was sent before."""
+    latest = [DatasetOut.of(each) for each in datasets.listed(service.database, limit=12)]
+    return page(request, "start.html", datasets=latest, limits=service.settings.limits)
+
+
+@router.post("/upload")
+async def upload(request: Request, service: Provided, reader: Reader) -> Response:
+    """The upload form, without the script."""
+    service.rate.check(api_data.client_of(request, reader))
+    dataset, _ = await api_data.receive(request, service, None)
+    return RedirectResponse(f"/datasets/{dataset.id}", 303)
+
+
+@router.get("/datasets/{id}")
+def dataset(
+    request: Request,
+    id: Id,
+    service: Provided,
+    reader: Reader,
+    recipe: Annotated[str, Query(max_length=80)] = "tiny",
+    device: Annotated[str, Query(max_length=80)] = "",
+) -> Response:
+    """What was understood of a dataset, and what fits it."""
+    shown = DatasetOut.of(api_data.needed(service, id))
+    pictures: dict[int, list[str]] = {}
+    for each, address in zip(api_data.needed(service, id).summary["thumbnails"], shown.thumbnails, strict=True):
+        pictures.setdefault(each["class"], []).append(address)
+    found = api_jobs.page_of_jobs(service, 5, None, dataset=id)[0]
+    return page(
+        request,
+        "dataset.html",
+        dataset=shown,
+        pictures=pictures,
+        jobs=found,
+        recipes=library.recipes(),
+        devices=library.device_names(),
+        recipe=recipe,
+        device=device,
+    )
+
+
+@router.get("/datasets/{id}/recommendation")
+async def recommendation(
+    request: Request,
+    id: Id,
+    service: Provided,
+    reader: Reader,
+    recipe: Annotated[str, Query(max_length=80)] = "tiny",
+    device: Annotated[str, Query(max_length=80)] = "",
+) -> Response:
+    """The ranked networks of a dataset: a part of its page, or a page of its own without the script."""
+    try:
+        asked = RecommendationIn(dataset=id, recipe=recipe, device=device or None, top=LISTED)
+    except ValidationError as problem:
+        raise Problem(422, "this recipe or device is none: choose one of the list") from problem
+    found = await run_in_threadpool(api_data.needed, service, id)
+    answer = json.loads(await service.recommend(found, asked.model, asked.model_dump(exclude={"dataset", "model"})))
+    part = request.headers.get("x-part") == "1"
+    return page(request, "recommendation.html", answer=answer, dataset=found, whole=not part)
+
+
+@router.post("/datasets/{id}/train")
+def train(
+    id: Id,
+    service: Provided,
+    reader: Reader,
+    count: Text = "3",
+    minutes: Text = "",
+    recipe: Text = "small",
+) -> Response:
+    """Asks for a search."""
+    try:
+        seconds = 60 * float(minutes) if minutes.strip() else None
+        asked = SearchIn(dataset=id, train=int(count), seconds=seconds, recipe=recipe)
+    except ValueError as problem:  # pydantic's is one
+        raise Problem(422, "give 1 to 1000 networks and a time in minutes, or no time for no limit") from problem
+    library.check_search(recipe=asked.recipe, searcher=asked.searcher)
+    return RedirectResponse(f"/jobs/{api_jobs.accept(service, 'search', asked, reader).id}", 303)
+
+
+@router.post("/datasets/{id}/delete")
+def delete(id: Id, service: Provided, reader: Reader) -> Response:
+    """Deletes a dataset."""
+    api_data.delete_dataset(id, service, reader)
+    return RedirectResponse("/", 303)
+
+
+@router.get("/jobs")
+def jobs_page(request: Request, service: Provided, reader: Reader, cursor: Cursor = None) -> Response:
+    """All jobs."""
+    found, following = api_jobs.page_of_jobs(service, 30, cursor)
+    return page(request, "jobs.html", jobs=found, names=_names(service, found), following=following)
+
+
+@router.get("/jobs/{id}")
+def job_page(request: Request, id: Id, service: Provided, reader: Reader) -> Response:
+    """One job, live."""
+    found = api_jobs.needed_job(service, id)
+    return page(request, "job.html", job=found, name=_names(service, [found]).get(found.dataset or "", ""))
+
+
+@router.post("/jobs/{id}/cancel")
+def cancel(id: Id, service: Provided, reader: Reader) -> Response:
+    """Cancels a job."""
+    api_jobs.cancel_job(id, service, reader)
+    return RedirectResponse(f"/jobs/{id}", 303)
+
+
+@router.get("/models")
+def models(request: Request, service: Provided, reader: Reader, cursor: Cursor = None) -> Response:
+    """All found networks, and the retrainings of the meta-model."""
+    found, following = api_jobs.page_of_jobs(service, 30, cursor, state="succeeded")
+    retrained = api_jobs.page_of_jobs(service, 10, None, kind="retraining")[0]
+    networks = [each for each in found if each.kind != "retraining"]
+    names = _names(service, networks)
+    return page(
+        request, "models.html", jobs=networks, names=names, retrainings=retrained, following=following, recipes=["tiny"]
+    )
+
+
+@router.post("/retrain")
+def retrain(service: Provided, reader: Reader) -> Response:
+    """Asks for a retraining."""
+    return RedirectResponse(f"/jobs/{api_jobs.accept(service, 'retraining', RetrainingIn(), reader).id}", 303)
+
+
+@router.get("/models/{id}")
+def model(request: Request, id: Id, service: Provided, reader: Reader) -> Response:
+    """A found network: how good it is, where it errs, and how to use it."""
+    found = api_jobs.needed_model(service, id)
+    shown = api_jobs.described(service, found)
+    name = _names(service, [found]).get(found.dataset or "", "")
+    return page(request, "model.html", job=found, model=shown, result=found.result or {}, name=name)
+
+
+@router.get("/records")
+def records_page(
+    request: Request,
+    service: Provided,
+    reader: Reader,
+    task: Annotated[str, Query(max_length=200)] = "",
+    recipe: Annotated[str, Query(max_length=200)] = "",
+    source: Annotated[str, Query(max_length=200)] = "",
+    cursor: Cursor = None,
+) -> Response:
+    """What was measured."""
+    wanted = {"task": task or None, "recipe": recipe or None, "source": source or None}
+    place = cursors.decode(cursor, (str, str, str, str, int))
+    found = records.page(service.database, wanted, limit=51, after=place)
+    following = cursors.encode(records.place_of(found[49])) if len(found) > 50 else None
+    given = {name: value for name, value in wanted.items() if value}
+    return page(request, "records.html", records=found[:50], given=given, following=following)
+
+
+@router.get("/sign-in")
+def sign_in_form(request: Request) -> Response:
+    """The form for a token."""
+    return page(request, "sign_in.html", wrong=False)
+
+
+@router.post("/sign-in")
+def sign_in(request: Request, service: Provided, token: Annotated[str, Form(max_length=200)] = "") -> Response:
+    """Keeps a valid token in a cookie that no script can read."""
+    if tokens.check(service.database, token.strip()) is None:
+        shown = page(request, "sign_in.html", wrong=True)
+        shown.status_code = 401
+        return shown
+    answer = RedirectResponse("/", 303)
+    secure = request.url.scheme == "https"
+    answer.set_cookie(COOKIE, token.strip(), httponly=True, samesite="strict", secure=secure, max_age=30 * 86_400)
+    return answer
+
+
+@router.post("/sign-out")
+def sign_out() -> Response:
+    """Forgets the token."""
+    answer = RedirectResponse("/sign-in", 303)
+    answer.delete_cookie(COOKIE, httponly=True, samesite="strict")
+    return answer
+
+
+def problem_page(request: Request, problem: Problem) -> HTMLResponse:
+    """An error for people."""
+    shown = page(request, "problem.html", problem=problem)
+    shown.status_code = problem.status
+    return shown
+
+
+def _names(service: Service, found: list[Job]) -> dict[str, str]:
+    """The names of the jobs' datasets that are still there."""
+    known: dict[str, Any] = {
+        key: datasets.find(service.database, key) for key in {each.dataset for each in found if each.dataset}
+    }
+    return {key: each.name for key, each in known.items() if each is not None}

@@ -1,0 +1,285 @@
+"""What the API takes and gives, with examples."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from metad2a.service.datasets import Dataset
+from metad2a.service.jobs import Job, Kind, State
+
+HEX = r"^[0-9a-f]{32}$"
+EXAMPLE = "9f86d081884c7d659a2feaa0c55ad015"
+DatasetId = Annotated[str, Field(pattern=HEX, description="As POST /v1/datasets gave it.", examples=[EXAMPLE])]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="The same seed gives the same answer.")]
+Model = Annotated[Literal["shipped", "champion", "challenger"], Field(description="The meta-model that is asked.")]
+Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, description="Time to train; waiting does not count.")]
+Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.-]+$")]
+PRIORITIES = {"high": 1, "normal": 5, "low": 9}
+
+
+class Strict(BaseModel):
+    """A request: a field that nobody knows is a mistake, not a wish to ignore."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class ProblemOut(BaseModel):
+    """An error, as RFC 9457 has it."""
+
+    type: str = "about:blank"
+    title: str
+    status: int
+    detail: str = Field(description="What is wrong, and what to do.")
+    errors: list[dict[str, str]] = []
+
+
+class ClassOut(BaseModel):
+    """A class and how many images of it each part has."""
+
+    name: str
+    train: int
+    validation: int
+    test: int
+
+
+class DatasetOut(BaseModel):
+    """A dataset and what was understood of it."""
+
+    id: str = Field(examples=[EXAMPLE])
+    name: str
+    created: str
+    bytes: int
+    images: int
+    resolution: int
+    channels: int
+    balance: float = Field(description="Entropy of the class shares over its maximum: 1 when all are equally large.")
+    text: str
+    warnings: list[str]
+    classes: list[ClassOut]
+    thumbnails: list[str] = Field(description="Addresses of small pictures.")
+    fingerprint: str
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> DatasetOut:
+        """As the API shows a dataset."""
+        told = {name: value for name, value in dataset.summary.items() if name != "thumbnails"}
+        pictures = [
+            f"/v1/datasets/{dataset.id}/thumbnails/{each['number']}.png" for each in dataset.summary["thumbnails"]
+        ]
+        created = stamp(dataset.created)
+        return cls(
+            id=dataset.id, name=dataset.name, created=created or "", bytes=dataset.size, thumbnails=pictures, **told
+        )
+
+
+class Datasets(BaseModel):
+    """A page of datasets; ``next`` is the cursor of the page after it."""
+
+    items: list[DatasetOut]
+    next: str | None = None
+
+
+class RecommendationIn(Strict):
+    """A question: which networks fit this dataset, within these limits."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"dataset": EXAMPLE, "top": 5}]})
+
+    dataset: DatasetId
+    top: int = Field(default=5, ge=1, le=1000)
+    recipe: Name = "tiny"
+    seed: Seed = 0
+    max_params: int | None = Field(default=None, ge=1, le=10**15)
+    max_flops: int | None = Field(default=None, ge=1, le=10**18)
+    images_per_class: int = Field(default=20, ge=1, le=1000)
+    candidates: Literal["generator", "all", "both"] = "both"
+    device: Name | None = Field(default=None, description="A target device whose latencies are predicted.")
+    max_latency: float | None = Field(default=None, gt=0, le=1e6, description="Milliseconds on the device.")
+    prefer: Literal["accuracy", "balanced", "latency"] = "accuracy"
+    model: Model = "shipped"
+
+
+class CandidateOut(BaseModel):
+    """One ranked network; what a newer version tells beyond this is passed on."""
+
+    model_config = ConfigDict(extra="allow")
+
+    title: str
+    architecture: str
+    key: str | None = Field(default=None, description="For /v1/architectures/KEY.svg.")
+    expected_accuracy: float | None = Field(default=None, description="Percent; null where only the order is known.")
+    interval: list[float] | None = Field(default=None, description="80% interval of the accuracy.")
+    parameters: int | None = None
+    flops: int | None = None
+    expected_seconds: float | None = None
+    latency_ms: float | None = None
+
+
+class RecommendationOut(BaseModel):
+    """The answer of ``metad2a recommend``; candidates are the best first."""
+
+    model_config = ConfigDict(extra="allow")
+
+    dataset: str
+    candidates: list[CandidateOut]
+    recipe: str
+    unlike: bool
+    reason: str
+    notes: list[str] = []
+    nearest: list[dict[str, Any]] = []
+
+
+class JobIn(Strict):
+    """What all jobs are told."""
+
+    priority: Literal["high", "normal", "low"] = "normal"
+    recipe: Name
+    seed: Seed = 0
+
+
+class SearchIn(JobIn):
+    """Train the most promising networks, learn from each, keep the best."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"dataset": EXAMPLE, "train": 3, "seconds": 600}]}
+    )
+
+    dataset: DatasetId
+    recipe: Name = "small"
+    train: int = Field(default=3, ge=1, le=1000, description="How many networks to train at most.")
+    seconds: Seconds | None = None
+    searcher: Name = "surrogate"
+    stop_early: bool = True
+    model: Model = "shipped"
+
+
+class TrainingIn(JobIn):
+    """Train one network."""
+
+    dataset: DatasetId
+    architecture: str = Field(min_length=1, max_length=3000, description="As a candidate of a recommendation has it.")
+    space: Name = "nasbench201"
+    recipe: Name = "small"
+    seconds: Seconds | None = None
+
+
+class RetrainingIn(JobIn):
+    """Learn from everything measured here, and meet the champion."""
+
+    recipe: Name = "tiny"
+    start: Model = "shipped"
+
+
+class JobOut(BaseModel):
+    """A job; once ``succeeded``, a search's or training's network is the model of the same id."""
+
+    id: str = Field(examples=[EXAMPLE])
+    kind: Kind
+    state: State
+    dataset: str | None
+    options: dict[str, Any]
+    created: str
+    started: str | None
+    finished: str | None
+    attempts: int
+    reason: str | None = Field(description="Why it did not succeed.")
+    result: dict[str, Any] | None
+    events: str = Field(description="Address of its progress, as server-sent events.")
+
+    @classmethod
+    def of(cls, job: Job) -> JobOut:
+        """As the API shows a job."""
+        return cls(
+            id=job.id,
+            kind=job.kind,
+            state=job.state,
+            dataset=job.dataset,
+            options=job.options,
+            created=stamp(job.created) or "",
+            started=stamp(job.started),
+            finished=stamp(job.finished),
+            attempts=job.attempts,
+            reason=job.reason,
+            result=job.result,
+            events=f"/v1/jobs/{job.id}/events",
+        )
+
+
+class Jobs(BaseModel):
+    """A page of jobs, the latest first; ``next`` is the cursor of the page after it."""
+
+    items: list[JobOut]
+    next: str | None = None
+
+
+class ModelOut(BaseModel):
+    """A found network."""
+
+    model_config = ConfigDict(extra="allow")
+
+    id: str
+    dataset: str | None
+    architecture: str
+    classes: list[str]
+    valid_accuracy: float | None
+    test_accuracy: float | None
+    recipe: str
+    formats: list[str] = Field(description="For /download?format=...")
+
+
+class Models(BaseModel):
+    """A page of found networks, the latest first."""
+
+    items: list[ModelOut]
+    next: str | None = None
+
+
+class PredictionOut(BaseModel):
+    """One picture: the likeliest class, and the probability of every class."""
+
+    file: str
+    best: str
+    probabilities: list[float]
+
+
+class PredictionsOut(BaseModel):
+    """Predictions in the order of the pictures."""
+
+    classes: list[str]
+    predictions: list[PredictionOut]
+
+
+class RecordOut(BaseModel):
+    """One measured training."""
+
+    task: str
+    space: str
+    architecture: str
+    recipe: str
+    seed: int
+    source: str
+    valid_accuracy: float | None
+    test_accuracy: float | None
+    train_seconds: float | None
+    created: str
+
+
+class Records(BaseModel):
+    """A page of records; ``next`` is the cursor of the page after it."""
+
+    items: list[RecordOut]
+    next: str | None = None
+
+
+class Status(BaseModel):
+    """Whether the service is there; ``checks`` says what is missing where it is not ready."""
+
+    status: Literal["ok", "not ready"]
+    checks: dict[str, bool] = {}
+
+
+def stamp(seconds: float | None) -> str | None:
+    """Seconds since 1970 as ISO text in UTC."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

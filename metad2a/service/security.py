@@ -1,0 +1,126 @@
+"""Who may ask: tokens, cookies, hosts and origins, and what every answer says to browsers."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+from fastapi.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from metad2a.service import tokens
+from metad2a.service.problems import Problem
+from metad2a.service.settings import LOOPBACK, Settings
+from metad2a.service.state import Service, service_of
+
+COOKIE = "metad2a_token"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+DRAWING_POLICY = "default-src 'none'; style-src 'unsafe-inline'"  # of an SVG alone: its style knows dark viewers
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+    "referrer-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "cache-control": "no-store",
+}
+_MOST_HEADER_BYTES = 32 * 1024
+
+
+class Guard:
+    """The outermost layer: refuses foreign hosts and origins, and adds the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self._app = app
+        self._hosts = frozenset({*LOOPBACK, "[::1]", *settings.names}) if settings.local else None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = {name for name, _ in message["headers"]}
+                more = [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in given]
+                message["headers"] = [*message["headers"], *more]
+            await send(message)
+
+        request = Request(scope)
+        problem = self._refusal(request)
+        await (problem.response() if problem else self._app)(scope, receive, with_headers)
+
+    def _refusal(self, request: Request) -> Problem | None:
+        if sum(len(name) + len(value) for name, value in request.headers.raw) > _MOST_HEADER_BYTES:
+            return Problem(431, "the headers are too large: send fewer or shorter ones")
+        host = request.headers.get("host", "")
+        name = host if host.endswith("]") else host.rpartition(":")[0] or host
+        if self._hosts is not None and name.lower() not in self._hosts:
+            return Problem(421, "this service is called by another host name: start it with --name to allow this one")
+        if request.method in SAFE or "authorization" in request.headers:
+            return None  # a browser never adds the latter by itself
+        site, origin = request.headers.get("sec-fetch-site"), request.headers.get("origin")
+        if site not in (None, "same-origin", "none") or (origin is not None and urlsplit(origin).netloc != host):
+            return Problem(403, "this request comes from another site's page: use the service's own pages or a token")
+        return None
+
+
+async def caller(request: Request) -> str:
+    """The id of the token that asks, ``local`` where none is needed; 401 otherwise."""
+    service = service_of(request)
+    given = request.headers.get("authorization")
+    scheme, _, text = (given or "").partition(" ")
+    if given is not None and scheme.lower() != "bearer":
+        raise _unknown("this service wants the header `Authorization: Bearer TOKEN`")
+    text = text.strip() if given is not None else request.cookies.get(COOKIE, "")
+    if text:
+        key = await run_in_threadpool(tokens.check, service.database, text)
+        if key is not None:
+            return key
+        if given is not None:
+            raise _unknown("this token is not valid: `metad2a token create NAME` makes one")
+    if service.settings.local and not await run_in_threadpool(tokens.any_valid, service.database):
+        return "local"
+    raise _unknown("a token is needed: send `Authorization: Bearer TOKEN`, or sign in at /sign-in")
+
+
+class SignIn(Exception):
+    """Somebody without a token looks at a page."""
+
+
+def _unknown(detail: str) -> Problem:
+    return Problem(401, detail, {"WWW-Authenticate": "Bearer"})
+
+
+Caller = Annotated[str, Depends(caller)]
+Provided = Annotated[Service, Depends(service_of)]
+
+
+class Rate:
+    """At most ``most`` requests of one client a minute."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._seen: OrderedDict[str, list[float]] = OrderedDict()
+
+    def check(self, client: str) -> None:
+        """429 for a client that is too fast."""
+        now = time.monotonic()
+        recent = [each for each in self._seen.pop(client, []) if now - each < 60]
+        self._seen[client] = recent
+        while len(self._seen) > 10_000:
+            self._seen.popitem(last=False)
+        if len(recent) >= self._most:
+            wait = str(max(1, round(60 - (now - recent[0]))))
+            raise Problem(429, f"too many uploads: at most {self._most} a minute, wait {wait} s", {"Retry-After": wait})
+        recent.append(now)

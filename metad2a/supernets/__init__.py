@@ -1,0 +1,1 @@
+"""Pretrained networks whose parts are networks too: made, kept and checked."""

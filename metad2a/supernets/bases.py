@@ -1,0 +1,151 @@
+"""A base from its family to a file of weights: made or grown, pretrained, written with its card, and checked."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from databases import checkpoint
+from databases.architectures.supernets.families import FORM, LITE0, MOBILE, RESIDUAL, open_family, pretrained
+from databases.architectures.supernets.inherit import enlarge
+from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
+from databases.errors import UserError
+from metad2a.supernets.images import Images
+from metad2a.supernets.pretrain import Plan, Point, accuracy, pretrain, read_curve
+from metad2a.supernets.weights import write_weights
+from metad2a.train.together import Together
+
+KNOWN = {family.name: family for family in (RESIDUAL, MOBILE, LITE0)}
+ORIGIN = "give a file that `metad2a pretrain` wrote"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pretraining: of which family, the least slice or all of it, begun with the weights of a file or with none."""
+
+    family: Family
+    plan: Plan
+    least: bool = False
+    begin: Path | None = None
+
+    @property
+    def stages(self) -> Stages:
+        """Those of the network that is trained."""
+        return self.family.slice(depth=0, kernel=0, expansion=0) if self.least else self.family.stages
+
+    def network(self, classes: int) -> nn.Module:
+        """The network, with fresh weights or those of a slice, grown."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.plan.seed)
+            network = self.family.blueprint(self.stages, 3, classes).build()
+        if self.begin is not None:
+            enlarge(read_slice(self.begin, self.family, classes), network)
+        return network
+
+    def place(self, images: Images, folder: Path) -> Path:
+        """The checkpoint of this job on these images."""
+        told = {**asdict(self.plan), "stages": self.stages, "images": [images.name, len(images.train), images.names]}
+        told["begin"] = None if self.begin is None else checkpoint.digest(self.begin)
+        mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
+        return folder / f"{self.family.name}-{images.name}-{mark}.pt"
+
+
+@dataclass(frozen=True)
+class Base:
+    """What a pretraining came to; accuracy in percent on all validation images at the last resolution."""
+
+    path: Path
+    complete: bool
+    accuracy: float | None
+    epochs: int
+    seconds: float
+    sha256: str | None = None
+
+
+def make(
+    job: Job,
+    images: Images,
+    *,
+    folder: Path,
+    output: Path,
+    processes: Together,
+    say: Callable[[str], None],
+    on_point: Callable[[Point], None] = lambda point: None,
+    deadline: float = float("inf"),
+) -> Base:
+    """Pretrains, goes on or reads what is done; writes the weights to ``output`` when it is complete."""
+    network = job.network(len(images.names))
+    place, normalisation = job.place(images, folder), images.normalisation()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    loop = pretrain(
+        network,
+        images,
+        job.plan,
+        normalisation=normalisation,
+        checkpoint=place,
+        processes=processes,
+        say=say,
+        on_point=on_point,
+        deadline=deadline,
+    )
+    if loop.progress < 1:
+        return Base(output, False, None, loop.epoch, loop.before)
+    assert loop.average is not None
+    side = job.plan.sides[-1]
+    percent = accuracy(loop.average, images, images.held, side, normalisation, processes)
+    curve = [[point.epoch, round(point.loss, 3), round(point.accuracy, 2)] for point in read_curve(place)]
+    card = {
+        **asdict(job.plan),
+        **{"family": job.family.name, "stages": job.stages, "data": images.name, "classes": images.names},
+        **{"mean": normalisation[0], "scale": normalisation[1], "curve": curve},
+        **{"accuracy": round(percent, 2), "side": side, "steps": loop.step, "epochs": loop.epoch},
+    }
+    digest = write_weights(output, loop.average, card) if processes.first else None
+    return Base(output, True, percent, loop.epoch, loop.before, digest)
+
+
+def read_slice(path: Path, family: Family, classes: int) -> nn.Module:
+    """The network in a file of weights, which may be a slice of the family's base.
+
+    Raises:
+        UserError: it is another family's or tells other classes apart.
+    """
+    tensors, card = checkpoint.load(path, form=FORM, origin=ORIGIN)
+    if card["family"] != family.name or len(card["classes"]) != classes:
+        has = f"{card['family']} for {len(card['classes'])} classes"
+        raise UserError(f"{path} holds a {has}; allowed is {family.name} for {classes}; give such a file")
+    network = family.blueprint(family.check(card["stages"]), 3, classes).build()
+    network.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
+    return network
+
+
+def read_base(name: str) -> Pretrained:
+    """A family by its name, or the base in a file of weights."""
+    if not Path(name).is_file():
+        return open_family(name)
+    tensors, card = checkpoint.load(Path(name), form=FORM, origin=ORIGIN)
+    family = KNOWN[card["family"]]
+    if family.check(card["stages"]) != family.stages:
+        raise UserError(f"{name} holds a slice of {family.name}, not the whole; grow it with --begin first")
+    return pretrained(family, {key: value.float() for key, value in tensors.items()}, card)
+
+
+def evaluate(base: Pretrained, images: Images, sides: tuple[int, ...], processes: Together) -> dict[int, float]:
+    """Percent of all validation images that the base classifies rightly at each resolution.
+
+    Raises:
+        UserError: the base knows other classes.
+    """
+    names: Any = base.card.get("classes", ())
+    if tuple(names) != images.names:
+        raise UserError(f"{base.name} was not trained for the classes of {images.name}; give the data it learnt from")
+    network = base.network().to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    normalisation = base.normalisation()
+    return {side: accuracy(network, images, images.held, side, normalisation, processes) for side in sides}

@@ -1,0 +1,74 @@
+"""What every way to train makes: a network, how it is built, and how images become its input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from databases.architectures.skeleton import Blueprint
+from databases.datasets.task import Images, resize_images
+
+BATCH_PIXELS = 2**20  # of one batch: what a CPU's cache likes
+
+
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """A working image classifier.
+
+    Attributes:
+        network: in eval mode on the CPU; ``features`` (b, c, h, w) -> (b, d) and the linear layer ``classifier``.
+        blueprint: how the network is made.
+        mean, scale: (channels,) normalisation of the images, 0..255.
+        resolution: height and width that the network takes, in pixels.
+    """
+
+    network: nn.Module
+    blueprint: Blueprint
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    resolution: int
+
+    def logits(self, images: Images) -> npt.NDArray[np.float32]:
+        """(n, h, w, c) uint8 of any size -> (n, classes)."""
+        return self._run(self.network, images)
+
+    def features(self, images: Images, *, mirrored: bool = False) -> npt.NDArray[np.float32]:
+        """(n, h, w, c) uint8 of any size -> (n, d), of the images as they are or mirrored."""
+        run: nn.Module = _Features(self.network)
+        return self._run(run, images[:, :, ::-1] if mirrored else images)
+
+    def resized(self, images: Images) -> Tensor:
+        """(n, h, w, c) uint8 of any size -> (n, c, resolution, resolution) uint8."""
+        return torch.from_numpy(np.ascontiguousarray(resize_images(images, self.resolution))).permute(0, 3, 1, 2)
+
+    def normalised(self, images: Tensor) -> Tensor:
+        """(b, c, h, w) uint8 -> float32 as the network takes them, channels last in memory."""
+        shape = (1, -1, 1, 1)
+        x = (images.float() - torch.tensor(self.mean).view(shape)) / torch.tensor(self.scale).view(shape)
+        return x.contiguous(memory_format=torch.channels_last)
+
+    def _run(self, network: nn.Module, images: Images) -> npt.NDArray[np.float32]:
+        batch = max(1, BATCH_PIXELS // (self.resolution**2 * images.shape[3]))
+        with torch.inference_mode():
+            parts = [
+                network(self.normalised(self.resized(images[i : i + batch]))) for i in range(0, len(images), batch)
+            ]
+            found: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+        return found
+
+
+class _Features(nn.Module):
+    """A network's features as a module."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(b, c, h, w) -> (b, d)."""
+        found: Tensor = self.network.features(x)  # type: ignore[operator]
+        return found

@@ -1,0 +1,206 @@
+"""Fine-tuning: a working classifier goes on learning, in the time that is left.
+
+SGD with Nesterov momentum and a cosine schedule over exactly the seconds (or steps) that are given, moving average of
+the weights, statistics of the batch normalisations taken anew at the end. The first layers may stay as they are.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.errors import UserError
+from metad2a.train import logistic
+from metad2a.train.augment import PLAIN, Augment, augmented
+from metad2a.train.classifier import Classifier
+from metad2a.train.loop import Epoch, Loop, cosine
+from metad2a.train.probe import percent_right
+
+Part = Literal["head", "half", "all"]
+FROZEN: dict[Part, float] = {"head": 0.8, "half": 0.5, "all": 0.0}  # share of the layers, from the first, that stay
+BATCH = 32
+MOMENTUM, WEIGHT_DECAY, GRADIENT_NORM = 0.9, 1e-4, 5.0
+WARMUP = 0.1  # share of the training
+AVERAGE = 0.97  # share of the old average that a step keeps
+RECALIBRATE = 1_024  # images whose statistics the batch normalisations take
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How to fine-tune.
+
+    Attributes:
+        part: what learns; see `FROZEN`. learning_rate: at its peak.
+        seconds, steps: how long, one of them given.
+        statistics: whether batch normalisations go on by the statistics of pretraining, not by each batch's.
+        parts: of the task to learn from. batch: images a step.
+    """
+
+    part: Part = "all"
+    learning_rate: float = 0.03
+    seconds: float | None = None
+    steps: int | None = None
+    statistics: bool = False
+    augment: Augment = PLAIN
+    parts: tuple[int, ...] = (TRAIN,)
+    batch: int = BATCH
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Tuned:
+    """A fine-tuned classifier.
+
+    Attributes:
+        valid_accuracy: percent; valid_loss: log-loss; None and nan without validation images.
+        seconds: of training. steps: batches. passes: over the training images.
+        complete: whether training went to its end.
+        batch: images a step, in the end.
+    """
+
+    classifier: Classifier
+    valid_accuracy: float | None
+    valid_loss: float
+    seconds: float
+    steps: int
+    passes: float
+    complete: bool
+    batch: int
+
+
+def finetune(
+    begin: Classifier,
+    task: Task,
+    tuning: Tuning,
+    *,
+    deadline: float = math.inf,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[Epoch], bool | None] | None = None,
+) -> Tuned:
+    """Trains a copy of ``begin``; with ``checkpoint`` (a file) it goes on where it was killed.
+
+    A batch that does not fit into memory is halved, and the training goes on.
+
+    Raises:
+        UserError: a single image does not fit.
+    """
+    network = copy.deepcopy(begin.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    freeze(network, FROZEN[tuning.part], statistics=tuning.statistics)
+    chosen = np.isin(task.parts, tuning.parts)
+    images, labels = begin.resized(task.images[chosen]), torch.from_numpy(task.labels[chosen])
+    loop = _loop(network, tuning, checkpoint)
+    size = min(tuning.batch, len(labels))
+
+    def batches(generator: torch.Generator, first: int) -> Iterable[tuple[Tensor, Tensor]]:
+        order = torch.randperm(len(labels), generator=generator)
+        for chosen in order.split(size)[first:]:
+            if len(chosen) > 1:  # one image alone has no statistics
+                yield begin.normalised(augmented(images[chosen], tuning.augment, generator)), labels[chosen]
+
+    complete = None
+    while complete is None:
+        try:
+            complete = loop.run(batches, _loss, deadline=deadline, on_epoch=on_epoch)
+        except torch.OutOfMemoryError as problem:
+            if size <= 2:
+                raise UserError("there is no memory for two images: choose a lower resolution") from problem
+            size = -(-size // 2)
+    seconds = loop.seconds
+    assert loop.average is not None
+    recalibrate(loop.average, begin, _some(images, tuning.seed))
+    ended = replace(begin, network=loop.average.eval())
+    return _judged(ended, task, loop.step, seconds, complete=complete, batch=size, images=len(labels))
+
+
+def freeze(network: nn.Module, share: float, *, statistics: bool) -> None:
+    """The first ``share`` of the layers with weights learn nothing and keep their statistics while training.
+
+    With ``statistics`` all layers keep them.
+    """
+    layers = [each for each in network.modules() if isinstance(each, nn.Conv2d | nn.Linear)]
+    first = layers[min(round(share * len(layers)), len(layers) - 1)]
+    learns = False
+    for module in network.modules():
+        learns = learns or module is first
+        for parameter in module.parameters(recurse=False):
+            parameter.requires_grad_(learns)
+        if isinstance(module, nn.BatchNorm2d) and (statistics or not learns):
+            module.eval()
+            module.momentum = 0.0  # `Module.train` would bring it back to training: its statistics stay even so
+            module.track_running_stats = True
+            module.train = _stay  # type: ignore[method-assign,assignment]
+
+
+def _stay(mode: bool = True) -> nn.Module:
+    """In place of `Module.train`, which calls it on every module: nothing changes."""
+    return nn.Identity()
+
+
+@torch.no_grad()
+def recalibrate(network: nn.Module, classifier: Classifier, images: Tensor) -> None:
+    """Batch normalisations that learn take the statistics of (n, c, h, w) uint8 images, each batch counting alike."""
+    norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d) and each.momentum != 0.0]
+    for each in norms:
+        each.reset_running_stats()
+        each.momentum = None
+    network.train()
+    for part in images.split(128):
+        if len(part) > 1 and norms:
+            network(classifier.normalised(part))
+    for each in norms:
+        each.momentum = 0.1
+    network.eval()
+
+
+def _loss(network: nn.Module, given: tuple[Tensor, Tensor]) -> Tensor:
+    return nn.functional.cross_entropy(network(given[0]), given[1])
+
+
+def _loop(network: nn.Module, tuning: Tuning, checkpoint: Path | None) -> Loop:
+    learning = [each for each in network.parameters() if each.requires_grad]
+    optimiser = torch.optim.SGD(
+        learning, tuning.learning_rate, momentum=MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY
+    )
+    return Loop(
+        network,
+        optimiser,
+        steps=tuning.steps,
+        seconds=tuning.seconds,
+        schedule=cosine(WARMUP),
+        seed=tuning.seed,
+        gradient_norm=GRADIENT_NORM,
+        average=AVERAGE,
+        checkpoint=checkpoint,
+    )
+
+
+def _some(images: Tensor, seed: int) -> Tensor:
+    """Not more than `RECALIBRATE` of the images."""
+    generator = torch.Generator().manual_seed(seed)
+    return images[torch.randperm(len(images), generator=generator)[:RECALIBRATE]]
+
+
+def _judged(
+    ended: Classifier, task: Task, steps: int, seconds: float, *, complete: bool, batch: int, images: int
+) -> Tuned:
+    asked, truth = task.part(VALIDATION)
+    logits = ended.logits(asked) if len(truth) else None
+    return Tuned(
+        classifier=ended,
+        valid_accuracy=None if logits is None else percent_right(logits, truth),
+        valid_loss=math.nan if logits is None else logistic.log_loss(logits, truth),
+        seconds=seconds,
+        steps=steps,
+        passes=steps * batch / images,
+        complete=complete,
+        batch=batch,
+    )

@@ -1,0 +1,104 @@
+"""Probe: a working classifier in seconds, by logistic regression on frozen features.
+
+The features of a base are kept by the task's fingerprint and the weights' digest, so that they are computed once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from databases.datasets.task import TRAIN, VALIDATION, Task
+from metad2a.train import logistic
+from metad2a.train.bases import Base
+from metad2a.train.classifier import Classifier
+from metad2a.train.logistic import Floats, Linear
+
+
+@dataclass(frozen=True, eq=False)
+class Probed:
+    """A base with a fitted linear layer.
+
+    Attributes:
+        classifier: the working network.
+        head: its linear layer.
+        features, valid_features: (n, d) of the training and the validation images.
+        valid_accuracy: percent; None without validation images. valid_loss: log-loss, nan without.
+        seconds: wall time of features and regression.
+    """
+
+    classifier: Classifier
+    head: Linear
+    features: Floats
+    valid_features: Floats
+    valid_accuracy: float | None
+    valid_loss: float
+    seconds: float
+
+
+def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None) -> Probed:
+    """Fits the linear layer of ``base`` on the training part, its penalty chosen on the validation part."""
+    begin = time.monotonic()
+    found = {part: features(base, task, part, resolution=resolution, cache=cache) for part in (TRAIN, VALIDATION)}
+    labels = {part: task.labels[task.parts == part] for part in found}
+    fitted = logistic.fit(found[TRAIN], labels[TRAIN], task.classes, valid=(found[VALIDATION], labels[VALIDATION]))
+    asked = fitted.logits(found[VALIDATION])
+    count = len(labels[VALIDATION])
+    return Probed(
+        classifier=base.with_head(fitted.weight, fitted.bias, resolution=resolution),
+        head=fitted,
+        features=found[TRAIN],
+        valid_features=found[VALIDATION],
+        valid_accuracy=percent_right(asked, labels[VALIDATION]) if count else None,
+        valid_loss=logistic.log_loss(asked, labels[VALIDATION]) if count else float("nan"),
+        seconds=time.monotonic() - begin,
+    )
+
+
+def refit(probed: Probed, base: Base, task: Task) -> Classifier:
+    """The probe again, with the chosen penalty, on training and validation images together."""
+    both = np.concatenate([probed.features, probed.valid_features])
+    labels = np.concatenate([task.labels[task.parts == part] for part in (TRAIN, VALIDATION)])
+    fitted = logistic.fit(both, labels, task.classes, penalty=probed.head.penalty)
+    return base.with_head(fitted.weight, fitted.bias, resolution=probed.classifier.resolution)
+
+
+def features(
+    base: Base, task: Task, part: int, *, resolution: int, cache: Path | None = None, mirrored: bool = False
+) -> Floats:
+    """Features (n, d) of the images of a part, in their order; with ``cache`` (a folder) they are kept there."""
+    name = f"{task.fingerprint}-{base.digest}-{resolution}-{part}{'-mirrored' * mirrored}.npy"
+    if cache is not None and (cache / name).is_file():
+        kept: Floats = np.load(cache / name, allow_pickle=False)
+        return kept
+    images = task.images[task.parts == part]
+    if not len(images):
+        return np.zeros((0, _width(base)), dtype=np.float32)
+    found = base.at(resolution).features(images, mirrored=mirrored)
+    if cache is not None:
+        cache.mkdir(parents=True, exist_ok=True)
+        partial = cache / f".{os.getpid()}-{name}"
+        np.save(partial, found)
+        partial.replace(cache / name)
+    return found
+
+
+def head(classifier: Classifier, features: Floats) -> Floats:
+    """Logits (n, classes) of features (n, d)."""
+    with torch.inference_mode():
+        found: Floats = classifier.network.classifier(torch.from_numpy(features)).numpy()  # type: ignore[operator]
+    return found
+
+
+def percent_right(logits: Floats, labels: logistic.Labels) -> float:
+    """Accuracy in percent of (n, classes) on (n,)."""
+    return float(100 * np.mean(logits.argmax(1) == labels))
+
+
+def _width(base: Base) -> int:
+    return int(base.network.classifier.in_features)  # type: ignore[union-attr, arg-type]

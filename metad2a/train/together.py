@@ -1,0 +1,83 @@
+"""Several processes that train one network together, as ``torchrun`` starts them; one process needs nothing.
+
+Gradients are averaged by DistributedDataParallel. Everything else that processes have to agree on is here.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+from torch import distributed, nn
+
+PATIENCE = timedelta(days=1)  # that a process waits for the others, such as while images are decoded
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Together:
+    """This process among ``size`` processes, numbered from 0, and the device it computes on."""
+
+    device: torch.device
+    number: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether it is the one that writes and speaks."""
+        return self.number == 0
+
+    def wrapped(self, network: nn.Module) -> nn.Module:
+        """The network whose backward pass averages the gradients of all processes."""
+        if self.size == 1:
+            return network
+        from torch.nn.parallel import DistributedDataParallel
+
+        return DistributedDataParallel(network)
+
+    def agreed(self, value: float) -> float:
+        """The first process's value."""
+        if self.size == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.broadcast(shared, 0)
+        return float(shared)
+
+    def summed(self, value: float) -> float:
+        """The sum of all processes' values."""
+        if self.size == 1:
+            return value
+        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
+        distributed.all_reduce(shared)
+        return float(shared)
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
+
+def started_by_torchrun() -> bool:
+    """Whether this process is one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+@contextmanager
+def together(device: torch.device) -> Iterator[Together]:
+    """All processes that torchrun started, over NCCL where they have CUDA and over gloo elsewhere."""
+    if not started_by_torchrun():
+        yield Together(device)
+        return
+    if device.type == "cuda":
+        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(device)
+    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    try:
+        yield Together(device, distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()

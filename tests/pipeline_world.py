@@ -1,0 +1,45 @@
+"""A tiny task that a probe can learn, and a base that needs no shipped weights."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from databases.architectures.supernets.families import RESIDUAL
+from databases.architectures.supernets.pretrained import Pretrained
+from databases.datasets.task import Task, split
+from metad2a.train.bases import Base, of_family
+
+
+def stripes(images: int = 120, *, side: int = 16, channels: int = 3, seed: int = 0) -> Task:
+    """Noisy stripes, level and upright, and checks: three classes that mirroring keeps."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(images) % 3
+    rows, columns = np.mgrid[:side, :side]
+    down, right = (np.sign(np.sin(each * 1.3 + rng.uniform(0, 6, (images, 1, 1)))) for each in (rows, columns))
+    clean = 127 + 80 * np.where(
+        labels[:, None, None] == 0, down, np.where(labels[:, None, None] == 1, right, down * right)
+    )
+    noisy = clean[..., None] + rng.normal(0, 40, (images, side, side, channels))
+    pixels = noisy.clip(0, 255).astype(np.uint8)
+    return Task("stripes", pixels, labels.astype(np.int64), split(labels), ("level", "upright", "checks"))
+
+
+def arrows(images: int = 120, *, side: int = 16, seed: int = 0) -> Task:
+    """Ramps that grow lighter to the left or to the right: mirroring changes the class."""
+    rng = np.random.default_rng(seed)
+    labels = np.arange(images) % 2
+    ramp = np.linspace(30, 220, side)[None, None] * np.ones((images, side, side))
+    ramp[labels == 0] = ramp[labels == 0][:, :, ::-1]
+    pixels = (ramp[..., None] + rng.normal(0, 20, (images, side, side, 3))).clip(0, 255).astype(np.uint8)
+    return Task("arrows", pixels, labels.astype(np.int64), split(labels), ("left", "right"))
+
+
+def random_base(channels: int = 3, *, name: str = "own") -> Base:
+    """The residual family's smallest slice with random weights."""
+    stages = RESIDUAL.slice(depth=1, expansion=0.5)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        network = RESIDUAL.blueprint(RESIDUAL.stages, 3, 5).build()
+    family = Pretrained(RESIDUAL, network.state_dict(), (127.0,) * 3, (60.0,) * 3, 5, {})
+    return of_family(name, family, channels=channels, stages=stages)

@@ -1,0 +1,155 @@
+"""A service over a made-up dataset and a home of its own, asked in this process; its meta-model is no real one."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from starlette.testclient import TestClient
+
+from metad2a.service.app import create_app
+from metad2a.service.helper import Helper
+from metad2a.service.settings import Limits, Settings
+
+ANSWER: dict[str, Any] = {
+    "candidates": [
+        {
+            "title": f"cell {rank}",
+            "architecture": "|none~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",
+            "key": "bmFzYmVuY2gyMDEgfG5vbmV-MHwrfG5vbmV-MHxub25lfjF8K3xza2lwX2Nvbm5lY3R-MHxub25lfjF8bm9uZX4yfA",
+            "expected_accuracy": 80.0 - rank,
+            "interval": [70.0 - rank, 88.0],
+            "parameters": 1000 * rank,
+            "flops": 10_000 * rank,
+            "cost": 10_000.0 * rank,
+            "level": 80.0 - rank,
+            "expected_seconds": 3.0,
+            "latency_ms": None,
+        }
+        for rank in (1, 2, 3)
+    ],
+    "front": [],
+    "cloud": [[5_000.0, 60.0], [50_000.0, 81.0]],
+    "cost_unit": "FLOPs",
+    "ranked": 3,
+    "recipe": "tiny",
+    "unlike": True,
+    "reason": "Because.",
+    "notes": [],
+    "nearest": [{"name": "leaves", "source": "plants", "distance": 0.25}],
+    "device": None,
+}
+
+
+def pictures(*, classes: int = 3, each: int = 8, px: int = 12, seed: int = 0) -> dict[str, bytes]:
+    """PNG files in class folders, each class of another brightness."""
+    rng = np.random.default_rng(seed)
+    made = {}
+    for label in range(classes):
+        for number in range(each):
+            pixels = rng.integers(0, 80, (px, px, 3)) + 60 * label
+            made[f"set/class{label}/{number}.png"] = png(pixels.astype(np.uint8))
+    return made
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """An image file."""
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+def zipped(files: dict[str, bytes]) -> bytes:
+    """A zip of these files."""
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return content.getvalue()
+
+
+def settings_in(folder: Path, **changes: Any) -> Settings:
+    """A service whose files are all in a folder, without MLflow."""
+    limits = Limits(
+        upload_bytes=2**20, upload_files=500, unpacked_bytes=2**22, reading_seconds=20, uploads_a_minute=1000
+    )
+    made = Settings(
+        database=str(folder / "database.db"),
+        folder=folder / "service",
+        runs=folder / "runs",
+        tracking=False,
+        limits=limits,
+    )
+    return replace(made, **changes)
+
+
+@pytest.fixture(name="answers")
+def answers_fixture(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Questions that the helper processes were asked; they answer at once, and always the same."""
+    return answering_at_once(monkeypatch)
+
+
+def answering_at_once(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Puts made-up answers in the place of the helper processes."""
+    asked: list[dict[str, Any]] = []
+
+    async def call(self: Helper, question: str, **arguments: Any) -> Any:
+        if question == "recommend":
+            asked.append(arguments)
+        return ANSWER if question == "recommend" else True
+
+    monkeypatch.setattr(Helper, "call", call)
+    return asked
+
+
+@pytest.fixture(name="open_service", scope="module")
+def open_service_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Settings]]:
+    """A service for tests that leave nothing behind."""
+    settings = settings_in(tmp_path_factory.mktemp("service"))
+    with pytest.MonkeyPatch.context() as patch:
+        answering_at_once(patch)
+        with asking(settings) as client:
+            yield client, settings
+
+
+def asking(settings: Settings) -> TestClient:
+    """A client of a service."""
+    return TestClient(create_app(settings), base_url="http://localhost:8000", raise_server_exceptions=False)
+
+
+@pytest.fixture(name="settings")
+def settings_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
+    return settings_in(tmp_path)
+
+
+@pytest.fixture(name="client")
+def client_fixture(settings: Settings, answers: list[dict[str, Any]]) -> Iterator[TestClient]:
+    """Asks a service on this machine."""
+    with asking(settings) as client:
+        yield client
+
+
+def send(client: TestClient, content: bytes | None = None, **more: Any) -> dict[str, Any]:
+    """Uploads a dataset, which must succeed."""
+    body = zipped(pictures()) if content is None else content
+    answer = client.post("/v1/datasets", files={"file": ("leaves.zip", body)}, **more)
+    assert answer.status_code in (200, 201), answer.text
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def refused(answer: Any, *statuses: int) -> str:
+    """The sentence of a problem with one of these statuses."""
+    assert answer.status_code in statuses, f"{answer.status_code}: {answer.text[:300]}"
+    assert answer.headers["content-type"] == "application/problem+json"
+    told = answer.json()
+    assert told["status"] == answer.status_code and "\n" not in told["detail"] and told["detail"]
+    return str(told["detail"])

@@ -1,0 +1,342 @@
+"""Folders as people arrange them: read as meant or refused with what was seen; no class vanishes without a word."""
+
+from __future__ import annotations
+
+import io
+import os
+import socket
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from databases.datasets import file_kinds
+from databases.datasets.loading import load_task
+from databases.datasets.names import distinct, part_of, shown_apart
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.errors import UserError
+
+
+def picture(seed: int) -> bytes:
+    """A small picture of noise."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (9, 9), dtype=np.uint8)).save(buffer, "png")
+    return buffer.getvalue()
+
+
+def make(root: Path, *folders: str, count: int = 5, ending: str = ".png") -> Path:
+    """Folders with pictures, all different."""
+    for folder in folders:
+        place = root / folder
+        place.mkdir(parents=True, exist_ok=True)
+        for index in range(count):
+            (place / f"{index}{ending}").write_bytes(picture(hash_of(folder) + index))
+    return root
+
+
+def hash_of(text: str) -> int:
+    return int.from_bytes(text.encode(errors="surrogateescape"), "big") % 2**40
+
+
+def refusal(data: Any) -> str:
+    """The one line with which data are refused."""
+    with pytest.raises(UserError) as caught:
+        load_task(data)
+    message = str(caught.value)
+    assert "\n" not in message and message.startswith("given") and "allowed" in message
+    return message
+
+
+def told(task: Task) -> str:
+    return "; ".join(task.notes)
+
+
+def sizes(task: Task) -> list[int]:
+    return [int((task.parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)]
+
+
+@pytest.mark.parametrize(
+    ("folder", "part"),
+    [
+        ("train", TRAIN),
+        ("Training_Set", TRAIN),
+        ("training_set", TRAIN),
+        ("trainset", TRAIN),
+        ("TrainImages", TRAIN),
+        ("seg_train", TRAIN),
+        ("train2017", TRAIN),
+        ("images-val", VALIDATION),
+        ("dev", VALIDATION),
+        ("test_set", TEST),
+        ("Final_Test", TEST),
+        ("train_cats", None),
+        ("trains", None),
+        ("contest", None),
+        ("set", None),
+        ("train2", None),
+    ],
+)
+def test_names_of_parts_are_known_in_all_usual_forms(folder: str, part: int | None) -> None:
+    assert part_of(folder) == part
+
+
+@pytest.mark.parametrize(
+    ("folders", "expected"),
+    [
+        (("training_set/training_set/a", "training_set/training_set/b", "test_set/test_set/a"), [16, 4, 5]),
+        (("train/images/a", "train/images/b", "val/images/a", "test/images/b"), [20, 5, 5]),
+        (("seg_train/seg_train/a", "seg_train/seg_train/b", "seg_test/seg_test/b"), [16, 4, 5]),
+        (("data/images/train/a", "data/images/train/b", "data/images/test/a"), [16, 4, 5]),
+        (("fold1/a", "fold1/b", "fold2/a", "fold2/b"), [24, 8, 8]),
+        (("batch_1/train/a", "batch_1/train/b", "batch_2/train/a", "batch_2/test/a"), [24, 6, 10]),
+        (("a/train", "b/train", "a/test"), [16, 4, 10]),
+        (("a", "b", "test/a", "test/b"), [16, 4, 20]),
+        (("train2017/a", "train2017/b", "val2017/a"), [16, 5, 4]),
+    ],
+)
+def test_usual_layouts_are_read_as_meant(tmp_path: Path, folders: tuple[str, ...], expected: list[int]) -> None:
+    make(tmp_path, *folders, count=10)
+    for folder in folders:
+        if "train" not in folder and "fold" not in folder and folder.split("/")[0] not in "ab":
+            for index in range(5, 10):
+                (tmp_path / folder / f"{index}.png").unlink()
+    task = load_task(tmp_path)
+    assert task.class_names == ("a", "b")
+    assert sum(sizes(task)) == sum(len(list((tmp_path / folder).iterdir())) for folder in folders)
+    assert all(size > 0 for size in sizes(task))
+
+
+@pytest.mark.parametrize(
+    ("folders", "words"),
+    [
+        (("OK", "NG", "test"), "the folder 'test' beside 'NG', 'OK'"),
+        (("a", "b", "val/unsorted"), "the folder 'val'"),
+        (("siteA/ill", "siteA/well", "siteB/ill", "siteB/well"), "either may be the classes"),
+        (("train/a", "train/b", "extra/a", "extra/b"), "beside them, 'extra' with 10 pictures"),
+        (("train/a", "train/b", "test/a", "more/a", "more/b"), "'more'"),
+        (("train/images/a", "train/images/b", "train/masks/a", "train/masks/b"), "hold the same folders 'a', 'b'"),
+    ],
+)
+def test_what_can_be_read_in_two_ways_is_refused_with_what_was_seen(
+    tmp_path: Path, folders: tuple[str, ...], words: str
+) -> None:
+    assert words in refusal(make(tmp_path, *folders))
+
+
+def test_folders_that_only_look_like_parts_are_classes(tmp_path: Path) -> None:
+    assert load_task(make(tmp_path / "a", "valid", "invalid")).class_names == ("invalid", "valid")
+    vehicles = load_task(make(tmp_path / "b", "train", "plane", "car"))
+    assert vehicles.class_names == ("car", "plane", "train") and "'train' for a class" in told(vehicles)
+    ages = load_task(make(tmp_path / "c", "cat/2021", "cat/2022", "dog/2021", "dog/2022"))
+    assert ages.class_names == ("cat", "dog")
+
+
+def test_pictures_without_classes_beside_the_parts_are_told(tmp_path: Path) -> None:
+    task = load_task(make(tmp_path, "seg_train/a", "seg_train/b", "seg_test/a", "seg_pred/seg_pred"))
+    assert task.class_names == ("a", "b") and "left out 5 pictures in 'seg_pred'" in told(task)
+
+
+def test_links_that_lead_nowhere_and_sockets_are_told(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b")
+    (tmp_path / "a" / "gone.png").symlink_to(tmp_path / "nowhere.png")
+    (tmp_path / "a" / "loop").symlink_to(tmp_path)
+    (tmp_path / "a" / "self.png").symlink_to(tmp_path / "a" / "self.png")
+    os.mkfifo(tmp_path / "b" / "pipe.png")
+    here = os.getcwd()
+    os.chdir(tmp_path / "b")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind("s.png")
+        os.chdir(here)
+        task = load_task(tmp_path)
+    assert "1 broken link" in told(task) and "1 link in a circle" in told(task)
+    assert "1 link to a folder above" in told(task) and "2 socket, pipe or device" in told(task)
+    assert "'a/gone.png'" in told(task) and len(task.images) == 10
+
+
+@pytest.mark.parametrize("lost", ["link to nowhere", "folder of broken links", "loop", "circle"])
+def test_a_class_that_loses_everything_to_links_is_refused(tmp_path: Path, lost: str) -> None:
+    make(tmp_path, "a", "b")
+    if lost == "link to nowhere":
+        (tmp_path / "bird").symlink_to(tmp_path.parent / "unmounted")
+    elif lost == "folder of broken links":
+        (tmp_path / "bird").mkdir()
+        for index in range(3):
+            (tmp_path / "bird" / f"{index}.png").symlink_to(tmp_path / "nowhere")
+    elif lost == "loop":
+        (tmp_path / "bird").symlink_to(tmp_path)
+    else:
+        (tmp_path / "bird").symlink_to(tmp_path / "bird")
+    assert "the class folder 'bird', in which no picture can be read" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".heic", ".dcm", "", ".cr2", ".mp4", ".jpg_large"])
+def test_a_class_of_files_that_cannot_be_read_is_refused(
+    tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formats = file_kinds.readable_formats()
+    without = (formats[0], formats[1] - file_kinds.HEIC)
+    monkeypatch.setattr("databases.datasets.pictures.readable_formats", lambda: without)
+    make(tmp_path, "a", "b")
+    make(tmp_path, "bird", ending=ending, count=12)
+    message = refusal(tmp_path)
+    assert "the class folder 'bird', in which no picture can be read" in message and f"bird/0{ending}" in message
+    assert ("metad2a[heic]" in message) == (ending == ".heic")
+    (tmp_path / "bird").rename(tmp_path / ".bird")
+    assert load_task(tmp_path).class_names == ("a", "b")
+
+
+def test_a_class_lost_in_one_part_and_a_lost_part_are_refused(tmp_path: Path) -> None:
+    make(tmp_path / "one", "train/a", "train/b", "test/a")
+    make(tmp_path / "one", "test/b", ending=".dcm")
+    assert "class folder 'test/b'" in refusal(tmp_path / "one")
+    make(tmp_path / "two", "train/a", "train/b")
+    make(tmp_path / "two", "val/a", "val/b", ending=".dcm")
+    assert "class folder 'val'" in refusal(tmp_path / "two")
+
+
+def test_documents_beside_the_classes_are_no_lost_class(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b")
+    (tmp_path / "docs").mkdir()
+    for name in ("README", "notes.txt", "boxes.xml"):
+        (tmp_path / "docs" / name).write_text("x")
+    assert load_task(tmp_path).class_names == ("a", "b")
+
+
+def test_more_than_a_tenth_of_unreadable_pictures_is_refused_and_fewer_are_told(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b", count=20)
+    make(tmp_path, "a", ending=".dcm", count=2)
+    assert "2 .dcm" in told(load_task(tmp_path))
+    make(tmp_path, "a", ending=".dcm", count=9)
+    assert "9 pictures that cannot be read" in refusal(tmp_path)
+
+
+def test_heic_is_read_where_pillow_heif_is_there(tmp_path: Path) -> None:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    pillow_heif.register_heif_opener()
+    make(tmp_path, "a")
+    (tmp_path / "b").mkdir()
+    for index in range(5):
+        Image.new("RGB", (64, 64), (250, 10 * index, 20)).save(tmp_path / "b" / f"{index}.heic")
+    task = load_task(tmp_path)
+    assert task.class_names == ("a", "b") and abs(int(task.images[5, 9, 9, 0]) - 250) < 12
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "gbk", "utf-8"])
+def test_folders_with_names_of_any_bytes_stay_classes_of_their_own(tmp_path: Path, encoding: str) -> None:
+    words = ("好", "坏", "中") if encoding == "gbk" else ("é", "è", "ü")
+    names = [os.fsdecode(word.encode(encoding)) for word in words]
+    make(tmp_path, *names)
+    task = load_task(tmp_path)
+    assert len(set(task.class_names)) == 3 and np.bincount(task.labels).tolist() == [5, 5, 5]
+    for name in task.class_names:
+        name.encode()  # can be stored anywhere
+    if encoding == "utf-8":
+        assert set(task.class_names) == set(words) and "UTF-8" not in told(task)
+    else:
+        assert "not UTF-8" in told(task) and "look alike" in told(task)
+
+
+def test_names_that_unicode_writes_in_two_ways(tmp_path: Path) -> None:
+    beside = load_task(make(tmp_path / "beside", "e\u0301", "\u00e9", "z"))
+    assert beside.class_names == ("z", "\u00e9", "\u00e9 (2)") and "look alike" in told(beside)
+    parts = load_task(make(tmp_path / "parts", "train/e\u0301", "train/z", "test/\u00e9", "test/z"))
+    assert parts.class_names == ("z", "\u00e9") and "encoding alone" in told(parts)
+
+
+def test_shown_names_are_distinct_whatever_they_are() -> None:
+    assert distinct(["a", "a", "a (2)", "a"])[0] == ["a", "a (3)", "a (2)", "a (4)"]
+    names, notes = shown_apart(["a\udce9", "a\udce8", "a?"])
+    assert names == ["a?", "a? (2)", "a? (3)"] and len(notes) == 2
+
+
+def placeholder(number: int, name: bytes) -> str:
+    return f"{'x' * (len(name) - 2)}{number:02}"
+
+
+def pack(path: Path, names: list[str | bytes]) -> Path:
+    """A zip of pictures; names in bytes stand in it as they are, without the mark of UTF-8."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, name in enumerate(names):
+            text = name if isinstance(name, str) else placeholder(number, name)
+            archive.writestr(text, picture(number))
+    content = path.read_bytes()
+    for number, name in enumerate(names):
+        if isinstance(name, bytes):
+            content = content.replace(placeholder(number, name).encode(), name)
+    path.write_bytes(content)
+    return path
+
+
+def test_zip_names_in_utf8_without_its_mark_are_read_as_utf8(tmp_path: Path) -> None:
+    names: list[str | bytes] = [f"{word}/{index}.png".encode() for word in ("Größe", "好") for index in range(3)]
+    task = load_task(pack(tmp_path / "finder.zip", names))
+    assert task.class_names == ("Größe", "好") and not told(task).count("UTF-8")
+
+
+def test_zip_names_of_another_code_page_are_told_and_stay_apart(tmp_path: Path) -> None:
+    names: list[str | bytes] = [f"{word}/{index}.png".encode("gbk") for word in ("好", "坏") for index in range(3)]
+    task = load_task(pack(tmp_path / "old.zip", names))
+    assert len(set(task.class_names)) == 2 and "in the zip are not UTF-8" in told(task)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_files_that_a_zip_holds_twice_are_told(tmp_path: Path) -> None:
+    names: list[str | bytes] = [f"{word}/{index}.png" for word in "ab" for index in range(3)]
+    assert "1 file twice" in told(load_task(pack(tmp_path / "twice.zip", [*names, "a/0.png"])))
+
+
+def table(root: Path, text: str, name: str = "labels.csv") -> Path:
+    (root / name).write_text(text, encoding="utf-8-sig")
+    return root
+
+
+def rows(files: int, *, head: str = "file,class", form: str = "{i}.png,{name}") -> str:
+    return "\n".join([head, *(form.format(i=i, name="dog" if i % 2 else "cat") for i in range(files)), ""])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rows(10),
+        rows(10, head="filename;label", form="{i}.png;{name}"),
+        rows(10, head="id,label", form="{i},{name}"),
+        rows(10, head="path,x,class", form="pictures/{i}.png,1,{name}"),
+    ],
+)
+def test_a_table_of_labels_beside_the_pictures_tells_the_classes(tmp_path: Path, text: str) -> None:
+    make(tmp_path, "pictures", count=10)
+    task = load_task(table(tmp_path, text))
+    assert task.class_names == ("cat", "dog") and task.labels.tolist() == [0, 1] * 5
+    assert "took the classes of 10 pictures from labels.csv" in told(task)
+
+
+def test_a_table_may_tell_the_parts_too(tmp_path: Path) -> None:
+    make(tmp_path, ".", count=10)
+    text = "file,class,split\n" + "".join(f"{i}.png,{'ab'[i % 2]},{'test' if i > 7 else 'train'}\n" for i in range(10))
+    assert sizes(load_task(table(tmp_path, text))) == [6, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (rows(10) + "1.png,cat\n", "two classes for '1.png'"),
+        (rows(8), "lists 8 of 10 pictures, not '8.png', '9.png'"),
+        (rows(20), "names 10 files that are no pictures"),
+        (rows(10) + "lost.png,emu\n", "the class 'emu', of which no picture can be read"),
+        (rows(10, form="{i}.png,"), "line 2 has no class"),
+        (rows(10) + "1.png\n", "line 12 has 1 cells"),
+    ],
+)
+def test_a_table_of_labels_that_cannot_be_right_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    make(tmp_path, ".", count=10)
+    assert words in refusal(table(tmp_path, text))
+
+
+def test_another_table_changes_nothing_and_its_name_is_advised(tmp_path: Path) -> None:
+    make(tmp_path / "a", "cat", "dog")
+    assert load_task(table(tmp_path / "a", "x,y\n1,2\n")).class_names == ("cat", "dog")
+    make(tmp_path / "b", ".")
+    assert "labels.csv with the columns file and class" in refusal(table(tmp_path / "b", rows(5), name="train.csv"))

@@ -1,0 +1,88 @@
+"""What people hand over as images and labels becomes plain arrays, once and without loss."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from databases.datasets.conversion import is_one_hot, missing, plain_array
+from databases.datasets.loading import load_task
+from databases.errors import UserError
+
+Y = np.arange(40) % 2
+X = np.random.default_rng(0).integers(0, 256, (40, 12, 12), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        torch.from_numpy(X),
+        torch.from_numpy(X)[:, None],
+        (torch.from_numpy(X) / 255).requires_grad_(),
+        list(torch.from_numpy(X)),
+        [Image.fromarray(each) for each in X],
+        np.array([*X, None], dtype=object)[:-1],
+        np.ma.masked_array(X, mask=False),
+    ],
+)
+def test_images_in_any_container_are_the_same_task(x: Any) -> None:
+    assert load_task((x, Y)).fingerprint == load_task((X, Y)).fingerprint
+
+
+def test_tensors_of_types_that_numpy_lacks_become_floats() -> None:
+    assert plain_array(torch.ones(2, dtype=torch.bfloat16)).dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    "y",
+    [
+        torch.from_numpy(Y),
+        pd.Series(Y, dtype="Int64"),
+        pd.Series(Y == 1, dtype="boolean"),
+        pd.DataFrame({"label": Y}),
+        Y.astype(object),
+        [np.int8(each) for each in Y],
+        pd.Series(Y, index=np.arange(40)[::-1]),
+    ],
+)
+def test_labels_in_any_container_are_the_same_classes(y: Any) -> None:
+    task = load_task((X, y))
+    np.testing.assert_array_equal(task.labels, Y)
+    assert task.class_names == ("0", "1")
+
+
+@pytest.mark.parametrize("dtype", [object, "string", "category"])
+def test_texts_of_pandas_are_texts(dtype: Any) -> None:
+    task = load_task((X, pd.Series(np.where(Y, "dog", "cat"), dtype=dtype)))
+    assert task.class_names == ("cat", "dog")
+
+
+def test_text_in_arrays_of_objects_keeps_classes_apart() -> None:
+    mixed = np.array([1, "1"] * 20, dtype=object)
+    with pytest.raises(UserError, match="type object"):
+        load_task((X, mixed))
+    strange = np.where(Y, b"caf\xe9", b"caf\xe8")
+    task = load_task((X, strange))
+    assert task.class_names == ("caf?", "caf? (2)") and np.bincount(task.labels).tolist() == [20, 20]
+    assert any("not UTF-8" in note for note in task.notes)
+
+
+def test_missing_labels_are_found() -> None:
+    assert missing(plain_array(pd.Series(["a", None, "b"], dtype="string"))) == [1]
+    assert missing(plain_array(pd.Series([1, None], dtype="Int64"))) == [1]
+    assert not missing(plain_array(["a", "b"]))
+
+
+def test_masked_values_are_not_taken_for_real_ones() -> None:
+    with pytest.raises(UserError, match="144 values missing"):
+        plain_array(np.ma.masked_array(X, mask=np.arange(40)[:, None, None] * np.ones((40, 12, 12)) == 7))
+
+
+def test_one_hot_labels_are_told_from_others() -> None:
+    assert is_one_hot(np.eye(3)[Y]) and is_one_hot(np.eye(3, dtype=bool))
+    assert not is_one_hot(Y[:, None]) and not is_one_hot(np.ones((4, 2))) and not is_one_hot(Y)

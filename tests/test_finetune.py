@@ -1,0 +1,112 @@
+"""Fine-tuning: it learns, keeps what is frozen, mirrors only where the classes stay, and survives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pipeline_world import arrows, random_base, stripes
+from torch import nn
+
+from databases.datasets.task import VALIDATION
+from databases.errors import UserError
+from metad2a.train import finetune as module
+from metad2a.train.augment import Augment, augmented, choose, judge
+from metad2a.train.finetune import Tuning, finetune
+from metad2a.train.probe import percent_right, probe
+
+
+def test_it_begins_at_the_probe_and_lowers_the_loss() -> None:
+    task = stripes(90)
+    probed = probe(random_base(), task, resolution=32)
+    before = [value.clone() for value in probed.classifier.network.state_dict().values()]
+    tuned = finetune(probed.classifier, task, Tuning(learning_rate=0.02, steps=12))
+    assert tuned.complete and tuned.steps == 12 and tuned.valid_loss < probed.valid_loss
+    after = probed.classifier.network.state_dict().values()
+    assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
+    images, labels = task.part(VALIDATION)
+    assert tuned.valid_accuracy == percent_right(tuned.classifier.logits(images), labels)
+
+
+def test_what_is_frozen_stays_with_its_statistics() -> None:
+    task = stripes(40)
+    begin = probe(random_base(), task, resolution=32).classifier
+    ended = finetune(begin, task, Tuning(part="half", steps=3)).classifier
+    whole = finetune(begin, task, Tuning(part="all", statistics=True, steps=3)).classifier
+    first, last = "stem.0.0.weight", "classifier.weight"
+    ours, theirs, kept = (each.network.state_dict() for each in (begin, ended, whole))
+    assert torch.equal(ours[first], theirs[first]) and not torch.equal(ours[last], theirs[last])
+    assert torch.equal(ours["stem.0.1.running_mean"], theirs["stem.0.1.running_mean"])
+    assert not torch.equal(ours[first], kept[first])
+    assert all(torch.equal(ours[name], kept[name]) for name in ours if "running" in name)
+
+
+def test_the_seconds_that_are_given_are_kept() -> None:
+    task = stripes(40)
+    begin = probe(random_base(), task, resolution=32).classifier
+    tuned = finetune(begin, task, Tuning(seconds=0.3))
+    assert tuned.complete and tuned.steps >= 1 and tuned.seconds >= 0.3
+
+
+def test_a_killed_training_ends_like_one_that_was_not(tmp_path: Path) -> None:
+    task = stripes(40)
+    begin = probe(random_base(), task, resolution=32).classifier
+    whole = finetune(begin, task, Tuning(steps=4))
+    parts = finetune(begin, task, Tuning(steps=4), checkpoint=tmp_path / "one", on_epoch=lambda epoch: False)
+    assert not parts.complete
+    ended = finetune(begin, task, Tuning(steps=4), checkpoint=tmp_path / "one")
+    np.testing.assert_allclose(ended.classifier.logits(task.images), whole.classifier.logits(task.images), atol=1e-5)
+
+
+def test_short_memory_halves_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loss(network: nn.Module, given: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+        if len(given[1]) > 8:
+            raise torch.OutOfMemoryError("too many")
+        return nn.functional.cross_entropy(network(given[0]), given[1])
+
+    task = stripes(40)
+    begin = probe(random_base(), task, resolution=32).classifier
+    monkeypatch.setattr(module, "_loss", loss)
+    assert finetune(begin, task, Tuning(steps=2)).batch <= 8
+    monkeypatch.setattr(module, "_loss", lambda network, given: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
+    with pytest.raises(UserError, match="no memory"):
+        finetune(begin, task, Tuning(steps=2))
+
+
+def test_mirroring_is_found_to_keep_stripes_and_to_swap_arrows() -> None:
+    base = random_base()
+    for task, flip in ((stripes(), True), (arrows(), False)):
+        found, said = choose("auto", base, probe(base, task, resolution=32).classifier, task)
+        assert found == Augment(shift=True, flip=flip), said
+    assert "'left' is taken for 'right'" in said or "'right' is taken for 'left'" in said
+
+
+def test_one_pair_of_classes_that_swap_is_enough_to_forbid_mirroring() -> None:
+    labels = np.repeat(np.arange(20), 10)
+    plain = np.eye(20, dtype=np.float32)[labels]
+    swapped = np.eye(20, dtype=np.float32)[np.where(labels == 3, 4, labels)]
+    names = tuple("abcdefghijklmnopqrst")
+    assert judge(plain, plain, labels, names)[0]
+    allowed, why = judge(plain, swapped, labels, names)
+    assert not allowed and "'d' is taken for 'e'" in why
+
+
+def test_what_is_asked_is_done() -> None:
+    base, task = random_base(), stripes(30)
+    probed = probe(base, task, resolution=32).classifier
+    asked = {each: choose(each, base, probed, task)[0] for each in ("none", "shift", "flip")}
+    assert asked == {"none": Augment(shift=False), "shift": Augment(), "flip": Augment(flip=True)}
+    with pytest.raises(UserError, match="'turn'; allowed are auto, none, shift, flip"):
+        choose("turn", base, probed, task)
+
+
+def test_shifts_repeat_the_edge_and_mirror_half() -> None:
+    images = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8).repeat(200, 1, 1, 1)
+    generator = torch.Generator().manual_seed(0)
+    moved = augmented(images, Augment(), generator)
+    assert moved.shape == images.shape and set(moved[:, 0, 4, 4].tolist()) == {27, 28, 29, 35, 36, 37, 43, 44, 45}
+    mirrored = augmented(images, Augment(shift=False, flip=True), generator)[:, 0, 0, 0]
+    assert set(mirrored.tolist()) == {0, 7} and 60 < int((mirrored == 7).sum()) < 140
+    assert torch.equal(augmented(images, Augment(shift=False), generator), images)

@@ -1,0 +1,226 @@
+"""The value that is white: never guessed from one value, always told, and the same when predicting as when fitting."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from databases.datasets.arrays import kind_of_images, more_images
+from databases.datasets.loading import load_task
+from databases.datasets.task import Task
+from databases.errors import UserError
+
+Y = np.arange(40) % 2
+NOISE = np.random.default_rng(0).random((40, 12, 12))
+BYTES = (NOISE * 255).round().astype(np.uint8)
+
+
+def told(task: Task) -> str:
+    return "; ".join(task.notes)
+
+
+def refusal(x: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        load_task((x, Y))
+    assert "\n" not in str(caught.value) and "; allowed" in str(caught.value)
+    return str(caught.value)
+
+
+def with_one(value: float, x: Any = NOISE * 0.5) -> np.ndarray[Any, Any]:
+    changed = np.array(x)
+    changed[3, 5, 5] = value
+    return changed
+
+
+def cubic(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """Images enlarged so that sharp edges overshoot."""
+    enlarged = [Image.fromarray(each.astype(np.float32)).resize((32, 32), Image.Resampling.BICUBIC) for each in x]
+    return np.stack([np.asarray(each) for each in enlarged])
+
+
+@pytest.mark.parametrize("value", [1.0000000000000004, 1.0000001, 1.01, 1.3, -0.0001])
+def test_one_value_a_little_outside_is_clipped_and_told(value: float) -> None:
+    task = load_task((with_one(value), Y))
+    np.testing.assert_array_equal(task.images[0], load_task((with_one(0.5), Y)).images[0])
+    assert task.images[3, 5, 5] == (255 if value > 1 else 0)
+    assert "took values as 0 to 1" in told(task) and "clipped 1 of them" in told(task)
+
+
+def test_what_cubic_resizing_leaves_outside_is_clipped() -> None:
+    sharp = (NOISE > 0.8).astype(float)
+    soft = cubic(sharp)
+    assert soft.min() < -0.05 and soft.max() > 1.02
+    for x in (soft, soft * 255):
+        task = load_task((x, Y))
+        np.testing.assert_allclose(task.images[..., 0], np.clip(soft, 0, 1) * 255, atol=0.51)
+        assert "that lie outside" in told(task)
+
+
+def test_a_single_256_among_bytes_changes_nothing_else() -> None:
+    whole = with_one(256, BYTES.astype(np.int64))
+    task = load_task((whole, Y))
+    np.testing.assert_array_equal(task.images[..., 0], np.minimum(whole, 255))
+    assert "took values as 0 to 255: they are 0 to 256; clipped 1 of them" in told(task)
+
+
+@pytest.mark.parametrize(
+    "x",
+    [
+        NOISE * 2,
+        NOISE * 16,
+        (NOISE * 16).round(),
+        (NOISE * 16).round().astype(int),
+        NOISE * 100,
+        NOISE / 255,
+        with_one(3.0),
+        with_one(200.0),
+        NOISE - 0.5,
+        NOISE * 255 - 100,
+        (NOISE * 500).astype(np.uint16),
+        (NOISE * 127).astype(np.int8),
+        with_one(65_535, (NOISE * 4_095).astype(np.uint16)),
+        np.concatenate([NOISE[:30], NOISE[30:] * 255]),
+        np.concatenate([BYTES[:38], BYTES[38:] * np.uint16(200)]),
+    ],
+)
+def test_values_that_can_be_taken_in_two_ways_are_refused(x: Any) -> None:
+    assert "values" in refusal(x)
+
+
+@pytest.mark.parametrize(
+    ("x", "white"),
+    [
+        (NOISE, 1),
+        (NOISE * 0.3, 1),
+        (NOISE * 255, 255),
+        (BYTES.astype(int), 255),
+        ((NOISE * 4_095).astype(np.uint16), 4_095),
+        ((NOISE * 65_535).astype(np.int32), 65_535),
+    ],
+)
+def test_the_range_that_was_taken_is_told(x: Any, white: int) -> None:
+    task = load_task((x, Y))
+    assert f"took values as 0 to {white:,}" in told(task)
+    np.testing.assert_allclose(task.images[..., 0], x * (255 / white), atol=0.51)
+
+
+def test_bytes_are_bytes_however_dark_but_that_is_told() -> None:
+    task = load_task((BYTES // 16, Y))
+    np.testing.assert_array_equal(task.images[..., 0], BYTES // 16)
+    assert "none is above 15" in told(task)
+    assert not load_task((BYTES, Y)).notes
+
+
+def test_images_that_will_be_nearly_black_are_told() -> None:
+    x = (NOISE * 65_535).astype(np.uint16)
+    x[:4] //= 300
+    assert "4 images with no value above 4,095 will be nearly black" in told(load_task((x, Y)))
+
+
+def test_digits_as_scikit_learn_gives_them_are_refused_or_the_same() -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    with pytest.raises(UserError, match="values from 0 to 16"):
+        load_task((digits.images, digits.target))
+    spread = load_task((digits.images * (255 / 16), digits.target))
+    assert spread.fingerprint == load_task("sklearn:digits").fingerprint
+
+
+def write(folder: Path, pictures: Any, mode: str | None = None) -> Path:
+    for index, picture in enumerate(pictures):
+        place = folder / ("a", "b")[index % 2] / f"{index}.tif"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture, mode).save(place)
+    return folder
+
+
+def test_float_pictures_a_little_outside_keep_their_scale(tmp_path: Path) -> None:
+    x = cubic(0.9 * (NOISE > 0.8))[:, :12, :12].astype(np.float32)
+    x[0, 0, 0], x[1, 0, 0] = 1.0000001, -0.01
+    task = load_task(write(tmp_path, x), resolution=12)
+    order = sorted(range(40), key=lambda index: (index % 2, index))
+    np.testing.assert_allclose(task.images[..., 0], np.clip(x[order], 0, 1) * 255, atol=0.51)
+    assert "took values as 0 to 1" in told(task) and task.white == 1
+
+
+def test_float_pictures_of_an_unclear_range_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="nearly black"):
+        load_task(write(tmp_path, (NOISE * 16).astype(np.float32)))
+
+
+def kind(x: Any, **options: Any) -> Any:
+    return kind_of_images(np.asarray(x), load_task((x, Y)).images, given="X")
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        (NOISE * 255, NOISE),
+        (BYTES, NOISE),
+        (BYTES, NOISE > 0.5),
+        (BYTES, -NOISE),
+        (BYTES.astype(int), (NOISE > 0.5).astype(float)),
+        (NOISE, BYTES),
+        (NOISE, NOISE * 2),
+        ((NOISE * 65_535).astype(np.uint16), BYTES),
+        ((NOISE * 65_535).astype(np.uint16), NOISE),
+        (BYTES, (NOISE * 65_535).astype(np.uint16)),
+    ],
+)
+def test_further_images_of_another_range_are_refused(first: Any, later: Any) -> None:
+    with pytest.raises(UserError, match="as in the first images"):
+        more_images(later, kind(first), given="X")
+
+
+@pytest.mark.parametrize(
+    ("first", "later"),
+    [
+        (NOISE, NOISE * 0.2),
+        (BYTES, BYTES.astype(float)),
+        (BYTES, np.minimum(BYTES, 1)),
+        (BYTES / 255, BYTES / 255 * 1.0000001),
+        ((NOISE * 65_535).astype(np.uint16), (NOISE * 200).astype(np.uint16)),
+        (BYTES, np.zeros((4, 12, 12))),
+    ],
+)
+def test_further_images_of_the_same_range_are_taken(first: Any, later: Any) -> None:
+    scale = kind(first).scale.white
+    found = more_images(later, kind(first), given="X")
+    np.testing.assert_allclose(found[..., 0], later * (255 / scale), atol=0.51)
+
+
+def test_further_images_a_little_outside_are_clipped_with_a_warning() -> None:
+    with pytest.warns(UserWarning, match="clipped 1 of them to 0 to 1"):
+        assert more_images(with_one(1.2), kind(NOISE), given="X")[3, 5, 5] == 255
+
+
+COLOUR = np.random.default_rng(1).integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("first", "single"),
+    [
+        (COLOUR, COLOUR[0]),
+        (np.moveaxis(COLOUR, 3, 1), np.moveaxis(COLOUR[0], 2, 0)),
+        (COLOUR, BYTES[0][..., None]),
+        (BYTES, COLOUR[0]),
+        (BYTES, BYTES[0]),
+        (BYTES[..., None], BYTES[0][..., None]),
+    ],
+)
+def test_a_single_image_is_not_taken_for_many(first: Any, single: Any) -> None:
+    with pytest.raises(UserError, match=r"single image.*X\[None\]"):
+        more_images(single, kind(first), given="X")
+    if single.ndim == first.ndim - 1:
+        assert len(more_images(single[None], kind(first), given="X")) == 1
+
+
+def test_grey_batches_after_colour_and_batches_of_one_or_three_are_taken() -> None:
+    assert len(more_images(BYTES[:5], kind(COLOUR), given="X")) == 5
+    for count in (1, 3):
+        assert len(more_images(BYTES[:count], kind(BYTES), given="X")) == count

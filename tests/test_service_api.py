@@ -1,0 +1,199 @@
+"""The service's API, asked in this process."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+from service_world import (
+    answers_fixture,  # noqa: F401
+    client_fixture,  # noqa: F401
+    pictures,
+    refused,
+    send,
+    settings_fixture,  # noqa: F401
+    zipped,
+)
+from starlette.testclient import TestClient
+
+from databases.records.record import Record, TaskEntry
+from databases.records.store import Store
+from metad2a.service import jobs
+from metad2a.service.settings import Settings
+from metad2a.service.state import Service
+
+NOBODY = "0" * 32
+
+
+def service(client: TestClient) -> Service:
+    return client.app.state.service  # type: ignore[attr-defined, no-any-return]
+
+
+def test_a_dataset_is_understood_and_named_by_its_content(client: TestClient) -> None:
+    told = send(client)
+    assert (told["name"], told["images"], told["channels"]) == ("leaves", 24, 3)
+    assert [each["name"] for each in told["classes"]] == ["class0", "class1", "class2"]
+    assert sum(each["train"] + each["validation"] + each["test"] for each in told["classes"]) == 24
+    picture = client.get(told["thumbnails"][0])
+    assert picture.headers["content-type"] == "image/png" and picture.content.startswith(b"\x89PNG")
+
+    again = client.post("/v1/datasets", files={"file": ("other.zip", zipped(pictures()))})
+    assert again.status_code == 200 and again.json()["id"] == told["id"], "the same content is the same dataset"
+    assert send(client, zipped(pictures(seed=1)))["id"] != told["id"]
+    assert len(client.get("/v1/datasets").json()["items"]) == 2
+
+
+def test_the_whole_body_may_be_the_archive_and_npz_is_one_too(client: TestClient) -> None:
+    content = io.BytesIO()
+    np.savez(content, x=np.zeros((8, 8, 8), dtype=np.uint8), y=np.arange(8) % 2)
+    answer = client.post(
+        "/v1/datasets?name=dark", content=content.getvalue(), headers={"content-type": "application/zip"}
+    )
+    assert answer.status_code == 201 and answer.json()["name"] == "dark"
+    assert "all images are the same" in " ".join(answer.json()["warnings"])
+
+
+def test_pages_of_datasets_follow_each_other(client: TestClient) -> None:
+    sent = {send(client, zipped(pictures(seed=seed)))["id"] for seed in range(3)}
+    first = client.get("/v1/datasets?limit=2").json()
+    second = client.get("/v1/datasets", params={"limit": 2, "cursor": first["next"]}).json()
+    assert {each["id"] for each in (*first["items"], *second["items"])} == sent
+    assert second["next"] is None
+
+
+def test_a_dataset_goes_when_it_is_deleted_but_not_under_a_job(client: TestClient) -> None:
+    key = send(client)["id"]
+    job = client.post("/v1/searches", json={"dataset": key}).json()
+    assert "job" in refused(client.delete(f"/v1/datasets/{key}"), 409)
+    assert client.delete(f"/v1/jobs/{job['id']}").status_code == 200
+    assert client.delete(f"/v1/datasets/{key}").status_code == 204
+    refused(client.get(f"/v1/datasets/{key}"), 404)
+    refused(client.get(f"/v1/datasets/{key}/thumbnails/0.png"), 404)
+
+
+def test_the_same_question_is_computed_once(client: TestClient, answers: list[dict[str, Any]]) -> None:
+    key = send(client)["id"]
+    told = [client.post("/v1/recommendations", json={"dataset": key, "top": 3}).json() for _ in range(3)]
+    assert told[0] == told[2] and told[0]["candidates"][0]["title"] == "cell 1" and len(answers) == 1
+    client.post("/v1/recommendations", json={"dataset": key, "top": 2})
+    assert len(answers) == 2
+
+
+def test_an_architecture_is_drawn_by_its_key(client: TestClient) -> None:
+    key = send(client)["id"]
+    candidate = client.post("/v1/recommendations", json={"dataset": key}).json()["candidates"][0]
+    drawn = client.get(f"/v1/architectures/{candidate['key']}.svg")
+    assert drawn.headers["content-type"] == "image/svg+xml" and drawn.text.startswith("<svg")
+    refused(client.get("/v1/architectures/AAAA.svg"), 404)
+
+
+def test_a_job_waits_in_the_queue_and_is_cancelled(client: TestClient) -> None:
+    key = send(client)["id"]
+    answer = client.post("/v1/searches", json={"dataset": key, "train": 2, "seconds": 60})
+    assert answer.status_code == 202
+    job = answer.json()
+    assert answer.headers["location"] == f"/v1/jobs/{job['id']}" and job["state"] == "queued"
+    assert client.get("/v1/jobs?state=queued").json()["items"][0]["id"] == job["id"]
+    assert client.delete(f"/v1/jobs/{job['id']}").json()["state"] == "cancelled"
+    assert "ended" in refused(client.delete(f"/v1/jobs/{job['id']}"), 409)
+    refused(client.delete(f"/v1/jobs/{NOBODY}"), 404)
+
+
+def test_an_idempotency_key_gives_the_same_job_and_no_other_request(client: TestClient) -> None:
+    key = send(client)["id"]
+    headers = {"Idempotency-Key": "monday"}
+    first = client.post("/v1/searches", json={"dataset": key}, headers=headers).json()
+    assert client.post("/v1/searches", json={"dataset": key}, headers=headers).json()["id"] == first["id"]
+    assert client.post("/v1/searches", json={"dataset": key}).json()["id"] != first["id"]
+    refused(client.post("/v1/searches", json={"dataset": key, "train": 5}, headers=headers), 422)
+    assert len(client.get("/v1/jobs").json()["items"]) == 2
+
+
+@pytest.mark.parametrize("wrong", [{"recipe": "no"}, {"searcher": "no"}, {"train": 0}, {"seconds": -1}, {"extra": 1}])
+def test_what_no_job_could_do_is_refused_before_it_waits(client: TestClient, wrong: dict[str, Any]) -> None:
+    refused(client.post("/v1/searches", json={"dataset": send(client)["id"], **wrong}), 422)
+    assert client.get("/v1/jobs").json()["items"] == []
+
+
+def test_events_go_on_after_the_last_one_seen(client: TestClient) -> None:
+    job = client.post("/v1/searches", json={"dataset": send(client)["id"]}).json()
+    database = service(client).database
+    for number in range(3):
+        jobs.tell(database, job["id"], "epoch", {"number": number})
+    client.delete(f"/v1/jobs/{job['id']}")
+    told = client.get(job["events"]).text
+    seen = [line.removeprefix("id: ") for line in told.splitlines() if line.startswith("id: ")]
+    assert told.count("event: epoch") == 3 and '"state":"cancelled"' in told.replace(" ", "")
+    rest = client.get(job["events"], headers={"Last-Event-ID": seen[1]}).text
+    assert rest.count("event: epoch") == 1 and '"number":2' in rest.replace(" ", "")
+
+
+def test_records_are_filtered_paged_and_written_as_csv(client: TestClient, settings: Settings) -> None:
+    cells = [f"cell{number}" for number in range(5)]
+    with Store(settings.database) as store:
+        store.add_task(TaskEntry("leaves", "leaves"))
+        store.add(Record("leaves", "toy", cell, "tiny", 0, "user", valid_accuracy=50.0) for cell in cells)
+        store.add([Record("leaves", "toy", "=cell", "other", 0, "user")])
+    first = client.get("/v1/records?recipe=tiny&limit=3").json()
+    second = client.get("/v1/records", params={"recipe": "tiny", "limit": 3, "cursor": first["next"]}).json()
+    assert [each["architecture"] for each in (*first["items"], *second["items"])] == cells
+    rows = list(csv.DictReader(io.StringIO(client.get("/v1/records?format=csv").text)))
+    assert len(rows) == 6 and rows[0]["architecture"] == "'=cell", "a spreadsheet would run it"
+
+
+def test_health_readiness_and_metrics(client: TestClient) -> None:
+    assert client.get("/healthz").json()["status"] == "ok"
+    ready = client.get("/readyz")
+    assert ready.status_code == 503 and ready.json()["checks"]["database"] and not ready.json()["checks"]["worker"]
+    client.post("/v1/searches", json={"dataset": send(client)["id"]})
+    told = client.get("/metrics").text
+    assert 'metad2a_jobs{state="queued"} 1.0' in told
+    assert 'route="/v1/datasets",status="201"' in told
+    assert "metad2a_request_seconds_bucket" in told
+
+
+def test_the_schema_has_an_example_and_a_problem_for_every_address(client: TestClient) -> None:
+    schema = client.get("/v1/openapi.json").json()
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            if path.startswith("/v1"):
+                problem = operation["responses"]["422"]["content"]["application/problem+json"]
+                assert problem["schema"]["$ref"].endswith("ProblemOut"), (method, path)
+    assert schema["components"]["schemas"]["SearchIn"]["examples"]
+
+
+PAGES = (
+    "/",
+    "/datasets/{id}",
+    "/datasets/{id}/recommendation",
+    "/jobs",
+    "/jobs/{job}",
+    "/models",
+    "/records",
+    "/sign-in",
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_are_shown_without_the_script(client: TestClient, page: str) -> None:
+    key = send(client)["id"]
+    job = client.post("/v1/searches", json={"dataset": key}).json()["id"]
+    shown = client.get(page.format(id=key, job=job))
+    assert shown.status_code == 200 and shown.text.startswith("<!doctype html>")
+    assert "style=" not in shown.text and "onclick" not in shown.text, "the policy for content forbids both"
+
+
+def test_forms_work_without_the_script(client: TestClient) -> None:
+    sent = client.post("/upload", files={"file": ("leaves.zip", zipped(pictures()))}, follow_redirects=False)
+    assert sent.status_code == 303
+    begun = client.post(
+        f"{sent.headers['location']}/train", data={"count": "2", "minutes": "1.5"}, follow_redirects=False
+    )
+    job = client.get(f"/v1{begun.headers['location']}").json()
+    assert (job["options"]["train"], job["options"]["seconds"]) == (2, 90.0)
+    assert client.post(f"{begun.headers['location']}/cancel").status_code == 200
+    missing = client.get(f"/datasets/{NOBODY}", headers={"accept": "text/html"})
+    assert missing.status_code == 404 and "Not found" in missing.text

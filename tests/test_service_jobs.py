@@ -1,0 +1,100 @@
+"""Jobs in a real service: they are done, cancelled, and survive what kills their workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from service_process import Processes, until
+from service_world import pictures, zipped
+
+from databases.records.store import Store
+
+pytestmark = pytest.mark.slow
+CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|nor_conv_3x3~1|none~2|"
+
+
+def training(dataset: str, **more: Any) -> dict[str, Any]:
+    """A request that takes a few seconds."""
+    return {"dataset": dataset, "architecture": CELL, "recipe": "tiny", **more}
+
+
+@pytest.fixture(name="service")
+def service_fixture(tmp_path: Path) -> Iterator[Processes]:
+    with Processes(tmp_path) as service:
+        yield service
+
+
+def records(service: Processes) -> int:
+    with Store(service.home / "database.db") as store:
+        return len(store.records(source="user"))
+
+
+def test_the_whole_way_from_pictures_to_a_prediction(service: Processes) -> None:
+    service.serve()
+    dataset = service.send(zipped(pictures(each=20)))
+    told = service.ask("/v1/recommendations", {"dataset": dataset, "top": 2})
+    assert len(told["candidates"]) == 2 and told["front"] and told["ranked"] > 1000
+    job = service.ask("/v1/searches", {"dataset": dataset, "train": 1, "recipe": "tiny"})["id"]
+    ended = service.ended(job)
+    assert ended["state"] == "succeeded", ended["reason"]
+    assert sum(map(sum, ended["result"]["confusion"])) == ended["result"]["judged_on"] > 0
+    model = service.ask(f"/v1/models/{job}")
+    assert {"safetensors", "python"} <= set(model["formats"])
+    picture = pictures(each=20)["set/class2/3.png"]
+    body = (
+        b'--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n'
+        b"Content-Type: image/png\r\n\r\n" + picture + b"\r\n--x--\r\n"
+    )
+    answer = service.ask(f"/v1/models/{job}/predict", body, kind="multipart/form-data; boundary=x")
+    assert answer["predictions"][0]["best"] == "class2"
+    assert sum(answer["predictions"][0]["probabilities"]) == pytest.approx(1.0, abs=1e-5)
+    service.started[0].terminate()
+    assert service.started[0].wait(20) == 0
+    until(lambda: not service.processes("metad2a"), seconds=15, what="an empty process table")
+
+
+def test_a_killed_worker_costs_only_what_was_running(service: Processes) -> None:
+    service.serve()
+    dataset = service.send(zipped(pictures(each=20)))
+    job = service.ask("/v1/trainings", training(dataset, recipe="small"))["id"]
+    until(lambda: service.processes("service.job"), what="the job's process")
+    time.sleep(2)
+    for process in service.processes("metad2a worker"):
+        os.kill(process, signal.SIGKILL)
+    until(lambda: service.job(job)["attempts"] == 2, what="a second attempt")
+    assert len(service.processes("service.job")) == 1, "the first attempt must not go on"
+    assert service.ask(f"/v1/jobs/{job}", method="DELETE")["state"] == "cancelled"
+    until(lambda: not service.processes("service.job"), seconds=2, what="the end of what was cancelled")
+    again = service.ask("/v1/trainings", training(dataset))["id"]
+    assert service.ended(again)["state"] == "succeeded"
+    assert records(service) == 1
+
+
+def test_a_frozen_worker_that_thaws_changes_nothing(service: Processes) -> None:
+    service.serve("--no-worker")
+    frozen = service.start("worker")
+    dataset = service.send(zipped(pictures(each=20)))
+    job = service.ask("/v1/trainings", training(dataset))["id"]
+    until(lambda: service.job(job)["state"] == "running", what="the job")
+    frozen.send_signal(signal.SIGSTOP)
+    service.start("worker")
+    ended = service.ended(job)
+    assert (ended["state"], ended["attempts"]) == ("succeeded", 2), service.logs()
+    frozen.send_signal(signal.SIGCONT)
+    time.sleep(2)
+    assert service.job(job) == ended
+    assert records(service) == 1
+    assert not service.processes("service.job")
+
+
+def test_a_job_that_runs_out_of_memory_fails_with_a_reason(service: Processes) -> None:
+    service.serve("--job-memory", "900")
+    dataset = service.send(zipped(pictures(each=20)))
+    ended = service.ended(service.ask("/v1/trainings", training(dataset))["id"])
+    assert ended["state"] == "failed" and "memory" in ended["reason"], ended["reason"]
