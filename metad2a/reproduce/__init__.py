@@ -25,6 +25,11 @@ _LISTED = {
     "cells": ("cells.demonstration", "cells understood: width and depth, what they go with, and what searches find"),
     "enas": ("enas.demonstration", "ENAS: shared weights rank children; running statistics break it"),
     "instanas": ("instanas.demonstration", "InstaNAS: a path for each image, against static networks as accurate"),
+    "lpt": ("lpt", "LPT: tests that are hard but clean, and an architecture that passes them"),
+    "shufflenasnets": (
+        "shufflenasnets",
+        "ShuffleNASNets: time and accuracy of cells in two frames at equal parameters",
+    ),
     "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial in the table and on shared weights"),
     "nas-rl": ("nas_rl.demonstration", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),
 }

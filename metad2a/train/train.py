@@ -15,6 +15,7 @@ from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
+from metad2a.train.batches import batches
 from metad2a.train.inference import accuracy, halved, normalisation, prepare
 from metad2a.train.place import memory_format, pick_device
 from metad2a.train.training import OnEpoch, Progress, Training
@@ -157,18 +158,6 @@ class _Loop:
         ours, theirs = self.average.state_dict(), self.network.state_dict()
         names = [name for name, value in ours.items() if value.is_floating_point()]
         torch._foreach_lerp_([ours[n] for n in names], [theirs[n] for n in names], 1 / self.averaged)
-
-
-def batches(x: Tensor, size: int) -> list[Tensor]:
-    """(n, ...) cut into parts of ``size`` and a rest. A rest of one gets a second from the part before it.
-
-    Batch normalisation of 1x1 maps has no statistics of one image.
-    """
-    parts = list(x.split(size))
-    if len(parts) > 1 and len(parts[-1]) == 1 < size:
-        two = torch.cat(parts[-2:])
-        parts[-2:] = [two[:-2], two[-2:]] if size > 2 else [two]
-    return parts
 
 
 def augment(x: Tensor, generator: torch.Generator, *, flip: bool = True) -> Tensor:

@@ -19,7 +19,16 @@ import numpy.typing as npt
 
 from databases.architectures.space import Architecture, Space
 from databases.hosting import lent
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, ratio, with_interval
+from metad2a.reports.report import (
+    Panel,
+    Report,
+    Table,
+    Verdict,
+    band,
+    paired,
+    ratio,
+    with_interval,
+)
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.graph_space import digit_networks
 from metad2a.reproduce.graph_space.digit_networks import Layers
