@@ -14,7 +14,7 @@ from databases.errors import UserError
 from databases.records.recipe import Recipe
 from metad2a.export.export import export
 from metad2a.export.onnx import OnnxNetwork, export_onnx, load_program
-from metad2a.train.training import train
+from metad2a.train.train import train
 
 QUICK = Recipe("quick", 4, 1, 8, epochs=1, batch=16, learning_rate=0.05)
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
