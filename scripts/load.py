@@ -76,11 +76,13 @@ def recommendations(address: str, dataset: str, pid: int, options: argparse.Name
     """Many clients ask for a cached recommendation."""
     body = json.dumps({"dataset": dataset}).encode()
     asyncio.run(storm(address, body, clients=options.clients, requests=500))  # warm
-    memory = resident(pid)
+    memory, computed = resident(pid), processor_time(pid)
     seconds, waits, errors = asyncio.run(storm(address, body, clients=options.clients, requests=options.requests))
     rate, slow = options.requests / seconds, statistics.quantiles(waits, n=20)[-1]
     line(f"recommendations, {options.clients} clients", f"{rate:.0f} a second", "at least 50")
     line("p95 of their waits", f"{slow:.2f} s", "under 1.5 s")
+    each = (processor_time(pid) - computed) / options.requests
+    line("processor time of one", f"{1000 * each:.1f} ms")
     line("errors among them", str(errors), "0")
     grown = (resident(pid) - memory) / MEBIBYTE
     line(f"memory over {options.requests:,} requests", f"{grown:+.1f} MB", "flat")
