@@ -89,7 +89,7 @@ def _job(
     least: bool,
     begin: Path | None,
 ) -> Job:
-    from metad2a.supernets.bases import KNOWN, Job
+    from metad2a.supernets.bases import KNOWN, Job, plan_for
     from metad2a.supernets.pretrain import Plan
 
     if family not in KNOWN:
@@ -98,7 +98,7 @@ def _job(
         raise UserError(f"--hours {hours:g} --learning-rate {learning_rate:g}: give numbers above zero")
     shares = (0.6, 0.2, 0.2) if len(sides) == 3 else (1 / len(sides),) * len(sides)
     plan = Plan(hours=hours, sides=sides, shares=shares, batch=batch, learning_rate=learning_rate, seed=seed)
-    return Job(KNOWN[family], plan, least, begin)
+    return Job(KNOWN[family], plan_for(KNOWN[family], plan), least, begin)
 
 
 def _sides(text: str) -> tuple[int, ...]:
