@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
+from databases.records.episodes import FEW
 from databases.records.recipe import RECIPES
 from predictors import checkpoint
 from predictors.meta import MetaPredictor
@@ -18,7 +19,6 @@ from predictors.task_process import TaskProcess
 if TYPE_CHECKING:
     from databases.records.episodes import Episode
 
-FEW = 5  # an episode with fewer cells tells a level, but no order
 MOST_OF_TASK, MOST_CELLS = 1000, 4000  # an exact process is cubic in the cells: of more, some are drawn
 
 
@@ -47,7 +47,7 @@ def learn_surrogates(
     """
     found = dict(earlier)
     for recipe in sorted({each.recipe for each in known} - published()):
-        measured = _drawn([each for each in known if each.recipe == recipe and len(each.cells) >= FEW])
+        measured = _drawn([each for each in known if each.recipe == recipe and not each.few])
         if measured:
             found[recipe] = _joined(learn(model, measured, kernel_of(recipe)), measured, earlier.get(recipe))
     return found

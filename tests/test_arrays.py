@@ -123,7 +123,8 @@ def test_npz_with_its_own_parts_keeps_them(tmp_path: Path) -> None:
     assert np.bincount(task.parts).tolist() == [16, 4, 6]
     np.testing.assert_array_equal(task.part(TEST)[0], X[:6])
     np.testing.assert_array_equal(task.part(TEST)[1], Y[:6])
-    assert task.notes == ("left out 1 of 3 class names that have no image: 'emu'",)
+    assert task.notes[0] == "left out 1 of 3 class names that have no image: 'emu'"
+    assert "6 of 6 images for test (100.0%) are copies" in task.notes[-1]
     whole = save(tmp_path / "b.npz", x_train=X, y_train=Y, x_val=X, y_val=Y, x_test=X, y_test=Y)
     assert [int((load_task(whole).parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)] == [20, 20, 20]
 

@@ -24,6 +24,7 @@ from typer.testing import Result
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
+from metad2a import __version__
 from metad2a.cli import options
 from metad2a.cli.guard import guarded
 from metad2a.recommend.model import SHIPPED
@@ -208,3 +209,16 @@ def test_an_interruption_says_how_to_go_on(model: FakeModel, data: str, monkeypa
     monkeypatch.setattr(model, "recommend", stop)
     result = run("search", data, "--recipe", "quick", "--no-tracking")
     assert result.exit_code == 130 and "the same command again to go on" in result.stderr
+    nothing_kept = run("recommend", data)
+    assert nothing_kept.exit_code == 130 and nothing_kept.stderr.strip() == "interrupted"
+
+
+def test_a_slip_of_the_pen_is_answered_with_what_was_meant() -> None:
+    assert "did you mean search? choose one of recommend" in run("serch", "x").stderr
+    assert "did you mean --space? metad2a search knows" in run("search", "x", "--spce", "y").stderr
+    assert "did you mean" not in run("abracadabra").stderr
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    result = run("--version")
+    assert result.exit_code == 0 and result.stdout == f"metad2a {__version__}\n"

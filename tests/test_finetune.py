@@ -78,7 +78,7 @@ def test_short_memory_halves_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_mirroring_is_found_to_keep_stripes_and_to_swap_arrows() -> None:
     base = random_base()
     for task, flip in ((stripes(), True), (arrows(), False)):
-        found, said = choose("auto", base, probe(base, task, resolution=32), task)
+        found, said = choose("auto", base, probe(base, task, resolution=32).classifier, task)
         assert found == Augment(shift=True, flip=flip), said
     assert "'left' is taken for 'right'" in said or "'right' is taken for 'left'" in said
 
@@ -95,7 +95,7 @@ def test_one_pair_of_classes_that_swap_is_enough_to_forbid_mirroring() -> None:
 
 def test_what_is_asked_is_done() -> None:
     base, task = random_base(), stripes(30)
-    probed = probe(base, task, resolution=32)
+    probed = probe(base, task, resolution=32).classifier
     asked = {each: choose(each, base, probed, task)[0] for each in ("none", "shift", "flip")}
     assert asked == {"none": Augment(shift=False), "shift": Augment(), "flip": Augment(flip=True)}
     with pytest.raises(UserError, match="'turn'; allowed are auto, none, shift, flip"):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from made_up import episode, task
 
-from databases.records.episodes import Episode
+from databases.records.episodes import Episode, own_episodes
 from metad2a.retrain import held_out
-from metad2a.retrain.held_out import HeldOut, conformal_factors, leave_one_source_out, own_episodes, tau
+from metad2a.retrain.held_out import HeldOut, conformal_factors, leave_one_source_out, tau
 from predictors.meta import to_percent
 from predictors.process import KERNEL, measured
 from predictors.rivals import best_on_average

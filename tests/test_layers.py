@@ -1,27 +1,102 @@
-"""databases <- predictors <- metad2a: imports go one way, and the lower floors stay silent."""
+"""databases <- predictors <- metad2a, and in metad2a room by room: imports go one way, and never in a circle."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
+from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-FORBIDDEN = {"databases": {"predictors", "metad2a"}, "predictors": {"metad2a"}, "metad2a": set[str]()}
+FLOORS = ("databases", "predictors", "metad2a")
+ROOMS = (  # of metad2a, from the bottom: a room imports those of the lines above it alone
+    {"runtime", "train"},
+    {"generate", "devices", "export", "supernets"},
+    {"recommend"},
+    {"search", "build", "retrain", "reports"},
+    {"evaluate", "compare", "service"},
+    {"reproduce"},
+    {"cli"},
+)
+LINE = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}
+PATHS = {path: path.relative_to(ROOT).with_suffix("") for floor in FLOORS for path in (ROOT / floor).rglob("*.py")}
+MODULES = {".".join(path.parts).removesuffix(".__init__"): given for given, path in PATHS.items()}
 
 
-def imports(node: ast.AST) -> set[str]:
+def imported(node: ast.AST, *, at_once: bool) -> Iterator[tuple[int, str]]:
+    """Line and name of everything that is imported at runtime; ``at_once`` leaves out what functions import."""
     if isinstance(node, ast.ImportFrom):
-        return {(node.module or "").partition(".")[0]} if node.level == 0 else set()
-    return {alias.name.partition(".")[0] for alias in node.names} if isinstance(node, ast.Import) else set()
+        assert node.level == 0, f"line {node.lineno}: a relative import"
+        yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
+    elif isinstance(node, ast.Import):
+        yield from ((node.lineno, alias.name) for alias in node.names)
+    inside: list[ast.AST] = list(ast.iter_child_nodes(node))
+    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+        inside = list(node.orelse)
+    if at_once and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        inside = []
+    for child in inside:
+        yield from imported(child, at_once=at_once)
 
 
-def test_floors_import_downwards_stay_silent_and_leave_mlflow_to_tracking() -> None:
-    files = [(floor, path) for floor in FORBIDDEN for path in (ROOT / floor).rglob("*.py")]
-    assert {floor for floor, _ in files} == set(FORBIDDEN)
-    for floor, path in files:
-        only_tracking = set() if path == ROOT / "metad2a/runtime/tracking.py" else {"mlflow"}
-        for node in ast.walk(ast.parse(path.read_text())):
-            where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
-            assert not imports(node) & (FORBIDDEN[floor] | only_tracking), f"{where} imports against the floors"
-            if floor != "metad2a" and isinstance(node, ast.Call):
-                assert getattr(node.func, "id", "") != "print", f"{where} prints"
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
+@cache
+def arrows(module: str, *, at_once: bool = False) -> list[tuple[str, str]]:
+    """Where a module imports another of ours, and which."""
+    path, found = MODULES[module], []
+    for line, name in imported(tree(path), at_once=at_once):
+        target = name if name in MODULES else name.rpartition(".")[0]
+        if target in MODULES and target != module:
+            found.append((f"{path.relative_to(ROOT)}:{line}", target))
+    return found
+
+
+def room(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if parts[0] == "metad2a" and len(parts) > 1 and parts[1] != "__main__" else None
+
+
+def test_floors_import_downwards() -> None:
+    for module in MODULES:
+        for where, target in arrows(module):
+            ours, theirs = (FLOORS.index(each.partition(".")[0]) for each in (module, target))
+            assert theirs <= ours, f"{where} imports {target}, which is a floor above"
+
+
+def test_rooms_import_downwards_also_inside_functions() -> None:
+    assert {room(each) for each in MODULES} - {None} <= set(LINE)
+    for module in MODULES:
+        for where, target in arrows(module):
+            ours, theirs = room(module), room(target)
+            if ours and theirs and ours != theirs:
+                assert LINE[theirs] < LINE[ours], f"{where} imports {target}: {theirs} is not below {ours}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    graph = {module: {target for _, target in arrows(module, at_once=True)} for module in MODULES}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)  # CycleError names the circle
+    below = [module for module in MODULES if room(module) != "cli"]  # there the commands are named by the program
+    lazily = {module: {target for _, target in arrows(module)} for module in below}
+    assert list(TopologicalSorter(lazily).static_order())
+
+
+def test_networks_and_supernets_know_no_space() -> None:
+    for module in MODULES:
+        if module.startswith(("databases.architectures.networks.", "databases.architectures.supernets.")):
+            for where, target in arrows(module):
+                known = target.startswith(("databases.architectures.space", "databases.architectures.decisions"))
+                assert not known, f"{where} imports {target}"
+
+
+def test_lower_floors_stay_silent_and_mlflow_is_left_to_tracking() -> None:
+    for module, path in MODULES.items():
+        packages = {name.partition(".")[0] for _, name in imported(tree(path), at_once=False)}
+        assert "mlflow" not in packages or module.startswith("metad2a.runtime.tracking"), f"{module} imports mlflow"
+        for node in ast.walk(tree(path)):
+            if not module.startswith("metad2a") and isinstance(node, ast.Call):
+                assert getattr(node.func, "id", "") != "print", f"{path.relative_to(ROOT)}:{node.lineno} prints"

@@ -15,12 +15,13 @@ from made_up import CLASSES, convolutions, episode, meta_model, task
 from torch import nn
 
 from databases.errors import UserError
+from databases.records.episodes import TABLE
 from databases.records.importers import import_table
 from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain import champion, from_scratch, retrain
 from metad2a.retrain.champion import Comparison, TaskComparison
-from metad2a.retrain.meta_training import TABLE, TABLES_FIRST, THEN_TASKS
+from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS
 from metad2a.retrain.retrain import RetrainResult
 from metad2a.runtime.tracking import Alias, NullTracker, RegisteredModel, Tracker
 from predictors.metrics import kendall_tau

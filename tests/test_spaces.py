@@ -113,6 +113,7 @@ def completed(state: State, rng: np.random.Generator) -> Walk:
 @every_space
 def test_the_example_and_every_text_read_back(chosen: Space) -> None:
     assert chosen.text(chosen.parse(chosen.example)) == chosen.example
+    assert chosen.parse(chosen.brief(chosen.parse(chosen.example))) == chosen.parse(chosen.example)
     for each in samples(chosen, 100):
         assert chosen.parse(str(each)) == each == chosen.architecture(each.walk)
     texts = {str(each) for each in samples(chosen, 100)}

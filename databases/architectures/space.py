@@ -83,6 +83,10 @@ class Space(ABC):
     def text(self, architecture: Architecture) -> str:
         """The text form; `parse` reads it back."""
 
+    def brief(self, architecture: Architecture) -> str:
+        """A shorter text for tables, which `parse` reads too; the text form itself where that is short enough."""
+        return self.text(architecture)
+
     @abstractmethod
     def parse(self, text: str) -> Architecture:
         """The architecture of a text form; raises `UserError` that shows a valid one."""
@@ -240,6 +244,10 @@ def recurrent_space(name: str) -> RecurrentSpace:
 
 def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
     found = SPACES.get(name)
+    if found is None and ":" in name:
+        from databases.architectures.spaces.reduced import Reduced
+
+        found = Reduced.named(name)
     if isinstance(found, kind):
         return found
     allowed = ", ".join(each.name for each in SPACES.values() if isinstance(each, kind))

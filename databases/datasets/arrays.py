@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.conversion import plain_array
+from databases.datasets.groups import group_numbers
 from databases.datasets.labels import checked_labels, class_numbers
 from databases.datasets.npz import Arrays, joined
 from databases.datasets.pictures import Labelled, is_coloured
@@ -46,6 +47,7 @@ def from_arrays(
     resolution: int | None,
     most: int,
     seed: int,
+    groups: object = None,
 ) -> Labelled:
     """Images and labels of each part as uint8 images of one size and class numbers, in the order given.
 
@@ -55,13 +57,15 @@ def from_arrays(
         resolution: height and width; None keeps squares of 8 to 64 pixels and makes everything else 32.
         most: if there are more images than this, a stratified part of them is used.
         seed: which part.
+        groups: (n,) equal for images that belong together, None: not told.
 
     Raises:
-        UserError: when images or labels cannot be used.
+        UserError: when images, labels or groups cannot be used.
     """
     images = tuple(plain_array(x) for x, _ in parts.values())
     labels = tuple(plain_array(y) for _, y in parts.values())
-    arrays = Arrays(images, labels, tuple(parts), None, None, ())
+    together = None if groups is None else plain_array(groups)
+    arrays = Arrays(images, labels, tuple(parts), None, together, ())
     return from_npz(arrays, given=given, resolution=resolution, most=most, seed=seed)
 
 
@@ -74,6 +78,8 @@ def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, s
     where = np.repeat(np.array(arrays.parts, dtype=np.uint8), [len(x) for x in images])
     check_classes(labels, where, names, least=2)
     stacked = joined(images)
+    if arrays.groups is not None:
+        group_numbers(arrays.groups, len(stacked), given=given)  # refused before anything is read
     scale, told = find_scale(values_of(stacked), given=given, most=_most(stacked))
     chosen = sample(labels, where, most=most, seed=seed)
     notes = [*arrays.notes, *notes, *told]
@@ -81,7 +87,8 @@ def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, s
         notes.append(f"used {len(chosen):,} of {len(stacked):,} images, the same share of each class")
         stacked = stacked[chosen]
     pixels = _one_size(_without_copies(scale.to_bytes(stacked), notes), resolution, notes)
-    return Labelled(pixels, labels[chosen], where[chosen], names, tuple(notes))
+    groups = None if arrays.groups is None else np.asarray(arrays.groups)[chosen]
+    return Labelled(pixels, labels[chosen], where[chosen], names, tuple(notes), groups=groups)
 
 
 def kind_of_images(values: Array, task_images: Images, *, given: str) -> Kind:

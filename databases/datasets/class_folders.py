@@ -248,7 +248,7 @@ class _Layout:
         children = self._children()
         inner = self._second(children)
         shared = Counter(folder for folders in inner for folder in folders)
-        words = [folder for folder in shared if re.search(r"[^\W\d_]", folder)]
+        words = [folder for folder in shared if not re.search(r"[0-9]$", folder)]  # track 1 is no class, nor is a date
         repeated = [folder for folder in words if shared[folder] > 1]
         if len(children) > 1 and "" not in shared and len(words) > 1 and 2 * len(repeated) > len(shared):
             raise UserError(

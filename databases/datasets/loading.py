@@ -16,6 +16,7 @@ channel, else three. A validation or a test part that data do not bring is drawn
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 from zipfile import is_zipfile
@@ -25,7 +26,11 @@ import numpy.typing as npt
 
 from databases.datasets.archives import MAX_BYTES, MAX_FILES, Folder, Zip
 from databases.datasets.arrays import from_arrays, from_npz
+from databases.datasets.cautions import cautions
+from databases.datasets.group_split import divide
+from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.names import shown
+from databases.datasets.near_copies import find_copies, find_groups, thumbnails
 from databases.datasets.npz import read_npz
 from databases.datasets.pictures import Labelled, read_pictures
 from databases.datasets.task import (
@@ -37,9 +42,6 @@ from databases.datasets.task import (
     Task,
     check_classes,
     check_resolution,
-    move_share,
-    split,
-    with_validation,
 )
 from databases.errors import UserError
 
@@ -58,6 +60,7 @@ def load_task(
     max_images: int = MAX_IMAGES,
     max_files: int = MAX_FILES,
     max_bytes: int = MAX_BYTES,
+    groups: str | Path | npt.ArrayLike = AUTOMATIC,
 ) -> Task:
     """Turn one's own labelled images into a Task; what was changed or left out stands in its notes.
 
@@ -69,6 +72,9 @@ def load_task(
         max_images: use a stratified part of larger data (still two images of each class and part at least).
         max_files: refuse folders and archives with more files.
         max_bytes: refuse archives that unpack to more bytes.
+        groups: what belongs together, so that no part is drawn across it: 'auto' (near copies and tracks by their
+            look, or what the data tell), 'none', of pictures 'folder', 'prefix' or the path of a CSV file (columns
+            file and group), of arrays one number or text an image.
 
     Raises:
         UserError: when the data cannot be used; one line with what was given, what is allowed and what to do.
@@ -81,16 +87,56 @@ def load_task(
         path = _existing(str(data))
         name = shown(path.name if path.is_dir() else path.stem)
         with closing(_open(path, max_files=max_files, max_bytes=max_bytes)) as files:
-            loaded = _read(files, path, resolution=resolution, most=max_images, seed=seed)
+            loaded = _read(files, path, resolution=resolution, most=max_images, seed=seed, groups=groups)
     else:
         name = data if isinstance(data, str) else "arrays"
         arrays = _digits(data) if isinstance(data, str) else _pair(data)
-        loaded = from_arrays({TRAIN: arrays}, given=name, resolution=resolution, most=max_images, seed=seed)
+        together = None if _is_way(groups) else groups
+        loaded = from_arrays(
+            {TRAIN: arrays}, given=name, resolution=resolution, most=max_images, seed=seed, groups=together
+        )
     check_classes(loaded.labels, loaded.parts, loaded.class_names, least=2)
-    parts, notes = _completed(loaded, seed=seed), loaded.notes
+    return _divided(loaded, name, seed=seed, look=str(groups) == AUTOMATIC)
+
+
+def _divided(loaded: Labelled, name: str, *, seed: int, look: bool) -> Task:
+    """The task, with the parts that the data do not bring drawn by groups; those are looked for where not told."""
+    labels, notes = loaded.labels, [*loaded.notes]
+    units = thumbnails(loaded.images)
+    copies = find_copies(loaded.images, units)
+    groups = None
+    if loaded.groups is not None:
+        groups = group_numbers(loaded.groups, len(labels), given=name)
+    elif look and not all((loaded.parts == part).any() for part in (VALIDATION, TEST)):
+        groups = find_groups(units, labels, copies, np.flatnonzero(loaded.parts == TRAIN))
+    parts = _completed(loaded, groups, seed=seed)
+    if groups is not None:
+        notes.append(_groups_note(groups, told=loaded.groups is not None))
     if all((image == loaded.images[0]).all() for image in loaded.images):
-        notes += ("all images are the same: nothing tells the classes apart",)
-    return Task(name, loaded.images, loaded.labels, parts, loaded.class_names, name, notes, loaded.white)
+        notes.append("all images are the same: nothing tells the classes apart")
+    else:
+        notes += cautions(labels, parts, loaded.class_names, copies, loaded.files)
+    return Task(name, loaded.images, labels, parts, loaded.class_names, name, tuple(notes), loaded.white, groups)
+
+
+def _groups_note(groups: npt.NDArray[np.int64], *, told: bool) -> str:
+    """One line on images that are kept on one side."""
+    sizes = np.bincount(groups)
+    held, several = int(sizes[sizes > 1].sum()), int((sizes > 1).sum())
+    what = "the groups that were named" if told else "near copies or frames of one track by their look"
+    return f"{held:,} images in {several:,} groups ({what}) stay together when parts are drawn"
+
+
+def _is_way(groups: object) -> bool:
+    """Whether groups are told by a word; raises UserError where that needs pictures in files."""
+    if not isinstance(groups, str | Path):
+        return False
+    if str(groups) not in (AUTOMATIC, NONE):
+        raise UserError(
+            f"given the groups {str(groups)!r} for arrays; allowed are auto, none, an array groups (n,) in the .npz, "
+            "or one number or text an image in Python; choose one"
+        )
+    return True
 
 
 def _pair(data: object) -> tuple[npt.ArrayLike, npt.ArrayLike]:
@@ -121,12 +167,19 @@ def _open(path: Path, *, max_files: int, max_bytes: int) -> Folder | Zip:
     raise UserError(f"given the file {str(path)!r}; {ALLOWED}; turn it into one of them")
 
 
-def _read(files: Folder | Zip, path: Path, *, resolution: int | None, most: int, seed: int) -> Labelled:
+def _read(files: Folder | Zip, path: Path, *, resolution: int | None, most: int, seed: int, groups: object) -> Labelled:
     """Everything in a folder, zip or .npz file."""
     given = repr(str(path))
+    if not isinstance(groups, str | Path):
+        raise UserError(f"given {given} with groups as an array; allowed are {', '.join(WAYS)} or a CSV file; name one")
     if isinstance(files, Zip) and path.suffix.lower() == ".npz":
-        return from_npz(read_npz(files, given=given), given=given, resolution=resolution, most=most, seed=seed)
-    return read_pictures(files, given=given, px=resolution or PICTURE_RESOLUTION, most=most, seed=seed)
+        _is_way(groups)
+        arrays = read_npz(files, given=given)
+        arrays = arrays if groups == AUTOMATIC else replace(arrays, groups=None)
+        return from_npz(arrays, given=given, resolution=resolution, most=most, seed=seed)
+    check_way(groups)
+    px = resolution or PICTURE_RESOLUTION
+    return read_pictures(files, given=given, px=px, most=most, seed=seed, groups=groups)
 
 
 def _digits(text: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:
@@ -139,12 +192,8 @@ def _digits(text: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target
 
 
-def _completed(loaded: Labelled, *, seed: int) -> Parts:
+def _completed(loaded: Labelled, groups: npt.NDArray[np.int64] | None, *, seed: int) -> Parts:
     """The parts that the data bring, with the missing ones drawn from the training images."""
     labels, parts = loaded.labels, loaded.parts
-    has_validation, has_test = (parts == VALIDATION).any(), (parts == TEST).any()
-    if has_validation and has_test:
-        return parts
-    if has_test:
-        return with_validation(labels, parts, seed=seed)
-    return move_share(labels, parts, TEST, share=0.2, seed=seed) if has_validation else split(labels, seed=seed)
+    validation, test = (0.0 if (parts == part).any() else 0.2 for part in (VALIDATION, TEST))
+    return divide(labels, parts, groups=groups, seed=seed, validation=validation, test=test)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -21,6 +22,7 @@ import numpy.typing as npt
 from databases.datasets.archives import Files
 from databases.datasets.class_folders import Arranged, arrange
 from databases.datasets.file_kinds import MOST_UNREAD, ending_of, hidden, readable_formats
+from databases.datasets.groups import AUTOMATIC, named_groups
 from databases.datasets.label_table import arrange_by_table, find_table
 from databases.datasets.names import count, some, sort_key
 from databases.datasets.scale import FULL_SCALES, Scale, find_scale, has_a_scale, values_of
@@ -39,7 +41,8 @@ Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]  # (px, px),
 class Labelled:
     """Images (n, h, w, c) with labels and parts as found; `parts` is all TRAIN when there were none.
 
-    `white` is the value that stood for white in pictures of more than 8 bits, None when there were none.
+    `white` is the value that stood for white in pictures of more than 8 bits, None when there were none; `files` are
+    their names, `groups` (n,) what the data say belongs together, None where they do not.
     """
 
     images: Images
@@ -48,9 +51,13 @@ class Labelled:
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
     white: int | None = None
+    files: tuple[str, ...] = ()
+    groups: object = None
 
 
-def read_pictures(files: Files, *, given: str, px: int, most: int, seed: int) -> Labelled:
+def read_pictures(
+    files: Files, *, given: str, px: int, most: int, seed: int, groups: str | Path = AUTOMATIC
+) -> Labelled:
     """All pictures of a folder of class folders, px by px pixels, in the order of their names.
 
     Args:
@@ -59,6 +66,7 @@ def read_pictures(files: Files, *, given: str, px: int, most: int, seed: int) ->
         px: height and width to bring every picture to.
         most: if there are more pictures than this, a stratified part of them is read.
         seed: which part.
+        groups: how the user groups pictures; see `groups.named_groups`.
 
     Raises:
         UserError: when there is nothing to learn from, or more than a tenth of the files cannot be read.
@@ -71,7 +79,8 @@ def read_pictures(files: Files, *, given: str, px: int, most: int, seed: int) ->
     parts = np.array([picture.part for picture in pictures], dtype=np.uint8)
     check_classes(labels, parts, class_names, least=2)
     chosen = sample(labels, parts, most=most, seed=seed)
-    notes = [*files.notes, *arranged.notes]
+    named, told = named_groups(pictures, groups)
+    notes = [*files.notes, *arranged.notes, *told]
     if files.empty:
         notes.append(f"left out {count(len(files.empty), 'empty folder')}: {some(files.empty)}")
     if len(chosen) < len(pictures):
@@ -87,6 +96,8 @@ def read_pictures(files: Files, *, given: str, px: int, most: int, seed: int) ->
         class_names,
         (*notes, *decoded.notes, *told),
         scale.white if scale else None,
+        tuple(pictures[index].file for index in chosen),
+        [named[index] for index in chosen] if any(named) else None,
     )
 
 

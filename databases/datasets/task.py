@@ -39,6 +39,7 @@ class Task:
         source: where the images come from; held-out splits keep a source together.
         notes: one line for each thing that loading changed or left out.
         white: the value that stood for white in pictures of more than 8 bits; None where there were none.
+        groups: int64 (n,), equal for images that belong together, which no part is drawn across; None: none do.
 
     Raises:
         UserError: when the fields do not fit together.
@@ -52,6 +53,7 @@ class Task:
     source: str = ""
     notes: tuple[str, ...] = ()
     white: int | None = None
+    groups: npt.NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         """Refuse fields that do not fit together."""
@@ -236,7 +238,7 @@ def move_share(labels: Labels, parts: Parts, part: int, *, share: float, seed: i
     """Move a share of every class's training images to another part; see `split`. Returns new parts (n,)."""
     if not 0 <= share < 1:
         raise UserError(f"given a share of {share}; allowed are shares from 0 to below 1; 0.2 is usual")
-    draws = _draws(len(labels), seed=seed, stream=part)
+    draws = image_draws(len(labels), seed=seed, stream=part)
     moved, owed = parts.copy(), 0.0
     sizes: dict[int, int] = {}
     for label in np.unique(labels):
@@ -259,7 +261,7 @@ def sample(labels: Labels, parts: Parts, *, most: int, seed: int) -> npt.NDArray
     """
     if len(labels) <= most:
         return np.arange(len(labels))
-    draws = _draws(len(labels), seed=seed, stream=TEST + 1)
+    draws = image_draws(len(labels), seed=seed, stream=TEST + 1)
     strata, sizes = np.unique(labels * (TEST + 1) + parts, return_inverse=True, return_counts=True)[1:]
     least = np.minimum(sizes, 2)
     room = max(0, most - least.sum())
@@ -269,7 +271,7 @@ def sample(labels: Labels, parts: Parts, *, most: int, seed: int) -> npt.NDArray
     return np.sort(ranked[rank < np.repeat(kept, sizes)])
 
 
-def _draws(count: int, *, seed: int, stream: int) -> npt.NDArray[np.float64]:
+def image_draws(count: int, *, seed: int, stream: int) -> npt.NDArray[np.float64]:
     """Uniform draws that rank images: unlike a shuffle, the same in every version of numpy."""
     check_seed(seed)
     return np.random.default_rng([seed, stream]).random(count)

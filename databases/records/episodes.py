@@ -19,6 +19,9 @@ from databases.records.record import PUBLISHED_MEAN, Record, TaskEntry
 from databases.records.store import Store
 
 IMAGENET16 = "nasbench201/imagenet16-120"
+TABLE = 1000  # an episode with so many cells is a published table
+FEW = 5  # an episode with fewer cells tells a level, but no order
+NEVER_HELD_OUT = ("tinyimagenet", "imagenet")  # the backbone has seen them
 MOST_SEEDS = 6  # of a cell that are kept one by one; a class of a table may have hundreds
 
 
@@ -37,6 +40,49 @@ class Episode:
     accuracy: npt.NDArray[np.float64]
     by_seed: npt.NDArray[np.float64]
     family: str
+
+    @property
+    def table(self) -> bool:
+        """Whether it is a published table."""
+        return len(self.cells) >= TABLE
+
+    @property
+    def few(self) -> bool:
+        """Whether too few cells were measured to tell an order."""
+        return len(self.cells) < FEW
+
+
+@dataclass(frozen=True, eq=False)
+class Known:
+    """What is known, sorted once by how much of a task was measured.
+
+    Attributes:
+        tables: published tables, of at least `TABLE` cells. own: tasks of at least `FEW` cells.
+        single: tasks of fewer, which tell a level, but no order.
+    """
+
+    tables: tuple[Episode, ...]
+    own: tuple[Episode, ...]
+    single: tuple[Episode, ...]
+
+    @classmethod
+    def of(cls, episodes: Iterable[Episode]) -> Known:
+        """The episodes in their order within each kind."""
+        kinds: tuple[list[Episode], list[Episode], list[Episode]] = ([], [], [])
+        for each in episodes:
+            kinds[0 if each.table else 2 if each.few else 1].append(each)
+        return cls(*map(tuple, kinds))
+
+
+def own_episodes(episodes: Iterable[Episode], recipe: str) -> list[Episode]:
+    """The fully measured tasks of a recipe."""
+    return [each for each in Known.of(episodes).own if each.recipe == recipe]
+
+
+def held_out_families(own: Sequence[Episode]) -> list[str]:
+    """The families that can be held out: those that the backbone has not seen, where there are others."""
+    families = {each.family for each in own}
+    return sorted(families - set(NEVER_HELD_OUT)) if len(families) > 1 else []
 
 
 def episodes(

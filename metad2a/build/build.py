@@ -145,9 +145,8 @@ def telling_round(
     store: Store, specs: Sequence[TaskSpec], folder: Path, per_task: int, recipe: str, cache: Path | None = None
 ) -> list[Measurement]:
     """As many more cells for each task as make ``per_task``: those that the surrogate would learn most from."""
-    from databases.records.episodes import episodes
+    from databases.records.episodes import episodes, own_episodes
     from metad2a.recommend.model import load
-    from metad2a.retrain.held_out import own_episodes
     from predictors.process import learn
 
     measured = _cells_of_tasks(store.keys(recipe=recipe, space="nasbench201"))

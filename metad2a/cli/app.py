@@ -13,11 +13,18 @@ app = typer.Typer(
     cls=GuardedGroup,
     rich_markup_mode=None,  # plain help takes half the time
     context_settings={"max_content_width": 100},
-    add_completion=False,
-    suggest_commands=False,  # a mistake lists them all
+    suggest_commands=False,  # a mistake names the nearest and lists them all
     pretty_exceptions_enable=False,
     epilog="Every command knows --json. Everything is kept in METAD2A_HOME, by default ~/.metad2a.",
 )
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from metad2a import __version__
+
+        print(f"metad2a {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -27,6 +34,9 @@ def everywhere(
         str | None, typer.Option("--database", metavar="URL", help="Database to use in the command.")
     ] = None,
     no_tracking: Annotated[bool, typer.Option("--no-tracking", help="Do not record runs in MLflow.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
 ) -> None:
     """Bring a folder of labelled images, get back the network that fits it."""
     context.obj = {"database": database, "no_tracking": no_tracking}
@@ -36,6 +46,7 @@ app.command()(recommend.recommend)
 app.command()(training.search)
 app.command()(training.train)
 app.command()(training.export)
+app.command()(training.runs)
 app.command()(pretrain.pretrain)
 app.add_typer(database.app, name="database")
 app.add_typer(device.app, name="device")

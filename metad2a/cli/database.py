@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from metad2a.cli.options import DatabaseUrl, Images, Json, Seed, Workers, open_store, shown
-from metad2a.cli.output import Reporter, console, percent, print_json, reporting, span, table
+from metad2a.cli.output import Reporter, console, print_json, reporting, table
+from metad2a.reports.words import percent, span
 
 if TYPE_CHECKING:
     from collections.abc import Callable

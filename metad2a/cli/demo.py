@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING
 
 from metad2a.cli.guard import guarded
 from metad2a.cli.options import check_output_folder
-from metad2a.cli.output import Reporter, console, percent, reporting, short, span, table
+from metad2a.cli.output import Reporter, console, reporting, table
 from metad2a.cli.recommend import compact, describe_recipe
+from metad2a.reports.words import percent, short, span
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -13,12 +14,17 @@ from typer.core import TyperGroup
 from databases.errors import UserError
 
 BAD_INPUT, INTERRUPTED = 2, 130
+RESUMABLE = {"search", "train", "retrain", "pretrain", "build"}  # commands that keep what they have done
 AGAIN = "interrupted: what was measured is kept; give the same command again to go on"
+STOPPED = "interrupted"
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM}
 
 
-def guarded(action: Callable[[], object]) -> int:
-    """Runs ``action`` and returns the exit status; what the user can mend is told in one line on stderr."""
+def guarded(action: Callable[[], object], *, words: Iterable[str] = ()) -> int:
+    """Runs ``action`` and returns the exit status; what the user can mend is told in one line on stderr.
+
+    ``words`` are those of the command line: they tell whether an interrupted command can go on.
+    """
     try:
         result = action()
     except KeyboardInterrupt:
@@ -34,7 +40,7 @@ def guarded(action: Callable[[], object]) -> int:
         return _told(f"cannot write{place} ({problem.strerror}): make room there or name another folder")
     status = result if isinstance(result, int) else 0
     if status == INTERRUPTED:
-        print(f"\n{AGAIN}", file=sys.stderr)
+        print(f"\n{AGAIN if RESUMABLE & set(words) else STOPPED}", file=sys.stderr)
     return status
 
 
@@ -53,7 +59,7 @@ class GuardedGroup(TyperGroup):
         """Runs the command line and exits; ``standalone_mode`` is always on."""
         given = list(sys.argv[1:] if args is None else args) or ["--help"]
         run = super().main
-        sys.exit(guarded(lambda: run(given, prog_name, complete_var, False, windows_expand_args, **extra)))
+        sys.exit(guarded(lambda: run(given, prog_name, complete_var, False, windows_expand_args, **extra), words=given))
 
 
 def _told(message: str) -> int:
@@ -69,8 +75,16 @@ def _usage(problem: typer.TyperException) -> str:
         return message
     commands = getattr(context.command, "commands", None)
     if commands and "command" in message:
-        return f"{message}: choose one of {', '.join(commands)}"
+        return f"{message}: {_nearest(message, commands)}choose one of {', '.join(commands)}"
     if hasattr(problem, "option_name"):
         options = [name for each in context.command.params for name in each.opts if name.startswith("--")]
-        return f"{problem.message.rstrip('.')}: {context.command_path} knows {', '.join(options)}, --help"
+        nearest = _nearest(problem.option_name, options)
+        return f"{problem.message.rstrip('.')}: {nearest}{context.command_path} knows {', '.join(options)}, --help"
     return f"{message} ({context.command_path} --help tells more)"
+
+
+def _nearest(given: str, known: Iterable[str]) -> str:
+    """The advice ``did you mean X?`` for what is nearly a known word, which may stand in quotes in a sentence."""
+    word = given.split("'")[1] if given.count("'") >= 2 else given
+    found = get_close_matches(word, list(known), n=1)
+    return f"did you mean {found[0]}? " if found else ""

@@ -20,12 +20,12 @@ from metad2a.cli.options import (
     Seed,
     check_output_file,
     check_output_folder,
-    open_model,
     open_store,
     open_tracker,
     shown,
 )
 from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.retrain.open_model import open_model
 from metad2a.runtime.home import home, home_path, shared_images
 
 if TYPE_CHECKING:
@@ -115,17 +115,24 @@ def evaluate(
         print(report(figures), end="")
 
 
-def info(model: Model = None, json: Json = False) -> None:
-    """Show versions, device, folders and the card of the meta-model."""
+def info(
+    model: Model = None,
+    card: Annotated[bool, typer.Option("--card", help="Print the whole card of the meta-model.")] = False,
+    json: Json = False,
+) -> None:
+    """Show versions, device and folders; with --card, how the meta-model was made and what it reaches."""
     facts = _facts(model)
     if json:
         print_json(facts)
         return
-    to, card = console(), facts.pop("card")
+    to, text = console(), facts.pop("card")
     versions = facts.pop("versions")
     rows = [(name, str(value)) for name, value in {**versions, **facts}.items()]
     to.print(table(None, ("", ""), rows))
-    to.print(card or "This meta-model has no card.")
+    if card:
+        to.print(text or "This meta-model has no card.")
+    elif text:
+        to.print("How the meta-model was made and what it reaches: metad2a info --card")
 
 
 def _retrained(result: RetrainResult, recipe: str) -> dict[str, Any]:

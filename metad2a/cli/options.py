@@ -16,7 +16,6 @@ from metad2a.runtime.home import DATABASE, home, home_path
 
 if TYPE_CHECKING:
     from databases.records.store import Store
-    from metad2a.recommend.model import MetaD2A
     from metad2a.runtime.tracking import Tracker
 
 _MULTIPLES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
@@ -106,24 +105,6 @@ def open_tracker(no_tracking: bool) -> Tracker:
     from metad2a.runtime.tracking import NullTracker, Tracker
 
     return NullTracker() if no_tracking else Tracker()
-
-
-def open_model(path: Path | None) -> MetaD2A:
-    """The meta-model in a file, or MLflow's champion or challenger, by default the shipped one."""
-    import gc
-
-    if path is not None and (alias := str(path)) in ("champion", "challenger") and not path.exists():
-        from metad2a.retrain.champion import fetch
-
-        path = fetch("champion" if alias == "champion" else "challenger")
-    gc.disable()  # torch and torch-geometric make a million lasting objects: looking through them costs seconds
-    try:
-        from metad2a.recommend.model import load
-
-        return load(path)
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def amount(text: str | None, option: str) -> int | None:

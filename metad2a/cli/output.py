@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
     from rich.table import Table
 
+SECONDS_BETWEEN_LINES = 15  # of progress, where no terminal shows it
 WIDTH = 100  # of text that goes to a file or a pipe
 
 
@@ -61,13 +63,17 @@ class Reporter:
 
     def __init__(self, progress: Progress, task: TaskID) -> None:
         self._progress, self._task = progress, task
+        self._said = time.monotonic()
 
     def line(self, text: str) -> None:
         """Prints a line that stays."""
+        self._said = time.monotonic()
         self._progress.console.print(text, soft_wrap=True)
 
     def now(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
         """Changes the moving line; ``done`` of ``total`` fills its bar."""
+        if self._progress.disable and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
+            self.line(text)  # nobody sees the moving line, and silence looks like a standstill
         if total is not None:
             self._progress.update(self._task, description=text, completed=done or 0, total=total)
         else:
@@ -89,25 +95,3 @@ def reporting(text: str) -> Iterator[Reporter]:
     hidden = not errors.is_terminal
     with Progress(*columns, console=errors, transient=True, disable=hidden, redirect_stdout=False) as progress:
         yield Reporter(progress, progress.add_task(text, total=None))
-
-
-def percent(value: float | None) -> str:
-    """87.3%, or a dash where nothing is known."""
-    return "-" if value is None else f"{value:.1f}%"
-
-
-def span(seconds: float | None) -> str:
-    """12 s, 3.5 min, 1.2 h; a dash where it is not known."""
-    if seconds is None:
-        return "-"
-    if seconds < 100:
-        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
-
-
-def short(number: float) -> str:
-    """12.3k for 12,345."""
-    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
-        if number >= size:
-            return f"{number / size:.3g}{letter}"
-    return f"{number:.3g}"

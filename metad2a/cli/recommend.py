@@ -17,10 +17,11 @@ from metad2a.cli.options import (
     check_output_folder,
     default_database,
     how_many,
-    open_model,
     open_store,
 )
-from metad2a.cli.output import console, percent, print_json, reporting, short, span, table
+from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.reports.words import percent, short, span
+from metad2a.retrain.open_model import open_model
 from metad2a.runtime.home import DATABASE, home
 
 if TYPE_CHECKING:
@@ -35,14 +36,6 @@ if TYPE_CHECKING:
     from metad2a.recommend.recommendation import Candidate, Recommendation
 
 RETRAIN_FIRST = "the database has records of it: run metad2a retrain, then add --model challenger"
-WRITTEN_OUT = 20  # cells whose text stands below the table as well
-_WORDS = {
-    "none": "none",
-    "skip_connect": "skip",
-    "nor_conv_1x1": "1x1",
-    "nor_conv_3x3": "3x3",
-    "avg_pool_3x3": "pool",
-}
 
 
 def recommend(
@@ -162,12 +155,6 @@ def write(answer: Recommendation, folder: Path) -> None:
 def show(answer: Recommendation, data: str, to: Console) -> None:
     """Prints an answer for people."""
     to.print(_candidates(answer, data))
-    listed = answer.candidates[:WRITTEN_OUT]
-    for rank, each in enumerate(listed, start=1):
-        to.print(f"{rank:>4}  {each.architecture}", soft_wrap=True)
-    if len(listed) < len(answer.candidates):
-        to.print(f"      ... {len(answer.candidates) - len(listed):,} more: --json lists them all")
-    to.print()
     to.print(_paragraph("Data", answer.data))
     to.print(_paragraph("Why", answer.reason))
     to.print(_paragraph("Recipe", describe_recipe(answer.recipe, answer.best.skeleton)))
@@ -183,13 +170,10 @@ def show(answer: Recommendation, data: str, to: Console) -> None:
 
 
 def compact(architecture: Architecture) -> str:
-    """A NAS-Bench-201 cell as ``3x3|skip 3x3|none pool skip``; the text form of any other."""
-    from databases.architectures.spaces.nasbench201 import OPERATIONS, NASBench201
+    """The architecture as tables show it and `train --architecture` takes it."""
+    from databases.architectures.space import space
 
-    if architecture.space != NASBench201.name:
-        return str(architecture)
-    words = [_WORDS[OPERATIONS[choice]] for choice in architecture.walk]
-    return "|".join((words[0], " ".join(words[1:3]), " ".join(words[3:])))
+    return space(architecture.space).brief(architecture)
 
 
 def describe_recipe(name: str, skeleton: Skeleton) -> str:

@@ -60,7 +60,9 @@ def worker(
     job_memory: JobMemory = None,
     database: DatabaseUrl = None,
     no_tracking: NoTracking = False,
-    with_parent: Annotated[bool, typer.Option("--with-parent", hidden=True)] = False,
+    with_parent: Annotated[
+        bool, typer.Option("--with-parent", hidden=True, help="End with the process that began this one.")
+    ] = False,
 ) -> None:
     """Take jobs from the service's queue. Start as many as you like, on machines that share home and database."""
     from metad2a.service.children import end_with_parent, settings_of_parent

@@ -20,12 +20,13 @@ from metad2a.cli.options import (
     Seed,
     check_output_folder,
     duration,
-    open_model,
     open_store,
     open_tracker,
 )
-from metad2a.cli.output import Reporter, console, percent, print_json, reporting, short, span, table
+from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.recommend import compact
+from metad2a.reports.words import percent, short, span
+from metad2a.retrain.open_model import open_model
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -162,6 +163,30 @@ def export(
     to.print(f"{card.architecture} for {card.task}, recipe {card.recipe}", soft_wrap=True)
     to.print(f"validation {percent(card.valid_accuracy)}, test {percent(card.test_accuracy)}")
     _print_files(exported)
+
+
+def runs(json: Json = False) -> None:
+    """List the runs of search and train, the latest first."""
+    from metad2a.search.run_list import all_runs
+
+    found = all_runs()
+    if json:
+        print_json({"runs": [each.to_json() for each in found]})
+        return
+    headings = ("Run", "Best", ">Validation", ">Test", ">Trained", ">Time", "Last")
+    rows = (
+        (
+            each.name,
+            "-" if each.best is None else compact(each.best),
+            percent(each.valid_accuracy),
+            percent(each.test_accuracy),
+            str(each.trained),
+            span(each.seconds),
+            f"{each.last:%Y-%m-%d %H:%M}",
+        )
+        for each in found
+    )
+    console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
 
 
 def _load(data: str, seed: int, reporter: Reporter) -> Task:

@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.features import PLAIN, STATISTICS
-from databases.records.episodes import Episode
+from databases.records.episodes import NEVER_HELD_OUT, Episode
 from metad2a.evaluate.own_tasks import FEWEST_JUDGED, best_of, ceiling, interval
-from metad2a.retrain.held_out import NEVER_HELD_OUT
 from predictors.meta import MetaPredictor
 from predictors.metrics import kendall_tau, regret
 from predictors.process import KERNEL, PROBED, Embedding, measured

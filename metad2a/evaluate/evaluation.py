@@ -20,7 +20,7 @@ from databases.datasets.features import PLAIN, Kind, TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.errors import UserError
-from databases.records.episodes import Episode, episodes
+from databases.records.episodes import Episode, Known, episodes, own_episodes
 from databases.records.record import utc_now
 from databases.records.store import Store
 from metad2a.build.shipped import HELD_BACK, fill
@@ -32,8 +32,8 @@ from metad2a.evaluate.held_back import held_back_tasks, measure_held_back
 from metad2a.evaluate.latency_evaluation import latency_figures
 from metad2a.evaluate.own_tasks import interval, naswot_scores, own_tasks
 from metad2a.recommend.model import MetaD2A, load
-from metad2a.retrain.held_out import leave_one_source_out, own_episodes, tau
-from metad2a.retrain.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train
+from metad2a.retrain.held_out import leave_one_source_out, tau
+from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train
 from metad2a.runtime.home import home, shared_data
 from predictors.meta import MetaPredictor, to_logit
 from predictors.metrics import spearman
@@ -93,12 +93,11 @@ def published_rows(
     trained = {r.task for r in store.records(recipe="metad2a") if not r.extra["published_split_valid"]}
     name_of = {entry.key: entry.name for entry in store.tasks(prefix="metad2a/")}
     seen = {name_of[key] for key in trained}
-    training = [e for e in known if len(e.cells) >= TABLE or e.features.name in seen]
+    training = [e for e in known if e.table or e.features.name in seen]
     test = [e for e in known if e.recipe == "metad2a" and e.features.name not in seen]
     more = replace(THEN_TASKS, single=16)
     found, blind = {}, None
-    tables = [each for each in known if len(each.cells) >= TABLE]
-    first = meta_train(fresh(model.predictor.config, seed=seed), tables, TABLES_FIRST, seed=seed)
+    first = meta_train(fresh(model.predictor.config, seed=seed), Known.of(known).tables, TABLES_FIRST, seed=seed)
     for name, change in (("ours", None), ("classes' images exchanged", _exchange(store, images))):
         shown = training if change is None else [change(each) for each in training]
         asked = test if change is None else [change(each) for each in test]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from databases.datasets.features import TaskFeatures
-from databases.records.episodes import Episode, episodes_with
+from databases.records.episodes import Episode, episodes_with, own_episodes
 from databases.records.record import TaskEntry
 from databases.records.store import Store
 from metad2a.build.shipped import add_measurements
@@ -21,7 +21,7 @@ from metad2a.evaluate.ablations import ablations
 from metad2a.evaluate.latency_evaluation import latency_figures
 from metad2a.evaluate.own_tasks import own_tasks
 from metad2a.recommend.model import MetaD2A
-from metad2a.retrain.held_out import leave_one_source_out, own_episodes
+from metad2a.retrain.held_out import leave_one_source_out
 from metad2a.runtime.home import shared_folder
 from predictors.process import learn
 

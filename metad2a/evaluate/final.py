@@ -17,13 +17,13 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.errors import UserError
 from databases.records.benchmark_table import read_table
-from databases.records.episodes import Episode, episodes
+from databases.records.episodes import Episode, Known, episodes
 from databases.records.importers.tables import read_zero_cost
 from databases.records.store import Store
 from metad2a.evaluate.few_measurements import few_measurements
 from metad2a.generate.generator import Generator
 from metad2a.recommend.model import MetaD2A
-from metad2a.retrain.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
+from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
 from predictors.metrics import kendall_tau, percentiles, regret
 from predictors.rivals import TREES, cell_features
 from predictors.scale import to_logit
@@ -137,12 +137,7 @@ def _trained_on(known: Sequence[Episode]) -> set[int]:
     """Classes among each task's measured best, which the generator was shown."""
     from metad2a.generate.lessons import GOOD
 
-    return {
-        int(cell)
-        for each in known
-        for cell in each.cells[np.argsort(-each.accuracy)[:GOOD]]
-        if len(each.cells) >= TABLE
-    }
+    return {int(cell) for each in Known.of(known).tables for cell in each.cells[np.argsort(-each.accuracy)[:GOOD]]}
 
 
 def _order(model: MetaD2A, task: TaskFeatures, cells: Sequence[Architecture]) -> Values:
@@ -168,11 +163,11 @@ def _forest(store: Store, cells: Sequence[Architecture]) -> Values:
 
 
 def _meta_train(model: MetaD2A, known: Sequence[Episode], seed: int) -> MetaD2A:
-    tables = [each for each in known if len(each.cells) >= TABLE]
+    tables = Known.of(known).tables
     first = meta_train(fresh(model.predictor.config, seed=seed), tables, TABLES_FIRST, seed=seed)
     rest = [each for each in known if each.recipe != model.header["recipe"]]
     learnt = meta_train(first, rest, THEN_TASKS, seed=seed)
-    return MetaD2A(learnt, model.generator, model.known, model.header, "", memory=remember(learnt, known))
+    return MetaD2A(learnt, model.generator, model.known, model.header, "", memory=remember(learnt, tables))
 
 
 def _rivals(

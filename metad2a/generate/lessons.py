@@ -7,11 +7,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from databases.architectures.space import finite_space
-from databases.records.episodes import Episode
+from databases.records.episodes import Episode, Known
 from metad2a.generate.generator import Lesson
-from metad2a.retrain.meta_training import TABLE
 from predictors.meta import MetaPredictor
-from predictors.surrogates import FEW, Surrogate
+from predictors.surrogates import Surrogate
 
 GOOD = 64  # architectures of a task that count as good
 
@@ -27,17 +26,17 @@ def lessons(
     """What the generator learns from: each task's best classes, measured where all were, else predicted."""
     classes = list(finite_space(model.config.space).classes)
     rng = np.random.default_rng(seed)
-    few = [each for each in known if len(each.cells) < FEW]
+    few = Known.of(known).single
     picked = [few[i] for i in rng.permutation(len(few))[:single]]
     vectors = model.encode_many(classes)
     found = []
-    for each in [*picked, *(e for e in known if len(e.cells) >= FEW)]:
-        if each.recipe in surrogates and FEW <= len(each.cells) < TABLE:
+    for each in [*picked, *(e for e in known if not e.few)]:
+        if each.recipe in surrogates and not (each.few or each.table):
             process = surrogates[each.recipe].process
             value = process.predict(each.features.statistics, np.arange(len(classes))).mean
         else:
             value = model.predict_encoded(each.features, vectors, recipe=each.recipe).mean
-        if len(each.cells) >= TABLE:
+        if each.table:
             value = np.full(len(classes), -np.inf)
             value[each.cells] = each.accuracy
         best = np.argsort(-value)[:GOOD]

@@ -61,11 +61,3 @@ def save(figure: Figure, path: Path) -> None:
         # a dataset's name may be in a script that the font lacks: its letters become boxes
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
-
-
-def short(number: float) -> str:
-    """12.3k for 12,345."""
-    for size, letter in ((1e6, "M"), (1e3, "k")):
-        if abs(number) >= size:
-            return f"{number / size:.3g}{letter}"
-    return f"{number:.3g}"

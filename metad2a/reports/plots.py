@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metad2a.reports.cell_svg import INK, cell_svg, one_line
-from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, plain, save, say_empty, short
+from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, plain, save, say_empty
 from metad2a.reports.front_figure import front_figure
+from metad2a.reports.words import short
 from metad2a.runtime.files import write_folder
 
 if TYPE_CHECKING:

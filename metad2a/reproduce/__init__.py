@@ -22,9 +22,10 @@ DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "mnms": ("mnms.demonstration", "MNMS: one controller for many tasks, and what it is worth on a new one"),
     "nasnet": ("nasnet.demonstration", "NASNet: a cell searched on one small image set transfers to another"),
     "graph-space": ("graph_space.demonstration", "graph search space: fewer trials than the same space as a flat list"),
-    "enas": ("enas.demonstration", "ENAS: shared weights rank children; running statistics break it"),
-    "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial in the table and on shared weights"),
     "cells": ("cells.demonstration", "cells understood: width and depth, what they go with, and what searches find"),
+    "enas": ("enas.demonstration", "ENAS: shared weights rank children; running statistics break it"),
+    "instanas": ("instanas.demonstration", "InstaNAS: a path for each image, against static networks as accurate"),
+    "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial in the table and on shared weights"),
     "nas-rl": ("nas_rl.demonstration", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),
 }
 

@@ -13,13 +13,12 @@ import torch
 
 from databases.architectures.space import finite_space
 from databases.records.benchmark_table import BenchmarkTable, Values
-from databases.records.episodes import Episode, episodes
+from databases.records.episodes import NEVER_HELD_OUT, Episode, episodes
 from databases.records.store import Store
 from metad2a.build.shipped import add_measurements
 from metad2a.generate.generator import Generator, Lesson, train_generator
 from metad2a.recommend.model import load
 from metad2a.reports.report import Context
-from metad2a.retrain.held_out import NEVER_HELD_OUT
 from metad2a.runtime.executors import processes as executor
 from metad2a.runtime.home import home
 

@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.errors import UserError
-from databases.records.episodes import Episode
+from databases.records.episodes import Episode, held_out_families
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, foreign_recipe
 from metad2a.recommend.model import SHIPPED, MetaD2A, load
-from metad2a.retrain.held_out import held_out_families, tau
+from metad2a.retrain.held_out import tau
 from metad2a.runtime.home import home
 from metad2a.runtime.tracking import Alias, Tracker
 from predictors.metrics import Interval, bootstrap_interval

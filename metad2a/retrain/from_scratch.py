@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import nn
 
-from databases.records.episodes import Episode
+from databases.records.episodes import Episode, Known
 from databases.records.recipe import RECIPES
 from metad2a.generate.generator import Generator, GeneratorConfig, train_generator
 from metad2a.generate.lessons import lessons
 from metad2a.retrain.held_out import Values
-from metad2a.retrain.meta_training import TABLE, TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
+from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
 from predictors import checkpoint
 from predictors.meta import MetaConfig, MetaPredictor
 from predictors.process import KERNEL
-from predictors.surrogates import FEW, Surrogate, learn_surrogates, published
+from predictors.surrogates import Surrogate, learn_surrogates, published
 
 if TYPE_CHECKING:
     from metad2a.runtime.tracking import Run
@@ -56,7 +56,7 @@ def learn(
     surrogates = learn_surrogates(predictor, known, {})
     report("generator")
     generator = _generator(work / digest(known, foreign, seed), predictor, surrogates, known, seed, run)
-    return Learnt(predictor, generator, surrogates, remember(predictor, known))
+    return Learnt(predictor, generator, surrogates, remember(predictor, Known.of(known).tables))
 
 
 def _predictor(
@@ -69,8 +69,8 @@ def _predictor(
 ) -> MetaPredictor:
     """Stage 1 on the tables, stage 2 on tables and tasks; what the surrogates learn is left to them."""
     config = MetaConfig(features=known[0].features.features.shape[1], recipes=(*RECIPES, *foreign))
-    rest = [each for each in known if each.recipe in published() or not FEW <= len(each.cells) < TABLE]
-    tables = [each for each in rest if len(each.cells) >= TABLE]
+    rest = [each for each in known if each.recipe in published() or each.table or each.few]
+    tables = Known.of(rest).tables
     folder = work / digest(rest, foreign, seed)
     report("predictor, stage 1: tables")
     model = _stage(

@@ -8,14 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from databases.records.episodes import Episode
-from metad2a.retrain.meta_training import TABLE
+from databases.records.episodes import Episode, held_out_families
 from predictors.meta import to_logit
 from predictors.rivals import best_on_average
-from predictors.surrogates import FEW
 from predictors.task_process import TaskProcess
-
-NEVER_HELD_OUT = ("tinyimagenet", "imagenet")  # the backbone has seen them
 
 Values = npt.NDArray[np.float64]
 
@@ -38,17 +34,6 @@ class HeldOut:
     average: Values
     no_dataset: Values
     gain: float
-
-
-def own_episodes(episodes: Sequence[Episode], recipe: str) -> list[Episode]:
-    """The fully measured tasks of a recipe."""
-    return [each for each in episodes if each.recipe == recipe and FEW <= len(each.cells) < TABLE]
-
-
-def held_out_families(own: Sequence[Episode]) -> list[str]:
-    """The families that can be held out: those that the backbone has not seen, where there are others."""
-    families = {each.family for each in own}
-    return sorted(families - set(NEVER_HELD_OUT)) if len(families) > 1 else []
 
 
 def leave_one_source_out(

@@ -11,14 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures.space import finite_space
-from databases.records.episodes import Episode
+from databases.records.episodes import FEW, Episode, Known
 from predictors.graph_encoder import tensors
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit
 from predictors.set_encoder import collate
-from predictors.surrogates import FEW
 from predictors.table_memory import shrunk
-
-TABLE = 1000  # an episode with so many cells is a published table
 
 
 @dataclass(frozen=True)
@@ -87,6 +84,7 @@ def meta_train(
     rng = np.random.default_rng(seed)
     graphs = tensors(finite_space(model.config.space).graphs(finite_space(model.config.space).classes))
     learn_recipes(model, training)
+    known = Known.of(training)
     kept = [*model.graph.parameters(), *model.base.parameters()]
     rest = [each for each in model.parameters() if all(each is not other for other in kept)]
     rates = [schedule.slow * schedule.learning_rate, schedule.learning_rate]
@@ -96,7 +94,7 @@ def meta_train(
     cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=max(2, schedule.steps), pct_start=0.15)
     model.train()
     for step in range(schedule.steps):
-        rows = _draw(training, schedule, rng, len(graphs[0]))
+        rows = _draw(known, schedule, rng, len(graphs[0]))
         loss = _loss(model, rows, graphs, schedule.ranking, rng)
         optimiser.zero_grad()
         loss.backward()
@@ -108,9 +106,8 @@ def meta_train(
     return model.eval()
 
 
-def remember(model: MetaPredictor, known: Sequence[Episode]) -> dict[str, npt.NDArray[np.float64]]:
+def remember(model: MetaPredictor, tables: Sequence[Episode]) -> dict[str, npt.NDArray[np.float64]]:
     """Recipe -> (classes,) what its published table says of each class beyond the predictor, where it is one table."""
-    tables = [each for each in known if len(each.cells) >= TABLE]
     found = {}
     for table in tables:
         if sum(each.recipe == table.recipe for each in tables) == 1:
@@ -121,14 +118,11 @@ def remember(model: MetaPredictor, known: Sequence[Episode]) -> dict[str, npt.ND
     return found
 
 
-def _draw(training: Sequence[Episode], schedule: Schedule, rng: np.random.Generator, classes: int) -> list[_Row]:
+def _draw(known: Known, schedule: Schedule, rng: np.random.Generator, classes: int) -> list[_Row]:
     """The rows of one step; all tables share their drawn cells, so that each is encoded once."""
-    tables = [each for each in training if len(each.cells) >= TABLE]
-    single = [each for each in training if len(each.cells) < FEW]
-    own = [each for each in training if FEW <= len(each.cells) < TABLE]
     drawn = rng.permutation(classes)[: schedule.cells]
-    rows = [_row(each, np.flatnonzero(np.isin(each.cells, drawn))) for each in tables]
-    rest = [*_some(single, schedule.single, rng), *_some(own, schedule.own, rng)]
+    rows = [_row(each, np.flatnonzero(np.isin(each.cells, drawn))) for each in known.tables]
+    rest = [*_some(known.single, schedule.single, rng), *_some(known.own, schedule.own, rng)]
     return rows + [_row(each, np.arange(len(each.cells))) for each in rest]
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
-from databases.records.episodes import Episode, episodes
+from databases.records.episodes import TABLE, Episode, Known, episodes, held_out_families, own_episodes
 from databases.records.importers.own_table import size_of
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, foreign_recipe
 from databases.records.store import Store
@@ -21,10 +21,9 @@ from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain import from_scratch
 from metad2a.retrain.champion import MODEL_NAME, Comparison, compare, current_champion
 from metad2a.retrain.from_scratch import Learnt, Report, digest
-from metad2a.retrain.held_out import HeldOut, held_out_families, leave_one_source_out, own_episodes
-from metad2a.retrain.meta_training import TABLE
+from metad2a.retrain.held_out import HeldOut, leave_one_source_out
 from metad2a.retrain.model_file import describe, save_model
-from predictors.surrogates import FEW, Surrogate, learn_surrogates
+from predictors.surrogates import Surrogate, learn_surrogates
 from predictors.task_distance import KnownTasks
 
 if TYPE_CHECKING:
@@ -109,7 +108,7 @@ def _refuse(known: Sequence[Episode], start: MetaD2A | None, recipe: str) -> Non
     measured = {each.recipe for each in known}
     if recipe not in {*RECIPES, *measured}:
         raise UserError(f"no task was measured with the recipe {recipe!r}: choose one of {', '.join(sorted(measured))}")
-    if start is None and not any(len(each.cells) >= TABLE for each in known):
+    if start is None and not Known.of(known).tables:
         raise UserError(
             f"the database holds no table of {TABLE:,} architectures on one task to learn from scratch: "
             "import NAS-Bench-201, or begin with the shipped model (--from shipped)"
@@ -178,7 +177,7 @@ def _continued(start: MetaD2A, known: Sequence[Episode], foreign: Mapping[str, t
 
 def _places(known: Sequence[Episode], surrogates: Mapping[str, Surrogate], start: MetaD2A | None) -> KnownTasks | None:
     """Where the surrogates' tasks lie; None where too few sources tell what is far."""
-    measured = [each for each in known if each.recipe in surrogates and len(each.cells) >= FEW]
+    measured = [each for each in known if each.recipe in surrogates and not each.few]
     first = {each.features.name: each for each in reversed(measured)}
     own = [each for each in measured if first[each.features.name] is each]
     tasks, sources = [each.features for each in own], [each.family for each in own]

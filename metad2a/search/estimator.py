@@ -21,8 +21,9 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from databases.datasets.arrays import Kind, kind_of_images, more_images
 from databases.datasets.conversion import is_one_hot, missing, plain_array
+from databases.datasets.group_split import divide
 from databases.datasets.loading import load_task
-from databases.datasets.task import Task, resize_images, split
+from databases.datasets.task import Task, resize_images
 from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.recommend import model as recommend
@@ -162,5 +163,5 @@ def _task(images: npt.NDArray[Any], classes: npt.NDArray[Any], numbers: npt.NDAr
     """The images as a task with a validation part and without a test part, the classes in their order."""
     task = load_task((images, numbers), seed=seed)
     names = tuple(map(str, classes))
-    parts = split(task.labels, seed=seed, validation=VALIDATION_SHARE, test=0.0)
+    parts = divide(task.labels, groups=task.groups, seed=seed, validation=VALIDATION_SHARE, test=0.0)
     return replace(task, parts=parts, class_names=names if len(set(names)) == len(names) else task.class_names)

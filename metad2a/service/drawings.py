@@ -142,6 +142,6 @@ def _decades(low: float, high: float) -> list[float]:
 
 
 def _brief(number: float) -> str:
-    from metad2a.cli.output import short
+    from metad2a.reports.words import short
 
     return short(number)

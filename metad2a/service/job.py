@@ -38,14 +38,20 @@ def main(key: str, owner: str) -> int:
         outcome: dict[str, Any] = {"state": "succeeded", "result": run(settings, database, key, begun)}
     except UserError as problem:
         outcome = {"state": "failed", "reason": " ".join(str(problem).split())}
-    except (MemoryError, RuntimeError) as problem:  # torch's allocator raises the latter
-        if not isinstance(problem, MemoryError) and "memory" not in str(problem).lower():
+    except Exception as problem:
+        if not _lacks_memory(problem):
             raise
         outcome = {"state": "failed", "reason": "memory ran out: take a smaller recipe, or give jobs more memory"}
     from metad2a.export.export import write_files
 
     write_files(settings.run_folder(key), {OUTCOME: json.dumps(outcome).encode()})
     return 0
+
+
+def _lacks_memory(problem: Exception) -> bool:
+    """Whether memory ran out: torch's allocator, the loader of libraries and Python all say so in other words."""
+    words = str(problem).lower()
+    return isinstance(problem, MemoryError) or any(each in words for each in ("memory", "failed to map segment"))
 
 
 def run(settings: Settings, database: Database, key: str, begun: float) -> dict[str, Any]:

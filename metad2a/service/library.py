@@ -64,7 +64,7 @@ def load_data(path: str, name: str, *, seed: int = 0) -> Task:
 
 def load_model(which: str | None = None) -> MetaD2A:
     """The shipped meta-model, ``champion`` or ``challenger``."""
-    from metad2a.cli.options import open_model
+    from metad2a.retrain.open_model import open_model
 
     return open_model(None if which in (None, "shipped") else Path(str(which)))
 
@@ -97,9 +97,13 @@ def _level(candidate: Candidate) -> float:
 
 
 def _described(architecture: Architecture) -> dict[str, Any]:
-    from metad2a.cli.recommend import compact
+    from databases.architectures.space import space
 
-    return {"title": compact(architecture), "space": architecture.space, "key": key_of(architecture)}
+    return {
+        "title": space(architecture.space).brief(architecture),
+        "space": architecture.space,
+        "key": key_of(architecture),
+    }
 
 
 def key_of(architecture: Architecture) -> str:

@@ -10,7 +10,7 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from metad2a.cli.output import percent, short, span
+from metad2a.reports.words import percent, short, span
 from metad2a.service import drawings
 from metad2a.service.schemas import stamp
 from metad2a.service.security import COOKIE

@@ -18,8 +18,9 @@ from torch import Tensor
 from databases.datasets.task import VALIDATION, Task
 from databases.errors import UserError
 from metad2a.train.bases import Base
+from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, Labels
-from metad2a.train.probe import Probed, features
+from metad2a.train.probe import features, head
 
 Choice = Literal["auto", "none", "shift", "flip"]
 CHOICES: tuple[Choice, ...] = ("auto", "none", "shift", "flip")
@@ -38,30 +39,42 @@ class Augment:
 PLAIN = Augment()
 
 
-def choose(choice: str, base: Base, probed: Probed, task: Task, *, cache: Path | None = None) -> tuple[Augment, str]:
-    """What to do to training images, and one line that says so and why.
+def choose(
+    choice: str, base: Base, classifier: Classifier, task: Task, *, cache: Path | None = None
+) -> tuple[Augment, str]:
+    """What to do to training images, and one line that says so and why; ``classifier`` is a probe of ``base``.
 
     Raises:
         UserError: the choice is unknown.
     """
-    if choice not in CHOICES:
-        raise UserError(f"given the augmentation {choice!r}; allowed are {', '.join(CHOICES)}; give one of these")
+    check(choice)
     if choice == "none":
         return Augment(shift=False), "training images stay as they are, as asked"
     if choice != "auto":
         flip = choice == "flip"
-        return Augment(
-            flip=flip
-        ), f"training images are shifted{' and mirrored' if flip else ', not mirrored'}, as asked"
+        return Augment(flip=flip), f"training images are shifted{_mirrored(flip)}, as asked"
     labels = task.labels[task.parts == VALIDATION]
     if not len(labels):
         return (
             PLAIN,
             "training images are shifted, not mirrored: no validation image tells whether a class would change",
         )
-    seen = features(base, task, VALIDATION, resolution=probed.classifier.resolution, cache=cache, mirrored=True)
-    flip, why = judge(probed.head.logits(probed.valid_features), probed.head.logits(seen), labels, task.class_names)
-    return Augment(flip=flip), f"training images are shifted{' and mirrored' if flip else ', not mirrored'}: {why}"
+    plain, mirrored = (
+        head(classifier, features(base, task, VALIDATION, resolution=classifier.resolution, cache=cache, mirrored=each))
+        for each in (False, True)
+    )
+    flip, why = judge(plain, mirrored, labels, task.class_names)
+    return Augment(flip=flip), f"training images are shifted{_mirrored(flip)}: {why}"
+
+
+def check(choice: str) -> None:
+    """Raises `UserError` for an unknown choice."""
+    if choice not in CHOICES:
+        raise UserError(f"given the augmentation {choice!r}; allowed are {', '.join(CHOICES)}; give one of these")
+
+
+def _mirrored(flip: bool) -> str:
+    return " and mirrored" if flip else ", not mirrored"
 
 
 def judge(plain: Floats, mirrored: Floats, labels: Labels, class_names: tuple[str, ...]) -> tuple[bool, str]:

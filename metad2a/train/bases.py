@@ -23,7 +23,7 @@ from torch import nn
 from databases.architectures.networks.hog import HOGNetwork
 from databases.architectures.skeleton import Blueprint
 from databases.architectures.supernets.families import open_family
-from databases.architectures.supernets.pretrained import Pretrained, Stages
+from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
 from metad2a.train.classifier import Classifier
 
@@ -75,6 +75,11 @@ def open_base(name: str, *, channels: int, resolution: int, stages: Stages | Non
     if name in FAMILY_OF:
         return of_family(name, open_family(FAMILY_OF[name]), channels=channels, stages=stages)
     raise UserError(f"given the weights {name!r}; known are hog, {', '.join(FAMILY_OF)}; give one of these")
+
+
+def family_of(name: str) -> Family:
+    """The family of those weights."""
+    return open_family(FAMILY_OF[name]).family
 
 
 def of_family(name: str, family: Pretrained, *, channels: int, stages: Stages | None = None) -> Base:

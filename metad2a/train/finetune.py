@@ -137,7 +137,7 @@ def freeze(network: nn.Module, share: float, *, statistics: bool) -> None:
             module.eval()
             module.momentum = 0.0  # `Module.train` would bring it back to training: its statistics stay even so
             module.track_running_stats = True
-            module.train = _stay  # type: ignore[method-assign]
+            module.train = _stay  # type: ignore[method-assign,assignment]
 
 
 def _stay(mode: bool = True) -> nn.Module:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from metad2a.train import logistic
@@ -28,7 +29,6 @@ class Probed:
         head: its linear layer.
         features, valid_features: (n, d) of the training and the validation images.
         valid_accuracy: percent; None without validation images. valid_loss: log-loss, nan without.
-        mirrored_accuracy: percent on the mirrored validation images; None where it was not asked for.
         seconds: wall time of features and regression.
     """
 
@@ -46,12 +46,12 @@ def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None)
     begin = time.monotonic()
     found = {part: features(base, task, part, resolution=resolution, cache=cache) for part in (TRAIN, VALIDATION)}
     labels = {part: task.labels[task.parts == part] for part in found}
-    head = logistic.fit(found[TRAIN], labels[TRAIN], task.classes, valid=(found[VALIDATION], labels[VALIDATION]))
-    asked = head.logits(found[VALIDATION])
+    fitted = logistic.fit(found[TRAIN], labels[TRAIN], task.classes, valid=(found[VALIDATION], labels[VALIDATION]))
+    asked = fitted.logits(found[VALIDATION])
     count = len(labels[VALIDATION])
     return Probed(
-        classifier=base.with_head(head.weight, head.bias, resolution=resolution),
-        head=head,
+        classifier=base.with_head(fitted.weight, fitted.bias, resolution=resolution),
+        head=fitted,
         features=found[TRAIN],
         valid_features=found[VALIDATION],
         valid_accuracy=percent_right(asked, labels[VALIDATION]) if count else None,
@@ -64,8 +64,8 @@ def refit(probed: Probed, base: Base, task: Task) -> Classifier:
     """The probe again, with the chosen penalty, on training and validation images together."""
     both = np.concatenate([probed.features, probed.valid_features])
     labels = np.concatenate([task.labels[task.parts == part] for part in (TRAIN, VALIDATION)])
-    head = logistic.fit(both, labels, task.classes, penalty=probed.head.penalty)
-    return base.with_head(head.weight, head.bias, resolution=probed.classifier.resolution)
+    fitted = logistic.fit(both, labels, task.classes, penalty=probed.head.penalty)
+    return base.with_head(fitted.weight, fitted.bias, resolution=probed.classifier.resolution)
 
 
 def features(
@@ -85,6 +85,13 @@ def features(
         partial = cache / f".{os.getpid()}-{name}"
         np.save(partial, found)
         partial.replace(cache / name)
+    return found
+
+
+def head(classifier: Classifier, features: Floats) -> Floats:
+    """Logits (n, classes) of features (n, d)."""
+    with torch.inference_mode():
+        found: Floats = classifier.network.classifier(torch.from_numpy(features)).numpy()  # type: ignore[operator]
     return found
 
 

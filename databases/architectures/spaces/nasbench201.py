@@ -24,6 +24,13 @@ OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 KERNELS = {2: 1, 3: 3}  # operation -> kernel of its convolution
 EXAMPLE = "|nor_conv_3x3~0|+|skip_connect~0|nor_conv_3x3~1|+|none~0|avg_pool_3x3~1|skip_connect~2|"
+_BRIEF = {
+    "none": "none",
+    "skip_connect": "skip",
+    "nor_conv_1x1": "1x1",
+    "nor_conv_3x3": "3x3",
+    "avg_pool_3x3": "pool",
+}
 _NONE, _SKIP = 0, 1
 _Network: TypeAlias = tuple[tuple[str, ...], tuple[str, ...]]
 
@@ -47,8 +54,15 @@ class NASBench201(FiniteSpace, SharedSpace):
         parts = [f"|{OPERATIONS[op]}~{start}" for op, (start, _) in pairs]
         return f"{parts[0]}|+{parts[1]}{parts[2]}|+{parts[3]}{parts[4]}{parts[5]}|"
 
+    def brief(self, architecture: Architecture) -> str:
+        """The operations as ``3x3|skip 3x3|none pool skip``, one group for each node."""
+        words = [_BRIEF[OPERATIONS[choice]] for choice in architecture.walk]
+        return "|".join((words[0], " ".join(words[1:3]), " ".join(words[3:])))
+
     def parse(self, text: str) -> Architecture:
-        """Reads the benchmark's string; raises `UserError` on anything else."""
+        """Reads the benchmark's string or the brief text; raises `UserError` on anything else."""
+        if (brief := _read_brief(text)) is not None:
+            return self.architecture(brief)
         found = re.findall(r"\|([a-z0-9_]+)~\d", text)
         if len(found) != len(EDGES) or any(name not in OPERATIONS for name in found):
             raise self.refuse(text)
@@ -169,6 +183,16 @@ class NASBench201(FiniteSpace, SharedSpace):
                 total += (9 * width * width // 2 + 9 * width * width + width * width // 2) * side * side
             total += of_cells * width * width * side * side
         return total + (4 * c + 1) * skeleton.classes
+
+
+def _read_brief(text: str) -> Walk | None:
+    """The walk of a brief text; None for anything else."""
+    groups = [group.split() for group in text.split("|")]
+    words = [word for group in groups for word in group]
+    named = {brief: OPERATIONS.index(name) for name, brief in _BRIEF.items()}
+    if [len(group) for group in groups] != [1, 2, 3] or not named.keys() >= set(words):
+        return None
+    return tuple(named[word] for word in words)
 
 
 def _paths(walk: Walk) -> list[tuple[int, ...]]:

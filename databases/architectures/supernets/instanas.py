@@ -8,6 +8,7 @@ module, is ours: so a layer without modules is the identity.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -42,10 +43,8 @@ class MetaLayer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(b, inputs, h, w) and (b, modules) bool, legal -> (b, outputs, h / stride, w / stride)."""
-        if self.keeps:
-            return x + self.edge(x, mask) if mask.any() else x
         y: Tensor = self.edge(x, mask)
-        return y
+        return x + y if self.keeps else y
 
 
 class MetaGraph(nn.Module):
@@ -54,6 +53,8 @@ class MetaGraph(nn.Module):
     Args:
         layers: the names of each layer's modules; all for the whole graph, fewer for a static child.
     """
+
+    needs: Tensor  # (layers,) bool: whether a layer cannot do without a module
 
     def __init__(self, layers: Sequence[Sequence[str]], stages: Sequence[Stage], skeleton: Skeleton) -> None:
         super().__init__()
@@ -65,6 +66,8 @@ class MetaGraph(nn.Module):
             outputs = max(2, round(skeleton.channels * times))
             self.layers.append(MetaLayer(names, now, outputs, stride))
             now = outputs
+        needs = torch.tensor([not layer.keeps for layer in self.layers if isinstance(layer, MetaLayer)])
+        self.register_buffer("needs", needs, persistent=False)
         self.last = ConvBN(now, 4 * now, 1, nn.ReLU6())
         self.classifier = nn.Linear(4 * now, skeleton.classes)
 
@@ -86,10 +89,17 @@ class MetaGraph(nn.Module):
 
     def legal(self, masks: Tensor) -> Tensor:
         """(n, layers, modules) bool -> the same, with the last module on where a layer needs one and has none."""
-        needs = torch.tensor([not layer.keeps for layer in self.layers], device=masks.device)
         last = torch.zeros_like(masks)
-        last[..., -1] = needs & ~masks.any(dim=2)
+        last[..., -1] = self.needs & ~masks.any(dim=2)
         return masks | last
+
+    def child(self, mask: Tensor) -> MetaGraph:
+        """A copy with only the modules that are on in (layers, modules) bool, a legal mask."""
+        copied = copy.deepcopy(self)
+        for layer, on in zip(copied.layers, mask.tolist(), strict=True):
+            assert isinstance(layer, MetaLayer)
+            layer.edge = MixedEdge([each for each, used in zip(layer.edge.options, on, strict=True) if used])
+        return copied
 
 
 class PathController(nn.Module):

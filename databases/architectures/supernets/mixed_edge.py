@@ -50,13 +50,16 @@ class MixedEdge(nn.Module):
     def _masked(self, x: Tensor, mask: Tensor) -> Tensor:
         """Each option sees only the images that it is on for."""
         total: Tensor | None = None
-        for option, on in zip(self.options, mask.unbind(1), strict=True):
-            rows = on.nonzero().squeeze(1)
-            if not len(rows):
+        for place, (option, count) in enumerate(zip(self.options, mask.sum(0).tolist(), strict=True)):
+            if not count:
                 continue
-            y: Tensor = option(x if len(rows) == len(x) else x[rows])
-            total = y.new_zeros(len(x), *y.shape[1:]) if total is None else total
-            total = total + y if len(rows) == len(x) else total.index_add(0, rows, y)
+            rows = None if count == len(x) else mask[:, place].nonzero().squeeze(1)
+            y: Tensor = option(x if rows is None else x[rows])
+            if rows is not None:
+                total = y.new_zeros(len(x), *y.shape[1:]) if total is None else total
+                total = total.index_add(0, rows, y)
+            else:
+                total = y if total is None else total + y
         return torch.zeros_like(x) if total is None else total
 
     def idle(self, choice: Choice) -> bool:

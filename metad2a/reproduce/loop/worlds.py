@@ -17,7 +17,7 @@ from databases.datasets.features import extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.loading import load_task
 from databases.datasets.sampler import TaskSpec, build_task
-from databases.records.episodes import episodes
+from databases.records.episodes import NEVER_HELD_OUT, episodes
 from databases.records.importers.nasbench201 import SPACE
 from databases.records.importers.tables import import_metad2a
 from databases.records.recipe import RECIPES
@@ -27,7 +27,6 @@ from metad2a.build.shipped import add_measurements
 from metad2a.recommend.model import MetaD2A
 from metad2a.reports.report import Context
 from metad2a.reproduce.held_out_tasks import is_judged, repeated
-from metad2a.retrain.held_out import NEVER_HELD_OUT
 from metad2a.retrain.meta_training import Schedule, fresh, meta_train
 from metad2a.search.controllers.training_free import published_naswot
 from predictors.process import Embedding

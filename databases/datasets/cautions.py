@@ -1,0 +1,101 @@
+"""What makes accuracies on a dataset say less than they seem to: one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.datasets.names import count, some
+from databases.datasets.near_copies import Copies
+from databases.datasets.task import TEST, VALIDATION, Labels, Parts
+
+IMBALANCE = 10  # images of the largest class for one of the smallest
+FEW = 0.01  # share of a part whose near copies in training may be chance
+MAJORITY = 0.8  # share of the largest class
+USES = {VALIDATION: "validation", TEST: "test"}
+
+
+def cautions(
+    labels: Labels, parts: Parts, class_names: Sequence[str], copies: Copies, files: Sequence[str] = ()
+) -> list[str]:
+    """Notes on the balance of classes, classes absent from a part, and pictures that are in two places.
+
+    Args:
+        labels: (n,) class numbers.
+        parts: (n,) of the images.
+        class_names: of the class numbers.
+        copies: pairs of images that show the same.
+        files: their names, where they have some.
+    """
+    names = files or [f"image {index}" for index in range(len(labels))]
+    return [
+        *_balance(labels, class_names),
+        *_absent(labels, parts, class_names),
+        *_two_classes(labels, class_names, copies, names),
+        *_across(parts, copies, names),
+    ]
+
+
+def _balance(labels: Labels, class_names: Sequence[str]) -> list[str]:
+    """A note where some classes are far larger than others."""
+    sizes = np.bincount(labels, minlength=len(class_names))
+    large, small, share = int(sizes.argmax()), int(sizes.argmin()), sizes.max() / sizes.sum()
+    if sizes.max() < IMBALANCE * sizes.min() and share < MAJORITY:
+        return []
+    return [
+        f"the classes are imbalanced: {class_names[large]!r} has {count(int(sizes.max()), 'image')}, "
+        f"{class_names[small]!r} has {sizes.min():,}; always answering {class_names[large]!r} is right for {share:.1%}"
+    ]
+
+
+def _absent(labels: Labels, parts: Parts, class_names: Sequence[str]) -> list[str]:
+    """Notes on classes without an image in the validation or test part."""
+    notes = []
+    for part, use in USES.items():
+        there = np.bincount(labels[parts == part], minlength=len(class_names))
+        absent = [name for name, size in zip(class_names, there, strict=True) if not size]
+        if absent and there.any():
+            many = f"{len(absent):,} of {len(class_names):,} classes have" if len(absent) > 1 else "a class has"
+            notes.append(f"{many} no image for {use}, which tells nothing of {some(absent)}")
+    return notes
+
+
+def _two_classes(labels: Labels, class_names: Sequence[str], copies: Copies, names: Sequence[str]) -> list[str]:
+    """A note on the same pictures in two classes."""
+    pairs = copies.pairs[labels[copies.pairs[:, 0]] != labels[copies.pairs[:, 1]]]
+    if not len(pairs):
+        return []
+    first, second = pairs[0]
+    return [
+        f"{count(len(np.unique(pairs)), 'image')} show the same as one of another class: {names[first]!r} of "
+        f"{class_names[labels[first]]!r} and {names[second]!r} of {class_names[labels[second]]!r}"
+        f"{', ...' if len(pairs) > 1 else ''}"
+    ]
+
+
+def _across(parts: Parts, copies: Copies, names: Sequence[str]) -> list[str]:
+    """Notes on copies of training images in the other parts."""
+    notes = []
+    for part, use in USES.items():
+        others = "training" if part == VALIDATION else "training or validation"
+        held = _held_elsewhere(parts, copies.pairs, part)
+        total = int((parts == part).sum())
+        exact = len(_held_elsewhere(parts, copies.pairs[copies.exact], part))
+        if exact or len(held) > FEW * total:
+            notes.append(
+                f"{len(held):,} of {total:,} images for {use} ({len(held) / total:.1%}) are copies or near copies of "
+                f"{others} images, such as {names[held[0]]!r}: that accuracy tells too much"
+            )
+    return notes
+
+
+def _held_elsewhere(parts: Parts, pairs: npt.NDArray[np.int64], part: int) -> npt.NDArray[np.int64]:
+    """Positions of the images of a part that have a copy in a part before it."""
+    one, other = pairs[:, 0], pairs[:, 1]
+    found = [
+        one[(parts[one] == part) & (parts[other] < part)],
+        other[(parts[other] == part) & (parts[one] < part)],
+    ]
+    return np.unique(np.concatenate(found))

@@ -1,0 +1,69 @@
+"""Dividing images among the parts so that what belongs together is on one side."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Labels, Parts, image_draws, move_share
+
+Groups = npt.NDArray[np.int64]
+
+
+def divide(
+    labels: Labels,
+    parts: Parts | None = None,
+    *,
+    groups: Groups | None = None,
+    seed: int = 0,
+    validation: float = 0.2,
+    test: float = 0.2,
+) -> Parts:
+    """Takes validation and test parts from the training images; see `task.split` for what holds of them.
+
+    Args:
+        labels: (n,) class numbers.
+        parts: (n,) what the data bring; None: all are for training.
+        groups: (n,) equal for images that belong together; None: each is by itself, and the parts are those of
+            `task.split` to the last image.
+        seed: another seed draws others.
+        validation: share of all images for validation; 0 where the data bring that part.
+        test: share of all images for the test; 0 where the data bring that part.
+    """
+    found = np.full(len(labels), TRAIN, dtype=np.uint8) if parts is None else parts
+    for part, share in ((TEST, test), (VALIDATION, validation / (1 - test))):
+        if groups is None:
+            found = move_share(labels, found, part, share=share, seed=seed)
+        else:
+            found = move_groups(labels, found, part, groups=groups, share=share, seed=seed)
+    return found
+
+
+def move_groups(labels: Labels, parts: Parts, part: int, *, groups: Groups, share: float, seed: int) -> Parts:
+    """Moves about a share of every class's training images to another part, whole groups only. Returns new parts (n,).
+
+    Groups with an image that stands in another part already stay where they are. Of each class groups are taken in a
+    drawn order while that brings its number nearer to its share; the class keeps a training image.
+    """
+    moved = parts.copy()
+    left = np.bincount(labels[parts == TRAIN], minlength=int(labels.max()) + 1)
+    drawn, free = image_draws(len(labels), seed=seed, stream=part), np.isin(groups, groups[parts != TRAIN], invert=True)
+    order = np.argsort(drawn, kind="stable")
+    numbers, starts = np.unique(groups[order][by_group := np.argsort(groups[order], kind="stable")], return_index=True)
+    members = dict(zip(numbers.tolist(), np.split(order[by_group], starts[1:]), strict=True))
+    for label in np.unique(labels):
+        mine = order[(labels[order] == label) & free[order]]
+        total = int(((labels == label) & (parts == TRAIN)).sum())
+        taken = int(((labels == label) & (moved == part) & (parts == TRAIN)).sum())
+        for group in dict.fromkeys(groups[mine].tolist()):
+            whole = members[group]
+            if (moved[whole] != TRAIN).any():
+                continue
+            costs = np.bincount(labels[whole], minlength=len(left))
+            size, wanted = int(costs[label]), share * total
+            nearer = abs(taken + size - wanted) < abs(taken - wanted)
+            if nearer and (left - costs)[costs > 0].min() >= 1:
+                moved[whole] = part
+                left -= costs
+                taken += size
+    return moved

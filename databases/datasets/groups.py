@@ -1,0 +1,92 @@
+"""What belongs together by the user's word: by folder, by the beginning of the files' names, or by a table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.datasets.class_folders import Picture
+from databases.datasets.conversion import plain_array
+from databases.datasets.label_table import Finder, read_table
+from databases.datasets.names import count, some
+from databases.errors import UserError
+
+AUTOMATIC, NONE, FOLDER, PREFIX = "auto", "none", "folder", "prefix"
+WAYS = (AUTOMATIC, NONE, FOLDER, PREFIX)
+ALLOWED = (
+    "allowed are folder (the folders within class folders), prefix (the files' names up to their last _ - . or space), "
+    "a CSV file with the columns file and group, auto and none"
+)
+PREFIXED = re.compile(r"(.+)[ _.-][^ _.-]+")
+
+Groups: TypeAlias = npt.NDArray[np.int64]
+
+
+def check_way(groups: str | Path) -> None:
+    """Refuses what is neither a way to group nor a file; raises UserError."""
+    if str(groups) not in WAYS and not Path(groups).expanduser().is_file():
+        raise UserError(f"given the groups {str(groups)!r}; {ALLOWED}; choose one, or check the path")
+
+
+def named_groups(pictures: Sequence[Picture], groups: str | Path) -> tuple[list[str], list[str]]:
+    """The group of each picture, an empty text where it is by itself; and notes.
+
+    Args:
+        pictures: the pictures.
+        groups: folder, prefix or the path of a table; auto takes what a labels.csv tells, none nothing.
+
+    Raises:
+        UserError: nothing can be grouped so.
+    """
+    notes: list[str] = []
+    if groups == FOLDER:
+        found = [picture.folder for picture in pictures]
+    elif groups == PREFIX:
+        stems = [PurePosixPath(picture.file).stem for picture in pictures]
+        found = [match[1] if (match := PREFIXED.fullmatch(stem)) else "" for stem in stems]
+    elif groups in (AUTOMATIC, NONE):
+        return [picture.group if groups == AUTOMATIC else "" for picture in pictures], notes
+    else:
+        found, notes = _by_table(pictures, Path(groups).expanduser())
+    if not any(found) or (len(set(found)) == 1 and all(found)):
+        why = "leaves each picture by itself" if not any(found) else f"puts all into one group ({some(set(found))})"
+        raise UserError(f"given the groups {str(groups)!r}, which {why}; {ALLOWED}; choose another")
+    return found, notes
+
+
+def _by_table(pictures: Sequence[Picture], path: Path) -> tuple[list[str], list[str]]:
+    """Groups from a CSV file, and a note on pictures that it does not list."""
+    rows = read_table(path.read_bytes(), ("file", "group"), given=repr(str(path)))
+    if rows is None:
+        raise UserError(
+            f"given {str(path)!r} without the columns file and group; allowed is a table with both; add them"
+        )
+    find = Finder([picture.file for picture in pictures], ".")
+    group = {find(row.cells["file"], f"{path}, line {row.line},"): row.cells["group"] for row in rows}
+    found = [group.get(picture.file, "") for picture in pictures]
+    alone = sum(not each for each in found)
+    return found, [f"{count(alone, 'picture')} are in no group of {path.name}: each is by itself"] if alone else []
+
+
+def group_numbers(groups: object, images: int, *, given: str) -> Groups | None:
+    """Groups given one an image, of any kind, as numbers (n,); empty texts are by themselves; None where all are.
+
+    Raises:
+        UserError: they are not one for each image.
+    """
+    array: npt.NDArray[Any] = plain_array(groups)
+    if array.shape != (images,) or array.dtype.kind not in "buifUS":
+        raise UserError(
+            f"given {given} with groups {array.dtype} {array.shape} for {images:,} images; allowed is a number or text "
+            "for each image; match them"
+        )
+    numbers = np.unique(array, return_inverse=True)[1].astype(np.int64)
+    alone = array == array.dtype.type() if array.dtype.kind in "US" else np.zeros(images, dtype=np.bool_)
+    numbers[alone] = images + np.flatnonzero(alone)
+    numbers, sizes = np.unique(numbers, return_inverse=True, return_counts=True)[1:]
+    return numbers.astype(np.int64) if (sizes > 1).any() else None

@@ -1,0 +1,25 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+
+def percent(value: float | None) -> str:
+    """87.3%, or a dash where nothing is known."""
+    return "-" if value is None else f"{value:.1f}%"
+
+
+def span(seconds: float | None) -> str:
+    """12 s, 3.5 min, 1.2 h; a dash where it is not known."""
+    if seconds is None:
+        return "-"
+    if seconds < 100:
+        return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
+
+
+def short(number: float) -> str:
+    """12.3k for 12,345."""
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(number) >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.3g}"

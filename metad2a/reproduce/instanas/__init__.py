@@ -1,0 +1,1 @@
+"""InstaNAS (Cheng, Lin, Juan, Wei, Sun, 2020): a network for each image."""

@@ -1,0 +1,200 @@
+"""Trains a meta-graph with its controller and static children beside it, and measures what each image costs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.spaces.instanas import MODULES
+from databases.architectures.supernets.instanas import InstanceNetwork, MetaGraph, Stage
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from metad2a.supernets.instance import Costs, InstanceRecipe, InstanceTraining, processor_seconds, profile
+from metad2a.supernets.training import Labelled, labelled
+from predictors.metrics import spearman
+
+OURS, MOBILE, STATIC = "InstaNAS", "MobileNetV2's modules in every layer", "cheapest static child as accurate"
+ABLATIONS = {
+    "paths not shuffled": {"shuffled": False},
+    "window does not fall": {"falling": False},
+    "exploration not bounded": {"bounded": False},
+}
+LEVELS = (0.5, 0.8, 1.2, 2.0)  # costs of the static children that are tuned, in those of InstaNAS's mean path
+DRAWN = 60  # random static children, of which the best below each level by shared weights is tuned
+POINTS = 0.5  # accuracy that counts as equal
+TIMED = 60  # images whose time is measured one by one
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """Images and the meta-graph for them."""
+
+    task: Task
+    resolution: int
+    channels: int
+    stages: tuple[Stage, ...]
+    widths: tuple[int, ...] = (8, 16)
+
+    @property
+    def skeleton(self) -> Skeleton:
+        """Around the layers."""
+        return Skeleton(self.channels, 1, self.task.channels, self.task.classes)
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """One seed in one world; ``ablate`` trains without each of the parts too."""
+
+    name: str
+    world: World
+    seed: int
+    recipe: InstanceRecipe
+    ablate: bool = True
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A way of classifying: percent right on validation and test images, and milliseconds of the processor an image.
+
+    modules: mean number of modules that an image passes. spent: its mean cost by the profile, in milliseconds.
+    """
+
+    valid: float
+    test: float
+    milliseconds: float
+    modules: float
+    spent: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a seed found.
+
+    Attributes:
+        ways: label -> what was measured. difficulty: Spearman correlation between an image's cost and how unsure the
+            whole graph is of it. paths: different ones that the test images take.
+    """
+
+    name: str
+    seed: int
+    ways: dict[str, Measured]
+    difficulty: float
+    paths: int
+
+
+class Bench:
+    """The parts of a world, prepared, and how accurate and fast a way is on them."""
+
+    def __init__(self, world: World) -> None:
+        self.train, self.valid, self.test = (
+            labelled(world.task, part, world.resolution) for part in (TRAIN, VALIDATION, TEST)
+        )
+
+    def measure(
+        self, classify: Callable[[Tensor], Tensor], masks: Callable[[Tensor], Tensor], costs: Costs
+    ) -> Measured:
+        """Accuracy in batches, time image by image; ``masks`` are the images' paths."""
+        with torch.inference_mode():
+            images = self.test.images[:TIMED]
+            seconds = [processor_seconds(lambda x=x: classify(x), 2) for x in images.split(1)]  # type: ignore[misc]
+            on = masks(self.test.images)
+            return Measured(
+                right(classify, self.valid),
+                right(classify, self.test),
+                1000 * float(np.mean(seconds)),
+                float(on.sum(dim=(1, 2)).float().mean()),
+                1000 * float(costs.of(on).mean()),
+            )
+
+
+def right(classify: Callable[[Tensor], Tensor], part: Labelled) -> float:
+    """Percent of a part's images that are classified right."""
+    found = torch.cat([classify(x).argmax(1) for x in part.images.split(250)])
+    return float(100 * (found == part.labels).float().mean())
+
+
+def run(job: Job) -> Outcome:
+    """All ways of one seed, from the same pretrained weights."""
+    torch.set_num_threads(1)
+    bench, world = Bench(job.world), job.world
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed)
+        network = InstanceNetwork(MODULES, world.stages, world.skeleton, world.widths)
+    costs = profile(network.graph, tuple(bench.train.images.shape[1:]))  # type: ignore[arg-type]
+    first = InstanceTraining(network, bench.train, costs, job.recipe, seed=job.seed)
+    first.pretrain()
+    unsure = _unsure(network.graph.eval(), bench.test)
+    variants = {OURS: job.recipe}
+    if job.ablate:
+        variants |= {label: replace(job.recipe, **parts) for label, parts in ABLATIONS.items()}
+    ways: dict[str, Measured] = {}
+    spent, paths = np.zeros(0), 0
+    for label, recipe in variants.items():
+        made = InstanceTraining(copy.deepcopy(network), bench.train, costs, recipe, seed=job.seed)
+        made.search()
+        made.tune()
+        made.network.eval()
+        ways[label] = bench.measure(made.network, made.network.paths, costs)
+        if label == OURS:
+            with torch.inference_mode():
+                on = made.network.paths(bench.test.images)
+            spent, paths = costs.of(on).double().numpy(), len(torch.unique(on, dim=0))
+    ways |= _static(network, bench, costs, job, ways[OURS].spent / 1000)
+    return Outcome(job.name, job.seed, ways, spearman(spent, unsure), paths)
+
+
+def _unsure(graph: MetaGraph, part: Labelled) -> Values:
+    """(n,) how little the whole graph's first choice leads its second, as chances."""
+    with torch.inference_mode():
+        chances = torch.cat([graph(x).softmax(1) for x in part.images.split(250)])
+    best = chances.topk(2, dim=1).values
+    found: Values = -(best[:, 0] - best[:, 1]).double().numpy()
+    return found
+
+
+def _static(network: InstanceNetwork, bench: Bench, costs: Costs, job: Job, ours: float) -> dict[str, Measured]:
+    """MobileNetV2's child and one below each level of cost, each tuned for as many steps as InstaNAS."""
+    tuned: dict[str, Measured] = {}
+    for label, mask in _candidates(network.graph, bench, costs, job.seed, ours).items():
+        made = InstanceTraining(copy.deepcopy(network), bench.train, costs, job.recipe, seed=job.seed)
+        made.tune_child(mask)
+        child = made.graph.child(mask).eval()
+        tuned[label] = bench.measure(child, lambda images, on=mask: on.expand(len(images), -1, -1), costs)  # type: ignore[misc]
+    return tuned
+
+
+def _candidates(graph: MetaGraph, bench: Bench, costs: Costs, seed: int, ours: float) -> dict[str, Tensor]:
+    """The masks (layers, modules) of the static children that are tuned."""
+    random = torch.Generator().manual_seed(seed)
+    shape = tuple(costs.modules.shape)
+    mobile = torch.zeros(shape, dtype=torch.bool)
+    mobile[:, 0] = True
+    density = torch.linspace(0.05, 0.6, DRAWN).view(-1, 1, 1)
+    single = torch.eye(shape[1], dtype=torch.bool).unsqueeze(1).expand(-1, shape[0], -1)
+    masks = torch.cat([single, graph.legal(torch.rand(DRAWN, *shape, generator=random) < density)])
+    spent = costs.of(masks)
+    few = Labelled(bench.valid.images[:250], bench.valid.labels[:250])
+    with torch.inference_mode():
+        known = torch.tensor([right(lambda x, m=m: graph(x, m.expand(len(x), -1, -1)), few) for m in masks])  # type: ignore[misc]
+    found = {MOBILE: mobile}
+    for level in LEVELS:
+        below = (spent <= level * ours).nonzero().squeeze(1)
+        if len(below):
+            found[f"static child of at most {level} times the cost"] = masks[below[known[below].argmax()]]
+    return found
+
+
+def cheapest(ways: dict[str, Measured]) -> Measured:
+    """The fastest static child that is as accurate as InstaNAS on validation images, else the most accurate one."""
+    static = [each for label, each in ways.items() if label == MOBILE or label.startswith("static")]
+    enough = [each for each in static if each.valid >= ways[OURS].valid - POINTS]
+    if enough:
+        return min(enough, key=lambda each: each.milliseconds)
+    return max(static, key=lambda each: each.valid)

@@ -1,0 +1,118 @@
+"""Trains one pipeline of the space ``pipeline``: a probe, a fine-tuning, or a network from nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from databases.architectures.spaces.pipeline import Pipeline
+from databases.architectures.supernets.families import RESIDUAL
+from databases.architectures.supernets.inherit import recalibrate
+from databases.architectures.supernets.pretrained import Stages
+from databases.datasets.task import TRAIN, Task
+from metad2a.train.augment import PLAIN, Augment
+from metad2a.train.bases import Base, family_of, open_base
+from metad2a.train.classifier import Classifier
+from metad2a.train.finetune import Part, Tuned, Tuning, finetune
+from metad2a.train.loop import Epoch
+from metad2a.train.probe import Probed, probe
+from metad2a.train.training import normalisation
+
+STATISTICS_IMAGES, STATISTICS_BATCH = 512, 128  # from which a slice takes its batch-norm statistics
+SLIM, SHORT = 0.5, 1  # share of the hidden channels, blocks of a stage
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long and how to fine-tune: seconds or steps, one of them given."""
+
+    seconds: float | None = None
+    steps: int | None = None
+    augment: Augment = PLAIN
+    seed: int = 0
+    parts: tuple[int, ...] = (TRAIN,)
+
+
+def base_of(pipeline: Pipeline, task: Task) -> Base:
+    """The weights that a pipeline begins with; those of a slice with statistics of the task's images.
+
+    Raises:
+        UserError: the weights are not installed.
+    """
+    stages = _stages(pipeline)
+    base = open_base(pipeline.weights, channels=task.channels, resolution=pipeline.resolution, stages=stages)
+    if stages is not None:
+        recalibrate(base.network, _batches(base.at(pipeline.resolution), task))
+    return base
+
+
+def probe_pipeline(pipeline: Pipeline, task: Task, *, cache: Path | None = None) -> tuple[Base, Probed]:
+    """The linear layer on the features of a pipeline's weights."""
+    base = base_of(pipeline, task)
+    return base, probe(base, task, resolution=pipeline.resolution, cache=cache)
+
+
+def tune_pipeline(
+    pipeline: Pipeline,
+    task: Task,
+    effort: Effort,
+    *,
+    begin: Classifier | None = None,
+    cache: Path | None = None,
+    deadline: float = math.inf,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[Epoch], bool | None] | None = None,
+) -> Tuned:
+    """Fine-tunes from ``begin``, by default from the pipeline's probe, or trains from nothing where it says so."""
+    scratch = pipeline.weights == "scratch"
+    if begin is None:
+        begin = from_nothing(pipeline, task, effort.seed) if scratch else _probed(pipeline, task, cache)
+    part: Part = "head" if pipeline.training == "head" else "half" if pipeline.training == "half" else "all"
+    tuning = Tuning(
+        part=part,
+        learning_rate=pipeline.learning_rate or 0.03,
+        seconds=effort.seconds,
+        steps=effort.steps,
+        statistics=not scratch,
+        augment=effort.augment,
+        parts=effort.parts,
+        seed=effort.seed,
+    )
+    return finetune(begin, task, tuning, deadline=deadline, checkpoint=checkpoint, on_epoch=on_epoch)
+
+
+def from_nothing(pipeline: Pipeline, task: Task, seed: int) -> Classifier:
+    """The residual network with fresh weights."""
+    blueprint = RESIDUAL.blueprint(_stages(pipeline) or RESIDUAL.stages, task.channels, task.classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        network = blueprint.build().eval()
+    mean, scale = normalisation(task)
+    return Classifier(network, blueprint, mean, scale, pipeline.resolution)
+
+
+def _probed(pipeline: Pipeline, task: Task, cache: Path | None) -> Classifier:
+    return probe_pipeline(pipeline, task, cache=cache)[1].classifier
+
+
+def _stages(pipeline: Pipeline) -> Stages | None:
+    """The slice of its family that a pipeline keeps; None for the whole."""
+    if pipeline.weights == "hog" or not (pipeline.slim or pipeline.short):
+        return None
+    family = RESIDUAL if pipeline.weights == "scratch" else family_of(pipeline.weights)
+    slim = max(SLIM * width for blocks in family.stages for _, width in blocks)
+    return family.slice(depth=SHORT if pipeline.short else None, expansion=slim if pipeline.slim else None)
+
+
+def _batches(classifier: Classifier, task: Task) -> Iterator[Tensor]:
+    images = task.images[task.parts == TRAIN]
+    some = images[np.random.default_rng(0).permutation(len(images))[:STATISTICS_IMAGES]]
+    for part in classifier.resized(some).split(STATISTICS_BATCH):
+        if len(part) > 1:
+            yield classifier.normalised(part)

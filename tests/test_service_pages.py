@@ -1,0 +1,158 @@
+"""The pages in a real browser: the whole way from pictures to a prediction, looked at, and by the keyboard alone.
+
+Screenshots go to the folder that METAD2A_SCREENSHOTS names.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from service_process import Processes
+from service_world import png, zipped
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+pytestmark = pytest.mark.slow
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+SIZES = {"desktop": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
+
+
+def archive(shared: Path) -> bytes:
+    """Real images: flowers where the development data are there, else handwritten digits."""
+    source = shared / "images" / "flowers5_64px.npz"
+    files = {}
+    if source.is_file():
+        with np.load(source) as data:
+            labels, ends, names, blobs = data["labels"], data["ends"], data["names"], data["blobs"].tobytes()
+        for label, name in enumerate(names):
+            for index in np.flatnonzero(labels == label)[:40]:
+                files[f"flowers/{name}/{index}.jpg"] = blobs[ends[index - 1] if index else 0 : ends[index]]
+    else:
+        from sklearn.datasets import load_digits
+
+        digits = load_digits()
+        for index in np.flatnonzero(digits.target < 5)[:200]:
+            pixels = np.repeat(np.repeat(np.rint(digits.images[index] * 15.9), 4, 0), 4, 1).astype(np.uint8)
+            files[f"digits/{digits.target[index]}/{index}.png"] = png(pixels)
+    return zipped(files)
+
+
+@pytest.fixture(name="page")
+def page_fixture() -> Iterator[Page]:
+    """A page of a browser, which must have nothing to complain of."""
+    if CHROMIUM is None:
+        if os.environ.get("CI"):
+            pytest.fail("chromium is missing: `apt-get install chromium`")
+        pytest.skip("needs chromium: `apt-get install chromium`")
+    from playwright.sync_api import sync_playwright
+
+    complaints: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport=SIZES["desktop"])  # type: ignore[arg-type]
+        page.set_default_timeout(120_000)
+        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("pageerror", lambda problem: complaints.append(str(problem)))
+        yield page
+        browser.close()
+    assert complaints == []
+
+
+def looked_at(page: Page, name: str) -> None:
+    """The page in both sizes and lights: nothing hangs over, nothing serious for readers of screens, a picture each."""
+    from axe_playwright_python.sync_playwright import Axe
+
+    folder = os.environ.get("METAD2A_SCREENSHOTS")
+    for size, pixels in SIZES.items():
+        page.set_viewport_size(pixels)  # type: ignore[arg-type]
+        for light in ("light", "dark"):
+            page.emulate_media(color_scheme=light)
+            page.wait_for_timeout(250)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= pixels["width"], f"{name} is {wide} px wide on a {size}"
+            found: Any = Axe().run(page).response["violations"]
+            serious = [
+                (each["id"], each["nodes"][0]["target"]) for each in found if each["impact"] in ("serious", "critical")
+            ]
+            assert serious == [], f"{name}, {size}, {light}"
+            if folder:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+                page.screenshot(path=Path(folder) / f"{name}-{size}-{light}.png", full_page=True)
+    page.set_viewport_size(SIZES["desktop"])  # type: ignore[arg-type]
+    page.emulate_media(color_scheme="light")
+
+
+def test_the_whole_way_on_the_pages(tmp_path: Path, page: Page) -> None:
+    named = os.environ.get("METAD2A_SHARED")
+    content = archive(Path(named) if named else Path(__file__).parents[1].parent / "shared" / "data")
+    (tmp_path / "pictures.zip").write_bytes(content)
+    with Processes(tmp_path) as service:
+        service.serve()
+        page.goto(service.address)
+        page.set_input_files("#upload [name=file]", tmp_path / "pictures.zip")
+        page.wait_for_url("**/datasets/*")
+        page.wait_for_selector("table.ranked")
+        assert page.locator(".classes > li").count() == 5
+        assert page.locator(".plot .ranked").count() == 8
+        looked_at(page, "dataset")
+        page.goto(service.address)
+        looked_at(page, "start")
+        page.locator(".card").click()
+        page.fill("[name=count]", "2")
+        page.select_option("#train ~ form [name=recipe]", "tiny")
+        page.get_by_role("button", name="Train", exact=True).click()
+        page.wait_for_selector("#rows tr")
+        looked_at(page, "job-running")
+        page.get_by_role("link", name="See the winner").click()
+        page.wait_for_selector(".confusion")
+        picture = tmp_path / "own.png"
+        picture.write_bytes(png(np.full((40, 40, 3), 120, dtype=np.uint8)))
+        page.set_input_files("#predict input", picture)
+        page.wait_for_selector(".prediction strong")
+        looked_at(page, "model")
+        for name in ("jobs", "models", "records", "sign-in"):
+            page.goto(f"{service.address}/{name}")
+            looked_at(page, name)
+
+
+def test_the_pages_work_by_the_keyboard_alone(tmp_path: Path, page: Page) -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    chosen = np.flatnonzero(digits.target < 2)[:40]
+    files = {f"set/{digits.target[i]}/{i}.png": png((digits.images[i] * 15).astype(np.uint8)) for i in chosen}
+    with Processes(tmp_path) as service:
+        service.serve("--no-worker")
+        service.send(zipped(files))
+        page.goto(service.address)
+        page.keyboard.press("Tab")
+        assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+        page.keyboard.press("Enter")
+        tab_to(page, "document.activeElement.matches('.card')")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("table.ranked")
+        tab_to(page, "document.activeElement.name === 'count'")
+        page.keyboard.press("Control+a")
+        page.keyboard.type("1")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/jobs/*")
+        tab_to(page, "document.activeElement.textContent === 'Cancel this job'")
+        page.keyboard.press("Enter")
+        page.wait_for_selector(".state.cancelled")
+
+
+def tab_to(page: Page, condition: str) -> None:
+    """Presses Tab until the focus is where it should be, and can be seen."""
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        if page.evaluate(condition):
+            assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") != "none"
+            return
+    raise AssertionError(f"Tab never came to {condition}")
