@@ -163,7 +163,7 @@ def whole_crop(image: Tensor, seed: int) -> bool:
 
 def test_killed_training_goes_on_with_the_time_that_it_has_left(images: Images, tmp_path: Path) -> None:
     class Killed(ResidualNetwork):
-        left = 6
+        left = 3
 
         def forward(self, images: Tensor) -> Tensor:
             Killed.left -= 1
@@ -171,11 +171,12 @@ def test_killed_training_goes_on_with_the_time_that_it_has_left(images: Images, 
                 raise KeyboardInterrupt
             return super().forward(images)
 
+    plan = replace(QUICK, hours=2 / 3600)
     with pytest.raises(KeyboardInterrupt):
-        trained(images, tmp_path / "c.pt", made=Killed(4, ((4, (4,)), (8, (8,))), 3, 2))
+        trained(images, tmp_path / "c.pt", plan, made=Killed(4, ((4, (4,)), (8, (8,))), 3, 2))
     state = torch.load(tmp_path / "c.pt", weights_only=True)
     assert state["step"] >= 1 and 0 < state["progress"] < 1
-    loop = trained(images, tmp_path / "c.pt")
+    loop = trained(images, tmp_path / "c.pt", plan)
     assert loop.progress == 1 and loop.step > state["step"]
     epochs = [point.epoch for point in read_curve(tmp_path / "c.pt")]
     assert epochs == list(range(1, loop.epoch + 1))

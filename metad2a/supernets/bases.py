@@ -102,7 +102,7 @@ def make(
         deadline=deadline,
     )
     if loop.progress < 1:
-        return Base(output, False, None, loop.epoch, loop.before)
+        return Base(output, False, None, loop.epoch, loop.seconds)
     assert loop.average is not None
     side = job.plan.sides[-1]
     percent = accuracy(loop.average, images, images.held, side, normalisation, processes)
@@ -115,7 +115,7 @@ def make(
         **{"accuracy": round(percent, 2), "side": side, "steps": loop.step, "epochs": loop.epoch},
     }
     digest = write_weights(output, loop.average, card) if processes.first else None
-    return Base(output, True, percent, loop.epoch, loop.before, digest)
+    return Base(output, True, percent, loop.epoch, loop.seconds, digest)
 
 
 def _how(job: Job) -> str:
