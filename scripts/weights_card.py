@@ -14,8 +14,8 @@ import torch
 
 from databases.architectures.supernets.families import WEIGHTS, open_family
 from metad2a.runtime.home import home, shared_data
-from metad2a.supernets.bases import evaluate
 from metad2a.supernets.images import open_images
+from metad2a.supernets.make import evaluate
 from metad2a.train.together import Together
 
 DATA, SIDES = "tinyimagenet200_48px.npz", (32, 40, 48)

@@ -64,7 +64,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Base:
+class Made:
     """What a pretraining came to; accuracy in percent on all validation images at the last resolution."""
 
     path: Path
@@ -85,7 +85,7 @@ def make(
     say: Callable[[str], None],
     on_point: Callable[[Point], None] = lambda point: None,
     deadline: float = float("inf"),
-) -> Base:
+) -> Made:
     """Pretrains, goes on or reads what is done; writes the weights to ``output`` when it is complete."""
     network = job.network(len(images.names))
     place, normalisation = job.place(images, folder), images.normalisation()
@@ -102,7 +102,7 @@ def make(
         deadline=deadline,
     )
     if loop.progress < 1:
-        return Base(output, False, None, loop.epoch, loop.seconds)
+        return Made(output, False, None, loop.epoch, loop.seconds)
     assert loop.average is not None
     side = job.plan.sides[-1]
     percent = accuracy(loop.average, images, images.held, side, normalisation, processes)
@@ -115,7 +115,7 @@ def make(
         **{"accuracy": round(percent, 2), "side": side, "steps": loop.step, "epochs": loop.epoch},
     }
     digest = write_weights(output, loop.average, card) if processes.first else None
-    return Base(output, True, percent, loop.epoch, loop.seconds, digest)
+    return Made(output, True, percent, loop.epoch, loop.seconds, digest)
 
 
 def _how(job: Job) -> str:
