@@ -25,7 +25,8 @@ def fisher_diagonal(network: nn.Module, images: Tensor) -> dict[str, Tensor]:
     normalisations use running statistics or there are none.
 
     Args:
-        network: whose parameters are looked at. images: (n, c, h, w).
+        network: whose parameters are looked at.
+        images: (n, c, h, w).
     """
     import torch
     from torch.func import functional_call, jacrev, vmap
