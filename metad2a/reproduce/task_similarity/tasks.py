@@ -74,6 +74,7 @@ class Round:
             images, less that on the layers as they began.
     """
 
+    seed: int
     distances: dict[str, Values]
     transfer: Values
 
@@ -103,7 +104,7 @@ def one_round(job: Job) -> Round:
             for name, distance in DISTANCES.items():
                 distances[name][i, j] = distance(source, matrices[j])
             transfer[i, j] = _few_shot(network, target, job.seed) - start
-    return Round(distances, transfer)
+    return Round(job.seed, distances, transfer)
 
 
 @dataclass(frozen=True, eq=False)
