@@ -35,7 +35,10 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'metad2a' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    from databases.hosting import importing
+
+    with importing():
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -30,7 +30,7 @@ from databases.datasets.cautions import cautions
 from databases.datasets.group_split import divide
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.names import shown
-from databases.datasets.near_copies import find_copies, find_groups, thumbnails
+from databases.datasets.near_copies import MOST_LOOKED_AT, find_copies, find_groups, thumbnails
 from databases.datasets.npz import read_npz
 from databases.datasets.pictures import Labelled, read_pictures
 from databases.datasets.sides import picture_side, side_of
@@ -45,6 +45,7 @@ from databases.datasets.task import (
     check_resolution,
 )
 from databases.errors import UserError
+from databases.hosting import importing
 
 MAX_IMAGES = 100_000
 DIGITS = "sklearn:digits"
@@ -106,13 +107,17 @@ def load_task(
 def _divided(loaded: Labelled, name: str, *, seed: int, look: bool) -> Task:
     """The task, with the parts that the data do not bring drawn by groups; those are looked for where not told."""
     labels, notes = loaded.labels, [*loaded.notes]
-    units = thumbnails(loaded.images)
+    units = thumbnails(loaded.images) if len(labels) <= MOST_LOOKED_AT else None
     copies = find_copies(loaded.images, units)
     groups = None
     if loaded.groups is not None:
         groups = group_numbers(loaded.groups, len(labels), given=name)
     elif look and not all((loaded.parts == part).any() for part in (VALIDATION, TEST)):
         groups = find_groups(units, labels, copies, np.flatnonzero(loaded.parts == TRAIN))
+        if units is None:
+            notes.append(
+                "so many images are searched for exact copies only: name what belongs together, if anything does"
+            )
     parts = _completed(loaded, groups, seed=seed)
     if groups is not None:
         notes.append(_groups_note(groups, told=loaded.groups is not None))
@@ -209,7 +214,8 @@ def _digits(text: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     """The handwritten digits that come with scikit-learn, their values 0..16 spread over 0..255."""
     if text != DIGITS:
         raise UserError(f"given {text!r}; {ALLOWED}; other sets of scikit-learn hold no small images")
-    from sklearn.datasets import load_digits
+    with importing():
+        from sklearn.datasets import load_digits
 
     digits = load_digits()
     return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target

@@ -84,7 +84,9 @@ def read_pictures(
     if files.empty:
         notes.append(f"left out {count(len(files.empty), 'empty folder')}: {some(files.empty)}")
     if len(chosen) < len(pictures):
-        notes.append(f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class")
+        notes.append(
+            f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class, for training too"
+        )
     decoded = _decode_all(files, [pictures[index].file for index in chosen], given=given, px=px)
     chosen = chosen[decoded.read]
     scale, told = _deep_scale(decoded, given)

@@ -9,6 +9,7 @@ import typer
 from databases.errors import UserError
 from metad2a.cli.options import (
     Data,
+    Groups,
     Json,
     Model,
     Output,
@@ -75,6 +76,7 @@ def recommend(
             "(balanced); or by accuracy minus three times latency.",
         ),
     ] = "accuracy",
+    groups: Groups = "auto",
     model: Model = None,
     output: Output = None,
     json: Json = False,
@@ -89,7 +91,7 @@ def recommend(
         _check_device(device, max_latency, prefer)
         asked = None if model is None else open_model(model)  # may know more recipes than the shipped one
         _check_recipe(recipe, asked, default_database(context))
-        task = load_task(data, seed=seed)
+        task = load_task(data, seed=seed, groups=groups)
         reporter.now("Ranking the cells ...")
         answer = (asked or open_model(None)).recommend(
             task,

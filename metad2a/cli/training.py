@@ -14,6 +14,7 @@ from metad2a.cli.options import (
     Data,
     DatabaseUrl,
     Device,
+    Groups,
     Json,
     Model,
     NoTracking,
@@ -63,6 +64,7 @@ def search(
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
+    groups: Groups = "auto",
     seed: Seed = 0,
     device: Device = "auto",
     model: Model = None,
@@ -85,7 +87,7 @@ def search(
 
     seconds = duration(budget)
     if space == pipeline.SPACE:
-        ways = pipeline.Ways(augment, baseline, no_tracking=no_tracking, json=json)
+        ways = pipeline.Ways(augment, baseline, groups, no_tracking=no_tracking, json=json)
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output)
@@ -97,7 +99,7 @@ def search(
 
         check_training(recipe, seconds, device)
         asked = open_model(model)
-        task = _load(data, seed, reporter)
+        task = _load(data, seed, groups, reporter)
         reporter.now("Ranking the cells ...")
         result = run(
             asked,
@@ -125,6 +127,7 @@ def train(
     ],
     space: Space = None,
     recipe: Recipe = "small",
+    groups: Groups = "auto",
     seed: Seed = 0,
     budget: Budget = None,
     device: Device = "auto",
@@ -143,7 +146,7 @@ def train(
 
         check_training(recipe, seconds, device)
         result = train_one(
-            _load(data, seed, reporter),
+            _load(data, seed, groups, reporter),
             cell,
             store=store,
             recipe=recipe,
@@ -200,10 +203,10 @@ def runs(json: Json = False) -> None:
     console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
 
 
-def _load(data: str, seed: int, reporter: Reporter) -> Task:
+def _load(data: str, seed: int, groups: str, reporter: Reporter) -> Task:
     from databases.datasets.loading import load_task
 
-    task = load_task(data, seed=seed)
+    task = load_task(data, seed=seed, groups=groups)
     for note in task.notes:
         reporter.line(f"note: {note}")
     return task

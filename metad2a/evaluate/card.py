@@ -14,6 +14,15 @@ TERMS = (
     "only, among them Tiny-ImageNet, DTD, the ELPV cells and scenes15). No image is shipped; weights and records "
     "derived from them are offered for research use."
 )
+WORDS = (
+    "*tau*: Kendall's rank correlation of predicted and measured accuracies, 1 for the same order, 0 for chance.",
+    "*own task*: a dataset whose cells this project trained itself, by the recipe named.",
+    "*judged task*: an own task measured under several seeds, so that its order is known well enough to judge.",
+    "*noise ceiling*: tau of one training seed against another: what no predictor can pass by much.",
+    "*regret*: points of accuracy by which a pick is below the best measured cell.",
+    "*right z, another task's z, zero z*: the generator told the dataset's own latent vector, a stranger's, or none.",
+    "*opening*: a run of the final check, which looks at CIFAR-10 and MNIST; each is listed below.",
+)
 
 
 def card(header: dict[str, Any], figures: dict[str, Any]) -> str:
@@ -42,6 +51,10 @@ def card(header: dict[str, Any], figures: dict[str, Any]) -> str:
             "- The frozen backbone was trained on Tiny-ImageNet only; so Tiny-ImageNet is never a held-out source.",
             "- Remade by `scripts/remake`.",
             f"- {TERMS}",
+            "",
+            "## Words",
+            "",
+            *(f"- {each}" for each in WORDS),
             "",
             "## Figures",
             "",

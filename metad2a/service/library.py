@@ -263,12 +263,9 @@ class Network:
     """A found network, run by the very `model.py` that users download."""
 
     def __init__(self, folder: Path) -> None:
-        from importlib.util import module_from_spec, spec_from_file_location
+        from metad2a.export.onnx import load_program
 
-        spec = spec_from_file_location("found_network", folder / "model.py")
-        assert spec is not None and spec.loader is not None
-        self._program = module_from_spec(spec)
-        spec.loader.exec_module(self._program)
+        self._program = load_program(folder)
         self._network = self._program.load(folder)
 
     def open(self, path: str) -> Any:
@@ -278,6 +275,17 @@ class Network:
     def probabilities(self, pictures: list[Any]) -> list[list[float]]:
         """One list a picture, one share a class."""
         return [self._network.probabilities(each)[0].tolist() for each in pictures]
+
+
+def export_onnx(folder: Path) -> str | None:
+    """Writes the network of a folder as ONNX too; why that cannot be done, None where it was."""
+    from metad2a.export.export import onnx
+
+    try:
+        onnx.export_onnx(folder)
+    except Exception as problem:  # the network is found and kept: another file format must not cost it
+        return " ".join(str(problem).split())[:200]
+    return None
 
 
 def check_search(*, recipe: str, searcher: str | None = None) -> None:
