@@ -38,6 +38,7 @@ class Ways:
 
     augment: str
     baseline: bool
+    groups: str
     no_tracking: bool
     json: bool
 
@@ -50,7 +51,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
     with reporting("Reading the images ...") as reporter:
         from metad2a.search.pipelines.search import USUAL_SECONDS, search_pipelines
 
-        task = load_task(data, up_to=UP_TO, seed=seed)
+        task = load_task(data, up_to=UP_TO, seed=seed, groups=ways.groups)
         for note in task.notes:
             reporter.line(f"note: {note}")
         result = search_pipelines(

@@ -87,7 +87,7 @@ def search(
 
     seconds = duration(budget)
     if space == pipeline.SPACE:
-        ways = pipeline.Ways(augment, baseline, no_tracking=no_tracking, json=json)
+        ways = pipeline.Ways(augment, baseline, groups, no_tracking=no_tracking, json=json)
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output)

@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
 
-import numpy as np
-
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import UserError
 from metad2a.export.export import Exported, save
 from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
+from metad2a.search.judgement import judgements
 from metad2a.search.pipelines.report import Report, report, temperature
 from metad2a.search.pipelines.session import PipelineSession, training_of
 from metad2a.search.run_state import Trained
@@ -30,8 +29,6 @@ from metad2a.train.probe import percent_right, refit
 CACHE = "features"  # in the home folder
 USUAL_SECONDS = 60.0
 REFIT_SECONDS = 2.0  # that must be left to fit the winning probe again on more images
-FEW_TO_JUDGE = 10
-APART = 2.0  # standard errors between validation and test accuracy that are worth a comment
 
 
 @dataclass(frozen=True)
@@ -122,7 +119,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     classifier, more = _on_more_images(session, pipeline, classifier)
     tested, found = report(classifier, task, temperature=heat)
     state.tested = (best, tested)
-    notes += [*more, *_notes(task, state.trained[best].valid_accuracy, tested)]
+    notes += [*more, *judgements(task, state.trained[best].valid_accuracy, tested)]
     card = replace(session.card(best, classifier), test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     session.run.save()
@@ -154,28 +151,6 @@ def _on_more_images(
     return again, [
         "the exported probe learnt from training and validation images; its validation accuracy is of before"
     ]
-
-
-def _notes(task: Task, valid: float | None, test: float | None) -> list[str]:
-    """What to know about the figures."""
-    counts = {
-        name: int(np.count_nonzero(task.parts == part)) for part, name in ((VALIDATION, "validation"), (TEST, "test"))
-    }
-    notes = [
-        f"only {count} image{'s' * (count > 1)} for {name}: that accuracy is rough"
-        for name, count in counts.items()
-        if 0 < count < FEW_TO_JUDGE
-    ]
-    if valid is None or test is None:
-        return notes
-    share = (valid + test) / 200
-    error = 100 * math.sqrt(share * (1 - share) * sum(1 / count for count in counts.values()))
-    if valid - test > APART * max(error, 0.5):
-        notes.append(
-            f"test is {valid - test:.1f} points below validation, more than chance: validation images may be near "
-            "copies of training images (frames of one film, crops of one photograph); give a val folder of your own"
-        )
-    return notes
 
 
 def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival, ...]:
