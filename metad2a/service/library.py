@@ -289,7 +289,7 @@ class Network:
 
 def export_onnx(folder: Path) -> str | None:
     """Writes the network of a folder as ONNX too; why that cannot be done, None where it was."""
-    from metad2a.export.export import onnx
+    from metad2a.export import onnx
 
     try:
         onnx.export_onnx(folder)
