@@ -137,8 +137,8 @@ def _report(
         SOURCE,
         f"{size.seeds} paired seeds; NAS-Bench-201's cells with 8 channels and one cell a stage share weights trained "
         f"for {size.steps} steps of {BATCH_SIZE} images of CIFAR-10 at 16 px; {size.judged} random children scored on "
-        f"{SCORED} validation images against the table's test accuracy after 200 epochs; on the digits {size.alone} children "
-        f"of each space trained alone for {size.epochs} epochs",
+        f"{SCORED} validation images against the table's test accuracy after 200 epochs; on the digits "
+        f"{size.alone} children of each space trained alone for {size.epochs} epochs",
         (_tau_table(rank), _found_table(found, good, above)),
         (
             _above_zero("shared weights rank NAS-Bench-201's cells as the table does", rank[BATCH]),
