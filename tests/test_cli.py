@@ -37,6 +37,7 @@ from metad2a.cli.options import amount, duration, shown
 from metad2a.evaluate import evaluation
 from metad2a.export.export import load_exported
 from metad2a.generate.generator import Generator, GeneratorConfig
+from metad2a.recommend.limits import Limits
 from metad2a.retrain import retrain
 from metad2a.runtime.home import home
 
@@ -110,7 +111,7 @@ def test_recommend_answers_the_contract_and_writes_nothing(model: FakeModel, dat
 def test_recommend_hands_every_option_on(model: FakeModel, data: str) -> None:
     options = "--top all --max-params 300k --max-flops 1.5M --seed 7 --images-per-class 3 --candidates all"
     run("recommend", data, *options.split(), "--recipe", "small")
-    wanted = {"top": None, "max_params": 300_000, "max_flops": 1_500_000, "seed": 7, "images_per_class": 3}
+    wanted = {"top": None, "limits": Limits(params=300_000, flops=1_500_000), "seed": 7, "images_per_class": 3}
     assert {**wanted, "candidates": "all", "recipe": "small"}.items() <= model.asked.items()
 
 

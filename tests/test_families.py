@@ -214,6 +214,16 @@ def test_every_family_opens(name: str) -> None:
     assert logits.shape == (2, whole.classes) and logits.isfinite().all()
 
 
+def test_shipped_weights_stay_small_and_tell_what_they_are() -> None:
+    files = sorted(families.WEIGHTS.glob("*.safetensors"))
+    assert sum(path.stat().st_size for path in files) <= 12_000_000
+    card = (families.WEIGHTS / "CARD.md").read_text(encoding="utf-8")
+    assert "non-commercial" in card
+    for path in files:
+        told = open_family(path.stem).card
+        assert f"## {path.stem}" in card and f"{told['steps']:,} steps" in card
+
+
 def test_unknown_family_and_missing_extra_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="'vgg'; pretrained families are residual, mobilenetv3, lite0"):
         open_family("vgg")

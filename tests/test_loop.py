@@ -111,6 +111,29 @@ def test_epoch_callback_stops_it() -> None:
     assert loop.step == math.ceil(len(Y) / 3)
 
 
+def test_time_of_a_run_that_failed_counts() -> None:
+    loop = made(steps=None, seconds=60.0)
+    with suppress(KeyboardInterrupt):
+        loop.run(batches, killed_at(2, loop))
+    before = loop.seconds
+    assert before > 0 and loop.seconds == before  # the clock stands still between runs
+    loop.run(batches, loss, deadline=time.monotonic() + 0.02)
+    assert loop.seconds >= before + 0.02
+
+
+def test_random_numbers_of_the_host_stay_as_they_were(tmp_path: Path) -> None:
+    loop, before = made(checkpoint=tmp_path / "c.pt"), torch.get_rng_state()
+    loop.run(batches, loss)
+    again = Loop(loop.network, loop.optimiser, steps=17, average=0.8, checkpoint=tmp_path / "c.pt")
+    assert again.progress == 1
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_an_epoch_without_a_batch_is_an_error() -> None:
+    with pytest.raises(ValueError, match="without a batch"):
+        made().run(lambda generator, first: [], loss)
+
+
 def test_foreign_checkpoint_is_refused(tmp_path: Path) -> None:
     (tmp_path / "c.pt").write_bytes(b"no checkpoint")
     with pytest.raises(UserError, match="no checkpoint of this training"):

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from databases.architectures.networks.residual import ResidualNetwork
 from databases.errors import UserError
-from metad2a.supernets import bases
+from metad2a.supernets import make
 from metad2a.supernets.images import Images, cropped, open_images
 from metad2a.supernets.pretrain import Plan, _Job, pretrain, read_curve
 from metad2a.train.loop import Loop
@@ -163,7 +163,7 @@ def whole_crop(image: Tensor, seed: int) -> bool:
 
 def test_killed_training_goes_on_with_the_time_that_it_has_left(images: Images, tmp_path: Path) -> None:
     class Killed(ResidualNetwork):
-        left = 6
+        left = 3
 
         def forward(self, images: Tensor) -> Tensor:
             Killed.left -= 1
@@ -171,26 +171,27 @@ def test_killed_training_goes_on_with_the_time_that_it_has_left(images: Images, 
                 raise KeyboardInterrupt
             return super().forward(images)
 
+    plan = replace(QUICK, hours=2 / 3600)
     with pytest.raises(KeyboardInterrupt):
-        trained(images, tmp_path / "c.pt", made=Killed(4, ((4, (4,)), (8, (8,))), 3, 2))
+        trained(images, tmp_path / "c.pt", plan, made=Killed(4, ((4, (4,)), (8, (8,))), 3, 2))
     state = torch.load(tmp_path / "c.pt", weights_only=True)
     assert state["step"] >= 1 and 0 < state["progress"] < 1
-    loop = trained(images, tmp_path / "c.pt")
+    loop = trained(images, tmp_path / "c.pt", plan)
     assert loop.progress == 1 and loop.step > state["step"]
     epochs = [point.epoch for point in read_curve(tmp_path / "c.pt")]
     assert epochs == list(range(1, loop.epoch + 1))
 
 
 def test_weights_are_the_familys_and_as_accurate_as_told(images: Images, tmp_path: Path) -> None:
-    job = bases.Job(bases.KNOWN["residual"], replace(QUICK, sides=(12,)))
-    done = bases.make(
+    job = make.Job(make.KNOWN["residual"], replace(QUICK, sides=(12,)))
+    done = make.make(
         job, images, folder=tmp_path / "kept", output=tmp_path / "w.safetensors", processes=ALONE, say=print
     )
-    base = bases.read_base(str(tmp_path / "w.safetensors"))
-    assert bases.evaluate(base, images, (12,), ALONE)[12] == pytest.approx(done.accuracy, abs=20)
+    base = make.read_base(str(tmp_path / "w.safetensors"))
+    assert make.evaluate(base, images, (12,), ALONE)[12] == pytest.approx(done.accuracy, abs=20)
     assert (base.classes, base.card["epochs"], base.card["family"]) == (2, done.epochs, "residual")
     with pytest.raises(UserError, match="not trained for the classes of other"):
-        bases.evaluate(base, replace(images, name="other", names=("a", "b")), (12,), ALONE)
+        make.evaluate(base, replace(images, name="other", names=("a", "b")), (12,), ALONE)
 
 
 def test_least_slice_is_trained_and_grown(home: Path, tmp_path: Path) -> None:

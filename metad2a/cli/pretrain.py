@@ -15,8 +15,8 @@ from metad2a.cli.output import print_json, reporting
 from metad2a.runtime.home import home
 
 if TYPE_CHECKING:
-    from metad2a.supernets.bases import Base, Job
     from metad2a.supernets.images import Images
+    from metad2a.supernets.make import Job, Made
     from metad2a.train.together import Together
 
 FAMILY_HELP = "residual, mobilenetv3 or lite0: the network that learns."
@@ -61,13 +61,13 @@ def pretrain(
         return _again(processes)
     shares = _sides(sides)
     with together(usable_device(device)) as here, reporting("Reading the images ...") as reporter:
-        from metad2a.supernets import bases
+        from metad2a.supernets import make
         from metad2a.supernets.images import open_images
 
         job = _job(family, hours, shares, batch, learning_rate, seed, least=least, begin=begin)
         images = open_images(data, max(shares), home() / "pretrain", here)
         if evaluate is not None:
-            found = bases.evaluate(bases.read_base(evaluate), images, shares, here)
+            found = make.evaluate(make.read_base(evaluate), images, shares, here)
             return _tell_accuracies(evaluate, images, found, json=json) if here.first else None
         done = _run(job, images, output, here, reporter.line if here.first else _silent, no_tracking)
     if here.first:
@@ -89,7 +89,7 @@ def _job(
     least: bool,
     begin: Path | None,
 ) -> Job:
-    from metad2a.supernets.bases import KNOWN, Job
+    from metad2a.supernets.make import KNOWN, Job, plan_for
     from metad2a.supernets.pretrain import Plan
 
     if family not in KNOWN:
@@ -98,7 +98,7 @@ def _job(
         raise UserError(f"--hours {hours:g} --learning-rate {learning_rate:g}: give numbers above zero")
     shares = (0.6, 0.2, 0.2) if len(sides) == 3 else (1 / len(sides),) * len(sides)
     plan = Plan(hours=hours, sides=sides, shares=shares, batch=batch, learning_rate=learning_rate, seed=seed)
-    return Job(KNOWN[family], plan, least, begin)
+    return Job(KNOWN[family], plan_for(KNOWN[family], plan), least, begin)
 
 
 def _sides(text: str) -> tuple[int, ...]:
@@ -119,8 +119,8 @@ def _again(processes: int) -> None:
 
 def _run(
     job: Job, images: Images, output: Path | None, here: Together, say: Callable[[str], None], no_tracking: bool
-) -> Base:
-    from metad2a.supernets.bases import make
+) -> Made:
+    from metad2a.supernets.make import make
 
     tracker = open_tracker(no_tracking or not here.first)
     target = output or home() / "pretrain" / f"{job.family.name}.safetensors"
@@ -139,7 +139,7 @@ def _run(
         )
 
 
-def _tell(done: Base, *, json: bool) -> None:
+def _tell(done: Made, *, json: bool) -> None:
     assert done.accuracy is not None
     if json:
         print_json({"weights": str(done.path), "accuracy": done.accuracy, "epochs": done.epochs, "sha256": done.sha256})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from metad2a import cli
+from metad2a.cli import pipeline
 from metad2a.cli.options import (
     Budget,
     Data,
@@ -25,6 +26,7 @@ from metad2a.cli.options import (
     open_tracker,
 )
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
+from metad2a.cli.pipeline import Augment, Baseline
 from metad2a.cli.recommend import compact
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
@@ -57,6 +59,8 @@ def search(
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
     space: Space = None,
+    augment: Augment = "auto",
+    baseline: Baseline = False,
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
@@ -74,11 +78,18 @@ def search(
     The searcher surrogate begins with the best recommended cell and goes on with the one that promises most
     improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
     command goes on where it was stopped; the budget counts over all of them.
+
+    In the space pipeline the budget decides, 60 s where none is given: probes of pretrained networks on your images,
+    then fine-tuning of what promises most in the time that is left.
     """
     from databases.architectures.space import DEFAULT_SPACE, image_space
     from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
+    if space == pipeline.SPACE:
+        ways = pipeline.Ways(augment, baseline, groups, no_tracking=no_tracking, json=json)
+        pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
+        return
     check_output_folder(output)
     check_name(searcher)
     chosen = image_space(space or DEFAULT_SPACE)

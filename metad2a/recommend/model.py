@@ -19,9 +19,9 @@ from databases.datasets.task import TRAIN, Task, check_seed
 from databases.errors import UserError
 from databases.hosting import lent
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
-from metad2a.devices.devices import find_device
 from metad2a.generate.generator import Generator, GeneratorConfig
-from metad2a.recommend.preference import Prefer, check, for_device, on_device, within
+from metad2a.recommend.limits import NO_LIMITS, Limits
+from metad2a.recommend.preference import for_device, on_device
 from metad2a.recommend.ranking import cheapest_equal_leads, ranked, reason
 from metad2a.recommend.recommendation import Candidate, Recommendation
 from metad2a.runtime.versions import versions
@@ -119,44 +119,36 @@ class MetaD2A:
         data: str | Path | Task | tuple[np.ndarray, np.ndarray],
         *,
         top: int | None = 5,
-        max_params: int | None = None,
-        max_flops: int | None = None,
         seed: int = 0,
         images_per_class: int = 20,
         candidates: Candidates = "both",
         recipe: str = "tiny",
-        device: str | None = None,
-        max_latency: str | float | None = None,
-        prefer: Prefer = "accuracy",
+        limits: Limits = NO_LIMITS,
     ) -> Recommendation:
         """Ranks architectures for a dataset; trains nothing and writes nothing.
 
         Args:
             data: folder, zip, ``.npz``, ``sklearn:digits``, a pair of arrays, or a `Task`.
             top: how many to return, None for the whole ranking.
-            max_params: most parameters of the network at the recipe's size.
-            max_flops: most multiply-adds for one image.
             seed: of the drawn images and architectures.
             images_per_class: how many training images of each class are looked at.
             candidates: the generator's draws, the whole space, or both (the space, draws marked as such).
             recipe: the training the accuracies hold for.
-            device: predict latencies on this target device; `metad2a.devices` knows them. They are of networks of
-                the device's size (`TargetDevice.network`), which a note tells where the recipe's differ.
-            max_latency: most predicted latency: ``15ms``, ``0.015s``, or a number of milliseconds.
-            prefer: what orders the candidates of a device, see `metad2a.recommend.preference.preferred`.
+            limits: what the networks may cost, and the target device whose latencies are predicted. They are of
+                networks of the device's size (`TargetDevice.network`), which a note tells where the recipe's differ.
 
         Raises:
             UserError: unusable data, an unknown option, or limits that no candidate meets.
         """
         _check(top, images_per_class, candidates, seed)
-        limit, target = check(device, max_latency, prefer), None if device is None else find_device(device)
+        target = limits.target
         chosen = self.recipe(recipe)
         task = data if isinstance(data, Task) else load_task(data, seed=seed)
         features = extract(task, images_per_class=images_per_class, seed=seed)
         offered = self._ranked(task, features, chosen, candidates, seed)
         if target is not None:
             offered = on_device(offered, target)
-        kept = within(offered, max_params=max_params, max_flops=max_flops, max_latency=limit, device=device)
+        kept = limits.within(offered)
         gain = self._gain(features, kept, recipe, seed)
         fitting = kept if gain is None else cheapest_equal_leads(kept, gain)
         nearest, unlike = self.known.nearest(features)
@@ -174,7 +166,7 @@ class MetaD2A:
             notes=(*task.notes, *_rough(features)),
             versions=versions(),
         )
-        return answer if target is None else for_device(answer, fitting, target, chosen, prefer=prefer, top=top)
+        return answer if target is None else for_device(answer, fitting, target, chosen, prefer=limits.prefer, top=top)
 
     @property
     def predictor_space(self) -> FiniteSpace:

@@ -22,6 +22,10 @@ _LISTED = {
     "mnms": ("mnms.demonstration", "MNMS: one controller for many tasks, and what it is worth on a new one"),
     "nasnet": ("nasnet.demonstration", "NASNet: a cell searched on one small image set transfers to another"),
     "graph-space": ("graph_space.demonstration", "graph search space: fewer trials than the same space as a flat list"),
+    "task-similarity": (
+        "task_similarity.demonstration",
+        "task similarity: Fisher distances, transfer, and the nearest task's reduced space",
+    ),
     "cells": ("cells.demonstration", "cells understood: width and depth, what they go with, and what searches find"),
     "enas": ("enas.demonstration", "ENAS: shared weights rank children; running statistics break it"),
     "instanas": ("instanas.demonstration", "InstaNAS: a path for each image, against static networks as accurate"),

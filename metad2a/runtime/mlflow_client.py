@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import logging
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING
 
 from metad2a.runtime.home import home
+from metad2a.runtime.lock import hold
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -36,9 +38,19 @@ def open_client(uri: str | None) -> tuple[MlflowClient, str]:
     if uri:
         return _connect(uri, None)
     folder = home()
-    with (folder / "mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes that make MLflow's tables at once break each other
-        return _connect(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri())
+    # two processes that make MLflow's tables at once break each other
+    lock = hold(folder / "mlflow.lock", patience=math.inf)
+    try:
+        return _connect(file_url(folder / "mlflow.db"), (folder / "mlartifacts").as_uri())
+    finally:
+        lock.release()
+
+
+def file_url(path: Path) -> str:
+    """The URL of a SQLite database, whose path may hold what means something in a URL."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
 
 
 def close_abandoned(client: MlflowClient, place: str) -> None:

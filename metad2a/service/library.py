@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 Report = Callable[[str, dict[str, Any]], None]  # kind of event, what it tells
 MAX_KEY = 4_000
+_LIMITS = {  # a question's name -> that of `Limits`
+    "max_params": "params",
+    "max_flops": "flops",
+    "max_latency": "latency",
+    "device": "device",
+    "prefer": "prefer",
+}
 _CLOUD = 400
 DIGITS = "sklearn:digits"
 
@@ -76,10 +83,13 @@ def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any]) -> dict[st
     cost and level of some of all the others, for a picture. ``level`` is the expected accuracy, or where that is not
     known the score, which only orders.
     """
+    from metad2a.recommend.limits import Limits
     from metad2a.recommend.preference import front as front_of
 
-    chosen = {name: value for name, value in options.items() if value is not None} | {"top": None}
-    answer = model.recommend(task, **chosen)
+    given = {name: value for name, value in options.items() if value is not None} | {"top": None}
+    named = {_LIMITS[name]: value for name, value in given.items() if name in _LIMITS}
+    chosen = {name: value for name, value in given.items() if name not in _LIMITS}
+    answer = model.recommend(task, **chosen, limits=Limits(**named))
     everything = answer.candidates
     front = answer.front or front_of(everything)
     kept = replace(answer, candidates=everything[: options["top"]], front=front)

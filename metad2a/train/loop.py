@@ -99,16 +99,17 @@ class Loop:
             self._averaged = AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(average), use_buffers=True)
             self.average = self._averaged.module
         self.step, self.epoch, self.place, self.before, self.total = 0, 0, 0, 0.0, 0.0
-        self.begun = self.saved = time.monotonic()
-        self.progress = 0.0
+        self.begun: float | None = None
+        self.saved, self.progress = 0.0, 0.0
+        self.random = torch.Generator().manual_seed(seed).get_state()
         self.scheduler = LambdaLR(optimiser, lambda step: schedule(self.progress))
         if checkpoint is not None and checkpoint.is_file():
             self._restore(checkpoint)
 
     @property
     def seconds(self) -> float:
-        """Seconds of this training in all processes' lives."""
-        return self.before + time.monotonic() - self.begun
+        """How long this training ran, in all its lives."""
+        return self.before + (0.0 if self.begun is None else time.monotonic() - self.begun)
 
     def run(
         self,
@@ -118,8 +119,27 @@ class Loop:
         deadline: float = math.inf,
         on_epoch: Callable[[Epoch], bool | None] | None = None,
     ) -> bool:
-        """Trains to the end, the deadline (monotonic s) or ``on_epoch``'s False; returns whether it is complete."""
+        """Trains to the end, the deadline (monotonic s) or ``on_epoch``'s False; returns whether it is complete.
+
+        What a network draws at random (dropout) depends on the seed alone, and torch's own generator stays as it was.
+        """
         self.begun = self.saved = time.monotonic()
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self.random)
+            try:
+                self._run(batches, loss, deadline, on_epoch)
+                self.save()
+            finally:
+                self.before, self.begun, self.random = self.seconds, None, torch.get_rng_state()
+        return self.progress >= 1
+
+    def _run(
+        self,
+        batches: Batches[Batch],
+        loss: Loss[Batch],
+        deadline: float,
+        on_epoch: Callable[[Epoch], bool | None] | None,
+    ) -> None:
         going = self._advance(deadline)
         while going:
             generator = torch.Generator().manual_seed(self.seed + 1_000_003 * self.epoch)
@@ -131,13 +151,13 @@ class Loop:
                 self._save_sometimes()
                 if not going:
                     break
+            if not self.place:
+                raise ValueError("an epoch without a batch")
             if going or self.progress >= 1:  # a training that is complete has ended its last epoch
                 going = self._end_epoch(on_epoch) and going
-        self.save()
-        return self.progress >= 1
 
     def _end_epoch(self, on_epoch: Callable[[Epoch], bool | None] | None) -> bool:
-        ended = Epoch(self.epoch + 1, self.total / max(1, self.place), self.step, self.progress, self.seconds)
+        ended = Epoch(self.epoch + 1, self.total / self.place, self.step, self.progress, self.seconds)
         self.epoch, self.place, self.total = self.epoch + 1, 0, 0.0
         return on_epoch is None or on_epoch(ended) is not False
 
@@ -193,7 +213,6 @@ class Loop:
             state = torch.load(path, map_location="cpu", weights_only=True)
             for name, part in self._parts().items():
                 part.load_state_dict(state.pop(name))
-            torch.set_rng_state(state.pop("random"))
         except Exception as problem:  # torch raises whatever its readers do
             reason = " ".join(str(problem).split())[:100]
             raise UserError(f"{path} is no checkpoint of this training ({reason}): give another or remove it") from None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,13 @@ from metad2a.supernets.weights import write_weights
 from metad2a.train.together import Together
 
 KNOWN = {family.name: family for family in (RESIDUAL, MOBILE, LITE0)}
+DEPTHWISE = {"weight_decay": 4e-5, "smoothing": 0.0, "average": 0.99}  # small kernels need less of each
 ORIGIN = "give a file that `metad2a pretrain` wrote"
+
+
+def plan_for(family: Family, plan: Plan) -> Plan:
+    """The plan with the constants that suit the family."""
+    return plan if family is RESIDUAL else replace(plan, **DEPTHWISE)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -58,7 +64,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Base:
+class Made:
     """What a pretraining came to; accuracy in percent on all validation images at the last resolution."""
 
     path: Path
@@ -79,7 +85,7 @@ def make(
     say: Callable[[str], None],
     on_point: Callable[[Point], None] = lambda point: None,
     deadline: float = float("inf"),
-) -> Base:
+) -> Made:
     """Pretrains, goes on or reads what is done; writes the weights to ``output`` when it is complete."""
     network = job.network(len(images.names))
     place, normalisation = job.place(images, folder), images.normalisation()
@@ -96,7 +102,7 @@ def make(
         deadline=deadline,
     )
     if loop.progress < 1:
-        return Base(output, False, None, loop.epoch, loop.before)
+        return Made(output, False, None, loop.epoch, loop.seconds)
     assert loop.average is not None
     side = job.plan.sides[-1]
     percent = accuracy(loop.average, images, images.held, side, normalisation, processes)
@@ -104,11 +110,21 @@ def make(
     card = {
         **asdict(job.plan),
         **{"family": job.family.name, "stages": job.stages, "data": images.name, "classes": images.names},
+        **{"how": _how(job), "terms": f"those of {images.name}"},
         **{"mean": normalisation[0], "scale": normalisation[1], "curve": curve},
         **{"accuracy": round(percent, 2), "side": side, "steps": loop.step, "epochs": loop.epoch},
     }
     digest = write_weights(output, loop.average, card) if processes.first else None
-    return Base(output, True, percent, loop.epoch, loop.before, digest)
+    return Made(output, True, percent, loop.epoch, loop.seconds, digest)
+
+
+def _how(job: Job) -> str:
+    plan = job.plan
+    begun = "" if job.begin is None else ", begun with a slice that was trained before"
+    sides = ", ".join(map(str, plan.sides))
+    return (
+        f"for {plan.hours:g} hours at {sides} px (batches of {plan.batch}, learning rate {plan.learning_rate:g}){begun}"
+    )
 
 
 def read_slice(path: Path, family: Family, classes: int) -> nn.Module:
