@@ -289,10 +289,10 @@ class Network:
 
 def export_onnx(folder: Path) -> str | None:
     """Writes the network of a folder as ONNX too; why that cannot be done, None where it was."""
-    from metad2a.export.onnx import export_onnx as write_onnx
+    from metad2a.export import onnx
 
     try:
-        write_onnx(folder)
+        onnx.export_onnx(folder)
     except Exception as problem:  # the network is found and kept: another file format must not cost it
         return " ".join(str(problem).split())[:200]
     return None
