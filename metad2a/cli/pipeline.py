@@ -12,7 +12,8 @@ import typer
 
 from metad2a import cli
 from metad2a.cli.options import check_output_folder, open_tracker
-from metad2a.cli.output import console, percent, print_json, reporting, short, span, table
+from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.reports.words import percent, short, span
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
