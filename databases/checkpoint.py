@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,24 +11,17 @@ from typing import Any
 from torch import Tensor
 
 from databases.errors import UserError
+from databases.files import write_files
 
 VERSION = 1
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, form: str) -> str:
     """Writes the tensors and the header at once (or not at all); returns the file's sha256."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save as to_bytes
 
     meta = {"metad2a": json.dumps({"format": form, "version": VERSION, **header}, sort_keys=True)}
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        save_file({name: value.contiguous() for name, value in tensors.items()}, partial, meta)
-        with open(partial, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write_files({path: to_bytes({name: value.contiguous() for name, value in tensors.items()}, meta)})
     return digest(path)
 
 

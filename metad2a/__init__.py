@@ -18,13 +18,15 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from databases.errors import UserError
+    from metad2a.recommend.limits import Limits
     from metad2a.recommend.model import MetaD2A, load
     from metad2a.search.estimator import MetaD2AClassifier
 
-__all__ = ["MetaD2A", "MetaD2AClassifier", "UserError", "__version__", "load"]
+__all__ = ["Limits", "MetaD2A", "MetaD2AClassifier", "UserError", "__version__", "load"]
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Limits": "metad2a.recommend.limits",
     "MetaD2A": "metad2a.recommend.model",
     "MetaD2AClassifier": "metad2a.search.estimator",
     "load": "metad2a.recommend.model",
@@ -35,7 +37,10 @@ _HOMES = {
 def __getattr__(name: str) -> object:
     if name not in _HOMES:
         raise AttributeError(f"module 'metad2a' has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name]), name)
+    from databases.hosting import importing
+
+    with importing():
+        return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

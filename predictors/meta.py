@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from databases.architectures.space import Architecture, finite_space
 from databases.datasets.features import TaskFeatures
+from databases.hosting import lent
 from predictors.graph_encoder import EncodedCells, GraphEncoder, tensors
 from predictors.network_config import NetworkConfig
 from predictors.scale import to_logit as to_logit
@@ -114,7 +115,8 @@ class MetaPredictor(nn.Module):
     def with_recipes(self, like: Mapping[str, str]) -> MetaPredictor:
         """A trainable copy that also knows new recipes, each with the average order of a known one, without levels."""
         new = tuple(like)
-        wider = MetaPredictor(replace(self.config, recipes=(*self.config.recipes, *new)))
+        with lent():
+            wider = MetaPredictor(replace(self.config, recipes=(*self.config.recipes, *new)))
         state = with_rows(self.state_dict(), OF_RECIPES, [self.number(each) for each in like.values()])
         wider.load_state_dict(state)
         wider.reads_dataset[len(self.config.recipes) :] = 0

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from databases.hosting import importing
+
 Floats = npt.NDArray[np.float64]
 
 
@@ -37,7 +39,8 @@ class Interval:
 
 def kendall_tau(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Kendall's tau-b of two (n,) arrays (Kendall, 1945); 0 where one of them is constant."""
-    from scipy.stats import kendalltau
+    with importing():
+        from scipy.stats import kendalltau
 
     first, second = _pair(predicted, true)
     return 0.0 if _constant(first) or _constant(second) else float(kendalltau(first, second).statistic)
@@ -45,7 +48,8 @@ def kendall_tau(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
 
 def spearman(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Spearman's rank correlation of two (n,) arrays; 0 where one of them is constant."""
-    from scipy.stats import spearmanr
+    with importing():
+        from scipy.stats import spearmanr
 
     first, second = _pair(predicted, true)
     return 0.0 if _constant(first) or _constant(second) else float(spearmanr(first, second).statistic)

@@ -13,6 +13,8 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, finite_space
 from databases.datasets.features import STATISTICS
 from databases.datasets.task import Task
+from databases.files import read_arrays, write_arrays
+from databases.hosting import importing
 from databases.records.episodes import Episode
 from databases.records.recipe import Recipe
 from predictors.meta import to_logit
@@ -67,7 +69,8 @@ def forest_ranking(episode: Episode, others: Sequence[Episode], naswot: Mapping[
 
     ``naswot`` holds the scores of each task's cells by the task's fingerprint.
     """
-    from sklearn.ensemble import RandomForestRegressor
+    with importing():
+        from sklearn.ensemble import RandomForestRegressor
 
     def inputs(each: Episode) -> Values:
         score = naswot[each.features.fingerprint]
@@ -97,18 +100,15 @@ def cell_features(cells: Sequence[Architecture]) -> Values:
 def naswot_of(task: Task, episode: Episode, recipe: Recipe, *, cache: Path) -> Values:
     """Naswot of the episode's cells on the task's images at the recipe's size, (n,); kept in ``cache``."""
     path = cache / f"naswot-{episode.features.fingerprint}-{recipe.name}.npz"
-    known: dict[int, float] = {}
-    if path.is_file():
-        with np.load(path, allow_pickle=False) as file:
-            known = dict(zip(file["cells"].tolist(), file["scores"].tolist(), strict=True))
+    arrays = read_arrays(path, "cells", "scores")
+    known = dict(zip(arrays["cells"].tolist(), arrays["scores"].tolist(), strict=True)) if arrays else {}
     missing = [cell for cell in episode.cells.tolist() if cell not in known]
     if missing:
         skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
         cells = [finite_space("nasbench201").classes[i] for i in missing]
         found = zero_cost(task, cells, skeleton=skeleton, resolution=recipe.resolution, batch=32, flow=False)
         known |= dict(zip(missing, found["naswot"].tolist(), strict=True))
-        cache.mkdir(parents=True, exist_ok=True)
-        np.savez(path, cells=np.array(list(known)), scores=np.array(list(known.values())))
+        write_arrays(path, cells=np.array(list(known)), scores=np.array(list(known.values())))
     return np.array([known[cell] for cell in episode.cells.tolist()])
 
 

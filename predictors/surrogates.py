@@ -1,4 +1,4 @@
-"""One Gaussian process for every recipe that tasks were measured with: learnt, put together, kept in a checkpoint."""
+"""The processes over measured tasks, one for each recipe: learnt from episodes, put together, kept in a checkpoint."""
 
 from __future__ import annotations
 
@@ -7,18 +7,28 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
+from databases.architectures.space import finite_space
+from databases.datasets.features import PLAIN, STATISTICS
 from databases.records.episodes import FEW
 from databases.records.recipe import RECIPES
 from predictors import checkpoint
-from predictors.meta import MetaPredictor
-from predictors.process import KERNEL, kernel_of, learn, pack, unpack
-from predictors.task_process import TaskProcess
+from predictors.embedding import Embedding, vectors
+from predictors.meta import MetaPredictor, to_logit
+from predictors.task_process import Kernel, Measured, TaskProcess
 
 if TYPE_CHECKING:
     from databases.records.episodes import Episode
 
+
+# Chosen by leave-one-source-out on the own tasks among the kernels that `metad2a evaluate` lists: which untrained
+# cells tell the classes apart, and how far plain pixels do, says most about which cells suit them. Levels heed none.
+PROBED = tuple(range(len(PLAIN), len(STATISTICS)))
+KERNEL = Kernel((STATISTICS.index("pixel_accuracy"), *PROBED), levels_look_at=tuple(range(len(PLAIN))))
+# Of a user's own benchmark, which may have a task or two: measured cells say most about the others of their task.
+OF_TASKS = replace(KERNEL, task=1.0)
 MOST_OF_TASK, MOST_CELLS = 1000, 4000  # an exact process is cubic in the cells: of more, some are drawn
 
 
@@ -49,7 +59,7 @@ def learn_surrogates(
     for recipe in sorted({each.recipe for each in known} - published()):
         measured = _drawn([each for each in known if each.recipe == recipe and not each.few])
         if measured:
-            found[recipe] = _joined(learn(model, measured, kernel_of(recipe)), measured, earlier.get(recipe))
+            found[recipe] = _joined(learn_process(model, measured, kernel_of(recipe)), measured, earlier.get(recipe))
     return found
 
 
@@ -58,12 +68,29 @@ def published() -> set[str]:
     return {name for name, each in RECIPES.items() if each.published}
 
 
+def kernel_of(recipe: str) -> Kernel:
+    """The kernel of a recipe's process: that of metad2a's own recipes, or of a user's."""
+    return KERNEL if recipe in RECIPES else OF_TASKS
+
+
+def measured(episode: Episode) -> Measured:
+    """What the surrogate is told of a task."""
+    seeds = np.isfinite(episode.by_seed).sum(1).astype(np.float64)
+    statistics = episode.features.statistics.astype(np.float64)
+    return Measured(statistics, episode.cells, to_logit(episode.accuracy), np.maximum(seeds, 1))
+
+
+def learn_process(model: MetaPredictor, own: Sequence[Episode], kernel: Kernel = KERNEL) -> TaskProcess:
+    """The process over fully measured tasks."""
+    return TaskProcess([measured(each) for each in own], Embedding.of_space(model), kernel)
+
+
 def pack_surrogates(surrogates: Mapping[str, Surrogate]) -> tuple[dict[str, Tensor], list[dict[str, Any]]]:
     """Tensors and header entries from which `unpack_surrogates` makes them again."""
     tensors: dict[str, Tensor] = {}
     header = []
     for number, (recipe, each) in enumerate(sorted(surrogates.items())):
-        tensors |= {f"process{number}.{name}": value for name, value in pack(each.process).items()}
+        tensors |= {f"process{number}.{name}": value for name, value in pack_process(each.process).items()}
         named = {"names": list(each.names), "families": list(each.families), "task": each.process.kernel.task}
         header.append({"recipe": recipe, **named})
     return tensors, header
@@ -76,10 +103,42 @@ def unpack_surrogates(
     found = {}
     for number, each in enumerate(header["surrogates"]):
         kernel = replace(KERNEL, task=each.get("task", 0.0))  # calibrated with this one
-        process = unpack(checkpoint.part(tensors, f"process{number}"), model, kernel)
+        process = unpack_process(checkpoint.part(tensors, f"process{number}"), model, kernel)
         if process is not None:
             found[each["recipe"]] = Surrogate(process, tuple(each["names"]), tuple(each["families"]))
     return found
+
+
+def pack_process(process: TaskProcess) -> dict[str, Tensor]:
+    """What `unpack_process` needs beside the meta-predictor."""
+    embed = process.embed
+    assert isinstance(embed, Embedding)
+    tasks = process.tasks
+    arrays = {
+        "center": embed.center,
+        "spread": embed.spread,
+        "statistics": np.stack([each.statistics for each in tasks]),
+        "lengths": np.array([len(each.cells) for each in tasks]),
+        "cells": np.concatenate([each.cells for each in tasks]),
+        "logits": np.concatenate([each.logits for each in tasks]),
+        "seeds": np.concatenate([each.seeds for each in tasks]),
+    }
+    return {name: torch.from_numpy(values) for name, values in arrays.items()}
+
+
+def unpack_process(tensors: Mapping[str, Tensor], model: MetaPredictor, kernel: Kernel = KERNEL) -> TaskProcess | None:
+    """Reads `pack_process` back; None where nothing was packed. Raises `KeyError` for what another version packed."""
+    if "cells" not in tensors:
+        return None
+    if tensors["statistics"].shape[1] != len(STATISTICS):
+        raise KeyError("statistics")
+    if len(tensors["center"]) != vectors(model, finite_space(model.config.space).classes[:1]).shape[1]:
+        raise KeyError("center")
+    arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
+    ends = np.cumsum(arrays["lengths"])[:-1]
+    parts = (np.split(arrays[name], ends) for name in ("cells", "logits", "seeds"))
+    tasks = [Measured(*each) for each in zip(arrays["statistics"], *parts, strict=True)]
+    return TaskProcess(tasks, Embedding(model, arrays["center"], arrays["spread"]), kernel)
 
 
 def _joined(process: TaskProcess, measured: Sequence[Episode], earlier: Surrogate | None) -> Surrogate:

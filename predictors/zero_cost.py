@@ -18,6 +18,7 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TRAIN, Task, resize_images
 from databases.errors import UserError
+from databases.hosting import lent
 
 Scores = npt.NDArray[np.float64]  # (architectures,)
 
@@ -199,6 +200,5 @@ def _batch(task: Task, *, batch: int, resolution: int, seed: int) -> Tensor:
 
 
 def _untrained(architecture: Architecture, skeleton: Skeleton, seed: int) -> nn.Module:
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         return image_space(architecture.space).network(architecture, skeleton)

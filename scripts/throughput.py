@@ -21,7 +21,7 @@ from databases.records.recipe import recipe
 from databases.records.store import Store
 from metad2a.build.build import build, core_rounds
 from metad2a.runtime.home import shared_data
-from metad2a.train.training import train
+from metad2a.train.train import train
 
 RECIPE = "tiny"
 MOST_LOST = 0.15

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import io
 import pickle
+import tracemalloc
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from databases.datasets.archives import Zip
+from databases.datasets.arrays import from_npz
 from databases.datasets.loading import load_task
+from databases.datasets.npz import read_npz
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
 
@@ -182,10 +187,36 @@ def test_large_arrays_are_sampled_evenly() -> None:
     assert np.bincount(task.labels).tolist() == [5, 5]
     sources = [next(i for i in range(20) if (X[i] == image).all()) for image in task.images]
     assert task.labels.tolist() == Y[sources].tolist() and sources == sorted(sources)
-    assert task.notes == ("used 10 of 20 images, the same share of each class",)
+    assert task.notes == ("used 10 of 20 images, the same share of each class, for training too",)
 
 
 def test_digits_of_scikit_learn() -> None:
     task: Task = load_task("sklearn:digits")
     assert task.images.shape == (1797, 8, 8, 1) and task.images.max() == 255
     assert task.class_names == tuple("0123456789") and task.notes == ()
+
+
+def test_a_large_npz_is_read_without_a_second_copy_of_its_images(tmp_path: Path) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (4_000, 32, 32, 3), dtype=np.uint8)
+    labels = np.arange(4_000) % 2
+    path = save(
+        tmp_path / "a.npz", x_train=images[:3_000], y_train=labels[:3_000], x_test=images[3_000:], y_test=labels[3_000:]
+    )
+    tracemalloc.start()
+    with closing(Zip(path)) as archive:
+        loaded = from_npz(read_npz(archive, given="a"), given="a", resolution=None, most=10_000, seed=0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(loaded.images, images)
+    assert peak < 1.5 * images.nbytes
+
+
+def test_an_empty_part_is_none(tmp_path: Path) -> None:
+    task = load_task(save(tmp_path / "a.npz", x_train=X, y_train=Y, x_test=X[:0], y_test=Y[:0]))
+    assert "x_test is empty" in task.notes[0] and (task.parts == TEST).any()
+
+
+def test_text_labels_that_were_pickled_are_refused_with_advice_that_helps(tmp_path: Path) -> None:
+    words = np.array(["a", "b"] * 10, dtype=object)
+    assert "text as array.astype(str)" in refusal(save(tmp_path / "a.npz", x=X, y=words))
+    assert load_task(save(tmp_path / "b.npz", x=X, y=words.astype(str))).class_names == ("a", "b")

@@ -340,3 +340,11 @@ def test_another_table_changes_nothing_and_its_name_is_advised(tmp_path: Path) -
     assert load_task(table(tmp_path / "a", "x,y\n1,2\n")).class_names == ("cat", "dog")
     make(tmp_path / "b", ".")
     assert "labels.csv with the columns file and class" in refusal(table(tmp_path / "b", rows(5), name="train.csv"))
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [("a/b.PNG", ".png"), ("a.b/c", ""), (".hidden", ""), ("a/b.", ""), ("a/b.tar.gz", ".gz"), ("..x", "")],
+)
+def test_endings_are_those_of_the_files_own_names(name: str, ending: str) -> None:
+    assert file_kinds.ending_of(name) == ending

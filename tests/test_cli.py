@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from cli_world import (
     CELLS,
@@ -20,6 +21,7 @@ from cli_world import (
     model_fixture,  # noqa: F401
     run,
 )
+from PIL import Image
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -35,6 +37,7 @@ from metad2a.cli.options import amount, duration, shown
 from metad2a.evaluate import evaluation
 from metad2a.export.export import load_exported
 from metad2a.generate.generator import Generator, GeneratorConfig
+from metad2a.recommend.limits import Limits
 from metad2a.retrain import retrain
 from metad2a.runtime.home import home
 
@@ -108,8 +111,22 @@ def test_recommend_answers_the_contract_and_writes_nothing(model: FakeModel, dat
 def test_recommend_hands_every_option_on(model: FakeModel, data: str) -> None:
     options = "--top all --max-params 300k --max-flops 1.5M --seed 7 --images-per-class 3 --candidates all"
     run("recommend", data, *options.split(), "--recipe", "small")
-    wanted = {"top": None, "max_params": 300_000, "max_flops": 1_500_000, "seed": 7, "images_per_class": 3}
+    wanted = {"top": None, "limits": Limits(params=300_000, flops=1_500_000), "seed": 7, "images_per_class": 3}
     assert {**wanted, "candidates": "all", "recipe": "small"}.items() <= model.asked.items()
+
+
+def test_recommend_and_search_keep_named_groups_together(model: FakeModel, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 9, 9), dtype=np.uint8)
+    for index, image in enumerate(noise):
+        place = tmp_path / "images" / "ab"[index % 2] / f"track{index // 4}_{index}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(place)
+    run("recommend", str(tmp_path / "images"), "--groups", "prefix")
+    grouped = model.asked["data"]
+    assert grouped.groups is not None and len(set(grouped.groups.tolist())) == 10
+    assert "40 images in 10 groups" in grouped.notes[-1]
+    told = run("search", str(tmp_path / "images"), "--groups", "prefix", "--recipe", "quick", "--no-tracking")
+    assert "40 images in 10 groups" in told.stderr
 
 
 def test_recommend_tells_people_everything(model: FakeModel, data: str) -> None:

@@ -35,6 +35,7 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "database": "choose one of build, info",
     "database import everything": "choose one of nasbench201, metad2a, table, records",
     "recommend": "Missing argument",
+    "recommend DATA --groups tracks": "given the groups 'tracks' for arrays; allowed are auto, none",
     "recommend DATA more": "unexpected extra argument",
     "recommend DATA --tip 3": "--top",
     "recommend DATA --top 0": "--top '0': give a whole number from 1, or all",

@@ -28,7 +28,9 @@ from databases.errors import UserError
 from databases.records.recipe import Recipe
 from metad2a.export.export import Exported, export, load_exported, save
 from metad2a.export.weights import weights_file
-from metad2a.train.training import Training, predictions, train
+from metad2a.train.inference import predictions
+from metad2a.train.train import train
+from metad2a.train.training import Training
 
 RECIPE = Recipe("test", 4, 1, 8, epochs=1, batch=16, learning_rate=0.05)
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_3x3~2|"

@@ -187,3 +187,11 @@ def test_groups_are_never_torn_and_every_class_keeps_a_training_image(
 def test_without_groups_parts_are_those_of_the_plain_split(labels: list[int], seed: int) -> None:
     numbers = np.unique(labels, return_inverse=True)[1].astype(np.int64)
     np.testing.assert_array_equal(divide(numbers, seed=seed), split(numbers, seed=seed))
+
+
+def test_of_very_many_images_exact_copies_are_grouped_and_that_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("databases.datasets.loading.MOST_LOOKED_AT", 50)
+    x, y = np.concatenate([CLEAN, CLEAN[:20]]), np.concatenate([Y, Y[:20]])
+    task = load_task((x, y))
+    assert torn(task.parts, np.concatenate([np.arange(120), np.arange(20)])) == 0
+    assert "exact copies only" in told(task) and "40 images in 20 groups" in told(task)

@@ -78,7 +78,7 @@ def test_hog_is_probed_like_any_base_and_refitted_on_more_images() -> None:
     probed = probe(base, task, resolution=32)
     images, labels = task.part(TEST)
     assert percent_right(probed.classifier.logits(images), labels) > 80
-    again = refit(probed, base, task)
+    again = refit(base, task, resolution=32, penalty=probed.head.penalty)
     assert not np.allclose(again.logits(images), probed.classifier.logits(images), atol=1e-3)
     assert percent_right(again.logits(images), labels) > 80
 

@@ -16,6 +16,7 @@ from databases.datasets.backbone import WIDTHS
 from databases.datasets.features import STATISTICS, extract
 from databases.datasets.task import VALIDATION, Task, split
 from databases.errors import UserError
+from metad2a.recommend.limits import Limits
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.search.controllers import bayesian as surrogate
 from metad2a.search.searchers import recommended
@@ -84,22 +85,21 @@ def test_the_candidates_can_be_the_generators_alone_or_the_space_alone(model: Me
 def test_limits_are_kept_and_the_best_within_them_comes_first(model: MetaD2A, images: Task) -> None:
     everything = model.recommend(images, top=None).candidates
     most = int(np.median([each.parameters for each in everything]))
-    cheap = model.recommend(images, top=None, max_params=most).candidates
+    cheap = model.recommend(images, top=None, limits=Limits(params=most)).candidates
     assert [each.architecture for each in cheap] == [
         each.architecture for each in everything if each.parameters <= most
     ]
     flops = min(each.flops for each in everything)
-    assert {each.flops for each in model.recommend(images, top=None, max_flops=flops).candidates} == {flops}
+    assert {each.flops for each in model.recommend(images, top=None, limits=Limits(flops=flops)).candidates} == {flops}
 
 
-@pytest.mark.parametrize("limits", [{"max_params": 10}, {"max_flops": 0}, {"max_params": 0, "max_flops": 10**9}])
-def test_an_impossible_limit_is_refused_with_the_nearest_possible(
-    model: MetaD2A, images: Task, limits: dict[str, int]
-) -> None:
+@pytest.mark.parametrize("limits", [Limits(params=10), Limits(flops=0), Limits(params=0, flops=10**9)])
+def test_an_impossible_limit_is_refused_with_the_nearest_possible(model: MetaD2A, images: Task, limits: Limits) -> None:
     with pytest.raises(UserError) as refusal:
-        model.recommend(images, **limits)  # type: ignore[arg-type]
+        model.recommend(images, limits=limits)
     least = min(model.recommend(images, top=None).candidates, key=lambda each: each.parameters)
-    for number in (*limits.values(), least.parameters, least.flops):
+    given = [most for most in (limits.params, limits.flops) if most is not None]
+    for number in (*given, least.parameters, least.flops):
         assert f"{number:,}" in str(refusal.value)
 
 
@@ -167,6 +167,31 @@ def test_a_search_is_told_the_noise_that_the_recommendation_knows(
     assert answer.best.expected_accuracy is not None and answer.noise is not None
     chance = sampling_noise(answer.best.expected_accuracy, int((images.parts == VALIDATION).sum()))
     assert told and told == [pytest.approx(np.hypot(answer.noise, chance))] * len(told)
+
+
+@pytest.mark.parametrize(
+    ("limits", "allowed"),
+    [
+        ({"prefer": "speed"}, "accuracy, balanced, latency"),
+        ({"prefer": "latency"}, "the preference 'latency' needs a device"),
+        ({"latency": 3}, "a limit on latency needs a device"),
+        ({"latency": "3 hours", "device": "raspi4"}, "such as 15ms"),
+    ],
+)
+def test_limits_that_mean_nothing_are_refused_when_they_are_made(limits: dict[str, object], allowed: str) -> None:
+    with pytest.raises(UserError, match=allowed):
+        Limits(**limits)  # type: ignore[arg-type]
+
+
+def test_limits_on_a_device_keep_what_is_fast_enough_there(model: MetaD2A, images: Task) -> None:
+    everything = model.recommend(images, top=None, limits=Limits(device="raspi4")).candidates
+    middle = float(np.median([each.latency_ms or 0.0 for each in everything]))
+    found = model.recommend(images, top=None, limits=Limits(latency=f"{middle}ms", device="raspi4")).candidates
+    assert [each.architecture for each in found] == [
+        each.architecture for each in everything if each.latency_ms is not None and each.latency_ms <= middle
+    ]
+    with pytest.raises(UserError, match=r"at most 0.001 ms on raspi4: the fastest of those takes"):
+        model.recommend(images, limits=Limits(latency="1us", device="raspi4"))
 
 
 def test_a_candidate_builds_the_network_it_describes(model: MetaD2A, images: Task) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from metad2a.reports.report import Context
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.graph_space import demonstration as graph_space
 from metad2a.reproduce.graph_space.demonstration import (
     CONTROL,

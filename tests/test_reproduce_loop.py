@@ -10,7 +10,8 @@ import pytest
 from made_up import CLASSES
 
 from databases.architectures.space import space
-from metad2a.reports.report import Context, Report
+from metad2a.reports.report import Report
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.loop import demonstration as loop
 from metad2a.reproduce.loop.demonstration import run
 from metad2a.reproduce.loop.searchers import (

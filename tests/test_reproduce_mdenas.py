@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from databases.architectures.space import space
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reports.report import Context
-from metad2a.reproduce import mdenas
+from metad2a.reproduce import mdenas, mdenas_supernet
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.mdenas import CONTROL, ORDER, OURS, RANDOM, SHORT, SHUFFLED, Job, Size, follow
 from predictors.metrics import Interval
 
@@ -60,11 +61,14 @@ def test_searches_are_told_one_thing_and_judged_by_another(table: BenchmarkTable
 
 
 @pytest.mark.slow
-def test_a_small_run_shows_every_part(tables: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_run_shows_every_part(tables: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mdenas, "FAST", SIZE)
-    report = mdenas.run(Context(fast=True, database=tables, workers=1, say=lambda line: None))
+    monkeypatch.setattr(mdenas_supernet, "FAST", mdenas_supernet.Size(seeds=2, steps=2, told=2))
+    context = Context(fast=True, database=tables, images=shared / "images", workers=1, say=lambda line: None)
+    report = mdenas.run(context)
     assert all(0.6 < found["validation"]["mean"] < 0.7 for found in report.figures["tau"].values())
     assert report.figures["percentile"].keys() == mdenas.METHODS.keys()
     assert report.figures["percentile"][OURS]["multinomial_above"]["mean"] == 0
+    assert report.figures["supernet"]["percentile"].keys() == mdenas_supernet.POLICIES.keys()
     assert len(report.tables[0].rows) == 5 and len(report.tables[1].rows) == len(mdenas.METHODS)
-    assert len(report.verdicts) == 6 and len(report.panels) == 2
+    assert len(report.verdicts) == 9 and len(report.panels) == 3

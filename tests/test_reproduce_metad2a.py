@@ -9,7 +9,7 @@ import pytest
 
 from databases.architectures.space import space
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reports.report import Context
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.metad2a_system import _ablation_verdicts, _ablations, _needed, _trained, run
 
 

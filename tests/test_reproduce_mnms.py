@@ -9,7 +9,7 @@ import pytest
 
 from databases.architectures.space import Architecture
 from databases.errors import UserError
-from metad2a.reports.report import Context
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.mnms import demonstration as mnms
 from metad2a.reproduce.mnms import multitask
 from metad2a.reproduce.mnms.demonstration import _neighbours, _speed, _speed_table, _speed_verdicts

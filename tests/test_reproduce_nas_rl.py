@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from databases.datasets.text import Text
-from metad2a.reports.report import Context
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.nas_rl import demonstration as nas_rl
 from metad2a.reproduce.nas_rl import planted_edges, recurrent_cell
 from metad2a.reproduce.nas_rl.planted_edges import METHODS, EdgeSize, edges, f1, find, plant, skips

@@ -9,7 +9,8 @@ import torch
 from databases.architectures.space import image_space
 from databases.datasets.task import TEST, TRAIN
 from databases.errors import UserError
-from metad2a.reports.report import Context, Report
+from metad2a.reports.report import Report
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.nasnet import demonstration as nasnet
 from metad2a.reproduce.nasnet import transferred_cells
 from metad2a.reproduce.nasnet.transferred_cells import (
@@ -25,7 +26,8 @@ from metad2a.reproduce.nasnet.transferred_cells import (
     Size,
 )
 from metad2a.search.loop import Trace
-from metad2a.train import training
+from metad2a.train.place import memory_format
+from metad2a.train.train import train
 
 CONTEXT = Context(fast=True, workers=1, say=lambda line: None)
 
@@ -130,9 +132,9 @@ def test_the_full_run_says_which_images_it_needs() -> None:
 
 def test_cells_of_other_spaces_train_in_plain_layout_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """Channels last, NASNet's cells destroyed the heap; grey images look like it unless their strides are made new."""
-    cpu = torch.device("cpu")
-    assert training.memory_format("nasbench201", cpu) == training.memory_format("nasnet", torch.device("cuda"))
-    assert training.memory_format("nasnet", cpu) == torch.contiguous_format
+    cpu, cells = torch.device("cpu"), image_space("nasnet")
+    assert memory_format(image_space("nasbench201"), cpu) == memory_format(cells, torch.device("cuda"))
+    assert memory_format(cells, cpu) == torch.contiguous_format
     strides: list[int] = []
 
     class Looking(torch.nn.Linear):
@@ -148,5 +150,5 @@ def test_cells_of_other_spaces_train_in_plain_layout_on_the_cpu(monkeypatch: pyt
     monkeypatch.setattr(type(space), "network", lambda self, architecture, skeleton: Looking())
     task = transferred_cells.image_sets(CONTEXT)[0]
     cell = space.sample(np.random.default_rng(0))
-    found = training.train(task, cell, recipe=RECIPE, device="cpu")
+    found = train(task, cell, recipe=RECIPE, device="cpu")
     assert set(strides) == {64} and found.valid_accuracy is not None

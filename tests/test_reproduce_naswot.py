@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from metad2a.reports.report import Context
 from metad2a.reproduce import naswot
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.naswot import NOISE, OWN, Size, _best_of_n, _running_pick
 
 

@@ -15,8 +15,8 @@ from databases.records.benchmark_table import BenchmarkTable
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a.generate.generator import Generator
-from metad2a.reports.report import Context
 from metad2a.reproduce import warm_start
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.held_out_tasks import CELLS as CELLS_OF_JUDGED
 from metad2a.reproduce.held_out_tasks import RECIPE, _table
 from metad2a.reproduce.policies import AmongMeasured, follow

@@ -28,7 +28,9 @@ from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.run_state import read_state
 from metad2a.search.runs import RunFolder, export_run, find_run, run_names, runs_folder
 from metad2a.search.search import search, train_one
-from metad2a.train.training import Training, accuracy, train
+from metad2a.train.inference import accuracy
+from metad2a.train.train import train
+from metad2a.train.training import Training
 
 QUICK = Recipe("quick", 4, 1, 8, epochs=2, batch=16, learning_rate=0.05)
 ENDLESS = replace(QUICK, name="endless", epochs=10**7)

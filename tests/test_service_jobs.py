@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from service_process import Processes, until
+from postgres_server import PostgresServer, postgres_fixture  # noqa: F401
+from service_process import ROOT, Processes, until
 from service_world import pictures, zipped
 
 from databases.records.store import Store
@@ -98,3 +100,32 @@ def test_a_job_that_runs_out_of_memory_fails_with_a_reason(service: Processes) -
     dataset = service.send(zipped(pictures(each=20)))
     ended = service.ended(service.ask("/v1/trainings", training(dataset))["id"])
     assert ended["state"] == "failed" and "memory" in ended["reason"], ended["reason"]
+
+
+def test_the_readmes_walk_through_works_as_it_stands(service: Processes) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    block = next(each for each in text.split("```bash\n") if each.startswith("SERVICE=")).split("```")[0]
+    service.serve()
+    (service.home / "images.zip").write_bytes(zipped(pictures(each=20)))
+    (service.home / "picture.png").write_bytes(pictures()["set/class1/0.png"])
+    lines = f"set -euo pipefail\n{block.replace('http://127.0.0.1:8000', service.address)}"
+    done = subprocess.run(["bash", "-c", lines], cwd=service.home, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr + done.stdout[-500:]
+    assert "event: end" in done.stdout and '"best"' in done.stdout
+    assert (service.home / "model.py").read_text().startswith('"""')
+
+
+def test_jobs_outlive_a_database_that_is_stopped_hard(tmp_path: Path, postgres: PostgresServer) -> None:
+    with Processes(tmp_path, database=postgres.database()) as service:
+        service.serve()
+        dataset = service.send(zipped(pictures(each=20)))
+        job = service.ask("/v1/trainings", training(dataset, recipe="small"))["id"]
+        until(lambda: service.job(job)["state"] == "running", what="the job")
+        postgres.stop_hard()
+        time.sleep(3)
+        postgres.start()
+        until(lambda: service.ask("/v1/jobs", quiet=True), what="the web process")
+        ended = service.ended(job, seconds=240)
+        assert ended["state"] == "succeeded", service.logs()
+        with Store(str(service.database)) as store:
+            assert len(store.records(source="user")) == 1

@@ -108,7 +108,7 @@ def test_the_whole_way_on_the_pages(tmp_path: Path, page: Page) -> None:
         page.fill("[name=count]", "2")
         page.select_option("#train ~ form [name=recipe]", "tiny")
         page.get_by_role("button", name="Train", exact=True).click()
-        page.wait_for_selector("#rows tr")
+        page.wait_for_selector("#plot .curve")
         looked_at(page, "job-running")
         page.get_by_role("link", name="See the winner").click()
         page.wait_for_selector(".confusion")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from postgres_server import postgres_fixture  # noqa: F401
 from records_world import says
 
 from databases.errors import UserError
@@ -22,9 +23,10 @@ from databases.records.store import Store
 ANY = Record("digits", "nasbench201", "a", "tiny", 0, "own", 90.0, 89.0, 12.5, {"loss": 0.5})
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    with Store(tmp_path / "records.db") as opened:
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def store(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    server = request.getfixturevalue("postgres") if request.param == "postgresql" else None
+    with Store(tmp_path / "records.db" if server is None else server.database()) as opened:
         yield opened
 
 

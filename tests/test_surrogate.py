@@ -9,8 +9,9 @@ from made_up import CLASSES, CONFIG, episode, predictor, task
 
 from databases.architectures.space import finite_space
 from predictors import task_process as surrogate
-from predictors.process import Embedding, learn, pack, unpack
+from predictors.embedding import Embedding
 from predictors.scale import to_percent
+from predictors.surrogates import learn_process, pack_process, unpack_process
 from predictors.task_process import Kernel, Measured, TaskProcess
 
 KERNEL = Kernel(looks_at=(0,))
@@ -76,33 +77,33 @@ def test_statistics_far_outside_do_not_run_away() -> None:
 def test_packed_into_a_checkpoint_it_says_the_same() -> None:
     own = [episode(task(i, at=0.3 * i), range(10 * i, 10 * i + 6), [50 + i + j for j in range(6)]) for i in range(4)]
     model = predictor(CONFIG)
-    process = learn(model, own)
-    read = unpack({name: torch.as_tensor(value) for name, value in pack(process).items()}, model)
+    process = learn_process(model, own)
+    read = unpack_process({name: torch.as_tensor(value) for name, value in pack_process(process).items()}, model)
     assert read is not None
     asked = np.arange(40)
     np.testing.assert_allclose(
         read.predict(own[0].features.statistics, asked).mean,
         process.predict(own[0].features.statistics, asked).mean,
     )
-    assert unpack({}, model) is None
+    assert unpack_process({}, model) is None
 
 
 def test_what_another_version_packed_is_told_by_a_key_error() -> None:
     own = [episode(task(i), range(6), [50.0 + j for j in range(6)]) for i in range(2)]
     model = predictor(CONFIG)
-    packed = {name: torch.as_tensor(value) for name, value in pack(learn(model, own)).items()}
+    packed = {name: torch.as_tensor(value) for name, value in pack_process(learn_process(model, own)).items()}
     with pytest.raises(KeyError, match="center"):
-        unpack({**packed, "center": packed["center"][:-1]}, model)
+        unpack_process({**packed, "center": packed["center"][:-1]}, model)
 
 
 def test_cells_are_alike_by_vector_and_by_what_describes_them() -> None:
     model = predictor(CONFIG)
-    both, vectors = Embedding.learn(model)(np.arange(50)), model.encode_many(CLASSES[:50])
+    both, vectors = Embedding.of_space(model)(np.arange(50)), model.encode_many(CLASSES[:50])
     assert both.shape == (50, vectors.shape[1] + len(SPACE.describe(CLASSES[0])))
 
 
 def test_each_class_is_encoded_once_and_in_the_order_asked() -> None:
-    embedding = Embedding.learn(predictor(CONFIG))
+    embedding = Embedding.of_space(predictor(CONFIG))
     both = embedding(np.array([7, 3, 7]))
     np.testing.assert_array_equal(both[0], both[2])
     np.testing.assert_allclose(both[1], embedding(np.array([3]))[0])

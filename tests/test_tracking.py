@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from matplotlib.figure import Figure
+from sqlalchemy import make_url
 
+from metad2a.runtime import mlflow_client
 from metad2a.runtime.tracking import NullTracker, Run, Tracker
 
 if TYPE_CHECKING:
@@ -166,3 +168,9 @@ def test_without_tracking_nothing_is_written(tmp_path: Path, monkeypatch: pytest
         run.metrics({"loss": 0.5})
     assert run.id is None
     assert not (tmp_path / "home").exists()
+
+
+@pytest.mark.parametrize("name", ["plain", "a ?x=1#y", "100%20", "me@host:1", "ä"])
+def test_the_database_of_a_home_with_characters_of_urls_is_the_one_in_it(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name / "mlflow.db"
+    assert make_url(mlflow_client.file_url(path)).database == str(path)

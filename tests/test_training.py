@@ -17,8 +17,10 @@ from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
 from databases.errors import UserError
 from databases.records.recipe import Recipe
-from metad2a.train import training
-from metad2a.train.training import Progress, Training, accuracy, augment, normalisation, predictions, prepare, train
+from metad2a.train import train as training
+from metad2a.train.inference import accuracy, normalisation, predictions, prepare
+from metad2a.train.train import augment, train
+from metad2a.train.training import Progress, Training
 
 TOY = Recipe("toy", channels=4, cells=1, resolution=8, epochs=4, batch=16, learning_rate=0.05, average=0.25)
 CELL = Architecture("nasbench201", (3, 1, 2, 3, 0, 4))

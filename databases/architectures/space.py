@@ -119,7 +119,13 @@ class Space(ABC):
 
 
 class ImageSpace(Space):
-    """A space whose architectures are image classifiers."""
+    """A space whose architectures are image classifiers.
+
+    ``channels_last``: whether its networks may train in that memory layout on the CPU. There the backward pass of
+    torch 2.13 (oneDNN) destroys the heap for some cells of NASNet's space.
+    """
+
+    channels_last: bool = False
 
     @abstractmethod
     def blueprint(self, architecture: Architecture, skeleton: Skeleton) -> Blueprint:
@@ -213,6 +219,8 @@ SPACES: Registry[Space] = Registry(
         "enas-recurrent": "enas_recurrent:ENAS_RECURRENT",
     },
 )
+# what a name holds -> the class of the spaces that are made when their name is met
+MADE: Registry[Any] = Registry("databases.architectures.spaces", {":": "reduced:Reduced"})
 DEFAULT_SPACE = "nasbench201"  # where nobody names one
 _Kind = TypeVar("_Kind", bound=Space)
 
@@ -245,9 +253,7 @@ def recurrent_space(name: str) -> RecurrentSpace:
 def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
     found = SPACES.get(name)
     if found is None and ":" in name:
-        from databases.architectures.spaces.reduced import Reduced
-
-        found = Reduced.named(name)
+        found = MADE[":"].named(name)
     if isinstance(found, kind):
         return found
     allowed = ", ".join(each.name for each in SPACES.values() if isinstance(each, kind))

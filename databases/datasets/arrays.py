@@ -84,7 +84,7 @@ def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, s
     chosen = sample(labels, where, most=most, seed=seed)
     notes = [*arrays.notes, *notes, *told]
     if len(chosen) < len(stacked):
-        notes.append(f"used {len(chosen):,} of {len(stacked):,} images, the same share of each class")
+        notes.append(f"used {len(chosen):,} of {len(stacked):,} images, the same share of each class, for training too")
         stacked = stacked[chosen]
     pixels = _one_size(_without_copies(scale.to_bytes(stacked), notes), resolution, notes)
     groups = None if arrays.groups is None else np.asarray(arrays.groups)[chosen]

@@ -10,6 +10,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from databases.hosting import lent
+
 WIDTHS = (24, 48, 96, 192)
 RESOLUTION = 32
 WEIGHTS = Path(__file__).with_name("backbone.safetensors")
@@ -57,13 +59,13 @@ def trained_backbone() -> Backbone:
     """The shipped backbone, in eval mode."""
     from safetensors.torch import load_file
 
-    network = Backbone()
+    with lent():
+        network = Backbone()
     network.load_state_dict({name: value.float() for name, value in load_file(WEIGHTS).items()})
     return network.eval()
 
 
 def random_backbone(seed: int = 0) -> Backbone:
     """The same network untrained: the rival that the trained one must beat."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         return Backbone().eval()

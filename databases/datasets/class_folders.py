@@ -12,7 +12,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from databases.datasets.archives import Files
@@ -59,7 +58,7 @@ def arrange(files: Files, pictures: Sequence[str], others: Sequence[str], *, giv
     Raises:
         UserError: nothing is in class folders, the folders can be read in two ways, or a class would vanish.
     """
-    layout = _Layout({name: PurePosixPath(name).parts for name in pictures}, given)
+    layout = _Layout({name: pieces(name) for name in pictures}, given)
     layout.read()
     found = [
         Picture(name, trail[0], layout.parts.get(name, TRAIN), "/".join(trail[:-1]) if len(trail) > 2 else "")
@@ -81,6 +80,11 @@ def arrange(files: Files, pictures: Sequence[str], others: Sequence[str], *, giv
     if deeper := {picture.folder for picture in found if picture.folder}:
         notes.append(f"took folders within class folders as parts of their classes: {some(deeper)}")
     return Arranged(tuple(found), names, tuple(notes))
+
+
+def pieces(name: str) -> Trail:
+    """The folders and the name of a file."""
+    return tuple(piece for piece in name.split("/") if piece not in ("", "."))
 
 
 class _Layout:
@@ -115,7 +119,7 @@ class _Layout:
 
     def home(self, name: str) -> str:
         """The path of the class folder of a picture."""
-        return "/".join(PurePosixPath(name).parts[: self.depths[name] + 1])
+        return "/".join(pieces(name)[: self.depths[name] + 1])
 
     def _children(self) -> dict[str, list[str]]:
         """Names of the pictures by the first folder of their trails."""

@@ -7,7 +7,6 @@ last two are the rivals that `metad2a evaluate` prints beside the first.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy.typing as npt
 from databases.datasets.landmarks import Landmarks, landmarks
 from databases.datasets.probes import NO_PROBES, PROBES, VERSION, probes
 from databases.datasets.task import TRAIN, Task, resize_images
+from databases.files import read_arrays, write_arrays
 
 if TYPE_CHECKING:
     from torch import nn
@@ -85,11 +85,9 @@ def extract(
     """
     per_class = max(1, min(images_per_class, MOST_IMAGES // task.classes))
     name = f"{task.fingerprint}-{kind}-{per_class}-{seed}-{len(PLAIN)}-{VERSION}-{_version(kind)}.npz"
-    if cache is not None and (cache / name).is_file():
-        with np.load(cache / name, allow_pickle=False) as file:
-            return TaskFeatures(
-                file["features"], file["labels"], file["statistics"], task.name, task.source, task.fingerprint
-            )
+    known = None if cache is None else read_arrays(cache / name, "features", "labels", "statistics")
+    if known is not None:
+        return TaskFeatures(**known, name=task.name, source=task.source, fingerprint=task.fingerprint)
     images, labels = task.part(TRAIN)
     chosen = draw(labels, per_class, seed)
     found = from_images(images[chosen], kind=kind)
@@ -102,10 +100,7 @@ def extract(
         task.fingerprint,
     )
     if cache is not None:
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = cache / f".{os.getpid()}-{name}"
-        np.savez(partial, features=found, labels=extracted.labels, statistics=extracted.statistics)
-        partial.replace(cache / name)
+        write_arrays(cache / name, features=found, labels=extracted.labels, statistics=extracted.statistics)
     return extracted
 
 

@@ -44,7 +44,9 @@ def readable_formats() -> tuple[tuple[str, ...], frozenset[str]]:
 
 def ending_of(name: str) -> str:
     """The ending of a file's name in lower case, with its dot."""
-    return PurePosixPath(name).suffix.lower()
+    last = name.rpartition("/")[2]
+    stem, dot, ending = last.rpartition(".")
+    return f".{ending.lower()}" if stem.strip(".") and dot and ending else ""
 
 
 def hidden(name: str) -> bool:

@@ -62,19 +62,7 @@ def arrange_by_table(
         return None
     place = f"{given}, whose {table}"
     found = Finder(pictures, str(PurePosixPath(table).parent))
-    labelled: dict[str, Row] = {}
-    absent: list[Row] = []
-    for row in rows:
-        file = found(row.cells["file"], f"{place} in line {row.line}")
-        if not row.cells["class"]:
-            raise UserError(f"given {place} in line {row.line} has no class; allowed is one a file; fill it in")
-        if file is None:
-            absent.append(row)
-        elif labelled.setdefault(file, row).cells["class"] != row.cells["class"]:
-            raise UserError(
-                f"given {place} in lines {labelled[file].line} and {row.line} has two classes for {file!r}; "
-                "allowed is one; correct the table"
-            )
+    labelled, absent = _matched(rows, found, place)
     unlisted = [name for name in pictures if name not in labelled]
     _refuse_gaps(place, pictures, labelled, absent, unlisted)
     made = [
@@ -92,6 +80,24 @@ def arrange_by_table(
     rest = [name for name in others if name != table]
     notes += unread_notes(len(made), rest, unlisted, files.lost, given=given)
     return Arranged(tuple(made), dict(zip(labels, names, strict=True)), tuple(notes))
+
+
+def _matched(rows: Sequence[Row], find: Finder, place: str) -> tuple[dict[str, Row], list[Row]]:
+    """The row of each file, and the rows whose file is no picture there."""
+    labelled: dict[str, Row] = {}
+    absent: list[Row] = []
+    for row in rows:
+        file = find(row.cells["file"], f"{place} in line {row.line}")
+        if not row.cells["class"]:
+            raise UserError(f"given {place} in line {row.line} has no class; allowed is one a file; fill it in")
+        if file is None:
+            absent.append(row)
+        elif labelled.setdefault(file, row).cells["class"] != row.cells["class"]:
+            raise UserError(
+                f"given {place} in lines {labelled[file].line} and {row.line} has two classes for {file!r}; "
+                "allowed is one; correct the table"
+            )
+    return labelled, absent
 
 
 def read_table(content: bytes, needed: Sequence[str], *, given: str) -> list[Row] | None:

@@ -30,9 +30,10 @@ from databases.datasets.cautions import cautions
 from databases.datasets.group_split import divide
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.names import shown
-from databases.datasets.near_copies import find_copies, find_groups, thumbnails
+from databases.datasets.near_copies import MOST_LOOKED_AT, find_copies, find_groups, thumbnails
 from databases.datasets.npz import read_npz
 from databases.datasets.pictures import Labelled, read_pictures
+from databases.datasets.sides import picture_side, side_of
 from databases.datasets.task import (
     PICTURE_RESOLUTION,
     TEST,
@@ -44,6 +45,7 @@ from databases.datasets.task import (
     check_resolution,
 )
 from databases.errors import UserError
+from databases.hosting import importing
 
 MAX_IMAGES = 100_000
 DIGITS = "sklearn:digits"
@@ -56,6 +58,7 @@ def load_task(
     data: Data,
     *,
     resolution: int | None = None,
+    up_to: int | None = None,
     seed: int = 0,
     max_images: int = MAX_IMAGES,
     max_files: int = MAX_FILES,
@@ -68,6 +71,7 @@ def load_task(
         data: a folder, zip or .npz file, (x, y) arrays or 'sklearn:digits'; see the head of this module.
         resolution: height and width in pixels. By default pictures in files become 32x32, and arrays keep
             theirs if they are square and of 8 to 64 pixels, else they become 32x32 too.
+        up_to: where no resolution is given: keep as many pixels as there are, up to this side.
         seed: draws the parts that the data do not bring, and the images when there are too many.
         max_images: use a stratified part of larger data (still two images of each class and part at least).
         max_files: refuse folders and archives with more files.
@@ -87,10 +91,11 @@ def load_task(
         path = _existing(str(data))
         name = shown(path.name if path.is_dir() else path.stem)
         with closing(_open(path, max_files=max_files, max_bytes=max_bytes)) as files:
-            loaded = _read(files, path, resolution=resolution, most=max_images, seed=seed, groups=groups)
+            loaded = _read(files, path, resolution=resolution, up_to=up_to, most=max_images, seed=seed, groups=groups)
     else:
         name = data if isinstance(data, str) else "arrays"
         arrays = _digits(data) if isinstance(data, str) else _pair(data)
+        resolution = resolution or _array_side(arrays[0], up_to)
         together = None if _is_way(groups) else groups
         loaded = from_arrays(
             {TRAIN: arrays}, given=name, resolution=resolution, most=max_images, seed=seed, groups=together
@@ -102,13 +107,17 @@ def load_task(
 def _divided(loaded: Labelled, name: str, *, seed: int, look: bool) -> Task:
     """The task, with the parts that the data do not bring drawn by groups; those are looked for where not told."""
     labels, notes = loaded.labels, [*loaded.notes]
-    units = thumbnails(loaded.images)
+    units = thumbnails(loaded.images) if len(labels) <= MOST_LOOKED_AT else None
     copies = find_copies(loaded.images, units)
     groups = None
     if loaded.groups is not None:
         groups = group_numbers(loaded.groups, len(labels), given=name)
     elif look and not all((loaded.parts == part).any() for part in (VALIDATION, TEST)):
         groups = find_groups(units, labels, copies, np.flatnonzero(loaded.parts == TRAIN))
+        if units is None:
+            notes.append(
+                "so many images are searched for exact copies only: name what belongs together, if anything does"
+            )
     parts = _completed(loaded, groups, seed=seed)
     if groups is not None:
         notes.append(_groups_note(groups, told=loaded.groups is not None))
@@ -167,7 +176,16 @@ def _open(path: Path, *, max_files: int, max_bytes: int) -> Folder | Zip:
     raise UserError(f"given the file {str(path)!r}; {ALLOWED}; turn it into one of them")
 
 
-def _read(files: Folder | Zip, path: Path, *, resolution: int | None, most: int, seed: int, groups: object) -> Labelled:
+def _read(
+    files: Folder | Zip,
+    path: Path,
+    *,
+    resolution: int | None,
+    up_to: int | None,
+    most: int,
+    seed: int,
+    groups: object,
+) -> Labelled:
     """Everything in a folder, zip or .npz file."""
     given = repr(str(path))
     if not isinstance(groups, str | Path):
@@ -176,17 +194,28 @@ def _read(files: Folder | Zip, path: Path, *, resolution: int | None, most: int,
         _is_way(groups)
         arrays = read_npz(files, given=given)
         arrays = arrays if groups == AUTOMATIC else replace(arrays, groups=None)
+        resolution = resolution or _array_side(arrays.images[0], up_to)
         return from_npz(arrays, given=given, resolution=resolution, most=most, seed=seed)
     check_way(groups)
-    px = resolution or PICTURE_RESOLUTION
+    px = resolution or (picture_side(files, up_to=up_to) if up_to else PICTURE_RESOLUTION)
     return read_pictures(files, given=given, px=px, most=most, seed=seed, groups=groups)
+
+
+def _array_side(images: npt.ArrayLike, up_to: int | None) -> int | None:
+    """The side for images (n, h, w), (n, h, w, c) or (n, c, h, w); None where the usual rule is asked for."""
+    shape = np.shape(images)
+    if up_to is None or len(shape) not in (3, 4):
+        return None
+    width, height = sorted(shape[1:])[-2:]  # channels are few
+    return side_of(height, width, up_to=up_to)
 
 
 def _digits(text: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     """The handwritten digits that come with scikit-learn, their values 0..16 spread over 0..255."""
     if text != DIGITS:
         raise UserError(f"given {text!r}; {ALLOWED}; other sets of scikit-learn hold no small images")
-    from sklearn.datasets import load_digits
+    with importing():
+        from sklearn.datasets import load_digits
 
     digits = load_digits()
     return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from databases.datasets.task import Images, Labels, resize_images
 
+MOST_LOOKED_AT = 50_000  # images; of more, exact copies alone are found, in bounded memory
 THUMBNAIL = 16  # pixels
 CLOSE = 0.1  # distance of unit thumbnails below which two are copies ...
 CLOSE_SHARE = 0.2  # ... if it is also less than this part of the usual distance
@@ -57,14 +58,14 @@ def thumbnails(images: Images) -> Floats:
     return unit
 
 
-def find_copies(images: Images, units: Floats) -> Copies:
-    """Pairs of copies among images (n, h, w, c) with their `thumbnails`, exact or near."""
+def find_copies(images: Images, units: Floats | None) -> Copies:
+    """Pairs of copies among images (n, h, w, c) with their `thumbnails`, exact or near; without those exact alone."""
     first: dict[bytes, int] = {}
     digests = (hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in images)
     same = {(first.setdefault(digest, index), index) for index, digest in enumerate(digests)}
     pairs = {(a, b): True for a, b in same if a != b}
-    once = np.array([index for index in sorted(first.values()) if units[index].any()], dtype=np.int64)
-    if len(once) > 1:
+    once = np.array(sorted(first.values()), dtype=np.int64)
+    if units is not None and len(once := once[units[once].any(axis=1)]) > 1:
         seen = units[once]
         for a, b in _close_pairs(seen, min(CLOSE, CLOSE_SHARE * _usual_distance(seen))):
             pairs.setdefault((int(once[a]), int(once[b])), False)
@@ -74,14 +75,14 @@ def find_copies(images: Images, units: Floats) -> Copies:
     )
 
 
-def find_groups(units: Floats, labels: Labels, copies: Copies, among: npt.NDArray[np.intp]) -> Groups | None:
+def find_groups(units: Floats | None, labels: Labels, copies: Copies, among: npt.NDArray[np.intp]) -> Groups | None:
     """What belongs together of the images at the positions ``among``; each other is by itself. None where nothing does.
 
     Near copies count where there are more than a few; copies of most of a class are no group, as nothing tells its
     images apart.
 
     Args:
-        units: (n, d) from `thumbnails`.
+        units: (n, d) from `thumbnails`; None: copies alone are grouped.
         labels: (n,) class numbers.
         copies: from `find_copies`.
         among: (m,) positions.
@@ -89,20 +90,24 @@ def find_groups(units: Floats, labels: Labels, copies: Copies, among: npt.NDArra
     place = np.full(len(labels), -1, dtype=np.int64)
     place[among] = np.arange(len(among))
     inside = (place[copies.pairs] >= 0).all(axis=1)
-    found = _grouped(units[among], labels[among], Copies(place[copies.pairs[inside]], copies.exact[inside]))
+    found = _grouped(
+        None if units is None else units[among],
+        labels[among],
+        Copies(place[copies.pairs[inside]], copies.exact[inside]),
+    )
     groups = len(among) + np.arange(len(labels))
     groups[among] = found
     _, numbers, sizes = np.unique(groups, return_inverse=True, return_counts=True)
     return numbers.astype(np.int64) if (sizes > 1).any() else None
 
 
-def _grouped(units: Floats, labels: Labels, copies: Copies) -> Groups:
+def _grouped(units: Floats | None, labels: Labels, copies: Copies) -> Groups:
     """The group of each image, numbered from 0 to below n."""
     count = len(labels)
     share = len(np.unique(copies.pairs)) / max(1, count)
     pairs = copies.pairs if share >= LEAST_SHARE else copies.pairs[copies.exact]
     groups = _connected(count, pairs)
-    if _mean_silhouette(units, labels) > LEAST_SILHOUETTE:
+    if units is not None and _mean_silhouette(units, labels) > LEAST_SILHOUETTE:
         groups = _joined(groups, _clusters(units, labels))
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)

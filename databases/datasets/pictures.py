@@ -84,7 +84,9 @@ def read_pictures(
     if files.empty:
         notes.append(f"left out {count(len(files.empty), 'empty folder')}: {some(files.empty)}")
     if len(chosen) < len(pictures):
-        notes.append(f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class")
+        notes.append(
+            f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class, for training too"
+        )
     decoded = _decode_all(files, [pictures[index].file for index in chosen], given=given, px=px)
     chosen = chosen[decoded.read]
     scale, told = _deep_scale(decoded, given)
@@ -208,6 +210,23 @@ def _decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str]:
         plain = _on_white(image) if image.has_transparency_data else image
         plain = plain.convert("L" if plain.mode in ("1", "L") else "RGB")
         return np.asarray(plain.resize((px, px), Image.Resampling.BILINEAR)), size, "byte"
+
+
+def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> Images:
+    """One file as uint8 (px, px, channels), as in a set of pictures with that white; raises whatever Pillow raises."""
+    from PIL import Image
+
+    values, _, kind = _decode(content, px)
+    if kind != "byte":
+        if white is None:
+            raise ValueError("more than 8 bits a pixel, and training had no such pictures")
+        if values.min() < 0 or values.max() > white:
+            raise ValueError(f"values outside 0..{white}, the range of the training pictures")
+        values = np.rint(values * (255 / white)).astype(np.uint8)
+    if channels == 1 and values.ndim == 3:
+        values = np.asarray(Image.fromarray(values).convert("L"))
+    pixels: Images = np.atleast_3d(values)
+    return np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from databases.architectures.spaces.nasbench201_core import CORE
 from databases.datasets.task import TRAIN, VALIDATION, Task, resize_images
+from databases.hosting import lent
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -57,12 +58,8 @@ def probes(task: Task) -> tuple[float, ...]:
         features = _pooled(network, x, len(labels))
         return ridge_accuracy(features[: len(labels)], labels, features[len(labels) :], truth)
 
-    threads = torch.get_num_threads()
-    try:
-        with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-            found = np.reshape(list(pool.map(right, networks)), (len(PROBES), DRAWS)).mean(1)
-    finally:
-        torch.set_num_threads(threads)  # also of threads to come
+    with lent(), ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        found = np.reshape(list(pool.map(right, networks)), (len(PROBES), DRAWS)).mean(1)
     return tuple(((found - found.mean()) / (found.std() + 0.01)).tolist())
 
 
@@ -92,8 +89,7 @@ def _network(cell: str, channels: int, seed: int) -> nn.Module:
     from databases.architectures.skeleton import Skeleton
     from databases.architectures.space import image_space, space
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         skeleton = Skeleton(CHANNELS, CELLS, channels, 2)
         network = image_space("nasbench201").network(space("nasbench201").parse(cell), skeleton)
     network.classifier = torch.nn.Identity()

@@ -28,7 +28,9 @@ from databases.records.record import Record, RecordKey, TaskEntry
 from databases.records.store import Store
 from metad2a.build.acquisition import most_telling
 from metad2a.runtime.executors import processes as executor
-from metad2a.train.training import Training, predictions, train
+from metad2a.train.inference import predictions
+from metad2a.train.train import train
+from metad2a.train.training import Training
 
 POOL = 256  # cells among which the next ones for a task are chosen
 
@@ -147,14 +149,14 @@ def telling_round(
     """As many more cells for each task as make ``per_task``: those that the surrogate would learn most from."""
     from databases.records.episodes import episodes, own_episodes
     from metad2a.recommend.model import load
-    from predictors.process import learn
+    from predictors.surrogates import learn_process
 
     measured = _cells_of_tasks(store.keys(recipe=recipe, space="nasbench201"))
     lacking = {spec: per_task - len(measured[_fingerprint(spec, folder)]) for spec in specs}
     if not any(count > 0 for count in lacking.values()):
         return []
     own = own_episodes(episodes(store, images=folder, cache=cache), recipe)
-    process, nasbench = learn(load().predictor, own) if own else None, finite_space("nasbench201")
+    process, nasbench = learn_process(load().predictor, own) if own else None, finite_space("nasbench201")
     jobs = []
     for index, (spec, count) in enumerate(lacking.items()):
         task = _task(spec, folder)

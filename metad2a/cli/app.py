@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from metad2a.cli import compare, database, device, meta, pretrain, recommend, reproduce, service, training
+from metad2a.cli import compare, database, device, meta, pipeline, pretrain, recommend, reproduce, service, training
 from metad2a.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -46,6 +46,7 @@ app.command()(recommend.recommend)
 app.command()(training.search)
 app.command()(training.train)
 app.command()(training.export)
+app.command()(pipeline.predict)
 app.command()(training.runs)
 app.command()(pretrain.pretrain)
 app.add_typer(database.app, name="database")

@@ -57,10 +57,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _alone(folder: Path, model: Path | None, seed: int) -> None:
     """The demonstration on one thread: small networks gain nothing by two, and lose on a busy machine."""
-    import torch
+    from databases.hosting import lent
 
-    torch.set_num_threads(1)
-    demo(folder, model=model, seed=seed)
+    with lent(threads=1):
+        demo(folder, model=model, seed=seed)
 
 
 def demo(folder: Path, *, model: Path | None = None, seed: int = 0) -> tuple[Contestant, ...]:
@@ -119,7 +119,8 @@ def _train(task: Task, answer: Recommendation, place: int, reporter: Reporter, *
     """Trains and tests the cell at one of the `PLACES`."""
     from databases.datasets.task import TEST
     from databases.records.recipe import recipe
-    from metad2a.train.training import accuracy, train
+    from metad2a.train.inference import accuracy
+    from metad2a.train.train import train
 
     title, share = PLACES[place]
     rank = min(int(share * len(answer.candidates)), len(answer.candidates) - 1)

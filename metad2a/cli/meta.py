@@ -170,8 +170,8 @@ def _held_out(figures: dict[str, float | None]) -> Iterator[tuple[str, str]]:
 
 
 def _facts(model: Path | None) -> dict[str, Any]:
-    from metad2a.recommend.model import versions
-    from metad2a.train.training import pick_device
+    from metad2a.runtime.versions import versions
+    from metad2a.train.place import pick_device
 
     try:
         loaded = open_model(model)

@@ -39,6 +39,15 @@ Data = Annotated[
         show_default=False,
     ),
 ]
+Groups = Annotated[
+    str,
+    typer.Option(
+        "--groups",
+        metavar="auto|none|folder|prefix|FILE",
+        help="What belongs together and is never divided: near copies by their look, pictures of one folder within a "
+        "class folder, with one beginning of their names, or by a CSV file (file, group).",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same answer.")]
 DatabaseUrl = Annotated[

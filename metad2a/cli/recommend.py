@@ -9,6 +9,7 @@ import typer
 from databases.errors import UserError
 from metad2a.cli.options import (
     Data,
+    Groups,
     Json,
     Model,
     Output,
@@ -75,6 +76,7 @@ def recommend(
             "(balanced); or by accuracy minus three times latency.",
         ),
     ] = "accuracy",
+    groups: Groups = "auto",
     model: Model = None,
     output: Output = None,
     json: Json = False,
@@ -86,23 +88,22 @@ def recommend(
     flops = amount(max_flops, "--max-flops")
     check_output_folder(output)
     with reporting("Reading the images ...") as reporter:
-        _check_device(device, max_latency, prefer)
+        from metad2a.recommend.limits import Limits
+
+        limits = Limits(parameters, flops, max_latency, device, prefer)
+        _ = limits.target  # an unknown device is refused before any image is read
         asked = None if model is None else open_model(model)  # may know more recipes than the shipped one
         _check_recipe(recipe, asked, default_database(context))
-        task = load_task(data, seed=seed)
+        task = load_task(data, seed=seed, groups=groups)
         reporter.now("Ranking the cells ...")
         answer = (asked or open_model(None)).recommend(
             task,
             top=count,
-            max_params=parameters,
-            max_flops=flops,
             seed=seed,
             images_per_class=images_per_class,
             candidates=candidates,
             recipe=recipe,
-            device=device,
-            max_latency=max_latency,
-            prefer=prefer,
+            limits=limits,
         )
     if output is not None:
         write(answer, output)
@@ -129,18 +130,6 @@ def _has_records(recipe: str, database: str | None) -> bool:
         return False
     with open_store(database) as store:
         return any(each.recipe == recipe for each in store.summary())
-
-
-def _check_device(device: str | None, max_latency: str | None, prefer: str) -> None:
-    """Refuses what cannot be asked of a device before any image is read."""
-    if device is None and max_latency is None and prefer == "accuracy":
-        return
-    from metad2a.devices.devices import find_device
-    from metad2a.recommend.preference import check
-
-    check(device, max_latency, prefer)
-    if device is not None:
-        find_device(device)
 
 
 def write(answer: Recommendation, folder: Path) -> None:

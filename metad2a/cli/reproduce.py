@@ -20,7 +20,7 @@ from metad2a.cli.options import (
     open_tracker,
 )
 from metad2a.cli.output import console, print_json, reporting, table
-from metad2a.reproduce import DEMONSTRATIONS
+from metad2a.reproduce import LINES
 from metad2a.runtime.home import DATABASE, home, shared_images
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ def reproduce(
     A verdict that fails is said so and ends with status 0 like one that holds. Everything is also written to
     --output, by default to reproduce/NAME in the home folder.
     """
-    from metad2a.reproduce import demonstration
+    from metad2a.reproduce import find_demonstration
 
-    found = demonstration(name)
+    found = find_demonstration(name)
     folder = output or home() / "reproduce" / name
     check_output_folder(folder)
     if fast:
         workers = 1  # starting processes takes longer than the work
     with open_store(database), reporting(f"{name} ...") as reporter:
-        from metad2a.reports.report import Context
+        from metad2a.reproduce.demonstration import Context
 
         report = found.run(
             Context(
@@ -75,8 +75,8 @@ def reproduce(
 
 def listing() -> str:
     """All demonstrations, one line each, as the end of the help."""
-    width = max(map(len, DEMONSTRATIONS), default=0)
-    lines = [f"  {name.ljust(width)}  {line}" for name, (_, line) in DEMONSTRATIONS.items()]
+    width = max(map(len, LINES))
+    lines = [f"  {name.ljust(width)}  {line}" for name, line in LINES.items()]
     return "\n".join(["\b", "Demonstrations:", *lines])
 
 

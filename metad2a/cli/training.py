@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metad2a import cli
+from metad2a.cli import pipeline
 from metad2a.cli.options import (
     Budget,
     Data,
     DatabaseUrl,
     Device,
+    Groups,
     Json,
     Model,
     NoTracking,
@@ -24,6 +26,7 @@ from metad2a.cli.options import (
     open_tracker,
 )
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
+from metad2a.cli.pipeline import Augment, Baseline
 from metad2a.cli.recommend import compact
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
@@ -56,9 +59,12 @@ def search(
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
     space: Space = None,
+    augment: Augment = "auto",
+    baseline: Baseline = False,
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
+    groups: Groups = "auto",
     seed: Seed = 0,
     device: Device = "auto",
     model: Model = None,
@@ -72,11 +78,18 @@ def search(
     The searcher surrogate begins with the best recommended cell and goes on with the one that promises most
     improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
     command goes on where it was stopped; the budget counts over all of them.
+
+    In the space pipeline the budget decides, 60 s where none is given: probes of pretrained networks on your images,
+    then fine-tuning of what promises most in the time that is left.
     """
     from databases.architectures.space import DEFAULT_SPACE, image_space
     from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
+    if space == pipeline.SPACE:
+        ways = pipeline.Ways(augment, baseline, groups, no_tracking=no_tracking, json=json)
+        pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
+        return
     check_output_folder(output)
     check_name(searcher)
     chosen = image_space(space or DEFAULT_SPACE)
@@ -86,7 +99,7 @@ def search(
 
         check_training(recipe, seconds, device)
         asked = open_model(model)
-        task = _load(data, seed, reporter)
+        task = _load(data, seed, groups, reporter)
         reporter.now("Ranking the cells ...")
         result = run(
             asked,
@@ -114,6 +127,7 @@ def train(
     ],
     space: Space = None,
     recipe: Recipe = "small",
+    groups: Groups = "auto",
     seed: Seed = 0,
     budget: Budget = None,
     device: Device = "auto",
@@ -132,7 +146,7 @@ def train(
 
         check_training(recipe, seconds, device)
         result = train_one(
-            _load(data, seed, reporter),
+            _load(data, seed, groups, reporter),
             cell,
             store=store,
             recipe=recipe,
@@ -189,10 +203,10 @@ def runs(json: Json = False) -> None:
     console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
 
 
-def _load(data: str, seed: int, reporter: Reporter) -> Task:
+def _load(data: str, seed: int, groups: str, reporter: Reporter) -> Task:
     from databases.datasets.loading import load_task
 
-    task = load_task(data, seed=seed)
+    task = load_task(data, seed=seed, groups=groups)
     for note in task.notes:
         reporter.line(f"note: {note}")
     return task

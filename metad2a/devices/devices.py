@@ -8,10 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -21,6 +19,7 @@ import numpy as np
 
 from databases.architectures.space import Architecture, finite_space, space
 from databases.errors import UserError
+from databases.files import write_files
 from databases.records.csv_file import cell_number, read_rows
 from databases.records.recipe import Recipe
 from databases.records.recipe import recipe as named_recipe
@@ -177,16 +176,10 @@ def write_ranking(cells: Sequence[Architecture], latencies: Latencies, path: Pat
 
 def _write(path: Path, text: str) -> None:
     """The whole file or none."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        os.replace(partial, path)
+        write_files({path: text.encode()})
     except OSError as error:
         raise UserError(f"{path} cannot be written ({error.strerror}): name another file") from error
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
 
 
 def _folder() -> Path:

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, image_space
 from databases.errors import UserError
+from databases.hosting import lent
 from databases.records.recipe import Recipe
-from metad2a.train.training import usable_device
+from metad2a.train.place import usable_device
 
 WARM_UP = 5  # passes of each network that are not counted
 IMAGE = (3, 10)  # channels of the image and classes of the timed networks
@@ -48,9 +49,7 @@ def time_cells(
         raise UserError(f"repeats {repeats}: give 1 or more")
     place = usable_device(torch_device)
     clock = clock or _clock(place)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with lent(threads=1):
         skeleton = recipe.skeleton(input_channels=IMAGE[0], classes=IMAGE[1])
         networks = [_network(each, skeleton, place) for each in architectures]
         generator = torch.Generator().manual_seed(0)
@@ -61,8 +60,6 @@ def time_cells(
             for done in range(WARM_UP + repeats):
                 rounds.append([_pass(network, image, clock) for network in networks])
                 on_progress(max(0, done + 1 - WARM_UP))
-    finally:
-        torch.set_num_threads(threads)
     counted = zip(*rounds[WARM_UP:], strict=True)
     return {each: 1000 * median(times) for each, times in zip(architectures, counted, strict=True)}
 

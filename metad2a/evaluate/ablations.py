@@ -12,10 +12,11 @@ import numpy.typing as npt
 from databases.datasets.features import PLAIN, STATISTICS
 from databases.records.episodes import NEVER_HELD_OUT, Episode
 from metad2a.evaluate.own_tasks import FEWEST_JUDGED, best_of, ceiling, interval
+from predictors.embedding import Embedding
 from predictors.meta import MetaPredictor
 from predictors.metrics import kendall_tau, regret
-from predictors.process import KERNEL, PROBED, Embedding, measured
 from predictors.rivals import TREES, best_on_average, graph_features, units
+from predictors.surrogates import KERNEL, PROBED, measured
 from predictors.task_process import Kernel, TaskProcess
 
 Values = npt.NDArray[np.float64]
@@ -30,7 +31,7 @@ def ablations(model: MetaPredictor, own: Sequence[Episode], *, every: int = 1) -
 
     Regrets are on all tasks, in points. With ``every`` only one source of so many is held out.
     """
-    embed = Embedding.learn(model)
+    embed = Embedding.of_space(model)
     sources = sorted({each.family for each in own} - set(NEVER_HELD_OUT))[::every]
     judged = [each for each in own if each.family in sources]
     clear = [ceiling(each) >= FEWEST_JUDGED for each in judged]

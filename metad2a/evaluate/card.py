@@ -17,7 +17,7 @@ TERMS = (
 WORDS = (
     "*tau*: Kendall's rank correlation of predicted and measured accuracies, 1 for the same order, 0 for chance.",
     "*own task*: a dataset whose cells this project trained itself, by the recipe named.",
-    "*judged task*: an own task measured under several training seeds, so that its order is known well enough to judge.",
+    "*judged task*: an own task measured under several seeds, so that its order is known well enough to judge.",
     "*noise ceiling*: tau of one training seed against another: what no predictor can pass by much.",
     "*regret*: points of accuracy by which a pick is below the best measured cell.",
     "*right z, another task's z, zero z*: the generator told the dataset's own latent vector, a stranger's, or none.",

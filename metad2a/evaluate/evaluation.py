@@ -37,7 +37,7 @@ from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_
 from metad2a.runtime.home import home, shared_data
 from predictors.meta import MetaPredictor, to_logit
 from predictors.metrics import spearman
-from predictors.process import learn
+from predictors.surrogates import learn_process
 
 Report = Callable[[str], None]
 RECIPE = "tiny"  # of the own tasks
@@ -60,7 +60,7 @@ def backbones(
             replace(each, features=own_features(store, each, images=images, cache=cache, kind=kind))
             for each in own_episodes(known, recipe)
         ]
-        held_out = leave_one_source_out(learn(model.predictor, own), own)
+        held_out = leave_one_source_out(learn_process(model.predictor, own), own)
         taus = [tau(each.mean, each.episode, np.isfinite(each.average)) for each in held_out]
         found[kind] = interval(taus, [each.episode.family for each in held_out])
         errors = [float(np.abs(to_logit(e.episode.accuracy).mean() - e.mean.mean())) for e in held_out]
@@ -172,7 +172,7 @@ def _all_figures(model: MetaD2A, final: bool, report: Report) -> dict[str, Any]:
         known = episodes(store, images=images, cache=cache)
         report("leave one source out")
         own = own_episodes(known, RECIPE)
-        held_out = leave_one_source_out(learn(model.predictor, own), own)
+        held_out = leave_one_source_out(learn_process(model.predictor, own), own)
         naswot = naswot_scores(store, own, images=images, cache=folder, recipe=RECIPE)
         figures["own tasks"] = own_tasks(held_out, own, naswot)
         report("ablations")

@@ -23,7 +23,7 @@ from metad2a.evaluate.own_tasks import own_tasks
 from metad2a.recommend.model import MetaD2A
 from metad2a.retrain.held_out import leave_one_source_out
 from metad2a.runtime.home import shared_folder
-from predictors.process import learn
+from predictors.surrogates import learn_process
 
 MODE = "fast mode: from the package alone, ablations on every third source, few draws"
 LEFT_OUT = {"skipped": "needs the development data: leave --fast out"}
@@ -38,7 +38,7 @@ def fast_figures(model: MetaD2A, recipe: str, report: Callable[[str], None]) -> 
     report(MODE)
     own = own_episodes(remembered(model, recipe), recipe)
     report("leave one source out")
-    held_out = leave_one_source_out(learn(model.predictor, own), own)
+    held_out = leave_one_source_out(learn_process(model.predictor, own), own)
     data = shared_folder()
     figures: dict[str, Any] = {"own tasks": own_tasks(held_out, own)}
     report("ablations")

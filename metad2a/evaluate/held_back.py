@@ -23,8 +23,8 @@ from metad2a.retrain.held_out import conformal_factors, leave_one_source_out, ta
 from metad2a.runtime.executors import processes as executor
 from predictors.meta import to_logit, to_percent
 from predictors.metrics import regret
-from predictors.process import learn
 from predictors.rivals import best_on_average, copied_ranking, level_and_gain, parameters_of
+from predictors.surrogates import learn_process
 
 Report = Callable[[str], None]
 SPECS = (TaskSpec("cifar10", tuple(range(10)), 96), TaskSpec("mnist", tuple(range(10)), 96))
@@ -68,7 +68,7 @@ def held_back_tasks(
 
 
 def _figures(model: MetaD2A, episode: Episode, known: Sequence[Episode]) -> dict[str, Any]:
-    process = learn(model.predictor, known)
+    process = learn_process(model.predictor, known)
     factors = conformal_factors(leave_one_source_out(process, known))
     ours = process.predict(episode.features.statistics, episode.cells)
     average = best_on_average(known)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from databases.architectures.skeleton import Blueprint, Skeleton
-from databases.architectures.space import image_space
+from databases.architectures.space import image_space, space
 from databases.datasets.scale import FULL_SCALES
 from databases.datasets.task import MAX_CLASSES, MAX_RESOLUTION
 
@@ -82,19 +82,19 @@ def read_card(values: dict[str, object]) -> Card:
     card = Card(**{**values, **lists, "blueprint": blueprint})  # type: ignore[arg-type]  # checked below
     if not (_typed(card) and _possible(card)):
         raise ValueError("values in its header are impossible")
-    image_space(card.space).parse(card.architecture)
+    space(card.space).parse(card.architecture)
     return card
 
 
 def _from_first_format(values: Mapping[str, object]) -> dict[str, object]:
     """Cards once held width and depth of a cell's skeleton in place of the blueprint."""
     kept = {name: value for name, value in values.items() if name not in ("channels", "cells")}
-    width, cells, inputs = values["channels"], values["cells"], len(_list(values, "mean"))
-    if not (type(width) is int and type(cells) is int):
+    width, depth, inputs = values["channels"], values["cells"], len(_list(values, "mean"))
+    if not (type(width) is int and type(depth) is int):
         raise TypeError("width and depth are no numbers")
-    skeleton = Skeleton(width, cells, inputs, len(_list(values, "class_names")))
-    space = image_space(str(values["space"]))
-    blueprint = space.blueprint(space.parse(str(values["architecture"])), skeleton)
+    skeleton = Skeleton(width, depth, inputs, len(_list(values, "class_names")))
+    cells = image_space(str(values["space"]))
+    blueprint = cells.blueprint(cells.parse(str(values["architecture"])), skeleton)
     return {**kept, "blueprint": blueprint.plain(), "temperature": 1.0, "format": FORMAT}
 
 

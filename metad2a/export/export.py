@@ -6,15 +6,14 @@ exactly this network.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import Task
 from databases.errors import UserError
+from databases.files import write_files as write_whole
 from databases.records.recipe import Recipe
 from metad2a.export.card import Card
 from metad2a.export.program import MADE_BY, PROGRAM, program
@@ -123,22 +122,10 @@ def _is_weights(content: bytes) -> bool:
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Writes files under temporary names, then puts all in place; raises UserError where that fails."""
-    drafts = {folder / name: folder / f".{name}.{os.getpid()}" for name in contents}
+    """Writes files into a folder, all or none; raises UserError where that fails."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for draft, content in zip(drafts.values(), contents.values(), strict=True):
-            with draft.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        for target, draft in drafts.items():
-            os.replace(draft, target)
+        write_whole({folder / name: content for name, content in contents.items()})
     except OSError as problem:
         raise UserError(
             f"cannot write to {str(folder)!r} ({problem.strerror}): make room there or name another folder"
         ) from problem
-    finally:
-        with suppress(OSError):
-            for draft in drafts.values():
-                draft.unlink(missing_ok=True)

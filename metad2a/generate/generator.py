@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from databases.architectures.decisions import Walk
 from databases.architectures.space import Architecture, space
 from databases.datasets.features import TaskFeatures
+from databases.hosting import lent
 from metad2a.generate.decoder import GraphDecoder
 from predictors.meta import with_rows
 from predictors.network_config import NetworkConfig
@@ -63,7 +64,8 @@ class Generator(nn.Module):
 
     def with_recipes(self, like: Mapping[str, str]) -> Generator:
         """A copy that also knows new recipes, for which it draws as for the known one named beside each."""
-        wider = Generator(replace(self.config, recipes=(*self.config.recipes, *like)))
+        with lent():
+            wider = Generator(replace(self.config, recipes=(*self.config.recipes, *like)))
         rows = [self.config.number(each) for each in like.values()]
         wider.load_state_dict(with_rows(self.state_dict(), ("recipe.weight",), rows))
         return wider.eval()
@@ -102,22 +104,22 @@ def train_generator(
     on_step: Callable[[int, float], None] | None = None,
 ) -> Generator:
     """Trains on drawn lessons (Adam; KL weight 0.005 as published); returns the model in eval mode."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
-    cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=max(2, steps), pct_start=0.1)
-    share = np.array([1 / sum(each.recipe == other.recipe for other in lessons) for each in lessons])
-    model.train()
-    for step in range(steps):
-        drawn = [lessons[i] for i in rng.choice(len(lessons), size=tasks, p=share / share.sum())]
-        picked = [each.draw(walks, rng) for each in drawn]
-        numbers = torch.tensor([model.config.number(each.recipe) for each in drawn])
-        loss = model.loss(collate([each.features for each in drawn], rng), numbers, picked, kl=0.005)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        cosine.step()
-        if on_step is not None:
-            on_step(step + 1, float(loss.detach()))
+    with lent(seed=seed):
+        rng = np.random.default_rng(seed)
+        optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+        cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=max(2, steps), pct_start=0.1)
+        share = np.array([1 / sum(each.recipe == other.recipe for other in lessons) for each in lessons])
+        model.train()
+        for step in range(steps):
+            drawn = [lessons[i] for i in rng.choice(len(lessons), size=tasks, p=share / share.sum())]
+            picked = [each.draw(walks, rng) for each in drawn]
+            numbers = torch.tensor([model.config.number(each.recipe) for each in drawn])
+            loss = model.loss(collate([each.features for each in drawn], rng), numbers, picked, kl=0.005)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            cosine.step()
+            if on_step is not None:
+                on_step(step + 1, float(loss.detach()))
     return model.eval()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -18,21 +17,23 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, Task, check_seed
 from databases.errors import UserError
+from databases.hosting import lent
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
-from metad2a.devices.devices import find_device
 from metad2a.generate.generator import Generator, GeneratorConfig
-from metad2a.recommend.preference import Prefer, check, for_device, on_device, within
+from metad2a.recommend.limits import NO_LIMITS, Limits
+from metad2a.recommend.preference import for_device, on_device
 from metad2a.recommend.ranking import cheapest_equal_leads, ranked, reason
 from metad2a.recommend.recommendation import Candidate, Recommendation
+from metad2a.runtime.versions import versions
 from predictors import checkpoint
+from predictors.embedding import Embedding
 from predictors.gain import Gain, expected_gain
 from predictors.graph_encoder import EncodedCells
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, Scores
-from predictors.process import Embedding
 from predictors.surrogates import Surrogate, unpack_surrogates
 from predictors.task_distance import KnownTasks
 
-__all__ = ["SHIPPED", "Candidate", "Candidates", "MetaD2A", "Recommendation", "load", "versions"]
+__all__ = ["SHIPPED", "Candidate", "Candidates", "MetaD2A", "Recommendation", "load"]
 
 Values = npt.NDArray[np.float64]
 Candidates = Literal["generator", "all", "both"]
@@ -88,7 +89,7 @@ class MetaD2A:
 
     @cached_property
     def _embedding(self) -> Embedding:
-        return Embedding.learn(self.predictor)
+        return Embedding.of_space(self.predictor)
 
     def _numbers(self, pool: Sequence[Architecture]) -> npt.NDArray[np.int64]:
         return np.array([self.predictor_space.class_number(each) for each in pool], dtype=np.int64)
@@ -112,49 +113,42 @@ class MetaD2A:
         measured: dict[str, int] = self.header.get("architectures") or dict.fromkeys(known, 0)
         return min(measured, key=lambda n: (self.recipe(n).apart(wanted), -measured[n], known.index(n)))
 
+    @lent()
     def recommend(
         self,
         data: str | Path | Task | tuple[np.ndarray, np.ndarray],
         *,
         top: int | None = 5,
-        max_params: int | None = None,
-        max_flops: int | None = None,
         seed: int = 0,
         images_per_class: int = 20,
         candidates: Candidates = "both",
         recipe: str = "tiny",
-        device: str | None = None,
-        max_latency: str | float | None = None,
-        prefer: Prefer = "accuracy",
+        limits: Limits = NO_LIMITS,
     ) -> Recommendation:
         """Ranks architectures for a dataset; trains nothing and writes nothing.
 
         Args:
             data: folder, zip, ``.npz``, ``sklearn:digits``, a pair of arrays, or a `Task`.
             top: how many to return, None for the whole ranking.
-            max_params: most parameters of the network at the recipe's size.
-            max_flops: most multiply-adds for one image.
             seed: of the drawn images and architectures.
             images_per_class: how many training images of each class are looked at.
             candidates: the generator's draws, the whole space, or both (the space, draws marked as such).
             recipe: the training the accuracies hold for.
-            device: predict latencies on this target device; `metad2a.devices` knows them. They are of networks of
-                the device's size (`TargetDevice.network`), which a note tells where the recipe's differ.
-            max_latency: most predicted latency: ``15ms``, ``0.015s``, or a number of milliseconds.
-            prefer: what orders the candidates of a device, see `metad2a.recommend.preference.preferred`.
+            limits: what the networks may cost, and the target device whose latencies are predicted. They are of
+                networks of the device's size (`TargetDevice.network`), which a note tells where the recipe's differ.
 
         Raises:
             UserError: unusable data, an unknown option, or limits that no candidate meets.
         """
         _check(top, images_per_class, candidates, seed)
-        limit, target = check(device, max_latency, prefer), None if device is None else find_device(device)
+        target = limits.target
         chosen = self.recipe(recipe)
         task = data if isinstance(data, Task) else load_task(data, seed=seed)
         features = extract(task, images_per_class=images_per_class, seed=seed)
         offered = self._ranked(task, features, chosen, candidates, seed)
         if target is not None:
             offered = on_device(offered, target)
-        kept = within(offered, max_params=max_params, max_flops=max_flops, max_latency=limit, device=device)
+        kept = limits.within(offered)
         gain = self._gain(features, kept, recipe, seed)
         fitting = kept if gain is None else cheapest_equal_leads(kept, gain)
         nearest, unlike = self.known.nearest(features)
@@ -172,7 +166,7 @@ class MetaD2A:
             notes=(*task.notes, *_rough(features)),
             versions=versions(),
         )
-        return answer if target is None else for_device(answer, fitting, target, chosen, prefer=prefer, top=top)
+        return answer if target is None else for_device(answer, fitting, target, chosen, prefer=limits.prefer, top=top)
 
     @property
     def predictor_space(self) -> FiniteSpace:
@@ -230,8 +224,9 @@ def load(path: Path | str | None = None) -> MetaD2A:
     tensors, header = checkpoint.load(where)
     try:
         encoded = EncodedCells(tensors["cells"], checkpoint.part(tensors, "predictor.graph"))
-        predictor = MetaPredictor(MetaConfig.from_json(header["predictor"]), encoded)
-        generator = Generator(GeneratorConfig.from_json(header["generator"]))
+        with lent():
+            predictor = MetaPredictor(MetaConfig.from_json(header["predictor"]), encoded)
+            generator = Generator(GeneratorConfig.from_json(header["generator"]))
         for name, each in (("predictor", predictor), ("generator", generator)):
             each.load_state_dict(checkpoint.part(tensors, name))
         known = KnownTasks.from_header(header["known"], tensors["known.places"].numpy())
@@ -242,20 +237,6 @@ def load(path: Path | str | None = None) -> MetaD2A:
     beside = where.with_name("MODEL_CARD.md")
     header["card"] = beside.read_text(encoding="utf-8") if beside.is_file() else ""
     return MetaD2A(predictor, generator, known, header, checkpoint.digest(where), surrogates, memory)
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the numbers depend on."""
-    import torch
-
-    from metad2a import __version__
-
-    return {
-        "metad2a": __version__,
-        "python": platform.python_version(),
-        "torch": torch.__version__.split("+")[0],
-        "numpy": np.__version__,
-    }
 
 
 def _rough(features: TaskFeatures) -> list[str]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from databases.errors import UserError
+from databases.registry import Registry
 
 if TYPE_CHECKING:
-    from metad2a.reports.report import Demonstration
+    from metad2a.reproduce.demonstration import Demonstration
 
 # name -> (module with DEMONSTRATION, one line for `metad2a reproduce --help`)
-DEMONSTRATIONS: dict[str, tuple[str, str]] = {
+_LISTED = {
     "metad2a": ("metad2a_system", "MetaD2A: an answer at once, against searchers that measure; without its parts"),
     "loop": (
         "loop.demonstration",
@@ -22,17 +22,29 @@ DEMONSTRATIONS: dict[str, tuple[str, str]] = {
     "mnms": ("mnms.demonstration", "MNMS: one controller for many tasks, and what it is worth on a new one"),
     "nasnet": ("nasnet.demonstration", "NASNet: a cell searched on one small image set transfers to another"),
     "graph-space": ("graph_space.demonstration", "graph search space: fewer trials than the same space as a flat list"),
+    "task-similarity": (
+        "task_similarity.demonstration",
+        "task similarity: Fisher distances, transfer, and the nearest task's reduced space",
+    ),
     "cells": ("cells.demonstration", "cells understood: width and depth, what they go with, and what searches find"),
     "enas": ("enas.demonstration", "ENAS: shared weights rank children; running statistics break it"),
     "instanas": ("instanas.demonstration", "InstaNAS: a path for each image, against static networks as accurate"),
+    "lpt": ("lpt", "LPT: tests that are hard but clean, and an architecture that passes them"),
+    "shufflenasnets": (
+        "shufflenasnets",
+        "ShuffleNASNets: time and accuracy of cells in two frames at equal parameters",
+    ),
     "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial in the table and on shared weights"),
     "nas-rl": ("nas_rl.demonstration", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),
 }
+LINES = {name: line for name, (_, line) in _LISTED.items()}
+DEMONSTRATIONS: Registry[Demonstration] = Registry(
+    "metad2a.reproduce", {name: f"{module}:DEMONSTRATION" for name, (module, _) in _LISTED.items()}
+)
 
 
-def demonstration(name: str) -> Demonstration:
+def find_demonstration(name: str) -> Demonstration:
     """The demonstration of that name; raises `UserError` that lists the known ones."""
     if name not in DEMONSTRATIONS:
         raise UserError(f"unknown demonstration {name!r}: choose one of {', '.join(DEMONSTRATIONS)}")
-    found: Demonstration = import_module(f"metad2a.reproduce.{DEMONSTRATIONS[name][0]}").DEMONSTRATION
-    return found
+    return DEMONSTRATIONS[name]

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
 from databases.architectures.space import finite_space
+from databases.hosting import lent
 from databases.records.benchmark_table import BenchmarkTable, Values
 from databases.records.episodes import NEVER_HELD_OUT, Episode, episodes
 from databases.records.store import Store
 from metad2a.build.shipped import add_measurements
 from metad2a.generate.generator import Generator, Lesson, train_generator
 from metad2a.recommend.model import load
-from metad2a.reports.report import Context
+from metad2a.reproduce.demonstration import Context
 from metad2a.runtime.executors import processes as executor
 from metad2a.runtime.home import home
 
@@ -102,6 +102,5 @@ def _taught(job: tuple[str, Sequence[Episode], int, int]) -> tuple[str, Generato
             among = rng.permutation(len(classes))[:AMONG]
             best = among[np.argsort(-process.predict(each.features.statistics, among).mean)[:GOOD]]
             lessons.append(Lesson(each.features, RECIPE, [classes[i].walk for i in best], np.full(GOOD, 1 / GOOD)))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         return family, train_generator(Generator(model.generator.config), lessons, steps=steps, seed=seed)

@@ -13,7 +13,8 @@ from databases.architectures.space import space
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.importers.nasbench201 import SHORT_RECIPE
 from metad2a.compare.comparison import shuffled
-from metad2a.reports.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.mdenas_supernet import on_supernet
 from metad2a.runtime.executors import processes as executor
 from metad2a.search.controllers import controller

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reports.report import Context, Panel, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Table, Verdict, band, paired, with_interval
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.enas.children import Job, Searched, search
 from metad2a.runtime.executors import processes as executor
 from metad2a.supernets.training import SharedRecipe

@@ -16,18 +16,8 @@ from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
-from metad2a.reports.report import (
-    Context,
-    Curve,
-    Demonstration,
-    Panel,
-    Report,
-    Table,
-    Verdict,
-    band,
-    paired,
-    with_interval,
-)
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.executors import processes as executor
 from metad2a.search.controllers import CONTROLLERS, controller
 from metad2a.search.loop import run as search

@@ -18,18 +18,8 @@ from databases.datasets.task import TRAIN, Task
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.importers.nasbench201 import SPACE
 from metad2a.compare.comparison import Entry, Searched, incumbents, search_table
-from metad2a.reports.report import (
-    Context,
-    Curve,
-    Demonstration,
-    Panel,
-    Report,
-    Table,
-    Verdict,
-    band,
-    paired,
-    with_interval,
-)
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.executors import processes as executor
 from metad2a.search.controllers.controller import Setting
 from metad2a.search.controllers.training_free import SIZE, OwnNaswot, Published, naswot_scores, noise, published_naswot

@@ -24,7 +24,8 @@ from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.generate.decoder import GraphDecoder
 from metad2a.recommend.model import load
-from metad2a.reports.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.held_out_tasks import ENOUGH, RECIPE, SEEDS, SPACE, OwnTask, held_out_tasks, is_judged
 from metad2a.reproduce.mnms.multitask import RULE
 from metad2a.reproduce.policies import DRAWS, AmongMeasured, Followed, Values, follow

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-import torch
 from torch import nn
 
+from databases.hosting import lent
 from databases.records.episodes import Episode, Known
 from databases.records.recipe import RECIPES
 from metad2a.generate.generator import Generator, GeneratorConfig, train_generator
@@ -20,8 +20,7 @@ from metad2a.retrain.held_out import Values
 from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
 from predictors import checkpoint
 from predictors.meta import MetaConfig, MetaPredictor
-from predictors.process import KERNEL
-from predictors.surrogates import Surrogate, learn_surrogates, published
+from predictors.surrogates import KERNEL, Surrogate, learn_surrogates, published
 
 if TYPE_CHECKING:
     from metad2a.runtime.tracking import Run
@@ -97,8 +96,7 @@ def _generator(
     run: Run,
 ) -> Generator:
     config = GeneratorConfig(features=model.config.features, recipes=model.config.recipes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         generator = Generator(config)
     taught = lessons(model, surrogates, known, seed=seed)
     return _stage(

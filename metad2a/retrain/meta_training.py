@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures.space import finite_space
+from databases.hosting import lent
 from databases.records.episodes import FEW, Episode, Known
 from predictors.graph_encoder import tensors
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit
@@ -54,8 +55,7 @@ class _Row:
 
 def fresh(config: MetaConfig, *, seed: int) -> MetaPredictor:
     """An untrained predictor whose weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         return MetaPredictor(config)
 
 
@@ -80,29 +80,31 @@ def meta_train(
     on_step: Callable[[int, float], None] | None = None,
 ) -> MetaPredictor:
     """Trains ``model`` in place for one stage and returns it in eval mode."""
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    graphs = tensors(finite_space(model.config.space).graphs(finite_space(model.config.space).classes))
-    learn_recipes(model, training)
-    known = Known.of(training)
-    kept = [*model.graph.parameters(), *model.base.parameters()]
-    rest = [each for each in model.parameters() if all(each is not other for other in kept)]
-    rates = [schedule.slow * schedule.learning_rate, schedule.learning_rate]
-    optimiser = torch.optim.AdamW(
-        [{"params": kept}, {"params": rest}], lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-    )
-    cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, rates, total_steps=max(2, schedule.steps), pct_start=0.15)
-    model.train()
-    for step in range(schedule.steps):
-        rows = _draw(known, schedule, rng, len(graphs[0]))
-        loss = _loss(model, rows, graphs, schedule.ranking, rng)
-        optimiser.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        cycle.step()
-        if on_step is not None:
-            on_step(step + 1, float(loss.detach()))
+    with lent(seed=seed):
+        rng = np.random.default_rng(seed)
+        graphs = tensors(finite_space(model.config.space).graphs(finite_space(model.config.space).classes))
+        learn_recipes(model, training)
+        known = Known.of(training)
+        kept = [*model.graph.parameters(), *model.base.parameters()]
+        rest = [each for each in model.parameters() if all(each is not other for other in kept)]
+        rates = [schedule.slow * schedule.learning_rate, schedule.learning_rate]
+        optimiser = torch.optim.AdamW(
+            [{"params": kept}, {"params": rest}], lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+        )
+        cycle = torch.optim.lr_scheduler.OneCycleLR(
+            optimiser, rates, total_steps=max(2, schedule.steps), pct_start=0.15
+        )
+        model.train()
+        for step in range(schedule.steps):
+            rows = _draw(known, schedule, rng, len(graphs[0]))
+            loss = _loss(model, rows, graphs, schedule.ranking, rng)
+            optimiser.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimiser.step()
+            cycle.step()
+            if on_step is not None:
+                on_step(step + 1, float(loss.detach()))
     return model.eval()
 
 

@@ -14,6 +14,7 @@ import torch
 
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import finite_space
+from databases.hosting import lent
 from databases.records.episodes import Episode
 from metad2a.generate.generator import Generator
 from metad2a.recommend.model import MetaD2A
@@ -96,13 +97,14 @@ def training_cost(space_name: str) -> tuple[float, float]:
     points = []
     largest = max(chosen.classes, key=lambda each: chosen.parameters(each, skeleton))
     for architecture in (chosen.classes[0], largest):
-        network = chosen.network(architecture, skeleton)
-        x = torch.randn(32, 3, 16, 16).contiguous(memory_format=torch.channels_last)
-        best = float("inf")
-        for _ in range(6):
-            begin = time.perf_counter()
-            network(x).sum().backward()
-            best = min(best, time.perf_counter() - begin)
+        with lent(threads=1):
+            network = chosen.network(architecture, skeleton)
+            x = torch.randn(32, 3, 16, 16).contiguous(memory_format=torch.channels_last)
+            best = float("inf")
+            for _ in range(6):
+                begin = time.perf_counter()
+                network(x).sum().backward()
+                best = min(best, time.perf_counter() - begin)
         points.append((chosen.flops(architecture, skeleton, resolution=16), best / 32))
     (small, quick), (large, slow) = points
     per_flop = max(slow - quick, 1e-9) / (large - small)

@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from databases.errors import UserError
+from databases.files import write_files
 
 
 def write_folder(folder: Path, write: Callable[[Path], list[str]]) -> list[str]:
@@ -25,8 +26,7 @@ def write_folder(folder: Path, write: Callable[[Path], list[str]]) -> list[str]:
             for name in names:
                 if (folder / name).is_dir():
                     raise IsADirectoryError(0, f"{name} in it is a folder")
-            for name in names:
-                os.replace(Path(beside) / name, folder / name)
+            write_files({folder / name: (Path(beside) / name).read_bytes() for name in names})
         return names
     except BaseException as error:
         for each in missing:

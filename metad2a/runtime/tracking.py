@@ -1,4 +1,4 @@
-"""Experiment tracking; the only module that knows MLflow.
+"""Experiment tracking by MLflow.
 
 Follows ``MLFLOW_TRACKING_URI``; without it, everything goes to ``mlflow.db`` in the home folder, artifacts
 beside it. Tracking never costs a result: the first failure is one warning, and then the tracker does nothing.
@@ -10,7 +10,6 @@ beside it. Tracking never costs a result: the first failure is one warning, and 
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import time
@@ -22,7 +21,7 @@ from socket import gethostname
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from databases.errors import UserError
-from metad2a.runtime.home import home
+from metad2a.runtime.mlflow_client import close_abandoned, open_client, retries_unmentioned
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,18 +32,8 @@ Alias = Literal["champion", "challenger"]
 Kind = Literal["meta-training", "search", "training", "evaluation"]
 Result = TypeVar("Result")
 
-EXPERIMENT = "metad2a"
 METRICS_A_REQUEST, PARAMETERS_A_REQUEST = 1000, 100  # MLflow's limits
 SECONDS_BETWEEN_REQUESTS = 2.0
-# Read by MLflow; a value that the user has set stays. Without them a dead server holds a run up for minutes.
-ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",  # table migrations are no news to our user
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout belongs to --json
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-}
 
 logger = logging.getLogger("metad2a")
 
@@ -84,7 +73,7 @@ class Tracker:
         """One tracked run; it ends with the block, as FAILED or KILLED where an exception leaves it."""
         labels = {**(tags or {}), "kind": kind, "host": gethostname(), "process": str(os.getpid())}
         if parent is None:
-            self.attempt(_close_abandoned)
+            self.attempt(close_abandoned)
         elif parent.id is not None:
             labels["mlflow.parentRunId"] = parent.id
         made = self.attempt(lambda client, place: client.create_run(place, tags=labels, run_name=name).info.run_id)
@@ -137,8 +126,8 @@ class Tracker:
         if self._stopped:
             return None
         try:
-            with _retries_unmentioned():
-                self._opened = self._opened or _open(self._uri)
+            with retries_unmentioned():
+                self._opened = self._opened or open_client(self._uri)
                 return action(*self._opened)
         except Exception as error:  # whatever breaks in there, the user's result must not
             self._stopped = True
@@ -252,60 +241,3 @@ class Run:
     def _attempt(self, action: Callable[[MlflowClient, str], Result]) -> Result | None:
         run_id = self.id
         return None if run_id is None else self._tracker.attempt(lambda client, _: action(client, run_id))
-
-
-def _open(uri: str | None) -> tuple[MlflowClient, str]:
-    """The client and the id of our experiment, both made on demand."""
-    for variable, value in ENVIRONMENT.items():
-        os.environ.setdefault(variable, value)
-    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
-    if uri:
-        return _connect(uri, None)
-    folder = home()
-    with (folder / "mlflow.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two processes that make MLflow's tables at once break each other
-        return _connect(f"sqlite:///{folder / 'mlflow.db'}", (folder / "mlartifacts").as_uri())
-
-
-def _close_abandoned(client: MlflowClient, place: str) -> None:
-    """Mark as KILLED what processes of this machine left RUNNING that are gone."""
-    wanted = f"attributes.status = 'RUNNING' and tags.host = '{gethostname()}'"
-    for each in client.search_runs([place], wanted):
-        try:
-            os.kill(int(each.data.tags["process"]), 0)  # asks only whether it is there
-        except ProcessLookupError:
-            client.set_terminated(each.info.run_id, "KILLED")
-        except PermissionError:  # another user's, so it is there
-            pass
-
-
-def _connect(uri: str, artifacts: str | None) -> tuple[MlflowClient, str]:
-    from mlflow import MlflowClient
-    from mlflow.exceptions import MlflowException
-
-    if not uri.startswith("http"):
-        from mlflow.store.db import utils
-
-        utils.MAX_RETRY_COUNT = 1  # ten by default: a minute and a half for a database that cannot be opened
-    client = MlflowClient(tracking_uri=uri)
-    experiment = client.get_experiment_by_name(EXPERIMENT)
-    if experiment is None:
-        try:
-            return client, client.create_experiment(EXPERIMENT, artifacts)
-        except MlflowException:  # another process was faster
-            experiment = client.get_experiment_by_name(EXPERIMENT)
-            if experiment is None:
-                raise
-    return client, experiment.experiment_id
-
-
-@contextmanager
-def _retries_unmentioned() -> Iterator[None]:
-    """Keep urllib3 from announcing each retry: the one warning is ours."""
-    urllib3 = logging.getLogger("urllib3.connectionpool")
-    level = urllib3.level
-    urllib3.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        urllib3.setLevel(level)

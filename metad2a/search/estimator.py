@@ -30,7 +30,7 @@ from metad2a.recommend import model as recommend
 from metad2a.runtime.home import DATABASE, home
 from metad2a.search.search import search
 from metad2a.search.searchers import DEFAULT
-from metad2a.train.training import predictions
+from metad2a.train.inference import predictions
 
 VALIDATION_SHARE = 0.2
 MOST_SEED = 2**31 - 1

@@ -4,15 +4,13 @@
     state.json            candidates as they were asked for, trainings, seconds spent, the one test
     candidates/0.safetensors ...   weights of the trainings, each with its card
     model.safetensors, model.py    the best network, when the run is done
-    lock                  held, with the process id in it, while a process works here
+    lock, lock.holder     held while a process works here, and its id
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -21,17 +19,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from filelock import BaseFileLock
+
 from databases.errors import UserError
 from metad2a.export.card import Card
 from metad2a.export.export import Exported, save, write_files
-from metad2a.export.weights import load_weights, weights_file
+from metad2a.export.weights import WEIGHTS, load_weights, weights_file
 from metad2a.runtime.home import home
+from metad2a.runtime.lock import Held, hold
 from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
 from metad2a.train.training import Training
 
 LOCK, CANDIDATES = "lock", "candidates"
 SECONDS_BETWEEN_SAVES = 1.0
-SECONDS_BETWEEN_TRIES = 0.1
 _NAMES_SHOWN = 10
 
 
@@ -47,7 +47,7 @@ class RunFolder:
         self._begin = begin
         self._saved = begin
         self._before = 0.0
-        self._lock = -1
+        self._lock: BaseFileLock | None = None
         self.patience = 0.0  # seconds to wait for another process that holds the folder
         self.state = State(dict(identity))
 
@@ -56,7 +56,7 @@ class RunFolder:
         try:
             self._open()
         except BaseException:
-            os.close(self._lock)
+            self._lock.release()
             raise
         return self
 
@@ -66,7 +66,8 @@ class RunFolder:
         try:
             self.save()
         finally:
-            os.close(self._lock)
+            assert self._lock is not None
+            self._lock.release()
 
     @property
     def spent(self) -> float:
@@ -166,13 +167,23 @@ def export_run(name: str, folder: Path) -> Exported:
 
     Raises UserError for an unknown run, and for one that has not trained anything yet.
     """
+    card, training = best_network(name)
+    return save(training, card, folder)
+
+
+def best_network(name: str) -> tuple[Card, Training]:
+    """The best network of a run, so far where it is not done; raises UserError as `export_run` does."""
     place = find_run(name)
     state = read_state(place)
     best = None if state is None else best_of(state, range(len(state.candidates)))
     if state is None or best is None:
         raise UserError(f"the run {name!r} has no trained network yet: give the same command again to go on")
+    if (place / WEIGHTS).is_file():
+        card, training = load_weights(place / WEIGHTS)
+        if card.architecture == str(state.trained[best].architecture):  # calibrated, and fitted on more images
+            return card, training
     card, training = _kept(place, best)
-    return save(training, tested_card(card, state, best), folder)
+    return tested_card(card, state, best), training
 
 
 def _kept(folder: Path, index: int) -> tuple[Card, Training]:
@@ -187,38 +198,16 @@ def _kept(folder: Path, index: int) -> tuple[Card, Training]:
         ) from problem
 
 
-def _locked(folder: Path, *, patience: float) -> int:
-    """The descriptor of the folder's lock, which the system gives back however this process ends."""
-    until = time.monotonic() + patience
+def _locked(folder: Path, *, patience: float) -> BaseFileLock:
+    """The folder's lock, which the system gives back however this process ends."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            while not _try_lock(lock, last=time.monotonic() >= until):
-                time.sleep(SECONDS_BETWEEN_TRIES)
-        except OSError:
-            holder = os.read(lock, 20).decode(errors="replace").strip()
-            os.close(lock)
-            raise
-        os.ftruncate(lock, 0)
-        os.write(lock, f"{os.getpid()}\n".encode())
-    except BlockingIOError as problem:
+        return hold(folder / LOCK, patience=patience)
+    except Held as problem:
         raise UserError(
-            f"the run in {str(folder)!r} is in use by process {holder or 'unknown'}: wait for it, or stop it"
+            f"the run in {str(folder)!r} is in use by process {problem.process}: wait for it, or stop it"
         ) from problem
     except OSError as problem:
         raise UserError(
             f"cannot write to {str(folder)!r} ({problem.strerror}): make room there or name another folder"
         ) from problem
-    return lock
-
-
-def _try_lock(lock: int, *, last: bool) -> bool:
-    """Whether the lock could be taken; at the last try BlockingIOError where it could not."""
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        if last:
-            raise
-        return False
-    return True

@@ -25,7 +25,7 @@ from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
 from metad2a.search.session import Session
-from metad2a.train.training import usable_device
+from metad2a.train.place import usable_device
 
 
 def search(

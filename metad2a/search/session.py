@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
+from databases.hosting import lent
 from databases.records.recipe import Recipe
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
@@ -22,13 +22,16 @@ from metad2a.export.export import Exported, describe, save
 from metad2a.runtime.tracking import Run, Tracker
 from metad2a.search import loop
 from metad2a.search.controllers.controller import Controller
+from metad2a.search.judgement import judgements
 from metad2a.search.result import SearchProgress, SearchResult, Stage
 from metad2a.search.run_state import Trained, Wanted, best_of, tested_card
 from metad2a.search.runs import RunFolder
-from metad2a.train.training import Progress, Training, accuracy, pick_device, predictions, train
+from metad2a.train.inference import accuracy, predictions
+from metad2a.train.place import pick_device
+from metad2a.train.train import train
+from metad2a.train.training import Progress, Training
 from predictors.learning_curve import CHECKS, Curve, forecast, hopeless
 
-FEW_TO_JUDGE = 10  # images; one of them moves the accuracy by more than ten points
 PROBE_IMAGES = 100  # images whose time tells how long the held-out ones take
 SLACK_SECONDS, SLACK_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two
 
@@ -236,9 +239,7 @@ class Session:
             )
         if parts := max(each.parts for each in trained) - 1:
             notes.append(f"memory was short: batches were trained in up to {parts + 1} parts")
-        for part, use in ((VALIDATION, "validation"), (TEST, "test")):
-            if 0 < (count := int((self.task.parts == part).sum())) < FEW_TO_JUDGE:
-                notes.append(f"only {count} image{'s' * (count > 1)} for {use}: that accuracy is rough")
+        notes += judgements(self.task, exported.card.valid_accuracy, exported.card.test_accuracy)
         return SearchResult(
             best=state.candidates[best].architecture,
             valid_accuracy=exported.card.valid_accuracy,
@@ -273,7 +274,7 @@ class Session:
         """Seconds to evaluate one image, measured with an untrained network."""
         task, place = self.small, pick_device(self.device)
         skeleton = self.recipe.skeleton(input_channels=task.channels, classes=task.classes)
-        with torch.random.fork_rng(devices=[]):
+        with lent():
             network = image_space(architecture.space).network(architecture, skeleton).eval().to(place)
         channels = (1.0,) * task.channels
         probe, images = Training(network, channels, channels, None, 0.0, True), task.images[:PROBE_IMAGES]

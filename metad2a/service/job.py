@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from databases.errors import UserError
 from metad2a.service import jobs, library
 from metad2a.service.children import end_with_parent, settings_of_parent
-from metad2a.service.running import OUTCOME
+from metad2a.service.running import OUTCOME, patiently
 from metad2a.service.tables import open_database
 
 if TYPE_CHECKING:
@@ -32,20 +32,37 @@ def main(key: str, owner: str) -> int:
     end_with_parent()
     if settings.job_bytes is not None:
         resource.setrlimit(resource.RLIMIT_AS, (settings.job_bytes, settings.job_bytes))
-    database = open_database(settings.database)
+    database = patiently(lambda: open_database(settings.database))
     threading.Thread(target=_end_when_taken, args=(database, key, owner), daemon=True).start()
-    try:
-        outcome: dict[str, Any] = {"state": "succeeded", "result": run(settings, database, key, begun)}
-    except UserError as problem:
-        outcome = {"state": "failed", "reason": " ".join(str(problem).split())}
-    except Exception as problem:
-        if not _lacks_memory(problem):
-            raise
-        outcome = {"state": "failed", "reason": "memory ran out: take a smaller recipe, or give jobs more memory"}
+    outcome = _outcome(settings, database, key, begun)
     from metad2a.export.export import write_files
 
     write_files(settings.run_folder(key), {OUTCOME: json.dumps(outcome).encode()})
     return 0
+
+
+def _outcome(settings: Settings, database: Database, key: str, begun: float) -> dict[str, Any]:
+    """How the job ended. A database that goes away meanwhile costs no job: the run goes on when it is back."""
+    while True:
+        try:
+            return {"state": "succeeded", "result": run(settings, database, key, begun)}
+        except UserError as problem:
+            if not _outage(problem):
+                return {"state": "failed", "reason": " ".join(str(problem).split())}
+            patiently(lambda: jobs.find(database, key))
+            begun = time.monotonic()  # the run's folder knows what was spent before
+        except Exception as problem:
+            if not _lacks_memory(problem):
+                raise
+            return {"state": "failed", "reason": "memory ran out: take a smaller recipe, or give jobs more memory"}
+
+
+def _outage(problem: UserError) -> bool:
+    """Whether the database could not be reached, which may change without anybody's help."""
+    from sqlalchemy.exc import OperationalError
+
+    lasting = ("disk", "written", "damaged", "not a database")
+    return isinstance(problem.__cause__, OperationalError) and not any(word in str(problem) for word in lasting)
 
 
 def _lacks_memory(problem: Exception) -> bool:
@@ -79,7 +96,9 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
         do = library.search if job.kind == "search" else library.train
         result = do(task, job.options, place, report)
         report("judging", {})
-        return library.summed_up(result) | judging.judge(result.exported, task, folder)
+        told = library.summed_up(result) | judging.judge(result.exported, task, folder)
+        report("exporting", {})
+        return told | {"onnx": library.export_onnx(folder)}
 
 
 def _tracker(settings: Settings) -> Tracker:

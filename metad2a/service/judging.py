@@ -18,7 +18,7 @@ def judge(exported: Exported, task: Task, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     from databases.datasets.task import TEST, VALIDATION
-    from metad2a.train.training import predictions
+    from metad2a.train.inference import predictions
 
     part = TEST if (task.parts == TEST).any() else VALIDATION
     originals, labels = task.part(part)

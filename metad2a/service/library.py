@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 
 Report = Callable[[str, dict[str, Any]], None]  # kind of event, what it tells
 MAX_KEY = 4_000
+_LIMITS = {  # a question's name -> that of `Limits`
+    "max_params": "params",
+    "max_flops": "flops",
+    "max_latency": "latency",
+    "device": "device",
+    "prefer": "prefer",
+}
 _CLOUD = 400
 DIGITS = "sklearn:digits"
 
@@ -76,10 +83,13 @@ def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any]) -> dict[st
     cost and level of some of all the others, for a picture. ``level`` is the expected accuracy, or where that is not
     known the score, which only orders.
     """
+    from metad2a.recommend.limits import Limits
     from metad2a.recommend.preference import front as front_of
 
-    chosen = {name: value for name, value in options.items() if value is not None} | {"top": None}
-    answer = model.recommend(task, **chosen)
+    given = {name: value for name, value in options.items() if value is not None} | {"top": None}
+    named = {_LIMITS[name]: value for name, value in given.items() if name in _LIMITS}
+    chosen = {name: value for name, value in given.items() if name not in _LIMITS}
+    answer = model.recommend(task, **chosen, limits=Limits(**named))
     everything = answer.candidates
     front = answer.front or front_of(everything)
     kept = replace(answer, candidates=everything[: options["top"]], front=front)
@@ -263,12 +273,9 @@ class Network:
     """A found network, run by the very `model.py` that users download."""
 
     def __init__(self, folder: Path) -> None:
-        from importlib.util import module_from_spec, spec_from_file_location
+        from metad2a.export.onnx import load_program
 
-        spec = spec_from_file_location("found_network", folder / "model.py")
-        assert spec is not None and spec.loader is not None
-        self._program = module_from_spec(spec)
-        spec.loader.exec_module(self._program)
+        self._program = load_program(folder)
         self._network = self._program.load(folder)
 
     def open(self, path: str) -> Any:
@@ -278,6 +285,17 @@ class Network:
     def probabilities(self, pictures: list[Any]) -> list[list[float]]:
         """One list a picture, one share a class."""
         return [self._network.probabilities(each)[0].tolist() for each in pictures]
+
+
+def export_onnx(folder: Path) -> str | None:
+    """Writes the network of a folder as ONNX too; why that cannot be done, None where it was."""
+    from metad2a.export.export import onnx
+
+    try:
+        onnx.export_onnx(folder)
+    except Exception as problem:  # the network is found and kept: another file format must not cost it
+        return " ".join(str(problem).split())[:200]
+    return None
 
 
 def check_search(*, recipe: str, searcher: str | None = None) -> None:

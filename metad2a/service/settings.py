@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,7 +42,8 @@ class Settings:
     """One service.
 
     Attributes:
-        database: path or URL of the database that holds records, datasets, tokens and jobs.
+        database: path or URL of the database that holds records, datasets, tokens and jobs; by default
+            ``METAD2A_DATABASE``, else a file in the home folder.
         folder: where datasets and uploads are kept; web and workers must both see it.
         runs: where jobs train.
         host, port: where the web process listens.
@@ -51,7 +53,7 @@ class Settings:
         lease: seconds without a sign of life after which a worker's jobs go to another.
     """
 
-    database: str = field(default_factory=lambda: str(home() / DATABASE))
+    database: str = field(default_factory=lambda: os.environ.get("METAD2A_DATABASE") or str(home() / DATABASE))
     folder: Path = field(default_factory=lambda: home() / "service")
     runs: Path = field(default_factory=lambda: home() / "runs")
     host: str = "127.0.0.1"

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, SharedSpace
 from databases.datasets.task import Task
+from metad2a.train.inference import normalisation, prepare
 from metad2a.train.loop import Epoch, Loop, cosine
-from metad2a.train.training import normalisation, prepare
 
 Draw = Callable[[int, int], Sequence[Architecture]]  # how many, seed -> the children that learn the next batches
 Batch = tuple[Tensor, Architecture]  # rows of the images, and the child that learns them

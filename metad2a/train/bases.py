@@ -22,12 +22,12 @@ from torch import nn
 
 from databases.architectures.networks.hog import HOGNetwork
 from databases.architectures.skeleton import Blueprint
-from databases.architectures.supernets.families import open_family
+from databases.architectures.supernets.families import LITE0, RESIDUAL, open_family
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
 from metad2a.train.classifier import Classifier
 
-FAMILY_OF = {"own": "residual", "lite0": "lite0"}
+FAMILY_OF = {"own": RESIDUAL, "lite0": LITE0}
 CELLS = 8  # of HOG along a side
 
 
@@ -73,13 +73,26 @@ def open_base(name: str, *, channels: int, resolution: int, stages: Stages | Non
     if name == "hog":
         return _hog(channels, resolution)
     if name in FAMILY_OF:
-        return of_family(name, open_family(FAMILY_OF[name]), channels=channels, stages=stages)
+        return of_family(name, open_family(FAMILY_OF[name].name), channels=channels, stages=stages)
     raise UserError(f"given the weights {name!r}; known are hog, {', '.join(FAMILY_OF)}; give one of these")
+
+
+def installed() -> dict[str, bool]:
+    """Whether the weights of each name are there."""
+    return {"hog": True, **{name: _opens(family.name) for name, family in FAMILY_OF.items()}}
+
+
+def _opens(family: str) -> bool:
+    try:
+        open_family(family)
+    except UserError:
+        return False
+    return True
 
 
 def family_of(name: str) -> Family:
     """The family of those weights."""
-    return open_family(FAMILY_OF[name]).family
+    return FAMILY_OF[name]
 
 
 def of_family(name: str, family: Pretrained, *, channels: int, stages: Stages | None = None) -> Base:

@@ -31,6 +31,7 @@ BATCH = 32
 MOMENTUM, WEIGHT_DECAY, GRADIENT_NORM = 0.9, 1e-4, 5.0
 WARMUP = 0.1  # share of the training
 AVERAGE = 0.97  # share of the old average that a step keeps
+SECONDS_BETWEEN_CHECKPOINTS = 15.0
 RECALIBRATE = 1_024  # images whose statistics the batch normalisations take
 
 
@@ -135,20 +136,18 @@ def freeze(network: nn.Module, share: float, *, statistics: bool) -> None:
             parameter.requires_grad_(learns)
         if isinstance(module, nn.BatchNorm2d) and (statistics or not learns):
             module.eval()
-            module.momentum = 0.0  # `Module.train` would bring it back to training: its statistics stay even so
-            module.track_running_stats = True
-            module.train = _stay  # type: ignore[method-assign,assignment]
+            module.train = _stay  # type: ignore[method-assign,assignment]  # which the network's own `train` calls
 
 
 def _stay(mode: bool = True) -> nn.Module:
-    """In place of `Module.train`, which calls it on every module: nothing changes."""
+    """In place of the `train` of a module that keeps its statistics: nothing changes."""
     return nn.Identity()
 
 
 @torch.no_grad()
 def recalibrate(network: nn.Module, classifier: Classifier, images: Tensor) -> None:
     """Batch normalisations that learn take the statistics of (n, c, h, w) uint8 images, each batch counting alike."""
-    norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d) and each.momentum != 0.0]
+    norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d) and each.train is not _stay]
     for each in norms:
         each.reset_running_stats()
         each.momentum = None
@@ -180,6 +179,7 @@ def _loop(network: nn.Module, tuning: Tuning, checkpoint: Path | None) -> Loop:
         gradient_norm=GRADIENT_NORM,
         average=AVERAGE,
         checkpoint=checkpoint,
+        every=SECONDS_BETWEEN_CHECKPOINTS,
     )
 
 

@@ -18,6 +18,7 @@ from torch.nn import functional
 
 from databases.architectures.space import recurrent_space
 from databases.datasets.text import Text, Tokens
+from databases.hosting import lent
 
 MakeCell = Callable[[int, int], nn.Module]  # (inputs, width) -> cell
 WARM_UP = 20  # steps in which the learning rate rises
@@ -94,15 +95,13 @@ def maker(cell: str) -> MakeCell:
 
 def train(make: MakeCell, text: Text, recipe: LanguageRecipe, *, seed: int = 0) -> LanguageTraining:
     """Trains on the training part, on one thread; the same seed gives the same weights."""
-    torch.set_num_threads(1)
     begin = time.process_time()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed, threads=1):
         width, parameters = _widest(make, len(text.vocabulary), recipe)
         model = _model(make, width, len(text.vocabulary), recipe)
         finite = _fit(model.train(), _streams(text.train, recipe.batch), recipe)
-    uniform = math.log(len(text.vocabulary))
-    valid = cross_entropy(model, text.valid) if finite else uniform
+        uniform = math.log(len(text.vocabulary))
+        valid = cross_entropy(model, text.valid) if finite else uniform
     valid = min(valid, uniform) if math.isfinite(valid) else uniform
     return LanguageTraining(model, width, parameters, valid, time.process_time() - begin)
 

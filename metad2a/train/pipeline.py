@@ -20,9 +20,9 @@ from metad2a.train.augment import PLAIN, Augment
 from metad2a.train.bases import Base, family_of, open_base
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Part, Tuned, Tuning, finetune
+from metad2a.train.inference import normalisation
 from metad2a.train.loop import Epoch
 from metad2a.train.probe import Probed, probe
-from metad2a.train.training import normalisation
 
 STATISTICS_IMAGES, STATISTICS_BATCH = 512, 128  # from which a slice takes its batch-norm statistics
 SLIM, SHORT = 0.5, 1  # share of the hidden channels, blocks of a stage

@@ -60,12 +60,13 @@ def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None)
     )
 
 
-def refit(probed: Probed, base: Base, task: Task) -> Classifier:
-    """The probe again, with the chosen penalty, on training and validation images together."""
-    both = np.concatenate([probed.features, probed.valid_features])
-    labels = np.concatenate([task.labels[task.parts == part] for part in (TRAIN, VALIDATION)])
-    fitted = logistic.fit(both, labels, task.classes, penalty=probed.head.penalty)
-    return base.with_head(fitted.weight, fitted.bias, resolution=probed.classifier.resolution)
+def refit(base: Base, task: Task, *, resolution: int, penalty: float, cache: Path | None = None) -> Classifier:
+    """A probe with a known penalty, on training and validation images together."""
+    parts = (TRAIN, VALIDATION)
+    both = np.concatenate([features(base, task, part, resolution=resolution, cache=cache) for part in parts])
+    labels = np.concatenate([task.labels[task.parts == part] for part in parts])
+    fitted = logistic.fit(both, labels, task.classes, penalty=penalty)
+    return base.with_head(fitted.weight, fitted.bias, resolution=resolution)
 
 
 def features(

@@ -45,6 +45,7 @@ class NASBench201(FiniteSpace, SharedSpace):
 
     name, example = "nasbench201", EXAMPLE
     nodes = 1
+    channels_last = True  # no cell ever failed, and the recorded measurements were made so
     node_types = ("padding", "input", "output", *OPERATIONS)
     program = Chain(*(Decision(f"{a}->{b}", OPERATIONS, adds_node=True, feeds=_feeds((a, b))) for a, b in EDGES))
 

@@ -21,7 +21,6 @@ RESOLUTIONS = {  # of images, in pixels; which weights are worth which
     "hog": ("32px", "64px", "128px"),
     "own": ("32px", "48px", "64px"),
     "lite0": ("64px", "96px", "128px"),
-    "other": ("64px", "96px", "128px"),
 }
 TRAININGS = ("probe", "head", "half", "all")
 RATES = ("rate0.01", "rate0.03", "rate0.1")

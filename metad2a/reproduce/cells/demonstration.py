@@ -15,7 +15,7 @@ import numpy.typing as npt
 from databases.architectures.cell_shape import CellShape
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reports.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, band, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, with_interval
 from metad2a.reproduce.cells.known import PUBLISHED
 from metad2a.reproduce.cells.landscapes import POINTS, REACH, Job, Landscape, by_cell, measured, rewired
 from metad2a.reproduce.cells.table import (
@@ -30,6 +30,7 @@ from metad2a.reproduce.cells.table import (
     found,
     wider,
 )
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.runtime.executors import processes as executor
 from predictors.metrics import Interval, tau_interval

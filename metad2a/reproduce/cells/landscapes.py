@@ -98,7 +98,8 @@ def measured(job: Job) -> Landscape:
     """Trains the cell and looks at its loss and gradients."""
     import torch
 
-    from metad2a.train.training import accuracy, prepare, train
+    from metad2a.train.inference import accuracy, prepare
+    from metad2a.train.train import train
 
     training = train(job.task, job.architecture, recipe=RECIPE, seed=job.seed, device="cpu")
     images, labels = job.task.resized(RECIPE.resolution).part(TRAIN)

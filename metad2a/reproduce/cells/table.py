@@ -12,7 +12,8 @@ from scipy.stats import rankdata
 from databases.architectures.space import Architecture, finite_space
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.compare.comparison import Entry, Searched, incumbents, search_table
-from metad2a.reports.report import Say, paired
+from metad2a.reports.report import paired
+from metad2a.reproduce.demonstration import Say
 
 Values = npt.NDArray[np.float64]
 SPACE = "nasbench201"

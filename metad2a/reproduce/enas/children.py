@@ -22,7 +22,8 @@ from metad2a.search.controllers.multinomial import Multinomial
 from metad2a.search.controllers.policy_gradient import PolicyGradient
 from metad2a.supernets.alternation import alternate
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet, train_supernet
-from metad2a.train.training import accuracy, train
+from metad2a.train.inference import accuracy
+from metad2a.train.train import train
 from predictors.one_shot import OneShot
 
 CELLS = "nasbench201"

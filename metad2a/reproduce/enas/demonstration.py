@@ -11,7 +11,8 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.recipe import RECIPES
-from metad2a.reports.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.enas.children import (
     CELLS,
     DIGITS,

@@ -18,9 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.space import Architecture, Space
+from databases.hosting import lent
 from metad2a.reports.report import (
-    Context,
-    Demonstration,
     Panel,
     Report,
     Table,
@@ -30,6 +29,7 @@ from metad2a.reports.report import (
     ratio,
     with_interval,
 )
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.graph_space import digit_networks
 from metad2a.reproduce.graph_space.digit_networks import Layers
 from metad2a.reproduce.graph_space.graph_problems import PROBLEMS, Problem
@@ -116,15 +116,12 @@ def _batch(job: Job) -> int:
 
 def policy(space: Space, job: Job) -> PolicyGradient:
     """One small recurrent policy with squashed logits."""
-    import torch
-
     from metad2a.generate.decoder import GraphDecoder
     from metad2a.search.controllers.learning_rule import Rule
     from metad2a.search.controllers.policy_gradient import PolicyGradient
 
     seed = job.seed + (OTHER if job.form == CONTROL else 0)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         decoder = GraphDecoder(space, context=0, width=32, squash=2.5)
     rule = Rule(
         batch=_batch(job),

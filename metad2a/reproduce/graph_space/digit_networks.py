@@ -17,11 +17,12 @@ from torch import Tensor, nn
 from databases.architectures.decisions import walks
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, VALIDATION
-from metad2a.reports.report import Context
+from databases.hosting import lent
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.graph_space.graph_problems import Knobs, Problem, layered, layers
 from metad2a.reproduce.simulated import ProgramSpace
 from metad2a.runtime.executors import processes as executor
-from metad2a.train.training import normalisation, prepare
+from metad2a.train.inference import normalisation, prepare
 
 KNOBS: Knobs = {
     "convolution": (("8", "16"), ("1", "3")),
@@ -75,8 +76,7 @@ def _digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
 def accuracy(found: Layers, *, seed: int = 0) -> float:
     """Validation accuracy in percent after one pass over a part of the digits."""
     x, y, valid, wanted = _digits()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         trained = network(found)
         optimiser = torch.optim.Adam(trained.parameters(), lr=LEARNING_RATE)
         for chosen in torch.randperm(len(y)).split(BATCH):
@@ -98,8 +98,8 @@ def named(walk: tuple[int, ...], *, form: str) -> Layers:
 
 def trained(job: Sequence[Layers]) -> list[tuple[Layers, float]]:
     """Each network with its accuracy."""
-    torch.set_num_threads(1)
-    return [(each, accuracy(each)) for each in job]
+    with lent(threads=1):
+        return [(each, accuracy(each)) for each in job]
 
 
 def measured(depth: int, context: Context) -> dict[Layers, float]:

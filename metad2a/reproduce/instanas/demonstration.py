@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from databases.datasets.loading import load_task
-from metad2a.reports.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, paired, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, paired, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.instanas.paths import (
     ABLATIONS,
     MOBILE,

@@ -16,7 +16,8 @@ from scipy.stats import t as student
 
 from databases.architectures.space import Architecture
 from metad2a.recommend.model import load
-from metad2a.reports.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, paired, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, paired, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.loop.searchers import CONTROL, FREE, ORDER, OURS, RANDOM, SEARCHERS, searcher, searchers_of
 from metad2a.reproduce.loop.worlds import World, cifar10, imagenet16, own_tasks
 from metad2a.runtime.executors import processes as executor

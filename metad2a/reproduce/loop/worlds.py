@@ -25,11 +25,11 @@ from databases.records.record import PUBLISHED_MEAN, Record, TaskEntry
 from databases.records.store import Store
 from metad2a.build.shipped import add_measurements
 from metad2a.recommend.model import MetaD2A
-from metad2a.reports.report import Context
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.held_out_tasks import is_judged, repeated
 from metad2a.retrain.meta_training import Schedule, fresh, meta_train
 from metad2a.search.controllers.training_free import published_naswot
-from predictors.process import Embedding
+from predictors.embedding import Embedding
 from predictors.scale import sampling_noise, to_percent
 from predictors.zero_cost import zero_cost
 
@@ -99,7 +99,7 @@ def imagenet16(model: MetaD2A, context: Context) -> World:
     features = imagenet_features(range(1, 121), images, resolution=16, name=IMAGENET16)
     chosen = finite_space(SPACE)
     prior = blind.predict(features, chosen.classes, recipe="metad2a").mean
-    return _table_world(IMAGENET16, prior, Embedding.learn(blind)(np.arange(len(chosen.classes))), context)
+    return _table_world(IMAGENET16, prior, Embedding.of_space(blind)(np.arange(len(chosen.classes))), context)
 
 
 def own_tasks(model: MetaD2A, context: Context, *, most: int) -> list[World]:

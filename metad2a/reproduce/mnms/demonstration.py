@@ -10,18 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from metad2a.reports.report import (
-    Context,
-    Demonstration,
-    Panel,
-    Report,
-    Table,
-    Verdict,
-    band,
-    paired,
-    ratio,
-    with_interval,
-)
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, ratio, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.mnms.multitask import MOST, RULE, WANTED, Job, Learnt, learn
 from metad2a.reproduce.mnms.task_families import (
     APART,

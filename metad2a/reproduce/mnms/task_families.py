@@ -17,7 +17,7 @@ from databases.architectures.space import space
 from databases.errors import UserError
 from databases.records.benchmark_table import BenchmarkTable, Values
 from databases.records.latency_table import read_latencies
-from metad2a.reports.report import Context
+from metad2a.reproduce.demonstration import Context
 
 SPACE, LONG = "nasbench201", "200 epochs"
 RECIPES = {LONG: "nasbench201", "12 epochs": "nasbench201-12ep"}

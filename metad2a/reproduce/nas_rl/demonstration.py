@@ -11,7 +11,8 @@ import numpy.typing as npt
 from databases.architectures.space import space
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.compare.comparison import Rows, incumbents, shuffled
-from metad2a.reports.report import Context, Demonstration, Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.nas_rl.planted_edges import show_edges
 from metad2a.reproduce.nas_rl.recurrent_cell import show_cells
 from metad2a.runtime.executors import processes as executor

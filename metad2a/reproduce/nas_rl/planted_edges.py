@@ -14,7 +14,8 @@ import numpy as np
 
 from databases.architectures.decisions import Chain, Decision
 from databases.architectures.space import Architecture
-from metad2a.reports.report import Context, Curve, Table, Verdict, band
+from metad2a.reports.report import Curve, Table, Verdict, band
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.simulated import ProgramSpace
 from metad2a.runtime.executors import processes as executor
 from metad2a.search.loop import run

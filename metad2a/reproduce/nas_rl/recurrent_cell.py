@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from databases.architectures.space import Architecture, space
 from databases.datasets.text import LEVELS, Text, python_topics
-from metad2a.reports.report import Context, Curve, Table, Verdict, paired, ratio, with_interval
+from metad2a.reports.report import Curve, Table, Verdict, paired, ratio, with_interval
+from metad2a.reproduce.demonstration import Context
 from metad2a.runtime.executors import processes as executor
 from metad2a.search.loop import run
 from metad2a.train.language import LanguageRecipe, cross_entropy, maker, train

@@ -11,7 +11,8 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import image_space
 from databases.architectures.spaces.nasnet import NASNET_A
 from databases.datasets.task import TRAIN, Task
-from metad2a.reports.report import Context, Curve, Demonstration, Panel, Report, Table, Verdict, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.nasnet.transferred_cells import (
     BEST,
     FAST,

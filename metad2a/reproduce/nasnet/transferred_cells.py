@@ -19,7 +19,8 @@ from databases.architectures.space import Architecture, image_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, Task, sample
 from databases.records.recipe import Recipe
-from metad2a.reports.report import Context, paired
+from metad2a.reports.report import paired
+from metad2a.reproduce.demonstration import Context
 from metad2a.runtime.executors import processes as executor
 from metad2a.search import loop
 from metad2a.search.controllers import controller
@@ -226,7 +227,7 @@ def transfer(searched: Sequence[Searched], task: Task, size: Size, context: Cont
 
 
 def _trained(cell: Cell) -> Training:
-    from metad2a.train.training import train
+    from metad2a.train.train import train
 
     return train(cell.task, cell.architecture, recipe=RECIPE, seed=cell.seed, device="cpu")
 
@@ -238,6 +239,6 @@ def _valid(cell: Cell) -> float:
 
 def _test(cell: Cell) -> tuple[Cell, float]:
     """Test accuracy in percent."""
-    from metad2a.train.training import accuracy
+    from metad2a.train.inference import accuracy
 
     return cell, accuracy(_trained(cell), cell.task.resized(RECIPE.resolution)) or 0.0

@@ -2,38 +2,42 @@
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
+from databases.architectures.space import Space
 from databases.errors import UserError
+from databases.registry import Registry
 from metad2a.search.controllers.controller import Controller, Setting
 
-if TYPE_CHECKING:
-    from databases.architectures.space import Space
+CONTROLLERS: Registry[Callable[..., Controller]] = Registry(
+    "metad2a.search.controllers",
+    {
+        "random": "random_search:RandomSearch",
+        "evolution": "evolution:Evolution",
+        "area": "evolution:area",
+        "surrogate": "bayesian:SurrogateSearch",
+        "zero-shot": "in_order:InOrder",
+        "reinforce": "policy_gradient:PolicyGradient",
+        "ppo": "policy_gradient:proximal",
+        "multitask": "policy_gradient:multitask",
+        "multinomial": "multinomial:Multinomial",
+        "generator": "warm_start:generated",
+        "warm-start": "warm_start:warm_start",
+    },
+)
 
-# name -> module and class; modules are imported when asked for
-CONTROLLERS: dict[str, tuple[str, str]] = {
-    "random": ("random_search", "RandomSearch"),
-    "evolution": ("evolution", "Evolution"),
-    "area": ("evolution", "area"),
-    "surrogate": ("bayesian", "SurrogateSearch"),
-    "zero-shot": ("in_order", "InOrder"),
-    "reinforce": ("policy_gradient", "PolicyGradient"),
-    "ppo": ("policy_gradient", "proximal"),
-    "multitask": ("policy_gradient", "multitask"),
-    "multinomial": ("multinomial", "Multinomial"),
-    "generator": ("warm_start", "generated"),
-    "warm-start": ("warm_start", "warm_start"),
-}
-
-# name -> module and function (space, setting) -> options, of those that need more than a space and a seed
-NEEDS: dict[str, tuple[str, str]] = {
-    "area": ("training_free", "naswot_scores"),
-    "surrogate": ("meta_prediction", "surrogate_options"),
-    "zero-shot": ("meta_prediction", "ranked"),
-    "generator": ("warm_start", "shipped"),
-    "warm-start": ("warm_start", "shipped"),
-}
+# name -> (space, setting) -> options, of those that need more than a space and a seed
+NEEDS: Registry[Callable[[Space, Setting], dict[str, Any]]] = Registry(
+    "metad2a.search.controllers",
+    {
+        "area": "training_free:naswot_scores",
+        "surrogate": "meta_prediction:surrogate_options",
+        "zero-shot": "meta_prediction:ranked",
+        "generator": "warm_start:shipped",
+        "warm-start": "warm_start:shipped",
+    },
+)
 
 
 def check_name(name: str) -> None:
@@ -45,17 +49,9 @@ def check_name(name: str) -> None:
 def controller(name: str, space: Space, *, seed: int = 0, **options: Any) -> Controller:
     """The controller of that name, made with its own ``options``; raises `UserError` that lists the known ones."""
     check_name(name)
-    module, title = CONTROLLERS[name]
-    made: Controller = getattr(import_module(f"metad2a.search.controllers.{module}"), title)(
-        space, seed=seed, **options
-    )
-    return made
+    return CONTROLLERS[name](space, seed=seed, **options)
 
 
 def options(name: str, space: Space, setting: Setting) -> dict[str, Any]:
     """What the controller of that name is made with for a task; raises `UserError` where it cannot be had."""
-    if name not in NEEDS:
-        return {}
-    module, function = NEEDS[name]
-    found: dict[str, Any] = getattr(import_module(f"metad2a.search.controllers.{module}"), function)(space, setting)
-    return found
+    return NEEDS[name](space, setting) if name in NEEDS else {}

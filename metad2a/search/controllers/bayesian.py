@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from databases.architectures.decisions import Walk
 from databases.architectures.space import Architecture, FiniteSpace, Space
+from databases.hosting import importing
 from metad2a.search.controllers.controller import Controller, unseen
 from metad2a.search.controllers.evolution import mutate
 from predictors.adaptation import adapt
@@ -149,7 +150,8 @@ class SurrogateSearch(Controller):
 
 def expected_improvement(mean: Floats, std: Floats, best: float) -> Floats:
     """Expected excess over ``best`` of normal values, (n,) each (Mockus, 1975)."""
-    from scipy.special import ndtr
+    with importing():
+        from scipy.special import ndtr
 
     std = np.maximum(std, 1e-12)
     gain = (mean - best) / std

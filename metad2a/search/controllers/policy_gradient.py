@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from databases.architectures.decisions import Walk
 from databases.architectures.space import Architecture, Space
 from databases.errors import UserError
+from databases.hosting import lent
 from metad2a.generate.decoder import GraphDecoder, Walks
 from metad2a.search.controllers.controller import Controller, unseen
 from metad2a.search.controllers.learning_rule import MULTITASK, PROXIMAL, REINFORCE, Rule
@@ -60,8 +61,7 @@ class PolicyGradient(Controller):
     ) -> None:
         super().__init__(space, seed=seed)
         self.rule, self.repeats, self.context = rule, repeats, context
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with lent(seed=seed):
             self.decoder = decoder or GraphDecoder(space, context=context, width=64)
         self._draws = torch.Generator().manual_seed(seed)
         self._rng = np.random.default_rng([seed, 1])

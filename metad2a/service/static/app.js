@@ -174,7 +174,8 @@ function follow(job) {
   };
   for (const stage of ["started", "epoch", "trained", "stopped", "kept", "tested"]) stream.addEventListener(stage, update(stage));
   stream.addEventListener("reading", () => { if (live) { state("running"); tell("now", "reads the images and ranks the networks"); } });
-  stream.addEventListener("judging", () => { if (live) tell("now", "tests and exports the best"); });
+  stream.addEventListener("judging", () => { if (live) tell("now", "tests the best"); });
+  stream.addEventListener("exporting", () => { if (live) tell("now", "writes the winner's files"); });
   stream.addEventListener("line", (event) => { find("lines").append(make("li", {}, JSON.parse(event.data).text)); });
   stream.addEventListener("end", () => { stream.close(); if (live) location.reload(); });
 }

@@ -1,0 +1,97 @@
+"""What the library changes of the process that it runs in is given back: threads, random numbers, warning filters."""
+
+from __future__ import annotations
+
+import random
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_lock = threading.Lock()
+_hosts: list[_State] = []  # one for each thread that is inside; all hold what the first of them met
+_inside = threading.local()
+
+
+@contextmanager
+def lent(*, seed: int | None = None, threads: int | None = None, device: str = "cpu") -> Iterator[None]:
+    """Torch's threads and generators, given back at the end as they were, also after errors and between threads.
+
+    Args:
+        seed: of torch's generator of the CPU, and of the one of ``device`` (torch's name), inside the block.
+        threads: of torch inside the block.
+        device: another device whose random numbers the block draws.
+    """
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cuda":
+        torch.cuda.init()
+    nested = getattr(_inside, "depth", 0) > 0
+    with _lock:
+        before = _hosts[0] if _hosts and not nested else _State.now()
+        if not nested:
+            _hosts.append(before)
+    _inside.depth = getattr(_inside, "depth", 0) + 1
+    try:
+        if threads is not None:
+            torch.set_num_threads(threads)
+        if seed is not None:
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch every device
+            if kind in ("cuda", "mps"):
+                torch.get_device_module(kind).manual_seed(seed)
+        with warnings.catch_warnings():  # torch imports parts of itself when they are first used
+            yield
+    finally:
+        _inside.depth -= 1
+        with _lock:
+            before.restore()
+            if not nested:
+                _hosts.pop()
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """First imports of other packages, which add warning filters and draw random numbers of Python's."""
+    state = random.getstate()
+    try:
+        with warnings.catch_warnings():
+            yield
+    finally:
+        random.setstate(state)
+
+
+@dataclass(frozen=True, eq=False)
+class _State:
+    """Torch's threads, and the states of its generators that exist."""
+
+    threads: int
+    cpu: Tensor
+    cuda: tuple[Tensor, ...]
+    mps: Tensor | None
+
+    @classmethod
+    def now(cls) -> Self:
+        """As it is."""
+        import torch
+
+        cuda = tuple(torch.cuda.get_rng_state_all()) if torch.cuda.is_initialized() else ()
+        mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
+        return cls(torch.get_num_threads(), torch.get_rng_state(), cuda, mps)
+
+    def restore(self) -> None:
+        """As it was."""
+        import torch
+
+        if torch.get_num_threads() != self.threads:
+            torch.set_num_threads(self.threads)
+        torch.set_rng_state(self.cpu)
+        if self.cuda:
+            torch.cuda.set_rng_state_all(list(self.cuda))
+        if self.mps is not None:
+            torch.mps.set_rng_state(self.mps)

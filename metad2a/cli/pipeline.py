@@ -1,0 +1,194 @@
+"""What `metad2a search` and `metad2a predict` say of pipelines."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from metad2a import cli
+from metad2a.cli.options import check_output_folder, open_tracker
+from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.reports.words import percent, short, span
+
+if TYPE_CHECKING:
+    from databases.datasets.task import Task
+    from metad2a.export.export import Exported
+    from metad2a.search.pipelines.search import PipelineResult
+
+SPACE = "pipeline"  # in which the budget decides, not a number of trainings
+Augment = Annotated[
+    str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images (pipeline).")
+]
+Baseline = Annotated[
+    bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
+]
+UP_TO = 128  # pixels a side that images keep, where they have them
+MOST_CLASSES = 20  # of a confusion matrix that is printed
+NO_PICTURE = 1  # exit status of `predict` where a picture cannot be read
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What is asked beside data and time."""
+
+    augment: str
+    baseline: bool
+    groups: str
+    no_tracking: bool
+    json: bool
+
+
+def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: Path | None) -> None:
+    """`metad2a search` in the space of pipelines."""
+    from databases.datasets.loading import load_task
+
+    check_output_folder(output)
+    with reporting("Reading the images ...") as reporter:
+        from metad2a.search.pipelines.search import USUAL_SECONDS, search_pipelines
+
+        task = load_task(data, up_to=UP_TO, seed=seed, groups=ways.groups)
+        for note in task.notes:
+            reporter.line(f"note: {note}")
+        result = search_pipelines(
+            task,
+            seconds=USUAL_SECONDS if seconds is None else seconds,
+            augment=ways.augment,
+            baseline=ways.baseline,
+            seed=seed,
+            tracker=open_tracker(ways.no_tracking),
+            begun=cli.started,
+            line=reporter.line,
+            now=lambda text: reporter.now(f"{text} ..."),
+        )
+    exported = _copy(result, output)
+    if ways.json:
+        print_json(_plain(result, exported))
+    else:
+        _answer(result, exported, task)
+
+
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, or a folder that an export wrote.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Pictures, or folders of them.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="CSV file to write.", show_default="stdout")
+    ] = None,
+) -> None:
+    """Classify pictures with the network of a run: CSV of file, class and probability."""
+    from metad2a.cli.options import check_output_file
+    from metad2a.search.predict import open_network, predictions, rows_of
+
+    check_output_file(output, option="--output")
+    network = open_network(run)
+    failed: list[str] = []
+    rows = list(rows_of(predictions(network, images, on_failure=failed.append)))
+    if output is None:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+    else:
+        from io import StringIO
+
+        from metad2a.export.export import write_files
+
+        text = StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_files(output.absolute().parent, {output.name: text.getvalue().encode()})
+    for each in failed:
+        console(stderr=True).print(each, soft_wrap=True)
+    if failed:
+        raise typer.Exit(NO_PICTURE)
+
+
+def _copy(result: PipelineResult, output: Path | None) -> Exported:
+    from metad2a.export.export import save
+
+    return result.exported if output is None else save(result.exported.training, result.exported.card, output)
+
+
+def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:
+    to = console()
+    headings = ("", "Pipeline", ">Validation", ">Passes", ">Time", ">Parameters", ">FLOPs")
+    rows = [
+        (
+            "*" if str(each.architecture) == str(result.best) else "",
+            str(each.architecture),
+            percent(each.valid_accuracy),
+            str(each.epochs),
+            span(each.seconds),
+            short(each.parameters),
+            short(each.flops),
+        )
+        for each in result.trained
+    ]
+    to.print(table("Trained pipelines", headings, rows))
+    to.print(f"{result.best}, the best by validation", soft_wrap=True)
+    valid, test = percent(result.valid_accuracy), percent(result.test_accuracy)
+    to.print(f"validation {valid}, which chose; test {test}, on images that chose nothing")
+    found = result.report
+    to.print(
+        f"macro F1 {found.macro_f1:.3f}; log-loss {found.loss:.3f} calibrated by the temperature "
+        f"{result.temperature:.2f}, {found.loss_uncalibrated:.3f} without",
+        soft_wrap=True,
+    )
+    to.print(f"{found.megabytes:.1f} MB of weights; {found.milliseconds:.1f} ms an image here")
+    _by_class(result, task)
+    if result.rivals:
+        beside = [
+            (each.name, percent(each.valid_accuracy), percent(each.test_accuracy), span(each.seconds))
+            for each in result.rivals
+        ]
+        beside.append((f"ours: {result.best}", valid, test, span(result.seconds)))
+        to.print(table("In the same seconds", ("", ">Validation", ">Test", ">Time"), beside))
+    to.print(f"{span(result.seconds)} in all; run {result.folder.name}", soft_wrap=True)
+    for note in result.notes:
+        to.print(f"Note: {note}", soft_wrap=True)
+    to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it:", soft_wrap=True)
+    to.print(
+        f"    cd {exported.folder}\n    python model.py PICTURE\n    metad2a predict {result.folder.name} PICTURES",
+        soft_wrap=True,
+    )
+
+
+def _by_class(result: PipelineResult, task: Task) -> None:
+    """Accuracy of each class, and what it was taken for."""
+    names, confusion = task.class_names, result.report.confusion
+    if not confusion.sum():
+        return
+    wrong = confusion.copy()
+    for index in range(len(names)):
+        wrong[index, index] = 0
+    rows = []
+    for index, name in enumerate(names):
+        worst = int(wrong[index].argmax())
+        mistaken = f"{names[worst]} ({wrong[index, worst]})" if wrong[index, worst] else ""
+        rows.append((name, str(confusion[index].sum()), percent(result.report.recall[index]), mistaken))
+    if len(rows) > MOST_CLASSES:
+        rows = sorted(rows, key=lambda row: float(row[2].rstrip("%")) if row[2] != "-" else 101.0)[:MOST_CLASSES]
+    title = "Test images by class" if len(rows) == len(names) else f"Test images of the {len(rows)} classes told worst"
+    console().print(table(title, ("Class", ">Images", ">Right", "Most often taken for"), rows))
+
+
+def _plain(result: PipelineResult, exported: Exported) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    trained = [{**asdict(each), "architecture": str(each.architecture)} for each in result.trained]
+    report = {**asdict(result.report), "confusion": result.report.confusion.tolist()}
+    return {
+        "run": result.folder.name,
+        "architecture": str(result.best),
+        "valid_accuracy": result.valid_accuracy,
+        "test_accuracy": result.test_accuracy,
+        "temperature": result.temperature,
+        "report": report,
+        "rivals": [asdict(each) for each in result.rivals],
+        "trained": trained,
+        "seconds": result.seconds,
+        "resumed": result.resumed,
+        "notes": list(result.notes),
+        "weights": str(exported.weights),
+        "program": str(exported.program),
+    }

@@ -1,0 +1,149 @@
+"""A found network as ONNX: one file that takes pictures and gives class probabilities, without torch.
+
+Resizing, normalisation and softmax are in the graph, as they stand in the exported `model.py`; class names are in the
+file's metadata. Needs the extra ``onnx``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from databases.errors import UserError
+from metad2a.export.program import PROGRAM
+
+ONNX, INPUT, OUTPUT = "model.onnx", "images", "probabilities"
+_EXAMPLES = 2  # images to trace with: of one alone the exporter would take the number for a constant
+
+
+def load_program(folder: Path) -> ModuleType:
+    """The exported `model.py` of a folder, as a module of its own."""
+    path = folder / PROGRAM
+    name = f"metad2a_exported_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise UserError(f"there is no {PROGRAM} in {str(folder)!r}: name a folder that metad2a exported into")
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def export_onnx(folder: Path) -> Path:
+    """Writes `model.onnx` beside the `model.py` and `model.safetensors` of a folder; takes some seconds.
+
+    The graph takes ``images``: uint8 (batch, height, width, channels) of the size that the metadata tell, and gives
+    ``probabilities``: float (batch, classes). Metadata: ``classes`` (JSON list), ``size``, ``channels``,
+    ``architecture``, ``fingerprint``.
+
+    Raises:
+        UserError: the packages of the extra are missing, or the folder holds no exported network.
+    """
+    try:
+        import onnx
+        import onnxscript  # noqa: F401 (torch's exporter wants it)
+    except ModuleNotFoundError as problem:
+        raise UserError(f"ONNX needs the package {problem.name}: run pip install 'metad2a[onnx]'") from problem
+    program = load_program(folder)
+    model = onnx.load_model_from_string(_traced(program))
+    told = {
+        "classes": json.dumps(list(program.CLASS_NAMES)),
+        "size": str(program.SIZES[0]),
+        "channels": str(len(program.MEAN)),
+        "architecture": f"{program.SPACE} {program.ARCHITECTURE}",
+        "fingerprint": program.FINGERPRINT,
+    }
+    onnx.helper.set_model_props(model, told)
+    onnx.checker.check_model(model)
+    return _written(folder / ONNX, model.SerializeToString())
+
+
+def _traced(program: ModuleType) -> bytes:
+    """The graph of pictures to probabilities."""
+    import io
+
+    import torch
+    from torch import Tensor, nn
+
+    class Whole(nn.Module):
+        """Pictures of one size in, probabilities out."""
+
+        def __init__(self, network: nn.Module) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits = self.network(program.prepare(images)) / program.TEMPERATURE
+            shares: Tensor = logits.softmax(dim=1)
+            return shares
+
+    whole = Whole(program.load(Path(str(program.__file__)).parent)).eval()
+    size, channels = program.SIZES[0], len(program.MEAN)
+    example = torch.zeros((_EXAMPLES, size, size, channels), dtype=torch.uint8)
+    content: Any = io.BytesIO()
+    with _quiet(), torch.no_grad():
+        exported = torch.onnx.export(
+            whole,
+            (example,),
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch", min=1)},),
+            input_names=[INPUT],
+            output_names=[OUTPUT],
+            external_data=False,
+            verbose=False,
+        )
+    assert exported is not None
+    exported.save(content, external_data=False)
+    found: bytes = content.getvalue()
+    return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the exporter from telling what it thinks of its own parts."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _written(path: Path, content: bytes) -> Path:
+    """Writes a file at once or not at all."""
+    from metad2a.export.export import write_files
+
+    write_files(path.parent, {path.name: content})
+    return path
+
+
+class OnnxNetwork:
+    """Runs a `model.onnx` on one thread."""
+
+    def __init__(self, path: Path) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
+        told = self._session.get_modelmeta().custom_metadata_map
+        self.classes: tuple[str, ...] = tuple(json.loads(told["classes"]))
+        self.size, self.channels = int(told["size"]), int(told["channels"])
+
+    def probabilities(self, images: Any) -> Any:
+        """uint8 (n, size, size, channels) -> float (n, classes)."""
+        return self._session.run([OUTPUT], {INPUT: images})[0]

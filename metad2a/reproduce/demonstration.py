@@ -1,0 +1,67 @@
+"""What a demonstration is, and what it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from databases.errors import UserError
+from databases.records.benchmark_table import IMPORT_FIRST, BenchmarkTable, read_table
+from metad2a.reports.report import Report
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """A published system as `metad2a reproduce NAME` shows it.
+
+    Args:
+        run: called with ``Context``. title: one line for the list of all.
+    """
+
+    name: str
+    title: str
+    source: str
+    run: Callable[[Context], Report]
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a demonstration is given.
+
+    Attributes:
+        fast: about 15 s and loose, for CI; else the full run. seed: the first seed.
+        database: path or URL of the store with the tables, None where there is none.
+        images: folder of image sources, None where there is none. workers: processes to use.
+        say: prints a line of progress.
+    """
+
+    fast: bool
+    seed: int = 0
+    database: str | None = None
+    images: Path | None = None
+    workers: int = 2
+    say: Say = print
+
+    def table(self, task: str, *, recipe: str = "nasbench201", name: str = "nasbench201") -> BenchmarkTable:
+        """The benchmark table of a task, such as ``nasbench201/cifar10``, over the space ``name``.
+
+        Raises:
+            UserError: no database is at hand, or it lacks the table or a part of it.
+        """
+        from databases.records.store import Store
+
+        if self.database is None:
+            raise UserError(f"the table of {task!r} is needed: {IMPORT_FIRST}")
+        with Store(self.database) as store:
+            return read_table(store, task, recipe=recipe, name=name)
+
+    def image_source(self, name: str) -> Path:
+        """The file of an image source, such as ``cifar10``; raises `UserError` where it is not at hand."""
+        path = None if self.images is None else self.images / f"{name}.npz"
+        if path is None or not path.is_file():
+            place = "there is no folder of image sources" if self.images is None else f"{self.images} lacks {name}.npz"
+            raise UserError(f"the images of {name!r} are needed and {place}: set METAD2A_SHARED or give --images")
+        return path

@@ -1,0 +1,239 @@
+"""LPT: does a creator of tests raise what is hard but clean, and does an architecture that passes them rank higher?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture, shared_space
+from databases.datasets.loading import load_task
+from databases.datasets.task import TEST, TRAIN, VALIDATION
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
+from metad2a.runtime.executors import processes as executor
+from metad2a.supernets.passing_tests import Batches, Creator, Examiner, PassingTests, Rule
+from metad2a.supernets.training import Labelled, labelled, new_supernet
+from predictors.metrics import bootstrap_interval, percentiles
+
+SOURCE = "Du, Zhang, Xie, 2020"
+HARD, OUTLIERS = 0.25, 0.15  # shares of the images: turned by a quarter, and inverted with a random label
+EASY_KIND, HARD_KIND, OUTLIER_KIND = 0, 1, 2
+OURS, CAREFREE, DARTS = "LPT", "LPT, lambda = 0 (control)", "first-order DARTS"
+RULES = {
+    OURS: Rule(caution=10.0),
+    CAREFREE: Rule(caution=0.0),
+    DARTS: Rule(unrolled=0.0, creates=False),
+}
+RANDOM = "random cell"
+BATCH, FEATURES = 32, 32
+Values = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is run: paired seeds, steps, steps between two looks."""
+
+    seeds: int = 5
+    steps: int = 200
+    every: int = 40
+
+
+FAST = Size(seeds=2, steps=6, every=3)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One search."""
+
+    label: str
+    seed: int
+    size: Size
+
+
+@dataclass(frozen=True)
+class Followed:
+    """Looks at the scores as the search goes on, and its cell.
+
+    hard, outliers: (looks,) chance that such an image has a higher score than an easy one; empty without a creator.
+    """
+
+    label: str
+    seed: int
+    hard: Values
+    outliers: Values
+    cell: tuple[int, ...]
+
+
+def mixed(part: Labelled, seed: int, *, outliers: bool = True) -> tuple[Labelled, Tensor]:
+    """A part with hard but clean images and mislabelled outliers among the easy ones, and the kind of each."""
+    random = torch.Generator().manual_seed(seed)
+    drawn = torch.rand(len(part.labels), generator=random)
+    kinds = torch.where(drawn < HARD, HARD_KIND, EASY_KIND)
+    if outliers:
+        kinds = torch.where(drawn > 1 - OUTLIERS, OUTLIER_KIND, kinds)
+    of = kinds.view(-1, 1, 1, 1)
+    turned = part.images.rot90(1, dims=(2, 3))
+    images = torch.where(of == HARD_KIND, turned, torch.where(of == OUTLIER_KIND, -part.images, part.images))
+    wrong = torch.randint(int(part.labels.max()) + 1, part.labels.shape, generator=random)
+    return Labelled(images, torch.where(kinds == OUTLIER_KIND, wrong, part.labels)), kinds
+
+
+def _drawn(part: Labelled, random: torch.Generator) -> Iterator[Labelled]:
+    """Batches without end."""
+    while True:
+        for rows in torch.randperm(len(part.labels), generator=random).split(BATCH)[:-1]:
+            yield Labelled(part.images[rows], part.labels[rows])
+
+
+def follow(job: Job) -> Followed:
+    """One search on the digits: half of the training images for the learner, half for the tester."""
+    torch.set_num_threads(1)
+    task = load_task("sklearn:digits")
+    train, valid, test = (labelled(task, part, 8) for part in (TRAIN, VALIDATION, TEST))
+    half = len(train.labels) // 2
+    halves = [Labelled(train.images[each], train.labels[each]) for each in (slice(half), slice(half, None))]
+    bank, _ = mixed(valid, job.seed)
+    kept, kinds = mixed(test, job.seed + 1)
+    rest = slice(half // 2, None)
+    parts = [mixed(halves[0], job.seed + 2, outliers=False)[0], mixed(halves[1], job.seed + 3, outliers=False)[0]]
+    own, spoilt = (Labelled(parts[1].images[each], parts[1].labels[each]) for each in (slice(half // 2), rest))
+    random = torch.Generator().manual_seed(job.seed)
+    streams = [_drawn(each, random) for each in (parts[0], own, bank, spoilt)]
+    system = _system(job)
+    looks: list[tuple[float, float]] = []
+    for step in range(1, job.size.steps + 1):
+        system.step(Batches(*(next(each) for each in streams)))
+        if step % job.size.every == 0 and system.rule.creates:
+            scores = system.scores(kept.images)
+            looks.append((_auc(scores, kinds, HARD_KIND), _auc(scores, kinds, OUTLIER_KIND)))
+    hard, outliers = np.array(looks).reshape(-1, 2).T
+    return Followed(job.label, job.seed, hard, outliers, system.likeliest())
+
+
+def _system(job: Job) -> PassingTests:
+    space = shared_space("nasbench201")
+    learner = new_supernet(space, Skeleton(4, 1, 1, 10), seed=job.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(job.seed)
+        encoder = nn.Sequential(
+            *(nn.Conv2d(1, FEATURES, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2)),
+            *(nn.Conv2d(FEATURES, FEATURES, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
+        )
+        return PassingTests(learner, (6, 5), Examiner(encoder, FEATURES, 10), Creator(FEATURES), RULES[job.label])
+
+
+def _auc(scores: Tensor, kinds: Tensor, kind: int) -> float:
+    """Chance that an image of that kind has a higher score than an easy one; equals count half."""
+    easy = scores[kinds == EASY_KIND].double().numpy()
+    return float(percentiles(scores[kinds == kind].double().numpy(), easy).mean() / 100)
+
+
+def run(context: Context) -> Report:
+    """The searches, judged by the table and by what their creators score."""
+    size = FAST if context.fast else Size()
+    table = context.table("nasbench201/cifar10")
+    seeds = range(context.seed, context.seed + size.seeds)
+    jobs = [Job(label, seed, size) for seed in seeds for label in RULES]
+    done: dict[tuple[str, int], Followed] = {}
+    for each in executor.run(follow, jobs, workers=context.workers):
+        done[each.label, each.seed] = each
+        context.say(f"search {len(done)} of {len(jobs)}")
+    found = {label: [done[label, seed] for seed in seeds] for label in RULES}
+    cells = {label: [Architecture("nasbench201", one.cell) for one in each] for label, each in found.items()}
+    space = shared_space("nasbench201")
+    cells[RANDOM] = [space.sample(np.random.default_rng([seed, 5])) for seed in seeds]
+    ranks = {label: percentiles(table.test[table.rows(each)], table.test) for label, each in cells.items()}
+    scores = {
+        label: {kind: np.stack([getattr(one, kind) for one in found[label]]) for kind in ("hard", "outliers")}
+        for label in (OURS, CAREFREE)
+    }
+    last = {label: {kind: _mean(each[:, -1]) for kind, each in kinds.items()} for label, kinds in scores.items()}
+    good = {label: _mean(each) for label, each in ranks.items()}
+    above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}
+    return Report(
+        "lpt",
+        SOURCE,
+        f"{size.seeds} paired seeds, {size.steps} steps on scikit-learn's digits, of which {HARD:.0%} are turned by a "
+        f"quarter (hard but clean) and {OUTLIERS:.0%} of the tests inverted with a random label (outliers); scores "
+        "judged on images that nothing was trained on, cells by NAS-Bench-201's test accuracy on CIFAR-10",
+        (_score_table(last), _cell_table(good, above)),
+        _verdicts(last, above),
+        (
+            Panel(
+                "What the creator raises",
+                "steps",
+                "chance of a higher score than an easy image",
+                tuple(
+                    band(f"{label}: {kind}", np.arange(1, each.shape[1] + 1) * size.every, each)
+                    for label, kinds in scores.items()
+                    for kind, each in kinds.items()
+                ),
+            ),
+        ),
+        {
+            "auc": last,
+            "percentile": {label: {**good[label], "of_seeds": each} for label, each in ranks.items()},
+            "lpt_above": above,
+            "cells": {label: [str(each) for each in of] for label, of in cells.items()},
+        },
+    )
+
+
+def _mean(values: Values) -> dict[str, float]:
+    return bootstrap_interval(values, list(range(len(values)))).to_json()
+
+
+def _score_table(last: dict[str, dict[str, dict[str, float]]]) -> Table:
+    rows = tuple(
+        (label, with_interval(kinds["hard"], ".2f"), with_interval(kinds["outliers"], ".2f"))
+        for label, kinds in last.items()
+    )
+    title = "Chance that the creator scores an image above an easy one, mean over seeds [95%]"
+    return Table(title, ("", ">Hard but clean", ">Mislabelled outlier"), rows)
+
+
+def _cell_table(good: dict[str, dict[str, float]], above: dict[str, dict[str, float]]) -> Table:
+    rows = tuple(
+        (label, with_interval(each, ".1f"), "" if label == OURS else with_interval(above[label], "+.1f"))
+        for label, each in good.items()
+    )
+    return Table("Test percentile of the found cell [95%]", ("Search", ">Percentile", ">LPT above it"), rows)
+
+
+def _verdicts(last: dict[str, dict[str, dict[str, float]]], above: dict[str, dict[str, float]]) -> tuple[Verdict, ...]:
+    hard, outliers, carefree = last[OURS]["hard"], last[OURS]["outliers"], last[CAREFREE]["outliers"]
+    return (
+        Verdict(
+            "the creator raises hard but clean images",
+            "interval above 0.5",
+            with_interval(hard, ".2f"),
+            hard["low"] > 0.5,
+        ),
+        Verdict(
+            "and not mislabelled outliers",
+            "interval not above 0.5",
+            with_interval(outliers, ".2f"),
+            outliers["low"] <= 0.5,
+        ),
+        Verdict(
+            "with lambda = 0 it does raise them (control)",
+            "interval above 0.5",
+            with_interval(carefree, ".2f"),
+            carefree["low"] > 0.5,
+        ),
+        Verdict(
+            "the found cell ranks above first-order DARTS's",
+            "interval above 0",
+            with_interval(above[DARTS], "+.1f"),
+            above[DARTS]["low"] > 0,
+        ),
+    )
+
+
+DEMONSTRATION = Demonstration("lpt", "LPT: learning by passing tests", SOURCE, run)

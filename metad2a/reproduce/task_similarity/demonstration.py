@@ -1,0 +1,245 @@
+"""Task similarity: Fisher distances of eight tasks, what they say of transfer, search in the nearest's space."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.datasets.features import extract
+from databases.datasets.task import Task
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, paired, with_interval
+from metad2a.reproduce.demonstration import Context, Demonstration
+from metad2a.reproduce.task_similarity.reduced_search import SPACE, Job, Pool, measured, reduced
+from metad2a.reproduce.task_similarity.tasks import DISTANCES, FRECHET, Round, one_round, tasks
+from metad2a.reproduce.task_similarity.tasks import Job as RoundJob
+from metad2a.runtime.executors import processes as executor
+from predictors.metrics import bootstrap_interval, spearman
+
+Values = npt.NDArray[np.float64]
+SOURCE = "Le, Soltani, Ravier, Tarokh, 2021"
+EMBEDDING, CONTROL = "embedding of the images", "random (control)"
+FULL, NEAREST, FARTHEST, FUSE = (
+    "full space",
+    "nearest task's space",
+    "farthest task's space (control)",
+    "FUSE in the nearest's",
+)
+NO_DIFFERENCE = 1.0  # points
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is run.
+
+    Attributes:
+        rounds: initialisations. images: training images of a task. cells: trained from the full space; a third of them
+            from a reduced one. stages: of FUSE.
+    """
+
+    rounds: int = 5
+    images: int = 300
+    cells: int = 12
+    stages: int = 2
+
+
+FAST = Size(rounds=2, images=100, cells=3, stages=1)
+
+
+def run(context: Context) -> Report:
+    """Distance matrices over several initialisations, their rank correlation with transfer, and reduced spaces."""
+    size = FAST if context.fast else Size()
+    every = tasks(context, images=size.images)
+    jobs = [RoundJob(context.seed + i, tuple(every)) for i in range(size.rounds)]
+    rounds: list[Round] = []
+    for each in executor.run(one_round, jobs, workers=context.workers):
+        rounds.append(each)
+        context.say(f"{len(rounds)} of {size.rounds} initialisations compared")
+    rounds.sort(key=lambda each: each.seed)
+    told = {name: [each.distances[name] for each in rounds] for name in DISTANCES}
+    told |= {EMBEDDING: [_embedded(every)] * size.rounds, CONTROL: _random(rounds, context.seed)}
+    related = {name: _related(each, [of.transfer for of in rounds]) for name, each in told.items()}
+    stable = {name: _stability(each) for name, each in told.items() if name in DISTANCES}
+    apart = {name: _self_and_others(each) for name, each in told.items() if name in DISTANCES}
+    middle = np.mean(told[FRECHET], axis=0)
+    quality = _searches(every, middle, size, context)
+    gains = {name: paired(each, quality[FULL]) for name, each in quality.items() if name != FULL}
+    return Report(
+        "task-similarity",
+        SOURCE,
+        f"{len(every)} tasks of at most {size.images} training images, {size.rounds} initialisations; NAS-Bench-201 "
+        f"cells of 4 channels, {size.cells} from the full space and {size.cells // 3} from reduced ones, trained once each",
+        (_matrix(every, middle), _related_table(related, stable, apart), _search_table(quality, gains)),
+        (*_distance_verdicts(related, stable, apart), *_search_verdicts(gains)),
+        (_panel(told, rounds), _search_panel(quality)),
+        {"transfer": related, "stability": stable, "self and others": apart, "search": gains},
+    )
+
+
+def _embedded(every: Sequence[Task]) -> Values:
+    """Distance of the tasks in the frozen features that recommend uses, (n, n)."""
+    places = np.stack([extract(each).mean() for each in every]).astype(np.float64)
+    return np.asarray(np.sqrt(((places[:, None] - places[None]) ** 2).sum(-1)))
+
+
+def _random(rounds: Sequence[Round], seed: int) -> list[Values]:
+    return [np.random.default_rng([seed, each.seed]).random(each.transfer.shape) for each in rounds]
+
+
+def _related(distances: Sequence[Values], transfer: Sequence[Values]) -> dict[str, float]:
+    """Rank correlation, over the sources of a target, of nearness and transfer; its interval is over the targets."""
+    values, groups = [], []
+    for distance, gain in zip(distances, transfer, strict=True):
+        for j in range(len(distance)):
+            others = np.arange(len(distance)) != j
+            values.append(-spearman(distance[others, j], gain[others, j]))
+            groups.append(j)
+    return bootstrap_interval(np.array(values), groups).to_json()
+
+
+def _stability(distances: Sequence[Values]) -> float:
+    """Mean rank correlation of the distances of two initialisations."""
+    others = ~np.eye(len(distances[0]), dtype=bool)
+    return float(np.mean([spearman(a[others], b[others]) for a, b in combinations(distances, 2)]))
+
+
+def _self_and_others(distances: Sequence[Values]) -> tuple[float, float, float]:
+    """Mean distance to a second training of itself, to other tasks, and the share of the others that are farther."""
+    middle = np.mean(distances, axis=0)
+    others = ~np.eye(len(middle), dtype=bool)
+    farther = (middle > np.diag(middle)[None]) & others
+    return float(np.diag(middle).mean()), float(middle[others].mean()), float(farther.sum() / others.sum())
+
+
+def _searches(every: Sequence[Task], distance: Values, size: Size, context: Context) -> dict[str, list[float]]:
+    """What each way finds on each task: test accuracy of its best by validation."""
+    seed, third = context.seed, max(1, size.cells // 3)
+    full = _pools([Job(each, SPACE, size.cells, seed) for each in every], context)
+    found: dict[str, list[float]] = {FULL: [each.quality(size.cells) for each in full]}
+    away = distance + np.where(np.eye(len(every), dtype=bool), np.inf, 0)
+    nearest, farthest = away.argmin(axis=0), np.where(np.isinf(away), -np.inf, away).argmax(axis=0)
+    for name, chosen in ((NEAREST, nearest), (FARTHEST, farthest)):
+        jobs = [Job(task, reduced(full[i]), third, seed + 1) for task, i in zip(every, chosen, strict=True)]
+        found[name] = [each.quality(third) for each in _pools(jobs, context)]
+    jobs = [Job(task, reduced(full[i]), 1, seed + 1, size.stages) for task, i in zip(every, nearest, strict=True)]
+    found[FUSE] = [each.quality(1) for each in _pools(jobs, context)]
+    return found
+
+
+def _pools(jobs: Sequence[Job], context: Context) -> list[Pool]:
+    done: dict[str, Pool] = {}
+    for job, pool in executor.run(measured, jobs, workers=context.workers):
+        done[job.task.name] = pool
+        context.say(f"{job.task.name}, {job.space.partition(':')[2] or 'all operations'}: {max(pool.valid):.1f}%")
+    return [done[each.task.name] for each in jobs]
+
+
+def _matrix(every: Sequence[Task], distance: Values) -> Table:
+    rows = tuple(
+        (source.name, *(f"{value:.2f}" for value in of)) for source, of in zip(every, distance.tolist(), strict=True)
+    )
+    title = "Frechet distance from the source (row) to the target, mean; on the diagonal to a second training of itself"
+    return Table(title, ("", *(f">{each.name}" for each in every)), rows)
+
+
+def _related_table(
+    related: dict[str, dict[str, float]], stable: dict[str, float], apart: dict[str, tuple[float, float, float]]
+) -> Table:
+    rows = tuple(
+        (
+            name,
+            with_interval(each),
+            f"{stable[name]:.2f}" if name in stable else "",
+            *([f"{value:.2f}" for value in apart[name]] if name in apart else [""] * 3),
+        )
+        for name, each in related.items()
+    )
+    headings = ("Distance", ">With transfer [95%]", ">Stable", ">To itself", ">To others", ">Others farther")
+    return Table("Rank correlation of nearness with transfer, and between initialisations", headings, rows)
+
+
+def _search_table(quality: dict[str, list[float]], gains: dict[str, dict[str, float]]) -> Table:
+    rows = tuple(
+        (name, f"{np.mean(each):.1f}", with_interval(gains[name], "+.1f") if name in gains else "")
+        for name, each in quality.items()
+    )
+    return Table(
+        "Test accuracy of what is found, mean over tasks", ("Searched", ">Test", ">Above the full space [95%]"), rows
+    )
+
+
+def _distance_verdicts(
+    related: dict[str, dict[str, float]], stable: dict[str, float], apart: dict[str, tuple[float, float, float]]
+) -> list[Verdict]:
+    found = []
+    for name in DISTANCES:
+        itself, others, farther = apart[name]
+        reached = f"{itself:.2f} to itself, {others:.2f} to others"
+        found += [
+            Verdict(f"{name}: every other task is farther than a second training", "all", reached, farther == 1),
+            Verdict(
+                f"{name}: initialisations agree", "rank correlation 0.5", f"{stable[name]:.2f}", stable[name] >= 0.5
+            ),
+            _above(f"{name}: nearer tasks transfer better", related[name]),
+        ]
+    better = max(related[name]["mean"] for name in DISTANCES) - related[EMBEDDING]["mean"]
+    found.append(Verdict("a Fisher distance tells more than the embedding's", "above 0", f"{better:+.2f}", better > 0))
+    random = related[CONTROL]
+    found.append(Verdict("random distances tell nothing", "interval on 0", with_interval(random), random["low"] <= 0))
+    return found
+
+
+def _above(claim: str, found: dict[str, float]) -> Verdict:
+    return Verdict(claim, "interval above 0", with_interval(found), found["low"] > 0)
+
+
+def _search_verdicts(gains: dict[str, dict[str, float]]) -> list[Verdict]:
+    near, far = gains[NEAREST], gains[FARTHEST]
+    apart = near["mean"] - far["mean"]
+    return [
+        Verdict(
+            "the nearest task's space is as good with a third of the trainings",
+            f"interval above -{NO_DIFFERENCE:g}",
+            with_interval(near, "+.1f"),
+            near["low"] > -NO_DIFFERENCE,
+        ),
+        Verdict("and better than the farthest's (control)", "above 0", f"{apart:+.1f} points", apart > 0),
+    ]
+
+
+def _panel(told: dict[str, list[Values]], rounds: Sequence[Round]) -> Panel:
+    """Mean transfer of the sources of a target in the order of their distance."""
+    curves = []
+    for name, distances in told.items():
+        gains = np.array(
+            [
+                _in_order(distance[:, j], each.transfer[:, j], j)
+                for distance, each in zip(distances, rounds, strict=True)
+                for j in range(len(distance))
+            ]
+        )
+        mean = tuple(gains.mean(axis=0).tolist())
+        curves.append(Curve(name, tuple(map(float, range(1, len(mean) + 1))), mean, mean, mean))
+    return Panel(
+        "Transfer from the nearest to the farthest task",
+        "rank of the source",
+        "points over fresh layers",
+        tuple(curves),
+    )
+
+
+def _in_order(distance: Values, gain: Values, target: int) -> Values:
+    others = np.arange(len(distance)) != target
+    return np.asarray(gain[others][np.argsort(distance[others], kind="stable")])
+
+
+def _search_panel(quality: dict[str, list[float]]) -> Panel:
+    x = tuple(map(float, range(1, len(quality[FULL]) + 1)))
+    curves = tuple(Curve(name, x, tuple(each), tuple(each), tuple(each)) for name, each in quality.items())
+    return Panel("What is found on each task", "task", "test accuracy in percent", curves)
+
+
+DEMONSTRATION = Demonstration("task-similarity", "What one task says about another", SOURCE, run)

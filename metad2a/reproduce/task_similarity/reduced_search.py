@@ -1,0 +1,133 @@
+"""What the nearest task's best cells are worth to a search: its space reduced to what they use, and FUSE inside it.
+
+FUSE (Le, Soltani, Ravier, Tarokh, 2021) trains a few candidates at once, whose outputs are mixed by weights that are
+learnt beside them on validation images; the one with the largest weight stays and meets new candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from databases.architectures.space import Architecture, ImageSpace, finite_space, image_space
+from databases.architectures.spaces.reduced import Reduced
+from databases.architectures.supernets.mixed_edge import MixedEdge
+from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.records.recipe import Recipe
+
+SPACE = "nasbench201"
+RECIPE = Recipe("", channels=4, cells=1, resolution=8, epochs=6, batch=32, learning_rate=0.05)
+BEST = 2  # cells of a task whose operations its reduced space keeps
+CANDIDATES, ROUNDS, MIXTURE_RATE, WEIGHTS_RATE = 3, 2, 0.05, 3e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """Cells of a space on a task, each trained once: accuracies in percent, by validation and by test."""
+
+    cells: tuple[Architecture, ...]
+    valid: tuple[float, ...]
+    test: tuple[float, ...]
+
+    def best(self, count: int) -> list[Architecture]:
+        """The best by validation, of equals the first."""
+        return [self.cells[i] for i in np.argsort(-np.array(self.valid), kind="stable")[:count]]
+
+    def quality(self, evaluations: int) -> float:
+        """Test accuracy of the best by validation among the first so many."""
+        return self.test[int(np.argmax(self.valid[:evaluations]))]
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """A task, the name of a space, and how many of its cells are trained.
+
+    Attributes:
+        stages: of FUSE, 0 for none; then the one cell that is found is trained instead of drawn ones.
+    """
+
+    task: Task
+    space: str
+    cells: int
+    seed: int
+    stages: int = 0
+
+
+def measured(job: Job) -> tuple[Job, Pool]:
+    """Draws cells whose live parts differ, or lets FUSE find one, and trains each."""
+    from metad2a.train.inference import accuracy
+    from metad2a.train.train import train
+
+    task = job.task.resized(RECIPE.resolution)
+    cells = (fuse(task, job.space, job.stages, seed=job.seed),) if job.stages else drawn(job.space, job.cells, job.seed)
+    trained = [train(task, each, recipe=RECIPE, seed=job.seed, device="cpu") for each in cells]
+    valid = tuple(each.valid_accuracy or 0.0 for each in trained)
+    return job, Pool(cells, valid, tuple(accuracy(each, task) or 0.0 for each in trained))
+
+
+def drawn(name: str, count: int, seed: int) -> tuple[Architecture, ...]:
+    """Random cells of a space, by their live parts all different; fewer where there are no more."""
+    space, whole, rng = image_space(name), finite_space(SPACE), np.random.default_rng(seed)
+    found: dict[Architecture, None] = {}
+    for _ in range(50 * count):
+        live = whole.live(_whole(space.sample(rng), space))
+        if live is not None and len(found) < count:
+            found.setdefault(live)
+    return tuple(found)
+
+
+def reduced(pool: Pool) -> str:
+    """The name of the space that the best of a task's cells span."""
+    return Reduced.around(pool.best(BEST)).name
+
+
+def _whole(architecture: Architecture, space: ImageSpace) -> Architecture:
+    return space.whole(architecture) if isinstance(space, Reduced) else architecture
+
+
+def fuse(task: Task, name: str, stages: int, *, seed: int) -> Architecture:
+    """The cell of a space that is left after so many stages, each of `CANDIDATES` cells trained at once.
+
+    The task is at the recipe's resolution.
+    """
+    from metad2a.train.inference import normalisation, prepare
+
+    torch.set_num_threads(1)
+    scale = normalisation(task)
+    parts = (task.part(TRAIN), task.part(VALIDATION))
+    data = [(prepare(x, *scale, torch.device("cpu")).contiguous(), torch.from_numpy(y)) for x, y in parts]
+    cells = drawn(name, 1 + stages * (CANDIDATES - 1), seed)
+    best, rest = cells[0], list(cells[1:])
+    skeleton = RECIPE.skeleton(input_channels=task.channels, classes=task.classes)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        while rest:
+            met, rest = [best, *rest[: CANDIDATES - 1]], rest[CANDIDATES - 1 :]
+            mixed = MixedEdge([image_space(SPACE).network(each, skeleton) for each in met])
+            best = met[int(mixture(mixed, *data).argmax())]
+    return best
+
+
+def mixture(
+    mixed: MixedEdge, training: tuple[torch.Tensor, torch.Tensor], validation: tuple[torch.Tensor, torch.Tensor]
+) -> torch.Tensor:
+    """Mixture weights (options,) after rounds of an epoch each for the options and for the mixture.
+
+    Both sets are images (n, c, h, w) and labels (n,).
+    """
+    alpha = torch.zeros(len(mixed.options), requires_grad=True)
+    steps = (
+        (training, torch.optim.Adam(mixed.parameters(), lr=WEIGHTS_RATE)),
+        (validation, torch.optim.Adam([alpha], lr=MIXTURE_RATE)),
+    )
+    for _ in range(ROUNDS):
+        for (x, y), optimiser in steps:
+            for chosen in torch.randperm(len(y)).split(RECIPE.batch):
+                mixed.zero_grad()
+                optimiser.zero_grad()
+                nn.functional.cross_entropy(mixed(x[chosen], alpha.softmax(0)), y[chosen]).backward()
+                optimiser.step()
+    return alpha.detach().softmax(0)

@@ -1,0 +1,169 @@
+"""Eight tasks of three image sets, one network trained on each, how far they lie apart, and what transfers.
+
+All networks of one round begin with the same weights, so that their parameters mean the same. Only the layers below
+the classifier are compared: classifiers differ in their number of classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from databases.datasets.loading import load_task
+from databases.datasets.task import TEST, TRAIN, Task
+from metad2a.reproduce.demonstration import Context
+from metad2a.reproduce.nasnet.transferred_cells import fewer
+from metad2a.train.inference import normalisation, prepare
+from predictors.fisher import fisher_diagonal, frechet_distance, log_determinant_distance
+
+Values = npt.NDArray[np.float64]
+SIDE, CHANNELS, WIDTHS = 16, 3, (8, 16, 16)
+EPOCHS, BATCH, LEARNING_RATE = 12, 32, 3e-3
+LOOKED_AT, FEW = 96, 60  # images for the Fisher matrix; and those that a transferred network's classifier is fitted to
+LOG_DETERMINANT, FRECHET = "log-determinant", "Frechet"
+DISTANCES = {LOG_DETERMINANT: log_determinant_distance, FRECHET: frechet_distance}
+
+# Name -> image set, and for each class of the set its class here.
+GROUPS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "digits": ("sklearn:digits", tuple(range(10))),
+    "digits, odd": ("sklearn:digits", tuple(each % 2 for each in range(10))),
+    "digits, 0": ("sklearn:digits", tuple(int(each == 0) for each in range(10))),
+    "mnist": ("mnist", tuple(range(10))),
+    "mnist, odd": ("mnist", tuple(each % 2 for each in range(10))),
+    "mnist, 0": ("mnist", tuple(int(each == 0) for each in range(10))),
+    "cifar10": ("cifar10", tuple(range(10))),
+    "cifar10, vehicles": ("cifar10", (1, 1, 0, 0, 0, 0, 0, 0, 1, 1)),
+}
+
+
+def tasks(context: Context, *, images: int) -> list[Task]:
+    """All tasks with at most so many training images; the fast run has those of the digits, which need no files."""
+    loaded: dict[str, Task] = {}
+    found = []
+    for name, (source, classes) in GROUPS.items():
+        bundled = source.startswith("sklearn:")
+        if context.fast and not bundled:
+            continue
+        if source not in loaded:
+            data = load_task(source if bundled else context.image_source(source), resolution=SIDE)
+            loaded[source] = fewer(data, images).resized(SIDE)
+        found.append(_grouped(loaded[source], name, classes))
+    return found
+
+
+def _grouped(task: Task, name: str, classes: Sequence[int]) -> Task:
+    """The task with classes put together, in three channels."""
+    colour = task.images if task.channels == CHANNELS else np.repeat(task.images, CHANNELS, axis=3)
+    names = tuple(str(each) for each in range(max(classes) + 1))
+    return replace(task, name=name, images=colour, labels=np.array(classes)[task.labels], class_names=names)
+
+
+@dataclass(frozen=True, eq=False)
+class Round:
+    """What one initialisation tells of n tasks.
+
+    Attributes:
+        distances: name -> (n, n) from the source (row) to the target; on the diagonal to a second training of the
+            target itself, on its images in another order.
+        transfer: (n, n) test accuracy in percent on the target of a classifier on the source's layers, fitted to few
+            images, less that on the layers as they began.
+    """
+
+    seed: int
+    distances: dict[str, Values]
+    transfer: Values
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """An initialisation and the tasks."""
+
+    seed: int
+    tasks: tuple[Task, ...]
+
+
+def one_round(job: Job) -> Round:
+    """Trains a network on each task, and compares all of them on every task's images."""
+    torch.set_num_threads(1)
+    n = len(job.tasks)
+    data = [_Data.of(each) for each in job.tasks]
+    trained, again = ([_trained(each, job.seed, order=order) for each in data] for order in (0, 1))
+    distances = {name: np.zeros((n, n)) for name in DISTANCES}
+    transfer = np.zeros((n, n))
+    for j, target in enumerate(data):
+        matrices = [_below(network, target.x[:LOOKED_AT]) for network in trained]
+        second = _below(again[j], target.x[:LOOKED_AT])
+        start = _few_shot(_fresh(target.classes, job.seed), target, job.seed)
+        for i, network in enumerate(trained):
+            source = second if i == j else matrices[i]
+            for name, distance in DISTANCES.items():
+                distances[name][i, j] = distance(source, matrices[j])
+            transfer[i, j] = _few_shot(network, target, job.seed) - start
+    return Round(job.seed, distances, transfer)
+
+
+@dataclass(frozen=True, eq=False)
+class _Data:
+    """Training and test images (n, c, h, w) and labels (n,)."""
+
+    x: Tensor
+    y: Tensor
+    test_x: Tensor
+    test_y: Tensor
+    classes: int
+
+    @classmethod
+    def of(cls, task: Task) -> _Data:
+        scale = normalisation(task)
+        (x, y), (test_x, test_y) = task.part(TRAIN), task.part(TEST)
+        images = [prepare(each, *scale, torch.device("cpu")).contiguous() for each in (x, test_x)]
+        return cls(images[0], torch.from_numpy(y), images[1], torch.from_numpy(test_y), task.classes)
+
+
+def _fresh(classes: int, seed: int) -> nn.Sequential:
+    """(b, 3, 16, 16) -> (b, classes); the layers below the classifier begin alike whatever the classes."""
+    layers: list[nn.Module] = []
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for before, now in zip((CHANNELS, *WIDTHS), WIDTHS, strict=False):
+            layers += [nn.Conv2d(before, now, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(WIDTHS[-1] * (SIDE // 8) ** 2, classes))
+
+
+def _trained(data: _Data, seed: int, *, order: int) -> nn.Sequential:
+    network = _fresh(data.classes, seed)
+    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    shuffle = torch.Generator().manual_seed(2 * seed + order)
+    for _ in range(EPOCHS):
+        for chosen in torch.randperm(len(data.y), generator=shuffle).split(BATCH):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(network(data.x[chosen]), data.y[chosen]).backward()
+            optimiser.step()
+    return network
+
+
+def _below(network: nn.Sequential, images: Tensor) -> dict[str, Tensor]:
+    """The Fisher diagonal of the layers below the classifier."""
+    found = fisher_diagonal(network, images)
+    return {name: each for name, each in found.items() if not name.startswith(f"{len(network) - 1}.")}
+
+
+def _few_shot(network: nn.Sequential, target: _Data, seed: int) -> float:
+    """Test accuracy in percent of a classifier that is fitted to few images, on the layers below the network's own."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    with torch.inference_mode():
+        x, test = (network[:-1](each).numpy() for each in (target.x, target.test_x))
+    order = np.random.default_rng(seed).permutation(len(x))
+    labels = target.y.numpy()[order]
+    first = [int(np.argmax(labels == each)) for each in np.unique(labels)]  # of every class at least one
+    chosen = order[list(dict.fromkeys([*first, *range(FEW)]))[:FEW]]
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(x[chosen], target.y.numpy()[chosen])
+    return float(100 * fitted.score(test, target.test_y.numpy()))

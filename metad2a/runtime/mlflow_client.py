@@ -1,0 +1,97 @@
+"""MLflow's client: opened once, told to be quick and quiet; what dead processes left running is closed."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from socket import gethostname
+from typing import TYPE_CHECKING
+
+from metad2a.runtime.home import home
+from metad2a.runtime.lock import hold
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+
+EXPERIMENT = "metad2a"
+# Read by MLflow; a value that the user has set stays. Without them a dead server holds a run up for minutes.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_LOGGING_LEVEL": "ERROR",  # table migrations are no news to our user
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout belongs to --json
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+
+
+def open_client(uri: str | None) -> tuple[MlflowClient, str]:
+    """The client and the id of our experiment, both made on demand."""
+    for variable, value in ENVIRONMENT.items():
+        os.environ.setdefault(variable, value)
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if uri:
+        return _connect(uri, None)
+    folder = home()
+    # two processes that make MLflow's tables at once break each other
+    lock = hold(folder / "mlflow.lock", patience=math.inf)
+    try:
+        return _connect(file_url(folder / "mlflow.db"), (folder / "mlartifacts").as_uri())
+    finally:
+        lock.release()
+
+
+def file_url(path: Path) -> str:
+    """The URL of a SQLite database, whose path may hold what means something in a URL."""
+    from sqlalchemy.engine import URL
+
+    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+
+
+def close_abandoned(client: MlflowClient, place: str) -> None:
+    """Mark as KILLED what processes of this machine left RUNNING that are gone."""
+    wanted = f"attributes.status = 'RUNNING' and tags.host = '{gethostname()}'"
+    for each in client.search_runs([place], wanted):
+        try:
+            os.kill(int(each.data.tags["process"]), 0)  # asks only whether it is there
+        except ProcessLookupError:
+            client.set_terminated(each.info.run_id, "KILLED")
+        except PermissionError:  # another user's, so it is there
+            pass
+
+
+@contextmanager
+def retries_unmentioned() -> Iterator[None]:
+    """Keep urllib3 from announcing each retry: the one warning is ours."""
+    urllib3 = logging.getLogger("urllib3.connectionpool")
+    level = urllib3.level
+    urllib3.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        urllib3.setLevel(level)
+
+
+def _connect(uri: str, artifacts: str | None) -> tuple[MlflowClient, str]:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    if not uri.startswith("http"):
+        from mlflow.store.db import utils
+
+        utils.MAX_RETRY_COUNT = 1  # ten by default: a minute and a half for a database that cannot be opened
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    if experiment is None:
+        try:
+            return client, client.create_experiment(EXPERIMENT, artifacts)
+        except MlflowException:  # another process was faster
+            experiment = client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
+                raise
+    return client, experiment.experiment_id

@@ -1,0 +1,59 @@
+"""What the accuracies of a search are worth: against the largest class, against each other, by how few images."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+
+FEW_TO_JUDGE = 10  # images; one of them moves the accuracy by more than ten points
+BEYOND_CHANCE = 3.0  # standard errors; the validation accuracy is the best of several
+
+
+def judgements(task: Task, valid: float | None, test: float | None) -> list[str]:
+    """Notes on the validation and test accuracies (percent) of the network that was chosen."""
+    notes = []
+    for part, use in ((VALIDATION, "validation"), (TEST, "test")):
+        count = int((task.parts == part).sum())
+        if 0 < count < FEW_TO_JUDGE:
+            notes.append(f"only {count} image{'s' * (count > 1)} for {use}: that accuracy is rough")
+    return [*notes, *_majority(task, valid, test), *_disagreement(task, valid, test)]
+
+
+def _majority(task: Task, valid: float | None, test: float | None) -> list[str]:
+    """A note where always answering with the largest training class is right as often."""
+    largest = int(np.bincount(task.labels[task.parts == TRAIN]).argmax())
+    part, told, use = (VALIDATION, valid, "validation") if test is None else (TEST, test, "test")
+    labels = task.labels[task.parts == part]
+    if told is None or len(labels) < FEW_TO_JUDGE:
+        return []
+    share = 100 * float((labels == largest).mean())
+    if told > share + 100 * _error(share / 100, len(labels)):
+        return []
+    return [
+        f"always answering {task.class_names[largest]!r} is right for {share:.1f}% of the {use} images: "
+        f"{told:.1f}% is no more than that, within chance"
+    ]
+
+
+def _disagreement(task: Task, valid: float | None, test: float | None) -> list[str]:
+    """A note where the two accuracies differ by more than chance allows."""
+    if valid is None or test is None:
+        return []
+    counts = [int((task.parts == part).sum()) for part in (VALIDATION, TEST)]
+    both = (valid * counts[0] + test * counts[1]) / (100 * sum(counts))
+    error = 100 * math.hypot(_error(both, counts[0]), _error(both, counts[1]))
+    if abs(valid - test) <= BEYOND_CHANCE * error:
+        return []
+    why = "images of validation may be related to those of training: name what belongs together (--groups)"
+    return [
+        f"validation ({valid:.1f}%) and test ({test:.1f}%) disagree beyond chance: "
+        + (why if valid > test else "their images may differ in kind")
+    ]
+
+
+def _error(share: float, count: int) -> float:
+    """The standard error of a share of so many."""
+    return math.sqrt(max(0.0, share * (1 - share)) / max(1, count))

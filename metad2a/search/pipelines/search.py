@@ -1,0 +1,178 @@
+"""`search --space pipeline`: the best pipeline that the seconds allow, tested once, calibrated and exported."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from numbers import Real
+from pathlib import Path
+
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.datasets.task import TEST, VALIDATION, Task
+from databases.errors import UserError
+from metad2a.export.export import Exported, save
+from metad2a.runtime.home import home
+from metad2a.runtime.tracking import NullTracker, Tracker
+from metad2a.search.judgement import judgements
+from metad2a.search.pipelines.report import Report, report, temperature
+from metad2a.search.pipelines.session import PipelineSession, training_of
+from metad2a.search.run_state import Trained
+from metad2a.search.runs import RunFolder, run_name, runs_folder
+from metad2a.train.augment import check
+from metad2a.train.bases import installed
+from metad2a.train.classifier import Classifier
+from metad2a.train.pipeline import Effort, base_of, tune_pipeline
+from metad2a.train.probe import percent_right, refit
+
+CACHE = "features"  # in the home folder
+USUAL_SECONDS = 60.0
+REFIT_SECONDS = 2.0  # that must be left to fit the winning probe again on more images
+
+
+@dataclass(frozen=True)
+class Rival:
+    """What the same seconds give without a choice: accuracies in percent, and seconds of training."""
+
+    name: str
+    valid_accuracy: float | None
+    test_accuracy: float | None
+    seconds: float
+
+
+@dataclass(frozen=True)
+class PipelineResult:
+    """The outcome.
+
+    Attributes:
+        best: the pipeline that was best by validation. valid_accuracy, test_accuracy: percent.
+        trained: every pipeline that was tried, in order.
+        report: figures of the test images. temperature: calibrates the probabilities.
+        rivals: what was asked for beside it.
+        seconds: wall time, that of earlier processes of the run included. resumed: what was done already.
+        notes: one line for each thing to know.
+    """
+
+    best: Pipeline
+    valid_accuracy: float | None
+    test_accuracy: float | None
+    trained: tuple[Trained, ...]
+    report: Report
+    temperature: float
+    rivals: tuple[Rival, ...]
+    folder: Path
+    seconds: float
+    resumed: int
+    notes: tuple[str, ...]
+    exported: Exported
+
+
+def search_pipelines(
+    task: Task,
+    *,
+    seconds: float = USUAL_SECONDS,
+    augment: str = "auto",
+    baseline: bool = False,
+    seed: int = 0,
+    tracker: Tracker | None = None,
+    folder: Path | None = None,
+    begun: float | None = None,
+    line: Callable[[str], None] = lambda text: None,
+    now: Callable[[str], None] = lambda text: None,
+) -> PipelineResult:
+    """Probes, then fine-tunes what promises most, within ``seconds``; tests and exports the best by validation.
+
+    The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further. With
+    ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours.
+
+    Raises:
+        UserError: impossible budget or augmentation; run in use.
+    """
+    begin = time.monotonic() if begun is None else begun
+    if not (isinstance(seconds, Real) and 0 < seconds < math.inf):
+        raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; 60 is usual")
+    check(augment)
+    identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
+    run = RunFolder(folder or runs_folder() / run_name(task.name, PIPELINE.name, identity), identity, begin=begin)
+    parameters = {**identity, "seconds": seconds, "weights": ", ".join(k for k, v in installed().items() if v)}
+    with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
+        session = PipelineSession(
+            task, run, tracked, seconds, augment=augment, seed=seed, cache=home() / CACHE, line=line, now=now
+        )
+        best = session.go()
+        now("Testing and exporting the best")
+        result = _finish(session, best)
+        tracked.metrics(_known(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
+        if baseline:
+            result = replace(result, rivals=_rivals(session, now))
+        return result
+
+
+def _finish(session: PipelineSession, best: int) -> PipelineResult:
+    """Calibrates the best on the validation images, tests and exports it."""
+    task, state = session.task, session.run.state
+    classifier, notes = session.classifier(best), list(session.notes)
+    asked, truth = task.part(VALIDATION)
+    heat = temperature(classifier.logits(asked), truth) if len(truth) else 1.0
+    pipeline = session.pipeline(best)
+    classifier, more = _on_more_images(session, pipeline, classifier)
+    tested, found = report(classifier, task, temperature=heat)
+    state.tested = (best, tested)
+    notes += [*more, *judgements(task, state.trained[best].valid_accuracy, tested)]
+    card = replace(session.card(best, classifier), test_accuracy=tested, temperature=heat)
+    exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
+    session.run.save()
+    return PipelineResult(
+        best=pipeline,
+        valid_accuracy=card.valid_accuracy,
+        test_accuracy=tested,
+        trained=tuple(state.trained[index] for index in sorted(state.trained)),
+        report=found,
+        temperature=heat,
+        rivals=(),
+        folder=session.run.folder,
+        seconds=session.run.spent,
+        resumed=session.resumed,
+        notes=tuple(notes),
+        exported=exported,
+    )
+
+
+def _on_more_images(
+    session: PipelineSession, pipeline: Pipeline, classifier: Classifier
+) -> tuple[Classifier, list[str]]:
+    """A probe is fitted again with the validation images, which chose its penalty and need not be held out any more."""
+    penalty = session.plan.penalties.get(str(pipeline))
+    if pipeline.training != "probe" or penalty is None or session.left < REFIT_SECONDS:
+        return classifier, []
+    base, resolution = base_of(pipeline, session.task), pipeline.resolution
+    again = refit(base, session.task, resolution=resolution, penalty=penalty, cache=session.cache)
+    return again, [
+        "the exported probe learnt from training and validation images; its validation accuracy is of before"
+    ]
+
+
+def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival, ...]:
+    """A plain network from scratch for the same seconds, and the probes that were measured on the way."""
+    images, labels = session.task.part(TEST)
+
+    def tested(classifier: Classifier) -> float | None:
+        return percent_right(classifier.logits(images), labels) if len(labels) else None
+
+    scratch = Pipeline("scratch", 32, "all", 0.1)
+    now(f"Training a plain network from scratch for {session.seconds:.0f} s, to compare")
+    tuned = tune_pipeline(scratch, session.task, Effort(seconds=session.seconds, augment=session.augmented))
+    rivals = [
+        Rival("plain residual network from scratch", tuned.valid_accuracy, tested(tuned.classifier), tuned.seconds)
+    ]
+    for index, trained in session.run.state.trained.items():
+        pipeline = session.pipeline(index)
+        if pipeline.training == "probe":
+            name = f"HOG, linear ({pipeline})" if pipeline.weights == "hog" else str(pipeline)
+            rivals.append(Rival(name, trained.valid_accuracy, tested(session.classifier(index)), trained.seconds))
+    return tuple(rivals)
+
+
+def _known(**values: float | None) -> dict[str, float]:
+    return {name: value for name, value in values.items() if value is not None}

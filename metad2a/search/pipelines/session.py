@@ -1,0 +1,292 @@
+"""One process's work on a run of pipelines: probes first, then fine-tunings, the best by validation at any time.
+
+Every result is kept before the next begins; a killed run goes on where it was, also within a fine-tuning. A pipeline
+that is trained again replaces what is kept of it only where validation likes it better.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from databases.architectures.networks import cost
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from metad2a.export.card import Card
+from metad2a.runtime.tracking import Run
+from metad2a.search.pipelines import plan
+from metad2a.search.pipelines.stages import Plan, Stage, read_plan
+from metad2a.search.run_state import Trained, Wanted
+from metad2a.search.runs import CANDIDATES, RunFolder
+from metad2a.train.augment import Augment, choose
+from metad2a.train.bases import Base, installed
+from metad2a.train.classifier import Classifier
+from metad2a.train.finetune import Tuned
+from metad2a.train.loop import Epoch
+from metad2a.train.pipeline import Effort, base_of, tune_pipeline
+from metad2a.train.probe import probe
+from metad2a.train.training import Training
+
+WARM, TIMED = 8, 48  # images that wake the machine up, and that tell its speed
+SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
+Say = Callable[[str], None]
+
+
+@dataclass
+class PipelineSession:
+    """Works on ``run`` for ``seconds`` in all; ``line`` is told what happened, ``now`` what goes on."""
+
+    task: Task
+    run: RunFolder
+    tracked: Run
+    seconds: float
+    augment: str = "auto"
+    seed: int = 0
+    cache: Path | None = None
+    line: Say = lambda text: None
+    now: Say = lambda text: None
+    measured: list[plan.Measured] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    resumed: int = 0
+
+    @cached_property
+    def plan(self) -> Plan:
+        """What was begun."""
+        return read_plan(self.run.folder)
+
+    @property
+    def left(self) -> float:
+        """Seconds until testing and writing must begin."""
+        slack = min(SLACK_SECONDS, SLACK_SHARE * self.seconds)
+        return self.seconds - self.run.spent - slack - self._held_out(TEST)
+
+    def go(self) -> int:
+        """Does what time allows; returns the best candidate's position."""
+        self.tracked.dataset(self.task.name, self.task.fingerprint)
+        self._probe_all()
+        if self.measured:
+            self._tune_all()
+        best = self.best()
+        assert best is not None  # one probe is always done
+        return best
+
+    def best(self) -> int | None:
+        """The best by validation accuracy; of equals the one of lower log-loss."""
+        state = self.run.state
+
+        def rank(index: int) -> tuple[float, float]:
+            return state.trained[index].valid_accuracy or 0.0, -self._loss(index)
+
+        return max(state.trained, key=rank, default=None)
+
+    def classifier(self, index: int) -> Classifier:
+        """The kept network of a candidate."""
+        card, training = self.run.weights(index)
+        return Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+
+    def card(self, index: int, classifier: Classifier) -> Card:
+        """What is written beside the weights of a candidate."""
+        return self._card(self.run.state.trained[index], classifier)
+
+    def pipeline(self, index: int) -> Pipeline:
+        """The candidate at a position."""
+        return PIPELINE.pipeline(self.run.state.candidates[index].architecture)
+
+    def _probe_all(self) -> None:
+        there = [name for name, is_there in installed().items() if is_there]
+        for number, pipeline in enumerate(plan.sensible_probes(self.task.resolution, there)):
+            index = self.run.place(Wanted(PIPELINE.of(pipeline)))
+            known = self.run.state.trained.get(index)
+            base = base_of(pipeline, self.task)
+            rate = self._rate(base, pipeline.resolution)
+            if known is not None:
+                self.resumed += 1
+                self.measured.append(plan.Measured(pipeline, known.valid_accuracy or 0.0, rate))
+            elif number == 0 or plan.fits(self._choosing, self.task.classes, rate, self.left):
+                self._probe(index, pipeline, base, rate)
+
+    def _probe(self, index: int, pipeline: Pipeline, base: Base, rate: float) -> None:
+        self.now(f"Probing {pipeline}")
+        probed = probe(base, self.task, resolution=pipeline.resolution, cache=self.cache)
+        accuracy = probed.valid_accuracy
+        self.plan.penalties[str(pipeline)] = probed.head.penalty
+        self._keep(index, probed.classifier, accuracy, probed.valid_loss, seconds=probed.seconds, passes=1)
+        self.measured.append(plan.Measured(pipeline, accuracy or 0.0, rate))
+
+    @property
+    def _choosing(self) -> int:
+        """Images that a probe looks at."""
+        return int(np.count_nonzero(self.task.parts != TEST))
+
+    def _rate(self, base: Base, resolution: int) -> float:
+        """Images a second of the frozen network."""
+        classifier, images = base.at(resolution), self.task.images
+        classifier.features(images[:WARM])
+        begin = time.monotonic()
+        classifier.features(images[:TIMED])
+        return len(images[:TIMED]) / max(time.monotonic() - begin, 1e-6)
+
+    def _tune_all(self) -> None:
+        images = int(np.count_nonzero(self.task.parts == TRAIN))
+        if not self.plan.round(1):
+            chosen = plan.first_round(self.measured, images=images, seconds=self.left - self._held_out(VALIDATION))
+            for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
+                self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
+        for stage in self.plan.round(1):
+            self._tune(stage)
+        self._promote()
+
+    def _promote(self) -> None:
+        """The best fine-tuned pipeline gets the time that is left."""
+        open_ones = [each for each in self.plan.round(2) if not each.done]
+        tuned = [index for index in self.run.state.trained if self.pipeline(index).learning_rate is not None]
+        left = self.left - self._held_out(VALIDATION)
+        if not open_ones and left >= plan.LEAST_AGAIN and tuned:
+            best = max(tuned, key=lambda index: (self.run.state.trained[index].valid_accuracy or 0, -self._loss(index)))
+            self.plan.add(Stage(str(self.pipeline(best)), left, again=True, round=2))
+            open_ones = self.plan.round(2)[-1:]
+        for stage in open_ones:
+            self._tune(stage)
+
+    def _tune(self, stage: Stage) -> None:
+        """One fine-tuning, from the probe or from where it stands; what is kept is the better one."""
+        if stage.done:
+            self.resumed += 1
+            return
+        if self.left < 1:
+            return
+        pipeline = PIPELINE.pipeline(PIPELINE.parse(stage.pipeline))
+        index = self.run.place(Wanted(PIPELINE.of(pipeline)))
+        checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
+        checkpoint.parent.mkdir(exist_ok=True)
+        seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, self.left)
+        self.now(f"Fine-tuning {pipeline} for {seconds:.0f} s")
+        tuned = tune_pipeline(
+            pipeline,
+            self.task,
+            Effort(seconds=seconds, augment=self.augmented, seed=self.seed),
+            begin=self._begin(pipeline, index, again=stage.again),
+            deadline=time.monotonic() + self.left,
+            checkpoint=checkpoint,
+            on_epoch=self._epoch(pipeline),
+        )
+        self._take(index, tuned)
+        if tuned.complete:  # else a larger budget goes on with it
+            self.plan.finish(stage)
+            checkpoint.unlink(missing_ok=True)
+
+    def _begin(self, pipeline: Pipeline, index: int, *, again: bool) -> Classifier | None:
+        """Where a fine-tuning begins; None: at fresh weights."""
+        if again:
+            return self.classifier(index)
+        return None if pipeline.weights == "scratch" else self._probe_of(pipeline)
+
+    def _take(self, index: int, tuned: Tuned) -> None:
+        """Keeps a fine-tuned network unless what is kept of its pipeline is better."""
+        known = self.run.state.trained.get(index)
+        new = (tuned.valid_accuracy or 0.0, -tuned.valid_loss)
+        if known is not None and new <= ((known.valid_accuracy or 0.0), -self._loss(index)):
+            self.line(
+                f"{self.pipeline(index)}: {_percent(tuned.valid_accuracy)} after more time: the earlier one stays"
+            )
+            return
+        passes = tuned.passes + (known.epochs if known else 0)
+        seconds = tuned.seconds + (known.seconds if known else 0.0)
+        self._keep(index, tuned.classifier, tuned.valid_accuracy, tuned.valid_loss, seconds=seconds, passes=passes)
+
+    def _epoch(self, pipeline: Pipeline) -> Callable[[Epoch], None]:
+        def tell(epoch: Epoch) -> None:
+            self.run.tick()
+            self.now(f"Fine-tuning {pipeline}: {100 * epoch.progress:.0f}%, loss {epoch.loss:.3f}")
+
+        return tell
+
+    @cached_property
+    def augmented(self) -> Augment:
+        """What may be done to training images: a probe of networks that see the whole picture tells."""
+        own = next(each.pipeline for each in self.measured if each.pipeline.weights != "hog")
+        base = base_of(own, self.task)
+        found, note = choose(self.augment, base, self._probe_of(own), self.task, cache=self.cache)
+        self.notes.append(note)
+        self.line(f"note: {note}")
+        return found
+
+    def _probe_of(self, pipeline: Pipeline) -> Classifier:
+        """The kept probe of the same weights and resolution."""
+        wanted = replace(pipeline, training="probe", learning_rate=None)
+        return self.classifier(self.run.place(Wanted(PIPELINE.of(wanted))))
+
+    def _keep(
+        self,
+        index: int,
+        classifier: Classifier,
+        accuracy: float | None,
+        loss: float,
+        *,
+        seconds: float,
+        passes: float,
+    ) -> None:
+        architecture = self.run.state.candidates[index].architecture
+        network = cost.without_weights(classifier.blueprint.build)
+        shape = (self.task.channels, classifier.resolution, classifier.resolution)
+        trained = Trained(
+            architecture,
+            expected_accuracy=None,
+            valid_accuracy=accuracy,
+            complete=True,
+            epochs=max(1, math.ceil(passes)),
+            seconds=seconds,
+            parameters=cost.parameters(network),
+            flops=cost.multiply_adds(cost.with_zeros(network), shape),
+            score=accuracy or 0.0,
+        )
+        self.plan.losses[str(architecture)] = loss if math.isfinite(loss) else 1e9
+        self.plan.save()
+        self.run.keep(index, trained, training_of(classifier, trained), self._card(trained, classifier))
+        self.tracked.metrics({f"valid accuracy of {architecture}": accuracy or 0.0, "seconds": self.run.spent})
+        self.line(f"{architecture}: validation {_percent(accuracy)} in {seconds:.1f} s")
+
+    def _card(self, trained: Trained, classifier: Classifier) -> Card:
+        task = self.task
+        return Card(
+            space=PIPELINE.name,
+            architecture=str(trained.architecture),
+            recipe=PIPELINE.name,
+            seed=self.seed,
+            task=task.name,
+            fingerprint=task.fingerprint,
+            class_names=task.class_names,
+            sizes=tuple(dict.fromkeys((task.resolution, classifier.resolution))),
+            mean=classifier.mean,
+            scale=classifier.scale,
+            blueprint=classifier.blueprint,
+            valid_accuracy=trained.valid_accuracy,
+            test_accuracy=None,
+            complete=trained.complete,
+            train_seconds=trained.seconds,
+            white=task.white,
+        )
+
+    def _loss(self, index: int) -> float:
+        return self.plan.losses.get(str(self.run.state.candidates[index].architecture), math.inf)
+
+    def _held_out(self, part: int) -> float:
+        """Seconds to classify the images of a part, with the slowest network so far."""
+        slowest = min((each.rate for each in self.measured), default=math.inf)
+        return float(np.count_nonzero(self.task.parts == part)) / slowest
+
+
+def training_of(classifier: Classifier, trained: Trained) -> Training:
+    """As the run folder keeps trainings."""
+    accuracy, seconds = trained.valid_accuracy, trained.seconds
+    return Training(classifier.network, classifier.mean, classifier.scale, accuracy, seconds, trained.complete)
+
+
+def _percent(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.1f}%"

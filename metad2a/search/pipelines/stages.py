@@ -1,0 +1,74 @@
+"""What a run of pipelines has begun: `plan.json` beside the run's state, so that a killed one goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from databases.errors import UserError
+from metad2a.export.export import write_files
+
+PLAN = "plan.json"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One fine-tuning that was begun.
+
+    Attributes:
+        pipeline: its text. seconds: what it was given.
+        again: whether it goes on from its own weights, not from the probe's.
+        round: 1 for those that compete, 2 for what the best gets.
+        done: whether nothing more is to be done.
+    """
+
+    pipeline: str
+    seconds: float
+    again: bool
+    round: int
+    done: bool = False
+
+
+@dataclass
+class Plan:
+    """All stages in order; validation log-losses of what is kept and penalties of probes, by the pipelines' texts."""
+
+    folder: Path
+    stages: list[Stage] = field(default_factory=list)
+    losses: dict[str, float] = field(default_factory=dict)
+    penalties: dict[str, float] = field(default_factory=dict)
+
+    def add(self, stage: Stage) -> None:
+        """Notes a stage that is about to begin."""
+        self.stages.append(stage)
+        self.save()
+
+    def finish(self, stage: Stage) -> None:
+        """Notes that a stage is done."""
+        self.stages = [replace(each, done=True) if each == stage else each for each in self.stages]
+        self.save()
+
+    def round(self, number: int) -> list[Stage]:
+        """The stages of a round."""
+        return [each for each in self.stages if each.round == number]
+
+    def save(self) -> None:
+        """Writes the plan at once or not at all."""
+        values = {"stages": [asdict(each) for each in self.stages], "losses": self.losses, "penalties": self.penalties}
+        write_files(self.folder, {PLAN: json.dumps(values, indent=1).encode()})
+
+
+def read_plan(folder: Path) -> Plan:
+    """The plan of a run's folder, an empty one where there is none; raises `UserError` where it is damaged."""
+    try:
+        values = json.loads((folder / PLAN).read_text(encoding="utf-8"))
+        figures = ({str(text): float(each) for text, each in values[name].items()} for name in ("losses", "penalties"))
+        return Plan(folder, [Stage(**each) for each in values["stages"]], *figures)
+    except FileNotFoundError:
+        return Plan(folder)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
+        raise UserError(
+            f"the plan of the run in {str(folder)!r} cannot be read ({' '.join(str(problem).split())[:80]}): "
+            "remove that folder to start again"
+        ) from problem

@@ -1,0 +1,62 @@
+"""What a trained network says of images, and how images are prepared for it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from databases.datasets.task import TEST, TRAIN, Task
+from databases.errors import UserError
+from metad2a.train.training import Training
+
+
+def normalisation(task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of the training images, per channel, on the 0..255 scale."""
+    images, _ = task.part(TRAIN)
+    flat = images.reshape(-1, task.channels).astype(np.float64)
+    return tuple(flat.mean(0).tolist()), tuple(np.maximum(flat.std(0), 1.0).tolist())
+
+
+def prepare(images: np.ndarray, mean: tuple[float, ...], scale: tuple[float, ...], device: torch.device) -> Tensor:
+    """(n, h, w, c) uint8 -> (n, c, h, w) float32, normalised, channels last in memory."""
+    x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
+    shape = (1, -1, 1, 1)
+    x = (x - torch.tensor(mean, device=device).view(shape)) / torch.tensor(scale, device=device).view(shape)
+    return x.contiguous(memory_format=torch.channels_last)
+
+
+def predictions(training: Training, images: np.ndarray, *, batch: int = 500) -> np.ndarray:
+    """(n, h, w, c) uint8 at the recipe's resolution -> (n, classes) logits."""
+    device = next(training.network.parameters()).device
+    try:
+        with torch.inference_mode():
+            parts = [
+                training.network(prepare(images[i : i + batch], training.mean, training.scale, device)).cpu()
+                for i in range(0, len(images), batch)
+            ]
+        logits: np.ndarray = torch.cat(parts).numpy()
+        return logits
+    except torch.OutOfMemoryError as problem:
+        batch = halved(min(batch, len(images)), problem)
+    return predictions(training, images, batch=batch)  # out here the failed attempt's memory is free
+
+
+def accuracy(training: Training, task: Task, part: int = TEST) -> float | None:
+    """Accuracy in percent on one part of a task at the recipe's resolution; None where it is empty."""
+    images, labels = task.part(part)
+    if not len(labels):
+        return None
+    return float(100 * np.mean(predictions(training, images).argmax(1) == labels))
+
+
+def halved(images: int, problem: torch.OutOfMemoryError) -> int:
+    """Half as many images at a time, with the device's memory tidied up."""
+    if images < 2:
+        raise UserError(
+            f"the device has no memory for a single image ({' '.join(str(problem).split())[:80]}): "
+            "use --on cpu or a recipe with a smaller network"
+        ) from problem
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return -(-images // 2)

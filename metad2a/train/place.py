@@ -1,0 +1,32 @@
+"""Where a training runs: the device, and how images lie in its memory."""
+
+from __future__ import annotations
+
+import torch
+
+from databases.architectures.space import ImageSpace
+from databases.errors import UserError
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """``auto`` is CUDA, then MPS, then the CPU; any other name is torch's."""
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def usable_device(name: str = "auto") -> torch.device:
+    """`pick_device`, tried out; raises `UserError` for a device that cannot be used here."""
+    try:
+        return torch.zeros(1, device=pick_device(name)).device
+    except (RuntimeError, AssertionError) as problem:  # torch asserts where it was built without CUDA
+        raise UserError(
+            f"given the device {name!r}, which cannot be used here; 'auto' and 'cpu' always can; give one"
+        ) from problem
+
+
+def memory_format(space: ImageSpace, place: torch.device) -> torch.memory_format:
+    """How images and weights lie in memory while training: channels last, but on the CPU only where the space may."""
+    return torch.channels_last if space.channels_last or place.type != "cpu" else torch.contiguous_format

@@ -1,0 +1,177 @@
+"""Trains one network by a recipe: SGD with Nesterov momentum, cosine schedule, averaged last weights."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from databases.architectures.space import Architecture, image_space
+from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.hosting import lent
+from databases.records.recipe import Recipe
+from metad2a.train.batches import batches
+from metad2a.train.inference import accuracy, halved, normalisation, prepare
+from metad2a.train.place import memory_format, pick_device
+from metad2a.train.training import OnEpoch, Progress, Training
+
+
+def train(
+    task: Task,
+    architecture: Architecture,
+    *,
+    recipe: Recipe,
+    seed: int = 0,
+    device: str = "auto",
+    deadline: float = math.inf,
+    checks: Sequence[float] = (),
+    on_epoch: OnEpoch | None = None,
+) -> Training:
+    """Trains on the training part of ``task``; stops after the step that passes ``deadline`` (monotonic s).
+
+    After these shares of the epochs, ``checks``, the accuracy on the validation part is told to ``on_epoch`` too.
+    The same seed on the same device gives the same weights, checked or not. A batch that does not fit into the
+    device's memory is cut into halves, whose gradients are added: the steps stay the recipe's, the batch
+    statistics of the normalisations are those of a part.
+
+    Raises:
+        UserError: a single image does not fit.
+    """
+    place = pick_device(device)
+    task = task.resized(recipe.resolution)
+    skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
+    one = 1 if place.type == "cpu" else None  # networks this small gain nothing by two threads, and lose at times
+    with lent(seed=seed, threads=one, device=str(place)):
+        space = image_space(architecture.space)
+        network, layout = space.network(architecture, skeleton), memory_format(space, place)
+        network = network.to(place, memory_format=layout)  # type: ignore[call-overload]
+        mean, scale = normalisation(task)
+        images, labels = task.part(TRAIN)
+        x, y = prepare(images, mean, scale, place), torch.from_numpy(labels).to(place)
+        loop = _Loop(network, recipe, x, y, seed, layout)
+        if checks and len(task.part(VALIDATION)[1]):
+            loop.check(checks, lambda: accuracy(Training(network, mean, scale, None, 0.0, False), task, VALIDATION))
+        trained, curve, complete, seconds = loop.run(deadline, on_epoch)
+        done = Training(trained.eval(), mean, scale, None, seconds, complete, curve, loop.parts)
+        valid = accuracy(done, task, VALIDATION)
+    trained.to("cpu")
+    return replace(done, valid_accuracy=valid)
+
+
+class _Loop:
+    """Optimiser, schedule and weight average of one training."""
+
+    def __init__(
+        self, network: nn.Module, recipe: Recipe, x: Tensor, y: Tensor, seed: int, layout: torch.memory_format
+    ) -> None:
+        self.network, self.recipe, self.x, self.y, self.layout = network, recipe, x, y, layout
+        self.shuffle = torch.Generator().manual_seed(seed)
+        self.steps = recipe.steps(len(y))
+        self.optimiser = torch.optim.SGD(
+            network.parameters(),
+            lr=recipe.learning_rate,
+            momentum=0.9,
+            nesterov=True,
+            weight_decay=recipe.weight_decay,
+        )
+        self.average = copy.deepcopy(network) if recipe.average else None
+        self.averaged = 0
+        self.parts = 1
+        self.a_pass = -(-len(y) // recipe.batch)
+        self.checks: set[int] = set()
+        self.measure: Callable[[], float | None] = lambda: None
+
+    def check(self, shares: Sequence[float], measure: Callable[[], float | None]) -> None:
+        """Measures after these shares of the epochs, but not after the last one."""
+        epochs = self.steps // self.a_pass
+        self.measure, self.checks = measure, {math.ceil(share * epochs) for share in shares} - {epochs}
+
+    def run(self, deadline: float, on_epoch: OnEpoch | None) -> tuple[nn.Module, list[Progress], bool, float]:
+        """Trains to the end or the deadline; returns the network, curve, completeness and seconds."""
+        begin, step = time.monotonic(), 0
+        curve: list[Progress] = []
+        self.network.train()
+        while step < self.steps and time.monotonic() < deadline:
+            order = torch.randperm(len(self.y), generator=self.shuffle).to(self.x.device)
+            total, taken = torch.zeros((), device=self.x.device), 0
+            for chosen in batches(order, self.recipe.batch):
+                total += self._step(step, chosen)
+                step, taken = step + 1, taken + 1
+                if step >= self.steps or time.monotonic() >= deadline:
+                    break
+            check = len(curve) + 1 in self.checks and time.monotonic() < deadline
+            curve.append(self._progress(len(curve) + 1, float(total) / taken, begin, check=check))
+            if on_epoch is not None and on_epoch(curve[-1]) is False:
+                break
+        network = self.average if self.average is not None and self.averaged else self.network
+        return network, curve, step >= self.steps, time.monotonic() - begin
+
+    def _progress(self, epoch: int, loss: float, begin: float, *, check: bool) -> Progress:
+        """Where training stands, with the validation accuracy where it is checked."""
+        valid = None
+        if check:
+            self.network.eval()
+            valid = self.measure()
+            self.network.train()
+        return Progress(epoch, self.steps // self.a_pass, loss, time.monotonic() - begin, valid)
+
+    def _step(self, step: int, chosen: Tensor) -> Tensor:
+        recipe = self.recipe
+        for group in self.optimiser.param_groups:
+            group["lr"] = 0.5 * recipe.learning_rate * (1 + math.cos(math.pi * step / self.steps))
+        x = self.x[chosen]
+        if recipe.augment:
+            x = augment(x, self.shuffle, flip=x.shape[1] == 3)  # grey pictures are mostly signs and scans
+        if self.layout == torch.contiguous_format:
+            x = x.clone(memory_format=self.layout)  # grey images are "contiguous" in both layouts: strides decide
+        loss = self._gradients(x, self.y[chosen])
+        nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_norm)
+        self.optimiser.step()
+        if self.average is not None and step >= (1 - recipe.average) * self.steps:
+            self._add_to_average()
+        return loss
+
+    def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
+        """The loss and gradients of a batch, in as many parts as memory asks for."""
+        size = -(-len(y) // self.parts)
+        try:
+            self.optimiser.zero_grad()
+            total = torch.zeros((), device=y.device)
+            for images, labels in zip(batches(x, size), batches(y, size), strict=True):
+                loss = nn.functional.cross_entropy(self.network(images), labels) * (len(labels) / len(y))
+                loss.backward()
+                total += loss.detach()
+            return total
+        except torch.OutOfMemoryError as problem:
+            self.parts = -(-len(y) // halved(size, problem))
+        return self._gradients(x, y)
+
+    @torch.no_grad()
+    def _add_to_average(self) -> None:
+        assert self.average is not None
+        self.averaged += 1
+        ours, theirs = self.average.state_dict(), self.network.state_dict()
+        names = [name for name, value in ours.items() if value.is_floating_point()]
+        torch._foreach_lerp_([ours[n] for n in names], [theirs[n] for n in names], 1 / self.averaged)
+
+
+def augment(x: Tensor, generator: torch.Generator, *, flip: bool = True) -> Tensor:
+    """Shifts all images by up to an eighth of their side (zeros come in) and, with ``flip``, mirrors half of them."""
+    side = x.shape[-1]
+    if flip:
+        mirrored = torch.rand(len(x), generator=generator) < 0.5
+        x = torch.where(mirrored.view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
+    margin = max(1, side // 8)
+    dy, dx = torch.randint(0, 2 * margin + 1, (2, len(x)), generator=generator).to(x.device)
+    padded = nn.functional.pad(x, [margin] * 4)
+    rows = dy.view(-1, 1) + torch.arange(side, device=x.device)
+    columns = dx.view(-1, 1) + torch.arange(side, device=x.device)
+    picked = padded.permute(0, 2, 3, 1)[
+        torch.arange(len(x), device=x.device).view(-1, 1, 1), rows.unsqueeze(2), columns.unsqueeze(1)
+    ]
+    return picked.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)

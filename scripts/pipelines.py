@@ -1,0 +1,193 @@
+"""Prints what a budget of seconds buys: ours beside trivial models and fixed pipelines, on sources of images.
+
+    nice python scripts/pipelines.py RESULTS --seconds 20 60 --sources flowers5_64px gtsrb elpv
+    python scripts/pipelines.py RESULTS --table
+
+Seconds are CPU-seconds of one thread, loading not counted: every clock of a measuring process shows its CPU time, so
+that a busy machine changes nothing. The same command goes on where it was stopped: RESULTS (JSON lines) holds what is
+done. Validation chooses, test images are used once; the recipe's constants were chosen on `DEVELOPMENT` alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+DEVELOPMENT = ("gtsrb", "scenes15_64px", "flowers5_64px", "dtd10_128px", "clothing_128px", "elpv", "malaria")
+UP_TO = 128
+METHODS = ("hog", "own probe", "lite0 probe", "scratch", "fixed default", "ours")
+FIXED = "own 48px all rate0.03 whole"  # one pipeline for everybody
+
+
+def main() -> None:
+    """Measures what is missing, then prints the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--images", type=Path, default=None, help="folder of sources; by default the shared data")
+    parser.add_argument("--sources", nargs="+", default=DEVELOPMENT)
+    parser.add_argument("--seconds", nargs="+", type=float, default=[20.0])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument("--methods", nargs="+", default=METHODS, choices=METHODS)
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.one:
+        time.monotonic = time.process_time  # before anything of ours reads a clock
+        measure(asked)
+        return
+    if not asked.table:
+        for source in asked.sources:
+            for seconds in asked.seconds:
+                for seed in asked.seeds:
+                    run(asked, source, seconds, seed)
+    table(asked.results)
+
+
+def run(asked: argparse.Namespace, source: str, seconds: float, seed: int) -> None:
+    """What is missing of a source, budget and seed, in a process whose clocks show CPU time."""
+    done = {each["method"] for each in read(asked.results) if same(each, source, seconds, seed)}
+    missing = [method for method in asked.methods if method not in done]
+    if missing:
+        images = ["--images", str(asked.images)] if asked.images else []
+        command = [sys.executable, __file__, str(asked.results), "--one", "--sources", source, *images]
+        subprocess.run([*command, "--seconds", str(seconds), "--seeds", str(seed), "--methods", *missing], check=True)
+
+
+def measure(asked: argparse.Namespace) -> None:
+    """All methods asked for, one result a line."""
+    import torch
+
+    from databases.datasets.task import TEST
+    from metad2a.runtime.home import shared_images
+    from metad2a.train.probe import percent_right
+
+    torch.set_num_threads(1)
+    folder = asked.images or shared_images()
+    assert folder is not None, "there are no shared data: give --images"
+    (source,), (seconds,), (seed,) = asked.sources, asked.seconds, asked.seeds
+    with TemporaryDirectory() as place:
+        task = load(folder / f"{source}.npz", Path(place), seed)
+        images, labels = task.part(TEST)
+        for method in asked.methods:
+            begin = time.process_time()
+            classifier, valid, what = ways()[method](task, seconds, seed, Path(place))
+            took = time.process_time() - begin
+            test = percent_right(classifier.logits(images), labels)
+            line = {"source": source, "seconds": seconds, "seed": seed, "method": method, "what": what}
+            line |= {"valid": valid, "test": test, "took": took, "images": len(labels)}
+            with asked.results.open("a") as file:
+                file.write(json.dumps(line) + "\n")
+            print(f"{source} {seconds:g} s {method}: {what}, validation {valid:.1f}, test {test:.1f}", flush=True)
+
+
+def load(path: Path, place: Path, seed: int):  # type: ignore[no-untyped-def]
+    """A source as a task; files of encoded images are decoded first."""
+    from PIL import Image
+
+    from databases.datasets.loading import load_task
+
+    with np.load(path) as file:
+        if "blobs" in file.files:
+            blobs, ends, train = file["blobs"].tobytes(), [0, *file["ends"].tolist()], file["train"].astype(bool)
+            pairs = itertools.pairwise(ends)
+            x = np.stack([np.asarray(Image.open(io.BytesIO(blobs[a:b])).convert("RGB")) for a, b in pairs])
+            arrays = {"x_train": x[train], "x_test": x[~train], "class_names": file["names"]}
+            arrays |= {"y_train": file["labels"][train], "y_test": file["labels"][~train]}
+            path = place / path.name
+            np.savez(path, **arrays)
+    return load_task(path, up_to=UP_TO, seed=seed)
+
+
+def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
+    """Method -> (task, seconds, seed, folder) -> classifier, validation accuracy, what it was."""
+    from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+    from metad2a.search.pipelines.search import search_pipelines
+    from metad2a.train.augment import choose
+    from metad2a.train.classifier import Classifier
+    from metad2a.train.pipeline import Effort, base_of, probe_pipeline, tune_pipeline
+
+    def probed(pipeline: Pipeline) -> Callable:  # type: ignore[type-arg]
+        def way(task, seconds, seed, place):  # type: ignore[no-untyped-def]
+            chosen = pipeline
+            if pipeline.weights == "lite0" and task.resolution >= UP_TO:
+                chosen = Pipeline("lite0", UP_TO, "probe")
+            found = probe_pipeline(chosen, task)[1]
+            return found.classifier, found.valid_accuracy, str(chosen)
+
+        return way
+
+    def tuned(text: str) -> Callable:  # type: ignore[type-arg]
+        def way(task, seconds, seed, place):  # type: ignore[no-untyped-def]
+            pipeline, begun = PIPELINE.pipeline(PIPELINE.parse(text)), time.process_time()
+            own = Pipeline("own", 32, "probe")
+            base, found = base_of(own, task), probe_pipeline(own, task)[1]
+            augment, _ = choose("auto", base, found.classifier, task)  # the same freedom for all
+            begin = None if pipeline.weights == "scratch" else probe_pipeline(pipeline, task)[1].classifier
+            effort = Effort(seconds=seconds - (time.process_time() - begun), augment=augment, seed=seed)
+            done = tune_pipeline(pipeline, task, effort, begin=begin)
+            return done.classifier, done.valid_accuracy, text
+
+        return way
+
+    def ours(task, seconds, seed, place):  # type: ignore[no-untyped-def]
+        found = search_pipelines(task, seconds=seconds, seed=seed, folder=place / f"run-{seconds}-{seed}")
+        training, card = found.exported.training, found.exported.card
+        made = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+        return made, found.valid_accuracy, str(found.best)
+
+    return {
+        "hog": probed(Pipeline("hog", 64, "probe")),
+        "own probe": probed(Pipeline("own", 32, "probe")),
+        "lite0 probe": probed(Pipeline("lite0", 64, "probe")),
+        "scratch": tuned("scratch 32px rate0.1 whole"),
+        "fixed default": tuned(FIXED),
+        "ours": ours,
+    }
+
+
+def read(path: Path) -> list[dict]:  # type: ignore[type-arg]
+    """What is done so far; a line that a kill cut short does not count."""
+    found = []
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            found.append(json.loads(line))
+        except ValueError:
+            continue
+    return found
+
+
+def same(each: dict, source: str, seconds: float, seed: int) -> bool:  # type: ignore[type-arg]
+    """Whether a result is of that source, budget and seed."""
+    return (each["source"], each["seconds"], each["seed"]) == (source, seconds, seed)
+
+
+def table(path: Path) -> None:
+    """Mean test accuracy over the seeds by source and budget, and the mean over the sources; * is ours."""
+    cells: dict[tuple[float, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for each in read(path):
+        cells[each["seconds"], each["source"]][each["method"]].append(each["test"])
+    print("| seconds | source | " + " | ".join(METHODS) + " |\n|---|---|" + "---|" * len(METHODS))
+    totals: dict[float, list[list[float]]] = defaultdict(list)
+    for (seconds, source), found in sorted(cells.items()):
+        means = [float(np.mean(found[method])) if method in found else float("nan") for method in METHODS]
+        totals[seconds].append(means)
+        shown = (f"{each:.1f}" if np.isfinite(each) else "" for each in means)
+        print(f"| {seconds:g} | {source} | " + " | ".join(shown) + " |")
+    for seconds, rows in totals.items():
+        shown = (f"{each:.1f}" for each in np.nanmean(rows, axis=0))
+        print(f"| {seconds:g} | mean of {len(rows)} | " + " | ".join(shown) + " |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""Files are written whole or not at all, and a broken cache is made anew."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up import episode
+from made_up import task as features_of
+
+from databases.datasets.features import extract
+from databases.datasets.loading import load_task
+from databases.datasets.task import Task
+from databases.files import read_arrays, write_arrays, write_files
+from databases.records.recipe import recipe
+from predictors import rivals
+
+
+def noise() -> Task:
+    pictures = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
+    return load_task((pictures, np.arange(30) % 3))
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_breaks_leaves_what_was_there(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "new" / "file"
+    write_files({path: b"before"})
+
+    def broken(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, step, broken)
+    with pytest.raises(OSError):
+        write_files({path: b"after"})
+    assert [each.read_bytes() for each in path.parent.iterdir()] == [b"before"]
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"no archive at all"])
+def test_broken_arrays_count_as_missing(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "cache.npz"
+    write_arrays(path, x=np.arange(3))
+    assert (read_arrays(path, "x") or {})["x"].tolist() == [0, 1, 2]
+    assert read_arrays(path, "y") is None and read_arrays(tmp_path / "other", "x") is None
+    path.write_bytes(content)
+    assert read_arrays(path, "x") is None
+
+
+def test_caches_that_a_killed_process_tore_are_made_anew(tmp_path: Path) -> None:
+    task = noise()
+    cell = replace(episode(features_of(), [3], [50.0]), features=replace(features_of(), fingerprint="f"))
+
+    def both() -> list[np.ndarray]:
+        seen = extract(task, cache=tmp_path, probed=(0.0,) * 7).features
+        return [seen, rivals.naswot_of(task, cell, recipe("tiny"), cache=tmp_path)]
+
+    before = both()
+    files = list(tmp_path.iterdir())
+    for each in files:
+        each.write_bytes(each.read_bytes()[:100])
+    assert len(files) == 2
+    for old, new in zip(before, both(), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -1,0 +1,171 @@
+"""The library is a guest: threads, random numbers, flags and warning filters are after every call as before it."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import warnings
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from made_up import GENERATOR, episode, meta_model, predictor, task
+
+import metad2a
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture
+from databases.datasets.features import extract
+from databases.datasets.loading import load_task
+from databases.datasets.task import Task
+from databases.datasets.text import Text
+from databases.hosting import lent
+from databases.records.recipe import RECIPES, Recipe
+from metad2a.devices.timing import time_cells
+from metad2a.generate.generator import Generator, Lesson, train_generator
+from metad2a.retrain.meta_training import Schedule, meta_train
+from metad2a.search.estimator import MetaD2AClassifier
+from metad2a.train import language
+from metad2a.train.train import train
+from predictors.zero_cost import zero_cost
+
+ROOT = Path(__file__).parents[1]
+TOY = Recipe("tiny", 4, 1, 8, epochs=1, batch=16, learning_rate=0.05, augment=True)
+CELL = Architecture("nasbench201", (3, 1, 2, 3, 0, 4))
+SKELETON = Skeleton(4, 1, input_channels=1, classes=3)
+SCHEDULE = Schedule(steps=2, learning_rate=1e-2, cells=8, own=2)
+
+
+@cache
+def digits() -> Task:
+    pictures = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    return load_task((pictures, np.arange(60) % 3))
+
+
+def text() -> Text:
+    tokens = (np.arange(400) % 6).astype(np.int64)
+    return Text("word", tuple("abcdef"), tokens, tokens[:100], tokens[:100])
+
+
+def read_text() -> None:
+    small = language.LanguageRecipe(parameters=900, embedding=4, epochs=1, batch=4, steps=10)
+    language.train(language.maker("lstm"), text(), small)
+
+
+def teach_generator() -> Callable[[], Any]:
+    model, lesson = Generator(GENERATOR), Lesson(task(), "tiny", [CELL.walk], np.ones(1))
+    return lambda: train_generator(model, [lesson], steps=2, seed=3, tasks=1, walks=2)
+
+
+def meta_training() -> Callable[[], Any]:
+    model, known = predictor(), [episode(task(), [1, 2, 3, 4, 5, 6], [50.0] * 6)]
+    return lambda: meta_train(model, known, SCHEDULE, seed=1)
+
+
+def widening() -> Callable[[], Any]:
+    model = meta_model(6)
+    return lambda: (model.predictor.with_recipes({"mine": "tiny"}), model.generator.with_recipes({"mine": "tiny"}))
+
+
+def recommending() -> Callable[[], Any]:
+    model = meta_model(192)
+    return lambda: model.recommend(digits(), top=3)
+
+
+def classifying() -> Callable[[], Any]:
+    given, model = digits().images, MetaD2AClassifier(1, recipe="tiny", searcher="random")
+    return lambda: model.fit(given, digits().labels).predict(given[:3])
+
+
+def at_once(call: Callable[[], Any]) -> Callable[[], Callable[[], Any]]:
+    return lambda: call
+
+
+PREPARED: dict[str, Callable[[], Callable[[], Any]]] = {
+    "train": at_once(lambda: train(digits(), CELL, recipe=TOY, seed=3, device="cpu")),
+    "train a language model": at_once(read_text),
+    "meta-train": meta_training,
+    "train the generator": teach_generator,
+    "load": at_once(metad2a.load),
+    "recommend": recommending,
+    "features": at_once(lambda: extract(digits())),
+    "features of an untrained backbone": at_once(lambda: extract(digits(), kind="random")),
+    "zero-cost scores": at_once(lambda: zero_cost(digits(), [CELL], skeleton=SKELETON, batch=8)),
+    "time": at_once(lambda: time_cells([CELL], TOY, repeats=1)),
+    "a new recipe": widening,
+    "classify": classifying,
+}
+
+
+def host() -> list[object]:
+    """All that a host may have set."""
+    there: list[int] = []
+    to_come = threading.Thread(target=lambda: there.append(torch.get_num_threads()))
+    to_come.start()
+    to_come.join()
+    generators = [torch.get_rng_state().tolist(), random.getstate(), *map(str, np.random.get_state())]
+    flags = [torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark, torch.is_grad_enabled()]
+    filters = [str(each) for each in warnings.filters]
+    return [torch.get_num_threads(), there, generators, flags, torch.get_default_dtype(), filters]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(RECIPES, "tiny", TOY)
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
+
+
+@pytest.mark.parametrize("name", PREPARED)
+@settings(deadline=None, max_examples=1, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32 - 1), threads=st.integers(2, 3))
+def test_a_call_leaves_its_host_as_it_was(name: str, seed: int, threads: int) -> None:
+    with lent():
+        call = PREPARED[name]()
+        torch.set_num_threads(threads)
+        for each in (torch.manual_seed, np.random.seed, random.seed):
+            each(seed)
+        before = host()
+        call()
+        assert host() == before
+
+
+def test_calls_at_once_do_not_leave_each_other_s_settings() -> None:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(3)
+    before, first, second = host(), threading.Event(), threading.Event()
+
+    def beside() -> None:
+        with lent(seed=2, threads=1):
+            first.set()
+            second.wait()
+
+    other = threading.Thread(target=beside)
+    with lent(seed=1, threads=1):
+        other.start()
+        first.wait()
+    second.set()
+    other.join()
+    after = host()
+    torch.set_num_threads(threads)
+    assert after == before
+
+
+@pytest.mark.slow
+def test_the_first_import_is_no_exception(tmp_path: Path) -> None:
+    """In a process of its own, where the call is the first to need torch, scikit-learn and all else."""
+    program = (
+        "import random, warnings, metad2a; random.seed(1); "
+        "look = lambda: (random.getstate(), list(warnings.filters)); before = look(); "
+        "metad2a.load().recommend('sklearn:digits', top=1, images_per_class=2); assert look() == before; "
+        "metad2a.MetaD2AClassifier; assert look() == before"
+    )
+    environment = {**os.environ, "METAD2A_HOME": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=environment)

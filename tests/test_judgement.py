@@ -1,0 +1,39 @@
+"""What accuracies are worth: told where the largest class alone gives as much, or validation and test disagree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from databases.datasets.task import TEST, VALIDATION, Task, split
+from metad2a.search.judgement import judgements
+
+
+def task(sizes: tuple[int, int], *, validation: float = 0.2, test: float = 0.2) -> Task:
+    labels = np.repeat([0, 1], sizes)
+    parts = split(labels, validation=validation, test=test)
+    return Task("t", np.zeros((len(labels), 8, 8, 1), np.uint8), labels, parts, ("road", "sign"))
+
+
+def test_an_accuracy_that_the_largest_class_alone_gives_is_told() -> None:
+    uneven = task((988, 12))
+    notes = judgements(uneven, 98.5, 98.8)
+    assert len(notes) == 1 and notes[0].startswith("always answering 'road' is right for 9") and "98.8%" in notes[0]
+    assert not judgements(task((500, 500)), 80.0, 81.0)
+    assert "of the validation images" in judgements(task((950, 50), test=0), 95.0, None)[0]
+
+
+@pytest.mark.parametrize(
+    ("valid", "test", "words"),
+    [(92.4, 60.0, "may be related to those of training"), (60.0, 92.4, "may differ in kind"), (92.4, 91.0, "")],
+)
+def test_validation_and_test_that_disagree_beyond_chance_are_told(valid: float, test: float, words: str) -> None:
+    notes = judgements(task((500, 500)), valid, test)
+    assert [words in note for note in notes] == [True] * bool(words)
+
+
+def test_few_images_disagree_by_chance_and_are_called_rough() -> None:
+    few = task((20, 20))
+    assert (few.parts == VALIDATION).sum() == (few.parts == TEST).sum() == 8
+    notes = judgements(few, 87.5, 62.5)
+    assert notes == [f"only 8 images for {use}: that accuracy is rough" for use in ("validation", "test")]

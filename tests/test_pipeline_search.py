@@ -1,0 +1,234 @@
+"""The budgeted search for a pipeline: what it begins with, how it goes on, and what it writes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pipeline_world import random_base, stripes
+
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.datasets.sides import side_of
+from databases.datasets.task import TEST, Task
+from databases.errors import UserError
+from metad2a.search import loop
+from metad2a.search.controllers.in_order import InOrder
+from metad2a.search.pipelines import plan
+from metad2a.search.pipelines.measure import PipelineMeasure
+from metad2a.search.pipelines.plan import Chance, Measured, chances, expected, first_round, fits, sensible_probes
+from metad2a.search.pipelines.report import macro_f1, temperature
+from metad2a.search.pipelines.search import PipelineResult, search_pipelines
+from metad2a.search.pipelines.stages import PLAN, Plan, Stage, read_plan
+from metad2a.search.predict import open_network, predictions, rows_of
+from metad2a.train.bases import Base
+from metad2a.train.logistic import log_loss
+from metad2a.train.pipeline import Effort, tune_pipeline
+
+OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
+TUNED = Pipeline("own", 32, "all", 0.03)
+
+
+@pytest.fixture(autouse=True)
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A home of its own, our weights replaced by a tiny random network, and one short fine-tuning."""
+
+    def opened(name: str, *, channels: int, resolution: int, stages: object = None) -> Base:
+        return replace(random_base(channels), name=name, digest=name)
+
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
+    monkeypatch.setattr("metad2a.search.pipelines.session.installed", lambda: {"own": True})
+    monkeypatch.setattr("metad2a.search.pipelines.search.installed", lambda: {"own": True})
+    monkeypatch.setattr(plan, "first_round", lambda measured, **given: [Chance(TUNED, 0.3, 50.0)])
+    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
+    yield
+
+
+def searched(task: Task, **given: object) -> PipelineResult:
+    return search_pipelines(task, seconds=500, **given)  # type: ignore[arg-type]
+
+
+def test_a_probe_and_a_fine_tuning_are_kept_and_the_best_is_exported_as_it_was_tested(tmp_path: Path) -> None:
+    task = stripes(90)
+    result = searched(task)
+    assert [str(each.architecture) for each in result.trained] == [str(OWN), str(TUNED)]
+    assert result.valid_accuracy == max(each.valid_accuracy or 0 for each in result.trained)
+    assert result.report.confusion.sum() == np.count_nonzero(task.parts == TEST)
+    images, labels = task.part(TEST)
+    program = "import sys, numpy, model\nfound = model.load().predict(numpy.load(sys.argv[1]))\nprint(*found)\n"
+    np.save(tmp_path / "images.npy", images)
+    ran = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "images.npy")],
+        cwd=result.folder,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.returncode == 0, ran.stderr
+    right = [task.class_names[label] == name for label, name in zip(labels, ran.stdout.split(), strict=True)]
+    assert 100 * np.mean(right) == pytest.approx(result.test_accuracy)
+    card = result.exported.card
+    assert card.temperature == result.temperature and card.architecture == str(result.best)
+
+
+def test_given_again_it_trains_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = stripes(60)
+    first = searched(task)
+    for name in ("probe", "tune_pipeline"):
+        monkeypatch.setattr(f"metad2a.search.pipelines.session.{name}", None)
+    again = searched(task)
+    assert again.resumed == 2 and again.trained == first.trained and again.seconds > first.seconds
+    assert again.valid_accuracy == first.valid_accuracy
+
+
+def test_a_run_killed_between_trainings_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(text: str) -> None:
+        if "probe" in text:
+            raise KeyboardInterrupt
+
+    task = stripes(60)
+    with pytest.raises(KeyboardInterrupt):
+        searched(task, line=killed)
+    result = searched(task)
+    assert result.resumed == 1 and len(result.trained) == 2
+
+
+def test_a_fine_tuning_that_is_killed_goes_on_from_its_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    from metad2a.search.pipelines import session as module
+
+    real, seen = tune_pipeline, list[bool]()
+
+    def killed(*given: object, **more: object) -> object:
+        checkpoint = more["checkpoint"]
+        assert isinstance(checkpoint, Path)
+        seen.append(checkpoint.is_file())
+        found = real(*given, **more)  # type: ignore[arg-type]
+        if len(seen) == 1:
+            raise KeyboardInterrupt
+        return found
+
+    monkeypatch.setattr(module, "tune_pipeline", killed)
+    task = stripes(60)
+    with pytest.raises(KeyboardInterrupt):
+        searched(task)
+    result = searched(task)
+    assert seen == [False, True] and len(result.trained) == 2
+    assert not list(result.folder.glob("candidates/*.checkpoint"))
+
+
+def test_more_time_never_replaces_a_better_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    from metad2a.search.pipelines import session as module
+
+    task = stripes(60)
+    first = searched(task)
+    stored = read_plan(first.folder)
+    stored.stages.append(Stage(str(TUNED), 0.2, again=True, round=2))
+    stored.save()
+    real = tune_pipeline
+    worse = lambda *given, **more: replace(real(*given, **more), valid_accuracy=1.0)  # noqa: E731
+    monkeypatch.setattr(module, "tune_pipeline", worse)
+    result = searched(task)
+    assert result.trained == first.trained and all(each.done for each in read_plan(first.folder).stages)
+
+
+def test_predict_writes_the_class_of_each_picture(tmp_path: Path) -> None:
+    task = stripes(60)
+    result = searched(task)
+    for number in range(3):
+        Image.fromarray(task.images[number]).save(tmp_path / f"{number}.png")
+    (tmp_path / "4.png").write_bytes(b"no picture")
+    failed: list[str] = []
+    network = open_network(result.folder.name)
+    rows = list(rows_of(predictions(network, [tmp_path], on_failure=failed.append)))
+    assert rows[0] == ("file", "class", "probability") and len(rows) == 4
+    shares = network.classifier.logits(task.images[:3]) / network.card.temperature
+    assert [row[1] for row in rows[1:]] == [task.class_names[index] for index in shares.argmax(1)]
+    assert len(failed) == 1 and "4.png" in failed[0]
+    assert open_network(str(result.folder)).card == network.card
+    with pytest.raises(UserError, match="not there"):
+        list(predictions(network, [tmp_path / "none"], on_failure=failed.append))
+
+
+@pytest.mark.parametrize("given", [{"augment": "turn"}, {"seconds": 0.0}, {"seconds": float("nan")}])
+def test_impossible_wishes_are_refused_before_any_work(given: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="given"):
+        search_pipelines(stripes(30), **given)  # type: ignore[arg-type]
+
+
+def test_a_searcher_measures_pipelines_like_any_architecture(tmp_path: Path) -> None:
+    measure = PipelineMeasure(stripes(40), Effort(steps=2), cache=tmp_path)
+    texts = (str(OWN), "own 32px head rate0.03 slim-short", "scratch 32px rate0.1 slim-short")
+    order = [PIPELINE.parse(text) for text in texts]
+    found = loop.run(InOrder(PIPELINE, order=order), measure, trials=3)
+    assert found.architectures == order and all(0 <= score <= 100 for score in found.scores)
+    assert len(measure.took) == 3
+    late = PipelineMeasure(stripes(40), Effort(steps=2), deadline=0.0)
+    assert late(order) == []
+
+
+def test_a_damaged_plan_is_told(tmp_path: Path) -> None:
+    kept = Plan(tmp_path)
+    kept.add(Stage("own 32px all rate0.03 whole", 3.0, again=False, round=1))
+    assert read_plan(tmp_path) == kept
+    kept.finish(kept.stages[0])
+    assert read_plan(tmp_path).stages[0].done
+    (tmp_path / PLAN).write_text(json.dumps({"stages": 3}))
+    with pytest.raises(UserError, match="cannot be read"):
+        read_plan(tmp_path)
+
+
+def test_small_images_are_not_blown_up_and_missing_weights_not_probed() -> None:
+    assert [each.resolution for each in sensible_probes(32, ["lite0"])] == [64]
+    assert [each.resolution for each in sensible_probes(128, ["lite0"])] == [64, 96, 128]
+    assert sensible_probes(32, ["own", "hog"]) == [OWN, HOG]
+
+
+def test_a_probe_begins_only_where_it_fits() -> None:
+    assert fits(1_000, 5, 500.0, 10.0) and not fits(1_000, 5, 100.0, 10.0) and not fits(1_000, 99, 500.0, 10.0)
+
+
+def test_more_passes_promise_more_and_a_slow_network_less() -> None:
+    assert 80 == expected(80, 0) < expected(80, 1) < expected(80, 10) < 100
+    fast, slow = Measured(OWN, 70.0, 2_000.0), Measured(LITE, 72.0, 50.0)
+    assert chances([fast, slow], images=1_000, seconds=20)[0].pipeline.weights == "own"
+    better = Measured(LITE, 95.0, 50.0)
+    assert chances([fast, better], images=1_000, seconds=20)[0].pipeline.weights == "lite0"
+    assert chances([Measured(HOG, 99.0, 999.0)], images=1_000, seconds=20) == []
+
+
+@pytest.mark.parametrize(("seconds", "count"), [(20.0, 1), (60.0, 2), (120.0, 3), (240.0, 4)])
+def test_the_more_time_the_more_fine_tunings_compete(seconds: float, count: int) -> None:
+    found = first_round([Measured(OWN, 70.0, 900.0), Measured(LITE, 71.0, 300.0)], images=1_000, seconds=seconds)
+    assert len({each.pipeline for each in found}) == count and sum(each.seconds for each in found) <= seconds
+    assert all(PIPELINE.of(each.pipeline) for each in found)
+    assert any(each.pipeline.weights == "scratch" for each in found) == (count == 4)
+
+
+def test_temperature_calibrates_and_changes_no_class() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    logits = (np.eye(3)[np.where(rng.random(300) < 0.7, labels, rng.integers(0, 3, 300))] * 20).astype(np.float32)
+    heat = temperature(logits, labels)
+    assert heat > 2 and log_loss(logits / np.float32(heat), labels) < log_loss(logits, labels)
+
+
+def test_macro_f1_is_that_of_scikit_learn() -> None:
+    from sklearn.metrics import f1_score
+
+    rng = np.random.default_rng(0)
+    truth, found = rng.integers(0, 4, 50), rng.integers(0, 4, 50)
+    confusion = np.zeros((5, 5), dtype=np.int64)
+    np.add.at(confusion, (truth, found), 1)
+    assert macro_f1(confusion) == pytest.approx(f1_score(truth, found, average="macro"))
+
+
+def test_images_keep_their_pixels_up_to_a_side() -> None:
+    given = [((32, 32), 32), ((40, 40), 40), ((300, 200), 128), ((100, 70), 64), ((20, 50), 32), ((128, 128), 128)]
+    assert [side_of(*size, up_to=128) for size, _ in given] == [side for _, side in given]
