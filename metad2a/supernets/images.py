@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from databases.errors import UserError
 from metad2a.train.together import Together
 
-LEAST_CROP = 0.7  # of the side of a training image
+LEAST_CROP, OVER = 0.7, 0.08  # of the side of a training image; how far a crop may reach over its edge
 MOST_BYTES = 256 * 2**20  # of one file
 ENOUGH = 5000  # images that tell mean and deviation
 
@@ -172,18 +172,28 @@ def normalised(x: Tensor, mean: tuple[float, ...], scale: tuple[float, ...]) -> 
 
 
 def cropped(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
-    """(b, c, h, w) uint8 -> (b, c, side, side): one size of crop a batch, places and mirroring for each image."""
+    """(b, c, h, w) uint8 -> (b, c, side, side): one size of crop a batch, places and mirroring for each image.
+
+    A crop is never enlarged: blurred pictures have other statistics than those that the network will see. It may reach
+    over the edge a little, where the picture is reflected.
+    """
     whole, device = x.shape[-1], x.device
-    size = int(torch.randint(round(LEAST_CROP * whole), whole + 1, (), generator=generator))
-    top, left = torch.randint(0, whole - size + 1, (2, len(x)), generator=generator)
+    least = min(whole, max(side, round(LEAST_CROP * whole)))
+    size = int(torch.randint(least, whole + 1, (), generator=generator))
+    over = round(OVER * whole)
+    top, left = torch.randint(-over, whole - size + over + 1, (2, len(x)), generator=generator)
     mirrored = torch.rand(len(x), generator=generator) < 0.5
     columns = torch.arange(size).repeat(len(x), 1)
     columns[mirrored] = columns[mirrored].flip(1)
-    rows = (top[:, None] + torch.arange(size)).to(device)
-    columns = (left[:, None] + columns).to(device)
+    rows = _reflected(top[:, None] + torch.arange(size), whole).to(device)
+    columns = _reflected(left[:, None] + columns, whole).to(device)
     every = torch.arange(len(x), device=device)[:, None, None]
     cut = x.permute(0, 2, 3, 1)[every, rows[:, :, None], columns[:, None, :]]
     return resized(cut.permute(0, 3, 1, 2), side)
+
+
+def _reflected(places: Tensor, whole: int) -> Tensor:
+    return (whole - 1) - ((whole - 1) - places.abs()).abs()
 
 
 def resized(x: Tensor, side: int) -> Tensor:

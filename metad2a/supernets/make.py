@@ -18,7 +18,7 @@ from databases.architectures.supernets.inherit import enlarge
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
 from metad2a.supernets.images import Images
-from metad2a.supernets.pretrain import Plan, Point, accuracy, pretrain, read_curve
+from metad2a.supernets.pretrain import Plan, Point, accuracy, pretrain, read_curve, settle
 from metad2a.supernets.weights import write_weights
 from metad2a.train.together import Together
 
@@ -104,6 +104,7 @@ def make(
     if loop.progress < 1:
         return Made(output, False, None, loop.epoch, loop.seconds)
     assert loop.average is not None
+    settle(loop.average, images, job.plan, normalisation, processes.device)
     side = job.plan.sides[-1]
     percent = accuracy(loop.average, images, images.held, side, normalisation, processes)
     curve = [[point.epoch, round(point.loss, 3), round(point.accuracy, 2)] for point in read_curve(place)]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from databases.architectures.supernets.inherit import recalibrate
 from databases.errors import UserError
 from metad2a.supernets.images import Images, batch_of, cropped, normalised, resized
 from metad2a.train.loop import Epoch, Loop, cosine
@@ -21,6 +22,7 @@ from metad2a.train.together import Together
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
 Batch = tuple[np.ndarray, int]  # places of the images, seed of their crops
 SOME = 2000  # images to validate on after most epochs; all of them after every fifth and the last
+SETTLE = 5120  # training images that tell the last statistics
 COLUMNS = ("epoch", "steps", "seconds", "loss", "accuracy", "images")
 
 
@@ -169,6 +171,23 @@ class _Job:
         self.say(
             f"step {loop.step:,}, {self.plan.side(loop.progress)} px, loss {loop.total / max(1, loop.place):.3f}, "
             f"{loop.step * self.plan.batch / max(1.0, loop.seconds):.0f} images/s, {max(0.0, left):.0f} min left"
+        )
+
+
+def settle(network: nn.Module, images: Images, plan: Plan, normalisation: Normalisation, device: torch.device) -> None:
+    """Takes the statistics of the normalisations anew, of whole training images at the last resolution.
+
+    Those of training are of crops, and partly of other resolutions.
+    """
+    order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(plan.seed)).numpy()
+    parts = np.array_split(images.train[order[:SETTLE]], -(-min(SETTLE, len(order)) // 128))
+    with precision(network, device):
+        recalibrate(
+            network,
+            (
+                normalised(resized(batch_of(images.x, np.sort(part), device), plan.sides[-1]), *normalisation)
+                for part in parts
+            ),
         )
 
 
