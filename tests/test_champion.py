@@ -109,7 +109,8 @@ def test_the_champion_is_asked_as_for_the_size_that_the_challenger_learnt(monkey
     for each in (old, new):
         each.header = {**each.header, "architectures": {"tiny": 300, "nasbench201": 6466}}
     new.header["foreign_recipes"] = {"mine": [8, 3, 16]}
-    compare(old, new, [replace(measured(0, "a"), recipe="mine")], recipe="mine")
+    own = [replace(measured(i, family), recipe="mine") for i, family in enumerate("ab")]
+    compare(old, new, own, recipe="mine")
     assert asked == {("old", "tiny"), ("new", "tiny")}
 
 
