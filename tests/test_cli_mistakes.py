@@ -62,6 +62,8 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "train nowhere --architecture CELL --recipe big": "unknown recipe 'big'",  # before the images are read
     "search nowhere --recipe metad2a": "only others measured",
     "search nowhere --on abacus": "'auto' and 'cpu'",
+    "search DATA --space pipeline --searcher random": "in every space but pipeline: leave it out",
+    "search DATA --augment flip": "in the space pipeline only (--space pipeline): leave it out",
     "search nowhere --searcher oracle": "surrogate",
     "search nowhere --model DATA": "meta-model",
     "recommend nowhere --recipe big --model SHIPPED": "tiny, shallow, small, standard",

@@ -122,7 +122,7 @@ def test_hopeless_trainings_are_given_up_kept_as_such_and_never_records(store: S
     assert [event.trained for event in events if event.stage == "stopped"] == stopped
     recorded = {record.architecture for record in store.records(source="user")}
     assert recorded == {str(each.architecture) for each in result.trained if each.complete}
-    assert result.notes == (f"{len(stopped)} of 12 trainings were given up early: they could not become the best",)
+    assert result.notes[0] == f"{len(stopped)} of 12 trainings were given up early: they could not become the best"
     assert result.stopped_by == "trainings"
     state = read_state(result.folder)
     assert state is not None and [each for each in state.trained.values() if each.stopped] == stopped

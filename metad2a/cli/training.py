@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from databases.errors import UserError
 from metad2a import cli
 from metad2a.cli import pipeline
 from metad2a.cli.options import (
@@ -46,10 +47,13 @@ Space = Annotated[
         show_default="nasbench201",
     ),
 ]
+_OF_CELLS = {"train", "recipe", "searcher", "stop_early", "device", "model", "database"}
+_OF_PIPELINES = {"augment", "baseline"}
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
 
 def search(
+    context: typer.Context,
     data: Data,
     train: Annotated[int, typer.Option("--train", min=1, help="How many cells to train at most.")] = 3,
     budget: Budget = None,
@@ -86,6 +90,7 @@ def search(
     from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
+    _check_options(context, space or DEFAULT_SPACE)
     if space == pipeline.SPACE:
         ways = pipeline.Ways(augment, baseline, groups, no_tracking=no_tracking, json=json)
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
@@ -118,6 +123,17 @@ def search(
             on_progress=lambda each: _tell(reporter, each),
         )
     _answer(result, _copy(result, output), json=json)
+
+
+def _check_options(context: typer.Context, space: str) -> None:
+    """Refuses an option that was given and that would mean nothing in the space."""
+    pipelines = space == pipeline.SPACE
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        given = source is not None and source.name == "COMMANDLINE"
+        if given and option.name in (_OF_CELLS if pipelines else _OF_PIPELINES):
+            where = "in every space but pipeline" if pipelines else "in the space pipeline only (--space pipeline)"
+            raise UserError(f"given {option.opts[0]} with the space {space!r}: it has a meaning {where}: leave it out")
 
 
 def train(

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from databases.errors import UserError
+from databases.hosting import lent
 from metad2a.export.program import PROGRAM
 
 ONNX, INPUT, OUTPUT = "model.onnx", "images", "probabilities"
@@ -55,7 +56,8 @@ def export_onnx(folder: Path) -> Path:
     except ModuleNotFoundError as problem:
         raise UserError(f"ONNX needs the package {problem.name}: run pip install 'metad2a[onnx]'") from problem
     program = load_program(folder)
-    model = onnx.load_model_from_string(_traced(program))
+    with lent():  # the exporter draws random numbers
+        model = onnx.load_model_from_string(_traced(program))
     told = {
         "classes": json.dumps(list(program.CLASS_NAMES)),
         "size": str(program.SIZES[0]),
