@@ -173,7 +173,7 @@ def same(each: dict, source: str, seconds: float, seed: int) -> bool:  # type: i
 
 
 def table(path: Path) -> None:
-    """Mean test accuracy over the seeds by source and budget, and the mean over the sources; * is ours."""
+    """Mean test accuracy over the seeds by source and budget, and the mean over the sources that were measured."""
     cells: dict[tuple[float, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for each in read(path):
         cells[each["seconds"], each["source"]][each["method"]].append(each["test"])
@@ -185,7 +185,8 @@ def table(path: Path) -> None:
         shown = (f"{each:.1f}" if np.isfinite(each) else "" for each in means)
         print(f"| {seconds:g} | {source} | " + " | ".join(shown) + " |")
     for seconds, rows in totals.items():
-        shown = (f"{each:.1f}" for each in np.nanmean(rows, axis=0))
+        columns = ([each for each in column if np.isfinite(each)] for column in zip(*rows, strict=True))
+        shown = (f"{np.mean(column):.1f}" if column else "" for column in columns)
         print(f"| {seconds:g} | mean of {len(rows)} | " + " | ".join(shown) + " |")
 
 

@@ -13,6 +13,7 @@ from made_up import convolutions, episode, meta_model, task
 
 from databases.errors import UserError
 from databases.records.episodes import Episode
+from databases.records.recipe import PUBLISHED_SIZE
 from metad2a.recommend.model import SHIPPED, MetaD2A
 from metad2a.retrain import champion
 from metad2a.retrain.champion import Comparison, TaskComparison, before_learning, compare, current_champion, fetch
@@ -88,11 +89,29 @@ def test_a_model_is_not_better_than_itself() -> None:
 def test_a_model_is_asked_for_an_unknown_recipe_as_for_the_nearest_in_size() -> None:
     model = meta_model(6)
     model.header = {**model.header, "architectures": {"tiny": 300, "nasbench201": 6466, "metad2a": 4000}}
-    assert before_learning(model, "mine") == "nasbench201"
+    assert before_learning(model, "mine", PUBLISHED_SIZE) == "nasbench201"
     assert before_learning(model, "mine", (8, 3, 16)) == "tiny"
-    assert before_learning(model, "metad2a") == "metad2a"
+    assert before_learning(model, "metad2a", PUBLISHED_SIZE) == "metad2a"
     own = [replace(measured(i, family), recipe="mine") for i, family in enumerate("ab")]
     assert len(compare(model, model, own, recipe="mine").tasks) == 2
+
+
+def test_the_champion_is_asked_as_for_the_size_that_the_challenger_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = set[tuple[str, str]]()
+
+    def spy(model: MetaD2A, recipe: str, size: tuple[int, int, int]) -> str:
+        asked.add((model.weights, found := before_learning(model, recipe, size)))
+        return found
+
+    monkeypatch.setattr(champion, "before_learning", spy)
+    old, new = meta_model(6), meta_model(6)
+    old.weights, new.weights = "old", "new"
+    for each in (old, new):
+        each.header = {**each.header, "architectures": {"tiny": 300, "nasbench201": 6466}}
+    new.header["foreign_recipes"] = {"mine": [8, 3, 16]}
+    own = [replace(measured(i, family), recipe="mine") for i, family in enumerate("ab")]
+    compare(old, new, own, recipe="mine")
+    assert asked == {("old", "tiny"), ("new", "tiny")}
 
 
 def test_without_a_registry_the_shipped_weights_are_champion() -> None:

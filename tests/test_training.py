@@ -18,6 +18,7 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
 from databases.errors import UserError
 from databases.records.recipe import Recipe
 from metad2a.train import train as training
+from metad2a.train.batches import batches
 from metad2a.train.inference import accuracy, normalisation, predictions, prepare
 from metad2a.train.train import augment, train
 from metad2a.train.training import Progress, Training
@@ -252,6 +253,6 @@ def test_a_last_batch_of_one_image_is_trained_where_maps_are_one_pixel(size: int
     ("count", "size", "sizes"), [(33, 32, [31, 2]), (34, 32, [32, 2]), (3, 2, [3]), (5, 2, [2, 3])]
 )
 def test_only_a_rest_of_one_changes_how_batches_are_cut(count: int, size: int, sizes: list[int]) -> None:
-    parts = training.batches(torch.arange(count), size)
+    parts = batches(torch.arange(count), size)
     assert [len(each) for each in parts] == sizes and torch.cat(parts).tolist() == list(range(count))
-    assert len(training.batches(torch.arange(3), 1)) == 3
+    assert len(batches(torch.arange(3), 1)) == 3

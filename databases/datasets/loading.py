@@ -203,7 +203,7 @@ def _read(
 
 def _array_side(images: npt.ArrayLike, up_to: int | None) -> int | None:
     """The side for images (n, h, w), (n, h, w, c) or (n, c, h, w); None where the usual rule is asked for."""
-    shape = np.shape(images)
+    shape = getattr(images, "shape", ())
     if up_to is None or len(shape) not in (3, 4):
         return None
     width, height = sorted(shape[1:])[-2:]  # channels are few

@@ -122,7 +122,7 @@ def _deep_scale(decoded: _Decoded, given: str) -> tuple[Scale | None, list[str]]
     return find_scale(values_of(deep, kind=decoded.kind), given=f"{given} with pictures of more than 8 bits")
 
 
-def _why(problem: Exception) -> str:
+def why_unreadable(problem: Exception) -> str:
     """Why a picture cannot be read, the same at each reading."""
     from PIL import Image, UnidentifiedImageError
 
@@ -162,7 +162,7 @@ def _decode_all(files: Files, names: Sequence[str], *, given: str, px: int) -> _
             except UserError:
                 raise
             except Exception as problem:  # a decoder raises whatever broken bytes make it raise
-                broken.append(f"{name} ({_why(problem)})")
+                broken.append(f"{name} ({why_unreadable(problem)})")
             else:
                 pixels.append(picture)
                 read.append(index)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metad2a import cli
-from metad2a.cli.options import check_output_folder, open_tracker
+from metad2a.cli.options import Json, check_output_folder, open_tracker
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.reports.words import percent, short, span
 
@@ -78,6 +78,7 @@ def predict(
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="CSV file to write.", show_default="stdout")
     ] = None,
+    json: Json = False,
 ) -> None:
     """Classify pictures with the network of a run: CSV of file, class and probability."""
     from metad2a.cli.options import check_output_file
@@ -87,7 +88,10 @@ def predict(
     network = open_network(run)
     failed: list[str] = []
     rows = list(rows_of(predictions(network, images, on_failure=failed.append)))
-    if output is None:
+    if json:
+        heading, *found = rows
+        print_json({"predictions": [dict(zip(heading, row, strict=True)) for row in found], "failed": failed})
+    elif output is None:
         csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
     else:
         from io import StringIO

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -163,6 +163,9 @@ def train(
 def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, as search and train print it.")],
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for model.safetensors and model.py.")],
+    form: Annotated[
+        Literal["torch", "onnx"], typer.Option("--format", help="onnx also writes model.onnx (extra onnx).")
+    ] = "torch",
     json: Json = False,
 ) -> None:
     """Write the best network of a run as weights and a model.py that needs torch alone."""
@@ -170,8 +173,13 @@ def export(
 
     check_output_folder(output)
     exported = export_run(run, output)
+    graph: dict[str, str] = {}
+    if form == "onnx":
+        from metad2a.export.onnx import export_onnx
+
+        graph = {"onnx": str(export_onnx(exported.folder))}
     if json:
-        print_json({"run": run, **_files(exported), **_card(exported)})
+        print_json({"run": run, **_files(exported), **graph, **_card(exported)})
         return
     to, card = console(), exported.card
     to.print(f"{card.architecture} for {card.task}, recipe {card.recipe}", soft_wrap=True)

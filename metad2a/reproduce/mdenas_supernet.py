@@ -23,6 +23,7 @@ POLICIES = {
     "uniform, learns nothing (control)": "uniform",
 }
 OURS, REINFORCE, CONTROL = POLICIES
+BATCH_SIZE = 32
 Values = npt.NDArray[np.float64]
 
 
@@ -31,8 +32,8 @@ class Size:
     """How much is run: paired seeds, training steps, children told after each pass."""
 
     seeds: int = 5
-    steps: int = 434
-    told: int = 40
+    steps: int = 1500
+    told: int = 20
 
 
 FAST = Size(seeds=2, steps=20, told=10)
@@ -54,7 +55,7 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Part:
     size = FAST if context.fast else Size()
     task = load_task(context.image_source("cifar10"), resolution=16, max_images=1500 if context.fast else 20_000)
     seeds = range(context.seed, context.seed + size.seeds)
-    recipe = SharedRecipe(steps=size.steps)
+    recipe = SharedRecipe(steps=size.steps, batch=BATCH_SIZE)
     jobs = [Job(task, seed, recipe, (), size.told, policy) for seed in seeds for policy in POLICIES.values()]
     done: dict[tuple[str, int], Searched] = {}
     for each in executor.run(search, jobs, workers=context.workers):
@@ -67,7 +68,7 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Part:
     above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}
     fallen = paired(np.ones(len(seeds)), spread[OURS][:, -1])
     return Part(
-        f"then {size.seeds} paired seeds on weights shared for {size.steps} steps of 64 images of CIFAR-10",
+        f"then {size.seeds} paired seeds on weights shared for {size.steps} steps of {BATCH_SIZE} images of CIFAR-10",
         _table(ranks, good, above, spread),
         _verdicts(good, above, fallen),
         Panel(

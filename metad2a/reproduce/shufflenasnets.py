@@ -31,7 +31,7 @@ ENAS, SHUFFLE = "enas-micro", "shufflenasnet"
 NAMES = {ENAS: "ENAS's frame", SHUFFLE: "ShuffleNASNet's frame"}
 CHANNELS = 8  # of a cell in ENAS's frame; in the other as many as give it as many parameters
 ASKED = 0.6  # of the time
-RECIPE = Recipe("", channels=0, cells=1, resolution=8, epochs=4, batch=32, learning_rate=0.05, average=0.25)
+RECIPE = Recipe("", channels=0, cells=1, resolution=8, epochs=0, batch=32, learning_rate=0.05, average=0.25)
 Values = npt.NDArray[np.float64]
 
 
@@ -42,6 +42,7 @@ class Size:
     Attributes:
         cells: random ones of each frame whose time is measured. trained: of those, pairs that are trained.
         batch, px: images of a timed forward pass, and their side. searches, steps: seeds, and steps of shared weights.
+        epochs: of each training.
     """
 
     cells: int = 50
@@ -50,9 +51,10 @@ class Size:
     px: int = 32
     searches: int = 5
     steps: int = 132
+    epochs: int = 4
 
 
-FAST = Size(cells=6, trained=2, batch=1, px=16, searches=2, steps=2)
+FAST = Size(cells=4, trained=2, batch=1, px=16, searches=2, steps=1, epochs=1)
 
 
 @dataclass(frozen=True)
@@ -90,8 +92,8 @@ def skeleton(channels: int) -> Skeleton:
 def matched(architecture: Architecture, parameters: int) -> int:
     """Channels with which a cell's network has about so many parameters."""
     space = image_space(architecture.space)
-    tried = {each: space.parameters(architecture, skeleton(each)) for each in (8, 64)}
-    low, high = 8, 64
+    tried = {each: space.parameters(architecture, skeleton(each)) for each in (4, 64)}
+    low, high = 4, 64
     while high - low > 2:  # parameters grow with the channels
         middle = (low + high) // 4 * 2
         tried[middle] = space.parameters(architecture, skeleton(middle))
@@ -114,7 +116,7 @@ def follow(job: Job) -> Pair:
     test = {name: np.nan for name in NAMES}
     if job.train:
         for name in NAMES:
-            recipe = replace(RECIPE, channels=channels[name])
+            recipe = replace(RECIPE, channels=channels[name], epochs=job.size.epochs)
             training = train(digits(), cells[name], recipe=recipe, seed=job.number)
             test[name] = float(accuracy(training, digits(), TEST) or 0)
     again = _seconds(shared_space(ENAS).sample(rng), CHANNELS, job.size)
@@ -164,7 +166,7 @@ def run(context: Context) -> Report:
         SOURCE,
         f"{size.cells} random cells of each frame at equal parameters, {CHANNELS} channels in ENAS's; the processor's "
         f"time of a forward pass of {size.batch} images of {size.px} px on one thread; {size.trained} pairs trained "
-        f"for {RECIPE.epochs} passes over the digits; {size.searches} searches in each frame by ENAS, "
+        f"for {size.epochs} passes over the digits; {size.searches} searches in each frame by ENAS, "
         f"{size.steps} steps; published: half of the time",
         (_table("Random cells", random), _table("Cells found by the same search in each frame", searched)),
         (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -111,10 +111,11 @@ class Comparison:
 
 def compare(champion: MetaD2A, challenger: MetaD2A, own: Sequence[Episode], *, recipe: str) -> Comparison:
     """Both models on the tasks ``own`` of a recipe, each task predicted without all of its source's tasks."""
+    sizes = challenger.header.get("foreign_recipes", {})  # of a user's recipes, which the champion may not know
     tasks = []
     for family in held_out_families(own):
         members = [each for each in own if each.family == family]
-        pairs = zip(_blind(champion, family, members), _blind(challenger, family, members), strict=True)
+        pairs = zip(*(_blind(model, family, members, sizes) for model in (champion, challenger)), strict=True)
         for each, (old, new) in zip(members, pairs, strict=True):
             taus = (tau(old, each), tau(new, each))
             if np.isfinite(taus).all():  # on a task whose values are all equal there is no order to find
@@ -122,7 +123,7 @@ def compare(champion: MetaD2A, challenger: MetaD2A, own: Sequence[Episode], *, r
     return Comparison(recipe, champion.weights, challenger.weights, tuple(tasks))
 
 
-def before_learning(model: MetaD2A, recipe: str, size: tuple[int, int, int] = PUBLISHED_SIZE) -> str:
+def before_learning(model: MetaD2A, recipe: str, size: tuple[int, int, int]) -> str:
     """The recipe under which a model is asked that does not know this one: the nearest in size of network."""
     if recipe in model.predictor.config.recipes:
         return recipe
@@ -169,12 +170,14 @@ def fetch(alias: Alias) -> Path:
     return path
 
 
-def _blind(model: MetaD2A, family: str, members: Sequence[Episode]) -> list[Values]:
-    """Predictions for the members of a family by a model that never saw it."""
+def _blind(
+    model: MetaD2A, family: str, members: Sequence[Episode], sizes: Mapping[str, tuple[int, int, int]]
+) -> list[Values]:
+    """Predictions for the members of a family by a model that never saw it; ``sizes`` are of a user's recipes."""
     found = []
     blind: dict[str, TaskProcess | None] = {}
     for each in members:
-        recipe = before_learning(model, each.recipe)
+        recipe = before_learning(model, each.recipe, sizes.get(each.recipe, PUBLISHED_SIZE))
         if recipe not in blind:
             whole = model.surrogates.get(recipe)
             blind[recipe] = whole.without(family) if whole else None

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from databases.records.episodes import Episode, held_out_families
 from predictors.meta import to_logit
+from predictors.metrics import kendall_tau
 from predictors.rivals import best_on_average
 from predictors.task_process import TaskProcess
 
@@ -61,12 +62,11 @@ def tau(predicted: Values, episode: Episode, among: npt.NDArray[np.bool_] | None
 
     NaN where there is no order to find: fewer than two cells, or values that are all equal.
     """
-    from scipy.stats import kendalltau
-
     chosen = np.isfinite(predicted) if among is None else among
-    if np.count_nonzero(chosen) < 2:
+    ours, true = predicted[chosen], episode.accuracy[chosen]
+    if len(ours) < 2 or np.ptp(ours) == 0 or np.ptp(true) == 0:
         return float("nan")
-    return float(kendalltau(predicted[chosen], episode.accuracy[chosen]).statistic)
+    return kendall_tau(ours, true)
 
 
 def _predict(process: TaskProcess, episode: Episode, stranger: Episode, averages: dict[int, float]) -> HeldOut:

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from databases.datasets.pictures import read_picture
+from databases.datasets.file_kinds import ending_of, hidden, readable_formats
+from databases.datasets.pictures import read_picture, why_unreadable
 from databases.datasets.task import resize_images
 from databases.errors import UserError
 from metad2a.export.card import Card
@@ -53,7 +54,7 @@ def open_network(run: str) -> Network:
 
 
 def predictions(network: Network, paths: Iterable[Path], *, on_failure: Callable[[str], None]) -> Iterator[Predicted]:
-    """The likeliest class of each picture; of a folder all files in it and below, by name.
+    """The likeliest class of each picture; of a folder all in it and below that are called pictures.
 
     Raises:
         UserError: a path is not there.
@@ -63,7 +64,7 @@ def predictions(network: Network, paths: Iterable[Path], *, on_failure: Callable
         try:
             image = read_picture(file.read_bytes(), px=card.sizes[0], channels=len(card.mean), white=card.white)
         except Exception as problem:  # a decoder raises whatever broken bytes make it raise
-            on_failure(f"{file}: cannot be read ({' '.join(str(problem).split())[:80]})")
+            on_failure(f"{file}: cannot be read ({why_unreadable(problem)})")
             continue
         logits = network.classifier.logits(resize_images(image[None], card.resolution))
         shares = torch.softmax(torch.from_numpy(logits) / card.temperature, 1)[0].numpy()
@@ -81,7 +82,9 @@ def rows_of(found: Iterable[Predicted]) -> Iterator[tuple[str, str, str]]:
 def _files(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from sorted(each for each in path.rglob("*") if each.is_file() and not each.name.startswith("."))
+            endings = readable_formats()[1]
+            inside = (each for each in sorted(path.rglob("*")) if not hidden(str(each.relative_to(path))))
+            yield from (each for each in inside if ending_of(each.name) in endings and each.is_file())
         elif path.is_file():
             yield path
         else:

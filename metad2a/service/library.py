@@ -269,30 +269,12 @@ def _plain_training(trained: Any) -> dict[str, Any]:
     return {**plain, "architecture": str(trained.architecture), "trained_seconds": seconds}
 
 
-class Network:
-    """A found network, run by the very `model.py` that users download."""
-
-    def __init__(self, folder: Path) -> None:
-        from metad2a.export.onnx import load_program
-
-        self._program = load_program(folder)
-        self._network = self._program.load(folder)
-
-    def open(self, path: str) -> Any:
-        """A picture as this network wants it."""
-        return self._program.open_picture(path)
-
-    def probabilities(self, pictures: list[Any]) -> list[list[float]]:
-        """One list a picture, one share a class."""
-        return [self._network.probabilities(each)[0].tolist() for each in pictures]
-
-
 def export_onnx(folder: Path) -> str | None:
     """Writes the network of a folder as ONNX too; why that cannot be done, None where it was."""
-    from metad2a.export.export import onnx
+    from metad2a.export.onnx import export_onnx as write
 
     try:
-        onnx.export_onnx(folder)
+        write(folder)
     except Exception as problem:  # the network is found and kept: another file format must not cost it
         return " ".join(str(problem).split())[:200]
     return None

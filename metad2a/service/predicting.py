@@ -12,14 +12,32 @@ from pathlib import Path
 from typing import Any
 
 from databases.errors import UserError
-from metad2a.service import library
+from metad2a.export.onnx import load_program
 from metad2a.service.helper import serve
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 MAX_PIXELS = 50_000_000
 _MOST_NETWORKS = 4
 _MEMORY = 6 * 2**30
-_networks: OrderedDict[tuple[str, int], library.Network] = OrderedDict()
+
+
+class Network:
+    """A found network, run by the very `model.py` that users download."""
+
+    def __init__(self, folder: Path) -> None:
+        self._program = load_program(folder)
+        self._network = self._program.load(folder)
+
+    def open(self, path: str) -> Any:
+        """A picture as this network wants it."""
+        return self._program.open_picture(path)
+
+    def probabilities(self, pictures: list[Any]) -> list[list[float]]:
+        """One list a picture, one share a class."""
+        return [self._network.probabilities(each)[0].tolist() for each in pictures]
+
+
+_networks: OrderedDict[tuple[str, int], Network] = OrderedDict()
 
 
 def predict(folder: str, pictures: list[list[str]]) -> list[list[float]]:
@@ -48,10 +66,10 @@ def check_picture(path: str, name: str) -> None:
         raise UserError(f"the picture {name!r} has {pixels:,} pixels, allowed are {MAX_PIXELS:,}: make it smaller")
 
 
-def _network(folder: Path) -> library.Network:
+def _network(folder: Path) -> Network:
     key = (str(folder), (folder / "model.safetensors").stat().st_mtime_ns)
     if key not in _networks:
-        _networks[key] = library.Network(folder)
+        _networks[key] = Network(folder)
     _networks.move_to_end(key)
     while len(_networks) > _MOST_NETWORKS:
         _networks.popitem(last=False)

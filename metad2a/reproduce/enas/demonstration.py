@@ -33,6 +33,7 @@ SOURCE = "Pham, Guan, Zoph, Le, Dean, ICML 2018"
 SCRATCH = RECIPES["shallow"]  # what training a child alone would take
 BATCH, RUNNING, REPAIRED = "batch statistics", "running statistics (known fault)", "the same weights, repaired"
 UNTRAINED = "untrained shared weights (control)"
+BATCH_SIZE = 32
 ENAS, COLLAPSED, RANDOM = "ENAS", "ENAS with running statistics", "random from the supernet"
 Interval = dict[str, float]
 
@@ -45,8 +46,8 @@ class Size:
     """
 
     seeds: int = 5
-    steps: int = 434
-    judged: int = 120
+    steps: int = 1500
+    judged: int = 150
     told: int = 20
     alone: int = 30
     epochs: int = 3
@@ -61,7 +62,7 @@ def run(context: Context) -> Report:
     size = FAST if context.fast else Size()
     task = load_task(context.image_source("cifar10"), resolution=16, max_images=1500 if context.fast else 20_000)
     table = context.table("nasbench201/cifar10")
-    recipe = SharedRecipe(steps=size.steps)
+    recipe = SharedRecipe(steps=size.steps, batch=BATCH_SIZE)
     rng = np.random.default_rng(7)
     judged = tuple(space_of(CELLS).sample(rng) for _ in range(size.judged))
     seeds = range(context.seed, context.seed + size.seeds)
@@ -136,9 +137,9 @@ def _report(
         "enas",
         SOURCE,
         f"{size.seeds} paired seeds; NAS-Bench-201's cells with 8 channels and one cell a stage share weights trained "
-        f"for {size.steps} steps of 64 images of CIFAR-10 at 16 px; {size.judged} random children scored on {SCORED} "
-        f"validation images against the table's test accuracy after 200 epochs; on the digits {size.alone} children "
-        f"of each space trained alone for {size.epochs} epochs",
+        f"for {size.steps} steps of {BATCH_SIZE} images of CIFAR-10 at 16 px; {size.judged} random children scored on "
+        f"{SCORED} validation images against the table's test accuracy after 200 epochs; on the digits "
+        f"{size.alone} children of each space trained alone for {size.epochs} epochs",
         (_tau_table(rank), _found_table(found, good, above)),
         (
             _above_zero("shared weights rank NAS-Bench-201's cells as the table does", rank[BATCH]),

@@ -71,7 +71,8 @@ def run(context: Context) -> Report:
         "task-similarity",
         SOURCE,
         f"{len(every)} tasks of at most {size.images} training images, {size.rounds} initialisations; NAS-Bench-201 "
-        f"cells of 4 channels, {size.cells} from the full space and {size.cells // 3} from reduced ones, trained once each",
+        f"cells of 4 channels, {size.cells} from the full space and {size.cells // 3} from reduced ones, "
+        "trained once each",
         (_matrix(every, middle), _related_table(related, stable, apart), _search_table(quality, gains)),
         (*_distance_verdicts(related, stable, apart), *_search_verdicts(gains)),
         (_panel(told, rounds), _search_panel(quality)),
