@@ -27,6 +27,10 @@ Data: all of Tiny-ImageNet, 100,000 training images of 200 classes at 48x48 pixe
 validation images, which took part in nothing else. Terms: Tiny-ImageNet is a part of ImageNet, for non-commercial
 research and education; weights learnt from it are shipped on those terms. The images are photographs of animals,
 things and places: what looks otherwise (signs, scans, spectrograms) gains less.
+
+Statistics fit one resolution and one sharpness: take them anew on your own images (`recalibrate`) before anything else.
+Of mobilenetv3 the file holds the least slice; the base is grown from it when it is opened and computes the same. Its
+further channels, kernels and blocks have learnt nothing yet.
 """
 
 

@@ -144,13 +144,11 @@ def read_slice(path: Path, family: Family, classes: int) -> nn.Module:
 
 
 def read_base(name: str) -> Pretrained:
-    """A family by its name, or the base in a file of weights."""
+    """A family by its name, or the base in a file of weights, grown where the file holds a slice."""
     if not Path(name).is_file():
         return open_family(name)
     tensors, card = checkpoint.load(Path(name), form=FORM, origin=ORIGIN)
     family = KNOWN[card["family"]]
-    if family.check(card["stages"]) != family.stages:
-        raise UserError(f"{name} holds a slice of {family.name}, not the whole; grow it with --begin first")
     return pretrained(family, {key: value.float() for key, value in tensors.items()}, card)
 
 

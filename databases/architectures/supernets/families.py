@@ -3,7 +3,7 @@
 | name | base | learnt from |
 |---|---|---|
 | residual | plain residual network for CPUs, stem of stride 2 | Tiny-ImageNet, 48 px |
-| mobilenetv3 | largest network of the space at width 1 and 12 channels, stem of stride 2 | Tiny-ImageNet, 48 px |
+| mobilenetv3 | largest network of the space at width 1, 12 channels, stem of stride 2; grown | Tiny-ImageNet, 32 px |
 | lite0 | EfficientNet-Lite0 (extra ``photos``) | ImageNet, 224 px |
 """
 
@@ -14,12 +14,14 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from databases import checkpoint
 from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.supernets.inherit import enlarge
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
 
@@ -66,15 +68,19 @@ def _shipped(family: Family) -> Pretrained:
     return pretrained(family, {name: value.float() for name, value in tensors.items()}, card)
 
 
-def pretrained(family: Family, weights: Mapping[str, Tensor], card: Mapping[str, object]) -> Pretrained:
-    """Weights and the header that tells their mean, scale and classes, as a family's."""
-    counts = {
-        name.replace("running_mean", "num_batches_tracked"): torch.zeros((), dtype=torch.long)
-        for name in weights
-        if name.endswith("running_mean")
-    }
-    mean, scale, classes = card["mean"], card["scale"], card["classes"]
-    return Pretrained(family, {**weights, **counts}, tuple(mean), tuple(scale), len(classes), card)  # type: ignore[arg-type]
+def pretrained(family: Family, weights: Mapping[str, Tensor], card: Mapping[str, Any]) -> Pretrained:
+    """Weights and the header that tells their mean, scale, classes and stages, as a family's.
+
+    Those of a slice are grown to the base, which computes the same at first.
+    """
+    classes = len(card["classes"])
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        base = family.blueprint(family.stages, 3, classes).build()
+        network = family.blueprint(family.check(card["stages"]), 3, classes).build()
+    network.load_state_dict({**network.state_dict(), **weights})
+    enlarge(network, base)
+    return Pretrained(family, base.state_dict(), tuple(card["mean"]), tuple(card["scale"]), classes, card)
 
 
 def _lite0() -> Pretrained:
