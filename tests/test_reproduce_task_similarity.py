@@ -44,4 +44,5 @@ def test_a_reduced_space_is_that_of_the_best_cells() -> None:
     assert isinstance(found, Reduced)
     assert [found.whole(found.within(cells[i])) for i in (1, 3)] == [cells[1], cells[3]]
     inner = drawn(found.name, 4, seed=1)
-    assert {option for each in inner for option in each.walk} - {0} <= {op for i in (1, 3) for op in cells[i].walk}
+    free = {0, 1}  # the live parts of a cell may do without an edge, or hand on by an identity
+    assert {option for each in inner for option in each.walk} - free <= {op for i in (1, 3) for op in cells[i].walk}
