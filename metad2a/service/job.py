@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from databases.errors import UserError
 from metad2a.service import jobs, library
 from metad2a.service.children import end_with_parent, settings_of_parent
-from metad2a.service.running import OUTCOME, patiently
+from metad2a.service.running import NO_MEMORY, OUTCOME, lacks_memory, patiently
 from metad2a.service.tables import open_database
 
 if TYPE_CHECKING:
@@ -52,9 +52,9 @@ def _outcome(settings: Settings, database: Database, key: str, begun: float) -> 
             patiently(lambda: jobs.find(database, key))
             begun = time.monotonic()  # the run's folder knows what was spent before
         except Exception as problem:
-            if not _lacks_memory(problem):
+            if not lacks_memory(f"{type(problem).__name__}: {problem}"):
                 raise
-            return {"state": "failed", "reason": "memory ran out: take a smaller recipe, or give jobs more memory"}
+            return {"state": "failed", "reason": NO_MEMORY}
 
 
 def _outage(problem: UserError) -> bool:
@@ -63,12 +63,6 @@ def _outage(problem: UserError) -> bool:
 
     lasting = ("disk", "written", "damaged", "not a database")
     return isinstance(problem.__cause__, OperationalError) and not any(word in str(problem) for word in lasting)
-
-
-def _lacks_memory(problem: Exception) -> bool:
-    """Whether memory ran out: torch's allocator, the loader of libraries and Python all say so in other words."""
-    words = str(problem).lower()
-    return isinstance(problem, MemoryError) or any(each in words for each in ("memory", "failed to map segment"))
 
 
 def run(settings: Settings, database: Database, key: str, begun: float) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from metad2a.service.jobs import Job
 from metad2a.service.settings import Settings
 
 OUTCOME, LOG = "outcome.json", "job.log"
+NO_MEMORY = "memory ran out: take a smaller recipe, or give jobs more memory"
 _LOOK = 0.5  # seconds between looks at the job's row
 _LONGEST_OUTAGE = 3600.0
 Value = TypeVar("Value")
@@ -108,6 +109,11 @@ def _end(process: subprocess.Popen[bytes]) -> None:
             process.stdin.close()
 
 
+def lacks_memory(words: str) -> bool:
+    """Whether memory ran out: torch's allocator, the loader of libraries and Python all say so in other words."""
+    return any(each in words.lower() for each in ("memory", "failed to map segment"))
+
+
 def _why(status: int, log: Path) -> str:
     if status < 0:
         name = signal.Signals(-status).name
@@ -116,4 +122,6 @@ def _why(status: int, log: Path) -> str:
     lines: list[str] = []
     with suppress(OSError):
         lines = [each for each in log.read_text(encoding="utf-8", errors="replace").splitlines() if each.strip()]
+    if lines and lacks_memory(lines[-1]):
+        return NO_MEMORY
     return f"this is a mistake of ours: {lines[-1][:200] if lines else f'status {status}'} (job.log tells more)"
