@@ -43,7 +43,10 @@ def _finite(value: Any) -> Any:
 
 
 def table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table without frames; a heading that begins with ``>`` aligns its column to the right."""
+    """A table without frames; a heading that begins with ``>`` aligns its column to the right.
+
+    One that begins with ``=`` is of texts that are never folded, since they are copied.
+    """
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -52,7 +55,8 @@ def table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[st
     made.padding, made.pad_edge, made.show_header = (0, 1, 0, 0), False, any(headings)
     for heading in headings:
         number = heading.startswith(">")  # a number is never folded, however narrow the terminal
-        made.add_column(heading.lstrip(">"), justify="right" if number else "left", no_wrap=number)
+        whole = number or heading.startswith("=")
+        made.add_column(heading.lstrip(">="), justify="right" if number else "left", no_wrap=whole)
     for row in rows:
         made.add_row(*(Text(cell) for cell in row))
     return made

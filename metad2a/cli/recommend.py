@@ -20,7 +20,7 @@ from metad2a.cli.options import (
     how_many,
     open_store,
 )
-from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.cli.output import WIDTH, console, print_json, reporting, table
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
 from metad2a.runtime.home import DATABASE, home
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from metad2a.recommend.model import MetaD2A
     from metad2a.recommend.recommendation import Candidate, Recommendation
 
+WRITTEN_OUT = 20
 RETRAIN_FIRST = "the database has records of it: run metad2a retrain, then add --model challenger"
 
 
@@ -144,6 +145,9 @@ def write(answer: Recommendation, folder: Path) -> None:
 def show(answer: Recommendation, data: str, to: Console) -> None:
     """Prints an answer for people."""
     to.print(_candidates(answer, data))
+    if to.width < WIDTH:  # the table folds its cells, so those that fit on a page are written out once more
+        for rank, each in enumerate(answer.candidates[:WRITTEN_OUT], start=1):
+            to.print(f"{rank:>4}  {compact(each.architecture)}", soft_wrap=True)
     to.print(_paragraph("Data", answer.data))
     to.print(_paragraph("Why", answer.reason))
     to.print(_paragraph("Recipe", describe_recipe(answer.recipe, answer.best.skeleton)))

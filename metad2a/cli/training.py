@@ -211,7 +211,7 @@ def runs(json: Json = False) -> None:
     if json:
         print_json({"runs": [each.to_json() for each in found]})
         return
-    headings = ("Run", "Best", ">Validation", ">Test", ">Trained", ">Time", "Last")
+    headings = ("=Run", "Best", ">Validation", ">Test", ">Trained", ">Time", "Last")
     rows = (
         (
             each.name,
