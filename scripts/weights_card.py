@@ -27,7 +27,9 @@ command nearest to it); this card by `python scripts/weights_card.py`. Half prec
 Data: all of Tiny-ImageNet, 100,000 training images of 200 classes at 48x48 pixels; the figures are on its 10,000
 validation images. None was trained on, but one choice was made by looking at them: near its end the accuracy of
 residual had fallen to 32%, since enlarged crops are blurrier than the images; for the last 9 minutes crops were no
-longer enlarged and statistics were taken from whole training images. So its figure is not quite blind. Terms: Tiny-ImageNet is a part of ImageNet, for non-commercial
+longer enlarged and statistics were taken from whole training images. So its figure is not quite blind.
+
+Terms: Tiny-ImageNet is a part of ImageNet, for non-commercial
 research and education; weights learnt from it are shipped on those terms. The images are photographs of animals,
 things and places: what looks otherwise (signs, scans, spectrograms) gains less.
 
