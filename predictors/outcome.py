@@ -18,12 +18,13 @@ import numpy.typing as npt
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.records.record import Record, TaskEntry
-from predictors.scale import to_logit, to_percent
+from predictors.scale import sampling_noise, to_logit, to_percent
 
 Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
-PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+PENALTIES = (1.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
 SHARE = 0.8  # of the outcomes inside the interval
+NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that hold as much
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class Looked:
 
     Attributes:
         classes: their number. images: for training.
-        probes: accuracies on validation images in percent, by weights and resolution.
+        probes: accuracies on held-out images in percent, by weights and resolution.
+        held_out: those images, whose number tells how sure the accuracies are; None: as sure as those learnt from.
     """
 
     classes: int
     images: int
     probes: Mapping[tuple[str, int], float]
+    held_out: int | None = None
 
     def probe(self, pipeline: Pipeline) -> float | None:
         """Accuracy of the probe that the pipeline begins with; of scratch that of our weights; None: not measured."""
@@ -90,7 +93,10 @@ class OutcomeModel:
         most = max(each.steps / each.looked.images for each in self.examples) * looked.images
         x, base = _rows((looked, pipeline, min(steps, most)) for pipeline, steps in asked)
         mean = base + _with_one(x) @ self._weights
-        width = self.width
+        chance = [
+            0.0 if looked.held_out is None else sampling_noise(float(p), looked.held_out) for p in to_percent(base)
+        ]
+        width = np.hypot(self.width, NORMAL_80 * np.array(chance))
         return Expected(to_percent(mean), to_percent(mean - width), to_percent(mean + width))
 
     @cached_property
@@ -136,7 +142,9 @@ class OutcomeModel:
 
 
 def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[Example, ...]:
-    """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks.
+    """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks, both on test images.
+
+    Validation images would flatter: those of the sampled tasks may come from the same track as a training image.
 
     Raises:
         UserError: a record's pipeline is none.
@@ -152,7 +160,7 @@ def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[
         for record in measured:
             pipeline = PIPELINE.pipeline(PIPELINE.parse(record.architecture))
             if pipeline.training == "probe":
-                probes[pipeline.weights, pipeline.resolution] = record.valid_accuracy or 0.0
+                probes[pipeline.weights, pipeline.resolution] = record.test_accuracy or 0.0
             else:
                 tuned.append((pipeline, record))
         for pipeline, record in tuned:

@@ -85,11 +85,17 @@ def fits(images: int, classes: int, rate: float, left: float) -> bool:
 
 
 def chances(
-    measured: Sequence[Measured], *, images: int, classes: int, seconds: float, subnets: bool = False
+    measured: Sequence[Measured],
+    *,
+    images: int,
+    classes: int,
+    seconds: float,
+    held_out: int | None = None,
+    subnets: bool = False,
 ) -> list[Chance]:
     """Fine-tunings of measured probes, the most promising first, if each is given ``seconds``.
 
-    With ``subnets`` slices of our weights too, which are cheaper to use.
+    With ``subnets`` slices of our weights too, which are cheaper to use. ``held_out`` images told the accuracies.
     """
     looked = Looked(
         classes, images, {(each.pipeline.weights, each.pipeline.resolution): each.accuracy for each in measured}

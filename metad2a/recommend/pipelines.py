@@ -141,8 +141,8 @@ def recommend_pipelines(
     measured = [each for each, _ in probed]
     train = int(np.count_nonzero(task.parts == TRAIN))
     now("Weighing what fine-tuning would add")
-    tuned = chances(measured, images=train, classes=task.classes, seconds=seconds, subnets=True)
     count = int(np.count_nonzero(seen.parts == VALIDATION))
+    tuned = chances(measured, images=train, classes=task.classes, seconds=seconds, held_out=count, subnets=True)
     found = [_of_probe(each, took, count, task) for each, took in probed]
     found += [_of_chance(each, task) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
