@@ -17,8 +17,7 @@ import pytest
 
 from databases.architectures.space import Architecture, finite_space
 from databases.errors import UserError
-from metad2a.reports.plots import cell_svg, curve, overview, panels, write_recommendation
-from metad2a.reports.report import Curve, Panel
+from metad2a.reports.plots import cell_svg, curve, overview, write_recommendation
 
 CELLS = finite_space("nasbench201")
 FULL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|avg_pool_3x3~1|avg_pool_3x3~2|"
@@ -150,16 +149,6 @@ def test_curve_draws_every_epoch_and_survives_none(tmp_path: Path) -> None:
     assert words(curve([], tmp_path / "none.svg").axes[0]) == ["no epoch was finished"]
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     ElementTree.parse(tmp_path / "none.svg")
-
-
-def test_panels_count_in_whole_numbers_and_have_a_place_for_zero(tmp_path: Path) -> None:
-    regret = (2.0, 0.5, 0.0)
-    line = Curve("ours", (1.0, 2.0, 3.0), regret, regret, regret)
-    drawn = (Panel("whole", "trainings", "regret", (line,), log_y=True), Panel("none", "trainings", "regret", ()))
-    axes, empty = panels(drawn, tmp_path / "panels.png").axes
-    assert all(float(each).is_integer() for each in axes.get_xticks())
-    assert axes.get_yscale() == "symlog" and np.isfinite(axes.transData.transform((3.0, 0.0))).all()
-    assert points(axes) == [([1, 2, 3], list(regret))] and words(empty) == ["nothing was measured"]
 
 
 def test_an_answer_is_written_and_replaced_as_a_whole(tmp_path: Path) -> None:

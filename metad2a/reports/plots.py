@@ -22,14 +22,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from metad2a.recommend.recommendation import Candidate, Recommendation
-    from metad2a.reports.report import Panel
     from metad2a.train.training import Progress
 
-__all__ = ["cell_svg", "curve", "overview", "panels", "write_recommendation"]
+__all__ = ["cell_svg", "curve", "overview", "write_recommendation"]
 
 MOST_CELLS, MOST_NUMBERED, MOST_NEAREST = 100, 5, 8
-COLOURS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6A3D9A", "#8C564B")  # after Okabe and Ito
-COLUMNS, STYLES = 3, ("-", "--", ":")
 
 
 def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
@@ -209,44 +206,3 @@ def curve(progress: Sequence[Progress], path: Path) -> Figure:
         say_empty(axes, "no epoch was finished")
     save(figure, path)
     return figure
-
-
-def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
-    """Writes panels of curves with their bands, at most three side by side; the suffix is the format."""
-    columns = max(1, min(COLUMNS, len(drawn)))
-    rows = -(-len(drawn) // columns) or 1
-    figure = new_figure(8.0 if columns == 1 else 5.4 * columns, 4.6 * rows)
-    all_axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
-    for axes, panel in zip(all_axes, drawn, strict=False):
-        _draw_panel(axes, panel)
-    for axes in all_axes[len(drawn) :]:
-        axes.set_axis_off()
-    if title:
-        figure.suptitle(one_line(title, 120), x=0.012, horizontalalignment="left", fontweight="bold", color=INK)
-    save(figure, path)
-    return figure
-
-
-def _draw_panel(axes: Axes, panel: Panel) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    plain(axes, panel.title, panel.x_label, panel.y_label, pad=10)
-    if panel.log_x:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    elif all(x.is_integer() for each in panel.curves for x in each.x):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    if panel.log_y:
-        axes.set_yscale("symlog", linthresh=0.1)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    for i, each in enumerate(panel.curves):
-        colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
-        axes.fill_between(each.x, each.low, each.high, color=colour, alpha=0.13, linewidth=0)
-        marker = "o" if len(each.x) <= 12 else ""
-        axes.plot(
-            each.x, each.middle, style, color=colour, linewidth=1.8, marker=marker, markersize=4, label=each.label
-        )
-    if panel.curves:
-        axes.legend(frameon=False, fontsize=8)
-    else:
-        say_empty(axes, "nothing was measured")

@@ -240,7 +240,7 @@ def _in_order(distance: Values, gain: Values, target: int) -> Values:
 def _search_panel(quality: dict[str, list[float]]) -> Panel:
     x = tuple(map(float, range(1, len(quality[FULL]) + 1)))
     curves = tuple(Curve(name, x, tuple(each), tuple(each), tuple(each)) for name, each in quality.items())
-    return Panel("What is found on each task", "task", "test accuracy in percent", curves)
+    return Panel("What is found on each task", "task", "test accuracy in percent", curves, joined=False)
 
 
 DEMONSTRATION = Demonstration("task-similarity", "What one task says about another", SOURCE, run)
