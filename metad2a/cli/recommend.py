@@ -182,16 +182,26 @@ def show(answer: Recommendation, data: str, to: Console) -> None:
             to.print(f"{rank:>4}  {compact(each.architecture)}", soft_wrap=True)
     to.print(_paragraph("Data", answer.data))
     to.print(_paragraph("Why", answer.reason))
+    if answer.best.expected_accuracy is not None and answer.best.interval is not None:
+        low, high = answer.best.interval
+        level = f"#1 is expected at {answer.best.expected_accuracy:.1f}% (80%: {low:.1f} to {high:.1f}); most of that"
+        to.print(_paragraph("Level", f"{level} is the level of the data, the same for all: compare by Behind #1"))
     to.print(_paragraph("Recipe", describe_recipe(answer.recipe, answer.best.skeleton)))
     if answer.device is not None:
         to.print(_paragraph("Latency", f"one pass of networks of {answer.device.network}, with its 80% interval"))
     nearest = ", ".join(f"{each.name} ({each.distance:.2f})" for each in answer.nearest)
-    to.print(_paragraph("Nearest", f"{nearest or 'no known datasets'}; 1 is the distance of unrelated ones"))
+    to.print(
+        _paragraph("Nearest", f"{nearest or 'no known datasets'}; 1 is the distance of unrelated ones{_limit(answer)}")
+    )
     if answer.unlike:
         warning = "these data are unlike all that was learnt: take the figures with care"
         to.print(_paragraph("Warning", warning, "bold yellow"))
     for note in answer.notes:
         to.print(_paragraph("Note", note))
+
+
+def _limit(answer: Recommendation) -> str:
+    return "" if answer.limit is None else f", and beyond {answer.limit:.2f} data count as unlike all that was learnt"
 
 
 def compact(architecture: Architecture) -> str:
@@ -217,18 +227,17 @@ def describe_recipe(name: str, skeleton: Skeleton) -> str:
 
 def _candidates(answer: Recommendation, data: str) -> Table:
     last = "From" if answer.device is None else f">ms on {answer.device.name}"
-    headings = ("#", "Cell", ">Accuracy", ">80% interval", ">Parameters", ">FLOPs", ">Training", last)
+    headings = ("#", "Cell", ">Accuracy", ">Behind #1 (80%)", ">Parameters", ">FLOPs", ">Training", last)
     rows = (_row(rank, each) for rank, each in enumerate(answer.candidates, start=1))
     return table(f"Networks for {data}", headings, rows)
 
 
 def _row(rank: int, candidate: Candidate) -> tuple[str, ...]:
-    interval = candidate.interval
     return (
         str(rank),
         compact(candidate.architecture),
         percent(candidate.expected_accuracy),
-        "-" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}",
+        "-" if candidate.behind is None or rank == 1 else "{:.1f} ({:.0f} to {:.0f})".format(*candidate.behind),
         short(candidate.parameters),
         short(candidate.flops),
         span(candidate.expected_seconds),

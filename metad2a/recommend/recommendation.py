@@ -25,6 +25,8 @@ class Candidate:
         score: predicted logit accuracy; higher is better; only its order counts where the level is unknown.
         flops: multiply-adds for one image. expected_seconds: training on one CPU thread, a rough guide.
         origin: ``generator`` (drawn for this dataset) or ``space`` (found by ranking the whole space).
+        behind: points that it lacks of the first of the answer, and the 80% interval (below 0: it is ahead); both
+            bounds on one side of 0 mean that they can be told apart. None where that is not known.
         latency_ms, latency_interval_ms: predicted milliseconds of one pass on the target device, and the 80%
             interval; None without a device.
     """
@@ -38,6 +40,7 @@ class Candidate:
     expected_seconds: float | None
     origin: str
     skeleton: Skeleton
+    behind: tuple[float, float, float] | None = None
     latency_ms: float | None = None
     latency_interval_ms: tuple[float, float] | None = None
 
@@ -61,6 +64,7 @@ class Candidate:
             "flops": self.flops,
             "expected_seconds": self.expected_seconds,
             "origin": self.origin,
+            "behind": None if self.behind is None else list(self.behind),
             "latency_ms": self.latency_ms,
             "latency_interval_ms": None if self.latency_interval_ms is None else list(self.latency_interval_ms),
         }
@@ -70,9 +74,9 @@ class Candidate:
 class Recommendation:
     """The answer for one dataset; ``candidates`` are the best first.
 
-    ``expected_gain`` is what choosing is worth, None where the recipe's level is unknown. Where the cells'
-    differences drown in the noise, the cheapest of those that nobody can tell apart comes first. With a target
-    ``device`` the candidates have latencies, ``prefer`` says what ordered them, and ``front`` holds those of all
+    ``expected_gain`` is what choosing is worth, None where the recipe's level is unknown. The cheapest of the ``equal``
+    ones that nobody can tell apart come first. ``unlike``: the nearest known dataset is farther than ``limit``. With a
+    target ``device`` the candidates have latencies, ``prefer`` says what ordered them, and ``front`` holds those of all
     candidates within the limits that none beats in both accuracy and latency, the fastest first. ``data`` says what was
     read.
     """
@@ -86,6 +90,8 @@ class Recommendation:
     weights: str
     reason: str
     expected_gain: Gain | None = None
+    equal: int = 1
+    limit: float | None = None
     device: TargetDevice | None = None
     prefer: str = "accuracy"
     front: tuple[Candidate, ...] = ()
@@ -110,12 +116,14 @@ class Recommendation:
             "recipe": self.recipe,
             "nearest": [{"name": each.name, "source": each.source, "distance": each.distance} for each in self.nearest],
             "unlike": self.unlike,
+            "unlike_beyond": self.limit,
             "seed": self.seed,
             "data": self.data,
             "fingerprint": self.fingerprint,
             "weights": self.weights,
             "reason": self.reason,
             "expected_gain": None if self.expected_gain is None else self.expected_gain.to_json(),
+            "equal": self.equal,
             "device": None if self.device is None else self.device.to_json(),
             "prefer": self.prefer,
             "front": [each.to_json() for each in self.front],

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metad2a.reports.cell_svg import INK, cell_svg, one_line
+from databases.architectures.space import image_space
+from metad2a.reports.cell_svg import INK, MUTED, cell_svg, one_line
 from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, plain, save, say_empty
 from metad2a.reports.front_figure import front_figure
 from metad2a.reports.words import short
@@ -76,12 +77,14 @@ def _expectation(candidate: Candidate, recipe: str) -> str:
 def overview(recommendation: Recommendation, path: Path) -> Figure:
     """Writes accuracy (or score) against parameters, and the nearest datasets; the suffix is the format.
 
-    The first five candidates are numbered and have their 80% intervals. Where the level is not known for
-    every candidate, the scores are drawn instead: they order and do not measure.
+    The first five candidates are numbered; beside them stands what each lacks of the first, with its 80% interval:
+    intervals of their levels would overlap, since most of what is not known is the same for all. Where the level is not
+    known for every candidate, the scores are drawn instead: they order and do not measure.
     """
-    figure = new_figure(11, 4.8)
-    left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
+    figure = new_figure(15, 4.8)
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.5, 1.2, 1))
     _draw_candidates(left, recommendation.candidates)
+    _draw_differences(middle, recommendation.candidates[:MOST_NUMBERED])
     _draw_nearest(right, recommendation)
     figure.suptitle(
         f"Recommended networks for the recipe “{recommendation.recipe}”",
@@ -99,7 +102,7 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     known = all(each.expected_accuracy is not None for each in candidates)
-    plain(axes, "Candidates", "trainable parameters (nearly equal ones stand side by side)", level_name(known))
+    plain(axes, "Candidates", "trainable parameters", level_name(known))
     axes.xaxis.set_major_formatter(lambda value, _: short(value))
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     first, others = candidates[:MOST_NUMBERED], candidates[MOST_NUMBERED:]
@@ -121,26 +124,23 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
             rasterized=len(others) > 1000,
             label=f"{len(others):,} other candidates",
         )
-    _draw_first(axes, first, known, gap=0.024 * span)
+    _draw_first(axes, first, known)
 
 
-def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool, *, gap: float) -> None:
-    """The numbered candidates; those of nearly equal size are set side by side."""
-    places = _side_by_side([each.parameters for each in first], gap)
-    with_bars = known and any(each.interval is not None for each in first)
+def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool) -> None:
+    """The numbered candidates where they are; those at one place share their label."""
+    places: dict[tuple[float, float], list[int]] = {}
+    for rank, each in enumerate(first, start=1):
+        places.setdefault((each.parameters, level(each, known)), []).append(rank)
     label = f"best {len(first)}" if len(first) > 1 else "best"
-    for i, (place, candidate) in enumerate(zip(places, first, strict=True)):
-        height, colour = level(candidate, known), VERMILION if i == 0 else BLUE
-        low, high = candidate.interval if known and candidate.interval else (height, height)
-        axes.plot([place, place], [low, high], color=colour, linewidth=1.6, solid_capstyle="butt")
-        name = (f"{label}, 80% interval" if with_bars else label) if i == len(first) - 1 else None
-        axes.plot(place, height, "o", color=colour, markersize=6.5, markeredgecolor="white", label=name)
+    for (x, y), ranks in places.items():
+        colour, name = (VERMILION, label) if 1 in ranks else (BLUE, None)
+        axes.plot(x, y, "o", color=colour, markersize=6.5, markeredgecolor="white", label=name)
         axes.annotate(
-            str(i + 1),
-            (place, max(high, height)),
-            xytext=(0, 5),
+            ", ".join(map(str, ranks)),
+            (x, y),
+            xytext=(7, -3),
             textcoords="offset points",
-            ha="center",
             fontsize=9,
             fontweight="bold",
             color=colour,
@@ -149,21 +149,22 @@ def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool, *, gap: flo
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False, fontsize=9, handlelength=1)
 
 
-def _side_by_side(values: Sequence[float], gap: float) -> list[float]:
-    """The values moved as little as gives each its gap to the next (pools of neighbours keep their mean)."""
-    order = sorted(range(len(values)), key=lambda i: (values[i], i))
-    pools: list[list[float]] = []  # the values of those that stand in one row
-    for i in order:
-        pools.append([values[i]])
-        while len(pools) > 1 and _ends(pools[-2], gap)[1] + gap > _ends(pools[-1], gap)[0]:
-            pools[-2:] = [pools[-2] + pools[-1]]
-    placed = [_ends(pool, gap)[0] + k * gap for pool in pools for k in range(len(pool))]
-    return [place for _, place in sorted(zip(order, placed, strict=True))]
-
-
-def _ends(pool: Sequence[float], gap: float) -> tuple[float, float]:
-    mean, half = sum(pool) / len(pool), gap * (len(pool) - 1) / 2
-    return mean - half, mean + half
+def _draw_differences(axes: Axes, first: Sequence[Candidate]) -> None:
+    """What each of the first candidates is expected to lack of the very first, the first on top."""
+    plain(axes, "Behind the first", "points of accuracy, 80% interval", "")
+    if not first or any(each.behind is None for each in first):
+        return say_empty(axes, "not known for this recipe")
+    axes.axvline(0, color=MUTED, linewidth=1)
+    for row, each in enumerate(first):
+        mean, low, high = each.behind or (0.0, 0.0, 0.0)
+        colour = VERMILION if row == 0 else BLUE
+        axes.plot([low, high], [row, row], color=colour, linewidth=1.6, solid_capstyle="butt")
+        axes.plot(mean, row, "o", color=colour, markersize=6.5, markeredgecolor="white")
+    briefs = (image_space(each.architecture.space).brief(each.architecture) for each in first)
+    axes.set_yticks(range(len(first)), [f"{i}  {one_line(each, 30)}" for i, each in enumerate(briefs, start=1)])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(max(len(first), 4) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
 
 
 def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:
