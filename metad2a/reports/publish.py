@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,9 @@ def _markdown(table: Table) -> str:
 
 
 def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Every single number with its path as MLflow takes it; lists (single seeds) are left to the JSON."""
+    """Every single number with its path in words as MLflow takes them; lists (single seeds) are left to the JSON."""
     if isinstance(value, dict):
         for key, each in value.items():
             yield from _numbers(each, f"{name}/{key}" if name else str(key))
     elif isinstance(value, int | float):
-        allowed = "".join(letter if letter.isalnum() or letter in "_-./ " else "_" for letter in name)
-        yield allowed[:250], float(value)
+        yield re.sub(r"[^\w./-]+", "_", name).lower()[:250], float(value)

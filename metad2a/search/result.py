@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from databases.architectures.space import Architecture
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from metad2a.export.export import Exported
 from metad2a.search.run_state import Trained
 from metad2a.train.training import Progress
@@ -29,6 +30,13 @@ class SearchProgress:
     seconds: float
     epoch: Progress | None = None
     trained: Trained | None = None
+
+
+def facts(task: Task) -> dict[str, object]:
+    """What a tracked run says of its data."""
+    parts = {"training": TRAIN, "validation": VALIDATION, "test": TEST}
+    counts = {f"{name}_images": int((task.parts == part).sum()) for name, part in parts.items()}
+    return {"data": task.name, "classes": task.classes, "image_channels": task.channels, **counts}
 
 
 @dataclass(frozen=True)
