@@ -118,6 +118,14 @@ def test_a_recipe_of_unknown_level_gives_the_order_alone(images: Task) -> None:
     assert "order only" in answer.reason.lower()
 
 
+def test_an_order_that_no_image_changes_is_said_to_be_the_same_for_all(model: MetaD2A, images: Task) -> None:
+    knows = with_process(model, 4.0)
+    plain, reading = knows.recommend(images, recipe="small"), knows.recommend(images)
+    assert plain.same_for_all and plain.to_json()["same_for_all"] and not reading.same_for_all
+    assert "under the recipe 'small' the order is the same for all data" in plain.notes[-1]
+    assert not any("same for all" in note for note in reading.notes)
+
+
 def with_process(model: MetaD2A, spread: float, noise: float = 0.02) -> MetaD2A:
     """The model with a surrogate over 20 made-up tasks on which the first classes are the best by ``spread``."""
     rng = np.random.default_rng(0)

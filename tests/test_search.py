@@ -60,6 +60,7 @@ class Recommendation:
     candidates: Sequence[Candidate]
     weights: str = "0123456789abcdef"
     noise: float | None = None
+    same_for_all: bool = False
 
 
 class Model:
@@ -211,6 +212,17 @@ def test_a_finished_search_given_again_adds_no_second_and_no_tracked_run(
     again = quick(store, begun=time.monotonic() - 60)
     assert again.seconds == pytest.approx(first.seconds, abs=0.5) and discarded == [1]
     assert quick(store, train=4).seconds > first.seconds and discarded == [1]
+
+
+class Indifferent(Model):
+    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Recommendation:
+        return replace(super().recommend(data, top=top, seed=seed, recipe=recipe), same_for_all=True)
+
+
+def test_a_search_that_begins_with_the_same_order_for_all_data_says_so(store: Store) -> None:
+    told = [quick(store, model=Indifferent(), train=1, searcher=each).notes for each in ("zero-shot", "random")]
+    assert any("is the same for all data" in note for note in told[0])
+    assert not any("is the same for all data" in note for note in told[1])
 
 
 def test_what_became_of_each_training_is_told() -> None:

@@ -75,10 +75,10 @@ class Recommendation:
     """The answer for one dataset; ``candidates`` are the best first.
 
     ``expected_gain`` is what choosing is worth, None where the recipe's level is unknown. The cheapest of the ``equal``
-    ones that nobody can tell apart come first. ``unlike``: the nearest known dataset is farther than ``limit``. With a
-    target ``device`` the candidates have latencies, ``prefer`` says what ordered them, and ``front`` holds those of all
-    candidates within the limits that none beats in both accuracy and latency, the fastest first. ``data`` says what was
-    read.
+    ones that nobody can tell apart come first. ``same_for_all``: the order does not depend on the images. ``unlike``:
+    the nearest known dataset is farther than ``limit``. With a target ``device`` the candidates have latencies,
+    ``prefer`` says what ordered them, and ``front`` holds those of all candidates within the limits that none beats in
+    both accuracy and latency, the fastest first. ``data`` says what was read.
     """
 
     candidates: tuple[Candidate, ...]
@@ -91,6 +91,7 @@ class Recommendation:
     reason: str
     expected_gain: Gain | None = None
     equal: int = 1
+    same_for_all: bool = False
     limit: float | None = None
     device: TargetDevice | None = None
     prefer: str = "accuracy"
@@ -124,6 +125,7 @@ class Recommendation:
             "reason": self.reason,
             "expected_gain": None if self.expected_gain is None else self.expected_gain.to_json(),
             "equal": self.equal,
+            "same_for_all": self.same_for_all,
             "device": None if self.device is None else self.device.to_json(),
             "prefer": self.prefer,
             "front": [each.to_json() for each in self.front],

@@ -58,6 +58,7 @@ class Session:
     expected: Callable[[Architecture], float | None] = lambda architecture: None
     on_trained: Callable[[Trained], None] = lambda trained: None
     on_progress: Callable[[SearchProgress], None] | None = None
+    notes: tuple[str, ...] = ()  # that the result is told with
     asked: list[int] = field(default_factory=list)  # positions among the run's candidates
     resumed: int = 0
     finished: list[Curve] = field(default_factory=list)
@@ -248,6 +249,7 @@ class Session:
         trained = tuple(state.trained[index] for index in self._positions() if index in state.trained)
         out_of_time = any(index not in state.trained or not state.trained[index].done for index in self.asked)
         notes = [
+            *self.notes,
             *([ended(trained, self.count)] if out_of_time else []),
             *remarks(trained, state.trained[best], recipe=self.recipe.name),
         ]
