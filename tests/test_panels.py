@@ -57,6 +57,13 @@ def test_bands_end_where_values_do_and_unknown_places_are_left_out(tmp_path: Pat
     assert low <= 0 and high >= 100
 
 
+def test_a_single_place_has_one_tick_and_its_interval(tmp_path: Path) -> None:
+    axes = panels((Panel("a", "passes", "y", (flat("one", half=2.0, x=(1.0,)),)),), tmp_path / "panels.png").axes[0]
+    assert list(axes.get_xticks()) == [1.0] and points(axes) == [([1.0], [1.0])]
+    (bar,) = axes.collections
+    assert np.asarray(bar.get_paths()[0].vertices)[:, 1].tolist() == [-1.0, 3.0]
+
+
 def test_ticks_of_a_logarithmic_axis_do_not_overlap(tmp_path: Path) -> None:
     drawn = (Panel("a", "x", "y", (flat("one", x=(3.0, 50.0)),), log_x=True),)
     figure = panels(drawn, tmp_path / "panels.png")

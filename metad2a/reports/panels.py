@@ -119,7 +119,7 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
 
 def _draw_curve(axes: Axes, curve: Curve, look: Look, panel: Panel) -> None:
     low, high = np.clip([curve.low, curve.high], panel.least, panel.most)
-    if panel.joined:
+    if panel.joined and len(curve.x) > 1:
         axes.fill_between(curve.x, low, high, color=look.colour, alpha=0.13, linewidth=0)
     else:
         axes.vlines(curve.x, low, high, color=look.colour, alpha=0.4, linewidth=3)
@@ -157,7 +157,9 @@ def _scales(axes: Axes, panel: Panel, curves: Sequence[Curve]) -> None:
         axes.xaxis.set_major_locator(LogLocator(subs=steps))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
         axes.xaxis.set_minor_formatter(NullFormatter())
-    elif all(x.is_integer() for each in curves for x in each.x):
+    elif len(places := {x for each in curves for x in each.x}) == 1:
+        axes.set_xticks([*places])  # around a single place there is no scale
+    elif all(x.is_integer() for x in places):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
     if panel.log_y:
         axes.set_yscale("symlog", linthresh=0.1)

@@ -68,6 +68,7 @@ def run(context: Context) -> Report:
     taus = {name: tau_interval(values, table.test[rows][: len(values)]) for name, values in scores.items()}
     apart = tau_difference(scores[OWN], scores[NOISE], table.test[rows]).to_json()
     best = _best_of_n(scores, table.test[rows], size, context.seed)
+    medians = {**best, "random": np.full_like(best["random"], np.median(table.test[rows]))}  # as curves are drawn
     searched = _search(table, size, context)
     regret = {label: table.test.max() - table.test[incumbents(table, each.rows)] for label, each in searched.items()}
     gains = {label: _gains(regret[EVOLUTION], each) for label, each in regret.items()}
@@ -82,7 +83,7 @@ def run(context: Context) -> Report:
         (_tau_table(scores, taus), _best_table(best, picked), _search_table(regret, gains)),
         _verdicts(taus, apart, picked["random"], gains, size),
         (
-            Panel("Best of n by score", "cells in the pool", "test accuracy", _curves(best), most=100),
+            Panel("Best of n by score", "cells in the pool", "test accuracy", _curves(medians), most=100),
             Panel(
                 "Regret in the first look-ups", "look-ups", "test regret", _curves(regret, first=3), log_x=True, least=0
             ),

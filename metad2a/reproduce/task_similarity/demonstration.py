@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from databases.datasets.features import extract
 from databases.datasets.task import Task
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, paired, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.task_similarity.reduced_search import SPACE, Job, Pool, measured, reduced
 from metad2a.reproduce.task_similarity.tasks import DISTANCES, FRECHET, Round, one_round, tasks
@@ -194,7 +194,7 @@ def _distance_verdicts(
 
 
 def _above(claim: str, found: dict[str, float]) -> Verdict:
-    return Verdict(claim, "interval above 0", with_interval(found), found["low"] > 0)
+    return judged(claim, "interval above 0", found, above=0)
 
 
 def _search_verdicts(gains: dict[str, dict[str, float]]) -> list[Verdict]:
