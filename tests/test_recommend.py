@@ -118,6 +118,13 @@ def test_a_recipe_of_unknown_level_gives_the_order_alone(images: Task) -> None:
     assert "order only" in answer.reason.lower()
 
 
+def test_a_printed_answer_is_short(model: MetaD2A, images: Task) -> None:
+    text = str(with_process(model, 4.0).recommend(images, top=None))
+    lines = text.splitlines()
+    assert len(lines) == 8 and lines[1].startswith("1. ") and "% expected" in lines[1] and "more" in lines[6]
+    assert len(text) < 1500 and "Choosing is worth" in lines[-1]
+
+
 def test_an_order_that_no_image_changes_is_said_to_be_the_same_for_all(model: MetaD2A, images: Task) -> None:
     knows = with_process(model, 4.0)
     plain, reading = knows.recommend(images, recipe="small"), knows.recommend(images)

@@ -214,6 +214,13 @@ def test_a_finished_search_given_again_adds_no_second_and_no_tracked_run(
     assert quick(store, train=4).seconds > first.seconds and discarded == [1]
 
 
+def test_a_printed_result_is_short(store: Store) -> None:
+    result = quick(store, train=2)
+    lines = str(result).splitlines()
+    assert len(lines) <= 2 + len(result.notes) and f"{result.valid_accuracy:.1f}%" in lines[0]
+    assert str(result.folder) in lines[-1] and len(str(result)) < 600
+
+
 class Indifferent(Model):
     def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Recommendation:
         return replace(super().recommend(data, top=top, seed=seed, recipe=recipe), same_for_all=True)

@@ -138,8 +138,10 @@ def recommend(
 
 
 def _check_ranked(space: str) -> None:
-    """Refuses a space that the meta-model does not know."""
-    if space != "nasbench201":
+    """Refuses a space that there is not, and one that the meta-model does not know."""
+    from databases.architectures.space import image_space
+
+    if image_space(space).name != "nasbench201":
         raise UserError(
             f"given the space {space!r}; what can be recommended are pipeline and nasbench201; "
             f"metad2a search --space {space} searches there"

@@ -14,6 +14,8 @@ from predictors.task_distance import Neighbour
 if TYPE_CHECKING:
     from torch import nn
 
+SHOWN = 5  # candidates of a printed answer
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -48,6 +50,11 @@ class Candidate:
     def cost(self) -> float:
         """What using it costs: its latency on the target device, else its multiply-adds."""
         return self.flops if self.latency_ms is None else self.latency_ms
+
+    def __str__(self) -> str:
+        """One line."""
+        told = "" if self.expected_accuracy is None else f", {self.expected_accuracy:.1f}% expected"
+        return f"{image_space(self.architecture.space).brief(self.architecture)}{told}, {self.parameters:,} parameters"
 
     def build(self) -> nn.Module:
         """The untrained network at the recipe's size: (batch, channels, h, w) -> (batch, classes)."""
@@ -109,6 +116,12 @@ class Recommendation:
     def best(self) -> Candidate:
         """The first candidate."""
         return self.candidates[0]
+
+    def __str__(self) -> str:
+        """The first few candidates, a line each, and the reason; `to_json` has everything."""
+        lines = [f"{rank}. {each}" for rank, each in enumerate(self.candidates[:SHOWN], start=1)]
+        more = [f"... and {len(self.candidates) - SHOWN:,} more"] if len(self.candidates) > SHOWN else []
+        return "\n".join([f"Networks under the recipe {self.recipe!r}: {self.data}", *lines, *more, self.reason])
 
     def to_json(self) -> dict[str, Any]:
         """The contract of ``recommendation.json`` and of ``metad2a recommend --json``."""

@@ -64,3 +64,10 @@ class SearchResult:
     stopped_by: Literal["trainings", "time"]
     notes: tuple[str, ...]
     exported: Exported
+
+    def __str__(self) -> str:
+        """The outcome in a few lines."""
+        told = {"validation": self.valid_accuracy, "test": self.test_accuracy}
+        known = ", ".join(f"{name} {value:.1f}%" for name, value in told.items() if value is not None)
+        first = f"{self.best}: {known or 'no accuracy measured'}; {len(self.trained)} trained in {self.seconds:.0f} s"
+        return "\n".join([first, *self.notes, f"in {self.folder}"])
