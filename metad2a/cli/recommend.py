@@ -186,8 +186,10 @@ def show(answer: Recommendation, data: str, to: Console) -> None:
     to.print(_paragraph("Why", answer.reason))
     if answer.best.expected_accuracy is not None and answer.best.interval is not None:
         low, high = answer.best.interval
-        level = f"#1 is expected at {answer.best.expected_accuracy:.1f}% (80%: {low:.1f} to {high:.1f}); most of that"
-        to.print(_paragraph("Level", f"{level} is the level of the data, the same for all: compare by Behind #1"))
+        level = f"#1 is expected at {answer.best.expected_accuracy:.1f}% (80%: {low:.1f} to {high:.1f}); most"
+        shared = "of that is the level of the data, the same for all"
+        told = f"{level} {shared}: compare by Behind #1, what each lacks of it (80%)"
+        to.print(_paragraph("Level", told))
     to.print(_paragraph("Recipe", describe_recipe(answer.recipe, answer.best.skeleton)))
     if answer.device is not None:
         to.print(_paragraph("Latency", f"one pass of networks of {answer.device.network}, with its 80% interval"))
@@ -229,7 +231,7 @@ def describe_recipe(name: str, skeleton: Skeleton) -> str:
 
 def _candidates(answer: Recommendation, data: str) -> Table:
     last = "From" if answer.device is None else f">ms on {answer.device.name}"
-    headings = ("#", "Cell", ">Accuracy", ">Behind #1 (80%)", ">Parameters", ">FLOPs", ">Training", last)
+    headings = ("#", "Cell", ">Accuracy", ">Behind #1", ">Params", ">FLOPs", ">Training", last)
     rows = (_row(rank, each) for rank, each in enumerate(answer.candidates, start=1))
     return table(f"Networks for {data}", headings, rows)
 
