@@ -66,6 +66,24 @@ def tau_interval(
     return Interval(kendall_tau(first, second), float(low), float(high), level, len(first))
 
 
+def tau_difference(
+    first: npt.ArrayLike,
+    second: npt.ArrayLike,
+    true: npt.ArrayLike,
+    *,
+    seed: int = 0,
+    level: float = 0.95,
+    draws: int = 300,
+) -> Interval:
+    """`kendall_tau` of the ``first`` ranking less that of the ``second``, (n,) each, drawn over the same rows."""
+    (ours, values), (theirs, _) = _pair(first, true), _pair(second, true)
+    rows = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    found = [kendall_tau(ours[drawn], values[drawn]) - kendall_tau(theirs[drawn], values[drawn]) for drawn in rows]
+    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    mean = kendall_tau(ours, values) - kendall_tau(theirs, values)
+    return Interval(mean, float(low), float(high), level, len(values))
+
+
 def regret(predicted: npt.ArrayLike, true: npt.ArrayLike, *, top: int = 1) -> float:
     """The best true value less the mean true value of the ``top`` picks, in the unit of ``true``.
 

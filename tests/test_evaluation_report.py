@@ -17,7 +17,7 @@ from metad2a.cli.app import app
 from metad2a.evaluate import evaluation
 from metad2a.evaluate.card import tables
 from metad2a.evaluate.evaluation_report import WIDTH, panels_of, report, write
-from metad2a.reports import plots
+from metad2a.reports import panels as drawing
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_what_cannot_be_drawn_leaves_the_earlier_figures(
         raise RuntimeError("no figure")
 
     (tmp_path / "evaluation.json").write_text("{}", encoding="utf-8")
-    monkeypatch.setattr(plots, "panels", fail)
+    monkeypatch.setattr(drawing, "panels", fail)
     with pytest.raises(RuntimeError, match="no figure"):
         write(figures, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["evaluation.json"]

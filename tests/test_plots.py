@@ -17,8 +17,7 @@ import pytest
 
 from databases.architectures.space import Architecture, finite_space
 from databases.errors import UserError
-from metad2a.reports.plots import cell_svg, curve, overview, panels, write_recommendation
-from metad2a.reports.report import Curve, Panel
+from metad2a.reports.plots import cell_svg, curve, overview, write_recommendation
 
 CELLS = finite_space("nasbench201")
 FULL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|avg_pool_3x3~1|avg_pool_3x3~2|"
@@ -26,7 +25,7 @@ DEAD_END = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|skip_connect~0|none~1|none
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def candidate(size: int, accuracy: float | None = 70.0, text: str = FULL) -> Any:
+def candidate(size: int, accuracy: float | None = 70.0, text: str = FULL, *, behind: Any = None) -> Any:
     interval = None if accuracy is None else (accuracy - 4, accuracy + 3)
     return SimpleNamespace(
         architecture=CELLS.parse(text),
@@ -34,6 +33,7 @@ def candidate(size: int, accuracy: float | None = 70.0, text: str = FULL) -> Any
         interval=interval,
         score=size / 1000,
         parameters=size,
+        behind=behind,
     )
 
 
@@ -105,14 +105,16 @@ def test_a_cell_of_another_space_is_a_user_error() -> None:
         cell_svg(Architecture("enas", (0, 1)))
 
 
-def test_overview_draws_levels_and_intervals_at_their_sizes(tmp_path: Path) -> None:
-    many = [candidate(10_000 + 9_000 * i, 80.0 - i) for i in range(7)]
+def test_overview_draws_candidates_where_they_are_and_how_far_they_are_behind(tmp_path: Path) -> None:
+    many = [candidate(10_000 + 9_000 * i, 80.0 - i, behind=(i, i - 2.0, i + 3.0)) for i in range(7)]
     figure = overview(answer(*many), tmp_path / "a.svg")
-    left = figure.axes[0]
-    assert ([10_000, 10_000], [76, 83]) in points(left) and ([10_000], [80]) in points(left)
-    assert ([55_000, 64_000], [75, 74]) in points(left)  # the others are dots without interval
+    left, middle = figure.axes[:2]
+    assert ([10_000], [80]) in points(left) and ([46_000], [76]) in points(left)
+    assert ([55_000, 64_000], [75, 74]) in points(left)  # the others are dots
     assert words(left) == ["1", "2", "3", "4", "5"]
     assert "accuracy" in left.get_ylabel() and "tiny" in figure.get_suptitle()
+    assert ([2, 7], [4, 4]) in points(middle) and ([4], [4]) in points(middle)
+    assert len(middle.get_yticklabels()) == 5
 
 
 def test_overview_without_levels_draws_scores(tmp_path: Path) -> None:
@@ -122,16 +124,16 @@ def test_overview_without_levels_draws_scores(tmp_path: Path) -> None:
     assert {level for _, levels in points(left) for level in levels} == {9.0, 4.0}  # no interval, no level
 
 
-def test_candidates_of_one_size_stand_apart_around_it(tmp_path: Path) -> None:
+def test_candidates_at_one_place_share_their_label_and_are_not_moved(tmp_path: Path) -> None:
     figure = overview(answer(*[candidate(5_000, 70.0)] * 3, candidate(9_000)), tmp_path / "a.png")
-    places = [annotation.xy[0] for annotation in figure.axes[0].texts]  # type: ignore[attr-defined]
-    assert np.mean(places[:3]) == pytest.approx(5_000) and places[3] == 9_000
-    assert np.all(np.diff(places[:3]) > 90)
+    assert words(figure.axes[0]) == ["1, 2, 3", "4"]
+    assert [annotation.xy[0] for annotation in figure.axes[0].texts] == [5_000, 9_000]  # type: ignore[attr-defined]
+    assert words(figure.axes[1]) == ["not known for this recipe"]
 
 
 def test_nearest_datasets_come_in_order_with_a_warning_where_all_are_far(tmp_path: Path) -> None:
     nearest = (("far", 0.9), (r"$\near$", 0.1), ("名", 0.5), ("x" * 60, 0.7))
-    right = overview(answer(candidate(5_000), nearest=nearest, unlike=True), tmp_path / "a.png").axes[1]
+    right = overview(answer(candidate(5_000), nearest=nearest, unlike=True), tmp_path / "a.png").axes[2]
     assert [label.get_text() for label in right.get_yticklabels()] == [
         r"$\near$",
         "名",
@@ -140,7 +142,7 @@ def test_nearest_datasets_come_in_order_with_a_warning_where_all_are_far(tmp_pat
     ]
     assert [bar.get_width() for bar in right.patches] == [0.1, 0.5, 0.7, 0.9]  # type: ignore[attr-defined]
     assert any("unlike all known data" in text for text in words(right))
-    usual = overview(answer(candidate(5_000)), tmp_path / "a.png").axes[1]
+    usual = overview(answer(candidate(5_000)), tmp_path / "a.png").axes[2]
     assert words(usual) == ["none known"]
 
 
@@ -150,16 +152,6 @@ def test_curve_draws_every_epoch_and_survives_none(tmp_path: Path) -> None:
     assert words(curve([], tmp_path / "none.svg").axes[0]) == ["no epoch was finished"]
     assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
     ElementTree.parse(tmp_path / "none.svg")
-
-
-def test_panels_count_in_whole_numbers_and_have_a_place_for_zero(tmp_path: Path) -> None:
-    regret = (2.0, 0.5, 0.0)
-    line = Curve("ours", (1.0, 2.0, 3.0), regret, regret, regret)
-    drawn = (Panel("whole", "trainings", "regret", (line,), log_y=True), Panel("none", "trainings", "regret", ()))
-    axes, empty = panels(drawn, tmp_path / "panels.png").axes
-    assert all(float(each).is_integer() for each in axes.get_xticks())
-    assert axes.get_yscale() == "symlog" and np.isfinite(axes.transData.transform((3.0, 0.0))).all()
-    assert points(axes) == [([1, 2, 3], list(regret))] and words(empty) == ["nothing was measured"]
 
 
 def test_an_answer_is_written_and_replaced_as_a_whole(tmp_path: Path) -> None:

@@ -18,10 +18,12 @@ from databases.datasets.task import VALIDATION, Task, split
 from databases.errors import UserError
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.model import MetaD2A, load
+from metad2a.recommend.ranking import reason
 from metad2a.search.controllers import bayesian as surrogate
 from metad2a.search.searchers import recommended
 from predictors import checkpoint
 from predictors.adaptation import adapt
+from predictors.gain import Gain
 from predictors.scale import sampling_noise
 from predictors.surrogates import Surrogate
 from predictors.task_process import Kernel, Measured, Posterior, TaskProcess
@@ -116,6 +118,21 @@ def test_a_recipe_of_unknown_level_gives_the_order_alone(images: Task) -> None:
     assert "order only" in answer.reason.lower()
 
 
+def test_a_printed_answer_is_short(model: MetaD2A, images: Task) -> None:
+    text = str(with_process(model, 4.0).recommend(images, top=None))
+    lines = text.splitlines()
+    assert len(lines) == 8 and lines[1].startswith("1. ") and "% expected" in lines[1] and "more" in lines[6]
+    assert len(text) < 1500 and "Choosing is worth" in lines[-1]
+
+
+def test_an_order_that_no_image_changes_is_said_to_be_the_same_for_all(model: MetaD2A, images: Task) -> None:
+    knows = with_process(model, 4.0)
+    plain, reading = knows.recommend(images, recipe="small"), knows.recommend(images)
+    assert plain.same_for_all and plain.to_json()["same_for_all"] and not reading.same_for_all
+    assert "under the recipe 'small' the order is the same for all data" in plain.notes[-1]
+    assert not any("same for all" in note for note in reading.notes)
+
+
 def with_process(model: MetaD2A, spread: float, noise: float = 0.02) -> MetaD2A:
     """The model with a surrogate over 20 made-up tasks on which the first classes are the best by ``spread``."""
     rng = np.random.default_rng(0)
@@ -137,7 +154,27 @@ def test_a_choice_that_is_worth_points_says_how_many_and_keeps_the_order(model: 
     assert not gain["within_noise"]
     assert gain["interval"][0] < gain["points"] < gain["interval"][1]
     assert f"{gain['points']:.1f} points" in answer.reason
-    assert [each.score for each in answer.candidates] == sorted((e.score for e in answer.candidates), reverse=True)
+    first, others = answer.candidates[: answer.equal], answer.candidates[answer.equal :]
+    scores, costs = [each.score for each in others], [each.flops for each in first]
+    assert scores == sorted(scores, reverse=True) and min(each.score for each in first) > scores[0]
+    assert 1 <= answer.equal < len(answer.candidates) / 2 and costs == sorted(costs)
+
+
+def test_each_candidate_says_what_it_lacks_of_the_first(model: MetaD2A, images: Task) -> None:
+    answer = with_process(model, 4.0).recommend(images, top=None)
+    assert answer.best.behind == (0.0, 0.0, 0.0)
+    last = answer.candidates[99].behind
+    assert last is not None and last[1] < last[0] < last[2] and answer.candidates[100].behind is None
+    assert answer.to_json()["candidates"][99]["behind"] == list(last)
+
+
+def test_the_words_about_the_gain_do_not_contradict_each_other() -> None:
+    wide, small = Gain(14.6, -0.5, 29.0, 7.5), Gain(2.0, 0.5, 4.0, 7.5)
+    told = [reason(each, "tiny", [], level_known=True, equal=3) for each in (wide, small)]
+    assert "includes 0, so it may be worth nothing" in told[0] and "less than the noise" not in told[0]
+    assert "less than the noise of one training (7.5 points)" in told[1] and "includes 0" not in told[1]
+    assert all("3 cells" in each and "cheapest" in each for each in told)
+    assert "cheapest" not in reason(wide, "tiny", [], level_known=True)
 
 
 def test_where_the_differences_drown_the_cheapest_of_the_equals_comes_first(model: MetaD2A, images: Task) -> None:

@@ -15,7 +15,7 @@ from cli_world import answer, home_fixture, run  # noqa: F401
 
 from databases.errors import UserError
 from metad2a.reports.publish import markdown, summary, track_report, write_report
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, plain, ratio, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, plain, ratio, with_interval
 from metad2a.reproduce import DEMONSTRATIONS, LINES
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.tracking import NullTracker
@@ -117,6 +117,17 @@ def test_markdown_keeps_its_columns() -> None:
 def test_without_failures_the_summary_says_so() -> None:
     report = toy(Context(fast=True, say=lambda line: None))
     assert summary(replace(report, verdicts=report.verdicts[:1])) == "All 1 verdicts hold."
+
+
+def test_a_short_run_does_not_fail_what_its_interval_leaves_open() -> None:
+    wide, low, few = paired([3, -2, 4, -1, 2], [0] * 5), paired([-1, -2, -1, -2, -3], [0] * 5), paired([-1, -2], [0, 0])
+    verdicts = tuple(judged(claim, "> 0", of, above=0) for claim, of in {"wide": wide, "low": low, "few": few}.items())
+    report = replace(toy(Context(fast=True, say=lambda line: None)), verdicts=verdicts)
+    whole, short = (markdown(replace(report, short=each)) for each in (False, True))
+    assert whole.count("| FAILS |") == 3 and "3 of 3 verdicts FAIL: wide; low; few." in whole
+    assert "| too short to tell | wide |" in short and "| FAILS | low |" in short
+    assert short.endswith("1 of 3 verdicts FAIL: low. 2 of 3 cannot be told by so short a run: wide; few.\n")
+    assert judged("", "", low, below=0).holds and not judged("", "", wide, below=0).holds
 
 
 def test_what_is_not_there_is_told() -> None:

@@ -24,8 +24,9 @@ from databases.records.store import Store
 from metad2a.export.export import load_exported
 from metad2a.runtime.tracking import Kind, NullTracker, Run
 from metad2a.search import session
+from metad2a.search.judgement import ended, remarks
 from metad2a.search.result import SearchProgress, SearchResult
-from metad2a.search.run_state import read_state
+from metad2a.search.run_state import Trained, read_state
 from metad2a.search.runs import RunFolder, export_run, find_run, run_names, runs_folder
 from metad2a.search.search import search, train_one
 from metad2a.train.inference import accuracy
@@ -59,6 +60,7 @@ class Recommendation:
     candidates: Sequence[Candidate]
     weights: str = "0123456789abcdef"
     noise: float | None = None
+    same_for_all: bool = False
 
 
 class Model:
@@ -200,6 +202,45 @@ def test_a_killed_search_goes_on_and_ends_as_if_never_killed(store: Store, train
     assert (whole.best, whole.test_accuracy) == (result.best, result.test_accuracy)
 
 
+def test_a_finished_search_given_again_adds_no_second_and_no_tracked_run(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    discarded: list[int] = []
+    monkeypatch.setattr(Run, "discard", lambda run: discarded.append(1))
+    first = quick(store)
+    assert not discarded
+    again = quick(store, begun=time.monotonic() - 60)
+    assert again.seconds == pytest.approx(first.seconds, abs=0.5) and discarded == [1]
+    assert quick(store, train=4).seconds > first.seconds and discarded == [1]
+
+
+def test_a_printed_result_is_short(store: Store) -> None:
+    result = quick(store, train=2)
+    lines = str(result).splitlines()
+    assert len(lines) <= 2 + len(result.notes) and f"{result.valid_accuracy:.1f}%" in lines[0]
+    assert str(result.folder) in lines[-1] and len(str(result)) < 600
+
+
+class Indifferent(Model):
+    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Recommendation:
+        return replace(super().recommend(data, top=top, seed=seed, recipe=recipe), same_for_all=True)
+
+
+def test_a_search_that_begins_with_the_same_order_for_all_data_says_so(store: Store) -> None:
+    told = [quick(store, model=Indifferent(), train=1, searcher=each).notes for each in ("zero-shot", "random")]
+    assert any("is the same for all data" in note for note in told[0])
+    assert not any("is the same for all data" in note for note in told[1])
+
+
+def test_what_became_of_each_training_is_told() -> None:
+    made = Trained(CELLS[0], None, 60.0, True, 2, 1.0, 10, 10)
+    cut, stopped = replace(made, complete=False, valid_accuracy=64.0), replace(made, complete=False, stopped=True)
+    told = "time was over: of 5 trainings 1 finished, 1 given up, 1 cut, 2 never begun"
+    assert ended([made, stopped, cut], 5) == told
+    assert any("(64.0%): only finished trainings compete" in each for each in remarks([made, cut], made, recipe="r"))
+    assert remarks([made, replace(cut, valid_accuracy=50.0)], made, recipe="r") == []
+
+
 def test_a_measurement_missing_in_the_store_is_added_on_resumption(store: Store, home: Path) -> None:
     quick(store)
     with Store(home / "other.db") as other:
@@ -214,7 +255,7 @@ def test_time_is_a_promise_and_a_training_cut_short_is_no_measurement(store: Sto
     assert (result.stopped_by, len(result.trained)) == ("time", 1)
     assert not result.trained[0].complete and result.trained[0].epochs >= 1
     assert store.records() == []
-    assert result.notes[0] == "time was over after 0 of 3 trainings" and "in part" in result.notes[1]
+    assert result.notes[0] == "time was over: of 3 trainings 1 cut, 2 never begun" and "in part" in result.notes[1]
     assert not load_exported(result.folder).card.complete
 
 

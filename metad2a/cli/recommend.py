@@ -138,8 +138,10 @@ def recommend(
 
 
 def _check_ranked(space: str) -> None:
-    """Refuses a space that the meta-model does not know."""
-    if space != "nasbench201":
+    """Refuses a space that there is not, and one that the meta-model does not know."""
+    from databases.architectures.space import image_space
+
+    if image_space(space).name != "nasbench201":
         raise UserError(
             f"given the space {space!r}; what can be recommended are pipeline and nasbench201; "
             f"metad2a search --space {space} searches there"
@@ -182,16 +184,28 @@ def show(answer: Recommendation, data: str, to: Console) -> None:
             to.print(f"{rank:>4}  {compact(each.architecture)}", soft_wrap=True)
     to.print(_paragraph("Data", answer.data))
     to.print(_paragraph("Why", answer.reason))
+    if answer.best.expected_accuracy is not None and answer.best.interval is not None:
+        low, high = answer.best.interval
+        level = f"#1 is expected at {answer.best.expected_accuracy:.1f}% (80%: {low:.1f} to {high:.1f}); most"
+        shared = "of that is the level of the data, the same for all"
+        told = f"{level} {shared}: compare by Behind #1, what each lacks of it (80%)"
+        to.print(_paragraph("Level", told))
     to.print(_paragraph("Recipe", describe_recipe(answer.recipe, answer.best.skeleton)))
     if answer.device is not None:
         to.print(_paragraph("Latency", f"one pass of networks of {answer.device.network}, with its 80% interval"))
     nearest = ", ".join(f"{each.name} ({each.distance:.2f})" for each in answer.nearest)
-    to.print(_paragraph("Nearest", f"{nearest or 'no known datasets'}; 1 is the distance of unrelated ones"))
+    to.print(
+        _paragraph("Nearest", f"{nearest or 'no known datasets'}; 1 is the distance of unrelated ones{_limit(answer)}")
+    )
     if answer.unlike:
         warning = "these data are unlike all that was learnt: take the figures with care"
         to.print(_paragraph("Warning", warning, "bold yellow"))
     for note in answer.notes:
         to.print(_paragraph("Note", note))
+
+
+def _limit(answer: Recommendation) -> str:
+    return "" if answer.limit is None else f", and beyond {answer.limit:.2f} data count as unlike all that was learnt"
 
 
 def compact(architecture: Architecture) -> str:
@@ -217,18 +231,17 @@ def describe_recipe(name: str, skeleton: Skeleton) -> str:
 
 def _candidates(answer: Recommendation, data: str) -> Table:
     last = "From" if answer.device is None else f">ms on {answer.device.name}"
-    headings = ("#", "Cell", ">Accuracy", ">80% interval", ">Parameters", ">FLOPs", ">Training", last)
+    headings = ("#", "Cell", ">Accuracy", ">Behind #1", ">Params", ">FLOPs", ">Training", last)
     rows = (_row(rank, each) for rank, each in enumerate(answer.candidates, start=1))
     return table(f"Networks for {data}", headings, rows)
 
 
 def _row(rank: int, candidate: Candidate) -> tuple[str, ...]:
-    interval = candidate.interval
     return (
         str(rank),
         compact(candidate.architecture),
         percent(candidate.expected_accuracy),
-        "-" if interval is None else f"{interval[0]:.1f} to {interval[1]:.1f}",
+        "-" if candidate.behind is None or rank == 1 else "{:.1f} ({:.0f} to {:.0f})".format(*candidate.behind),
         short(candidate.parameters),
         short(candidate.flops),
         span(candidate.expected_seconds),

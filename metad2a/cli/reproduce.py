@@ -42,7 +42,8 @@ def reproduce(
 ) -> None:
     """Show that a published system works here: its tables, figures and verdicts.
 
-    A verdict that fails is said so and ends with status 0 like one that holds. Everything is also written to
+    A verdict that fails is said so and ends with status 0 like one that holds; what --fast is too short to tell is
+    not called a failure. Everything is also written to
     --output, by default to reproduce/NAME in the home folder.
     """
     from metad2a.reproduce import find_demonstration
@@ -55,7 +56,7 @@ def reproduce(
     with open_store(database), reporting(f"{name} ...") as reporter:
         from metad2a.reproduce.demonstration import Context
 
-        report = found.run(
+        report = found.report(
             Context(
                 fast=fast,
                 seed=seed,

@@ -238,7 +238,8 @@ def _tell(reporter: Reporter, each: SearchProgress) -> None:
         reporter.now("Testing and exporting the best ...")
     elif each.trained is not None:
         took = f"in {span(each.trained.seconds)}"
-        how = {"trained": took, "stopped": f"given up {took}: hopeless"}.get(each.stage, "known from before")
+        before = f"given up {took} before: hopeless" if each.trained.stopped else "known from before"
+        how = {"trained": took, "stopped": f"given up {took}: hopeless"}.get(each.stage, before)
         reporter.line(f"{name}: validation {percent(each.trained.valid_accuracy)}, {how}")
 
 

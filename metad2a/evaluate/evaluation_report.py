@@ -46,7 +46,7 @@ def write(figures: dict[str, Any], folder: Path) -> list[str]:
 
 def _writer(figures: dict[str, Any], stem: str) -> Callable[[Path], list[str]]:
     def fill(folder: Path) -> list[str]:
-        from metad2a.reports.plots import panels
+        from metad2a.reports.panels import panels
 
         mode = ", fast mode" if figures["fast"] else ""
         for name in (f"{stem}.png", f"{stem}.svg"):

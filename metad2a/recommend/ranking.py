@@ -10,7 +10,7 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, FiniteSpace
 from databases.records.recipe import Recipe
 from metad2a.recommend.recommendation import Candidate
-from predictors.gain import Gain, cheapest_equal_first
+from predictors.gain import EQUAL, Gain, cheapest_equal_first, equals
 from predictors.meta import Scores, to_percent
 from predictors.task_distance import Neighbour
 
@@ -56,17 +56,16 @@ def ranked(
     return found
 
 
-def cheapest_equal_leads(candidates: list[Candidate], gain: Gain) -> list[Candidate]:
-    """The same in their order, or, where choosing is worth nothing, the cheapest of those that are equal first."""
-    if not gain.within_noise:
-        return candidates
+def cheapest_equal_leads(candidates: list[Candidate], gain: Gain) -> tuple[list[Candidate], int]:
+    """The cheapest of those first that nobody can tell from the best, the others in their order; and how many."""
     expected = np.array([each.expected_accuracy for each in candidates], dtype=np.float64)
-    order = cheapest_equal_first(expected[0] - expected, [each.cost for each in candidates], noise=gain.noise)
-    return [candidates[i] for i in order]
+    shortfall = expected[0] - expected
+    order = cheapest_equal_first(shortfall, [each.cost for each in candidates], noise=gain.noise)
+    return [candidates[i] for i in order], int(equals(shortfall, gain.noise).sum())
 
 
-def reason(gain: Gain | None, recipe: str, nearest: Sequence[Neighbour], *, level_known: bool) -> str:
-    """Why these, in words, and how far they can be told apart."""
+def reason(gain: Gain | None, recipe: str, nearest: Sequence[Neighbour], *, level_known: bool, equal: int = 1) -> str:
+    """Why these, in words, and how far they can be told apart: ``equal`` of them cannot."""
     names = " and ".join(each.name for each in nearest[:2]) or "those of the database"
     if not level_known:
         return f"Order only: the recipe {recipe!r} was measured on too few tasks to know its accuracies."
@@ -76,9 +75,14 @@ def reason(gain: Gain | None, recipe: str, nearest: Sequence[Neighbour], *, leve
         f"Choosing is worth {gain.mean:.1f} points over the median cell on offer (80%: {gain.low:.1f} to "
         f"{gain.high:.1f}) under the recipe {recipe!r}, judging by datasets like {names}"
     )
-    if not gain.within_noise:
+    if gain.low <= 0:
+        worth += "; that interval includes 0, so it may be worth nothing"
+    elif gain.within_noise:
+        worth += f"; that is less than the noise of one training ({gain.noise:.1f} points)"
+    if equal == 1:
         return f"{worth}."
     return (
-        f"{worth}. That is within the noise of one training ({gain.noise:.1f} points) or may be nothing: nobody can "
-        "tell the best cells apart, so the cheapest of them comes first."
+        f"{worth}. {equal:,} cells are expected within {EQUAL * gain.noise:.1f} points of the best, a fraction of what "
+        f"two trainings of one cell differ by ({gain.noise:.1f}): nobody can tell them apart, so the cheapest of them "
+        "come first."
     )

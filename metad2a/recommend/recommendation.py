@@ -14,6 +14,8 @@ from predictors.task_distance import Neighbour
 if TYPE_CHECKING:
     from torch import nn
 
+SHOWN = 5  # candidates of a printed answer
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -25,6 +27,8 @@ class Candidate:
         score: predicted logit accuracy; higher is better; only its order counts where the level is unknown.
         flops: multiply-adds for one image. expected_seconds: training on one CPU thread, a rough guide.
         origin: ``generator`` (drawn for this dataset) or ``space`` (found by ranking the whole space).
+        behind: points that it lacks of the first of the answer, and the 80% interval (below 0: it is ahead); both
+            bounds on one side of 0 mean that they can be told apart. None where that is not known.
         latency_ms, latency_interval_ms: predicted milliseconds of one pass on the target device, and the 80%
             interval; None without a device.
     """
@@ -38,6 +42,7 @@ class Candidate:
     expected_seconds: float | None
     origin: str
     skeleton: Skeleton
+    behind: tuple[float, float, float] | None = None
     latency_ms: float | None = None
     latency_interval_ms: tuple[float, float] | None = None
 
@@ -45,6 +50,11 @@ class Candidate:
     def cost(self) -> float:
         """What using it costs: its latency on the target device, else its multiply-adds."""
         return self.flops if self.latency_ms is None else self.latency_ms
+
+    def __str__(self) -> str:
+        """One line."""
+        told = "" if self.expected_accuracy is None else f", {self.expected_accuracy:.1f}% expected"
+        return f"{image_space(self.architecture.space).brief(self.architecture)}{told}, {self.parameters:,} parameters"
 
     def build(self) -> nn.Module:
         """The untrained network at the recipe's size: (batch, channels, h, w) -> (batch, classes)."""
@@ -61,6 +71,7 @@ class Candidate:
             "flops": self.flops,
             "expected_seconds": self.expected_seconds,
             "origin": self.origin,
+            "behind": None if self.behind is None else list(self.behind),
             "latency_ms": self.latency_ms,
             "latency_interval_ms": None if self.latency_interval_ms is None else list(self.latency_interval_ms),
         }
@@ -70,11 +81,11 @@ class Candidate:
 class Recommendation:
     """The answer for one dataset; ``candidates`` are the best first.
 
-    ``expected_gain`` is what choosing is worth, None where the recipe's level is unknown. Where the cells'
-    differences drown in the noise, the cheapest of those that nobody can tell apart comes first. With a target
-    ``device`` the candidates have latencies, ``prefer`` says what ordered them, and ``front`` holds those of all
-    candidates within the limits that none beats in both accuracy and latency, the fastest first. ``data`` says what was
-    read.
+    ``expected_gain`` is what choosing is worth, None where the recipe's level is unknown. The cheapest of the ``equal``
+    ones that nobody can tell apart come first. ``same_for_all``: the order does not depend on the images. ``unlike``:
+    the nearest known dataset is farther than ``limit``. With a target ``device`` the candidates have latencies,
+    ``prefer`` says what ordered them, and ``front`` holds those of all candidates within the limits that none beats in
+    both accuracy and latency, the fastest first. ``data`` says what was read.
     """
 
     candidates: tuple[Candidate, ...]
@@ -86,6 +97,9 @@ class Recommendation:
     weights: str
     reason: str
     expected_gain: Gain | None = None
+    equal: int = 1
+    same_for_all: bool = False
+    limit: float | None = None
     device: TargetDevice | None = None
     prefer: str = "accuracy"
     front: tuple[Candidate, ...] = ()
@@ -103,6 +117,12 @@ class Recommendation:
         """The first candidate."""
         return self.candidates[0]
 
+    def __str__(self) -> str:
+        """The first few candidates, a line each, and the reason; `to_json` has everything."""
+        lines = [f"{rank}. {each}" for rank, each in enumerate(self.candidates[:SHOWN], start=1)]
+        more = [f"... and {len(self.candidates) - SHOWN:,} more"] if len(self.candidates) > SHOWN else []
+        return "\n".join([f"Networks under the recipe {self.recipe!r}: {self.data}", *lines, *more, self.reason])
+
     def to_json(self) -> dict[str, Any]:
         """The contract of ``recommendation.json`` and of ``metad2a recommend --json``."""
         return {
@@ -110,12 +130,15 @@ class Recommendation:
             "recipe": self.recipe,
             "nearest": [{"name": each.name, "source": each.source, "distance": each.distance} for each in self.nearest],
             "unlike": self.unlike,
+            "unlike_beyond": self.limit,
             "seed": self.seed,
             "data": self.data,
             "fingerprint": self.fingerprint,
             "weights": self.weights,
             "reason": self.reason,
             "expected_gain": None if self.expected_gain is None else self.expected_gain.to_json(),
+            "equal": self.equal,
+            "same_for_all": self.same_for_all,
             "device": None if self.device is None else self.device.to_json(),
             "prefer": self.prefer,
             "front": [each.to_json() for each in self.front],

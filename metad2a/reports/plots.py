@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metad2a.reports.cell_svg import INK, cell_svg, one_line
+from databases.architectures.space import image_space
+from metad2a.reports.cell_svg import INK, MUTED, cell_svg, one_line
 from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, plain, save, say_empty
 from metad2a.reports.front_figure import front_figure
 from metad2a.reports.words import short
@@ -22,14 +23,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from metad2a.recommend.recommendation import Candidate, Recommendation
-    from metad2a.reports.report import Panel
     from metad2a.train.training import Progress
 
-__all__ = ["cell_svg", "curve", "overview", "panels", "write_recommendation"]
+__all__ = ["cell_svg", "curve", "overview", "write_recommendation"]
 
 MOST_CELLS, MOST_NUMBERED, MOST_NEAREST = 100, 5, 8
-COLOURS = (BLUE, VERMILION, "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#6A3D9A", "#8C564B")  # after Okabe and Ito
-COLUMNS, STYLES = 3, ("-", "--", ":")
 
 
 def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
@@ -79,12 +77,14 @@ def _expectation(candidate: Candidate, recipe: str) -> str:
 def overview(recommendation: Recommendation, path: Path) -> Figure:
     """Writes accuracy (or score) against parameters, and the nearest datasets; the suffix is the format.
 
-    The first five candidates are numbered and have their 80% intervals. Where the level is not known for
-    every candidate, the scores are drawn instead: they order and do not measure.
+    The first five candidates are numbered; beside them stands what each lacks of the first, with its 80% interval:
+    intervals of their levels would overlap, since most of what is not known is the same for all. Where the level is not
+    known for every candidate, the scores are drawn instead: they order and do not measure.
     """
-    figure = new_figure(11, 4.8)
-    left, right = figure.subplots(1, 2, width_ratios=(1.75, 1))
+    figure = new_figure(15, 4.8)
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.5, 1.2, 1))
     _draw_candidates(left, recommendation.candidates)
+    _draw_differences(middle, recommendation.candidates[:MOST_NUMBERED])
     _draw_nearest(right, recommendation)
     figure.suptitle(
         f"Recommended networks for the recipe “{recommendation.recipe}”",
@@ -102,7 +102,7 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     known = all(each.expected_accuracy is not None for each in candidates)
-    plain(axes, "Candidates", "trainable parameters (nearly equal ones stand side by side)", level_name(known))
+    plain(axes, "Candidates", "trainable parameters", level_name(known))
     axes.xaxis.set_major_formatter(lambda value, _: short(value))
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     first, others = candidates[:MOST_NUMBERED], candidates[MOST_NUMBERED:]
@@ -124,26 +124,23 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
             rasterized=len(others) > 1000,
             label=f"{len(others):,} other candidates",
         )
-    _draw_first(axes, first, known, gap=0.024 * span)
+    _draw_first(axes, first, known)
 
 
-def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool, *, gap: float) -> None:
-    """The numbered candidates; those of nearly equal size are set side by side."""
-    places = _side_by_side([each.parameters for each in first], gap)
-    with_bars = known and any(each.interval is not None for each in first)
+def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool) -> None:
+    """The numbered candidates where they are; those at one place share their label."""
+    places: dict[tuple[float, float], list[int]] = {}
+    for rank, each in enumerate(first, start=1):
+        places.setdefault((each.parameters, level(each, known)), []).append(rank)
     label = f"best {len(first)}" if len(first) > 1 else "best"
-    for i, (place, candidate) in enumerate(zip(places, first, strict=True)):
-        height, colour = level(candidate, known), VERMILION if i == 0 else BLUE
-        low, high = candidate.interval if known and candidate.interval else (height, height)
-        axes.plot([place, place], [low, high], color=colour, linewidth=1.6, solid_capstyle="butt")
-        name = (f"{label}, 80% interval" if with_bars else label) if i == len(first) - 1 else None
-        axes.plot(place, height, "o", color=colour, markersize=6.5, markeredgecolor="white", label=name)
+    for (x, y), ranks in places.items():
+        colour, name = (VERMILION, label) if 1 in ranks else (BLUE, None)
+        axes.plot(x, y, "o", color=colour, markersize=6.5, markeredgecolor="white", label=name)
         axes.annotate(
-            str(i + 1),
-            (place, max(high, height)),
-            xytext=(0, 5),
+            ", ".join(map(str, ranks)),
+            (x, y),
+            xytext=(7, -3),
             textcoords="offset points",
-            ha="center",
             fontsize=9,
             fontweight="bold",
             color=colour,
@@ -152,21 +149,22 @@ def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool, *, gap: flo
     axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False, fontsize=9, handlelength=1)
 
 
-def _side_by_side(values: Sequence[float], gap: float) -> list[float]:
-    """The values moved as little as gives each its gap to the next (pools of neighbours keep their mean)."""
-    order = sorted(range(len(values)), key=lambda i: (values[i], i))
-    pools: list[list[float]] = []  # the values of those that stand in one row
-    for i in order:
-        pools.append([values[i]])
-        while len(pools) > 1 and _ends(pools[-2], gap)[1] + gap > _ends(pools[-1], gap)[0]:
-            pools[-2:] = [pools[-2] + pools[-1]]
-    placed = [_ends(pool, gap)[0] + k * gap for pool in pools for k in range(len(pool))]
-    return [place for _, place in sorted(zip(order, placed, strict=True))]
-
-
-def _ends(pool: Sequence[float], gap: float) -> tuple[float, float]:
-    mean, half = sum(pool) / len(pool), gap * (len(pool) - 1) / 2
-    return mean - half, mean + half
+def _draw_differences(axes: Axes, first: Sequence[Candidate]) -> None:
+    """What each of the first candidates is expected to lack of the very first, the first on top."""
+    plain(axes, "Behind the first", "points of accuracy, 80% interval", "")
+    if not first or any(each.behind is None for each in first):
+        return say_empty(axes, "not known for this recipe")
+    axes.axvline(0, color=MUTED, linewidth=1)
+    for row, each in enumerate(first):
+        mean, low, high = each.behind or (0.0, 0.0, 0.0)
+        colour = VERMILION if row == 0 else BLUE
+        axes.plot([low, high], [row, row], color=colour, linewidth=1.6, solid_capstyle="butt")
+        axes.plot(mean, row, "o", color=colour, markersize=6.5, markeredgecolor="white")
+    briefs = (image_space(each.architecture.space).brief(each.architecture) for each in first)
+    axes.set_yticks(range(len(first)), [f"{i}  {one_line(each, 30)}" for i, each in enumerate(briefs, start=1)])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(max(len(first), 4) - 0.5, -0.5)
+    axes.grid(axis="y", visible=False)
 
 
 def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:
@@ -209,44 +207,3 @@ def curve(progress: Sequence[Progress], path: Path) -> Figure:
         say_empty(axes, "no epoch was finished")
     save(figure, path)
     return figure
-
-
-def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
-    """Writes panels of curves with their bands, at most three side by side; the suffix is the format."""
-    columns = max(1, min(COLUMNS, len(drawn)))
-    rows = -(-len(drawn) // columns) or 1
-    figure = new_figure(8.0 if columns == 1 else 5.4 * columns, 4.6 * rows)
-    all_axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
-    for axes, panel in zip(all_axes, drawn, strict=False):
-        _draw_panel(axes, panel)
-    for axes in all_axes[len(drawn) :]:
-        axes.set_axis_off()
-    if title:
-        figure.suptitle(one_line(title, 120), x=0.012, horizontalalignment="left", fontweight="bold", color=INK)
-    save(figure, path)
-    return figure
-
-
-def _draw_panel(axes: Axes, panel: Panel) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    plain(axes, panel.title, panel.x_label, panel.y_label, pad=10)
-    if panel.log_x:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    elif all(x.is_integer() for each in panel.curves for x in each.x):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    if panel.log_y:
-        axes.set_yscale("symlog", linthresh=0.1)
-        axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-    for i, each in enumerate(panel.curves):
-        colour, style = COLOURS[i % len(COLOURS)], STYLES[i // len(COLOURS) % len(STYLES)]
-        axes.fill_between(each.x, each.low, each.high, color=colour, alpha=0.13, linewidth=0)
-        marker = "o" if len(each.x) <= 12 else ""
-        axes.plot(
-            each.x, each.middle, style, color=colour, linewidth=1.8, marker=marker, markersize=4, label=each.label
-        )
-    if panel.curves:
-        axes.legend(frameon=False, fontsize=8)
-    else:
-        say_empty(axes, "nothing was measured")

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from metad2a.reports.plots import panels
-from metad2a.reports.report import Report, Table
+from metad2a.reports.panels import panels
+from metad2a.reports.report import Report, Table, Verdict
 from metad2a.runtime.files import write_folder
 from metad2a.runtime.tracking import Run, Tracker
 
 MOST_METRICS = 500
+HOLDS, FAILS, TOO_SHORT = "holds", "FAILS", "too short to tell"
 
 
 def write_report(report: Report, folder: Path) -> list[str]:
@@ -44,7 +46,10 @@ def log_report(report: Report, run: Run, folder: Path) -> None:
     """Metrics and files of a report in a run."""
     numbers = dict(list(_numbers(report.to_json()["figures"]))[:MOST_METRICS])
     held = sum(each.holds for each in report.verdicts)
-    run.metrics({**numbers, "verdicts_that_hold": held, "verdicts": len(report.verdicts)})
+    unsure = sum(outcome(each, report) == TOO_SHORT for each in report.verdicts)
+    run.metrics(
+        {**numbers, "verdicts_that_hold": held, "verdicts_too_short_to_tell": unsure, "verdicts": len(report.verdicts)}
+    )
     for name in ("report.json", "tables.md", "figure.png", "figure.svg"):
         if (folder / name).exists():
             run.artifact(folder / name)
@@ -52,18 +57,31 @@ def log_report(report: Report, run: Run, folder: Path) -> None:
 
 def verdict_table(report: Report) -> Table:
     """The claims, what was asked and what was reached."""
-    rows = tuple(
-        ("holds" if each.holds else "FAILS", each.claim, each.target, each.reached) for each in report.verdicts
-    )
+    rows = tuple((outcome(each, report), each.claim, each.target, each.reached) for each in report.verdicts)
     return Table("Verdicts", ("", "Claim", "Asked", "Reached"), rows)
 
 
+def outcome(verdict: Verdict, report: Report) -> str:
+    """In a word or a few; a claim that a short run could neither show nor refute has not failed."""
+    if verdict.holds:
+        return HOLDS
+    return TOO_SHORT if verdict.open and report.short else FAILS
+
+
 def summary(report: Report) -> str:
-    """How many of the verdicts hold, and which do not."""
-    failed = [each.claim for each in report.verdicts if not each.holds]
-    if not failed:
+    """How many of the verdicts hold, which do not, and which this run is too short to tell."""
+    claims: dict[str, list[str]] = {FAILS: [], TOO_SHORT: []}
+    for each in report.verdicts:
+        claims.setdefault(outcome(each, report), []).append(each.claim)
+    if HOLDS in claims and len(claims[HOLDS]) == len(report.verdicts):
         return f"All {len(report.verdicts)} verdicts hold."
-    return f"{len(failed)} of {len(report.verdicts)} verdicts FAIL: {'; '.join(failed)}."
+    words = {FAILS: "verdicts FAIL", TOO_SHORT: "cannot be told by so short a run"}
+    told = [
+        f"{len(claims[said])} of {len(report.verdicts)} {how}: {'; '.join(claims[said])}."
+        for said, how in words.items()
+        if claims[said]
+    ]
+    return " ".join(told)
 
 
 def markdown(report: Report) -> str:
@@ -81,10 +99,9 @@ def _markdown(table: Table) -> str:
 
 
 def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:
-    """Every single number with its path as MLflow takes it; lists (single seeds) are left to the JSON."""
+    """Every single number with its path in words as MLflow takes them; lists (single seeds) are left to the JSON."""
     if isinstance(value, dict):
         for key, each in value.items():
             yield from _numbers(each, f"{name}/{key}" if name else str(key))
     elif isinstance(value, int | float):
-        allowed = "".join(letter if letter.isalnum() or letter in "_-./ " else "_" for letter in name)
-        yield allowed[:250], float(value)
+        yield re.sub(r"[^\w./-]+", "_", name).lower()[:250], float(value)

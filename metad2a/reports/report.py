@@ -11,6 +11,8 @@ import numpy as np
 
 from predictors.metrics import bootstrap_interval
 
+FEWEST = 5  # seeds: a 95% interval by bootstrap of fewer is narrower than they allow
+
 
 @dataclass(frozen=True)
 class Table:
@@ -34,7 +36,11 @@ class Curve:
 
 @dataclass(frozen=True)
 class Panel:
-    """One set of axes; ``log_y`` is logarithmic above a tenth and linear below, so that zero has a place."""
+    """One set of axes.
+
+    ``log_y`` is logarithmic above a tenth and linear below, so that zero has a place. Bands end at ``least`` and
+    ``most``, beyond which the quantity has no values. Not ``joined``: the places of x have no order.
+    """
 
     title: str
     x_label: str
@@ -42,16 +48,23 @@ class Panel:
     curves: tuple[Curve, ...]
     log_x: bool = False
     log_y: bool = False
+    least: float = -math.inf
+    most: float = math.inf
+    joined: bool = True
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One claim: the figure asked for, the figure reached with its interval, and whether that is enough."""
+    """One claim: the figure asked for, the figure reached with its interval, and whether that is enough.
+
+    ``open``: whether a longer run might find otherwise, since the interval has both sides of what was asked for.
+    """
 
     claim: str
     target: str
     reached: str
     holds: bool
+    open: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,6 +75,7 @@ class Report:
         system: name of the demonstration. source: the paper and year.
         setting: what was run, in one sentence: data, seeds, budget.
         figures: every number with seeds and 95% intervals, as plain values for the JSON.
+        short: whether this was shorter than the full run, so that an open verdict is not yet a failure.
     """
 
     system: str
@@ -71,6 +85,7 @@ class Report:
     verdicts: tuple[Verdict, ...]
     panels: tuple[Panel, ...] = ()
     figures: dict[str, Any] = field(default_factory=dict)
+    short: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file: no numpy, and null for what is not finite."""
@@ -100,6 +115,30 @@ def ratio(log: Mapping[str, float]) -> dict[str, float]:
 def with_interval(found: Mapping[str, float], form: str = "+.2f") -> str:
     """A mean with its 95% interval, as it is shown; ``form`` is that of each number."""
     return f"{found['mean']:{form}} [{found['low']:{form}}, {found['high']:{form}}]"
+
+
+def judged(
+    claim: str,
+    target: str,
+    found: Mapping[str, float],
+    *,
+    above: float | None = None,
+    below: float | None = None,
+    form: str = "+.2f",
+    reached: str | None = None,
+) -> Verdict:
+    """The verdict that the whole interval of ``found`` lies ``above`` or ``below`` a number."""
+    if (above is None) == (below is None):
+        raise ValueError("a verdict asks for what is above a number, or below one")
+    bound = above if above is not None else below
+    assert bound is not None
+    holds = found["low"] > bound if below is None else found["high"] < bound
+    return Verdict(claim, target, reached or with_interval(found, form), holds, undecided(found, bound))
+
+
+def undecided(found: Mapping[str, float], bound: float) -> bool:
+    """Whether an interval has both sides of the bound, or comes from too few seeds to be one."""
+    return found.get("seeds", FEWEST) < FEWEST or not (found["high"] < bound or found["low"] > bound)
 
 
 def plain(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from databases.errors import UserError
@@ -25,6 +25,10 @@ class Demonstration:
     title: str
     source: str
     run: Callable[[Context], Report]
+
+    def report(self, context: Context) -> Report:
+        """Runs it; the report knows whether that was the short run."""
+        return replace(self.run(context), short=context.fast)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.executors import processes as executor
 from metad2a.supernets.passing_tests import Batches, Creator, Examiner, PassingTests, Rule
@@ -209,29 +209,16 @@ def _cell_table(good: dict[str, dict[str, float]], above: dict[str, dict[str, fl
 def _verdicts(last: dict[str, dict[str, dict[str, float]]], above: dict[str, dict[str, float]]) -> tuple[Verdict, ...]:
     hard, outliers, carefree = last[OURS]["hard"], last[OURS]["outliers"], last[CAREFREE]["outliers"]
     return (
-        Verdict(
-            "the creator raises hard but clean images",
-            "interval above 0.5",
-            with_interval(hard, ".2f"),
-            hard["low"] > 0.5,
-        ),
+        judged("the creator raises hard but clean images", "interval above 0.5", hard, above=0.5, form=".2f"),
         Verdict(
             "and not mislabelled outliers",
             "interval not above 0.5",
             with_interval(outliers, ".2f"),
             outliers["low"] <= 0.5,
         ),
-        Verdict(
-            "with lambda = 0 it does raise them (control)",
-            "interval above 0.5",
-            with_interval(carefree, ".2f"),
-            carefree["low"] > 0.5,
-        ),
-        Verdict(
-            "the found cell ranks above first-order DARTS's",
-            "interval above 0",
-            with_interval(above[DARTS], "+.1f"),
-            above[DARTS]["low"] > 0,
+        judged("with lambda = 0 it does raise them (control)", "interval above 0.5", carefree, above=0.5, form=".2f"),
+        judged(
+            "the found cell ranks above first-order DARTS's", "interval above 0", above[DARTS], above=0, form="+.1f"
         ),
     )
 

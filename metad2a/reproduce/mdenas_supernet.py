@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reports.report import Panel, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Table, Verdict, band, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.enas.children import Job, Searched, search
 from metad2a.runtime.executors import processes as executor
@@ -115,17 +115,15 @@ def _verdicts(
     good: dict[str, dict[str, float]], above: dict[str, dict[str, float]], fallen: dict[str, float]
 ) -> tuple[Verdict, ...]:
     return (
-        Verdict(
-            "on shared weights the multinomial's entropy falls",
-            "fall's interval above 0",
-            with_interval(fallen, "+.3f"),
-            fallen["low"] > 0,
+        judged(
+            "on shared weights the multinomial's entropy falls", "fall's interval above 0", fallen, above=0, form="+.3f"
         ),
-        Verdict(
+        judged(
             "and its likeliest cell is better than a random one",
             "percentile's interval above 50",
-            with_interval(good[OURS], ".1f"),
-            good[OURS]["low"] > 50,
+            good[OURS],
+            above=50,
+            form=".1f",
         ),
         Verdict(
             "and not worse than REINFORCE's in equal steps",

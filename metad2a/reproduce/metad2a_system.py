@@ -16,7 +16,7 @@ from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, paired
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.executors import processes as executor
 from metad2a.search.controllers import CONTROLLERS, controller
@@ -194,7 +194,9 @@ def _speed_verdicts(needed: dict[str, list[dict[str, Any]]], spent: float, trial
         low, middle, high = (float(np.exp(each)) for each in (interval.low, interval.mean, interval.high))
         more = "" if all(each["reached"] for each in runs) else f" (at least: some never did within {trials})"
         reached = f"{middle:.0f} times [{low:.0f}, {high:.0f}]{more}"
-        found.append(Verdict(f"{name} needs longer than recommend and {TRAINED} trainings", "> 1", reached, low > 1))
+        times = {"low": low, "high": high, "seeds": len(log)}
+        claim = f"{name} needs longer than recommend and {TRAINED} trainings"
+        found.append(judged(claim, "> 1", times, above=1, reached=reached))
     return found
 
 
@@ -204,7 +206,7 @@ def _ablation_verdicts(ablations: dict[str, Values]) -> list[Verdict]:
         if name != WHOLE:
             lost = _lost(ablations, name)
             claim = f"mean of the first ten is better than {name}"
-            found.append(Verdict(claim, "interval above 0", with_interval(lost), lost["low"] > 0))
+            found.append(judged(claim, "interval above 0", lost, above=0))
     return found
 
 
@@ -220,7 +222,8 @@ def _panel(looked: dict[str, list[list[int]]], ours: Sequence[int], table: Bench
     places = x[x <= len(line)]
     values = tuple(map(float, line[places - 1]))
     curves.append(Curve("ours, as recommended", tuple(map(float, places)), values, values, values))
-    return Panel("CIFAR-10, NAS-Bench-201", "trainings (look-ups)", "regret in points", tuple(curves), log_x=True)
+    title, x_label = "CIFAR-10, NAS-Bench-201", "trainings (look-ups)"
+    return Panel(title, x_label, "regret in points", tuple(curves), log_x=True, least=0)
 
 
 DEMONSTRATION = Demonstration(

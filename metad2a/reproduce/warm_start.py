@@ -24,7 +24,7 @@ from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.generate.decoder import GraphDecoder
 from metad2a.recommend.model import load
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.held_out_tasks import ENOUGH, RECIPE, SEEDS, SPACE, OwnTask, held_out_tasks, is_judged
 from metad2a.reproduce.mnms.multitask import RULE
@@ -119,8 +119,8 @@ def run(context: Context) -> Report:
         _table("CIFAR-10, best so far by validation", best, _less(best, range(seeds))),
     ]
     panels = [
-        Panel("CIFAR-10: what the policy draws", "trainings", "mean test regret", _bands(curves)),
-        Panel("CIFAR-10: best so far", "trainings", "test regret", _bands(best, first=3)),
+        Panel("CIFAR-10: what the policy draws", "trainings", "mean test regret", _bands(curves), least=0),
+        Panel("CIFAR-10: best so far", "trainings", "test regret", _bands(best, first=3), least=0),
     ]
     note = "the own tasks are part of the full run"
     if not context.fast:
@@ -134,7 +134,7 @@ def run(context: Context) -> Report:
             _table(f"The {len(often)} of them trained under {SEEDS} seeds", few, _less(few, _families(often))),
         ]
         over = {label: runs.reshape(len(tasks), OWN_SEEDS, -1).mean(0) for label, runs in own.items()}
-        panels.append(Panel("Own tasks: what the policy draws", "trainings", "mean test regret", _bands(over)))
+        panels.append(Panel("Own tasks: what the policy draws", "trainings", "mean test regret", _bands(over), least=0))
         note = (
             f"{len(tasks)} own tasks with {ENOUGH} measured cells or more, {OWN_SEEDS} seeds each, intervals by "
             f"their {len({each.episode.family for each in tasks})} sources (all but Tiny ImageNet, which the backbone "
@@ -240,14 +240,14 @@ def _verdicts(world: str, less: Shown) -> list[Verdict]:
         nearest = min(less[label], key=lambda each: each["low"])
         claim = f"{world}: less mean regret than {label} after each of 1 to {TRIALS} trainings"
         reached = f"at the nearest {with_interval(nearest)}"
-        found.append(Verdict(claim, "every interval above 0", reached, nearest["low"] > 0))
+        found.append(judged(claim, "every interval above 0", nearest, above=0, reached=reached))
     for label, claim in (
         (GENERATOR, "it learns: less than the generator alone"),
         (SHUFFLED, "and than with shuffled rewards"),
     ):
         last = less[label][-1]
         claim = f"{world}: {claim} after {TRIALS}"
-        found.append(Verdict(claim, "interval above 0", with_interval(last), last["low"] > 0))
+        found.append(judged(claim, "interval above 0", last, above=0))
     return found
 
 

@@ -224,6 +224,11 @@ class Run:
 
         return self._attempt(write)
 
+    def discard(self) -> None:
+        """Takes the run back: nothing was done in it."""
+        self._attempt(lambda client, run_id: client.delete_run(run_id))
+        self.id = None
+
     def finish(self, status: str) -> None:
         """Send what waits and close the run; `Tracker.run` calls it."""
 

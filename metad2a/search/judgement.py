@@ -3,13 +3,48 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from metad2a.search.run_state import Trained
 
 FEW_TO_JUDGE = 10  # images; one of them moves the accuracy by more than ten points
 BEYOND_CHANCE = 3.0  # standard errors; the validation accuracy is the best of several
+
+
+def ended(trained: Sequence[Trained], count: int) -> str:
+    """What became of the ``count`` trainings when time was over."""
+    numbers = {
+        "finished": sum(each.complete for each in trained),
+        "given up": sum(each.stopped for each in trained),
+        "cut": sum(not each.done for each in trained),
+        "never begun": count - len(trained),
+    }
+    told = ", ".join(f"{number} {what}" for what, number in numbers.items() if number > 0)
+    return f"time was over: of {count} training{'s' * (count > 1)} {told}"
+
+
+def remarks(trained: Sequence[Trained], best: Trained, *, recipe: str) -> list[str]:
+    """Notes on what was trained in part, and in parts."""
+    notes = []
+    if stopped := sum(each.stopped for each in trained):
+        notes.append(f"{stopped} of {len(trained)} trainings were given up early: they could not become the best")
+    higher = [each.valid_accuracy or 0.0 for each in trained if not each.complete and best.complete]
+    if higher and max(higher) > (best.valid_accuracy or 0.0):
+        notes.append(
+            f"a training that was cut or given up had a higher validation accuracy ({max(higher):.1f}%): "
+            "only finished trainings compete"
+        )
+    if not best.complete:
+        notes.append(
+            f"the network was trained in part ({best.epochs} epochs): it can be used, "
+            f"but its accuracies are not those of the recipe {recipe!r}"
+        )
+    if (parts := max(each.parts for each in trained)) > 1:
+        notes.append(f"memory was short: batches were trained in up to {parts} parts")
+    return notes
 
 
 def judgements(task: Task, valid: float | None, test: float | None) -> list[str]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from databases.architectures.space import Architecture
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from metad2a.export.export import Exported
 from metad2a.search.run_state import Trained
 from metad2a.train.training import Progress
@@ -29,6 +30,13 @@ class SearchProgress:
     seconds: float
     epoch: Progress | None = None
     trained: Trained | None = None
+
+
+def facts(task: Task) -> dict[str, object]:
+    """What a tracked run says of its data."""
+    parts = {"training": TRAIN, "validation": VALIDATION, "test": TEST}
+    counts = {f"{name}_images": int((task.parts == part).sum()) for name, part in parts.items()}
+    return {"data": task.name, "classes": task.classes, "image_channels": task.channels, **counts}
 
 
 @dataclass(frozen=True)
@@ -56,3 +64,10 @@ class SearchResult:
     stopped_by: Literal["trainings", "time"]
     notes: tuple[str, ...]
     exported: Exported
+
+    def __str__(self) -> str:
+        """The outcome in a few lines."""
+        told = {"validation": self.valid_accuracy, "test": self.test_accuracy}
+        known = ", ".join(f"{name} {value:.1f}%" for name, value in told.items() if value is not None)
+        first = f"{self.best}: {known or 'no accuracy measured'}; {len(self.trained)} trained in {self.seconds:.0f} s"
+        return "\n".join([first, *self.notes, f"in {self.folder}"])

@@ -47,6 +47,7 @@ class RunFolder:
         self._begin = begin
         self._saved = begin
         self._before = 0.0
+        self._discounted = False
         self._lock: BaseFileLock | None = None
         self.patience = 0.0  # seconds to wait for another process that holds the folder
         self.state = State(dict(identity))
@@ -72,7 +73,11 @@ class RunFolder:
     @property
     def spent(self) -> float:
         """Seconds of this and of earlier processes."""
-        return self._before + time.monotonic() - self._begin
+        return self._before + (0.0 if self._discounted else time.monotonic() - self._begin)
+
+    def discount(self) -> None:
+        """This process found everything done: its own seconds are none of the run's."""
+        self._discounted = True
 
     def place(self, wanted: Wanted) -> int:
         """The position of a candidate, which is added where it is new."""

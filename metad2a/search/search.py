@@ -87,6 +87,7 @@ def search(
             expected=plan.expected,
             on_trained=plan.learn,
             on_progress=on_progress,
+            notes=plan.notes,
         ).go(plan.controller)
 
 

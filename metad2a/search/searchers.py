@@ -20,6 +20,11 @@ from predictors.scale import sampling_noise
 from predictors.training_time import TrainingTime
 
 DEFAULT = "surrogate"
+BEGIN_WITH_ORDER = (DEFAULT, "zero-shot")
+SAME = (
+    "under the recipe {recipe!r} the recommended order, with which the search begins, is the same for all data; "
+    "under tiny it depends on the images"
+)
 BETTER, AT_LEAST = 0.25, 50  # share of the ranking that the surrogate searches in, and how many at least
 
 
@@ -59,6 +64,10 @@ class Answer(Protocol):
         """Standard deviation of one architecture's logit accuracy between seeds, None where it is not known."""
 
     @property
+    def same_for_all(self) -> bool:
+        """Whether the order does not depend on the images."""
+
+    @property
     def weights(self) -> str:
         """Names the weights that recommended."""
 
@@ -80,13 +89,14 @@ class Plan:
     Attributes:
         controller: asks for architectures. origin: names the weights or the space that it begins with.
         expected: the accuracy in percent that is expected of an architecture, None where it is not known.
-        learn: told every training that is done.
+        learn: told every training that is done. notes: what to know about its beginning.
     """
 
     controller: Controller
     origin: str
     expected: Callable[[Architecture], float | None] = lambda architecture: None
     learn: Callable[[Trained], None] = lambda trained: None
+    notes: tuple[str, ...] = ()
 
 
 def recommended(name: str, model: Recommender, task: Task, *, recipe: Recipe, seed: int) -> Plan:
@@ -112,6 +122,7 @@ def recommended(name: str, model: Recommender, task: Task, *, recipe: Recipe, se
         answer.weights,
         lambda architecture: _expected(architecture, known),
         learn,
+        (SAME.format(recipe=recipe.name),) if answer.same_for_all and name in BEGIN_WITH_ORDER else (),
     )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -14,7 +14,6 @@ import numpy as np
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
-from databases.hosting import lent
 from databases.records.recipe import Recipe
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
@@ -22,17 +21,17 @@ from metad2a.export.export import Exported, describe, save
 from metad2a.runtime.tracking import Run, Tracker
 from metad2a.search import loop
 from metad2a.search.controllers.controller import Controller
-from metad2a.search.judgement import judgements
-from metad2a.search.result import SearchProgress, SearchResult, Stage
+from metad2a.search.evaluation_time import evaluation_seconds
+from metad2a.search.judgement import ended, judgements, remarks
+from metad2a.search.result import SearchProgress, SearchResult, Stage, facts
 from metad2a.search.run_state import Trained, Wanted, best_of, tested_card
 from metad2a.search.runs import RunFolder
-from metad2a.train.inference import accuracy, predictions
+from metad2a.train.inference import accuracy
 from metad2a.train.place import pick_device
 from metad2a.train.train import train
 from metad2a.train.training import Progress, Training
 from predictors.learning_curve import CHECKS, Curve, forecast, hopeless
 
-PROBE_IMAGES = 100  # images whose time tells how long the held-out ones take
 SLACK_SECONDS, SLACK_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two
 
 
@@ -59,9 +58,11 @@ class Session:
     expected: Callable[[Architecture], float | None] = lambda architecture: None
     on_trained: Callable[[Trained], None] = lambda trained: None
     on_progress: Callable[[SearchProgress], None] | None = None
+    notes: tuple[str, ...] = ()  # that the result is told with
     asked: list[int] = field(default_factory=list)  # positions among the run's candidates
     resumed: int = 0
     finished: list[Curve] = field(default_factory=list)
+    worked: bool = False  # whether this process trained or tested anything
     seconds_an_image: float = 0.0  # to evaluate one, with the slowest network so far
 
     @property
@@ -78,6 +79,7 @@ class Session:
         """Searches by ``controller``, then tests and exports the best."""
         task = self.task
         self.tracked.dataset(task.name, task.fingerprint)
+        self.tracked.parameters(facts(task))
         statistics = {name: float(value) for name, value in task.statistics().items()}
         self.store.add_task(TaskEntry(task.fingerprint, task.name, task.source, statistics))
         loop.run(controller, self, trials=self.count, on_trial=self._track)
@@ -121,8 +123,8 @@ class Session:
         self._tell("started", index)
         wanted, checks = self.run.state.candidates[index], list[float]()
         deadline = self._deadline(wanted.architecture)
-        nested = self.tracker.run(str(wanted.architecture), "training", parent=self.tracked) if self.tracker else None
-        with nested or nullcontext(self.tracked) as tracked:
+        self.worked = True
+        with self._tracked_training(wanted.architecture) as tracked:
 
             def on_epoch(progress: Progress) -> bool:
                 self.run.tick()
@@ -146,6 +148,19 @@ class Session:
             known = self.run.state.trained.get(index)
             if training.complete or stopped or len(training.curve) > (known.epochs if known else 0):
                 self._keep(index, wanted, training, tracked, checks=checks, stopped=stopped)
+
+    @contextmanager
+    def _tracked_training(self, architecture: Architecture) -> Iterator[Run]:
+        """The run of one training, which says what is trained, by which recipe, on what."""
+        if self.tracker is None:
+            yield self.tracked
+            return
+        told = {"architecture": architecture, "space": architecture.space, "seed": self.seed, **asdict(self.recipe)}
+        told["recipe"] = told.pop("name")
+        with self.tracker.run(str(architecture), "training", parent=self.tracked, parameters=told) as tracked:
+            tracked.dataset(self.task.name, self.task.fingerprint)
+            tracked.parameters(facts(self.task))
+            yield tracked
 
     def _hopeless(self, checks: Sequence[float]) -> bool:
         return self.stop_early and hopeless(checks, self.finished)
@@ -177,6 +192,7 @@ class Session:
         self._record(trained)
         tracked.metrics(_known(valid_accuracy=trained.valid_accuracy, seconds=trained.seconds), step=trained.epochs)
         tracked.metrics({"complete": float(trained.complete), "stopped_early": float(stopped)})
+        tracked.metrics({"parameters": float(trained.parameters), "flops": float(trained.flops)})
         self._tell("stopped" if stopped else "trained", index, trained=trained)
 
     def _record(self, trained: Trained) -> None:
@@ -209,9 +225,13 @@ class Session:
             )
         card, training = self.run.weights(best)
         if state.tested is None or state.tested[0] != best:
+            self.worked = True
             state.tested = (best, self._test(training))
             self._tell("tested", best, trained=state.trained[best])
         exported = save(training, tested_card(card, state, best), self.run.folder)
+        if not self.worked:
+            self.run.discount()
+            self.tracked.discard()
         self.run.save()
         self.tracked.metrics(
             _known(valid_accuracy=card.valid_accuracy, test_accuracy=state.tested[1], seconds=self.run.spent)
@@ -227,18 +247,12 @@ class Session:
     def _result(self, best: int, exported: Exported) -> SearchResult:
         state = self.run.state
         trained = tuple(state.trained[index] for index in self._positions() if index in state.trained)
-        whole = sum(each.done for each in trained)
         out_of_time = any(index not in state.trained or not state.trained[index].done for index in self.asked)
-        notes = [f"time was over after {whole} of {self.count} trainings"] if out_of_time else []
-        if stopped := sum(each.stopped for each in trained):
-            notes.append(f"{stopped} of {len(trained)} trainings were given up early: they could not become the best")
-        if not state.trained[best].complete:
-            notes.append(
-                f"the network was trained in part ({state.trained[best].epochs} epochs): it can be used, "
-                f"but its accuracies are not those of the recipe {self.recipe.name!r}"
-            )
-        if parts := max(each.parts for each in trained) - 1:
-            notes.append(f"memory was short: batches were trained in up to {parts + 1} parts")
+        notes = [
+            *self.notes,
+            *([ended(trained, self.count)] if out_of_time else []),
+            *remarks(trained, state.trained[best], recipe=self.recipe.name),
+        ]
         notes += judgements(self.task, exported.card.valid_accuracy, exported.card.test_accuracy)
         return SearchResult(
             best=state.candidates[best].architecture,
@@ -264,24 +278,13 @@ class Session:
         """When training must stop (monotonic seconds) so that validation, test and export are in time."""
         if self.limit == math.inf:
             return math.inf
-        self.seconds_an_image = max(self.seconds_an_image, self._evaluation_seconds(architecture))
+        self.seconds_an_image = max(
+            self.seconds_an_image, evaluation_seconds(self.small, architecture, recipe=self.recipe, device=self.device)
+        )
         held_out = np.count_nonzero(self.task.parts != TRAIN)
         slack = min(SLACK_SECONDS, SLACK_SHARE * self.limit)
         left = self.limit - self.run.spent
         return time.monotonic() + left - min(1.5 * self.seconds_an_image * held_out + slack, left / 2)
-
-    def _evaluation_seconds(self, architecture: Architecture) -> float:
-        """Seconds to evaluate one image, measured with an untrained network."""
-        task, place = self.small, pick_device(self.device)
-        skeleton = self.recipe.skeleton(input_channels=task.channels, classes=task.classes)
-        with lent():
-            network = image_space(architecture.space).network(architecture, skeleton).eval().to(place)
-        channels = (1.0,) * task.channels
-        probe, images = Training(network, channels, channels, None, 0.0, True), task.images[:PROBE_IMAGES]
-        predictions(probe, images)  # the first time prepares the device
-        begin = time.monotonic()
-        predictions(probe, images)
-        return (time.monotonic() - begin) / len(images)
 
     def _tell(self, stage: Stage, index: int, *, epoch: Progress | None = None, trained: Trained | None = None) -> None:
         if self.on_progress is not None:

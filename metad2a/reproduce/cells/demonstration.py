@@ -15,7 +15,7 @@ import numpy.typing as npt
 from databases.architectures.cell_shape import CellShape
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, with_interval
 from metad2a.reproduce.cells.known import PUBLISHED
 from metad2a.reproduce.cells.landscapes import POINTS, REACH, Job, Landscape, by_cell, measured, rewired
 from metad2a.reproduce.cells.table import (
@@ -227,7 +227,7 @@ def _found_verdicts(all_cells: Gains, kind: Gains) -> list[Verdict]:
 
 
 def _above(claim: str, found: dict[str, float]) -> Verdict:
-    return Verdict(claim, "interval above 0", with_interval(found), found["low"] > 0)
+    return judged(claim, "interval above 0", found, above=0)
 
 
 def _width_panel(tables: dict[str, BenchmarkTable], cells: Cells) -> Panel:

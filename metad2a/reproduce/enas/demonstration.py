@@ -11,7 +11,7 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.recipe import RECIPES
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.enas.children import (
     CELLS,
@@ -152,11 +152,12 @@ def _report(
             ),
             _above_zero("running statistics lose it (known fault): tau less than with batch statistics", lost),
             _above_zero("batch statistics repair it: tau of the same weights, less that before", repaired),
-            Verdict(
+            judged(
                 "the found cell is better than a random cell",
                 "percentile's interval above 50",
-                with_interval(good[ENAS], ".1f"),
-                good[ENAS]["low"] > 50,
+                good[ENAS],
+                above=50,
+                form=".1f",
             ),
             _above_zero("and than that of the search with running statistics (control)", above[COLLAPSED], "+.1f"),
             _above_zero("and than the best of random children by the same weights", above[RANDOM], "+.1f"),
@@ -186,7 +187,7 @@ def _report(
 
 
 def _above_zero(claim: str, found: Interval, form: str = "+.3f") -> Verdict:
-    return Verdict(claim, "interval above 0", with_interval(found, form), found["low"] > 0)
+    return judged(claim, "interval above 0", found, above=0, form=form)
 
 
 def _tau_table(rank: dict[str, Interval]) -> Table:

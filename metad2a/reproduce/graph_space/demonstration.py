@@ -19,16 +19,7 @@ import numpy.typing as npt
 
 from databases.architectures.space import Architecture, Space
 from databases.hosting import lent
-from metad2a.reports.report import (
-    Panel,
-    Report,
-    Table,
-    Verdict,
-    band,
-    paired,
-    ratio,
-    with_interval,
-)
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, ratio, undecided, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.graph_space import digit_networks
 from metad2a.reproduce.graph_space.digit_networks import Layers
@@ -210,14 +201,13 @@ def _simulated_verdicts(found: dict[Any, Values], ratios: dict[Any, Any], size: 
         times = ratios[last, FLAT]
         claim = f"{name}, {UNIT[name]} {sizes[-1]}: the graph needs fewer trials than the flat list"
         target = f"{asked} times, interval above 1" if name in ASKED else "interval above 1"
-        verdicts.append(
-            Verdict(claim, target, with_interval(times, ".2f"), times["mean"] >= asked and times["low"] > 1)
-        )
+        holds, open_yet = times["mean"] >= asked and times["low"] > 1, undecided(times, asked) or undecided(times, 1)
+        verdicts.append(Verdict(claim, target, with_interval(times, ".2f"), holds, open_yet))
         if name in ASKED:
             gaps = [np.log(found[case, FLAT]) - np.log(found[case, GRAPH]) for case in (last, first)]
             growth = ratio(paired(*gaps))
             claim = f"{name}: the gap grows from {UNIT[name]} {sizes[0]} to {sizes[-1]}"
-            verdicts.append(Verdict(claim, "ratio's interval above 1", with_interval(growth, ".2f"), growth["low"] > 1))
+            verdicts.append(judged(claim, "ratio's interval above 1", growth, above=1, form=".2f"))
     return verdicts
 
 
@@ -227,9 +217,7 @@ def _other_verdicts(found: Any, ratios: dict[Any, Any], cases: list[Case], size:
     control = ratios[first, CONTROL]
     lucky = [int((trials < size.most).sum()) for (_, form), trials in found.items() if form == RANDOM]
     return [
-        Verdict(
-            "digits: the graph needs fewer trials", "interval above 1", with_interval(real, ".2f"), real["low"] > 1
-        ),
+        judged("digits: the graph needs fewer trials", "interval above 1", real, above=1, form=".2f"),
         Verdict(
             f"{first[0]} {first[1]}: the graph again, with other draws, is neither better nor worse (control)",
             "interval around 1",
@@ -248,9 +236,8 @@ def _panel(found: dict[tuple[Case, str], Values], case: Case, most: int) -> Pane
         reached = trials[trials < most]
         share = 100 * np.array([0, *range(1, len(reached) + 1), len(reached)]) / len(trials)
         curves.append(band(form, [WINDOW, *reached, most], share[None]))
-    return Panel(
-        f"{case[0]}, {UNIT[case[0]]} {case[1]}", "trials", "% of seeds that are good", tuple(curves), log_x=True
-    )
+    title = f"{case[0]}, {UNIT[case[0]]} {case[1]}"
+    return Panel(title, "trials", "% of seeds that are good", tuple(curves), log_x=True, least=0, most=100)
 
 
 DEMONSTRATION = Demonstration("graph-space", "Search spaces as graphs of decisions", SOURCE, run)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from databases.datasets.loading import load_task
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, paired, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.instanas.paths import (
     ABLATIONS,
@@ -136,12 +136,7 @@ def _verdicts(name: str, found: list[Outcome]) -> list[Verdict]:
         )
     harder = bootstrap_interval([each.difficulty for each in found], [each.seed for each in found]).to_json()
     verdicts.append(
-        Verdict(
-            f"{name}: harder images take dearer paths",
-            "rank correlation's interval above 0",
-            with_interval(harder),
-            harder["low"] > 0,
-        )
+        judged(f"{name}: harder images take dearer paths", "rank correlation's interval above 0", harder, above=0)
     )
     return verdicts
 

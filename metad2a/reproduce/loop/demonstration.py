@@ -16,7 +16,7 @@ from scipy.stats import t as student
 
 from databases.architectures.space import Architecture
 from metad2a.recommend.model import load
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, paired, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.loop.searchers import CONTROL, FREE, ORDER, OURS, RANDOM, SEARCHERS, searcher, searchers_of
 from metad2a.reproduce.loop.worlds import World, cifar10, imagenet16, own_tasks
@@ -210,10 +210,9 @@ def _verdicts(groups: dict[str, dict[str, Values]]) -> list[Verdict]:
         for rival in (RANDOM, ORDER):
             gain = _less(regrets, OURS, rival)
             better = rival == RANDOM
-            holds = gain["low"] > 0 if better else gain["low"] > -NO_DIFFERENCE
             claim = f"{name}: {'less' if better else 'no more'} regret than {rival}, mean over all trainings"
             asked = "interval above 0" if better else f"interval above -{NO_DIFFERENCE} points"
-            found.append(Verdict(claim, asked, with_interval(gain), holds))
+            found.append(judged(claim, asked, gain, above=0 if better else -NO_DIFFERENCE))
     return found
 
 
@@ -236,8 +235,8 @@ def _panels(groups: dict[str, dict[str, Values]], tops: dict[str, float]) -> lis
     for name, found in groups.items():
         accuracy = tuple(_mean(label, tops[name] - values) for label, values in found.items())
         lost = tuple(_mean(label, values) for label, values in found.items())
-        best.append(Panel(f"{name}: best so far", "trainings", "test accuracy", accuracy))
-        regret.append(Panel(f"{name}: regret", "trainings", "test regret, points", lost, log_y=True))
+        best.append(Panel(f"{name}: best so far", "trainings", "test accuracy", accuracy, least=0, most=100))
+        regret.append(Panel(f"{name}: regret", "trainings", "test regret, points", lost, log_y=True, least=0))
     return [*best, *regret]
 
 

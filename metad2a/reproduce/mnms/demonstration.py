@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, ratio, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, ratio, undecided, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.mnms.multitask import MOST, RULE, WANTED, Job, Learnt, learn
 from metad2a.reproduce.mnms.task_families import (
@@ -122,15 +122,17 @@ def _speed_verdicts(speed: dict[str, dict[str, Any]]) -> list[Verdict]:
             related = next(other for other in speed if HELD_OUT in other)
             less = _times(speed[related]["times"], of["times"])
             claim = f"{name} (control): transfers less than {related}, {with_interval(times, '.1f')}"
-            found.append(Verdict(claim, "paired ratio, interval above 1", with_interval(less, ".1f"), less["low"] > 1))
+            found.append(judged(claim, "paired ratio, interval above 1", less, above=1, form=".1f"))
         if name.startswith(APART) or UNRELATED in name or RENAMED in name:
             claim = f"{name} (control): what is unrelated transfers less"
             target = "less than 3 times, interval below 3"
-            found.append(Verdict(claim, target, with_interval(times, ".1f"), times["high"] < FEWER))
+            found.append(judged(claim, target, times, below=FEWER, form=".1f"))
         else:
             claim = f"{name}: fewer trials after transfer"
             holds = times["mean"] >= FEWER and times["low"] > 1
-            found.append(Verdict(claim, "3 times, interval above 1", with_interval(times, ".1f"), holds))
+            open_yet = undecided(times, FEWER) or undecided(times, 1)
+            target = "3 times, interval above 1"
+            found.append(Verdict(claim, target, with_interval(times, ".1f"), holds, open_yet))
     return found
 
 
@@ -178,17 +180,18 @@ def _real_verdicts(together: dict[str, dict[str, float]], near: dict[str, Any]) 
     task, worst = min(((n, found) for n, found in together.items() if n != "all"), key=lambda each: each[1]["low"])
     agreement = near["agreement"]
     return [
-        Verdict(
+        judged(
             "learning together is no worse than alone, on each known task",
             "lowest interval above -1 point",
-            f"{with_interval(worst)}: {task}",
-            worst["low"] > -1,
+            worst,
+            above=-1,
+            reached=f"{with_interval(worst)}: {task}",
         ),
-        Verdict(
+        judged(
             "tasks whose tables order cells alike have embeddings that are alike",
             "Spearman, interval above 0",
-            with_interval(agreement),
-            agreement["low"] > 0,
+            agreement,
+            above=0,
         ),
     ]
 
@@ -206,7 +209,9 @@ def _panels(learnt: dict[str, list[Learnt]]) -> tuple[Panel, ...]:
                     ("transferred", [run.transferred for run in runs]),
                 )
             ]
-            found.append(Panel(f"{name}: {task}", "trials", "percentile of the mean draw", tuple(curves)))
+            found.append(
+                Panel(f"{name}: {task}", "trials", "percentile of the mean draw", tuple(curves), least=0, most=100)
+            )
     return tuple(found)
 
 

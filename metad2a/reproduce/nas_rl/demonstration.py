@@ -11,7 +11,7 @@ import numpy.typing as npt
 from databases.architectures.space import space
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.compare.comparison import Rows, incumbents, shuffled
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.nas_rl.planted_edges import show_edges
 from metad2a.reproduce.nas_rl.recurrent_cell import show_cells
@@ -95,7 +95,7 @@ def run(context: Context) -> Report:
         (*_verdicts(figures, size), edge_verdict, *cell_verdicts),
         (
             *_panels({method: table.test.max() - found for method, found in test.items()}, looks, size),
-            Panel("Planted skip connections", "samples", "F1", edge_curves),
+            Panel("Planted skip connections", "samples", "F1", edge_curves, least=0, most=1),
             Panel("Best recurrent cell so far", "children", "validation perplexity", cell_curves),
         ),
         {"table": figures, "planted_edges": edge_figures, "recurrent_cells": cell_figures},
@@ -135,17 +135,13 @@ def _verdicts(figures: dict[str, Any], size: Size) -> tuple[Verdict, ...]:
     gain, drawn = figures[POLICY]["above_random"], figures[POLICY]["percentile"]
     control = figures[CONTROL]["above_random"]
     return (
-        Verdict(
-            f"the best of {size.trials} look-ups is better than random search's",
-            "interval above 0",
-            with_interval(gain),
-            gain["low"] > 0,
-        ),
-        Verdict(
+        judged(f"the best of {size.trials} look-ups is better than random search's", "interval above 0", gain, above=0),
+        judged(
             "the policy's mean sample reaches the 95th percentile",
             f"at least {TARGET:.0f}",
-            with_interval(drawn, ".1f"),
-            drawn["low"] >= TARGET,
+            drawn,
+            above=TARGET,
+            form=".1f",
         ),
         Verdict(
             "told shuffled accuracies, it is not better than random search (control)",
@@ -161,8 +157,8 @@ def _panels(regret: dict[str, Values], looks: dict[str, Values], size: Size) -> 
     best = tuple(band(method, steps, regret[method][:, steps - 1]) for method in METHODS)
     samples = tuple(band(method, at, looks[method]) for method in METHODS)
     return (
-        Panel("Best of so many look-ups", "look-ups", "test regret", best, log_x=True),
-        Panel("The policy's samples", "look-ups", "mean test percentile", samples),
+        Panel("Best of so many look-ups", "look-ups", "test regret", best, log_x=True, least=0),
+        Panel("The policy's samples", "look-ups", "mean test percentile", samples, least=0, most=100),
     )
 
 

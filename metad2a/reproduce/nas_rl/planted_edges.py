@@ -14,7 +14,7 @@ import numpy as np
 
 from databases.architectures.decisions import Chain, Decision
 from databases.architectures.space import Architecture
-from metad2a.reports.report import Curve, Table, Verdict, band
+from metad2a.reports.report import Curve, Table, Verdict, band, undecided
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.simulated import ProgramSpace
 from metad2a.runtime.executors import processes as executor
@@ -131,5 +131,6 @@ def show_edges(context: Context) -> tuple[Table, Verdict, tuple[Curve, ...], dic
         f"F1 >= {TARGET}",
         rows[2][1],
         best["mean"] >= TARGET,
+        undecided({**best, "seeds": size.seeds}, TARGET),
     )
     return Table(title, headings, tuple(rows)), verdict, tuple(curves), figures

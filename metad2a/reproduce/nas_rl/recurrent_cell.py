@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from databases.architectures.space import Architecture, space
 from databases.datasets.text import LEVELS, Text, python_topics
-from metad2a.reports.report import Curve, Table, Verdict, paired, ratio, with_interval
+from metad2a.reports.report import Curve, Table, Verdict, judged, paired, ratio, with_interval
 from metad2a.reproduce.demonstration import Context
 from metad2a.runtime.executors import processes as executor
 from metad2a.search.loop import run
@@ -224,17 +224,19 @@ def _measure(level: str, nats: Sequence[float]) -> str:
 def _verdicts(level: str, ratios: dict[str, dict[str, dict[str, float]]]) -> tuple[Verdict, Verdict]:
     tanh, lstm = ratios[FOUND][TANH], ratios[FOUND][LSTM]
     return (
-        Verdict(
+        judged(
             f"{level} level: the found cell is better than the tanh cell at equal parameters",
             "perplexity ratio's interval below 1",
-            with_interval(tanh, ".3f"),
-            tanh["high"] < 1,
+            tanh,
+            below=1,
+            form=".3f",
         ),
-        Verdict(
+        judged(
             f"{level} level: the found cell is within 2% of an LSTM's perplexity at equal parameters",
             f"ratio's interval below {WITHIN}",
-            with_interval(lstm, ".3f"),
-            lstm["high"] < WITHIN,
+            lstm,
+            below=WITHIN,
+            form=".3f",
         ),
     )
 

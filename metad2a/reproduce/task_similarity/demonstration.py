@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from databases.datasets.features import extract
 from databases.datasets.task import Task
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, paired, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.task_similarity.reduced_search import SPACE, Job, Pool, measured, reduced
 from metad2a.reproduce.task_similarity.tasks import DISTANCES, FRECHET, Round, one_round, tasks
@@ -194,7 +194,7 @@ def _distance_verdicts(
 
 
 def _above(claim: str, found: dict[str, float]) -> Verdict:
-    return Verdict(claim, "interval above 0", with_interval(found), found["low"] > 0)
+    return judged(claim, "interval above 0", found, above=0)
 
 
 def _search_verdicts(gains: dict[str, dict[str, float]]) -> list[Verdict]:
@@ -240,7 +240,7 @@ def _in_order(distance: Values, gain: Values, target: int) -> Values:
 def _search_panel(quality: dict[str, list[float]]) -> Panel:
     x = tuple(map(float, range(1, len(quality[FULL]) + 1)))
     curves = tuple(Curve(name, x, tuple(each), tuple(each), tuple(each)) for name, each in quality.items())
-    return Panel("What is found on each task", "task", "test accuracy in percent", curves)
+    return Panel("What is found on each task", "task", "test accuracy in percent", curves, joined=False)
 
 
 DEMONSTRATION = Demonstration("task-similarity", "What one task says about another", SOURCE, run)
