@@ -48,6 +48,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("metad2a.search.pipelines.session.installed", lambda: {"own": True})
     monkeypatch.setattr("metad2a.search.pipelines.search.installed", lambda: {"own": True})
     monkeypatch.setattr(plan, "first_round", lambda measured, **given: [Chance(TUNED, 0.3, 50.0)])
+    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
     monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
     monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
     yield
