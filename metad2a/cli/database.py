@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metad2a.cli.options import DatabaseUrl, Images, Json, Seed, Workers, open_store, shown
+from metad2a.cli.options import DatabaseUrl, Executor, Images, Json, Seed, Workers, open_store, shown
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.reports.words import percent, span
 
@@ -101,6 +101,7 @@ def build(
     per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells to measure on a task.")] = 17,
     recipe: Annotated[str, typer.Option("--recipe", help="How to train.")] = "tiny",
     workers: Workers = 2,
+    executor: Executor = "processes",
     judged: Annotated[
         int, typer.Option("--judged", min=0, help="Tasks that take the 20 common cells under several seeds.")
     ] = 10,
@@ -124,6 +125,7 @@ def build(
             per_task=per_task,
             recipe=recipe,
             workers=workers,
+            executor=executor,
             judged=judged,
             seeds=seeds,
             seed=seed,

@@ -68,6 +68,14 @@ Images = Annotated[
     typer.Option("--images", metavar="DIR", help="Folder of image sources.", show_default="the shared data"),
 ]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes, one thread each.")]
+Executor = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        metavar="processes|ray:auto|ray:HOST:PORT",
+        help="Where the workers are: here, or in the Ray cluster that this machine belongs to (extra ray).",
+    ),
+]
 Output = Annotated[Path | None, typer.Option("--output", metavar="DIR", help="Also write the result into this folder.")]
 Model = Annotated[
     Path | None,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from metad2a.search.run_state import Trained
 
 FEW_TO_JUDGE = 10  # images; one of them moves the accuracy by more than ten points
 BEYOND_CHANCE = 3.0  # standard errors; the validation accuracy is the best of several
@@ -57,3 +59,18 @@ def _disagreement(task: Task, valid: float | None, test: float | None) -> list[s
 def _error(share: float, count: int) -> float:
     """The standard error of a share of so many."""
     return math.sqrt(max(0.0, share * (1 - share)) / max(1, count))
+
+
+def remarks(trained: Sequence[Trained], best: Trained, recipe: str) -> list[str]:
+    """What to know of the trainings of a search and of the best of them."""
+    notes = []
+    if stopped := sum(each.stopped for each in trained):
+        notes.append(f"{stopped} of {len(trained)} trainings were given up early: they could not become the best")
+    if not best.complete:
+        notes.append(
+            f"the network was trained in part ({best.epochs} epochs): it can be used, "
+            f"but its accuracies are not those of the recipe {recipe!r}"
+        )
+    if (parts := max(each.parts for each in trained)) > 1:
+        notes.append(f"memory was short: batches were trained in up to {parts} parts")
+    return notes
