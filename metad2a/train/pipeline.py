@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from databases.architectures.skeleton import Blueprint
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.architectures.supernets.families import RESIDUAL
 from databases.architectures.supernets.inherit import recalibrate
@@ -39,17 +40,41 @@ class Effort:
     parts: tuple[int, ...] = (TRAIN,)
 
 
-def base_of(pipeline: Pipeline, task: Task) -> Base:
-    """The weights that a pipeline begins with; those of a slice with statistics of the task's images.
+def base_of(pipeline: Pipeline, task: Task, *, anew: bool = False) -> Base:
+    """The weights that a pipeline begins with; ``anew``, and those of a slice, with statistics of the task's images.
 
     Raises:
         UserError: the weights are not installed.
     """
     stages = _stages(pipeline)
     base = open_base(pipeline.weights, channels=task.channels, resolution=pipeline.resolution, stages=stages)
-    if stages is not None:
+    if stages is not None or anew:
         recalibrate(base.network, _batches(base.at(pipeline.resolution), task))
+        base = replace(base, digest=f"{base.digest}-anew")
     return base
+
+
+def blueprint_of(pipeline: Pipeline, *, channels: int, classes: int) -> Blueprint:
+    """How the network of a pipeline is made."""
+    if pipeline.weights == "hog":
+        return open_base("hog", channels=channels, resolution=pipeline.resolution).blueprint(classes)
+    family = RESIDUAL if pipeline.weights == "scratch" else family_of(pipeline.weights)
+    return family.blueprint(_stages(pipeline) or family.stages, channels, classes)
+
+
+def probe_either(
+    pipeline: Pipeline, task: Task, base: Base, *, anew: bool, cache: Path | None = None
+) -> tuple[Probed, bool]:
+    """The probe of ``base``, and with ``anew`` that with statistics of the images where validation likes it better.
+
+    The second tells whether it did.
+    """
+    found = probe(base, task, resolution=pipeline.resolution, cache=cache)
+    if not anew:
+        return found, False
+    other = probe(base_of(pipeline, task, anew=True), task, resolution=pipeline.resolution, cache=cache)
+    better = (other.valid_accuracy or 0.0, -other.valid_loss) > (found.valid_accuracy or 0.0, -found.valid_loss)
+    return (other, True) if better else (found, False)
 
 
 def probe_pipeline(pipeline: Pipeline, task: Task, *, cache: Path | None = None) -> tuple[Base, Probed]:
@@ -89,7 +114,7 @@ def tune_pipeline(
 
 def from_nothing(pipeline: Pipeline, task: Task, seed: int) -> Classifier:
     """The residual network with fresh weights."""
-    blueprint = RESIDUAL.blueprint(_stages(pipeline) or RESIDUAL.stages, task.channels, task.classes)
+    blueprint = blueprint_of(pipeline, channels=task.channels, classes=task.classes)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = blueprint.build().eval()
