@@ -100,6 +100,11 @@ class Processes:
                 return None
             raise
 
+    def text(self, path: str) -> str:
+        """A page."""
+        with urllib.request.urlopen(f"{self.address}{path}", timeout=60) as answer:
+            return str(answer.read().decode())
+
     def send(self, archive: bytes) -> str:
         """The id of an uploaded dataset."""
         return str(self.ask("/v1/datasets", archive, kind="application/zip")["id"])

@@ -18,6 +18,7 @@ from databases.records.record import Record
 from databases.records.store import Store
 from metad2a.build import build as building
 from metad2a.build.build import Measurement, build, core_rounds, measure, scattered_architectures
+from metad2a.runtime.executors import EXECUTORS
 from metad2a.runtime.executors import processes as executor
 
 
@@ -58,7 +59,7 @@ def measured(folder: Path, monkeypatch: pytest.MonkeyPatch) -> list[Measurement]
     monkeypatch.setattr(building, "sample_specs", lambda *args, tasks, **options: specs[:tasks])
     monkeypatch.setattr(building, "measure", fake)
     monkeypatch.setattr(building, "telling_round", _one_more_cell)
-    monkeypatch.setattr("metad2a.runtime.executors.processes.run", here)
+    monkeypatch.setitem(EXECUTORS, "processes", here)
     return jobs
 
 
@@ -67,6 +68,26 @@ def _one_more_cell(
 ) -> list[Measurement]:
     """One cell more than the three of the core."""
     return [Measurement(spec, folder, str(scattered_architectures(1, seed=0)[0]), recipe, 0) for spec in specs]
+
+
+def test_the_executor_that_is_named_measures(
+    folder: Path, measured: list[Measurement], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    addresses: list[str] = []
+
+    def there(
+        function: Callable[[Measurement], Record], jobs: Iterable[Measurement], *, address: str, **options: object
+    ) -> Iterator[Record]:
+        addresses.append(address)
+        return map(function, jobs)
+
+    monkeypatch.setattr(building, "CORE", CORE[:2])
+    monkeypatch.setitem(EXECUTORS, "ray", there)
+    store = Store(tmp_path / "records.db")
+    build(store, folder, tasks=1, per_task=2, recipe="tiny", judged=1, seeds=2, executor="ray:one:6379")
+    assert set(addresses) == {"one:6379"} and len(measured) == 4
+    with pytest.raises(UserError, match="unknown executor 'threads'"):
+        build(store, folder, tasks=1, per_task=2, recipe="tiny", executor="threads")
 
 
 def test_an_interrupted_build_goes_on_and_measures_nothing_twice(
@@ -152,7 +173,7 @@ def test_what_no_process_lives_through_is_named_when_all_else_is_measured(
         if todo:
             raise executor.GivenUp(todo[:1])
 
-    monkeypatch.setattr("metad2a.runtime.executors.processes.run", here)
+    monkeypatch.setitem(EXECUTORS, "processes", here)
     monkeypatch.setattr(building, "CORE", CORE[:3])
     with Store(tmp_path / "records.db") as store:
         with pytest.raises(executor.GivenUp, match=r"one-3x4-s0, \|.*tiny, seed 0 and 1 more"):

@@ -25,7 +25,7 @@ def light(nice: int) -> None:
 @pytest.fixture(autouse=True)
 def light_workers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if not any(word in request.node.name for word in ("torch", "nice")):
-        monkeypatch.setattr(executor, "_prepare", light)
+        monkeypatch.setattr(executor, "prepare", light)
 
 
 def square(number: int) -> int:
@@ -130,7 +130,7 @@ def test_workers_end_with_a_killed_parent() -> None:
     """Its output, which the workers have too, ends when the last of them does."""
     program = (
         "from metad2a.runtime.executors import processes as executor; from tests.test_executor import light, linger; "
-        "executor._prepare = light; list(executor.run(linger, [60, 60], workers=2))"
+        "executor.prepare = light; list(executor.run(linger, [60, 60], workers=2))"
     )
     root = Path(__file__).parents[1]
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=root) as parent:

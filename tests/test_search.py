@@ -23,7 +23,7 @@ from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
 from metad2a.export.export import load_exported
 from metad2a.runtime.tracking import Kind, NullTracker, Run
-from metad2a.search import session
+from metad2a.search import candidate, session
 from metad2a.search.judgement import ended, remarks
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.run_state import Trained, read_state
@@ -105,7 +105,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
         calls.append(architecture)
         return train(task, architecture, **options)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(session, "train", counted)
+    monkeypatch.setattr(candidate, "train", counted)
     return calls
 
 
@@ -282,7 +282,7 @@ def test_a_whole_training_replaces_one_cut_short_in_its_last_epoch(
         return replace(train(task, architecture, **options), complete=False)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr(session, "train", cut)
+        patch.setattr(candidate, "train", cut)
         assert not quick(store, train=1).exported.card.complete
     whole = quick(store, train=1)
     assert whole.exported.card.complete and whole.stopped_by == "trainings"

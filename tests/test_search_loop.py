@@ -17,7 +17,7 @@ from databases.datasets.task import TRAIN, Task
 from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
-from metad2a.search import session
+from metad2a.search import candidate
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.run_state import read_state
 from metad2a.search.search import search
@@ -76,7 +76,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
 @pytest.fixture
 def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
     made = Trainings()
-    monkeypatch.setattr(session, "train", made)
+    monkeypatch.setattr(candidate, "train", made)
     return made
 
 

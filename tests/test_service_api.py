@@ -197,3 +197,26 @@ def test_forms_work_without_the_script(client: TestClient) -> None:
     assert client.post(f"{begun.headers['location']}/cancel").status_code == 200
     missing = client.get(f"/datasets/{NOBODY}", headers={"accept": "text/html"})
     assert missing.status_code == 404 and "Not found" in missing.text
+
+
+def test_a_search_is_of_pipelines_unless_networks_are_meant(client: TestClient) -> None:
+    key = send(client)["id"]
+
+    def told(**options: Any) -> dict[str, Any]:
+        answer = client.post("/v1/searches", json={"dataset": key, **options})
+        assert answer.status_code == 202, answer.text
+        found: dict[str, Any] = answer.json()["options"]
+        return found
+
+    usual = told()
+    assert (usual["space"], usual["seconds"], usual["recipe"]) == ("pipeline", 60.0, "pipeline")
+    assert told(seconds=5, augment="flip")["augment"] == "flip"
+    assert told(train=2)["space"] == "nasbench201" and told(train=2)["seconds"] is None
+    assert told(space="enas-micro", train=1, searcher="random")["space"] == "enas-micro"
+    for wrong, word in (
+        ({"space": "pipeline", "train": 2}, "train means nothing in the space pipeline"),
+        ({"train": 2, "augment": "flip"}, "augment means nothing in the space nasbench201"),
+        ({"space": "elsewhere"}, "elsewhere"),
+    ):
+        answer = client.post("/v1/searches", json={"dataset": key, **wrong})
+        assert refused(answer, 400, 422) and word in answer.text

@@ -61,6 +61,29 @@ def test_the_whole_way_from_pictures_to_a_prediction(service: Processes) -> None
     until(lambda: not service.processes("metad2a"), seconds=15, what="an empty process table")
 
 
+def test_a_search_of_pipelines_goes_on_when_web_and_worker_are_killed(service: Processes) -> None:
+    """The budget is kept over both lives, and the page of the winner shows all that is known of it."""
+    service.serve()
+    dataset = service.send(zipped(pictures(each=20)))
+    job = service.ask("/v1/searches", {"dataset": dataset, "seconds": 20})["id"]
+    until(lambda: list(service.home.glob("runs/*/candidates/*.safetensors")), what="the first probe")
+    for process in (*service.processes("metad2a --no-tracking serve"), *service.processes("metad2a worker")):
+        os.kill(process, signal.SIGKILL)
+    until(lambda: not service.processes("service.job"), seconds=10, what="the end of the job's process")
+    service.serve()
+    ended = service.ended(job)
+    assert ended["state"] == "succeeded", ended["reason"]
+    result = ended["result"]
+    assert ended["attempts"] == 2 and result["resumed"] >= 1 and result["seconds"] < 40
+    right = sum(row[number] for number, row in enumerate(result["confusion"]))
+    assert 100 * right / result["judged_on"] == pytest.approx(result["test_accuracy"])
+    assert result["seen"]["front"] and len(result["trained"]) == len(result["seen"]["candidates"])
+    page = service.text(f"/models/{job}")
+    for part in ('class="plot"', 'class="confusion"', "Try it", "model.onnx", "import model", "Macro F1"):
+        assert part in page, part
+    assert not service.processes("service.job")
+
+
 def test_a_killed_worker_costs_only_what_was_running(service: Processes) -> None:
     service.serve()
     dataset = service.send(zipped(pictures(each=20)))

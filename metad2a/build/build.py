@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,8 @@ from databases.records.recipe import trainable
 from databases.records.record import Record, RecordKey, TaskEntry
 from databases.records.store import Store
 from metad2a.build.acquisition import most_telling
-from metad2a.runtime.executors import processes as executor
+from metad2a.runtime.executors import HERE, chosen_executor
+from metad2a.runtime.executors.processes import Death, GivenUp
 from metad2a.train.inference import predictions
 from metad2a.train.train import train
 from metad2a.train.training import Training
@@ -68,22 +69,25 @@ def build(
     per_task: int,
     recipe: str,
     workers: int = 2,
+    executor: str = HERE,
     judged: int = 6,
     seeds: int = 3,
     seed: int = 0,
     cache: Path | None = None,
     on_progress: Callable[[Built], None] | None = None,
-    on_death: Callable[[executor.Death], None] = lambda death: None,
+    on_death: Callable[[Death], None] = lambda death: None,
 ) -> Built:
     """Measures ``per_task`` architectures on each of ``tasks`` tasks.
 
     The first ``judged`` tasks take the whole common core under ``seeds`` seeds instead, so that their noise can
     be told from their spread. ``cache`` is the folder of cached features. ``on_death`` hears of processes that died.
+    ``executor`` says where (`chosen_executor`); on other machines ``folder`` must be there under the same path.
 
     Raises:
-        executor.GivenUp: when all else is measured, where measurements ended their process each time.
+        GivenUp: when all else is measured, where measurements ended their process each time.
     """
     trainable(recipe)
+    spread = partial(chosen_executor(executor), workers=workers, nice=19, on_death=on_death)
     specs = sample_specs(folder, tasks=tasks, seed=seed)
     first, last = core_rounds(specs, folder, per_task=per_task, recipe=recipe, judged=judged, seeds=seeds)
     for spec in specs:
@@ -98,23 +102,23 @@ def build(
     for jobs in rounds:
         known = store.keys(recipe=recipe)
         todo = [job for job in jobs() if _key(job) not in known and job not in lost]
-        for record in _measured(todo, lost, workers=workers, on_death=on_death):
+        for record in _measured(todo, lost, spread):
             store.add([record])
             built = Built(built.done + 1, built.known, built.left - 1, record)
             if on_progress is not None:
                 on_progress(built)
     if lost:
-        raise executor.GivenUp(lost)
+        raise GivenUp(lost)
     return built
 
 
 def _measured(
-    jobs: Iterable[Measurement], lost: list[Measurement], *, workers: int, on_death: Callable[[executor.Death], None]
+    jobs: Iterable[Measurement], lost: list[Measurement], spread: Callable[..., Iterator[Record]]
 ) -> Iterator[Record]:
     """The records of a round; measurements that are given up join ``lost``, and the next round can begin."""
     try:
-        yield from executor.run(measure, jobs, workers=workers, nice=19, on_death=on_death)
-    except executor.GivenUp as given_up:
+        yield from spread(measure, jobs)
+    except GivenUp as given_up:
         lost += given_up.jobs
 
 

@@ -21,7 +21,8 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.records.record import Record, RecordKey
 from databases.records.store import Store
 from metad2a.build.build import Built, entry
-from metad2a.runtime.executors import processes as executor
+from metad2a.runtime.executors import HERE, chosen_executor
+from metad2a.runtime.executors.processes import Death
 from metad2a.train.augment import Augment, choose
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import Effort, base_of, tune_pipeline
@@ -86,16 +87,17 @@ def build_pipelines(
     tasks: int,
     cache: Path,
     workers: int = 2,
+    executor: str = HERE,
     judged: int = 0,
     seeds: int = 3,
     seed: int = 0,
     on_progress: Callable[[Built], None] = lambda built: None,
-    on_death: Callable[[executor.Death], None] = lambda death: None,
+    on_death: Callable[[Death], None] = lambda death: None,
 ) -> Built:
     """Measures the pipelines of `ROUNDS` on each of ``tasks`` tasks, and on the first ``judged`` under more seeds.
 
     Raises:
-        executor.GivenUp: when all else is measured, where measurements ended their process each time.
+        GivenUp: when all else is measured, where measurements ended their process each time.
     """
     specs = sample_specs(folder, tasks=tasks, seed=seed, sources=PIPELINE_SOURCES)
     for spec in specs:
@@ -104,7 +106,7 @@ def build_pipelines(
     known = store.keys(space=PIPELINE.name)
     todo = [job for job in jobs if _key(job) not in known]
     built = Built(0, len(jobs) - len(todo), len(todo))
-    for record in executor.run(measure, todo, workers=workers, nice=19, on_death=on_death):
+    for record in chosen_executor(executor)(measure, todo, workers=workers, nice=19, on_death=on_death):
         store.add([record])
         built = Built(built.done + 1, built.known, built.left - 1, record)
         on_progress(built)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from metad2a.cli.options import DatabaseUrl, Images, Json, Seed, Workers, open_store, shown
+from metad2a.cli.options import DatabaseUrl, Executor, Images, Json, Seed, Workers, open_store, shown
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.reports.words import percent, span
 
@@ -101,6 +101,7 @@ def build(
     per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells to measure on a task.")] = 17,
     recipe: Annotated[str, typer.Option("--recipe", help="How to train.")] = "tiny",
     workers: Workers = 2,
+    executor: Executor = "processes",
     judged: Annotated[
         int, typer.Option("--judged", min=0, help="Tasks that take the 20 common cells under several seeds.")
     ] = 10,
@@ -123,6 +124,7 @@ def build(
         told: dict[str, Any] = {
             "cache": home() / "features",
             "workers": workers,
+            "executor": executor,
             "on_progress": lambda each: _tell(reporter, each, begun),
             "on_death": lambda death: reporter.line(str(death)),
         }

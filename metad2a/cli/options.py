@@ -78,6 +78,14 @@ Images = Annotated[
     typer.Option("--images", metavar="DIR", help="Folder of image sources.", show_default="the shared data"),
 ]
 Workers = Annotated[int, typer.Option("--workers", min=1, help="Processes, one thread each.")]
+Executor = Annotated[
+    str,
+    typer.Option(
+        "--executor",
+        metavar="processes|ray:auto|ray:HOST:PORT",
+        help="Where the workers are: here, or in the Ray cluster that this machine belongs to (extra ray).",
+    ),
+]
 Output = Annotated[Path | None, typer.Option("--output", metavar="DIR", help="Also write the result into this folder.")]
 Model = Annotated[
     Path | None,
@@ -159,7 +167,7 @@ def how_many(text: str) -> int | None:
 
 
 OF_NETWORKS = {  # options that mean nothing in the space of pipelines
-    *("train", "recipe", "searcher", "stop_early", "device", "model", "database"),
+    *("train", "recipe", "searcher", "stop_early", "device", "model", "database", "workers", "executor"),
     *("images_per_class", "candidates", "prefer"),
 }
 OF_PIPELINES = {"augment", "baseline"}  # and only there

@@ -16,6 +16,7 @@ from metad2a.cli.options import (
     Data,
     DatabaseUrl,
     Device,
+    Executor,
     Groups,
     Json,
     Model,
@@ -69,6 +70,8 @@ def search(
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
     groups: Groups = "auto",
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings that go on at once.")] = 1,
+    executor: Executor = "processes",
     seed: Seed = 0,
     device: Device = "auto",
     model: Model = None,
@@ -120,7 +123,10 @@ def search(
             tracker=open_tracker(no_tracking),
             device=device,
             begun=cli.started,
+            executor=executor,
+            workers=workers,
             on_progress=lambda each: _tell(reporter, each),
+            on_death=lambda death: reporter.line(str(death)),
         )
     _answer(result, _copy(result, output), json=json)
 

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
+from types import MappingProxyType
 
 from databases.architectures.space import DEFAULT_SPACE, Architecture, image_space
 from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe, trainable
 from databases.records.store import Store
+from metad2a.runtime.executors import HERE, chosen_executor
+from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.result import SearchProgress, SearchResult
@@ -45,7 +49,10 @@ def search(
     device: str = "auto",
     begun: float | None = None,
     patience: float = 0.0,
+    executor: str = HERE,
+    workers: int = 1,
     on_progress: Callable[[SearchProgress], None] | None = None,
+    on_death: Callable[[Death], None] = lambda death: None,
 ) -> SearchResult:
     """Trains ``train`` architectures that ``searcher`` asks for, within ``seconds``, and exports the best.
 
@@ -54,6 +61,8 @@ def search(
     ``stop_early`` gives trainings up whose learning curve is hopeless. ``folder`` is the run's folder, by default
     one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
     started, by default now. A run that another process works on is waited for, ``patience`` seconds at most.
+    ``workers`` trainings go on at once, where ``executor`` says (`chosen_executor`): the searcher learns from all of
+    them before it asks again. A process that dies costs its own training, which ``on_death`` hears of.
 
     Raises:
         UserError: impossible budget, recipe, space, searcher or device; run in use; time over before the first step.
@@ -61,12 +70,18 @@ def search(
     begin = time.monotonic() if begun is None else begun
     if not isinstance(train, Integral) or train < 1:
         raise UserError(f"given {train!r} trainings; allowed are whole numbers from 1; 3 is usual")
+    spread = None
+    if workers > 1 or executor != HERE:
+        spread = partial(chosen_executor(executor), workers=workers, on_death=on_death)
     chosen = check_training(recipe, seconds, device)
     if space == DEFAULT_SPACE:
         plan = recommended(searcher, model, task, recipe=chosen, seed=seed)
     else:
         plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed)
-    run = _run(task, chosen, seed, plan.origin, folder, begin, searcher=searcher, stop_early=stop_early)
+    ways = {"searcher": searcher, "stop_early": stop_early}
+    if workers > 1:
+        ways["at_once"] = workers  # it decides what the searcher knows when it is asked
+    run = _run(task, chosen, seed, plan.origin, folder, begin, ways)
     run.patience = patience
     budget = {"trainings": train, "seconds": seconds}
     parameters = {"recipe": recipe, "seed": seed, "weights": plan.origin, "searcher": searcher, **budget}
@@ -88,6 +103,8 @@ def search(
             on_trained=plan.learn,
             on_progress=on_progress,
             notes=plan.notes,
+            spread=spread,
+            at_once=workers,
         ).go(plan.controller)
 
 
@@ -134,14 +151,11 @@ def _run(
     origin: str,
     folder: Path | None,
     begin: float,
-    *,
-    searcher: str = "given",
-    stop_early: bool = False,
+    ways: Mapping[str, object] = MappingProxyType({"searcher": "given", "stop_early": False}),
 ) -> RunFolder:
-    """The run's folder; ``origin`` says where its candidates come from."""
+    """The run's folder; ``origin`` says where its candidates come from, ``ways`` how they are searched."""
     identity = {
-        "searcher": searcher,
-        "stop_early": stop_early,
+        **ways,
         "fingerprint": task.fingerprint,
         "recipe": asdict(recipe),
         "seed": seed,

@@ -14,23 +14,23 @@ import numpy as np
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
+from databases.hosting import lent
 from databases.records.recipe import Recipe
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a.export.export import Exported, describe, save
 from metad2a.runtime.tracking import Run, Tracker
 from metad2a.search import loop
+from metad2a.search.candidate import Done, Job, Spread, Work
 from metad2a.search.controllers.controller import Controller
-from metad2a.search.evaluation_time import evaluation_seconds
 from metad2a.search.judgement import ended, judgements, remarks
 from metad2a.search.result import SearchProgress, SearchResult, Stage, facts
 from metad2a.search.run_state import Trained, Wanted, best_of, tested_card
 from metad2a.search.runs import RunFolder
-from metad2a.train.inference import accuracy
+from metad2a.train.inference import accuracy, seconds_an_image
 from metad2a.train.place import pick_device
-from metad2a.train.train import train
 from metad2a.train.training import Progress, Training
-from predictors.learning_curve import CHECKS, Curve, forecast, hopeless
+from predictors.learning_curve import Curve, forecast
 
 SLACK_SECONDS, SLACK_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two
 
@@ -42,6 +42,7 @@ class Session:
     ``tracker`` opens a run for each training below ``tracked``; None puts the only training into that itself.
     ``expected`` tells the accuracy in percent that is expected of an architecture; ``on_trained`` is told every
     training that is done, in order, also those of earlier processes. With ``stop_early`` hopeless ones are given up.
+    With ``spread`` trainings run where that puts them, ``at_once`` of them between two looks at what they taught.
     """
 
     task: Task
@@ -59,11 +60,13 @@ class Session:
     on_trained: Callable[[Trained], None] = lambda trained: None
     on_progress: Callable[[SearchProgress], None] | None = None
     notes: tuple[str, ...] = ()  # that the result is told with
+    spread: Spread | None = None
+    at_once: int = 1
     asked: list[int] = field(default_factory=list)  # positions among the run's candidates
     resumed: int = 0
     finished: list[Curve] = field(default_factory=list)
     worked: bool = False  # whether this process trained or tested anything
-    seconds_an_image: float = 0.0  # to evaluate one, with the slowest network so far
+    slowest: float = 0.0  # seconds to evaluate one image, of all networks so far
 
     @property
     def limit(self) -> float:
@@ -82,14 +85,13 @@ class Session:
         self.tracked.parameters(facts(task))
         statistics = {name: float(value) for name, value in task.statistics().items()}
         self.store.add_task(TaskEntry(task.fingerprint, task.name, task.source, statistics))
-        loop.run(controller, self, trials=self.count, on_trial=self._track)
+        loop.run(controller, self, trials=self.count, batch=self.at_once, on_trial=self._track)
         return self._finish()
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
         """Validation accuracies, of trainings that were given up their likely end; fewer where time is over."""
         scores: list[float] = []
-        for each in architectures:
-            trained = self._measured(each)
+        for trained in map(self._measured, architectures) if self.spread is None else self._together(architectures):
             if trained is None or not trained.done:
                 break
             self._learn(trained)
@@ -98,16 +100,30 @@ class Session:
 
     def _measured(self, architecture: Architecture) -> Trained | None:
         """What is known of an architecture, after training it where that is neither done nor out of time."""
+        index, known = self._asked(architecture)
+        if not known and self.run.spent < self.limit:
+            self._train(index)
+        return self.run.state.trained.get(index)
+
+    def _together(self, architectures: Sequence[Architecture]) -> list[Trained | None]:
+        """The same of several, which are trained side by side."""
+        asked = [self._asked(each) for each in architectures]
+        todo = [index for index, known in asked if not known]
+        if todo and self.run.spent < self.limit:
+            self._train_together(todo)
+        return [self.run.state.trained.get(index) for index, _ in asked]
+
+    def _asked(self, architecture: Architecture) -> tuple[int, bool]:
+        """The position of an architecture that is asked for, and whether it was trained before."""
         index = self.run.place(Wanted(architecture, self.expected(architecture)))
         self.asked.append(index)
         known = self.run.state.trained.get(index)
-        if known is not None and known.done:
-            self.resumed += 1
-            self._record(known)  # the kill may have come between keeping and recording
-            self._tell("kept", index, trained=known)
-        elif self.run.spent < self.limit:
-            self._train(index)
-        return self.run.state.trained.get(index)
+        if known is None or not known.done:
+            return index, False
+        self.resumed += 1
+        self._record(known)  # the kill may have come between keeping and recording
+        self._tell("kept", index, trained=known)
+        return index, True
 
     def _learn(self, trained: Trained) -> None:
         """What the trainings to come are judged by."""
@@ -118,43 +134,43 @@ class Session:
     def _track(self, trace: loop.Trace) -> None:
         self.tracked.metrics({"best_valid_accuracy": max(trace.scores)}, step=len(trace.scores))
 
+    def _train_together(self, indices: Sequence[int]) -> None:
+        """Trains candidates where the executor puts them, and keeps each as it comes back."""
+        assert self.spread is not None
+        for done in self.spread(self._work(), [self._job(index) for index in indices]):
+            with self._nested(done.index) as tracked:
+                for progress in done.training.curve:
+                    tracked.metrics(_epoch_metrics(progress), step=progress.epoch)
+                self._keep_better(done, tracked)
+
     def _train(self, index: int) -> None:
         """Trains one candidate and keeps the result, in part or whole."""
-        self._tell("started", index)
-        wanted, checks = self.run.state.candidates[index], list[float]()
-        deadline = self._deadline(wanted.architecture)
-        self.worked = True
-        with self._tracked_training(wanted.architecture) as tracked:
+        job = self._job(index)
+        with self._nested(index) as tracked:
 
-            def on_epoch(progress: Progress) -> bool:
+            def on_epoch(progress: Progress) -> None:
                 self.run.tick()
-                valid = progress.valid_accuracy
-                tracked.metrics(_known(train_loss=progress.train_loss, valid_accuracy=valid), step=progress.epoch)
+                tracked.metrics(_epoch_metrics(progress), step=progress.epoch)
                 self._tell("epoch", index, epoch=progress)
-                checks.extend([valid] if valid is not None else [])
-                return valid is None or not self._hopeless(checks)
 
-            training = train(
-                self.small,
-                wanted.architecture,
-                recipe=self.recipe,
-                seed=self.seed,
-                device=self.device,
-                deadline=deadline,
-                checks=CHECKS if self.stop_early else (),
-                on_epoch=on_epoch,
-            )
-            stopped = not training.complete and self._hopeless(checks)
-            known = self.run.state.trained.get(index)
-            if training.complete or stopped or len(training.curve) > (known.epochs if known else 0):
-                self._keep(index, wanted, training, tracked, checks=checks, stopped=stopped)
+            self._keep_better(self._work().train(job, on_epoch), tracked)
+
+    def _job(self, index: int) -> Job:
+        self.worked = True
+        self._tell("started", index)
+        architecture = self.run.state.candidates[index].architecture
+        return Job(index, architecture, self._deadline(architecture))
+
+    def _work(self) -> Work:
+        return Work(self.small, self.recipe, self.seed, self.device, self.stop_early, tuple(self.finished))
 
     @contextmanager
-    def _tracked_training(self, architecture: Architecture) -> Iterator[Run]:
+    def _nested(self, index: int) -> Iterator[Run]:
         """The run of one training, which says what is trained, by which recipe, on what."""
         if self.tracker is None:
             yield self.tracked
             return
+        architecture = self.run.state.candidates[index].architecture
         told = {"architecture": architecture, "space": architecture.space, "seed": self.seed, **asdict(self.recipe)}
         told["recipe"] = told.pop("name")
         with self.tracker.run(str(architecture), "training", parent=self.tracked, parameters=told) as tracked:
@@ -162,17 +178,19 @@ class Session:
             tracked.parameters(facts(self.task))
             yield tracked
 
-    def _hopeless(self, checks: Sequence[float]) -> bool:
-        return self.stop_early and hopeless(checks, self.finished)
+    def _keep_better(self, done: Done, tracked: Run) -> None:
+        """Keeps a training, unless an earlier process came further with it."""
+        known = self.run.state.trained.get(done.index)
+        if done.training.complete or done.stopped or len(done.training.curve) > (known.epochs if known else 0):
+            self._keep(done, tracked)
 
-    def _keep(
-        self, index: int, wanted: Wanted, training: Training, tracked: Run, *, checks: Sequence[float], stopped: bool
-    ) -> None:
+    def _keep(self, done: Done, tracked: Run) -> None:
         """Stores weights, state and record of a training, in this order."""
-        architecture, recipe = wanted.architecture, self.recipe
+        wanted, training, recipe = self.run.state.candidates[done.index], done.training, self.recipe
+        architecture = wanted.architecture
         skeleton = recipe.skeleton(input_channels=self.task.channels, classes=self.task.classes)
         cells = image_space(architecture.space)
-        likely = forecast(checks, self.finished) if stopped else None
+        likely = forecast(done.checks, self.finished) if done.stopped else None
         trained = Trained(
             architecture,
             expected_accuracy=wanted.expected_accuracy,
@@ -182,18 +200,18 @@ class Session:
             seconds=training.seconds,
             parameters=cells.parameters(architecture, skeleton),
             flops=cells.flops(architecture, skeleton, resolution=recipe.resolution),
-            stopped=stopped,
+            stopped=done.stopped,
             score=likely.likely if likely else training.valid_accuracy or 0.0,
-            checks=tuple(checks),
+            checks=done.checks,
             parts=training.parts,
         )
         card = describe(training, task=self.task, architecture=architecture, recipe=recipe, seed=self.seed)
-        self.run.keep(index, trained, training, card)
+        self.run.keep(done.index, trained, training, card)
         self._record(trained)
         tracked.metrics(_known(valid_accuracy=trained.valid_accuracy, seconds=trained.seconds), step=trained.epochs)
-        tracked.metrics({"complete": float(trained.complete), "stopped_early": float(stopped)})
+        tracked.metrics({"complete": float(trained.complete), "stopped_early": float(done.stopped)})
         tracked.metrics({"parameters": float(trained.parameters), "flops": float(trained.flops)})
-        self._tell("stopped" if stopped else "trained", index, trained=trained)
+        self._tell("stopped" if done.stopped else "trained", done.index, trained=trained)
 
     def _record(self, trained: Trained) -> None:
         """Adds a whole training to the store, which keeps the first record of a key; no other one is a record."""
@@ -275,22 +293,27 @@ class Session:
         return tested
 
     def _deadline(self, architecture: Architecture) -> float:
-        """When training must stop (monotonic seconds) so that validation, test and export are in time."""
+        """When training must stop (seconds since 1970) so that validation, test and export are in time."""
         if self.limit == math.inf:
             return math.inf
-        self.seconds_an_image = max(
-            self.seconds_an_image, evaluation_seconds(self.small, architecture, recipe=self.recipe, device=self.device)
-        )
+        skeleton = self.recipe.skeleton(input_channels=self.task.channels, classes=self.task.classes)
+        with lent():
+            network = image_space(architecture.space).network(architecture, skeleton)
+        self.slowest = max(self.slowest, seconds_an_image(self.small, network, pick_device(self.device)))
         held_out = np.count_nonzero(self.task.parts != TRAIN)
         slack = min(SLACK_SECONDS, SLACK_SHARE * self.limit)
         left = self.limit - self.run.spent
-        return time.monotonic() + left - min(1.5 * self.seconds_an_image * held_out + slack, left / 2)
+        return time.time() + left - min(1.5 * self.slowest * held_out + slack, left / 2)
 
     def _tell(self, stage: Stage, index: int, *, epoch: Progress | None = None, trained: Trained | None = None) -> None:
         if self.on_progress is not None:
             architecture, spent = self.run.state.candidates[index].architecture, self.run.spent
             number = self._positions().index(index) + 1
             self.on_progress(SearchProgress(stage, number, self.count, architecture, spent, epoch, trained))
+
+
+def _epoch_metrics(progress: Progress) -> dict[str, float]:
+    return _known(train_loss=progress.train_loss, valid_accuracy=progress.valid_accuracy)
 
 
 def _known(**values: float | None) -> dict[str, float]:

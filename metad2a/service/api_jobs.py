@@ -13,7 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from metad2a.service import cursors, jobs, judging, library, receiving
+from metad2a.service import cursors, jobs, judging, library, pipelines, receiving
 from metad2a.service.api_data import Cursor, Id, Limit, needed, picture, problems
 from metad2a.service.helper import Broken
 from metad2a.service.jobs import Job, Kind, State
@@ -47,8 +47,8 @@ _LOOK = 0.4  # seconds between looks for new events
 
 @router.post("/searches", status_code=202, responses=_ACCEPTED)
 def search(asked: SearchIn, service: Provided, caller: Caller, response: Response, key: Key = None) -> JobOut:
-    """Recommend, train, learn from each training, keep the best: a job."""
-    library.check_search(recipe=asked.recipe, searcher=asked.searcher)
+    """Find, train and test the network that fits, in the seconds given or by so many trainings: a job."""
+    check_search(asked)
     return _accept(service, "search", asked, caller, key, response)
 
 
@@ -64,6 +64,12 @@ def training(asked: TrainingIn, service: Provided, caller: Caller, response: Res
 def retraining(asked: RetrainingIn, service: Provided, caller: Caller, response: Response, key: Key = None) -> JobOut:
     """Learn from all records and meet the champion: a job."""
     return _accept(service, "retraining", asked, caller, key, response)
+
+
+def check_search(asked: SearchIn) -> None:
+    """Refuses what no search could do; raises UserError."""
+    if asked.space is not None and asked.space != pipelines.SPACE:
+        library.check_search(recipe=asked.recipe, searcher=asked.searcher, space=asked.space)
 
 
 def _accept(service: Service, kind: Kind, asked: JobIn, caller: str, key: str | None, response: Response) -> JobOut:

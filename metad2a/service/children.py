@@ -53,3 +53,14 @@ def end_with_parent(end: Callable[[], object] = lambda: os._exit(1)) -> None:
         end()
 
     threading.Thread(target=wait, daemon=True).start()
+
+
+def limit_memory(size: int, *, seconds: int | None = None) -> None:
+    """Bounds the bytes of this process, and its seconds of processor time, where the system can."""
+    try:
+        import resource
+    except ModuleNotFoundError:  # Windows
+        return
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    if seconds is not None:
+        resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))

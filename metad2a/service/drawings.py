@@ -69,7 +69,8 @@ def front_svg(answer: dict[str, Any]) -> Markup:
     costs, levels = zip(*points, strict=True)
     plot = _Plot(min(costs), max(costs), min(levels), max(levels))
     known = all(each.get("expected_accuracy") is not None for each in ranked)
-    parts = [plot.frame("expected accuracy, %" if known else "score (orders only)", answer.get("cost_unit", "cost"))]
+    level = answer.get("level_name", "expected accuracy, %") if known else "score (orders only)"
+    parts = [plot.frame(level, answer.get("cost_unit", "cost"))]
     parts += [f'<circle class="cloud" cx="{plot.x(c):.1f}" cy="{plot.y(v):.1f}" r="1.6"/>' for c, v in cloud if c > 0]
     if front:
         line = " ".join(f"{plot.x(each['cost']):.1f},{plot.y(each['level']):.1f}" for each in front)

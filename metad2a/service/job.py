@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import threading
 import time
@@ -12,13 +11,15 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
-from metad2a.service import jobs, library
-from metad2a.service.children import end_with_parent, settings_of_parent
+from metad2a.service import jobs, library, pipelines
+from metad2a.service.children import end_with_parent, limit_memory, settings_of_parent
 from metad2a.service.running import NO_MEMORY, OUTCOME, lacks_memory, patiently
 from metad2a.service.tables import open_database
 
 if TYPE_CHECKING:
+    from databases.datasets.task import Task
     from databases.records.connection import Database
+    from metad2a.export.export import Exported
     from metad2a.runtime.tracking import Tracker
     from metad2a.service.settings import Settings
 
@@ -31,7 +32,7 @@ def main(key: str, owner: str) -> int:
     settings = settings_of_parent()
     end_with_parent()
     if settings.job_bytes is not None:
-        resource.setrlimit(resource.RLIMIT_AS, (settings.job_bytes, settings.job_bytes))
+        limit_memory(settings.job_bytes)
     database = patiently(lambda: open_database(settings.database))
     threading.Thread(target=_end_when_taken, args=(database, key, owner), daemon=True).start()
     outcome = _outcome(settings, database, key, begun)
@@ -86,13 +87,25 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
         if dataset is None:
             raise UserError("the dataset of this job is gone: upload it again")
         report("reading", {"attempt": job.attempts})
-        task = library.load_data(str(datasets.path_of(settings, dataset)), dataset.name, seed=job.options["seed"])
-        do = library.search if job.kind == "search" else library.train
-        result = do(task, job.options, place, report)
+        whole = job.kind == "search" and job.options.get("space") == pipelines.SPACE
+        path, up_to = str(datasets.path_of(settings, dataset)), pipelines.UP_TO if whole else None
+        task = library.load_data(path, dataset.name, seed=job.options["seed"], up_to=up_to)
+        told, exported = _found(job, task, place, report, whole=whole)
         report("judging", {})
-        told = library.summed_up(result) | judging.judge(result.exported, task, folder)
+        told |= judging.judge(exported, task, folder)
         report("exporting", {})
         return told | {"onnx": library.export_onnx(folder)}
+
+
+def _found(
+    job: jobs.Job, task: Task, place: library.Place, report: library.Report, *, whole: bool
+) -> tuple[dict[str, Any], Exported]:
+    """What a search or a training found, in plain values and exported."""
+    if whole:
+        found = pipelines.search(task, job.options, place, report)
+        return pipelines.summed_up(found), found.exported
+    result = (library.search if job.kind == "search" else library.train)(task, job.options, place, report)
+    return library.summed_up(result), result.exported
 
 
 def _tracker(settings: Settings) -> Tracker:

@@ -29,7 +29,7 @@ def judge(exported: Exported, task: Task, folder: Path) -> dict[str, Any]:
         from databases.datasets.task import resize_images
 
         images = resize_images(images, size)
-    logits = predictions(exported.training, images)
+    logits = predictions(exported.training, images) / exported.card.temperature
     logits = logits - logits.max(axis=1, keepdims=True)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     said = shares.argmax(axis=1)

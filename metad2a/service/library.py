@@ -35,7 +35,6 @@ _LIMITS = {  # a question's name -> that of `Limits`
     "prefer": "prefer",
 }
 _CLOUD = 400
-DIGITS = "sklearn:digits"
 
 
 @dataclass(frozen=True)
@@ -62,11 +61,11 @@ def device_names() -> list[str]:
     return sorted(HARDWARE)
 
 
-def load_data(path: str, name: str, *, seed: int = 0) -> Task:
-    """A stored dataset under the name that its owner gave it."""
+def load_data(path: str, name: str, *, seed: int = 0, up_to: int | None = None) -> Task:
+    """A stored dataset under the name that its owner gave it; ``up_to`` is as in `load_task`."""
     from databases.datasets.loading import load_task
 
-    return replace(load_task(path, seed=seed), name=name, source=name)
+    return replace(load_task(path, seed=seed, up_to=up_to), name=name, source=name)
 
 
 def load_model(which: str | None = None) -> MetaD2A:
@@ -156,6 +155,7 @@ def search(task: Task, options: Mapping[str, Any], place: Place, report: Report)
         seconds=options.get("seconds"),
         recipe=options["recipe"],
         searcher=options["searcher"],
+        space=options.get("space") or "nasbench201",
         stop_early=options["stop_early"],
         seed=options["seed"],
         tracker=place.tracker,
@@ -280,12 +280,14 @@ def export_onnx(folder: Path) -> str | None:
     return None
 
 
-def check_search(*, recipe: str, searcher: str | None = None) -> None:
+def check_search(*, recipe: str, searcher: str | None = None, space: str = "nasbench201") -> None:
     """Refuses what no job could do, before it waits in a queue; raises UserError."""
+    from databases.architectures.space import image_space
     from databases.records.recipe import trainable
     from metad2a.search.controllers import check_name
 
     trainable(recipe)
+    image_space(space)
     if searcher is not None:
         check_name(searcher)
 

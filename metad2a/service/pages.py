@@ -103,17 +103,18 @@ def train(
     id: Id,
     service: Provided,
     reader: Reader,
-    count: Text = "3",
+    count: Text = "",
     minutes: Text = "",
     recipe: Text = "small",
 ) -> Response:
-    """Asks for a search."""
+    """Asks for a search: by time alone, or of so many networks."""
     try:
         seconds = 60 * float(minutes) if minutes.strip() else None
-        asked = SearchIn(dataset=id, train=int(count), seconds=seconds, recipe=recipe)
+        networks: dict[str, Any] = {"train": int(count), "recipe": recipe} if count.strip() else {}
+        asked = SearchIn(dataset=id, seconds=seconds, **networks)
     except ValueError as problem:  # pydantic's is one
         raise Problem(422, "give 1 to 1000 networks and a time in minutes, or no time for no limit") from problem
-    library.check_search(recipe=asked.recipe, searcher=asked.searcher)
+    api_jobs.check_search(asked)
     return RedirectResponse(f"/jobs/{api_jobs.accept(service, 'search', asked, reader).id}", 303)
 
 

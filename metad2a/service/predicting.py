@@ -6,13 +6,13 @@ killed when it takes too long.
 
 from __future__ import annotations
 
-import resource
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 from databases.errors import UserError
 from metad2a.export.onnx import load_program
+from metad2a.service.children import limit_memory
 from metad2a.service.helper import serve
 
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
@@ -86,6 +86,6 @@ def _line(problem: Exception) -> str:
 
 
 if __name__ == "__main__":
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+    limit_memory(_MEMORY)
     questions: dict[str, Any] = {"predict": predict, "warm": warm}
     serve(questions)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import sys
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
+from metad2a.service.children import limit_memory
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -123,8 +123,7 @@ def check_sizes(path: Path) -> None:
 def main(arguments: list[str]) -> int:
     """Reads what the command line names; see the head of this module."""
     draft, file, limits = Path(arguments[0]), arguments[1], json.loads(arguments[2])
-    resource.setrlimit(resource.RLIMIT_AS, (limits["bytes"], limits["bytes"]))
-    resource.setrlimit(resource.RLIMIT_CPU, (limits["seconds"], limits["seconds"] + 5))
+    limit_memory(limits["bytes"], seconds=limits["seconds"])
     try:
         told = read(draft, file, name=limits["name"], max_files=limits["files"], max_bytes=limits["unpacked"])
     except UserError as problem:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from metad2a.service.datasets import Dataset
 from metad2a.service.jobs import Job, Kind, State
+from metad2a.service.pipelines import SPACE, USUAL_SECONDS
 
 HEX = r"^[0-9a-f]{32}$"
 EXAMPLE = "9f86d081884c7d659a2feaa0c55ad015"
@@ -17,6 +18,7 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="The same seed gives
 Model = Annotated[Literal["shipped", "champion", "challenger"], Field(description="The meta-model that is asked.")]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, description="Time to train; waiting does not count.")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.-]+$")]
+NETWORKS = "nasbench201"  # the space whose networks are ranked
 PRIORITIES = {"high": 1, "normal": 5, "low": 9}
 
 
@@ -140,19 +142,30 @@ class JobIn(Strict):
 
 
 class SearchIn(JobIn):
-    """Train the most promising networks, learn from each, keep the best."""
+    """Find the network that fits; in the space ``pipeline`` the seconds decide, in others the number of networks."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"dataset": EXAMPLE, "train": 3, "seconds": 600}]}
-    )
-
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"dataset": EXAMPLE, "seconds": 60}]})
     dataset: DatasetId
-    recipe: Name = "small"
+    space: Name | None = Field(default=None, description="pipeline; nasbench201 where an option of networks is given.")
+    seconds: Seconds | None = Field(default=None, description="In the space pipeline 60 by default, else no limit.")
+    augment: Literal["auto", "none", "shift", "flip"] = Field(default="auto", description="Of pipelines.")
+    recipe: Name = Field(default="small", description="Of networks, as are the next four.")
     train: int = Field(default=3, ge=1, le=1000, description="How many networks to train at most.")
-    seconds: Seconds | None = None
     searcher: Name = "surrogate"
     stop_early: bool = True
     model: Model = "shipped"
+
+    @model_validator(mode="after")
+    def _meaning(self) -> Self:
+        networks = self.model_fields_set & {"recipe", "train", "searcher", "stop_early", "model"}
+        if self.space is None:
+            self.space = NETWORKS if networks else SPACE
+        foreign = networks if self.space == SPACE else self.model_fields_set & {"augment"}
+        if foreign:
+            raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
+        if self.space == SPACE:
+            self.seconds, self.recipe = self.seconds or USUAL_SECONDS, SPACE
+        return self
 
 
 class TrainingIn(JobIn):

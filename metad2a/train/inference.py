@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from databases.datasets.task import TEST, TRAIN, Task
 from databases.errors import UserError
 from metad2a.train.training import Training
+
+PROBE_IMAGES = 100  # images whose time tells how long the held-out ones take
 
 
 def normalisation(task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -60,3 +64,14 @@ def halved(images: int, problem: torch.OutOfMemoryError) -> int:
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     return -(-images // 2)
+
+
+def seconds_an_image(task: Task, network: nn.Module, place: torch.device) -> float:
+    """Seconds to evaluate one image, measured with an untrained network."""
+    channels = (1.0,) * task.channels
+    probe = Training(network.eval().to(place), channels, channels, None, 0.0, True)
+    images = task.images[:PROBE_IMAGES]
+    predictions(probe, images)  # the first time prepares the device
+    begin = time.monotonic()
+    predictions(probe, images)
+    return (time.monotonic() - begin) / len(images)

@@ -164,7 +164,7 @@ class _Crew(Generic[Job, Result]):
 
     def _pool(self) -> ProcessPoolExecutor:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(_prepare, self.nice))
+        pool = ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(prepare, self.nice))
         self.pools.add(pool)
         return pool
 
@@ -182,7 +182,7 @@ def _end_with(sentinel: int) -> None:
     os._exit(1)
 
 
-def _prepare(nice: int) -> None:
+def prepare(nice: int) -> None:
     """One torch thread a worker: two collapse when another process uses the core."""
     os.environ["OMP_NUM_THREADS"] = "1"
     if nice:

@@ -176,7 +176,15 @@ function follow(job) {
   stream.addEventListener("reading", () => { if (live) { state("running"); tell("now", "reads the images and ranks the networks"); } });
   stream.addEventListener("judging", () => { if (live) tell("now", "tests the best"); });
   stream.addEventListener("exporting", () => { if (live) tell("now", "writes the winner's files"); });
-  stream.addEventListener("line", (event) => { find("lines").append(make("li", {}, JSON.parse(event.data).text)); });
+  stream.addEventListener("line", (event) => {
+    const data = JSON.parse(event.data);
+    find("lines").append(make("li", {}, data.text));
+    if (data.seconds !== undefined) progress(data, 0);
+  });
+  stream.addEventListener("now", (event) => {
+    const data = JSON.parse(event.data);
+    if (live) { state("running"); tell("now", data.text); progress(data, 0); }
+  });
   stream.addEventListener("end", () => { stream.close(); if (live) location.reload(); });
 }
 

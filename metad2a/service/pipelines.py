@@ -1,0 +1,100 @@
+"""Searches over whole pipelines: a job that the budget decides, in plain values; the default of the service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from databases.datasets.task import Task
+    from metad2a.search.pipelines.search import PipelineResult
+    from metad2a.search.run_state import Trained
+    from metad2a.service.library import Place, Report
+
+SPACE = "pipeline"
+UP_TO = 128  # pixels a side that images keep, where they have them
+USUAL_SECONDS = 60.0
+_BETWEEN = 0.5  # seconds between two lines of what goes on just now
+
+
+def search(task: Task, options: Mapping[str, Any], place: Place, report: Report) -> PipelineResult:
+    """Probes and fine-tunes within the budget: `metad2a.search.pipelines.search.search_pipelines`."""
+    from metad2a.search.pipelines.search import search_pipelines
+
+    told = 0.0
+
+    def now(text: str) -> None:
+        nonlocal told
+        if time.monotonic() - told >= _BETWEEN:
+            told = time.monotonic()
+            report("now", {"text": text, "seconds": round(told - place.begun, 2)})
+
+    return search_pipelines(
+        task,
+        seconds=options["seconds"],
+        augment=options["augment"],
+        seed=options["seed"],
+        tracker=place.tracker,
+        folder=place.folder,
+        begun=place.begun,
+        line=lambda text: report("line", {"text": text, "seconds": round(time.monotonic() - place.begun, 2)}),
+        now=now,
+    )
+
+
+def summed_up(result: PipelineResult) -> dict[str, Any]:
+    """What a search leaves; ``seen`` is for a picture of accuracy against cost, ``figures`` are of the test images."""
+    card, trained = result.exported.card, [_plain(each) for each in result.trained]
+    best = next(each for each in trained if each["architecture"] == str(result.best))
+    figures = {name: getattr(result.report, name) for name in ("macro_f1", "megabytes", "milliseconds")}
+    return {
+        **{name: best[name] for name in ("architecture", "title", "space", "key", "parameters", "flops")},
+        "valid_accuracy": result.valid_accuracy,
+        "test_accuracy": result.test_accuracy,
+        "trained": trained,
+        "seen": _seen(trained),
+        "figures": figures,
+        "seconds": result.seconds,
+        "resumed": result.resumed,
+        "stopped_by": "time",
+        "notes": list(result.notes),
+        "classes": list(card.class_names),
+        "run": result.folder.name,
+        **{name: getattr(card, name) for name in ("recipe", "seed", "complete", "fingerprint", "temperature")},
+    }
+
+
+def front(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those that no cheaper one equals, the cheapest first."""
+    found: list[dict[str, Any]] = []
+    for each in sorted(points, key=lambda point: (point["cost"], -point["level"])):
+        if not found or each["level"] > found[-1]["level"]:
+            found.append(each)
+    return found
+
+
+def _plain(trained: Trained) -> dict[str, Any]:
+    plain, text = asdict(trained), str(trained.architecture)
+    seconds = plain.pop("seconds")
+    return {**plain, "architecture": text, "title": text, "space": SPACE, "key": None, "trained_seconds": seconds}
+
+
+def _seen(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    points = _plotted(trained)
+    told = {"cost_unit": "FLOPs of one image", "level_name": "validation accuracy, %"}
+    return {"candidates": points, "front": front(points), **told}
+
+
+def _plotted(trained: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Cost and level of each, in the order of the table."""
+    return [
+        {
+            "title": each["title"],
+            "cost": float(each["flops"]),
+            "level": each["valid_accuracy"] or 0.0,
+            "expected_accuracy": each["valid_accuracy"] or 0.0,
+        }
+        for each in trained
+    ]
