@@ -39,6 +39,18 @@ Data = Annotated[
         show_default=False,
     ),
 ]
+MaxParams = Annotated[str | None, typer.Option("--max-params", metavar="N", help="Most parameters, such as 300k.")]
+MaxFlops = Annotated[
+    str | None, typer.Option("--max-flops", metavar="N", help="Most FLOPs for one image, such as 1.5M.")
+]
+Target = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="Target device of latencies, see metad2a device list."),
+]
+MaxLatency = Annotated[
+    str | None,
+    typer.Option("--max-latency", metavar="TIME", help="Most predicted latency there, such as 15ms or 0.015s."),
+]
 PIPELINE = "pipeline"  # the space in which the budget decides, not a number of trainings
 AnySpace = Annotated[
     str,
@@ -160,20 +172,23 @@ def how_many(text: str) -> int | None:
 
 OF_NETWORKS = {  # options that mean nothing in the space of pipelines
     *("train", "recipe", "searcher", "stop_early", "device", "model", "database"),
-    *("images_per_class", "candidates", "prefer"),
+    *("images_per_class", "candidates", "prefer", "target"),
 }
 OF_PIPELINES = {"augment", "baseline"}  # and only there
 OF_PIPELINES_HERE = {"recommend": {"budget"}}  # what only means something there in one command
+OF_NETWORKS_HERE = {"search": {"max_params", "max_flops", "max_latency"}}
 
 
 def check_meaning(context: typer.Context, space: str) -> None:
     """Refuses an option that was given and that would mean nothing in the space."""
     pipelines = space == PIPELINE
-    only = OF_PIPELINES | OF_PIPELINES_HERE.get(context.command.name or "", set())
+    name = context.command.name or ""
+    only = OF_PIPELINES | OF_PIPELINES_HERE.get(name, set())
+    networks = OF_NETWORKS | OF_NETWORKS_HERE.get(name, set())
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         given = source is not None and source.name == "COMMANDLINE"
-        if given and option.name in (OF_NETWORKS if pipelines else only):
+        if given and option.name in (networks if pipelines else only):
             where = "in spaces of networks only" if pipelines else "in the space pipeline only"
             other = "nasbench201" if pipelines else PIPELINE
             raise UserError(

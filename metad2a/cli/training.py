@@ -18,10 +18,15 @@ from metad2a.cli.options import (
     Device,
     Groups,
     Json,
+    MaxFlops,
+    MaxLatency,
+    MaxParams,
     Model,
     NoTracking,
     Output,
     Seed,
+    Target,
+    amount,
     check_meaning,
     check_output_folder,
     duration,
@@ -68,6 +73,10 @@ def search(
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
+    max_params: MaxParams = None,
+    max_flops: MaxFlops = None,
+    target: Target = None,
+    max_latency: MaxLatency = None,
     groups: Groups = "auto",
     seed: Seed = 0,
     device: Device = "auto",
@@ -98,11 +107,15 @@ def search(
     check_output_folder(output)
     check_name(searcher)
     chosen = image_space(space)
+    parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
+        from metad2a.recommend.limits import Limits
+        from metad2a.search.limited import check_limits
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
 
-        check_training(recipe, seconds, device)
+        limits = Limits(parameters, flops, max_latency, target)
+        check_limits(limits, chosen, check_training(recipe, seconds, device))
         asked = open_model(model)
         task = _load(data, seed, groups, reporter)
         reporter.now("Ranking the cells ...")
@@ -115,6 +128,7 @@ def search(
             searcher=searcher,
             space=chosen.name,
             stop_early=stop_early,
+            limits=limits,
             seed=seed,
             store=store,
             tracker=open_tracker(no_tracking),

@@ -19,8 +19,10 @@ from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe, trainable
 from databases.records.store import Store
+from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.controllers.in_order import InOrder
+from metad2a.search.limited import check_limits, costing_of
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
@@ -39,6 +41,7 @@ def search(
     searcher: str = DEFAULT,
     space: str = DEFAULT_SPACE,
     stop_early: bool = True,
+    limits: Limits = NO_LIMITS,
     seed: int = 0,
     tracker: Tracker | None = None,
     folder: Path | None = None,
@@ -51,25 +54,30 @@ def search(
 
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further.
     In a ``space`` that the model does not know the searcher begins with nothing.
-    ``stop_early`` gives trainings up whose learning curve is hopeless. ``folder`` is the run's folder, by default
+    ``stop_early`` gives trainings up whose learning curve is hopeless; ``limits`` are on the networks that are built,
+    whose latency is that of the recipe's size. ``folder`` is the run's folder, by default
     one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
     started, by default now. A run that another process works on is waited for, ``patience`` seconds at most.
 
     Raises:
-        UserError: impossible budget, recipe, space, searcher or device; run in use; time over before the first step.
+        UserError: impossible budget, recipe, space, searcher, device or limits; run in use; time over before the first
+            step.
     """
     begin = time.monotonic() if begun is None else begun
     if not isinstance(train, Integral) or train < 1:
         raise UserError(f"given {train!r} trainings; allowed are whole numbers from 1; 3 is usual")
     chosen = check_training(recipe, seconds, device)
+    check_limits(limits, image_space(space), chosen)
+    costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes)
     if space == DEFAULT_SPACE:
-        plan = recommended(searcher, model, task, recipe=chosen, seed=seed)
+        plan = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing)
     else:
-        plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed)
-    run = _run(task, chosen, seed, plan.origin, folder, begin, searcher=searcher, stop_early=stop_early)
+        plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
+    origin = plan.origin if costing is None else f"{plan.origin}, {limits.told()}"
+    run = _run(task, chosen, seed, origin, folder, begin, searcher=searcher, stop_early=stop_early)
     run.patience = patience
     budget = {"trainings": train, "seconds": seconds}
-    parameters = {"recipe": recipe, "seed": seed, "weights": plan.origin, "searcher": searcher, **budget}
+    parameters = {"recipe": recipe, "seed": seed, "weights": origin, "searcher": searcher, **budget}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "search", parameters=parameters) as tracked:
         return Session(

@@ -15,6 +15,7 @@ from databases.errors import UserError
 from databases.records.recipe import Recipe
 from metad2a.search.controllers import controller, options
 from metad2a.search.controllers.controller import Controller, Setting
+from metad2a.search.limited import Costing, Limited
 from metad2a.search.run_state import Trained
 from predictors.scale import sampling_noise
 from predictors.training_time import TrainingTime
@@ -89,8 +90,21 @@ class Plan:
     learn: Callable[[Trained], None] = lambda trained: None
 
 
-def recommended(name: str, model: Recommender, task: Task, *, recipe: Recipe, seed: int) -> Plan:
+@dataclass(frozen=True)
+class Kept:
+    """What of an `Answer` keeps the limits."""
+
+    candidates: Sequence[Proposal]
+    noise: float | None
+    weights: str
+
+
+def recommended(
+    name: str, model: Recommender, task: Task, *, recipe: Recipe, seed: int, costing: Costing | None = None
+) -> Plan:
     """The searcher of that name over the space of what the model recommends; raises `UserError` for an unknown one.
+
+    With a ``costing`` also where nothing that the model recommends keeps its limits.
 
     The surrogate looks among the better part of the ranking: what is unlike all others is uncertain, and would be
     tried for that although it is expected to be bad. (On ImageNet16-120 after 12 epochs, NinaPro and Darcy Flow a
@@ -98,6 +112,9 @@ def recommended(name: str, model: Recommender, task: Task, *, recipe: Recipe, se
     recommended order stays.
     """
     answer = model.recommend(task, top=None, seed=seed, recipe=recipe.name)
+    if costing is not None:
+        fits = costing.within([each.architecture for each in answer.candidates])
+        answer = Kept([each for each in answer.candidates if each.architecture in fits], answer.noise, answer.weights)
     chosen, takes = space(answer.candidates[0].architecture.space), training_time(answer)
     if name == DEFAULT and not (task.parts == VALIDATION).any():
         name = "zero-shot"
@@ -108,14 +125,16 @@ def recommended(name: str, model: Recommender, task: Task, *, recipe: Recipe, se
             takes.learn(trained.flops, trained.seconds)
 
     return Plan(
-        controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes)),
+        _within(controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes)), costing),
         answer.weights,
         lambda architecture: _expected(architecture, known),
         learn,
     )
 
 
-def unaided(name: str, chosen: ImageSpace, task: Task, *, recipe: Recipe, seed: int) -> Plan:
+def unaided(
+    name: str, chosen: ImageSpace, task: Task, *, recipe: Recipe, seed: int, costing: Costing | None = None
+) -> Plan:
     """The searcher of that name in a space that no meta-model knows; raises `UserError` for one that needs one."""
     if name in ("zero-shot", "generator", "warm-start"):
         raise UserError(
@@ -123,7 +142,11 @@ def unaided(name: str, chosen: ImageSpace, task: Task, *, recipe: Recipe, seed: 
             f"{chosen.name!r}: choose another, such as {DEFAULT}, evolution or random"
         )
     needs = _own_naswot(task, recipe) if name == "area" else {}
-    return Plan(controller(name, chosen, seed=seed, **needs), chosen.name)
+    return Plan(_within(controller(name, chosen, seed=seed, **needs), costing), chosen.name)
+
+
+def _within(searcher: Controller, costing: Costing | None) -> Controller:
+    return searcher if costing is None else Limited(searcher, costing)
 
 
 def _expected(architecture: Architecture, known: Mapping[Architecture, float | None]) -> float | None:
