@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import time
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from databases.errors import UserError
+from metad2a import cli
 from metad2a.runtime.home import DATABASE, home, home_path
 
 if TYPE_CHECKING:
@@ -159,6 +161,16 @@ def duration(text: str | None) -> float | None:
     if "".join(number + unit for number, unit in parts) != given or not 0 < seconds < math.inf:
         raise UserError(f"--budget {text!r}: give a time above zero with its unit, such as 90s, 10m or 1h30m")
     return seconds
+
+
+RANKING_SECONDS = 10.0  # kept beside reading: to group and rank, and to train and test a little
+
+
+def reading_ends(seconds: float | None) -> float:
+    """The monotonic second at which the images must be read, where the program has so many seconds in all."""
+    if seconds is None:
+        return math.inf
+    return (cli.started or time.monotonic()) + seconds - RANKING_SECONDS
 
 
 def how_many(text: str) -> int | None:

@@ -32,6 +32,7 @@ from metad2a.cli.options import (
     duration,
     open_store,
     open_tracker,
+    reading_ends,
 )
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.pipeline import Augment, Baseline
@@ -117,7 +118,7 @@ def search(
         limits = Limits(parameters, flops, max_latency, target)
         check_limits(limits, chosen, check_training(recipe, seconds, device))
         asked = open_model(model)
-        task = _load(data, seed, groups, reporter)
+        task = _load(data, seed, groups, reporter, seconds)
         reporter.now("Ranking the cells ...")
         result = run(
             asked,
@@ -165,7 +166,7 @@ def train(
 
         check_training(recipe, seconds, device)
         result = train_one(
-            _load(data, seed, groups, reporter),
+            _load(data, seed, groups, reporter, seconds),
             cell,
             store=store,
             recipe=recipe,
@@ -230,10 +231,10 @@ def runs(json: Json = False) -> None:
     console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
 
 
-def _load(data: str, seed: int, groups: str, reporter: Reporter) -> Task:
+def _load(data: str, seed: int, groups: str, reporter: Reporter, seconds: float | None) -> Task:
     from databases.datasets.loading import load_task
 
-    task = load_task(data, seed=seed, groups=groups)
+    task = load_task(data, seed=seed, groups=groups, deadline=reading_ends(seconds))
     for note in task.notes:
         reporter.line(f"note: {note}")
     return task
