@@ -71,6 +71,7 @@ def retrain(
             images=images or shared_images(),
             output=target,
             work=home() / "retrain",
+            cache=home() / "features",
             tracker=tracker,
             start=begin,
             recipe=recipe,

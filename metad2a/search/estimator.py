@@ -88,6 +88,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         images, (classes, numbers) = plain_array(X), _labels(y)
         task = _task(images, classes, numbers, seed=seed)
         kind = kind_of_images(images, task.images, given="X")
+        more_images(images[:1], kind, given="X")  # what `predict` does first: refused now rather than after the search
         with Store(home() / DATABASE) as store:
             result = search(
                 recommend.load(self.model),

@@ -125,7 +125,9 @@ def recommended(
             takes.learn(trained.flops, trained.seconds)
 
     return Plan(
-        _within(controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes)), costing),
+        _within(
+            controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes, seed)), costing
+        ),
         answer.weights,
         lambda architecture: _expected(architecture, known),
         learn,
@@ -173,7 +175,7 @@ def _noise(answer: Answer, images: int) -> float | None:
 
 
 def _options(
-    name: str, model: Recommender, answer: Answer, task: Task, recipe: Recipe, time: TrainingTime
+    name: str, model: Recommender, answer: Answer, task: Task, recipe: Recipe, time: TrainingTime, seed: int
 ) -> dict[str, Any]:
     """What the controller of that name is made with for this task."""
     ranked = [each.architecture for each in answer.candidates]
@@ -196,7 +198,7 @@ def _options(
     if name in ("generator", "warm-start"):
         from metad2a.search.controllers.warm_start import of_model
 
-        return of_model(model, task, recipe=recipe.name)
+        return of_model(model, task, recipe=recipe.name, seed=seed)
     return options(name, space(ranked[0].space), Setting(task.fingerprint, recipe.name))
 
 
