@@ -26,6 +26,7 @@ from databases.errors import UserError
 from databases.records.recipe import RECIPES
 from metad2a import MetaD2AClassifier
 from metad2a.runtime.home import DATABASE
+from metad2a.search import estimator
 from metad2a.search.runs import LOCK
 
 Y = np.arange(60) % 3
@@ -180,3 +181,17 @@ def test_what_cannot_be_used_is_refused_in_one_line(
 def test_random_states_are_numpys(model: FakeModel) -> None:
     assert quick(random_state=np.random.RandomState(5))._seed() == quick(random_state=np.random.RandomState(5))._seed()
     assert quick(random_state=None)._seed() != quick(random_state=None)._seed()
+
+
+def test_what_predicting_will_do_is_tried_before_anything_is_trained(
+    model: FakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise UserError("given X that cannot be read again")
+
+    trained: list[object] = []
+    monkeypatch.setattr(estimator, "more_images", fails)
+    monkeypatch.setattr(estimator, "search", lambda *given, **_: trained.append(given))
+    with pytest.raises(UserError, match="cannot be read again"):
+        quick().fit(X, Y)
+    assert not trained

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import tracemalloc
 from dataclasses import dataclass, replace
 from types import SimpleNamespace
 
@@ -157,6 +158,25 @@ def test_training_images_are_brought_to_mean_zero_and_variance_one() -> None:
     torch.testing.assert_close(x.std(dim=(0, 2, 3), correction=0), torch.ones(3))
 
 
+def test_training_holds_no_second_copy_of_the_images_and_none_in_floats() -> None:
+    task = stripes(images=6_000, channels=3)
+    quick = replace(TOY, epochs=1, batch=500)
+    train(stripes(), CELL, recipe=quick, device="cpu")  # what is imported and cached at first is not counted
+    tracemalloc.start()
+    train(task, CELL, recipe=quick, device="cpu")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.5 * task.images.nbytes
+    stored = training._Images.of(task, (0.0,) * 3, (1.0,) * 3, torch.device("cpu")).stored
+    assert stored.dtype == torch.uint8 and np.shares_memory(stored.numpy(), task.images)
+
+
+def test_images_that_cannot_be_written_train_alike() -> None:
+    task, fixed = stripes(), stripes()
+    fixed.images.flags.writeable = False  # such as those that joblib hands its workers
+    assert torch.equal(*(weights(train(each, CELL, recipe=TOY, device="cpu")) for each in (task, fixed)))
+
+
 @pytest.mark.parametrize("shape", [(5, 3, 16, 16), (4, 1, 8, 8), (2, 3, 9, 9)])
 def test_augmentation_flips_and_shifts_and_keeps_the_shape(shape: tuple[int, ...]) -> None:
     x = torch.arange(1.0, 1 + math.prod(shape)).reshape(shape)
@@ -227,7 +247,8 @@ def test_the_parts_of_a_batch_have_its_gradient() -> None:
     x, y = torch.rand(7, 1, 2, 2), torch.arange(7) % 3
     losses, gradients = [], []
     for parts in (1, 3):
-        loop = training._Loop(network, TOY, x, y, 0, torch.contiguous_format)
+        images = training._Images(torch.zeros(7, 2, 2, 1, dtype=torch.uint8), torch.arange(7), y, (0.0,), (1.0,))
+        loop = training._Loop(network, TOY, images, 0, torch.contiguous_format)
         loop.parts = parts
         losses.append(loop._gradients(x, y))
         gradients.append(torch.cat([each.grad.flatten() for each in network.parameters() if each.grad is not None]))

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from made_up import GENERATOR, task
 
 from databases.architectures.decisions import Walk
 from databases.architectures.space import Architecture, space
+from databases.datasets import features
+from databases.datasets.features import TaskFeatures
+from databases.datasets.task import Task, split
 from databases.errors import UserError
 from metad2a.generate.generator import Generator
 from metad2a.search.controllers import controller, options
 from metad2a.search.controllers.controller import Setting
 from metad2a.search.controllers.policy_gradient import PolicyGradient
-from metad2a.search.controllers.warm_start import WARM, from_generator, generated, warm_start
+from metad2a.search.controllers.warm_start import WARM, from_generator, generated, of_model, warm_start
 
 NASBENCH = space("nasbench201")
 
@@ -92,3 +97,18 @@ def test_the_shipped_generator_begins_a_search(shared: Path) -> None:
         "warm-start", NASBENCH, **options("warm-start", NASBENCH, Setting("nasbench201/fashion_mnist", data=shared))
     )
     assert len(taught(made, 2)) == 10  # type: ignore[arg-type]
+
+
+def test_it_looks_at_the_images_that_its_seed_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    def drawn(data: object, *, seed: int = 0) -> TaskFeatures:
+        asked.append(seed)
+        return task(1)
+
+    monkeypatch.setattr(features, "extract", drawn)
+    model = SimpleNamespace(generator=generator())
+    labels = np.arange(12) % 2
+    images = Task("toy", np.zeros((12, 8, 8, 1), np.uint8), labels, split(labels), ("a", "b"))
+    of_model(model, images, recipe="tiny", seed=7)
+    assert asked == [7]

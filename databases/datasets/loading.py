@@ -15,6 +15,7 @@ channel, else three. A validation or a test part that data do not bring is drawn
 
 from __future__ import annotations
 
+import math
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,7 @@ def load_task(
     max_files: int = MAX_FILES,
     max_bytes: int = MAX_BYTES,
     groups: str | Path | npt.ArrayLike = AUTOMATIC,
+    deadline: float = math.inf,
 ) -> Task:
     """Turn one's own labelled images into a Task; what was changed or left out stands in its notes.
 
@@ -79,6 +81,7 @@ def load_task(
         groups: what belongs together, so that no part is drawn across it: 'auto' (near copies and tracks by their
             look, or what the data tell), 'none', of pictures 'folder', 'prefix' or the path of a CSV file (columns
             file and group), of arrays one number or text an image.
+        deadline: monotonic second at which the pictures of files must be read; refused as soon as that cannot be.
 
     Raises:
         UserError: when the data cannot be used; one line with what was given, what is allowed and what to do.
@@ -91,7 +94,16 @@ def load_task(
         path = _existing(str(data))
         name = shown(path.name if path.is_dir() else path.stem)
         with closing(_open(path, max_files=max_files, max_bytes=max_bytes)) as files:
-            loaded = _read(files, path, resolution=resolution, up_to=up_to, most=max_images, seed=seed, groups=groups)
+            loaded = _read(
+                files,
+                path,
+                resolution=resolution,
+                up_to=up_to,
+                most=max_images,
+                seed=seed,
+                groups=groups,
+                deadline=deadline,
+            )
     else:
         name = data if isinstance(data, str) else "arrays"
         arrays = _digits(data) if isinstance(data, str) else _pair(data)
@@ -185,6 +197,7 @@ def _read(
     most: int,
     seed: int,
     groups: object,
+    deadline: float,
 ) -> Labelled:
     """Everything in a folder, zip or .npz file."""
     given = repr(str(path))
@@ -198,7 +211,7 @@ def _read(
         return from_npz(arrays, given=given, resolution=resolution, most=most, seed=seed)
     check_way(groups)
     px = resolution or (picture_side(files, up_to=up_to) if up_to else PICTURE_RESOLUTION)
-    return read_pictures(files, given=given, px=px, most=most, seed=seed, groups=groups)
+    return read_pictures(files, given=given, px=px, most=most, seed=seed, groups=groups, deadline=deadline)
 
 
 def _array_side(images: npt.ArrayLike, up_to: int | None) -> int | None:

@@ -7,6 +7,7 @@ animation the first frame counts. Grey of more than 8 bits is scaled by the smal
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections import Counter
@@ -25,6 +26,7 @@ from databases.datasets.file_kinds import MOST_UNREAD, ending_of, hidden, readab
 from databases.datasets.groups import AUTOMATIC, named_groups
 from databases.datasets.label_table import arrange_by_table, find_table
 from databases.datasets.names import count, some, sort_key
+from databases.datasets.pace import Pace
 from databases.datasets.scale import FULL_SCALES, Scale, find_scale, has_a_scale, values_of
 from databases.datasets.task import Images, Labels, Parts, check_classes, sample
 from databases.errors import UserError
@@ -56,7 +58,14 @@ class Labelled:
 
 
 def read_pictures(
-    files: Files, *, given: str, px: int, most: int, seed: int, groups: str | Path = AUTOMATIC
+    files: Files,
+    *,
+    given: str,
+    px: int,
+    most: int,
+    seed: int,
+    groups: str | Path = AUTOMATIC,
+    deadline: float = math.inf,
 ) -> Labelled:
     """All pictures of a folder of class folders, px by px pixels, in the order of their names.
 
@@ -67,9 +76,10 @@ def read_pictures(
         most: if there are more pictures than this, a stratified part of them is read.
         seed: which part.
         groups: how the user groups pictures; see `groups.named_groups`.
+        deadline: monotonic second at which all must be read.
 
     Raises:
-        UserError: when there is nothing to learn from, or more than a tenth of the files cannot be read.
+        UserError: when there is nothing to learn from, more than a tenth of the files cannot be read, or time is short.
     """
     arranged = _arranged(files, given)
     pictures, called = arranged.pictures, arranged.class_names
@@ -87,7 +97,9 @@ def read_pictures(
         notes.append(
             f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class, for training too"
         )
-    decoded = _decode_all(files, [pictures[index].file for index in chosen], given=given, px=px)
+    decoded = _decode_all(
+        files, [pictures[index].file for index in chosen], given=given, px=px, pace=Pace(len(chosen), deadline)
+    )
     chosen = chosen[decoded.read]
     scale, told = _deep_scale(decoded, given)
     images = _stacked(decoded.pixels, scale)
@@ -147,8 +159,8 @@ class _Decoded:
     kind: str
 
 
-def _decode_all(files: Files, names: Sequence[str], *, given: str, px: int) -> _Decoded:
-    """The files that can be read; raises UserError where more than a tenth cannot."""
+def _decode_all(files: Files, names: Sequence[str], *, given: str, px: int, pace: Pace) -> _Decoded:
+    """The files that can be read; raises UserError where more than a tenth cannot, and where time is too short."""
     pixels: list[Pixels] = []
     read: list[int] = []
     broken: list[str] = []
@@ -157,6 +169,7 @@ def _decode_all(files: Files, names: Sequence[str], *, given: str, px: int) -> _
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow warns of oddities that it copes with, in the midst of a user's screen
         for index, name in enumerate(names):
+            pace.check(index, given)
             try:
                 picture, size, kind = _decode(files.read(name, most=MAX_PICTURE_BYTES), px)
             except UserError:

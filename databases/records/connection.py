@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import time
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Float,
+    Index,
     Integer,
     MetaData,
     Table,
@@ -23,14 +25,19 @@ from sqlalchemy import (
     inspect,
     make_url,
     select,
+    text,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DatabaseError
 
 from databases.errors import UserError
+from databases.records.upgrades import apply_steps, copy_file
 
-SCHEMA_VERSION = 1
+logger = logging.getLogger("metad2a")
+
+SCHEMA_VERSION = 2  # a change of the tables below needs a new one, and a step in `upgrades`
 METADATA = MetaData()
 VERSIONS = Table("schema_version", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
 TASKS = Table(
@@ -57,6 +64,7 @@ RECORDS = Table(
     Column("train_seconds", Float),
     Column("extra", Text),  # JSON, null when there is none
     Column("created", Text, nullable=False),
+    Index("records_by_recipe", "recipe", "source"),
     sqlite_with_rowid=False,
 )
 
@@ -79,7 +87,8 @@ class Database:
 
     ``location`` is a path (SQLite; missing folders are made) or a URL of SQLite or PostgreSQL.
     ``timeout`` is how many seconds to wait for another writer. Raises UserError when it cannot be opened,
-    is no database of metad2a or comes from a newer version.
+    is no database of metad2a or comes from a newer version. One of an older version is upgraded, which is logged;
+    of an SQLite file a copy is made first.
     """
 
     def __init__(self, location: str | Path, *, timeout: float) -> None:
@@ -139,6 +148,22 @@ class Database:
             with self.writing() as connection:  # another process may be first: all of this tolerates that
                 METADATA.create_all(connection)
                 self.insert_new(connection, VERSIONS, [{"version": SCHEMA_VERSION}])
+        elif version < SCHEMA_VERSION:
+            self._upgrade()
+
+    def _upgrade(self) -> None:
+        """Brings the tables of an older version up to date, all or nothing, while nobody else writes."""
+        with self.writing() as connection:
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(text(f"LOCK TABLE {VERSIONS.name} IN ACCESS EXCLUSIVE MODE"))
+            version = connection.scalar(select(VERSIONS.c.version)) or SCHEMA_VERSION
+            if version >= SCHEMA_VERSION:
+                return  # another process was first
+            copy = copy_file(self.engine, version=version) if self.engine.dialect.name == "sqlite" else None
+            apply_steps(connection, since=version, to=SCHEMA_VERSION)
+            connection.execute(update(VERSIONS).values(version=SCHEMA_VERSION))
+        kept = f"a copy of it as it was is {copy}" if copy else "all or nothing, so no copy was made"
+        logger.warning("%s was upgraded from schema %d to %d; %s", self.place, version, SCHEMA_VERSION, kept)
 
     def _write_ahead(self) -> None:
         """Let readers and a writer work at once; SQLite does not always wait for this switch by itself."""

@@ -65,12 +65,14 @@ def retrain(
         from metad2a.retrain.retrain import retrain as run
 
         begin = None if str(start) == "scratch" else open_model(None if str(start) == "shipped" else start)
+        tracker = open_tracker(no_tracking)
         result = run(
             store,
             images=images or shared_images(),
             output=target,
             work=home() / "retrain",
-            tracker=open_tracker(no_tracking),
+            cache=home() / "features",
+            tracker=tracker,
             start=begin,
             recipe=recipe,
             seed=seed,
@@ -80,6 +82,11 @@ def retrain(
         print_json(_retrained(result, recipe))
     else:
         _show_retrained(result, console())
+    if tracker.failure is not None:
+        raise UserError(
+            f"{target} is written, but MLflow did not register it ({tracker.failure}): --model challenger is not this "
+            f"one; use --model {target}, or mend that and give the same command again"
+        )
 
 
 def evaluate(

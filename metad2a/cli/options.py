@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import time
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from databases.errors import UserError
+from metad2a import cli
 from metad2a.runtime.home import DATABASE, home, home_path
 
 if TYPE_CHECKING:
@@ -38,6 +40,18 @@ Data = Annotated[
         help="Folder of class folders, zip of one, .npz file (x and y) or sklearn:digits.",
         show_default=False,
     ),
+]
+MaxParams = Annotated[str | None, typer.Option("--max-params", metavar="N", help="Most parameters, such as 300k.")]
+MaxFlops = Annotated[
+    str | None, typer.Option("--max-flops", metavar="N", help="Most FLOPs for one image, such as 1.5M.")
+]
+Target = Annotated[
+    str | None,
+    typer.Option("--device", metavar="NAME", help="Target device of latencies, see metad2a device list."),
+]
+MaxLatency = Annotated[
+    str | None,
+    typer.Option("--max-latency", metavar="TIME", help="Most predicted latency there, such as 15ms or 0.015s."),
 ]
 PIPELINE = "pipeline"  # the space in which the budget decides, not a number of trainings
 AnySpace = Annotated[
@@ -157,6 +171,16 @@ def duration(text: str | None) -> float | None:
     return seconds
 
 
+RANKING_SECONDS = 10.0  # kept beside reading: to group and rank, and to train and test a little
+
+
+def reading_ends(seconds: float | None) -> float:
+    """The monotonic second at which the images must be read, where the program has so many seconds in all."""
+    if seconds is None:
+        return math.inf
+    return (cli.started or time.monotonic()) + seconds - RANKING_SECONDS
+
+
 def how_many(text: str) -> int | None:
     """5 -> 5, all -> None."""
     if text == "all":
@@ -168,20 +192,23 @@ def how_many(text: str) -> int | None:
 
 OF_NETWORKS = {  # options that mean nothing in the space of pipelines
     *("train", "recipe", "searcher", "stop_early", "device", "model", "database", "workers", "executor"),
-    *("images_per_class", "candidates", "prefer"),
+    *("images_per_class", "candidates", "prefer", "target"),
 }
 OF_PIPELINES = {"augment", "baseline"}  # and only there
 OF_PIPELINES_HERE = {"recommend": {"budget"}}  # what only means something there in one command
+OF_NETWORKS_HERE = {"search": {"max_params", "max_flops", "max_latency"}}
 
 
 def check_meaning(context: typer.Context, space: str) -> None:
     """Refuses an option that was given and that would mean nothing in the space."""
     pipelines = space == PIPELINE
-    only = OF_PIPELINES | OF_PIPELINES_HERE.get(context.command.name or "", set())
+    name = context.command.name or ""
+    only = OF_PIPELINES | OF_PIPELINES_HERE.get(name, set())
+    networks = OF_NETWORKS | OF_NETWORKS_HERE.get(name, set())
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         given = source is not None and source.name == "COMMANDLINE"
-        if given and option.name in (OF_NETWORKS if pipelines else only):
+        if given and option.name in (networks if pipelines else only):
             where = "in spaces of networks only" if pipelines else "in the space pipeline only"
             other = "nasbench201" if pipelines else PIPELINE
             raise UserError(

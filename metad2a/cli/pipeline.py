@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metad2a import cli
-from metad2a.cli.options import Json, check_output_folder, duration, open_tracker
+from metad2a.cli.options import Json, check_output_folder, duration, open_tracker, reading_ends
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.reports.words import percent, short, span
 
@@ -50,12 +50,13 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
     with reporting("Reading the images ...") as reporter:
         from metad2a.search.pipelines.search import UP_TO, USUAL_SECONDS, search_pipelines
 
-        task = load_task(data, up_to=UP_TO, seed=seed, groups=ways.groups)
+        seconds = USUAL_SECONDS if seconds is None else seconds
+        task = load_task(data, up_to=UP_TO, seed=seed, groups=ways.groups, deadline=reading_ends(seconds))
         for note in task.notes:
             reporter.line(f"note: {note}")
         result = search_pipelines(
             task,
-            seconds=USUAL_SECONDS if seconds is None else seconds,
+            seconds=seconds,
             augment=ways.augment,
             baseline=ways.baseline,
             seed=seed,

@@ -14,9 +14,13 @@ from metad2a.cli.options import (
     Data,
     Groups,
     Json,
+    MaxFlops,
+    MaxLatency,
+    MaxParams,
     Model,
     Output,
     Seed,
+    Target,
     amount,
     check_meaning,
     check_output_folder,
@@ -55,12 +59,8 @@ def recommend(
             "--budget", metavar="TIME", help="Training time that accuracies hold for (pipeline).", show_default="60s"
         ),
     ] = None,
-    max_params: Annotated[
-        str | None, typer.Option("--max-params", metavar="N", help="Most parameters, such as 300k.")
-    ] = None,
-    max_flops: Annotated[
-        str | None, typer.Option("--max-flops", metavar="N", help="Most FLOPs for one image, such as 1.5M.")
-    ] = None,
+    max_params: MaxParams = None,
+    max_flops: MaxFlops = None,
     seed: Seed = 0,
     images_per_class: Annotated[
         int, typer.Option("--images-per-class", min=1, help="How many training images of a class to look at.")
@@ -70,16 +70,8 @@ def recommend(
         typer.Option("--candidates", help="Cells drawn for these data, the whole space, or both."),
     ] = "both",
     recipe: Annotated[str, typer.Option("--recipe", help="The training that accuracies hold for.")] = "tiny",
-    device: Annotated[
-        str | None,
-        typer.Option(
-            "--device", metavar="NAME", help="Predict latencies on this target device, see metad2a device list."
-        ),
-    ] = None,
-    max_latency: Annotated[
-        str | None,
-        typer.Option("--max-latency", metavar="TIME", help="Most predicted latency there, such as 15ms or 0.015s."),
-    ] = None,
+    target: Target = None,
+    max_latency: MaxLatency = None,
     prefer: Annotated[
         Literal["accuracy", "balanced", "latency"],
         typer.Option(
@@ -114,7 +106,7 @@ def recommend(
     with reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits
 
-        limits = Limits(parameters, flops, max_latency, device, prefer)
+        limits = Limits(parameters, flops, max_latency, target, prefer)
         _ = limits.target  # an unknown device is refused before any image is read
         asked = None if model is None else open_model(model)  # may know more recipes than the shipped one
         _check_recipe(recipe, asked, default_database(context))

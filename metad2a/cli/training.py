@@ -19,15 +19,21 @@ from metad2a.cli.options import (
     Executor,
     Groups,
     Json,
+    MaxFlops,
+    MaxLatency,
+    MaxParams,
     Model,
     NoTracking,
     Output,
     Seed,
+    Target,
+    amount,
     check_meaning,
     check_output_folder,
     duration,
     open_store,
     open_tracker,
+    reading_ends,
 )
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.pipeline import Augment, Baseline
@@ -69,6 +75,10 @@ def search(
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
     ] = True,
+    max_params: MaxParams = None,
+    max_flops: MaxFlops = None,
+    target: Target = None,
+    max_latency: MaxLatency = None,
     groups: Groups = "auto",
     workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings that go on at once.")] = 1,
     executor: Executor = "processes",
@@ -101,13 +111,17 @@ def search(
     check_output_folder(output)
     check_name(searcher)
     chosen = image_space(space)
+    parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
+        from metad2a.recommend.limits import Limits
+        from metad2a.search.limited import check_limits
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
 
-        check_training(recipe, seconds, device)
+        limits = Limits(parameters, flops, max_latency, target)
+        check_limits(limits, chosen, check_training(recipe, seconds, device))
         asked = open_model(model)
-        task = _load(data, seed, groups, reporter)
+        task = _load(data, seed, groups, reporter, seconds)
         reporter.now("Ranking the cells ...")
         result = run(
             asked,
@@ -118,6 +132,7 @@ def search(
             searcher=searcher,
             space=chosen.name,
             stop_early=stop_early,
+            limits=limits,
             seed=seed,
             store=store,
             tracker=open_tracker(no_tracking),
@@ -157,7 +172,7 @@ def train(
 
         check_training(recipe, seconds, device)
         result = train_one(
-            _load(data, seed, groups, reporter),
+            _load(data, seed, groups, reporter, seconds),
             cell,
             store=store,
             recipe=recipe,
@@ -222,10 +237,10 @@ def runs(json: Json = False) -> None:
     console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
 
 
-def _load(data: str, seed: int, groups: str, reporter: Reporter) -> Task:
+def _load(data: str, seed: int, groups: str, reporter: Reporter, seconds: float | None) -> Task:
     from databases.datasets.loading import load_task
 
-    task = load_task(data, seed=seed, groups=groups)
+    task = load_task(data, seed=seed, groups=groups, deadline=reading_ends(seconds))
     for note in task.notes:
         reporter.line(f"note: {note}")
     return task

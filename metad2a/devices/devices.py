@@ -10,7 +10,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -21,14 +21,14 @@ from databases.architectures.space import Architecture, finite_space, space
 from databases.errors import UserError
 from databases.files import write_files
 from databases.records.csv_file import cell_number, read_rows
-from databases.records.recipe import Recipe
+from databases.records.recipe import RECIPES, Recipe
 from databases.records.recipe import recipe as named_recipe
 from databases.records.record import utc_now
 from metad2a.devices import latency_model
 from metad2a.devices.latency_model import HARDWARE, MEASURED
 from metad2a.runtime.home import home
-from predictors.device_calibration import CalibratedDevice, calibrate
-from predictors.latency import SPACE, FittedDevice, Latencies, walks_of
+from predictors.device_calibration import calibrate
+from predictors.latency import SPACE, Latencies, LatencyOfCells, OtherLength, walks_of
 
 COLUMNS = ("architecture", "milliseconds")  # of a file of timings
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -52,11 +52,19 @@ class TargetDevice:
     batch: int | None
     measured: int | None
     correlation: float | None
-    model: FittedDevice | CalibratedDevice
+    model: LatencyOfCells
 
     def predict(self, architectures: Sequence[Architecture]) -> Latencies:
         """Milliseconds of one pass, with the 80% interval of a measured value; `UserError` for another space."""
         return self.model.predict(walks_of(architectures))
+
+    def of_size(self, recipe: Recipe) -> TargetDevice:
+        """The device for networks of a recipe's size, where those differ from its own in the number of cells alone."""
+        own = named_recipe(self.recipe)
+        same_cells = (own.channels, own.resolution) == (recipe.channels, recipe.resolution)
+        if not same_cells or own.cells == recipe.cells or RECIPES.get(recipe.name) != recipe:
+            return self
+        return replace(self, recipe=recipe.name, model=OtherLength(self.model, recipe.cells / own.cells))
 
     @property
     def size(self) -> str:

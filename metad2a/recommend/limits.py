@@ -95,12 +95,14 @@ class Limits:
         kept = [each for each in ranked if self.fits(each)]
         if kept:
             return kept
-        raise UserError(f"no candidate has at most {' and '.join(self._told())}: {self._nearest(ranked)}")
+        raise UserError(f"no candidate has {self.told()}: {self._nearest(ranked)}")
 
-    def _told(self) -> list[str]:
+    def told(self) -> str:
+        """The limits in words, such as ``at most 300,000 parameters and 5 ms on pixel2``."""
         limits = {"parameters": self.params, "FLOPs": self.flops}
         told = [f"{most:,} {what}" for what, most in limits.items() if most is not None]
-        return told if self.milliseconds is None else [*told, f"{self.milliseconds:.4g} ms on {self.device}"]
+        told += [] if self.milliseconds is None else [f"{self.milliseconds:.4g} ms on {self.device}"]
+        return f"at most {' and '.join(told)}"
 
     def _nearest(self, ranked: Sequence[Costed]) -> str:
         small = [each for each in ranked if self.small(each)]
@@ -108,7 +110,8 @@ class Limits:
             fastest = min(small, key=latency_of)
             also = " that keep the other limits" if len(small) < len(ranked) else ""
             return f"the fastest of those{also} takes {latency_of(fastest):.4g} ms: {fastest.architecture}"
-        least = min(ranked, key=lambda each: (each.parameters, each.flops))
+        fewest = min(each.parameters for each in ranked)  # multiply-adds may take a second to count
+        least = min((each for each in ranked if each.parameters == fewest), key=lambda each: each.flops)
         return f"the smallest has {least.parameters:,} parameters and {least.flops:,} FLOPs"
 
 

@@ -144,14 +144,14 @@ class MetaD2A:
             candidates: the generator's draws, the whole space, or both (the space, draws marked as such).
             recipe: the training the accuracies hold for.
             limits: what the networks may cost, and the target device whose latencies are predicted. They are of
-                networks of the device's size (`TargetDevice.network`), which a note tells where the recipe's differ.
+                networks of the recipe's size where that is known, else of the device's, which a note tells.
 
         Raises:
             UserError: unusable data, an unknown option, or limits that no candidate meets.
         """
         _check(top, images_per_class, candidates, seed)
-        target = limits.target
         chosen = self.recipe(recipe)
+        target = limits.target and limits.target.of_size(chosen)
         task = data if isinstance(data, Task) else load_task(data, seed=seed)
         features = extract(task, images_per_class=images_per_class, seed=seed)
         offered = self._ranked(task, features, chosen, candidates, seed)

@@ -56,6 +56,7 @@ def retrain(
     output: Path,
     work: Path,
     tracker: Tracker,
+    cache: Path | None = None,
     start: MetaD2A | None = None,
     recipe: str = "tiny",
     seed: int = 0,
@@ -68,6 +69,7 @@ def retrain(
         images: folder of the image sources, from which the tasks' features come.
         output: the checkpoint to write.
         work: folder for finished stages, so that a killed run goes on.
+        cache: folder of features that other commands keep too; None: one below ``work``.
         tracker: keeps parameters, curves and figures, and knows the champion.
         start: the model whose encoders stay; None meta-trains from scratch.
         recipe: the recipe whose tasks judge the model.
@@ -77,7 +79,7 @@ def retrain(
     Raises:
         UserError: the database holds nothing to learn from, or ``start`` is for other features.
     """
-    known = episodes(store, images=images, cache=work / "features")
+    known = episodes(store, images=images, cache=cache or work / "features")
     _refuse(known, start, recipe)
     foreign = _foreign_recipes(store, known)
     on_progress(f"{len(known)} tasks, {sum(len(each.cells) for each in known)} architectures measured")

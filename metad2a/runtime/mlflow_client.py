@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING
@@ -19,6 +20,13 @@ if TYPE_CHECKING:
 
 
 EXPERIMENT = "metad2a"
+PLACES = (  # table and column of MLflow's, wherever a file of ours is named
+    ("experiments", "artifact_location"),
+    ("runs", "artifact_uri"),
+    ("model_versions", "source"),
+    ("model_versions", "storage_location"),
+    ("logged_models", "artifact_location"),
+)
 # Read by MLflow; a value that the user has set stays. Without them a dead server holds a run up for minutes.
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
@@ -40,10 +48,28 @@ def open_client(uri: str | None) -> tuple[MlflowClient, str]:
     folder = home()
     # two processes that make MLflow's tables at once break each other
     lock = hold(folder / "mlflow.lock", patience=math.inf)
+    artifacts = (folder.absolute() / "mlartifacts").as_uri()
     try:
-        return _connect(file_url(folder / "mlflow.db"), (folder / "mlartifacts").as_uri())
+        opened = _connect(file_url(folder / "mlflow.db"), artifacts)
+        _bring_along(folder / "mlflow.db", opened[1], artifacts)
+        return opened
     finally:
         lock.release()
+
+
+def _bring_along(database: Path, experiment: str, artifacts: str) -> None:
+    """Makes a home that was moved or copied its own: MLflow keeps whole URLs, and none can be changed by its client."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        asked = "SELECT artifact_location FROM experiments WHERE experiment_id = ?"
+        old = connection.execute(asked, (experiment,)).fetchone()[0]
+        if old == artifacts:
+            return
+        for table, column in PLACES:
+            connection.execute(
+                f"UPDATE {table} SET {column} = ? || substr({column}, length(?) + 1) "
+                f"WHERE {column} = ? OR substr({column}, 1, length(?) + 1) = ? || '/'",
+                (artifacts, old, old, old, old),
+            )
 
 
 def file_url(path: Path) -> str:

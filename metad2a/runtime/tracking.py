@@ -59,6 +59,7 @@ class Tracker:
         self._required = required
         self._opened: tuple[MlflowClient, str] | None = None
         self._stopped = False
+        self.failure: str | None = None  # why nothing is tracked any more, though it was asked for
 
     @contextmanager
     def run(
@@ -131,7 +132,7 @@ class Tracker:
                 return action(*self._opened)
         except Exception as error:  # whatever breaks in there, the user's result must not
             self._stopped = True
-            reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+            self.failure = reason = (str(error) or type(error).__name__).splitlines()[0][:200]
             if self._required:
                 raise UserError(f"MLflow cannot be used ({reason}): start it, or name a file") from error
             logger.warning("Tracking stopped, no result is lost (--no-tracking turns it off): %s", reason)

@@ -39,13 +39,15 @@ class RunFolder:
     """A run's folder, held by this process while the ``with`` block lasts.
 
     ``identity`` is what the run measures (JSON values); a folder that holds another run is refused.
-    Seconds count from ``begin`` (monotonic), after those that earlier processes have spent.
+    Seconds count from ``begin`` (monotonic), after those that earlier processes have spent here: what came before
+    they held the folder, reading the data and ranking, is done anew and not charged twice.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, object], *, begin: float) -> None:
         self.folder = folder
         self._begin = begin
         self._saved = begin
+        self._held = begin
         self._before = 0.0
         self._discounted = False
         self._lock: BaseFileLock | None = None
@@ -59,6 +61,7 @@ class RunFolder:
         except BaseException:
             self._lock.release()
             raise
+        self._held = time.monotonic()
         return self
 
     def __exit__(
@@ -78,6 +81,11 @@ class RunFolder:
     def discount(self) -> None:
         """This process found everything done: its own seconds are none of the run's."""
         self._discounted = True
+
+    @property
+    def prepared(self) -> float:
+        """Seconds that this process took before it held the folder."""
+        return self._held - self._begin
 
     def place(self, wanted: Wanted) -> int:
         """The position of a candidate, which is added where it is new."""
@@ -107,7 +115,7 @@ class RunFolder:
 
     def save(self) -> None:
         """Writes `state.json`."""
-        self.state.spent = self.spent
+        self.state.spent = self.spent - self.prepared
         write_state(self.folder, self.state)
         self._saved = time.monotonic()
 

@@ -21,10 +21,12 @@ from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe, trainable
 from databases.records.store import Store
+from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.runtime.executors import HERE, chosen_executor
 from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.controllers.in_order import InOrder
+from metad2a.search.limited import check_limits, costing_of
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
@@ -43,6 +45,7 @@ def search(
     searcher: str = DEFAULT,
     space: str = DEFAULT_SPACE,
     stop_early: bool = True,
+    limits: Limits = NO_LIMITS,
     seed: int = 0,
     tracker: Tracker | None = None,
     folder: Path | None = None,
@@ -58,14 +61,16 @@ def search(
 
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further.
     In a ``space`` that the model does not know the searcher begins with nothing.
-    ``stop_early`` gives trainings up whose learning curve is hopeless. ``folder`` is the run's folder, by default
+    ``stop_early`` gives trainings up whose learning curve is hopeless; ``limits`` are on the networks that are built,
+    whose latency is that of the recipe's size. ``folder`` is the run's folder, by default
     one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
     started, by default now. A run that another process works on is waited for, ``patience`` seconds at most.
     ``workers`` trainings go on at once, where ``executor`` says (`chosen_executor`): the searcher learns from all of
     them before it asks again. A process that dies costs its own training, which ``on_death`` hears of.
 
     Raises:
-        UserError: impossible budget, recipe, space, searcher or device; run in use; time over before the first step.
+        UserError: impossible budget, recipe, space, searcher, device or limits; run in use; time over before the first
+            step.
     """
     begin = time.monotonic() if begun is None else begun
     if not isinstance(train, Integral) or train < 1:
@@ -74,17 +79,20 @@ def search(
     if workers > 1 or executor != HERE:
         spread = partial(chosen_executor(executor), workers=workers, on_death=on_death)
     chosen = check_training(recipe, seconds, device)
+    check_limits(limits, image_space(space), chosen)
+    costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes)
     if space == DEFAULT_SPACE:
-        plan = recommended(searcher, model, task, recipe=chosen, seed=seed)
+        plan = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing)
     else:
-        plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed)
+        plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
+    origin = plan.origin if costing is None else f"{plan.origin}, {limits.told()}"
     ways = {"searcher": searcher, "stop_early": stop_early}
     if workers > 1:
         ways["at_once"] = workers  # it decides what the searcher knows when it is asked
-    run = _run(task, chosen, seed, plan.origin, folder, begin, ways)
+    run = _run(task, chosen, seed, origin, folder, begin, ways)
     run.patience = patience
     budget = {"trainings": train, "seconds": seconds}
-    parameters = {"recipe": recipe, "seed": seed, "weights": plan.origin, "searcher": searcher, **budget}
+    parameters = {"recipe": recipe, "seed": seed, "weights": origin, "searcher": searcher, **budget}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "search", parameters=parameters) as tracked:
         return Session(

@@ -15,6 +15,7 @@ from databases.errors import UserError
 from databases.records.recipe import Recipe
 from metad2a.search.controllers import controller, options
 from metad2a.search.controllers.controller import Controller, Setting
+from metad2a.search.limited import Costing, Limited
 from metad2a.search.run_state import Trained
 from predictors.scale import sampling_noise
 from predictors.training_time import TrainingTime
@@ -99,8 +100,21 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def recommended(name: str, model: Recommender, task: Task, *, recipe: Recipe, seed: int) -> Plan:
+@dataclass(frozen=True)
+class Kept:
+    """What of an `Answer` keeps the limits."""
+
+    candidates: Sequence[Proposal]
+    noise: float | None
+    weights: str
+
+
+def recommended(
+    name: str, model: Recommender, task: Task, *, recipe: Recipe, seed: int, costing: Costing | None = None
+) -> Plan:
     """The searcher of that name over the space of what the model recommends; raises `UserError` for an unknown one.
+
+    With a ``costing`` also where nothing that the model recommends keeps its limits.
 
     The surrogate looks among the better part of the ranking: what is unlike all others is uncertain, and would be
     tried for that although it is expected to be bad. (On ImageNet16-120 after 12 epochs, NinaPro and Darcy Flow a
@@ -108,6 +122,9 @@ def recommended(name: str, model: Recommender, task: Task, *, recipe: Recipe, se
     recommended order stays.
     """
     answer = model.recommend(task, top=None, seed=seed, recipe=recipe.name)
+    if costing is not None:
+        fits = costing.within([each.architecture for each in answer.candidates])
+        answer = Kept([each for each in answer.candidates if each.architecture in fits], answer.noise, answer.weights)
     chosen, takes = space(answer.candidates[0].architecture.space), training_time(answer)
     if name == DEFAULT and not (task.parts == VALIDATION).any():
         name = "zero-shot"
@@ -118,7 +135,9 @@ def recommended(name: str, model: Recommender, task: Task, *, recipe: Recipe, se
             takes.learn(trained.flops, trained.seconds)
 
     return Plan(
-        controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes)),
+        _within(
+            controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes, seed)), costing
+        ),
         answer.weights,
         lambda architecture: _expected(architecture, known),
         learn,
@@ -126,7 +145,9 @@ def recommended(name: str, model: Recommender, task: Task, *, recipe: Recipe, se
     )
 
 
-def unaided(name: str, chosen: ImageSpace, task: Task, *, recipe: Recipe, seed: int) -> Plan:
+def unaided(
+    name: str, chosen: ImageSpace, task: Task, *, recipe: Recipe, seed: int, costing: Costing | None = None
+) -> Plan:
     """The searcher of that name in a space that no meta-model knows; raises `UserError` for one that needs one."""
     if name in ("zero-shot", "generator", "warm-start"):
         raise UserError(
@@ -134,7 +155,11 @@ def unaided(name: str, chosen: ImageSpace, task: Task, *, recipe: Recipe, seed: 
             f"{chosen.name!r}: choose another, such as {DEFAULT}, evolution or random"
         )
     needs = _own_naswot(task, recipe) if name == "area" else {}
-    return Plan(controller(name, chosen, seed=seed, **needs), chosen.name)
+    return Plan(_within(controller(name, chosen, seed=seed, **needs), costing), chosen.name)
+
+
+def _within(searcher: Controller, costing: Costing | None) -> Controller:
+    return searcher if costing is None else Limited(searcher, costing)
 
 
 def _expected(architecture: Architecture, known: Mapping[Architecture, float | None]) -> float | None:
@@ -161,7 +186,7 @@ def _noise(answer: Answer, images: int) -> float | None:
 
 
 def _options(
-    name: str, model: Recommender, answer: Answer, task: Task, recipe: Recipe, time: TrainingTime
+    name: str, model: Recommender, answer: Answer, task: Task, recipe: Recipe, time: TrainingTime, seed: int
 ) -> dict[str, Any]:
     """What the controller of that name is made with for this task."""
     ranked = [each.architecture for each in answer.candidates]
@@ -184,7 +209,7 @@ def _options(
     if name in ("generator", "warm-start"):
         from metad2a.search.controllers.warm_start import of_model
 
-        return of_model(model, task, recipe=recipe.name)
+        return of_model(model, task, recipe=recipe.name, seed=seed)
     return options(name, space(ranked[0].space), Setting(task.fingerprint, recipe.name))
 
 

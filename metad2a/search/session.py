@@ -238,8 +238,8 @@ class Session:
             raise UserError("the searcher had nothing to propose: give another one, such as surrogate or evolution")
         if best is None:
             raise UserError(
-                f"the budget of {self.limit:g} seconds was over before the first step of training; "
-                "give the same command with a larger one to go on"
+                f"the budget of {self.limit:g} seconds was over before the first step of training: reading and ranking "
+                f"alone took {self.run.prepared:.0f} s; give the same command with a larger one to go on"
             )
         card, training = self.run.weights(best)
         if state.tested is None or state.tested[0] != best:

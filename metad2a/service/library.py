@@ -197,6 +197,7 @@ def retrain(options: Mapping[str, Any], place: Place, report: Report) -> dict[st
         images=shared_images(),
         output=place.folder / "meta.safetensors",
         work=home() / "retrain",
+        cache=home() / "features",
         tracker=place.tracker,
         start=load_model(options.get("start")),
         recipe=options["recipe"],

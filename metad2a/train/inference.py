@@ -13,20 +13,32 @@ from databases.errors import UserError
 from metad2a.train.training import Training
 
 PROBE_IMAGES = 100  # images whose time tells how long the held-out ones take
+CHUNK = 1_024  # images looked at together
 
 
 def normalisation(task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of the training images, per channel, on the 0..255 scale."""
-    images, _ = task.part(TRAIN)
-    flat = images.reshape(-1, task.channels).astype(np.float64)
-    return tuple(flat.mean(0).tolist()), tuple(np.maximum(flat.std(0), 1.0).tolist())
+    counts = np.zeros((task.channels, 256), dtype=np.int64)  # of each value: exact, and nothing is held in memory
+    where = np.flatnonzero(task.parts == TRAIN)
+    for start in range(0, len(where), CHUNK):
+        part = task.images[where[start : start + CHUNK]]
+        for channel in range(task.channels):
+            counts[channel] += np.bincount(part[..., channel].ravel(), minlength=256)
+    values, total = np.arange(256), counts.sum(axis=1)
+    mean = counts @ values / total
+    spread = np.sqrt((counts * (values - mean[:, None]) ** 2).sum(axis=1) / total)
+    return tuple(mean.tolist()), tuple(np.maximum(spread, 1.0).tolist())
 
 
 def prepare(images: np.ndarray, mean: tuple[float, ...], scale: tuple[float, ...], device: torch.device) -> Tensor:
     """(n, h, w, c) uint8 -> (n, c, h, w) float32, normalised, channels last in memory."""
-    x = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
-    shape = (1, -1, 1, 1)
-    x = (x - torch.tensor(mean, device=device).view(shape)) / torch.tensor(scale, device=device).view(shape)
+    return normalised(torch.from_numpy(images).to(device), mean, scale)
+
+
+def normalised(images: Tensor, mean: tuple[float, ...], scale: tuple[float, ...]) -> Tensor:
+    """The same for images (n, h, w, c) that are a tensor."""
+    x, shape = images.permute(0, 3, 1, 2).float(), (1, -1, 1, 1)
+    x = (x - torch.tensor(mean, device=x.device).view(shape)) / torch.tensor(scale, device=x.device).view(shape)
     return x.contiguous(memory_format=torch.channels_last)
 
 

@@ -6,8 +6,10 @@ import copy
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,7 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.train.batches import batches
-from metad2a.train.inference import accuracy, halved, normalisation, prepare
+from metad2a.train.inference import accuracy, halved, normalisation, normalised
 from metad2a.train.place import memory_format, pick_device
 from metad2a.train.training import OnEpoch, Progress, Training
 
@@ -51,9 +53,7 @@ def train(
         network, layout = space.network(architecture, skeleton), memory_format(space, place)
         network = network.to(place, memory_format=layout)  # type: ignore[call-overload]
         mean, scale = normalisation(task)
-        images, labels = task.part(TRAIN)
-        x, y = prepare(images, mean, scale, place), torch.from_numpy(labels).to(place)
-        loop = _Loop(network, recipe, x, y, seed, layout)
+        loop = _Loop(network, recipe, _Images.of(task, mean, scale, place), seed, layout)
         if checks and len(task.part(VALIDATION)[1]):
             loop.check(checks, lambda: accuracy(Training(network, mean, scale, None, 0.0, False), task, VALIDATION))
         trained, curve, complete, seconds = loop.run(deadline, on_epoch)
@@ -63,15 +63,46 @@ def train(
     return replace(done, valid_accuracy=valid)
 
 
+@dataclass(frozen=True)
+class _Images:
+    """The training images as bytes, of which batches are made when they are wanted: floats would take four times that.
+
+    On the CPU these are the task's own, not copied, which may lie on the disk.
+
+    Attributes:
+        stored: (m, h, w, c) uint8. where: (n,) the positions in it. labels: (n,).
+    """
+
+    stored: Tensor
+    where: Tensor
+    labels: Tensor
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+    @classmethod
+    def of(cls, task: Task, mean: tuple[float, ...], scale: tuple[float, ...], place: torch.device) -> Self:
+        """Those of a task, on the device."""
+        where = np.flatnonzero(task.parts == TRAIN)
+        labels = torch.from_numpy(task.labels[where]).to(place)
+        if place.type == "cpu" and task.images.flags.writeable:  # torch warns of others
+            return cls(torch.from_numpy(task.images), torch.from_numpy(where), labels, mean, scale)
+        stored = torch.from_numpy(task.images[where]).to(place)
+        return cls(stored, torch.arange(len(where), device=place), labels, mean, scale)
+
+    def batch(self, chosen: Tensor) -> Tensor:
+        """Those at (k,) places among the training images: (k, c, h, w), normalised."""
+        return normalised(self.stored[self.where[chosen]], self.mean, self.scale)
+
+
 class _Loop:
     """Optimiser, schedule and weight average of one training."""
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, x: Tensor, y: Tensor, seed: int, layout: torch.memory_format
+        self, network: nn.Module, recipe: Recipe, images: _Images, seed: int, layout: torch.memory_format
     ) -> None:
-        self.network, self.recipe, self.x, self.y, self.layout = network, recipe, x, y, layout
+        self.network, self.recipe, self.images, self.y, self.layout = network, recipe, images, images.labels, layout
         self.shuffle = torch.Generator().manual_seed(seed)
-        self.steps = recipe.steps(len(y))
+        self.steps = recipe.steps(len(self.y))
         self.optimiser = torch.optim.SGD(
             network.parameters(),
             lr=recipe.learning_rate,
@@ -82,7 +113,7 @@ class _Loop:
         self.average = copy.deepcopy(network) if recipe.average else None
         self.averaged = 0
         self.parts = 1
-        self.a_pass = -(-len(y) // recipe.batch)
+        self.a_pass = -(-len(self.y) // recipe.batch)
         self.checks: set[int] = set()
         self.measure: Callable[[], float | None] = lambda: None
 
@@ -97,8 +128,8 @@ class _Loop:
         curve: list[Progress] = []
         self.network.train()
         while step < self.steps and time.monotonic() < deadline:
-            order = torch.randperm(len(self.y), generator=self.shuffle).to(self.x.device)
-            total, taken = torch.zeros((), device=self.x.device), 0
+            order = torch.randperm(len(self.y), generator=self.shuffle).to(self.y.device)
+            total, taken = torch.zeros((), device=self.y.device), 0
             for chosen in batches(order, self.recipe.batch):
                 total += self._step(step, chosen)
                 step, taken = step + 1, taken + 1
@@ -124,7 +155,7 @@ class _Loop:
         recipe = self.recipe
         for group in self.optimiser.param_groups:
             group["lr"] = 0.5 * recipe.learning_rate * (1 + math.cos(math.pi * step / self.steps))
-        x = self.x[chosen]
+        x = self.images.batch(chosen)
         if recipe.augment:
             x = augment(x, self.shuffle, flip=x.shape[1] == 3)  # grey pictures are mostly signs and scans
         if self.layout == torch.contiguous_format:

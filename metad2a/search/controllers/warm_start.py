@@ -51,15 +51,19 @@ def from_generator(generator: Generator, task: TaskFeatures, *, recipe: str) -> 
     return {"decoder": generator.decoder, "z": generator.latent(task, recipe=recipe)}
 
 
-def of_model(model: object, task: Task, *, recipe: str) -> dict[str, Any]:
-    """The same for a user's own task; raises `UserError` where the model has no generator or knows no such recipe."""
+def of_model(model: object, task: Task, *, recipe: str, seed: int) -> dict[str, Any]:
+    """The same for a user's own task, of which ``seed`` draws the images that are looked at, as in a recommendation.
+
+    Raises:
+        UserError: the model has no generator or knows no such recipe.
+    """
     from databases.datasets.features import extract
     from metad2a.generate.generator import Generator
 
     generator = getattr(model, "generator", None)
     if not isinstance(generator, Generator):
         raise UserError("given a model without a generator: choose another searcher, such as surrogate or evolution")
-    return from_generator(generator, extract(task), recipe=recipe)
+    return from_generator(generator, extract(task, seed=seed), recipe=recipe)
 
 
 def shipped(space: Space, setting: Setting) -> dict[str, Any]:

@@ -1,0 +1,133 @@
+"""A search within limits: what would cost too much on the device, or at all, is neither proposed nor trained."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from databases.architectures.skeleton import Skeleton
+from databases.architectures.space import Architecture, ImageSpace, image_space
+from databases.errors import UserError
+from databases.records.recipe import Recipe
+from metad2a.devices.devices import TargetDevice, size_of
+from metad2a.recommend.limits import NO_LIMITS, Limits
+from metad2a.search.controllers.controller import Controller
+from predictors.latency import walks_of
+
+TRIES, SECONDS = 2_000, 30.0  # so many proposals in a row cost too much, or so long: a search has no more to propose
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a network costs, told when asked: in large spaces counting takes up to a second.
+
+    ``latency_ms`` is None where no device is asked.
+    """
+
+    architecture: Architecture
+    skeleton: Skeleton
+    resolution: int
+    latency_ms: float | None
+
+    @cached_property
+    def parameters(self) -> int:
+        """Trainable parameters."""
+        return image_space(self.architecture.space).parameters(self.architecture, self.skeleton)
+
+    @cached_property
+    def flops(self) -> int:
+        """Multiply-adds for one image."""
+        space = image_space(self.architecture.space)
+        return space.flops(self.architecture, self.skeleton, resolution=self.resolution)
+
+
+@dataclass(frozen=True)
+class Costing:
+    """Tells what the networks that a search builds cost, and which keep the limits."""
+
+    limits: Limits
+    recipe: Recipe
+    skeleton: Skeleton
+
+    def of(self, architectures: Sequence[Architecture]) -> list[Cost]:
+        """The cost of each."""
+        device = _device(self.limits, self.recipe)
+        times = [None] * len(architectures) if device is None else device.predict(architectures).mean.tolist()
+        pairs = zip(architectures, times, strict=True)
+        return [Cost(each, self.skeleton, self.recipe.resolution, takes) for each, takes in pairs]
+
+    def within(self, architectures: Sequence[Architecture]) -> set[Architecture]:
+        """Those that keep every limit; raises `UserError` where none does, which names the nearest possible."""
+        return {each.architecture for each in self.limits.within(self.of(architectures))}
+
+
+class Limited(Controller):
+    """A searcher that is asked again for every proposal that costs too much; it is not told of those."""
+
+    def __init__(self, inner: Controller, costing: Costing) -> None:
+        super().__init__(inner.space, seed=inner.seed)
+        self._inner, self._costing = inner, costing
+        self._found = False
+
+    def ask(self, count: int) -> list[Architecture]:
+        """At most ``count`` that keep the limits; raises `UserError` where none was ever found."""
+        kept: list[Architecture] = []
+        dear: list[Cost] = []
+        end = time.monotonic() + SECONDS
+        while len(kept) < count and (asked := self._inner.ask(count - len(kept))):
+            for cost in self._costing.of(asked):
+                if self._costing.limits.fits(cost):
+                    kept.append(cost.architecture)
+                else:
+                    dear.append(cost)
+            if len(dear) >= TRIES or time.monotonic() > end:
+                break
+        self._found = self._found or bool(kept)
+        if dear and not self._found:
+            self._costing.limits.within(dear)
+        return kept
+
+    def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
+        """Hands the scores on."""
+        self._found = True
+        self._inner.tell(architectures, scores)
+
+    def state(self) -> dict[str, Any]:
+        """That of the searcher."""
+        return self._inner.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Goes on from `state`."""
+        self._inner.restore(state)
+
+
+def check_limits(limits: Limits, space: ImageSpace, recipe: Recipe) -> None:
+    """Refuses limits that cannot be told for the networks of a space at the recipe's size, and a preference."""
+    if limits.prefer != "accuracy":
+        raise UserError(f"given the preference {limits.prefer!r} for a search, which prefers accuracy: leave it out")
+    device = _device(limits, recipe)
+    if device is None:
+        return
+    if limits.latency is None:
+        raise UserError(f"given the device {device.name!r} without a limit on latency there: give one, or leave it out")
+    walks_of([space.parse(space.example)])  # latencies are known for one space only
+    if device.size != size_of(recipe):
+        raise UserError(
+            f"latencies on {device.name} are known for networks of {device.size}, or of other numbers of cells; "
+            f"the recipe {recipe.name!r} builds {size_of(recipe)}: give a recipe of that size, or calibrate the device "
+            f"by `metad2a device calibrate --recipe {recipe.name}`"
+        )
+
+
+def costing_of(limits: Limits, recipe: Recipe, *, channels: int, classes: int) -> Costing | None:
+    """What keeps a search within limits; None where there are none."""
+    if limits == NO_LIMITS:
+        return None
+    return Costing(limits, recipe, recipe.skeleton(input_channels=channels, classes=classes))
+
+
+def _device(limits: Limits, recipe: Recipe) -> TargetDevice | None:
+    return None if limits.target is None else limits.target.of_size(recipe)

@@ -1,0 +1,67 @@
+"""A budget counts reading too: it is refused early where it cannot read the images, and never charged twice."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_world import home_fixture, run  # noqa: F401
+from PIL import Image
+from records_world import says
+
+from databases.datasets import pace
+from databases.datasets.loading import load_task
+from databases.errors import UserError
+from metad2a.cli import options
+from metad2a.search.runs import RunFolder
+
+
+@pytest.fixture(name="pictures")
+def pictures_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two classes of 40 pictures, each of which takes a second to read by the clock of the pace."""
+    clock = iter(range(10**6))
+    monkeypatch.setattr(pace, "time", type("Clock", (), {"monotonic": staticmethod(lambda: float(next(clock)))}))
+    rng = np.random.default_rng(0)
+    for index in range(80):
+        path = tmp_path / "pictures" / f"class{index % 2}" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)).save(path)
+    return tmp_path / "pictures"
+
+
+def test_reading_that_cannot_end_in_time_is_refused_early_with_what_it_takes(pictures: Path) -> None:
+    with pytest.raises(UserError) as error:
+        load_task(pictures, deadline=40.0)
+    assert "80 pictures: reading alone takes about" in says(error) and " s more" in says(error)
+    assert pace.time.monotonic() < 40  # type: ignore[attr-defined]  # it was not waited for
+
+
+def test_reading_that_ends_in_time_goes_on(pictures: Path) -> None:
+    assert len(load_task(pictures, deadline=200.0).images) == len(load_task(pictures).images) == 80
+
+
+@pytest.mark.parametrize("command", ["search --space nasbench201", "search", "train --architecture CELL"])
+def test_each_command_with_a_budget_leaves_time_to_train(
+    command: str, pictures: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("training", "pipeline"):
+        monkeypatch.setattr(f"metad2a.cli.{module}.reading_ends", lambda seconds: seconds - 10.0)
+    cell = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
+    words = [cell if word == "CELL" else word for word in command.split()]
+    refused = run("--no-tracking", words[0], str(pictures), *words[1:], "--budget", "45s")
+    assert refused.exit_code == 2 and "reading alone takes about" in refused.stderr
+
+
+def test_time_is_kept_for_what_follows_reading() -> None:
+    assert options.reading_ends(None) == math.inf
+    assert options.reading_ends(30.0) < time.monotonic() + 30.0
+
+
+def test_earlier_tries_are_charged_for_their_work_and_not_for_reading(tmp_path: Path) -> None:
+    for reading in (100.0, 200.0):
+        with RunFolder(tmp_path / "run", {"a": 1}, begin=time.monotonic() - reading) as run_folder:
+            assert reading <= run_folder.spent < reading + 10
+            assert round(run_folder.prepared) == reading
