@@ -14,6 +14,7 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION
+from databases.hosting import lent
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.executors import processes as executor
@@ -91,9 +92,9 @@ def _drawn(part: Labelled, random: torch.Generator) -> Iterator[Labelled]:
             yield Labelled(part.images[rows], part.labels[rows])
 
 
+@lent(threads=1)
 def follow(job: Job) -> Followed:
     """One search on the digits: half of the training images for the learner, half for the tester."""
-    torch.set_num_threads(1)
     task = load_task("sklearn:digits")
     train, valid, test = (labelled(task, part, 8) for part in (TRAIN, VALIDATION, TEST))
     half = len(train.labels) // 2
@@ -119,8 +120,7 @@ def follow(job: Job) -> Followed:
 def _system(job: Job) -> PassingTests:
     space = shared_space("nasbench201")
     learner = new_supernet(space, Skeleton(4, 1, 1, 10), seed=job.seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(job.seed)
+    with lent(seed=job.seed):
         encoder = nn.Sequential(
             *(nn.Conv2d(1, FEATURES, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2)),
             *(nn.Conv2d(FEATURES, FEATURES, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),

@@ -13,6 +13,7 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, image_space, shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, ratio, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
@@ -101,9 +102,9 @@ def matched(architecture: Architecture, parameters: int) -> int:
     return min(tried, key=lambda each: abs(tried[each] - parameters))
 
 
+@lent(threads=1)
 def follow(job: Job) -> Pair:
     """Both cells of a pair: random ones, or those that a search in each frame ends with."""
-    torch.set_num_threads(1)
     rng = np.random.default_rng([job.number, int(job.search)])
     if job.search:
         cells = {name: _searched(name, job) for name in NAMES}

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, SharedSpace
 from databases.datasets.task import Task
+from databases.hosting import lent
 from metad2a.train.inference import normalisation, prepare
 from metad2a.train.loop import Epoch, Loop, cosine
 
@@ -55,9 +56,14 @@ class Labelled:
 
 
 def labelled(task: Task, part: int, resolution: int, *, device: str = "cpu") -> Labelled:
-    """One part of a task, normalised as its training part is."""
+    """One part of a task, normalised as its training part is, in a fixed order that mixes its classes.
+
+    Data often come class by class; so ordered, a slice or the statistics of a batch would be those of few classes.
+    """
     task, place = task.resized(resolution), torch.device(device)
     images, labels = task.part(part)
+    order = np.random.default_rng(0).permutation(len(labels))
+    images, labels = images[order], labels[order]
     x = prepare(images, *normalisation(task), place)
     # grey images count as contiguous in every layout, and channels last makes torch 2.13's backward pass fail on a CPU
     return Labelled(x.clone(memory_format=torch.contiguous_format), torch.from_numpy(labels).to(place))
@@ -75,8 +81,7 @@ def uniform(space: SharedSpace) -> Draw:
 
 def new_supernet(space: SharedSpace, skeleton: Skeleton, *, seed: int, running: bool = False) -> nn.Module:
     """A supernet with fresh weights; ``running`` keeps running statistics in its normalisations (the known fault)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         return space.shared_blueprint(skeleton).build() if running else space.supernet(skeleton)
 
 

@@ -8,7 +8,6 @@ from functools import cache
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from databases.architectures.space import Architecture, SharedSpace, shared_space
@@ -16,6 +15,7 @@ from databases.architectures.spaces.enas_macro import ENASMacro
 from databases.architectures.supernets.mixed_edge import by_batch_statistics
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.search.controllers.learning_rule import Rule
 from metad2a.search.controllers.multinomial import Multinomial
@@ -159,10 +159,10 @@ def children(name: str, count: int) -> list[Architecture]:
     return [space_of(name).sample(rng) for _ in range(count)]
 
 
+@lent(threads=1)
 def alone(job: tuple[str, int, int]) -> tuple[str, int, float]:
     """Space, child and epochs -> space, child and test accuracy of the child trained alone."""
     name, child, epochs = job
-    torch.set_num_threads(1)
     architecture = children(name, child + 1)[child]
     training = train(digits(), architecture, recipe=replace(ALONE, epochs=epochs))
     return name, child, float(accuracy(training, digits(), TEST) or 0)

@@ -15,6 +15,7 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.spaces.instanas import MODULES
 from databases.architectures.supernets.instanas import InstanceNetwork, MetaGraph, Stage
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.hosting import lent
 from metad2a.supernets.instance import Costs, InstanceRecipe, InstanceTraining, processor_seconds, profile
 from metad2a.supernets.training import Labelled, labelled
 from predictors.metrics import spearman
@@ -120,12 +121,11 @@ def right(classify: Callable[[Tensor], Tensor], part: Labelled) -> float:
     return float(100 * (found == part.labels).float().mean())
 
 
+@lent(threads=1)
 def run(job: Job) -> Outcome:
     """All ways of one seed, from the same pretrained weights."""
-    torch.set_num_threads(1)
     bench, world = Bench(job.world), job.world
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(job.seed)
+    with lent(seed=job.seed):
         network = InstanceNetwork(MODULES, world.stages, world.skeleton, world.widths)
     costs = profile(network.graph, tuple(bench.train.images.shape[1:]))  # type: ignore[arg-type]
     first = InstanceTraining(network, bench.train, costs, job.recipe, seed=job.seed)

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, Task
+from databases.hosting import lent
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.nasnet.transferred_cells import fewer
-from metad2a.train.inference import normalisation, prepare
+from metad2a.supernets.training import labelled
 from predictors.fisher import fisher_diagonal, frechet_distance, log_determinant_distance
 
 Values = npt.NDArray[np.float64]
@@ -87,9 +88,9 @@ class Job:
     tasks: tuple[Task, ...]
 
 
+@lent(threads=1)
 def one_round(job: Job) -> Round:
     """Trains a network on each task, and compares all of them on every task's images."""
-    torch.set_num_threads(1)
     n = len(job.tasks)
     data = [_Data.of(each) for each in job.tasks]
     trained, again = ([_trained(each, job.seed, order=order) for each in data] for order in (0, 1))
@@ -119,17 +120,14 @@ class _Data:
 
     @classmethod
     def of(cls, task: Task) -> _Data:
-        scale = normalisation(task)
-        (x, y), (test_x, test_y) = task.part(TRAIN), task.part(TEST)
-        images = [prepare(each, *scale, torch.device("cpu")).contiguous() for each in (x, test_x)]
-        return cls(images[0], torch.from_numpy(y), images[1], torch.from_numpy(test_y), task.classes)
+        train, test = (labelled(task, part, SIDE) for part in (TRAIN, TEST))
+        return cls(train.images, train.labels, test.images, test.labels, task.classes)
 
 
 def _fresh(classes: int, seed: int) -> nn.Sequential:
     """(b, 3, 16, 16) -> (b, classes); the layers below the classifier begin alike whatever the classes."""
     layers: list[nn.Module] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         for before, now in zip((CHANNELS, *WIDTHS), WIDTHS, strict=False):
             layers += [nn.Conv2d(before, now, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(WIDTHS[-1] * (SIDE // 8) ** 2, classes))
