@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from databases.architectures.skeleton import Blueprint
 from databases.datasets.task import Images, resize_images
+from metad2a.train.precision import half
 
 BATCH_PIXELS = 2**20  # of one batch: what a CPU's cache likes
 
@@ -37,9 +38,10 @@ class Classifier:
         return self._run(self.network, images)
 
     def features(self, images: Images, *, mirrored: bool = False) -> npt.NDArray[np.float32]:
-        """(n, h, w, c) uint8 of any size -> (n, d), of the images as they are or mirrored."""
+        """(n, h, w, c) uint8 of any size -> (n, d), of the images as they are or mirrored; rounded where faster."""
         run: nn.Module = _Features(self.network)
-        return self._run(run, images[:, :, ::-1] if mirrored else images)
+        with half(self.network):
+            return self._run(run, images[:, :, ::-1] if mirrored else images)
 
     def resized(self, images: Images) -> Tensor:
         """(n, h, w, c) uint8 of any size -> (n, c, resolution, resolution) uint8."""
@@ -57,7 +59,7 @@ class Classifier:
             parts = [
                 network(self.normalised(self.resized(images[i : i + batch]))) for i in range(0, len(images), batch)
             ]
-            found: npt.NDArray[np.float32] = torch.cat(parts).numpy()
+            found: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
         return found
 
 

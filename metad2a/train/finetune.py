@@ -23,6 +23,7 @@ from metad2a.train import logistic
 from metad2a.train.augment import PLAIN, Augment, augmented
 from metad2a.train.classifier import Classifier
 from metad2a.train.loop import Epoch, Loop, cosine
+from metad2a.train.precision import half
 from metad2a.train.probe import percent_right
 
 Part = Literal["head", "half", "all"]
@@ -161,7 +162,9 @@ def recalibrate(network: nn.Module, classifier: Classifier, images: Tensor) -> N
 
 
 def _loss(network: nn.Module, given: tuple[Tensor, Tensor]) -> Tensor:
-    return nn.functional.cross_entropy(network(given[0]), given[1])
+    with half(network):
+        logits = network(given[0])
+    return nn.functional.cross_entropy(logits.float(), given[1])
 
 
 def _loop(network: nn.Module, tuning: Tuning, checkpoint: Path | None) -> Loop:

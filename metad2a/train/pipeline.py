@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,16 +39,17 @@ class Effort:
     parts: tuple[int, ...] = (TRAIN,)
 
 
-def base_of(pipeline: Pipeline, task: Task) -> Base:
-    """The weights that a pipeline begins with; those of a slice with statistics of the task's images.
+def base_of(pipeline: Pipeline, task: Task, *, anew: bool = False) -> Base:
+    """The weights that a pipeline begins with; ``anew``, and those of a slice, with statistics of the task's images.
 
     Raises:
         UserError: the weights are not installed.
     """
     stages = _stages(pipeline)
     base = open_base(pipeline.weights, channels=task.channels, resolution=pipeline.resolution, stages=stages)
-    if stages is not None:
+    if stages is not None or anew:
         recalibrate(base.network, _batches(base.at(pipeline.resolution), task))
+        base = replace(base, digest=f"{base.digest}-anew")
     return base
 
 

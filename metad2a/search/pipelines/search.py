@@ -23,7 +23,7 @@ from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.train.augment import check
 from metad2a.train.bases import installed
 from metad2a.train.classifier import Classifier
-from metad2a.train.pipeline import Effort, base_of, tune_pipeline
+from metad2a.train.pipeline import Effort, tune_pipeline
 from metad2a.train.probe import percent_right, refit
 
 CACHE = "features"  # in the home folder
@@ -146,8 +146,8 @@ def _on_more_images(
     penalty = session.plan.penalties.get(str(pipeline))
     if pipeline.training != "probe" or penalty is None or session.left < REFIT_SECONDS:
         return classifier, []
-    base, resolution = base_of(pipeline, session.task), pipeline.resolution
-    again = refit(base, session.task, resolution=resolution, penalty=penalty, cache=session.cache)
+    base = session.base(pipeline)
+    again = refit(base, session.task, resolution=pipeline.resolution, penalty=penalty, cache=session.cache)
     return again, [
         "the exported probe learnt from training and validation images; its validation accuracy is of before"
     ]

@@ -94,6 +94,10 @@ class PipelineSession:
         """What is written beside the weights of a candidate."""
         return self._card(self.run.state.trained[index], classifier)
 
+    def base(self, pipeline: Pipeline) -> Base:
+        """The weights that a kept probe stands on."""
+        return base_of(pipeline, self.task, anew=str(pipeline) in self.plan.anew)
+
     def pipeline(self, index: int) -> Pipeline:
         """The candidate at a position."""
         return PIPELINE.pipeline(self.run.state.candidates[index].architecture)
@@ -114,6 +118,11 @@ class PipelineSession:
     def _probe(self, index: int, pipeline: Pipeline, base: Base, rate: float) -> None:
         self.now(f"Probing {pipeline}")
         probed = probe(base, self.task, resolution=pipeline.resolution, cache=self.cache)
+        if plan.anew_too(pipeline) and plan.fits(self._choosing, self.task.classes, rate, self.left):
+            base = base_of(pipeline, self.task, anew=True)
+            other = probe(base, self.task, resolution=pipeline.resolution, cache=self.cache)
+            if (other.valid_accuracy or 0.0, -other.valid_loss) > (probed.valid_accuracy or 0.0, -probed.valid_loss):
+                probed, _ = other, self.plan.anew.append(str(pipeline))
         accuracy = probed.valid_accuracy
         self.plan.penalties[str(pipeline)] = probed.head.penalty
         self._keep(index, probed.classifier, accuracy, probed.valid_loss, seconds=probed.seconds, passes=1)
@@ -211,7 +220,7 @@ class PipelineSession:
     def augmented(self) -> Augment:
         """What may be done to training images: a probe of networks that see the whole picture tells."""
         own = next(each.pipeline for each in self.measured if each.pipeline.weights != "hog")
-        base = base_of(own, self.task)
+        base = self.base(own)
         found, note = choose(self.augment, base, self._probe_of(own), self.task, cache=self.cache)
         self.notes.append(note)
         self.line(f"note: {note}")

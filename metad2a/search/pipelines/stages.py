@@ -32,12 +32,16 @@ class Stage:
 
 @dataclass
 class Plan:
-    """All stages in order; validation log-losses of what is kept and penalties of probes, by the pipelines' texts."""
+    """All stages in order; by the pipelines' texts validation log-losses of what is kept and penalties of probes.
+
+    ``anew`` names the probes whose batch normalisations took the statistics of the task's images.
+    """
 
     folder: Path
     stages: list[Stage] = field(default_factory=list)
     losses: dict[str, float] = field(default_factory=dict)
     penalties: dict[str, float] = field(default_factory=dict)
+    anew: list[str] = field(default_factory=list)
 
     def add(self, stage: Stage) -> None:
         """Notes a stage that is about to begin."""
@@ -55,7 +59,8 @@ class Plan:
 
     def save(self) -> None:
         """Writes the plan at once or not at all."""
-        values = {"stages": [asdict(each) for each in self.stages], "losses": self.losses, "penalties": self.penalties}
+        values = {**vars(self), "stages": [asdict(each) for each in self.stages]}
+        del values["folder"]
         write_files(self.folder, {PLAN: json.dumps(values, indent=1).encode()})
 
 
@@ -64,7 +69,7 @@ def read_plan(folder: Path) -> Plan:
     try:
         values = json.loads((folder / PLAN).read_text(encoding="utf-8"))
         figures = ({str(text): float(each) for text, each in values[name].items()} for name in ("losses", "penalties"))
-        return Plan(folder, [Stage(**each) for each in values["stages"]], *figures)
+        return Plan(folder, [Stage(**each) for each in values["stages"]], *figures, list(values["anew"]))
     except FileNotFoundError:
         return Plan(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
