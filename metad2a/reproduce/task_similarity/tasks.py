@@ -125,11 +125,14 @@ class _Data:
 
 
 def _fresh(classes: int, seed: int) -> nn.Sequential:
-    """(b, 3, 16, 16) -> (b, classes); the layers below the classifier begin alike whatever the classes."""
+    """(b, 3, 16, 16) -> (b, classes); the layers below the classifier begin alike whatever the classes.
+
+    Smooth units: one that is off for all images has no Fisher entries, and their logarithms would outweigh all others.
+    """
     layers: list[nn.Module] = []
     with lent(seed=seed):
         for before, now in zip((CHANNELS, *WIDTHS), WIDTHS, strict=False):
-            layers += [nn.Conv2d(before, now, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [nn.Conv2d(before, now, 3, padding=1), nn.SiLU(), nn.MaxPool2d(2)]
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(WIDTHS[-1] * (SIDE // 8) ** 2, classes))
 
 
