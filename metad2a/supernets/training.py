@@ -19,6 +19,7 @@ from databases.datasets.task import Task
 from databases.hosting import lent
 from metad2a.train.inference import normalisation, prepare
 from metad2a.train.loop import Epoch, Loop, cosine
+from metad2a.train.train import augment
 
 Draw = Callable[[int, int], Sequence[Architecture]]  # how many, seed -> the children that learn the next batches
 Batch = tuple[Tensor, Architecture]  # rows of the images, and the child that learns them
@@ -30,7 +31,8 @@ class SharedRecipe:
 
     Args:
         channels, cells: of the skeleton. resolution: side of the images in pixels.
-        steps, batch: training steps, and images in each.
+        steps, batch: training steps, and images in each. augment: shift and mirror images, of few of which children
+            with many weights would learn too much.
     """
 
     channels: int = 8
@@ -41,6 +43,7 @@ class SharedRecipe:
     learning_rate: float = 0.05
     weight_decay: float = 5e-4
     gradient_norm: float = 5.0
+    augment: bool = False
 
     def skeleton(self, task: Task) -> Skeleton:
         """The network around the cells for a task."""
@@ -133,7 +136,11 @@ def train_supernet(
     def loss(network: nn.Module, batch: Batch) -> Tensor:
         rows, child = batch
         rows = rows.to(train.labels.device)
-        logits = network(train.images[rows], space.choices(child))
+        images = train.images[rows]
+        if recipe.augment:  # the loop keeps torch's generator
+            images = augment(images, torch.default_generator, flip=images.shape[1] == 3)
+            images = images.clone(memory_format=torch.contiguous_format)
+        logits = network(images, space.choices(child))
         return nn.functional.cross_entropy(logits, train.labels[rows])
 
     return loop.run(batches, loss, on_epoch=on_epoch)

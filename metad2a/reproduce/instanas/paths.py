@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from databases.architectures.skeleton import Skeleton
+from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.spaces.instanas import MODULES
 from databases.architectures.supernets.instanas import InstanceNetwork, MetaGraph, Stage
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
@@ -44,9 +44,10 @@ class World:
     widths: tuple[int, ...] = (8, 16)
 
     @property
-    def skeleton(self) -> Skeleton:
-        """Around the layers."""
-        return Skeleton(self.channels, 1, self.task.channels, self.task.classes)
+    def blueprint(self) -> Blueprint:
+        """The meta-graph with its controller."""
+        skeleton = Skeleton(self.channels, 1, self.task.channels, self.task.classes)
+        return Blueprint("supernets.instanas:InstanceNetwork", (MODULES, self.stages, skeleton, self.widths))
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +127,8 @@ def run(job: Job) -> Outcome:
     """All ways of one seed, from the same pretrained weights."""
     bench, world = Bench(job.world), job.world
     with lent(seed=job.seed):
-        network = InstanceNetwork(MODULES, world.stages, world.skeleton, world.widths)
+        network = world.blueprint.build()
+    assert isinstance(network, InstanceNetwork)
     costs = profile(network.graph, tuple(bench.train.images.shape[1:]))  # type: ignore[arg-type]
     first = InstanceTraining(network, bench.train, costs, job.recipe, seed=job.seed)
     first.pretrain()
