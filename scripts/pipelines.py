@@ -11,8 +11,6 @@ done. Validation chooses, test images are used once; the recipe's constants were
 from __future__ import annotations
 
 import argparse
-import io
-import itertools
 import json
 import subprocess
 import sys
@@ -92,20 +90,14 @@ def measure(asked: argparse.Namespace) -> None:
 
 
 def load(path: Path, place: Path, seed: int):  # type: ignore[no-untyped-def]
-    """A source as a task; files of encoded images are decoded first."""
-    from PIL import Image
-
+    """A source as a task; a file of encoded images is decoded first."""
+    from databases.datasets.blobs import arrays_of
     from databases.datasets.loading import load_task
 
     with np.load(path) as file:
         if "blobs" in file.files:
-            blobs, ends, train = file["blobs"].tobytes(), [0, *file["ends"].tolist()], file["train"].astype(bool)
-            pairs = itertools.pairwise(ends)
-            x = np.stack([np.asarray(Image.open(io.BytesIO(blobs[a:b])).convert("RGB")) for a, b in pairs])
-            arrays = {"x_train": x[train], "x_test": x[~train], "class_names": file["names"]}
-            arrays |= {"y_train": file["labels"][train], "y_test": file["labels"][~train]}
             path = place / path.name
-            np.savez(path, **arrays)
+            np.savez(path, **arrays_of(file))  # type: ignore[arg-type]
     return load_task(path, up_to=UP_TO, seed=seed)
 
 

@@ -6,7 +6,8 @@ A `TaskSpec` is a task's stable identity: the same spec and source file always b
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from databases.datasets.blobs import arrays_of
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, resize_images
 from databases.errors import UserError
 
@@ -45,6 +47,9 @@ FAMILIES: dict[str, str] = {
     "bangla_digits": "characters",
 }
 SOURCES = tuple(FAMILIES)
+# Sources for whole pipelines: as large as there are, and none that our own pretraining saw.
+LARGE = {"flowers5": "_64px", "scenes15": "_64px", "dtd10": "_128px", "clothing": "_128px", "aerial_scenes": "_128px"}
+PIPELINE_SOURCES = tuple(f"{name}{LARGE.get(name, '')}" for name, kin in FAMILIES.items() if kin != "tinyimagenet")
 
 
 @dataclass(frozen=True)
@@ -97,12 +102,15 @@ class TaskSpec:
 
 def family(source: str) -> str:
     """The group of relatives a source belongs to (itself where it has none): the unit of held-out splits."""
-    return FAMILIES.get(source, source)
+    name = re.sub(r"_\d+px$", "", source)
+    return FAMILIES.get(source, FAMILIES.get(name, source))
 
 
-def sample_specs(folder: Path, *, tasks: int, seed: int = 0, most_images: int = 960) -> list[TaskSpec]:
+def sample_specs(
+    folder: Path, *, tasks: int, seed: int = 0, most_images: int = 960, sources: Sequence[str] = SOURCES
+) -> list[TaskSpec]:
     """The first ``tasks`` specs of an endless sequence: all sources in turn, first whole, then varied."""
-    return [_spec(folder, index, seed, most_images) for index in range(tasks)]
+    return [_spec(folder, index, seed, most_images, sources) for index in range(tasks)]
 
 
 def build_task(spec: TaskSpec, folder: Path) -> Task:
@@ -162,15 +170,17 @@ def _source(folder: Path, source: str) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise UserError(f"no image source {source!r} in the folder {folder.name!r}: it should hold {path.name}")
     with np.load(path, allow_pickle=False) as file:
+        if "blobs" in file.files:
+            return arrays_of(file)
         return {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test", "class_names")}
 
 
-def _spec(folder: Path, index: int, seed: int, most_images: int) -> TaskSpec:
-    source = SOURCES[index % len(SOURCES)]
+def _spec(folder: Path, index: int, seed: int, most_images: int, sources: Sequence[str]) -> TaskSpec:
+    source = sources[index % len(sources)]
     rng = np.random.default_rng([seed, index])
     data = _source(folder, source)
     counts = np.bincount(data["y_train"].astype(np.int64))
-    whole = index < len(SOURCES)
+    whole = index < len(sources)
     most = min(len(counts), 20 if whole else 100)
     size = most if whole else int(np.round(np.exp(rng.uniform(np.log(2), np.log(most)))))
     classes = tuple(sorted(rng.choice(len(counts), size=size, replace=False).tolist()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -106,31 +106,35 @@ def build(
     ] = 10,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds on a judged task.")] = 3,
     seed: Seed = 0,
+    space: Annotated[
+        Literal["nasbench201", "pipeline"],
+        typer.Option("--space", help="Cells, or whole pipelines, of which a task takes all (no --per-task, --recipe)."),
+    ] = "nasbench201",
     images: Images = None,
     database: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Measure cells on varied tasks; what the database holds is not measured again."""
+    """Measure cells or pipelines on varied tasks; what the database holds is not measured again."""
     from metad2a.runtime.home import home, shared_data
 
     with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
-        from metad2a.build.build import build as run
-
         begun = time.monotonic()
-        built = run(
-            store,
-            images or shared_data() / "images",
-            tasks=tasks,
-            per_task=per_task,
-            recipe=recipe,
-            workers=workers,
-            judged=judged,
-            seeds=seeds,
-            seed=seed,
-            cache=home() / "features",
-            on_progress=lambda each: _tell(reporter, each, begun),
-            on_death=lambda death: reporter.line(str(death)),
-        )
+        drawn: dict[str, Any] = {"tasks": tasks, "judged": judged, "seeds": seeds, "seed": seed}
+        told: dict[str, Any] = {
+            "cache": home() / "features",
+            "workers": workers,
+            "on_progress": lambda each: _tell(reporter, each, begun),
+            "on_death": lambda death: reporter.line(str(death)),
+        }
+        folder = images or shared_data() / "images"
+        if space == "pipeline":
+            from metad2a.build.pipelines import build_pipelines
+
+            built = build_pipelines(store, folder, **drawn, **told)
+        else:
+            from metad2a.build.build import build as run
+
+            built = run(store, folder, per_task=per_task, recipe=recipe, **drawn, **told)
     if json:
         print_json({"measured": built.done, "known": built.known, "left": built.left})
     else:

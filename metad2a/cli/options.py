@@ -39,6 +39,16 @@ Data = Annotated[
         show_default=False,
     ),
 ]
+PIPELINE = "pipeline"  # the space in which the budget decides, not a number of trainings
+AnySpace = Annotated[
+    str,
+    typer.Option(
+        "--space",
+        metavar="NAME",
+        help="pipeline (pretrained weights, resolution, fine-tuning), or a space of networks trained from scratch, "
+        "such as nasbench201.",
+    ),
+]
 Groups = Annotated[
     str,
     typer.Option(
@@ -146,6 +156,30 @@ def how_many(text: str) -> int | None:
     if not re.fullmatch(r"[1-9]\d*", text):
         raise UserError(f"--top {text!r}: give a whole number from 1, or all")
     return int(text)
+
+
+OF_NETWORKS = {  # options that mean nothing in the space of pipelines
+    *("train", "recipe", "searcher", "stop_early", "device", "model", "database"),
+    *("images_per_class", "candidates", "prefer"),
+}
+OF_PIPELINES = {"augment", "baseline"}  # and only there
+OF_PIPELINES_HERE = {"recommend": {"budget"}}  # what only means something there in one command
+
+
+def check_meaning(context: typer.Context, space: str) -> None:
+    """Refuses an option that was given and that would mean nothing in the space."""
+    pipelines = space == PIPELINE
+    only = OF_PIPELINES | OF_PIPELINES_HERE.get(context.command.name or "", set())
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        given = source is not None and source.name == "COMMANDLINE"
+        if given and option.name in (OF_NETWORKS if pipelines else only):
+            where = "in spaces of networks only" if pipelines else "in the space pipeline only"
+            other = "nasbench201" if pipelines else PIPELINE
+            raise UserError(
+                f"given {option.opts[0]} with the space {space!r}: it has a meaning {where}: "
+                f"leave it out, or give --space {other}"
+            )
 
 
 def check_output_folder(folder: Path | None) -> None:

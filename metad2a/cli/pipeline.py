@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metad2a import cli
-from metad2a.cli.options import Json, check_output_folder, open_tracker
+from metad2a.cli.options import Json, check_output_folder, duration, open_tracker
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.reports.words import percent, short, span
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
     from metad2a.export.export import Exported
+    from metad2a.recommend.pipelines import PipelineRecommendation
     from metad2a.search.pipelines.search import PipelineResult
 
-SPACE = "pipeline"  # in which the budget decides, not a number of trainings
 Augment = Annotated[
     str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images (pipeline).")
 ]
@@ -70,6 +70,81 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
         print_json(_plain(result, exported))
     else:
         _answer(result, exported, task)
+
+
+def recommend(
+    data: str,
+    most: tuple[int | None, int | None, str | None],
+    *,
+    top: int | None,
+    budget: str | None,
+    seed: int,
+    groups: str,
+    output: Path | None,
+    json: bool,
+) -> None:
+    """`metad2a recommend` in the space of pipelines; ``most`` are the limits on parameters, FLOPs and latency."""
+    from databases.datasets.loading import load_task
+
+    with reporting("Reading the images ...") as reporter:
+        from metad2a.recommend.limits import Limits
+        from metad2a.recommend.pipelines import HERE, recommend_pipelines
+        from metad2a.runtime.home import home
+        from metad2a.search.pipelines.search import CACHE, USUAL_SECONDS
+
+        parameters, flops, latency = most
+        limits = Limits(parameters, flops, latency, HERE if latency else None)
+        seconds = duration(budget) or USUAL_SECONDS
+        answer = recommend_pipelines(
+            load_task(data, up_to=UP_TO, seed=seed, groups=groups),
+            seconds=seconds,
+            limits=limits,
+            seed=seed,
+            cache=home() / CACHE,
+            now=lambda text: reporter.now(f"{text} ..."),
+        )
+    if output is not None:
+        from metad2a.reports.pipeline_figures import write_pipelines
+
+        write_pipelines(answer, output)
+        console(stderr=True).print(f"Written to {output}: recommendation.json, front.svg")
+    if json:
+        print_json(answer.to_json())
+    else:
+        _show(answer, data, top)
+
+
+def _show(answer: PipelineRecommendation, data: str, top: int | None) -> None:
+    """The front of accuracy against cost, then the best ones."""
+    to = console()
+    listed = [*answer.front, *(each for each in answer.choices[:top] if each not in answer.front)]
+    headings = ("", "Pipeline", ">Accuracy", ">80% interval", ">ms here", ">MB", ">Training")
+    rows = (
+        (
+            "".join(mark for mark, of in (("*", answer.best), ("k", answer.knee), ("=", answer.equal)) if of is each),
+            str(each.pipeline),
+            percent(each.expected_accuracy),
+            f"{each.interval[0]:.1f} to {each.interval[1]:.1f}",
+            f"{each.latency_ms:.2g}",
+            f"{each.megabytes:.1f}",
+            span(each.seconds),
+        )
+        for each in listed
+    )
+    to.print(table(f"Pipelines for {data}, the fastest first, then others by accuracy", headings, rows))
+    to.print("* best  k knee of accuracy against latency  = the fastest that cannot be told from the best")
+    to.print(f"Data: {answer.data}", soft_wrap=True)
+    to.print(f"Why: {answer.reason}", soft_wrap=True)
+    if answer.equal is not answer.best:
+        faster = 1 - answer.equal.latency_ms / answer.best.latency_ms
+        to.print(
+            f"The small one is as good: {answer.equal.pipeline} takes {100 * faster:.0f}% less time an image, and "
+            "nobody can tell its expected accuracy from the best's.",
+            soft_wrap=True,
+        )
+    for note in answer.notes:
+        to.print(f"Note: {note}", soft_wrap=True)
+    to.print(f"Next: metad2a search {data} --budget {answer.seconds:.0f}s", soft_wrap=True)
 
 
 def predict(

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from databases.errors import UserError
+from metad2a.cli import pipeline
 from metad2a.cli.options import (
+    PIPELINE,
+    AnySpace,
     Data,
     Groups,
     Json,
@@ -15,6 +18,7 @@ from metad2a.cli.options import (
     Output,
     Seed,
     amount,
+    check_meaning,
     check_output_folder,
     default_database,
     how_many,
@@ -43,7 +47,14 @@ RETRAIN_FIRST = "the database has records of it: run metad2a retrain, then add -
 def recommend(
     context: typer.Context,
     data: Data,
-    top: Annotated[str, typer.Option("--top", metavar="N|all", help="How many cells to list.")] = "5",
+    top: Annotated[str, typer.Option("--top", metavar="N|all", help="How many to list.")] = "5",
+    space: AnySpace = PIPELINE,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            "--budget", metavar="TIME", help="Training time that accuracies hold for (pipeline).", show_default="60s"
+        ),
+    ] = None,
     max_params: Annotated[
         str | None, typer.Option("--max-params", metavar="N", help="Most parameters, such as 300k.")
     ] = None,
@@ -82,12 +93,24 @@ def recommend(
     output: Output = None,
     json: Json = False,
 ) -> None:
-    """Rank network cells for your images, with expected accuracy, interval and cost. Trains nothing."""
+    """Tell what fits your images: expected accuracy, interval and cost of each, and why. Fine-tunes nothing.
+
+    Probes of pretrained networks look at your images for a few seconds; what --budget of fine-tuning would add is
+    learnt from other datasets. In the space nasbench201, cells to train from scratch are ranked in their place.
+    """
     from databases.datasets.loading import load_task
 
     count, parameters = how_many(top), amount(max_params, "--max-params")
     flops = amount(max_flops, "--max-flops")
+    check_meaning(context, space)
     check_output_folder(output)
+    if space == PIPELINE:
+        asked_limits = (parameters, flops, max_latency)
+        pipeline.recommend(
+            data, asked_limits, top=count, budget=budget, seed=seed, groups=groups, output=output, json=json
+        )
+        return
+    _check_ranked(space)
     with reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits
 
@@ -112,6 +135,15 @@ def recommend(
         print_json(answer.to_json())
     else:
         show(answer, data, console())
+
+
+def _check_ranked(space: str) -> None:
+    """Refuses a space that the meta-model does not know."""
+    if space != "nasbench201":
+        raise UserError(
+            f"given the space {space!r}; what can be recommended are pipeline and nasbench201; "
+            f"metad2a search --space {space} searches there"
+        )
 
 
 def _check_recipe(recipe: str, model: MetaD2A | None, database: str | None) -> None:

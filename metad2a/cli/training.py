@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from databases.errors import UserError
 from metad2a import cli
 from metad2a.cli import pipeline
 from metad2a.cli.options import (
+    PIPELINE,
+    AnySpace,
     Budget,
     Data,
     DatabaseUrl,
@@ -21,6 +22,7 @@ from metad2a.cli.options import (
     NoTracking,
     Output,
     Seed,
+    check_meaning,
     check_output_folder,
     duration,
     open_store,
@@ -47,8 +49,6 @@ Space = Annotated[
         show_default="nasbench201",
     ),
 ]
-_OF_CELLS = {"train", "recipe", "searcher", "stop_early", "device", "model", "database"}
-_OF_PIPELINES = {"augment", "baseline"}
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
 
@@ -62,7 +62,7 @@ def search(
         str,
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
-    space: Space = None,
+    space: AnySpace = PIPELINE,
     augment: Augment = "auto",
     baseline: Baseline = False,
     stop_early: Annotated[
@@ -77,27 +77,27 @@ def search(
     no_tracking: NoTracking = False,
     json: Json = False,
 ) -> None:
-    """Recommend, train for real, learn from each training what to train next, and keep the best by validation.
+    """Find, train, test and export the network that fits your images, in the seconds of --budget (60 by default).
 
-    The searcher surrogate begins with the best recommended cell and goes on with the one that promises most
-    improvement a second, given all trainings so far; zero-shot keeps to the recommended order. Given again, the same
-    command goes on where it was stopped; the budget counts over all of them.
+    Probes of pretrained networks on your images give a working model in seconds; then what promises most is
+    fine-tuned in the time that is left, and validation chooses. Given again, the same command goes on where it was
+    stopped, and a larger budget goes on further.
 
-    In the space pipeline the budget decides, 60 s where none is given: probes of pretrained networks on your images,
-    then fine-tuning of what promises most in the time that is left.
+    In another --space, such as nasbench201, networks of that space are trained from scratch: recommended ones first,
+    then those that promise most improvement a second, given all trainings so far.
     """
-    from databases.architectures.space import DEFAULT_SPACE, image_space
+    from databases.architectures.space import image_space
     from metad2a.search.controllers import check_name
 
     seconds = duration(budget)
-    _check_options(context, space or DEFAULT_SPACE)
-    if space == pipeline.SPACE:
+    check_meaning(context, space)
+    if space == PIPELINE:
         ways = pipeline.Ways(augment, baseline, groups, no_tracking=no_tracking, json=json)
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output)
     check_name(searcher)
-    chosen = image_space(space or DEFAULT_SPACE)
+    chosen = image_space(space)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
@@ -123,17 +123,6 @@ def search(
             on_progress=lambda each: _tell(reporter, each),
         )
     _answer(result, _copy(result, output), json=json)
-
-
-def _check_options(context: typer.Context, space: str) -> None:
-    """Refuses an option that was given and that would mean nothing in the space."""
-    pipelines = space == pipeline.SPACE
-    for option in context.command.params:
-        source = context.get_parameter_source(option.name or "")
-        given = source is not None and source.name == "COMMANDLINE"
-        if given and option.name in (_OF_CELLS if pipelines else _OF_PIPELINES):
-            where = "in every space but pipeline" if pipelines else "in the space pipeline only (--space pipeline)"
-            raise UserError(f"given {option.opts[0]} with the space {space!r}: it has a meaning {where}: leave it out")
 
 
 def train(

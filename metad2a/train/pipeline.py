@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from databases.architectures.skeleton import Blueprint
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.architectures.supernets.families import RESIDUAL
 from databases.architectures.supernets.inherit import recalibrate
@@ -53,6 +54,29 @@ def base_of(pipeline: Pipeline, task: Task, *, anew: bool = False) -> Base:
     return base
 
 
+def blueprint_of(pipeline: Pipeline, *, channels: int, classes: int) -> Blueprint:
+    """How the network of a pipeline is made."""
+    if pipeline.weights == "hog":
+        return open_base("hog", channels=channels, resolution=pipeline.resolution).blueprint(classes)
+    family = RESIDUAL if pipeline.weights == "scratch" else family_of(pipeline.weights)
+    return family.blueprint(_stages(pipeline) or family.stages, channels, classes)
+
+
+def probe_either(
+    pipeline: Pipeline, task: Task, base: Base, *, anew: bool, cache: Path | None = None
+) -> tuple[Probed, bool]:
+    """The probe of ``base``, and with ``anew`` that with statistics of the images where validation likes it better.
+
+    The second tells whether it did.
+    """
+    found = probe(base, task, resolution=pipeline.resolution, cache=cache)
+    if not anew:
+        return found, False
+    other = probe(base_of(pipeline, task, anew=True), task, resolution=pipeline.resolution, cache=cache)
+    better = (other.valid_accuracy or 0.0, -other.valid_loss) > (found.valid_accuracy or 0.0, -found.valid_loss)
+    return (other, True) if better else (found, False)
+
+
 def probe_pipeline(pipeline: Pipeline, task: Task, *, cache: Path | None = None) -> tuple[Base, Probed]:
     """The linear layer on the features of a pipeline's weights."""
     base = base_of(pipeline, task)
@@ -90,7 +114,7 @@ def tune_pipeline(
 
 def from_nothing(pipeline: Pipeline, task: Task, seed: int) -> Classifier:
     """The residual network with fresh weights."""
-    blueprint = RESIDUAL.blueprint(_stages(pipeline) or RESIDUAL.stages, task.channels, task.classes)
+    blueprint = blueprint_of(pipeline, channels=task.channels, classes=task.classes)
     with lent(seed=seed):
         network = blueprint.build().eval()
     mean, scale = normalisation(task)

@@ -15,5 +15,5 @@ def half(network: nn.Module) -> torch.autocast:
     depthwise convolutions is slower.
     """
     plain = all(each.groups == 1 for each in network.modules() if isinstance(each, nn.Conv2d))
-    able = torch.cpu.get_capabilities()  # type: ignore[no-untyped-call]
+    able = torch.cpu.get_capabilities()
     return torch.autocast("cpu", torch.bfloat16, enabled=plain and any(able.get(name, False) for name in BFLOAT16))

@@ -19,6 +19,8 @@ from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, Linear
 
+WARM, TIMED = 8, 48  # images that wake the machine up, and that tell its speed
+
 
 @dataclass(frozen=True, eq=False)
 class Probed:
@@ -58,6 +60,15 @@ def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None)
         valid_loss=logistic.log_loss(asked, labels[VALIDATION]) if count else float("nan"),
         seconds=time.monotonic() - begin,
     )
+
+
+def speed(base: Base, task: Task, *, resolution: int) -> float:
+    """Images a second of the frozen network here."""
+    classifier, images = base.at(resolution), task.images[:TIMED]
+    classifier.features(images[:WARM])
+    begin = time.monotonic()
+    classifier.features(images)
+    return len(images) / max(time.monotonic() - begin, 1e-6)
 
 
 def refit(base: Base, task: Task, *, resolution: int, penalty: float, cache: Path | None = None) -> Classifier:

@@ -19,6 +19,7 @@ from databases.architectures.networks import cost
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from metad2a.export.card import Card
+from metad2a.recommend.chances import Measured, anew_too, fits, sensible_probes
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.stages import Plan, Stage, read_plan
@@ -29,11 +30,10 @@ from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
-from metad2a.train.pipeline import Effort, base_of, tune_pipeline
-from metad2a.train.probe import probe
+from metad2a.train.pipeline import Effort, base_of, probe_either, tune_pipeline
+from metad2a.train.probe import speed
 from metad2a.train.training import Training
 
-WARM, TIMED = 8, 48  # images that wake the machine up, and that tell its speed
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
 Say = Callable[[str], None]
 
@@ -51,7 +51,7 @@ class PipelineSession:
     cache: Path | None = None
     line: Say = lambda text: None
     now: Say = lambda text: None
-    measured: list[plan.Measured] = field(default_factory=list)
+    measured: list[Measured] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     resumed: int = 0
 
@@ -104,47 +104,42 @@ class PipelineSession:
 
     def _probe_all(self) -> None:
         there = [name for name, is_there in installed().items() if is_there]
-        for number, pipeline in enumerate(plan.sensible_probes(self.task.resolution, there)):
+        for number, pipeline in enumerate(sensible_probes(self.task.resolution, there)):
             index = self.run.place(Wanted(PIPELINE.of(pipeline)))
             known = self.run.state.trained.get(index)
             base = base_of(pipeline, self.task)
-            rate = self._rate(base, pipeline.resolution)
+            rate = speed(base, self.task, resolution=pipeline.resolution)
             if known is not None:
                 self.resumed += 1
-                self.measured.append(plan.Measured(pipeline, known.valid_accuracy or 0.0, rate))
-            elif number == 0 or plan.fits(self._choosing, self.task.classes, rate, self.left):
+                self.measured.append(Measured(pipeline, known.valid_accuracy or 0.0, rate))
+            elif number == 0 or fits(self._choosing, self.task.classes, rate, self.left):
                 self._probe(index, pipeline, base, rate)
 
     def _probe(self, index: int, pipeline: Pipeline, base: Base, rate: float) -> None:
         self.now(f"Probing {pipeline}")
-        probed = probe(base, self.task, resolution=pipeline.resolution, cache=self.cache)
-        if plan.anew_too(pipeline) and plan.fits(self._choosing, self.task.classes, rate, self.left):
-            base = base_of(pipeline, self.task, anew=True)
-            other = probe(base, self.task, resolution=pipeline.resolution, cache=self.cache)
-            if (other.valid_accuracy or 0.0, -other.valid_loss) > (probed.valid_accuracy or 0.0, -probed.valid_loss):
-                probed, _ = other, self.plan.anew.append(str(pipeline))
+        anew = anew_too(pipeline) and fits(2 * self._choosing, self.task.classes, rate, self.left)
+        probed, changed = probe_either(pipeline, self.task, base, anew=anew, cache=self.cache)
+        if changed:
+            self.plan.anew.append(str(pipeline))
         accuracy = probed.valid_accuracy
         self.plan.penalties[str(pipeline)] = probed.head.penalty
         self._keep(index, probed.classifier, accuracy, probed.valid_loss, seconds=probed.seconds, passes=1)
-        self.measured.append(plan.Measured(pipeline, accuracy or 0.0, rate))
+        self.measured.append(Measured(pipeline, accuracy or 0.0, rate))
 
     @property
     def _choosing(self) -> int:
         """Images that a probe looks at."""
         return int(np.count_nonzero(self.task.parts != TEST))
 
-    def _rate(self, base: Base, resolution: int) -> float:
-        """Images a second of the frozen network."""
-        classifier, images = base.at(resolution), self.task.images
-        classifier.features(images[:WARM])
-        begin = time.monotonic()
-        classifier.features(images[:TIMED])
-        return len(images[:TIMED]) / max(time.monotonic() - begin, 1e-6)
-
     def _tune_all(self) -> None:
         images = int(np.count_nonzero(self.task.parts == TRAIN))
         if not self.plan.round(1):
-            chosen = plan.first_round(self.measured, images=images, seconds=self.left - self._held_out(VALIDATION))
+            chosen = plan.first_round(
+                self.measured,
+                images=images,
+                classes=self.task.classes,
+                seconds=self.left - self._held_out(VALIDATION),
+            )
             for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
         for stage in self.plan.round(1):

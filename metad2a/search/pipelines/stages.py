@@ -68,8 +68,10 @@ def read_plan(folder: Path) -> Plan:
     """The plan of a run's folder, an empty one where there is none; raises `UserError` where it is damaged."""
     try:
         values = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        figures = ({str(text): float(each) for text, each in values[name].items()} for name in ("losses", "penalties"))
-        return Plan(folder, [Stage(**each) for each in values["stages"]], *figures, list(values["anew"]))
+        losses, penalties = (
+            {str(text): float(each) for text, each in values[name].items()} for name in ("losses", "penalties")
+        )
+        return Plan(folder, [Stage(**each) for each in values["stages"]], losses, penalties, list(values["anew"]))
     except FileNotFoundError:
         return Plan(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:

@@ -1,0 +1,194 @@
+"""`database build --space pipeline`: measures whole pipelines on sampled tasks, for so many steps each.
+
+Resumable, breadth first: the pipelines of a round on every task before the next round. What a probe of frozen features
+tells is a record like the others, so that whoever learns from them knows it of every task.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from databases.architectures.networks import cost
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.datasets.sampler import PIPELINE_SOURCES, TaskSpec, build_task, sample_specs
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.records.record import Record, RecordKey
+from databases.records.store import Store
+from metad2a.build.build import Built, entry
+from metad2a.runtime.executors import processes as executor
+from metad2a.train.augment import Augment, choose
+from metad2a.train.classifier import Classifier
+from metad2a.train.pipeline import Effort, base_of, tune_pipeline
+from metad2a.train.probe import Probed, percent_right, probe
+
+PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
+MOST_TEST = 1_000  # images
+TIMED = 64  # images that tell the speed
+ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their steps, dear ones last
+    (
+        ("own 32px probe whole", 0),
+        ("hog 64px", 0),
+        ("own 48px probe whole", 0),
+        ("lite0 64px probe whole", 0),
+        ("own 32px half rate0.03 whole", 100),
+        ("own 32px half rate0.03 whole", 400),
+        ("own 32px all rate0.03 slim-short", 400),
+        ("own 32px all rate0.03 whole", 400),
+    ),
+    (
+        ("own 48px half rate0.03 whole", 100),
+        ("own 48px half rate0.03 whole", 400),
+        ("scratch 32px rate0.1 whole", 400),
+        ("lite0 64px half rate0.01 whole", 100),
+    ),
+    (
+        ("own 32px all rate0.03 whole", 100),
+        ("own 32px all rate0.1 whole", 400),
+        ("own 48px all rate0.03 whole", 400),
+        ("own 48px all rate0.03 slim", 100),
+        ("lite0 64px all rate0.01 whole", 100),
+        ("lite0 96px probe whole", 0),
+        ("lite0 128px probe whole", 0),
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pipeline to measure; ``steps`` 0: a probe. ``cache`` is the folder of features."""
+
+    spec: TaskSpec
+    folder: Path
+    pipeline: str
+    steps: int
+    seed: int
+    cache: Path
+
+    @property
+    def recipe(self) -> str:
+        """What the record says of its training."""
+        return f"{self.steps}-steps" if self.steps else PROBE
+
+    def __str__(self) -> str:
+        return f"{self.spec.name}, {self.pipeline} by {self.recipe}, seed {self.seed}"
+
+
+def build_pipelines(
+    store: Store,
+    folder: Path,
+    *,
+    tasks: int,
+    cache: Path,
+    workers: int = 2,
+    judged: int = 0,
+    seeds: int = 3,
+    seed: int = 0,
+    on_progress: Callable[[Built], None] = lambda built: None,
+    on_death: Callable[[executor.Death], None] = lambda death: None,
+) -> Built:
+    """Measures the pipelines of `ROUNDS` on each of ``tasks`` tasks, and on the first ``judged`` under more seeds.
+
+    Raises:
+        executor.GivenUp: when all else is measured, where measurements ended their process each time.
+    """
+    specs = sample_specs(folder, tasks=tasks, seed=seed, sources=PIPELINE_SOURCES)
+    for spec in specs:
+        store.add_task(entry(_task(spec, folder), spec))
+    jobs = list(_jobs(specs, folder, cache, judged=judged, seeds=seeds))
+    known = store.keys(space=PIPELINE.name)
+    todo = [job for job in jobs if _key(job) not in known]
+    built = Built(0, len(jobs) - len(todo), len(todo))
+    for record in executor.run(measure, todo, workers=workers, nice=19, on_death=on_death):
+        store.add([record])
+        built = Built(built.done + 1, built.known, built.left - 1, record)
+        on_progress(built)
+    return built
+
+
+def _jobs(specs: list[TaskSpec], folder: Path, cache: Path, *, judged: int, seeds: int) -> Iterator[Job]:
+    for number in range(seeds if judged else 1):
+        for pipelines in ROUNDS:
+            for spec in specs if number == 0 else specs[:judged]:
+                side = _task(spec, folder).resolution
+                for text, steps in pipelines:
+                    if (steps or not number) and _pipeline(text).resolution <= max(64, side):
+                        yield Job(spec, folder, text, steps, number, cache)
+
+
+def measure(job: Job) -> Record:
+    """One pipeline trained and tested; picklable, for the executor."""
+    task, pipeline, begin = _task(job.spec, job.folder), _pipeline(job.pipeline), time.monotonic()
+    if not job.steps:
+        probed = _probed(pipeline, task, job.cache)
+        return _record(job, task, probed.classifier, time.monotonic() - begin, probed.valid_loss)
+    effort = Effort(steps=job.steps, augment=_augment(job.spec, job.folder, job.cache), seed=job.seed)
+    base = None if pipeline.weights == "scratch" else _probed(pipeline, task, job.cache).classifier
+    tuned = tune_pipeline(pipeline, task, effort, begin=base)
+    return _record(job, task, tuned.classifier, tuned.seconds, tuned.valid_loss)
+
+
+def _probed(pipeline: Pipeline, task: Task, cache: Path) -> Probed:
+    return probe(base_of(pipeline, task), task, resolution=pipeline.resolution, cache=cache)
+
+
+@lru_cache(maxsize=2)
+def _augment(spec: TaskSpec, folder: Path, cache: Path) -> Augment:
+    """What may be done to the training images, as a search finds it out."""
+    task, own = _task(spec, folder), _pipeline(ROUNDS[0][0][0])
+    return choose("auto", base_of(own, task), _probed(own, task, cache).classifier, task, cache=cache)[0]
+
+
+def _record(job: Job, task: Task, classifier: Classifier, seconds: float, valid_loss: float) -> Record:
+    values, extra = dict[str, float](), dict[str, float]()
+    for part, name in ((VALIDATION, "valid"), (TEST, "test")):
+        images, labels = task.part(part)
+        extra[f"{name}_images"] = float(min(MOST_TEST, len(labels)))
+        values[name] = percent_right(classifier.logits(images[:MOST_TEST]), labels[:MOST_TEST])
+    network = cost.without_weights(classifier.blueprint.build)
+    shape = (task.channels, classifier.resolution, classifier.resolution)
+    begin = time.monotonic()
+    classifier.logits(task.images[:TIMED])
+    extra |= {
+        "valid_loss": valid_loss,
+        "train_images": float(np.count_nonzero(task.parts == TRAIN)),
+        "classes": float(task.classes),
+        "parameters": float(cost.parameters(network)),
+        "flops": float(cost.multiply_adds(cost.with_zeros(network), shape)),
+        "images_a_second": TIMED / max(time.monotonic() - begin, 1e-6),
+    }
+    return Record(
+        task=task.fingerprint,
+        space=PIPELINE.name,
+        architecture=job.pipeline,
+        recipe=job.recipe,
+        seed=job.seed,
+        source="own",
+        valid_accuracy=values["valid"],
+        test_accuracy=values["test"],
+        train_seconds=seconds,
+        extra={name: value for name, value in extra.items() if np.isfinite(value)},
+    )
+
+
+def _pipeline(text: str) -> Pipeline:
+    return PIPELINE.pipeline(PIPELINE.parse(text))
+
+
+@lru_cache(maxsize=3)
+def _task(spec: TaskSpec, folder: Path) -> Task:
+    return build_task(spec, folder)
+
+
+@lru_cache(maxsize=1000)
+def _fingerprint(spec: TaskSpec, folder: Path) -> str:
+    return _task(spec, folder).fingerprint
+
+
+def _key(job: Job) -> RecordKey:
+    return RecordKey(_fingerprint(job.spec, job.folder), PIPELINE.name, job.pipeline, job.recipe, job.seed)

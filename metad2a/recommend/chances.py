@@ -1,0 +1,113 @@
+"""What may be done with the seconds: which probes fit, and what fine-tunings are expected to reach.
+
+Arithmetic on measured figures: accuracies of the probes on the user's own images, images a second of this machine, and
+what fine-tuning gained on other datasets (`predictors.outcome`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from databases.architectures.spaces.pipeline import Pipeline
+from databases.records.csv_file import read_csv
+from databases.records.record import TaskEntry
+from predictors.outcome import BATCH, Looked, OutcomeModel, examples_of
+
+MEASURED = Path(str(files("metad2a") / "weights" / "pipelines.csv.gz"))  # by `database build --space pipeline`
+PROBES = (  # in this order: cheap ones first
+    Pipeline("own", 32, "probe"),
+    Pipeline("hog", 64, "probe"),
+    Pipeline("own", 48, "probe"),
+    Pipeline("lite0", 64, "probe"),
+    Pipeline("lite0", 96, "probe"),
+    Pipeline("lite0", 128, "probe"),
+)
+SHARE = 0.5  # of the time left that one probe may take
+FIT_SECONDS, FIT_A_CLASS = 1.0, 0.08  # of the regression, beside the features, and for each class
+COST = {"head": 1.5, "half": 2.3, "all": 3.3}  # of a training step, in forward passes
+SLIMMER = {(True, False): 1.5, (False, True): 1.8, (True, True): 2.6}  # times as fast: slim, short
+USUAL, GENTLE = 0.03, 0.01  # learning rates: of our weights, and of ImageNet's
+STATISTICS_FROM = 48  # pixels from which statistics of the images are tried
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A probe that was measured: validation accuracy in percent, and images a second of its frozen network."""
+
+    pipeline: Pipeline
+    accuracy: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Chance:
+    """A fine-tuning that could be done for ``seconds``, in ``steps``; accuracies in percent, and the 80% interval."""
+
+    pipeline: Pipeline
+    seconds: float
+    expected: float
+    low: float = 0.0
+    high: float = 100.0
+    steps: float = 0.0
+
+
+@cache
+def outcomes() -> OutcomeModel:
+    """What we measured on other datasets, ready to predict."""
+    rows = list(read_csv(MEASURED))
+    tasks = [each for each in rows if isinstance(each, TaskEntry)]
+    return OutcomeModel(examples_of(tasks, [each for each in rows if not isinstance(each, TaskEntry)]))
+
+
+def sensible_probes(resolution: int, available: Sequence[str]) -> list[Pipeline]:
+    """Those whose weights are there, and which do not blow images up beyond twice their size.
+
+    HOG and ImageNet weights gain from images that are enlarged to 64 pixels, and from nothing beyond that.
+    """
+    return [each for each in PROBES if each.weights in available and each.resolution <= max(64, resolution)]
+
+
+def anew_too(pipeline: Pipeline) -> bool:
+    """Whether validation chooses between the statistics of pretraining and those of the images.
+
+    Our weights' belong to 48 px and to the sharpness of Tiny-ImageNet: probes gained up to 6 points, or lost 2.
+    """
+    return pipeline.weights == "own" and pipeline.resolution >= STATISTICS_FROM
+
+
+def fits(images: int, classes: int, rate: float, left: float) -> bool:
+    """Whether the features of so many images, and the regression, take less than their share of the seconds left."""
+    return images / rate + FIT_SECONDS + FIT_A_CLASS * classes <= SHARE * left
+
+
+def chances(
+    measured: Sequence[Measured], *, images: int, classes: int, seconds: float, subnets: bool = False
+) -> list[Chance]:
+    """Fine-tunings of measured probes, the most promising first, if each is given ``seconds``.
+
+    With ``subnets`` slices of our weights too, which are cheaper to use.
+    """
+    looked = Looked(
+        classes, images, {(each.pipeline.weights, each.pipeline.resolution): each.accuracy for each in measured}
+    )
+    asked = []
+    for each in measured:
+        if each.pipeline.weights == "hog":
+            continue
+        own = each.pipeline.weights == "own"
+        for training in ("all", "half"):
+            tuned = replace(each.pipeline, training=training, learning_rate=USUAL if own else GENTLE)
+            for slim, short in [(False, False), *(SLIMMER if subnets and own else ())]:
+                rate = each.rate * SLIMMER.get((slim, short), 1.0)
+                steps = seconds * rate / COST[training] / BATCH
+                asked.append((replace(tuned, slim=slim, short=short), steps))
+    if not asked:
+        return []
+    found = outcomes().expect(looked, asked)
+    rows = zip(asked, found.mean.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
+    made = [Chance(pipeline, seconds, mean, low, high, steps) for (pipeline, steps), mean, low, high in rows]
+    return sorted(made, key=lambda each: -each.expected)

@@ -1,0 +1,284 @@
+"""`metad2a recommend`: which pipeline fits, what it is expected to reach and what it costs, before anything is tuned.
+
+Probes of frozen networks look at the images for a few seconds; what fine-tuning adds is learnt from other datasets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from databases.architectures.networks import cost
+from databases.architectures.space import Architecture
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.errors import UserError
+from databases.hosting import lent
+from metad2a.recommend.chances import Chance, Measured, anew_too, chances, fits, outcomes, sensible_probes
+from metad2a.recommend.limits import NO_LIMITS, Limits
+from metad2a.runtime.versions import versions
+from metad2a.train.bases import installed
+from metad2a.train.classifier import Classifier
+from metad2a.train.pipeline import base_of, blueprint_of, probe_either
+from metad2a.train.probe import speed
+from predictors.scale import sampling_noise, to_logit, to_percent
+
+LOOK_SECONDS = 3.0  # of probing
+MOST_SEEN = 2_000  # images that are looked at
+SINGLE = 5  # images, one at a time, that tell the latency
+NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that hold 80%
+HERE = "this machine"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A pipeline that could be chosen.
+
+    Attributes:
+        expected_accuracy, interval: percent on new images like these, and the 80% interval.
+        seconds: what it takes here to train it. measured: whether it is a probe that was tried on the images.
+        parameters: of the network. flops: multiply-adds for one image. latency_ms: milliseconds for one image here.
+    """
+
+    pipeline: Pipeline
+    expected_accuracy: float
+    interval: tuple[float, float]
+    seconds: float
+    measured: bool
+    parameters: int
+    flops: int
+    latency_ms: float
+
+    @property
+    def architecture(self) -> Architecture:
+        """The walk of the space."""
+        return PIPELINE.of(self.pipeline)
+
+    @property
+    def megabytes(self) -> float:
+        """Of its weights in single precision."""
+        return 4 * self.parameters / 2**20
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        named = ("expected_accuracy", "seconds", "measured", "parameters", "megabytes", "flops", "latency_ms")
+        told = {name: getattr(self, name) for name in named}
+        return {"pipeline": str(self.pipeline), **told, "interval": list(self.interval)}
+
+
+@dataclass(frozen=True)
+class PipelineRecommendation:
+    """The answer for one dataset.
+
+    Attributes:
+        choices: the best by expected accuracy first. front: those that none beats in accuracy and latency, the fastest
+            first. knee: the one of the front after which accuracy is dear.
+        equal: the fastest whose accuracy nobody can tell from the best's.
+        seconds: the training time that accuracies hold for.
+    """
+
+    choices: tuple[Choice, ...]
+    front: tuple[Choice, ...]
+    knee: Choice
+    equal: Choice
+    seconds: float
+    reason: str
+    seed: int
+    data: str
+    fingerprint: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def best(self) -> Choice:
+        """The first choice."""
+        return self.choices[0]
+
+    def to_json(self) -> dict[str, Any]:
+        """The contract of ``metad2a recommend --json`` in the space of pipelines."""
+        return {
+            "space": PIPELINE.name,
+            "choices": [each.to_json() for each in self.choices],
+            "front": [str(each.pipeline) for each in self.front],
+            "knee": str(self.knee.pipeline),
+            "equal": str(self.equal.pipeline),
+            "seconds": self.seconds,
+            "reason": self.reason,
+            "seed": self.seed,
+            "data": self.data,
+            "fingerprint": self.fingerprint,
+            "notes": list(self.notes),
+            "versions": versions(),
+        }
+
+
+@lent()
+def recommend_pipelines(
+    task: Task,
+    *,
+    seconds: float = 60.0,
+    look: float = LOOK_SECONDS,
+    limits: Limits = NO_LIMITS,
+    seed: int = 0,
+    cache: Path | None = None,
+    now: Callable[[str], None] = lambda text: None,
+) -> PipelineRecommendation:
+    """Probes for about ``look`` seconds and tells what training for ``seconds`` is expected to reach; keeps nothing.
+
+    Raises:
+        UserError: no pipeline keeps the limits, or there is no validation image.
+    """
+    seen = _sample(task, seed)
+    if not (seen.parts == VALIDATION).any():
+        raise UserError("no image is held out for validation, which tells what a probe reaches; give more images")
+    probed = _look(seen, time.monotonic() + look, cache=cache, now=now)
+    measured = [each for each, _ in probed]
+    train = int(np.count_nonzero(task.parts == TRAIN))
+    now("Weighing what fine-tuning would add")
+    tuned = chances(measured, images=train, classes=task.classes, seconds=seconds, subnets=True)
+    count = int(np.count_nonzero(seen.parts == VALIDATION))
+    found = [_of_probe(each, took, count, task) for each, took in probed]
+    found += [_of_chance(each, task) for each in tuned]
+    choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
+    front, notes = _front(choices), list(task.notes)
+    if len(seen.labels) < len(task.labels):
+        notes.append(f"looked at {len(seen.labels):,} of the images; training takes them all")
+    if missing := [name for name, there in installed().items() if not there]:
+        notes.append(f"not installed: {', '.join(missing)} (pip install 'metad2a[photos]'), which suits photographs")
+    return PipelineRecommendation(
+        choices=tuple(choices),
+        front=front,
+        knee=_knee(front),
+        equal=_equal(choices),
+        seconds=seconds,
+        reason=_reason(choices[0], measured, seconds),
+        seed=seed,
+        data=task.summary,
+        fingerprint=task.fingerprint,
+        notes=tuple(notes),
+    )
+
+
+def _sample(task: Task, seed: int) -> Task:
+    """At most `MOST_SEEN` of the images that are not for testing, of each class and part its share."""
+    place = np.flatnonzero(task.parts != TEST)
+    if len(place) > MOST_SEEN:
+        mixed = np.random.default_rng(seed).permutation(place)
+        groups = task.labels[mixed] * 3 + task.parts[mixed]
+        order = np.argsort(groups, kind="stable")
+        place = np.sort(mixed[order[np.linspace(0, len(order) - 1, MOST_SEEN).astype(np.int64)]])
+    groups = None if task.groups is None else task.groups[place]
+    return replace(task, images=task.images[place], labels=task.labels[place], parts=task.parts[place], groups=groups)
+
+
+def _look(
+    task: Task, deadline: float, *, cache: Path | None, now: Callable[[str], None]
+) -> list[tuple[Measured, float]]:
+    """The probes that fit into the time, the first always, with the seconds that each took."""
+    found: list[tuple[Measured, float]] = []
+    there = [name for name, is_there in installed().items() if is_there]
+    for pipeline in sensible_probes(task.resolution, there):
+        base = base_of(pipeline, task)
+        rate = speed(base, task, resolution=pipeline.resolution)
+        if found and not fits(len(task.labels), task.classes, rate, deadline - time.monotonic()):
+            continue
+        now(f"Probing {pipeline}")
+        begin = time.monotonic()
+        anew = anew_too(pipeline) and fits(2 * len(task.labels), task.classes, rate, deadline - begin)
+        probed, _ = probe_either(pipeline, task, base, anew=anew, cache=cache)
+        accuracy = probed.valid_accuracy or 0.0
+        found.append((Measured(pipeline, accuracy, rate), time.monotonic() - begin))
+    return found
+
+
+def _of_probe(measured: Measured, took: float, count: int, task: Task) -> Choice:
+    """A probe's accuracy is measured, on ``count`` images."""
+    half = NORMAL_80 * sampling_noise(measured.accuracy, count)
+    level = to_logit(measured.accuracy)
+    low, high = (float(to_percent(level + side * half)) for side in (-1, 1))
+    chance = Chance(measured.pipeline, took, measured.accuracy, low, high)
+    return replace(_of_chance(chance, task), measured=True)
+
+
+def _of_chance(chance: Chance, task: Task) -> Choice:
+    parameters, flops, latency = _cost(chance.pipeline.weights, *_shape(chance.pipeline), task.channels, task.classes)
+    return Choice(
+        pipeline=chance.pipeline,
+        expected_accuracy=chance.expected,
+        interval=(chance.low, chance.high),
+        seconds=chance.seconds,
+        measured=False,
+        parameters=parameters,
+        flops=flops,
+        latency_ms=latency,
+    )
+
+
+def _shape(pipeline: Pipeline) -> tuple[int, bool, bool]:
+    return pipeline.resolution, pipeline.slim, pipeline.short
+
+
+@lru_cache(maxsize=64)
+def _cost(
+    weights: str, resolution: int, slim: bool, short: bool, channels: int, classes: int
+) -> tuple[int, int, float]:
+    """Parameters, multiply-adds and milliseconds for one image here, of the network that would be exported."""
+    pipeline = Pipeline(weights, resolution, "probe", slim=slim, short=short)
+    blueprint = blueprint_of(pipeline, channels=channels, classes=classes)
+    network = cost.with_zeros(cost.without_weights(blueprint.build))
+    parameters = cost.parameters(network)
+    flops = cost.multiply_adds(network, (channels, resolution, resolution))
+    classifier = Classifier(network.eval(), blueprint, (0.0,) * channels, (255.0,) * channels, resolution)
+    image, times = np.zeros((1, resolution, resolution, channels), dtype=np.uint8), []
+    for _ in range(1 + SINGLE):
+        begin = time.perf_counter()
+        classifier.logits(image)
+        times.append(time.perf_counter() - begin)
+    return parameters, flops, 1_000 * median(times[1:])
+
+
+def _front(choices: Sequence[Choice]) -> tuple[Choice, ...]:
+    """Those that none beats in both accuracy and latency, the fastest first."""
+    found: list[Choice] = []
+    for each in sorted(choices, key=lambda each: (each.latency_ms, -each.expected_accuracy)):
+        if not found or each.expected_accuracy > found[-1].expected_accuracy:
+            found.append(each)
+    return tuple(found)
+
+
+def _knee(front: Sequence[Choice]) -> Choice:
+    """Where the front is farthest above the straight line between its ends, over the logarithm of latency."""
+    first, last = front[0], front[-1]
+    wide = np.log(last.latency_ms / first.latency_ms) or 1.0
+    high = last.expected_accuracy - first.expected_accuracy or 1.0
+
+    def above(each: Choice) -> float:
+        right = np.log(each.latency_ms / first.latency_ms) / wide
+        return float((each.expected_accuracy - first.expected_accuracy) / high - right)
+
+    return max(front, key=above)
+
+
+def _equal(choices: Sequence[Choice]) -> Choice:
+    """The fastest that nobody can tell from the best: nearer than pipelines differ from what is expected of them."""
+    best = to_logit(choices[0].expected_accuracy)
+    near = [each for each in choices if best - to_logit(each.expected_accuracy) <= outcomes().noise]
+    return min(near, key=lambda each: each.latency_ms)
+
+
+def _reason(best: Choice, measured: Sequence[Measured], seconds: float) -> str:
+    probes = ", ".join(f"{each.pipeline} {each.accuracy:.1f}%" for each in measured)
+    told = f"Probes on your images: {probes}"
+    if best.measured:
+        return f"{told}. Fine-tuning for {seconds:.0f} s is not expected to beat {best.pipeline}."
+    model = outcomes()
+    return (
+        f"{told}. What fine-tuning for {seconds:.0f} s adds is judged by {len(model.examples)} trainings on images of "
+        f"{len(model.sources)} sources."
+    )

@@ -1,0 +1,95 @@
+"""Pictures of pipelines: the front of accuracy against latency, and test pictures that were taken for another class."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from metad2a.reports.cell_svg import INK, MUTED
+from metad2a.reports.figure import BLUE, PALE, VERMILION, new_figure, plain, save
+from metad2a.runtime.files import write_folder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from databases.datasets.task import Images
+    from metad2a.recommend.pipelines import Choice, PipelineRecommendation
+
+Labels = npt.NDArray[np.int64]
+COLUMNS, MOST_ROWS, LETTERS = 8, 4, 22  # of the sheet of mistakes
+
+
+def write_pipelines(answer: PipelineRecommendation, folder: Path) -> list[str]:
+    """Writes recommendation.json, front.svg and front.png; an earlier answer is replaced as a whole.
+
+    Raises:
+        UserError: the folder is a file or cannot be written; it is then left as it was.
+    """
+
+    def write(beside: Path) -> list[str]:
+        figure = front_figure(answer)
+        for name in ("front.svg", "front.png"):
+            save(figure, beside / name)
+        text = json.dumps(answer.to_json(), indent=2, allow_nan=False) + "\n"
+        (beside / "recommendation.json").write_text(text, encoding="utf-8")
+        return ["front.svg", "front.png", "recommendation.json"]
+
+    return write_folder(folder, write)
+
+
+def front_figure(answer: PipelineRecommendation) -> Figure:
+    """Expected accuracy against milliseconds an image, with 80% intervals, the front as a line."""
+    figure = new_figure(8.2, 5)
+    axes = figure.subplots()
+    plain(axes, f"{answer.seconds:.0f} s of training", "milliseconds an image on this machine", "expected accuracy (%)")
+    axes.set_xscale("log")
+    behind = [each for each in answer.choices if each not in answer.front]
+    axes.plot(*_at(behind), "o", color=PALE, markersize=4, label="others")
+    x, y = _at(answer.front)
+    low, high = zip(*(each.interval for each in answer.front), strict=True)
+    errors = np.maximum(0, [np.subtract(y, low), np.subtract(high, y)])
+    axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=BLUE, alpha=0.4, linewidth=1.4, label="80% interval")
+    axes.plot(x, y, "o-", color=BLUE, linewidth=1.6, markersize=5, label="front")
+    for each, name, colour in ((answer.best, "best", VERMILION), (answer.knee, "knee", INK)):
+        axes.plot(*_at([each]), "o", color=colour, markersize=8, zorder=3, label=f"{name}: {each.pipeline}")
+    ticks = sorted({float(f"{value:.1g}") for value in np.geomspace(*axes.get_xlim(), 5)})
+    axes.set_xticks(ticks, [f"{each:g}" for each in ticks])
+    axes.minorticks_off()
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    title = "Which network, and at what cost"
+    figure.suptitle(title, x=0.012, horizontalalignment="left", fontsize=14, fontweight="bold", color=INK)
+    return figure
+
+
+def mistakes_figure(
+    images: Images, taken: npt.NDArray[np.int64], truth: npt.NDArray[np.int64], names: Sequence[str]
+) -> Figure:
+    """The first wrongly classified pictures (n, h, w, c), each under what it is and what it was taken for."""
+    wrong = np.flatnonzero(taken != truth)
+    shown = wrong[: COLUMNS * MOST_ROWS]
+    rows = max(1, -(-len(shown) // COLUMNS))
+    figure = new_figure(1.5 * COLUMNS, 0.5 + 1.85 * rows)
+    for axes in (grid := figure.subplots(rows, COLUMNS, squeeze=False)).ravel():
+        axes.axis("off")
+    for axes, place in zip(grid.ravel(), shown, strict=False):
+        picture = images[place]
+        axes.imshow(picture[..., 0] if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=255)
+        told = f"{_short(names[truth[place]])}\nas {_short(names[taken[place]])}"
+        axes.set_title(told, fontsize=7.5, color=MUTED)
+    title = f"{len(wrong):,} of {len(truth):,} test pictures are taken for another class"
+    more = f"; {len(shown)} of them" if len(wrong) > len(shown) else ""
+    figure.suptitle(title + more, x=0.012, horizontalalignment="left", fontsize=12, fontweight="bold", color=INK)
+    return figure
+
+
+def _at(choices: Sequence[Choice]) -> tuple[list[float], list[float]]:
+    return [each.latency_ms for each in choices], [each.expected_accuracy for each in choices]
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"

@@ -1,0 +1,211 @@
+"""What a pipeline will reach on a task, from what probes of frozen features told of it.
+
+A linear model of the gain over the probe that a fine-tuning begins with, in logits, learnt from measured pipelines of
+many tasks. Its interval is conformal: the errors on tasks of image sources that were left out, each source counting
+alike (Vovk, Gammerman, Shafer, 2005), so it holds for a source that nobody has measured, as far as that is like them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.records.record import Record, TaskEntry
+from predictors.scale import to_logit, to_percent
+
+Values = npt.NDArray[np.float64]
+BATCH = 32  # images a step of the measured trainings
+PENALTIES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
+SHARE = 0.8  # of the outcomes inside the interval
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What is known of a task before a training.
+
+    Attributes:
+        classes: their number. images: for training.
+        probes: accuracies on validation images in percent, by weights and resolution.
+    """
+
+    classes: int
+    images: int
+    probes: Mapping[tuple[str, int], float]
+
+    def probe(self, pipeline: Pipeline) -> float | None:
+        """Accuracy of the probe that the pipeline begins with; of scratch that of our weights; None: not measured."""
+        name = "own" if pipeline.weights == "scratch" else pipeline.weights
+        found = {side: value for (weights, side), value in self.probes.items() if weights == name}
+        side = min(found, key=lambda each: abs(math.log(each / pipeline.resolution)), default=None)
+        return None if side is None else found[side]
+
+
+@dataclass(frozen=True)
+class Example:
+    """A measured fine-tuning: on what, how long, what it reached in percent, and the source of its images."""
+
+    looked: Looked
+    pipeline: Pipeline
+    steps: float
+    accuracy: float
+    source: str
+
+
+@dataclass(frozen=True, eq=False)
+class Expected:
+    """Accuracies in percent and the ends of their 80% intervals, each (n,)."""
+
+    mean: Values
+    low: Values
+    high: Values
+
+
+@dataclass(frozen=True, eq=False)
+class OutcomeModel:
+    """Learnt from ``examples``, of three sources at least."""
+
+    examples: tuple[Example, ...]
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """The image sources of the examples."""
+        return tuple(dict.fromkeys(each.source for each in self.examples))
+
+    def without(self, source: str) -> OutcomeModel:
+        """The same without the examples of a source."""
+        return OutcomeModel(tuple(each for each in self.examples if each.source != source))
+
+    def expect(self, looked: Looked, asked: Sequence[tuple[Pipeline, float]]) -> Expected:
+        """Of pipelines with their steps on a task; each begins with a probe that was measured.
+
+        More passes over the images than were ever measured count as those.
+        """
+        most = max(each.steps / each.looked.images for each in self.examples) * looked.images
+        x, base = _rows((looked, pipeline, min(steps, most)) for pipeline, steps in asked)
+        mean = base + _with_one(x) @ self._weights
+        width = self.width
+        return Expected(to_percent(mean), to_percent(mean - width), to_percent(mean + width))
+
+    @cached_property
+    def errors(self) -> dict[str, Values]:
+        """Errors in logits on each source, by models that were learnt without it."""
+        return self._left_out(self._penalty)
+
+    @cached_property
+    def width(self) -> float:
+        """Half of the 80% interval, in logits."""
+        return _quantile([np.abs(each) for each in self.errors.values()])
+
+    @cached_property
+    def noise(self) -> float:
+        """Half of the 80% interval of one pipeline's error beside the others' on the same task, in logits."""
+        return _quantile([np.abs(each - each.mean()) for each in self.errors.values()])
+
+    @cached_property
+    def _data(self) -> tuple[Values, Values, npt.NDArray[np.int64]]:
+        x, base = _rows((each.looked, each.pipeline, each.steps) for each in self.examples)
+        y = to_logit(np.array([each.accuracy for each in self.examples])) - base
+        return x, y, np.array([self.sources.index(each.source) for each in self.examples])
+
+    @cached_property
+    def _penalty(self) -> float:
+        def error(penalty: float) -> float:
+            return float(np.mean([np.mean(each**2) for each in self._left_out(penalty).values()]))
+
+        return min(PENALTIES, key=error)
+
+    @cached_property
+    def _weights(self) -> Values:
+        x, y, _ = self._data
+        return _ridge(x, y, self._penalty)
+
+    def _left_out(self, penalty: float) -> dict[str, Values]:
+        x, y, source = self._data
+        found = {}
+        for number, name in enumerate(self.sources):
+            held = source == number
+            found[name] = y[held] - _with_one(x[held]) @ _ridge(x[~held], y[~held], penalty)
+        return found
+
+
+def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[Example, ...]:
+    """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks.
+
+    Raises:
+        UserError: a record's pipeline is none.
+    """
+    source = {each.key: each.source or each.name for each in tasks}
+    of_task: dict[str, list[Record]] = defaultdict(list)
+    for record in records:
+        if record.space == PIPELINE.name:
+            of_task[record.task].append(record)
+    found = []
+    for task, measured in of_task.items():
+        probes, tuned = dict[tuple[str, int], float](), list[tuple[Pipeline, Record]]()
+        for record in measured:
+            pipeline = PIPELINE.pipeline(PIPELINE.parse(record.architecture))
+            if pipeline.training == "probe":
+                probes[pipeline.weights, pipeline.resolution] = record.valid_accuracy or 0.0
+            else:
+                tuned.append((pipeline, record))
+        for pipeline, record in tuned:
+            looked = Looked(int(record.extra["classes"]), int(record.extra["train_images"]), probes)
+            if looked.probe(pipeline) is not None and record.test_accuracy is not None:
+                steps = float(record.recipe.removesuffix("-steps"))
+                found.append(Example(looked, pipeline, steps, record.test_accuracy, source.get(task, task)))
+    return tuple(found)
+
+
+def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Values]:
+    """What the model sees, (n, d), and the logits of the probes that the fine-tunings begin with, (n,)."""
+    rows, base = [], []
+    for looked, pipeline, steps in asked:
+        probe = looked.probe(pipeline)
+        assert probe is not None, f"{pipeline} begins with no measured probe"
+        begin, best = to_logit([probe, max(looked.probes.values())])
+        passes = math.log(max(1.0, steps * BATCH) / looked.images)
+        rate = math.log(pipeline.learning_rate or 0.03)
+        flags = (
+            pipeline.training == "half",
+            pipeline.weights == "lite0",
+            pipeline.weights == "scratch",
+            pipeline.resolution > 32 and pipeline.weights == "own",
+            pipeline.slim,
+            pipeline.short,
+        )
+        plain = (begin, best - begin, passes, rate, math.log(looked.classes), math.log(looked.images))
+        mixed = (begin * passes, passes * flags[2], begin * flags[2], passes * flags[0], begin * flags[0])
+        rows.append((*plain, *map(float, flags), *mixed))
+        base.append(begin)
+    return np.array(rows, dtype=np.float64), np.array(base, dtype=np.float64)
+
+
+def _with_one(x: Values) -> Values:
+    return np.column_stack([x, np.ones(len(x))])
+
+
+def _ridge(x: Values, y: Values, penalty: float) -> Values:
+    """Weights (d + 1,), the constant last, of columns that are scaled alike; the constant is not penalised."""
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    scaler = StandardScaler().fit(x)
+    fitted = Ridge(penalty).fit(scaler.transform(x), y)
+    weights = fitted.coef_ / scaler.scale_
+    return np.append(weights, fitted.intercept_ - weights @ scaler.mean_)
+
+
+def _quantile(errors: Sequence[Values]) -> float:
+    """The share `SHARE` of all errors, each source counting alike, with one more that is infinite in theory."""
+    values = np.concatenate(errors)
+    weights = np.concatenate([np.full(len(each), 1 / len(each)) for each in errors])
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order]) / (len(errors) + 1)
+    return float(values[order][min(int(np.searchsorted(reached, SHARE)), len(values) - 1)])
