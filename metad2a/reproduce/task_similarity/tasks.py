@@ -91,21 +91,32 @@ class Job:
 @lent(threads=1)
 def one_round(job: Job) -> Round:
     """Trains a network on each task, and compares all of them on every task's images."""
-    n = len(job.tasks)
     data = [_Data.of(each) for each in job.tasks]
-    trained, again = ([_trained(each, job.seed, order=order) for each in data] for order in (0, 1))
-    distances = {name: np.zeros((n, n)) for name in DISTANCES}
-    transfer = np.zeros((n, n))
+    trained = [_trained(each, job.seed, order=0) for each in data]
+    transfer = np.zeros((len(data), len(data)))
+    for j, target in enumerate(data):
+        start = _few_shot(_fresh(target.classes, job.seed), target, job.seed)
+        transfer[:, j] = [_few_shot(network, target, job.seed) - start for network in trained]
+    return Round(job.seed, _distances(data, trained, job.seed), transfer)
+
+
+@lent(threads=1)
+def compared(job: Job) -> dict[str, Values]:
+    """The distances of a round alone."""
+    data = [_Data.of(each) for each in job.tasks]
+    return _distances(data, [_trained(each, job.seed, order=0) for each in data], job.seed)
+
+
+def _distances(data: Sequence[_Data], trained: Sequence[nn.Sequential], seed: int) -> dict[str, Values]:
+    """Name -> (n, n); on the diagonal to a second training."""
+    distances = {name: np.zeros((len(data), len(data))) for name in DISTANCES}
     for j, target in enumerate(data):
         matrices = [_below(network, target.x[:LOOKED_AT]) for network in trained]
-        second = _below(again[j], target.x[:LOOKED_AT])
-        start = _few_shot(_fresh(target.classes, job.seed), target, job.seed)
-        for i, network in enumerate(trained):
-            source = second if i == j else matrices[i]
+        second = _below(_trained(target, seed, order=1), target.x[:LOOKED_AT])
+        for i in range(len(data)):
             for name, distance in DISTANCES.items():
-                distances[name][i, j] = distance(source, matrices[j])
-            transfer[i, j] = _few_shot(network, target, job.seed) - start
-    return Round(job.seed, distances, transfer)
+                distances[name][i, j] = distance(second if i == j else matrices[i], matrices[j])
+    return distances
 
 
 @dataclass(frozen=True, eq=False)
