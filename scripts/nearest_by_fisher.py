@@ -24,7 +24,7 @@ from databases.datasets.task import Task
 from databases.records.episodes import NEVER_HELD_OUT, Episode, episodes, own_episodes
 from databases.records.store import Store
 from metad2a.build.shipped import add_measurements
-from metad2a.reports.report import paired, with_interval
+from metad2a.reports.report import with_interval
 from metad2a.reproduce.task_similarity.tasks import CHANNELS, SIDE, Job, compared
 from metad2a.runtime.home import home, shared_images
 from predictors.metrics import bootstrap_interval, spearman
@@ -46,8 +46,9 @@ def main(tasks: int) -> None:
     print(f"{len(judged)} tasks of {len(set(families))} families, among {len(own)}")
     for name in agreement:
         rank, points = (bootstrap_interval(of[name], families).to_json() for of in (agreement, lost))
-        more = "" if name == EMBEDDING else with_interval(paired(lost[EMBEDDING], lost[name]))
-        print(f"{name}: rank correlation {with_interval(rank)}, points lost {with_interval(points)}, saved {more}")
+        saved = bootstrap_interval(np.subtract(lost[EMBEDDING], lost[name]), families).to_json()
+        more = "" if name == EMBEDDING else f", saved {with_interval(saved)}"
+        print(f"{name}: rank correlation {with_interval(rank)}, points lost {with_interval(points, '.2f')}{more}")
 
 
 def _known(count: int) -> list[tuple[Episode, Task]]:
@@ -59,7 +60,7 @@ def _known(count: int) -> list[tuple[Episode, Task]]:
         specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks() if each.spec}
         own = own_episodes(episodes(store, images=images, cache=home() / "features"), "tiny")
     kept = [each for each in own if each.family not in NEVER_HELD_OUT]
-    found = []
+    found: list[tuple[Episode, Task]] = []
     for each in kept:
         spec = specs[each.features.fingerprint]
         if len(spec.classes) <= MOST_CLASSES and len(found) < count:
