@@ -59,12 +59,12 @@ class Size:
 
 FAST = Size(
     seeds=2,
-    warm=replace(WARM, steps=15),
-    turns=replace(TURNS, steps=5),
+    warm=replace(WARM, steps=10),
+    turns=replace(TURNS, steps=3),
     judged=16,
     told=10,
     alone=3,
-    epochs=(1, 0.05),
+    epochs=(0.05, 0.05),
     steps=(4, 4),
 )
 

@@ -15,6 +15,7 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.reproduce.enas import recurrent
+from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet, train_supernet
 from metad2a.train.inference import accuracy
 from metad2a.train.train import train
@@ -48,13 +49,17 @@ def children(name: str, count: int) -> list[Architecture]:
 
 @lent(threads=1)
 def alone(job: tuple[str, int, float]) -> tuple[str, int, float]:
-    """Space, child and epochs -> space, child and how good the child is when it was trained alone."""
+    """Space, child and epochs -> space, child and how good the child is when it was trained alone.
+
+    Less than an epoch is one of so many images.
+    """
     name, child, epochs = job
     architecture = children(name, child + 1)[child]
     if name == TEXT:
         return name, child, recurrent.alone(architecture, epochs=epochs)
-    training = train(digits(), architecture, recipe=replace(ALONE, epochs=round(epochs)))
-    return name, child, float(accuracy(training, digits(), TEST) or 0)
+    task = digits() if epochs >= 1 else fewer(digits(), round(epochs * len(digits().labels)))
+    training = train(task, architecture, recipe=replace(ALONE, epochs=max(1, round(epochs))))
+    return name, child, float(accuracy(training, task, TEST) or 0)
 
 
 @lent(threads=1)
