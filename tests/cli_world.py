@@ -22,6 +22,7 @@ from metad2a.recommend import model as recommend
 from metad2a.recommend.recommendation import Candidate, Recommendation
 from predictors.task_distance import Neighbour
 
+OF_CELLS = ("--space", "nasbench201")
 QUICK = Recipe("quick", 4, 1, 8, epochs=2, batch=16, learning_rate=0.05)
 CELLS = (
     "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",

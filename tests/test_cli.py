@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from cli_world import (
     CELLS,
+    OF_CELLS,
     QUICK,
     FakeModel,
     answer,
@@ -98,7 +99,7 @@ def test_recommending_imports_neither_mlflow_nor_torch_geometric() -> None:
 
 
 def test_recommend_answers_the_contract_and_writes_nothing(model: FakeModel, data: str, home: Path) -> None:
-    value = answer("recommend", data)
+    value = answer("recommend", data, *OF_CELLS)
     assert {"recipe", "nearest", "unlike", "seed", "fingerprint", "weights", "versions"} <= value.keys()
     first = value["candidates"][0]
     assert first["architecture"] == CELLS[0] and first["origin"] == "generator"
@@ -110,7 +111,7 @@ def test_recommend_answers_the_contract_and_writes_nothing(model: FakeModel, dat
 
 def test_recommend_hands_every_option_on(model: FakeModel, data: str) -> None:
     options = "--top all --max-params 300k --max-flops 1.5M --seed 7 --images-per-class 3 --candidates all"
-    run("recommend", data, *options.split(), "--recipe", "small")
+    run("recommend", data, *OF_CELLS, *options.split(), "--recipe", "small")
     wanted = {"top": None, "limits": Limits(params=300_000, flops=1_500_000), "seed": 7, "images_per_class": 3}
     assert {**wanted, "candidates": "all", "recipe": "small"}.items() <= model.asked.items()
 
@@ -121,16 +122,18 @@ def test_recommend_and_search_keep_named_groups_together(model: FakeModel, tmp_p
         place = tmp_path / "images" / "ab"[index % 2] / f"track{index // 4}_{index}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(image).save(place)
-    run("recommend", str(tmp_path / "images"), "--groups", "prefix")
+    run("recommend", str(tmp_path / "images"), *OF_CELLS, "--groups", "prefix")
     grouped = model.asked["data"]
     assert grouped.groups is not None and len(set(grouped.groups.tolist())) == 10
     assert "40 images in 10 groups" in grouped.notes[-1]
-    told = run("search", str(tmp_path / "images"), "--groups", "prefix", "--recipe", "quick", "--no-tracking")
+    told = run(
+        "search", str(tmp_path / "images"), *OF_CELLS, "--groups", "prefix", "--recipe", "quick", "--no-tracking"
+    )
     assert "40 images in 10 groups" in told.stderr
 
 
 def test_recommend_tells_people_everything(model: FakeModel, data: str) -> None:
-    text = run("recommend", data).stdout
+    text = run("recommend", data, *OF_CELLS).stdout
     told = ["90.0%", "85.0 to 93.0", "12.3k", "1.5M", "12 s", "generator", "Because."]
     told.append(space("nasbench201").brief(space("nasbench201").parse(CELLS[2])))
     told += ["leaves [red] (0.25)", "2 images were skipped", "unlike all that was learnt", "8 channels"]
@@ -140,19 +143,19 @@ def test_recommend_tells_people_everything(model: FakeModel, data: str) -> None:
 
 def test_an_unknown_level_is_null_and_a_dash(model: FakeModel, data: str) -> None:
     model.level_known = False
-    first = answer("recommend", data)["candidates"][0]
+    first = answer("recommend", data, *OF_CELLS)["candidates"][0]
     assert first["expected_accuracy"] is None and first["interval"] is None
-    assert "%" not in run("recommend", data).stdout.splitlines()[4]
+    assert "%" not in run("recommend", data, *OF_CELLS).stdout.splitlines()[4]
 
 
 def test_recommend_writes_its_files_where_it_is_told(model: FakeModel, data: str, tmp_path: Path) -> None:
-    value = answer("recommend", data, "--output", str(tmp_path / "out"))
+    value = answer("recommend", data, *OF_CELLS, "--output", str(tmp_path / "out"))
     written = json.loads((tmp_path / "out" / "recommendation.json").read_text())
     assert written == value and (tmp_path / "out" / "cell-1.svg").exists()
 
 
 def test_search_trains_exports_and_goes_on(model: FakeModel, data: str, tmp_path: Path, home: Path) -> None:
-    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--on", "cpu")
+    command = ("--no-tracking", "search", data, *OF_CELLS, "--train", "2", "--recipe", "quick", "--on", "cpu")
     first = answer(*command, "--output", str(tmp_path / "mine"))
     assert [each["architecture"] for each in first["trained"]] == list(CELLS[:2])
     assert first["test_accuracy"] is not None and first["resumed"] == 0
@@ -178,7 +181,7 @@ def test_search_trains_exports_and_goes_on(model: FakeModel, data: str, tmp_path
 def test_search_begins_as_the_models_generator(
     searcher: str, model: FakeModel, data: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    command = ("--no-tracking", "search", data, "--train", "2", "--recipe", "quick", "--on", "cpu")
+    command = ("--no-tracking", "search", data, *OF_CELLS, "--train", "2", "--recipe", "quick", "--on", "cpu")
     refused = run(*command, "--searcher", searcher)
     assert refused.exit_code == 2 and "error: given a model without a generator: choose another" in refused.stderr
     config = GeneratorConfig(features=192, width=8, latent=4, state=16, recipes=("quick",))

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from cli_world import (
     CELLS,
+    OF_CELLS,
     FakeModel,
     data_fixture,  # noqa: F401
     home_fixture,  # noqa: F401
@@ -40,8 +41,8 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "recommend DATA --tip 3": "--top",
     "recommend DATA --top 0": "--top '0': give a whole number from 1, or all",
     "recommend DATA --top": "--top",
-    "recommend DATA --candidates some": "'generator', 'all', 'both'",
-    "recommend DATA --recipe big": "tiny, shallow, small, standard",
+    "recommend DATA --space nasbench201 --candidates some": "'generator', 'all', 'both'",
+    "recommend DATA --space nasbench201 --recipe big": "tiny, shallow, small, standard",
     "recommend DATA --seed -1": "--seed",
     "recommend DATA --seed x": "--seed",
     "recommend DATA --seed 99999999999": "--seed",
@@ -49,25 +50,29 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "recommend DATA --max-params 0": "300k or 1.5M",
     "recommend nowhere": "a folder of class folders",
     "recommend sklearn:iris": "sklearn:digits",
-    "recommend DATA --model DATA": "meta-model",
-    "recommend DATA --model nowhere": "meta-model",
+    "recommend DATA --space nasbench201 --model DATA": "meta-model",
+    "recommend DATA --space nasbench201 --model nowhere": "meta-model",
     "recommend DATA --output DATA": "name a folder",
     "recommend nowhere --output DATA/new": "cannot be made in 'DATA' (Not a directory): name a place",
     "search DATA --budget 10": "90s, 10m or 1h30m",
     "search DATA --budget 0s": "90s, 10m or 1h30m",
-    "search DATA --train 0": "--train",
+    "search DATA --space nasbench201 --train 0": "--train",
     "train DATA --architecture conv": "write it like '|nor_conv_3x3~0|",
     "train DATA --architecture CELL --recipe metad2a": "tiny, shallow, small, standard",
     "train DATA --architecture CELL --on abacus": "'auto' and 'cpu'",
     "train nowhere --architecture CELL --recipe big": "unknown recipe 'big'",  # before the images are read
-    "search nowhere --recipe metad2a": "only others measured",
-    "search nowhere --on abacus": "'auto' and 'cpu'",
-    "search DATA --space pipeline --searcher random": "in every space but pipeline: leave it out",
-    "search DATA --augment flip": "in the space pipeline only (--space pipeline): leave it out",
-    "search nowhere --searcher oracle": "surrogate",
-    "search nowhere --model DATA": "meta-model",
-    "recommend nowhere --recipe big --model SHIPPED": "tiny, shallow, small, standard",
-    "recommend nowhere --max-latency 15ms --model SHIPPED": "needs a device",
+    "search nowhere --space nasbench201 --recipe metad2a": "only others measured",
+    "search nowhere --space nasbench201 --on abacus": "'auto' and 'cpu'",
+    "search DATA --searcher random": "in spaces of networks only: leave it out, or give --space nasbench201",
+    "recommend DATA --recipe tiny": "in spaces of networks only: leave it out, or give --space nasbench201",
+    "search DATA --space enas-micro --augment flip": "in the space pipeline only: leave it out, or give --space pipe",
+    "recommend DATA --space nasbench201 --budget 9s": "in the space pipeline only: leave it out",
+    "recommend DATA --space enas-micro": "what can be recommended are pipeline and nasbench201",
+    "recommend DATA --max-latency fast": "give a time above zero with its unit",
+    "search nowhere --space nasbench201 --searcher oracle": "surrogate",
+    "search nowhere --space nasbench201 --model DATA": "meta-model",
+    "recommend nowhere --space nasbench201 --recipe big --model SHIPPED": "tiny, shallow, small, standard",
+    "recommend nowhere --space nasbench201 --max-latency 15ms --model SHIPPED": "needs a device",
     "export nothing --output out": "unknown run 'nothing'",
     "database import nasbench201 nowhere": "accuracy.csv.gz",
     "database import nasbench201 DATA": "NAS-Bench-201",
@@ -132,7 +137,7 @@ def _not_a_number(folder: Path) -> Path:
 @pytest.mark.parametrize("make", [_empty, _one_class, _climbing_zip, _pickled, _not_a_number])
 def test_unusable_data_are_told_in_one_line(make: Callable[[Path], Path], tmp_path: Path, home: Path) -> None:
     (tmp_path / "given").mkdir()
-    refused(run("recommend", str(make(tmp_path / "given"))))
+    refused(run("recommend", str(make(tmp_path / "given")), *OF_CELLS))
     assert not home.exists()
 
 
@@ -143,22 +148,22 @@ def test_impossible_limits_reach_the_user_as_they_are(
         raise UserError("no candidate is that small:\nthe smallest has 5 parameters")
 
     monkeypatch.setattr(model, "recommend", refuse)
-    assert "that small: the smallest has 5" in refused(run("recommend", data, "--max-params", "2"))
+    assert "that small: the smallest has 5" in refused(run("recommend", data, *OF_CELLS, "--max-params", "2"))
 
 
 def test_a_recipe_that_the_database_alone_knows_leads_to_retraining(data: str, home: Path, tmp_path: Path) -> None:
     hint = "; the database has records of it: run metad2a retrain, then add --model challenger\n"
-    before = run("recommend", data, "--recipe", "mine").stderr
+    before = run("recommend", data, *OF_CELLS, "--recipe", "mine").stderr
     assert "unknown recipe 'mine'" in before and hint not in before and not (home / DATABASE).exists()
     for place, first in ((home / DATABASE, []), (tmp_path / "other.db", ["--database", str(tmp_path / "other.db")])):
         with Store(place) as store:
             store.add_task(TaskEntry("table/leaves", "leaves"))
             store.add([Record("table/leaves", "nasbench201", "a", "mine", 0, "table:mine", valid_accuracy=10.0)])
-        told = run(*first, "recommend", data, "--recipe", "mine")
+        told = run(*first, "recommend", data, *OF_CELLS, "--recipe", "mine")
         assert told.exit_code == 2 and told.stderr.startswith("error: unknown recipe 'mine'")
         assert told.stderr.endswith(hint) and told.stderr.count("\n") == 1
         place.unlink()
-    assert hint not in run("recommend", data, "--recipe", "yours").stderr
+    assert hint not in run("recommend", data, *OF_CELLS, "--recipe", "yours").stderr
 
 
 def test_a_newer_database_is_refused(tmp_path: Path) -> None:
@@ -210,9 +215,9 @@ def test_an_interruption_says_how_to_go_on(model: FakeModel, data: str, monkeypa
         raise KeyboardInterrupt
 
     monkeypatch.setattr(model, "recommend", stop)
-    result = run("search", data, "--recipe", "quick", "--no-tracking")
+    result = run("search", data, *OF_CELLS, "--recipe", "quick", "--no-tracking")
     assert result.exit_code == 130 and "the same command again to go on" in result.stderr
-    nothing_kept = run("recommend", data)
+    nothing_kept = run("recommend", data, *OF_CELLS)
     assert nothing_kept.exit_code == 130 and nothing_kept.stderr.strip() == "interrupted"
 
 

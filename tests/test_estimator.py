@@ -33,7 +33,7 @@ X = (np.random.default_rng(0).integers(0, 60, (60, 8, 8)) + 90 * Y[:, None, None
 
 
 def quick(**options: Any) -> MetaD2AClassifier:
-    return MetaD2AClassifier(**{"trials": 1, "recipe": QUICK.name, "device": "cpu", **options})
+    return MetaD2AClassifier(**{"space": "nasbench201", "trials": 1, "recipe": QUICK.name, "device": "cpu", **options})
 
 
 @pytest.fixture

@@ -83,7 +83,7 @@ def recommending() -> Callable[[], Any]:
 
 
 def classifying() -> Callable[[], Any]:
-    given, model = digits().images, MetaD2AClassifier(1, recipe="tiny", searcher="random")
+    given, model = digits().images, MetaD2AClassifier(space="nasbench201", trials=1, recipe="tiny", searcher="random")
     return lambda: model.fit(given, digits().labels).predict(given[:3])
 
 

@@ -18,11 +18,12 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.sides import side_of
 from databases.datasets.task import TEST, Task
 from databases.errors import UserError
+from metad2a.recommend.chances import Chance, Measured
 from metad2a.search import loop
 from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.measure import PipelineMeasure
-from metad2a.search.pipelines.plan import Chance, Measured, chances, expected, first_round, fits, sensible_probes
+from metad2a.search.pipelines.plan import first_round
 from metad2a.search.pipelines.report import macro_f1, temperature
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.pipelines.stages import PLAN, Plan, Stage, read_plan
@@ -31,7 +32,7 @@ from metad2a.train.bases import Base
 from metad2a.train.logistic import log_loss
 from metad2a.train.pipeline import Effort, tune_pipeline
 
-OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
+OWN, LITE = Pipeline("own", 32, "probe"), Pipeline("lite0", 64, "probe")
 TUNED = Pipeline("own", 32, "all", 0.03)
 
 
@@ -184,28 +185,10 @@ def test_a_damaged_plan_is_told(tmp_path: Path) -> None:
         read_plan(tmp_path)
 
 
-def test_small_images_are_not_blown_up_and_missing_weights_not_probed() -> None:
-    assert [each.resolution for each in sensible_probes(32, ["lite0"])] == [64]
-    assert [each.resolution for each in sensible_probes(128, ["lite0"])] == [64, 96, 128]
-    assert sensible_probes(32, ["own", "hog"]) == [OWN, HOG]
-
-
-def test_a_probe_begins_only_where_it_fits() -> None:
-    assert fits(1_000, 5, 500.0, 10.0) and not fits(1_000, 5, 100.0, 10.0) and not fits(1_000, 99, 500.0, 10.0)
-
-
-def test_more_passes_promise_more_and_a_slow_network_less() -> None:
-    assert 80 == expected(80, 0) < expected(80, 1) < expected(80, 10) < 100
-    fast, slow = Measured(OWN, 70.0, 2_000.0), Measured(LITE, 72.0, 50.0)
-    assert chances([fast, slow], images=1_000, seconds=20)[0].pipeline.weights == "own"
-    better = Measured(LITE, 95.0, 50.0)
-    assert chances([fast, better], images=1_000, seconds=20)[0].pipeline.weights == "lite0"
-    assert chances([Measured(HOG, 99.0, 999.0)], images=1_000, seconds=20) == []
-
-
 @pytest.mark.parametrize(("seconds", "count"), [(20.0, 1), (60.0, 2), (120.0, 3), (240.0, 4)])
 def test_the_more_time_the_more_fine_tunings_compete(seconds: float, count: int) -> None:
-    found = first_round([Measured(OWN, 70.0, 900.0), Measured(LITE, 71.0, 300.0)], images=1_000, seconds=seconds)
+    probed = [Measured(OWN, 70.0, 900.0), Measured(LITE, 71.0, 300.0)]
+    found = first_round(probed, images=1_000, classes=10, seconds=seconds)
     assert len({each.pipeline for each in found}) == count and sum(each.seconds for each in found) <= seconds
     assert all(PIPELINE.of(each.pipeline) for each in found)
     assert any(each.pipeline.weights == "scratch" for each in found) == (count == 4)

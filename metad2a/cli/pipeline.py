@@ -27,7 +27,6 @@ Augment = Annotated[
 Baseline = Annotated[
     bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
 ]
-UP_TO = 128  # pixels a side that images keep, where they have them
 MOST_CLASSES = 20  # of a confusion matrix that is printed
 NO_PICTURE = 1  # exit status of `predict` where a picture cannot be read
 
@@ -49,7 +48,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
 
     check_output_folder(output)
     with reporting("Reading the images ...") as reporter:
-        from metad2a.search.pipelines.search import USUAL_SECONDS, search_pipelines
+        from metad2a.search.pipelines.search import UP_TO, USUAL_SECONDS, search_pipelines
 
         task = load_task(data, up_to=UP_TO, seed=seed, groups=ways.groups)
         for note in task.notes:
@@ -90,7 +89,7 @@ def recommend(
         from metad2a.recommend.limits import Limits
         from metad2a.recommend.pipelines import HERE, recommend_pipelines
         from metad2a.runtime.home import home
-        from metad2a.search.pipelines.search import CACHE, USUAL_SECONDS
+        from metad2a.search.pipelines.search import CACHE, UP_TO, USUAL_SECONDS
 
         parameters, flops, latency = most
         limits = Limits(parameters, flops, latency, HERE if latency else None)

@@ -1,6 +1,6 @@
 """`MetaD2AClassifier`: the loop of `metad2a search` in one line, as scikit-learn's estimators are used.
 
->>> MetaD2AClassifier(trials=5).fit(x, y).predict(x)
+>>> MetaD2AClassifier(max_time=30).fit(x, y).predict(x)
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
+from databases.architectures.space import image_space
+from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.arrays import Kind, kind_of_images, more_images
 from databases.datasets.conversion import is_one_hot, missing, plain_array
 from databases.datasets.group_split import divide
@@ -28,6 +30,8 @@ from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.recommend import model as recommend
 from metad2a.runtime.home import DATABASE, home
+from metad2a.search.pipelines.search import UP_TO, USUAL_SECONDS, PipelineResult, search_pipelines
+from metad2a.search.result import SearchResult
 from metad2a.search.search import search
 from metad2a.search.searchers import DEFAULT
 from metad2a.train.inference import predictions
@@ -44,8 +48,10 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     Where two processes fit the same images at once, as a grid search does, one waits for the other's trainings.
 
     Args:
+        max_time: seconds that `fit` may take; None: 60 in the space of pipelines, elsewhere no limit.
+        space: ``pipeline`` (pretrained weights, resolution and fine-tuning are chosen), or a space of networks that are
+            trained from scratch, such as ``nasbench201``. All that follows but the last has a meaning there only.
         trials: how many networks to train at most.
-        max_time: seconds that `fit` may take; None: no limit.
         recipe: how to train, such as ``tiny``, ``small`` or ``standard``.
         searcher: what asks for the next network: ``surrogate``, ``zero-shot``, ``random``, ``evolution``, ...
         stop_early: give trainings up whose learning curve is hopeless.
@@ -63,9 +69,10 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def __init__(
         self,
-        trials: int = 5,
-        *,
         max_time: float | None = None,
+        *,
+        space: str = PIPELINE.name,
+        trials: int = 5,
         recipe: str = "small",
         searcher: str = DEFAULT,
         stop_early: bool = True,
@@ -73,7 +80,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         model: str | Path | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
-        self.trials, self.max_time, self.recipe, self.searcher = trials, max_time, recipe, searcher
+        self.max_time, self.space, self.trials, self.recipe, self.searcher = max_time, space, trials, recipe, searcher
         self.stop_early, self.device, self.model, self.random_state = stop_early, device, model, random_state
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
@@ -86,10 +93,23 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         """
         begun, seed = time.monotonic(), self._seed()
         images, (classes, numbers) = plain_array(X), _labels(y)
-        task = _task(images, classes, numbers, seed=seed)
+        up_to = UP_TO if self.space == PIPELINE.name else None
+        task = _task(images, classes, numbers, seed=seed, up_to=up_to)
         kind = kind_of_images(images, task.images, given="X")
+        result = self._searched(task, begun, seed)
+        self.classes_, self.result_ = classes, result
+        self.architecture_, self.valid_accuracy_ = str(result.best), result.valid_accuracy
+        self.network_ = result.exported.training.network
+        self._kind: Kind = kind
+        return self
+
+    def _searched(self, task: Task, begun: float, seed: int) -> PipelineResult | SearchResult:
+        patience = math.inf if self.max_time is None else self.max_time  # another fit of the same images
+        if self.space == PIPELINE.name:
+            seconds = USUAL_SECONDS if self.max_time is None else self.max_time
+            return search_pipelines(task, seconds=seconds, seed=seed, begun=begun, patience=patience)
         with Store(home() / DATABASE) as store:
-            result = search(
+            return search(
                 recommend.load(self.model),
                 task,
                 store=store,
@@ -97,17 +117,13 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 seconds=self.max_time,
                 recipe=self.recipe,
                 searcher=self.searcher,
+                space=image_space(self.space).name,
                 stop_early=self.stop_early,
                 seed=seed,
                 device=self.device,
                 begun=begun,
-                patience=math.inf if self.max_time is None else self.max_time,  # another fit of the same images
+                patience=patience,
             )
-        self.classes_, self.result_ = classes, result
-        self.architecture_, self.valid_accuracy_ = str(result.best), result.valid_accuracy
-        self.network_ = result.exported.training.network
-        self._kind: Kind = kind
-        return self
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Probabilities of the classes in the order of ``classes_``: images as for `fit` -> (n, classes)."""
@@ -116,7 +132,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         exported = self.result_.exported
         for px in exported.card.sizes:
             images = resize_images(images, px)
-        found: npt.NDArray[np.float64] = softmax(predictions(exported.training, images).astype(np.float64), axis=1)
+        logits = predictions(exported.training, images).astype(np.float64) / exported.card.temperature
+        found: npt.NDArray[np.float64] = softmax(logits, axis=1)
         return found
 
     def predict(self, X: npt.ArrayLike) -> npt.NDArray[Any]:
@@ -159,9 +176,11 @@ def _labels(y: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     return classes, numbers.astype(np.int64)
 
 
-def _task(images: npt.NDArray[Any], classes: npt.NDArray[Any], numbers: npt.NDArray[np.int64], *, seed: int) -> Task:
+def _task(
+    images: npt.NDArray[Any], classes: npt.NDArray[Any], numbers: npt.NDArray[np.int64], *, seed: int, up_to: int | None
+) -> Task:
     """The images as a task with a validation part and without a test part, the classes in their order."""
-    task = load_task((images, numbers), seed=seed)
+    task = load_task((images, numbers), seed=seed, up_to=up_to)
     names = tuple(map(str, classes))
     parts = divide(task.labels, groups=task.groups, seed=seed, validation=VALIDATION_SHARE, test=0.0)
     return replace(task, parts=parts, class_names=names if len(set(names)) == len(names) else task.class_names)

@@ -28,6 +28,7 @@ from metad2a.train.probe import percent_right, refit
 
 CACHE = "features"  # in the home folder
 USUAL_SECONDS = 60.0
+UP_TO = 128  # pixels a side that images keep, where they have them
 REFIT_SECONDS = 2.0  # that must be left to fit the winning probe again on more images
 
 
@@ -78,13 +79,15 @@ def search_pipelines(
     tracker: Tracker | None = None,
     folder: Path | None = None,
     begun: float | None = None,
+    patience: float = 0.0,
     line: Callable[[str], None] = lambda text: None,
     now: Callable[[str], None] = lambda text: None,
 ) -> PipelineResult:
     """Probes, then fine-tunes what promises most, within ``seconds``; tests and exports the best by validation.
 
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further. With
-    ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours.
+    ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
+    another process works on is waited for, ``patience`` seconds at most.
 
     Raises:
         UserError: impossible budget or augmentation; run in use.
@@ -96,6 +99,7 @@ def search_pipelines(
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
     run = RunFolder(folder or runs_folder() / run_name(task.name, PIPELINE.name, identity), identity, begin=begin)
     parameters = {**identity, "seconds": seconds, "weights": ", ".join(k for k, v in installed().items() if v)}
+    run.patience = patience
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
         session = PipelineSession(
             task, run, tracked, seconds, augment=augment, seed=seed, cache=home() / CACHE, line=line, now=now

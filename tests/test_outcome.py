@@ -1,0 +1,179 @@
+"""What is expected of a pipeline: learnt from measured ones, by source, and turned into an answer with costs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pipeline_world import random_base, stripes
+
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.datasets.task import TRAIN, VALIDATION
+from databases.errors import UserError
+from databases.records.record import Record, TaskEntry
+from metad2a.recommend import chances as chances_module
+from metad2a.recommend.chances import Measured, chances, fits, outcomes, sensible_probes
+from metad2a.recommend.limits import Limits
+from metad2a.recommend.pipelines import HERE, PipelineRecommendation, recommend_pipelines
+from metad2a.reports.figure import save
+from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
+from metad2a.train.bases import Base
+from predictors.outcome import Example, Looked, OutcomeModel, examples_of
+from predictors.scale import to_logit, to_percent
+
+OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
+ALL = Pipeline("own", 32, "all", 0.03)
+
+
+def law(probe: float, passes: float) -> float:
+    """The made-up truth: each doubling of the passes adds as much."""
+    return float(to_percent(to_logit(probe) + 0.3 * math.log(passes)))
+
+
+def examples(sources: int = 6, *, noise: float = 0.0) -> tuple[Example, ...]:
+    rng, found = np.random.default_rng(0), []
+    for number in range(sources):
+        looked = Looked(10, 320, {("own", 32): float(rng.uniform(40, 80))})
+        off = noise * rng.standard_normal()
+        for passes in (5.0, 10.0, 20.0, 40.0):
+            reached = float(to_percent(to_logit(law(looked.probes["own", 32], passes)) + off))
+            found.append(Example(looked, ALL, 10 * passes, reached, f"source{number}"))
+    return tuple(found)
+
+
+def test_a_law_is_learnt_and_holds_on_a_task_that_was_not_seen() -> None:
+    found = OutcomeModel(examples()).expect(Looked(10, 320, {("own", 32): 60.0}), [(ALL, 50), (ALL, 300)])
+    np.testing.assert_allclose(found.mean, [law(60, 5), law(60, 30)], atol=1.0)
+
+
+def test_more_passes_than_were_measured_promise_no_more() -> None:
+    found = OutcomeModel(examples()).expect(Looked(10, 320, {("own", 32): 60.0}), [(ALL, 400), (ALL, 1e6)])
+    assert found.mean[0] == found.mean[1]
+
+
+def test_the_interval_holds_on_sources_that_were_left_out() -> None:
+    model, inside = OutcomeModel(examples(40, noise=0.3)), []
+    for source in model.sources:
+        known = model.without(source)
+        assert source not in known.sources
+        for each in (each for each in model.examples if each.source == source):
+            told = known.expect(each.looked, [(each.pipeline, each.steps)])
+            inside.append(told.low[0] <= each.accuracy <= told.high[0])
+    assert 0.7 <= np.mean(inside) <= 0.92
+
+
+def test_errors_that_a_task_has_in_common_do_not_count_between_its_pipelines() -> None:
+    model = OutcomeModel(examples(20, noise=0.3))
+    assert model.noise < 0.1 * model.width
+
+
+def test_examples_are_fine_tunings_whose_probe_was_measured() -> None:
+    extra = {"classes": 3.0, "train_images": 90.0}
+
+    def record(text: str, recipe: str, task: str = "t") -> Record:
+        return Record(task, "pipeline", text, recipe, 0, "own", valid_accuracy=70.0, test_accuracy=72.0, extra=extra)
+
+    records = [
+        record("own 32px probe whole", "probe"),
+        record("own 48px all rate0.03 slim", "100-steps"),
+        record("lite0 64px all rate0.01 whole", "100-steps"),  # begins with a probe that nobody measured
+        record("own 32px all rate0.03 whole", "100-steps", task="other"),
+    ]
+    (found,) = examples_of([TaskEntry("t", "toy", "toys")], records)
+    assert found == Example(found.looked, Pipeline("own", 48, "all", 0.03, slim=True), 100.0, 72.0, "toys")
+    assert found.looked == Looked(3, 90, {("own", 32): 70.0})
+
+
+def test_the_shipped_measurements_can_be_learnt_from() -> None:
+    model = outcomes()
+    assert len(model.examples) > 5 and len(model.sources) > 2 and 0 < model.noise <= 2 * model.width
+
+
+def test_small_images_are_not_blown_up_and_missing_weights_not_probed() -> None:
+    assert [each.resolution for each in sensible_probes(32, ["lite0"])] == [64]
+    assert [each.resolution for each in sensible_probes(128, ["lite0"])] == [64, 96, 128]
+    assert sensible_probes(32, ["own", "hog"]) == [OWN, HOG, replace(OWN, resolution=48)]
+
+
+def test_a_probe_begins_only_where_it_fits() -> None:
+    assert fits(1_000, 5, 500.0, 10.0) and not fits(1_000, 5, 100.0, 10.0) and not fits(1_000, 99, 500.0, 10.0)
+
+
+@pytest.fixture
+def lawful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Expectations by the made-up law."""
+    monkeypatch.setattr(chances_module, "outcomes", lambda: OutcomeModel(examples()))
+    monkeypatch.setattr("metad2a.recommend.pipelines.outcomes", lambda: OutcomeModel(examples()))
+
+
+def test_a_faster_network_gets_more_passes_and_hog_nothing_to_tune(lawful: None) -> None:
+    slow, fast = (chances([Measured(OWN, 60.0, rate)], images=320, classes=10, seconds=20)[0] for rate in (50.0, 500.0))
+    assert slow.expected < fast.expected and slow.steps < fast.steps and slow.low < slow.expected < slow.high
+    assert chances([Measured(HOG, 99.0, 999.0)], images=1_000, classes=10, seconds=20) == []
+    wide = chances([Measured(OWN, 60.0, 500.0)], images=320, classes=10, seconds=20, subnets=True)
+    assert {(each.pipeline.slim, each.pipeline.short) for each in wide} == {(a, b) for a in (0, 1) for b in (0, 1)}
+
+
+@pytest.fixture
+def world(lawful: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Our weights replaced by a tiny random network."""
+
+    def opened(name: str, *, channels: int, resolution: int, stages: object = None) -> Base:
+        return replace(random_base(channels), name=name, digest=name)
+
+    monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
+    monkeypatch.setattr("metad2a.recommend.pipelines.installed", lambda: {"own": True})
+    yield
+
+
+def asked(**given: object) -> PipelineRecommendation:
+    return recommend_pipelines(stripes(90), look=600.0, **given)  # type: ignore[arg-type]
+
+
+def test_an_answer_has_a_front_a_knee_and_costs(world: None, tmp_path: Path) -> None:
+    answer = asked()
+    accuracies, latencies = zip(*((each.expected_accuracy, each.latency_ms) for each in answer.front), strict=True)
+    assert list(accuracies) == sorted(accuracies) and list(latencies) == sorted(latencies)
+    assert answer.knee in answer.front and answer.best in answer.choices and answer.equal in answer.choices
+    assert answer.equal.latency_ms <= answer.best.latency_ms
+    assert all(PIPELINE.of(each.pipeline) == each.architecture for each in answer.choices)
+    assert all(each.interval[0] <= each.expected_accuracy <= each.interval[1] for each in answer.choices)
+    assert {each.measured for each in answer.choices} == {True, False} and "Probes on your images" in answer.reason
+    assert write_pipelines(answer, tmp_path / "answer")[-1] == "recommendation.json"
+    assert (tmp_path / "answer" / "front.png").stat().st_size > 10_000
+    save(front_figure(answer), tmp_path / "again.svg")
+    told = answer.to_json()
+    assert told["choices"][0]["pipeline"] == str(answer.best.pipeline) and told["space"] == "pipeline"
+
+
+def test_limits_hold_and_impossible_ones_name_the_nearest(world: None) -> None:
+    most = min(each.parameters for each in asked().choices)
+    assert all(each.parameters <= most for each in asked(limits=Limits(params=most)).choices)
+    with pytest.raises(UserError, match=r"at most 5 parameters.*the smallest has"):
+        asked(limits=Limits(params=5))
+    with pytest.raises(UserError, match=r"at most 1e-06 ms on this machine: the fastest"):
+        asked(limits=Limits(latency=1e-6, device=HERE))
+
+
+def test_without_a_validation_image_nothing_can_be_told(world: None) -> None:
+    task = stripes(90)
+    parts = np.where(task.parts == VALIDATION, TRAIN, task.parts).astype(task.parts.dtype)
+    with pytest.raises(UserError, match="no image is held out for validation"):
+        recommend_pipelines(replace(task, parts=parts))
+
+
+def test_many_images_are_sampled_and_it_is_said(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("metad2a.recommend.pipelines.MOST_SEEN", 40)
+    assert any("looked at 40 of the images" in note for note in asked().notes)
+
+
+def test_mistakes_are_drawn_each_with_both_names(tmp_path: Path) -> None:
+    task = stripes(90)
+    figure = mistakes_figure(task.images, (task.labels + 1) % 3, task.labels, task.class_names)
+    save(figure, tmp_path / "mistakes.png")
+    titles = [each.get_title() for each in figure.axes]
+    assert "level\nas upright" in titles and (tmp_path / "mistakes.png").is_file()
