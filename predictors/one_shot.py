@@ -24,7 +24,7 @@ class OneShot:
         images, labels: (n, channels, h, w) normalised as in training, and (n,), on the supernet's device; none that
             the supernet was trained on.
         draw: images that each architecture is scored on, drawn anew for each one as in ENAS; None for all.
-        batch: images at a time, whose own statistics normalise them. seed: of what is drawn.
+        batch: images at a time, whose own statistics normalise them. seed: of what is drawn, and of how all are mixed.
     """
 
     space: SharedSpace
@@ -54,10 +54,10 @@ class OneShot:
         return [float(each) for each in self.predict(architectures)]
 
     def _score(self, architecture: Architecture) -> float:
-        images, labels = self.images, self.labels
-        if self.draw is not None:
-            chosen = torch.randperm(len(labels), generator=self._random)[: self.draw].to(labels.device)
-            images, labels = images[chosen], labels[chosen]
+        # mixed, since data often come class by class, and the statistics of a batch are to be those of all classes
+        generator = self._random if self.draw else torch.Generator().manual_seed(self.seed)
+        chosen = torch.randperm(len(self.labels), generator=generator)[: self.draw].to(self.labels.device)
+        images, labels = self.images[chosen], self.labels[chosen]
         choices = self.space.choices(architecture)
         parts = [self.supernet(x, choices).argmax(1) for x in _batches(images, self.batch)]
         return float(100 * (torch.cat(parts) == labels).float().mean())

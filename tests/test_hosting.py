@@ -31,6 +31,8 @@ from databases.hosting import lent
 from databases.records.recipe import RECIPES, Recipe
 from metad2a.devices.timing import time_cells
 from metad2a.generate.generator import Generator, Lesson, train_generator
+from metad2a.reproduce.enas import recurrent
+from metad2a.reproduce.enas.trained_alone import TEXT, alone, children
 from metad2a.retrain.meta_training import Schedule, meta_train
 from metad2a.search.estimator import MetaD2AClassifier
 from metad2a.train import language
@@ -102,6 +104,8 @@ PREPARED: dict[str, Callable[[], Callable[[], Any]]] = {
     "time": at_once(lambda: time_cells([CELL], TOY, repeats=1)),
     "a new recipe": widening,
     "classify": classifying,
+    "a demonstration's training": at_once(lambda: alone(("enas-micro", 0, 0.02))),
+    "shared weights": at_once(lambda: recurrent.shared(children(TEXT, 1), steps=1, seed=0)),
 }
 
 

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import copy
 import math
+import subprocess
+import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from databases.architectures.skeleton import Skeleton
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.spaces.instanas import INSTANAS
 from databases.architectures.supernets.instanas import InstanceNetwork
+from databases.datasets.loading import load_task
+from databases.hosting import lent
+from databases.records.recipe import Recipe
+from metad2a.export.export import export, load_exported
 from metad2a.supernets.instance import (
     Costs,
     InstanceRecipe,
@@ -24,6 +33,7 @@ from metad2a.supernets.instance import (
     shaped,
 )
 from metad2a.supernets.training import Labelled
+from metad2a.train.training import Training
 
 STAGES = ((1.0, 2, 1), (2.0, 1, 2))
 MODULES = ("3x3e3", "plain")
@@ -133,3 +143,33 @@ def test_a_static_child_holds_its_modules_alone_and_computes_the_same() -> None:
     with torch.no_grad():
         x = images().images
         torch.testing.assert_close(child(x), graph(x, mask.expand(len(x), -1, -1)), atol=1e-5, rtol=1e-4)
+
+
+def test_an_exported_network_chooses_a_path_for_each_image_with_torch_alone(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    task = load_task((rng.integers(0, 256, (40, 16, 16), dtype=np.uint8), np.arange(40) % 2))
+    recipe = Recipe("mine", 4, 1, 16, epochs=1, batch=8, learning_rate=0.1)
+    skeleton = recipe.skeleton(input_channels=1, classes=2)
+    blueprint = Blueprint("supernets.instanas:InstanceNetwork", (MODULES, INSTANAS.stages, skeleton, (4,)))
+    with lent(seed=0):
+        made = blueprint.build().eval()
+    assert isinstance(made, InstanceNetwork)
+    images = torch.from_numpy(rng.integers(0, 256, (6, 16, 16, 1), dtype=np.uint8))
+    x = images.permute(0, 3, 1, 2).float()
+    with torch.no_grad():  # each module is on for about half of the images
+        made.controller.last.bias.sub_(made.controller(x).mean(0).flatten())
+    training = Training(made, (0.0,), (1.0,), None, 0.0, True)
+    whole = INSTANAS.parse(INSTANAS.example)
+    export(training, task=task, architecture=whole, recipe=recipe, folder=tmp_path, blueprint=blueprint)
+    with torch.no_grad():
+        expected = made(x)
+        assert len(made.paths(x).unique(dim=0)) > 1
+        torch.testing.assert_close(load_exported(tmp_path).training.network(x), expected)
+    program = (
+        "import sys, torch; sys.path.insert(0, '.'); import model; images = torch.load('images.pt'); "
+        "torch.save(model.load()(model.prepare(images)).detach(), 'logits.pt'); "
+        "assert not {'metad2a', 'databases', 'predictors'} & sys.modules.keys()"
+    )
+    torch.save(images, tmp_path / "images.pt")
+    subprocess.run([sys.executable, "-I", "-c", program], cwd=tmp_path, check=True)
+    torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), expected)

@@ -68,6 +68,14 @@ def test_training_learns_repeats_itself_and_leaves_the_hosts_randomness() -> Non
     assert found[0] > 90 and found[1] == pytest.approx(50, abs=10)
 
 
+def test_scores_are_the_same_where_images_come_class_by_class() -> None:
+    valid, supernet = stripes(seed=1), trained()
+    order = valid.labels.argsort(stable=True)
+    for draw in (None, 64):
+        measure = OneShot(CELLS, supernet, valid.images[order], valid.labels[order], draw=draw, batch=32)
+        assert measure([CELLS.architecture((0, 0, 0, 3, 0, 0))])[0] > 90
+
+
 def test_a_search_runs_on_shared_weights() -> None:
     valid = stripes(seed=1)
     for draw in (None, 16):
@@ -120,4 +128,13 @@ def test_a_part_of_a_task_is_normalised_as_its_training_images_are() -> None:
     task = load_task("sklearn:digits")
     train, valid = labelled(task, TRAIN, 8), labelled(task, VALIDATION, 8)
     assert train.images.mean().abs() < 1e-3 and train.images.std().item() == pytest.approx(1, abs=1e-2)
-    assert train.images.stride()[1] == 64 and np.array_equal(valid.labels.numpy(), task.part(VALIDATION)[1])
+    assert train.images.stride()[1] == 64
+    assert np.array_equal(np.sort(valid.labels.numpy()), np.sort(task.part(VALIDATION)[1]))
+
+
+def test_a_slice_of_a_part_holds_all_classes_where_images_come_class_by_class() -> None:
+    labels = np.repeat(np.arange(4), 40)
+    images = np.repeat(labels[:, None, None] * 60, 64, axis=1).reshape(-1, 8, 8).astype(np.uint8)
+    valid = labelled(load_task((images, labels)), TRAIN, 8)
+    assert set(valid.labels[:20].tolist()) == {0, 1, 2, 3}
+    assert [len(valid.images[valid.labels == each].unique()) for each in range(4)] == [1] * 4

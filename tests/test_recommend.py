@@ -11,14 +11,14 @@ import pytest
 import torch
 from made_up import meta_model
 
-from databases.architectures.space import space
+from databases.architectures.space import Architecture, finite_space, space
 from databases.datasets.backbone import WIDTHS
 from databases.datasets.features import STATISTICS, extract
 from databases.datasets.task import VALIDATION, Task, split
 from databases.errors import UserError
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.model import MetaD2A, load
-from metad2a.recommend.ranking import reason
+from metad2a.recommend.ranking import reason, shape_told
 from metad2a.search.controllers import bayesian as surrogate
 from metad2a.search.searchers import recommended
 from predictors import checkpoint
@@ -182,6 +182,17 @@ def test_where_the_differences_drown_the_cheapest_of_the_equals_comes_first(mode
     assert answer.to_json()["expected_gain"]["within_noise"]
     assert answer.best.flops == min(each.flops for each in answer.candidates)
     assert "cheapest" in answer.reason
+    shape = answer.reason.partition("The first cell is ")[2]
+    assert shape and shape in shape_told(answer.best.architecture, model.predictor_space)
+
+
+@pytest.mark.parametrize(
+    ("walk", "shape", "speed"),
+    [((3, 0, 3, 0, 0, 3), "1c wide and 3 deep", "slower"), ((3, 3, 0, 3, 3, 3), "2.33c wide and 2 deep", "faster")],
+)
+def test_the_reason_tells_what_goes_with_the_first_cell_s_shape(walk: tuple[int, ...], shape: str, speed: str) -> None:
+    told = shape_told(Architecture("nasbench201", walk), finite_space("nasbench201"))
+    assert shape in told and told.endswith(f"such cells tend to learn {speed} than others.")
 
 
 def test_a_search_is_told_the_noise_that_the_recommendation_knows(

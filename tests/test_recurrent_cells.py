@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from databases.architectures.networks.recurrent import HighwayCell, TreeCell
 from databases.architectures.space import recurrent_space
+from databases.architectures.spaces.enas_recurrent import ENAS_RECURRENT
 from databases.architectures.spaces.nas_rl_recurrent import NASRLRecurrent
 
 INPUTS, WIDTH = 3, 5
@@ -114,3 +115,20 @@ def test_the_unread_nodes_of_an_enas_cell_are_averaged() -> None:
     for linear, source, activation in zip(cell.maps, (0, 0, 2), ("relu", "sigmoid", "identity"), strict=True):
         seen.append(gated(seen[source], linear(seen[source]), activation))
     torch.testing.assert_close(cell(x)[0][0], (seen[1] + seen[3]) / 2)
+
+
+def test_cells_that_share_weights_compute_what_each_alone_does_and_teach_only_what_they_use() -> None:
+    torch.manual_seed(0)
+    shared = ENAS_RECURRENT.shared_cell(INPUTS, WIDTH)
+    child = ENAS_RECURRENT.parse("tanh, relu of 0, sigmoid of 0, identity of 2")
+    activations, previous = ENAS_RECURRENT.nodes_of(child)
+    alone = HighwayCell(activations, previous, INPUTS, WIDTH)
+    alone.read, alone.recall = shared.read, shared.recall
+    alone.maps = nn.ModuleList(shared.map(node, source) for node, source in enumerate(previous, 1))
+    shared.take(activations, previous)
+    outputs, _ = shared(sequence())
+    torch.testing.assert_close(outputs, alone(sequence())[0])
+    outputs.sum().backward()
+    used = {f"maps.{node - 1}.{source}.weight" for node, source in enumerate(previous, 1)}
+    taught = {name for name, each in shared.named_parameters() if each.grad is not None}
+    assert {name for name in taught if name.startswith("maps")} == used

@@ -63,7 +63,7 @@ def test_searches_are_told_one_thing_and_judged_by_another(table: BenchmarkTable
 @pytest.mark.slow
 def test_a_small_run_shows_every_part(tables: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mdenas, "FAST", SIZE)
-    monkeypatch.setattr(mdenas_supernet, "FAST", mdenas_supernet.Size(seeds=2, steps=2, told=2))
+    monkeypatch.setattr(mdenas_supernet, "FAST", replace(mdenas_supernet.FAST, told=2))
     context = Context(fast=True, database=tables, images=shared / "images", workers=1, say=lambda line: None)
     report = mdenas.run(context)
     assert all(0.6 < found["validation"]["mean"] < 0.7 for found in report.figures["tau"].values())

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from databases.architectures.space import image_space, shared_space
+from databases.datasets.loading import load_task
 from metad2a.reproduce import lpt, shufflenasnets
-from metad2a.reproduce.enas.children import new_policy, spread
+from metad2a.reproduce.enas import recurrent
+from metad2a.reproduce.enas.children import Job, Way, new_policy, search, spread
+from metad2a.reproduce.enas.trained_alone import TEXT, children
 from metad2a.reproduce.instanas.paths import MOBILE, OURS, Measured, cheapest
 from metad2a.reproduce.lpt import EASY_KIND, HARD_KIND, OUTLIER_KIND
-from metad2a.supernets.training import Labelled
+from metad2a.supernets.training import Labelled, SharedRecipe
 
 
 def test_cells_of_two_frames_are_compared_at_equal_parameters() -> None:
@@ -46,6 +51,25 @@ def test_the_rival_is_the_fastest_static_child_that_is_as_accurate_on_validation
     }
     assert cheapest(ways) is ways["static child A"]
     assert cheapest({**ways, OURS: Measured(99.0, 9.0, 5.0, 3.0, 5.0)}) is ways[MOBILE]
+
+
+def test_every_way_of_a_search_begins_with_the_same_warmed_weights_and_its_own_statistics() -> None:
+    rng, space = np.random.default_rng(0), shared_space("nasbench201")
+    task = load_task((rng.integers(0, 256, (120, 8, 8), dtype=np.uint8), np.arange(120) % 3))
+    recipe = SharedRecipe(channels=4, resolution=8, steps=4, batch=16, augment=True)
+    judged = tuple(space.sample(rng) for _ in range(3))
+    ways = (Way("uniform"), Way("uniform", running=True), Way("multinomial"))
+    found = search(Job(task, 0, recipe, replace(recipe, steps=1), 2, ways, judged))
+    assert found.ways.keys() == set(ways) and all(len(each.rewards) == 1 for each in found.ways.values())
+    alone = search(Job(task, 0, recipe, replace(recipe, steps=1), 2, ways[2:], judged))
+    assert np.array_equal(alone.ways[ways[2]].scores, found.ways[ways[2]].scores)
+    assert np.array_equal(alone.repaired, found.repaired) and not np.array_equal(found.running, found.repaired)
+
+
+def test_recurrent_children_are_scored_on_weights_that_they_learnt_together() -> None:
+    cells = children(TEXT, 2)
+    before, after = (recurrent.shared(cells, steps=steps, seed=0) for steps in (1, 12))
+    assert before.shape == (2,) and (after > before).all() and (after < 0).all()
 
 
 def test_the_entropy_of_a_policy_falls_with_what_it_is_told() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from databases.architectures.skeleton import Blueprint
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import Task
 from databases.errors import UserError
@@ -49,12 +50,15 @@ def export(
     folder: Path,
     seed: int = 0,
     test_accuracy: float | None = None,
+    blueprint: Blueprint | None = None,
 ) -> Exported:
     """Writes `model.safetensors` and `model.py` into ``folder``, replacing them at once or not at all.
 
-    ``task`` is the task before it was resized for the recipe. Raises UserError where nothing can be written.
+    ``task`` is the task before it was resized for the recipe. A ``blueprint`` is that of a network which is more than
+    its architecture, such as InstaNAS's with a controller. Raises UserError where nothing can be written.
     """
     card = describe(training, task=task, architecture=architecture, recipe=recipe, seed=seed)
+    card = card if blueprint is None else replace(card, blueprint=blueprint)
     return save(training, replace(card, test_accuracy=test_accuracy), folder)
 
 

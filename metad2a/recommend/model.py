@@ -22,7 +22,7 @@ from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_re
 from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.preference import for_device, on_device
-from metad2a.recommend.ranking import cheapest_equal_leads, ranked, reason
+from metad2a.recommend.ranking import cheapest_equal_leads, ranked, reason, shape_told
 from metad2a.recommend.recommendation import Candidate, Recommendation
 from metad2a.runtime.versions import versions
 from predictors import checkpoint
@@ -180,7 +180,9 @@ class MetaD2A:
         )
         if target is not None:
             answer = for_device(answer, fitting, target, chosen, prefer=limits.prefer, top=top)
-        return self._compared(answer, features)
+        answer = self._compared(answer, features)
+        told = shape_told(answer.candidates[0].architecture, self.predictor_space)
+        return replace(answer, reason=answer.reason + told)
 
     @property
     def predictor_space(self) -> FiniteSpace:

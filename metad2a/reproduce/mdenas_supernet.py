@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.reports.report import Panel, Table, Verdict, band, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context
-from metad2a.reproduce.enas.children import Job, Searched, search
+from metad2a.reproduce.enas.children import TOLD, TURNS, WARM, Job, Outcome, Searched, Way, search
 from metad2a.runtime.executors import processes as executor
 from metad2a.supernets.training import SharedRecipe
 from predictors.metrics import bootstrap_interval, percentiles
@@ -23,20 +23,20 @@ POLICIES = {
     "uniform, learns nothing (control)": "uniform",
 }
 OURS, REINFORCE, CONTROL = POLICIES
-BATCH_SIZE = 32
 Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is run: paired seeds, training steps, children told after each pass."""
+    """How much is run: paired seeds, both stages of the shared weights, children told after each pass."""
 
     seeds: int = 5
-    steps: int = 1500
-    told: int = 20
+    warm: SharedRecipe = WARM
+    turns: SharedRecipe = TURNS
+    told: int = TOLD
 
 
-FAST = Size(seeds=2, steps=20, told=10)
+FAST = Size(seeds=2, warm=replace(WARM, steps=15), turns=replace(TURNS, steps=5), told=10)
 
 
 @dataclass(frozen=True)
@@ -53,22 +53,23 @@ class Part:
 def on_supernet(context: Context, table: BenchmarkTable) -> Part:
     """Searches on CIFAR-10 that are judged by the table."""
     size = FAST if context.fast else Size()
-    task = load_task(context.image_source("cifar10"), resolution=16, max_images=1500 if context.fast else 20_000)
+    task = load_task(context.image_source("cifar10"), resolution=WARM.resolution)
     seeds = range(context.seed, context.seed + size.seeds)
-    recipe = SharedRecipe(steps=size.steps, batch=BATCH_SIZE)
-    jobs = [Job(task, seed, recipe, (), size.told, policy) for seed in seeds for policy in POLICIES.values()]
-    done: dict[tuple[str, int], Searched] = {}
+    ways = {label: Way(policy) for label, policy in POLICIES.items()}
+    jobs = [Job(task, seed, size.warm, size.turns, size.told, tuple(ways.values())) for seed in seeds]
+    done: dict[int, Outcome] = {}
     for each in executor.run(search, jobs, workers=context.workers):
-        done[each.job.policy, each.job.seed] = each
-        context.say(f"search on shared weights {len(done)} of {len(jobs)}")
-    found = {label: [done[policy, seed] for seed in seeds] for label, policy in POLICIES.items()}
+        done[each.job.seed] = each
+        context.say(f"searches on shared weights {len(done)} of {len(jobs)}")
+    found = {label: [done[seed].ways[way] for seed in seeds] for label, way in ways.items()}
     ranks = {label: _ranks(each, table) for label, each in found.items()}
     spread = {label: np.stack([one.entropies for one in each]) for label, each in found.items()}
     good = {label: bootstrap_interval(each, list(seeds)).to_json() for label, each in ranks.items()}
     above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}
     fallen = paired(np.ones(len(seeds)), spread[OURS][:, -1])
     return Part(
-        f"then {size.seeds} paired seeds on weights shared for {size.steps} steps of {BATCH_SIZE} images of CIFAR-10",
+        f"then {size.seeds} paired seeds on shared weights of CIFAR-10, which random children warmed for "
+        f"{size.warm.steps} steps and which learn in turn with the policy for {size.turns.steps}",
         _table(ranks, good, above, spread),
         _verdicts(good, above, fallen),
         Panel(

@@ -13,10 +13,12 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, image_space, shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, ratio, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.enas.children import new_policy
+from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.runtime.executors import processes as executor
 from metad2a.supernets.alternation import alternate
 from metad2a.supernets.instance import processor_seconds
@@ -42,7 +44,7 @@ class Size:
     Attributes:
         cells: random ones of each frame whose time is measured. trained: of those, pairs that are trained.
         batch, px: images of a timed forward pass, and their side. searches, steps: seeds, and steps of shared weights.
-        epochs: of each training.
+        epochs, images: of each training.
     """
 
     cells: int = 50
@@ -52,9 +54,10 @@ class Size:
     searches: int = 5
     steps: int = 132
     epochs: int = 4
+    images: int = 2000
 
 
-FAST = Size(cells=4, trained=2, batch=1, px=16, searches=2, steps=1, epochs=1)
+FAST = Size(cells=4, trained=2, batch=1, px=16, searches=2, steps=1, epochs=1, images=100)
 
 
 @dataclass(frozen=True)
@@ -101,9 +104,9 @@ def matched(architecture: Architecture, parameters: int) -> int:
     return min(tried, key=lambda each: abs(tried[each] - parameters))
 
 
+@lent(threads=1)
 def follow(job: Job) -> Pair:
     """Both cells of a pair: random ones, or those that a search in each frame ends with."""
-    torch.set_num_threads(1)
     rng = np.random.default_rng([job.number, int(job.search)])
     if job.search:
         cells = {name: _searched(name, job) for name in NAMES}
@@ -117,7 +120,7 @@ def follow(job: Job) -> Pair:
     if job.train:
         for name in NAMES:
             recipe = replace(RECIPE, channels=channels[name], epochs=job.size.epochs)
-            training = train(digits(), cells[name], recipe=recipe, seed=job.number)
+            training = train(fewer(digits(), job.size.images), cells[name], recipe=recipe, seed=job.number)
             test[name] = float(accuracy(training, digits(), TEST) or 0)
     again = _seconds(shared_space(ENAS).sample(rng), CHANNELS, job.size)
     return Pair(job, {name: float(each) for name, each in parameters.items()}, seconds, test, again)

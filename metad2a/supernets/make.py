@@ -17,6 +17,7 @@ from databases.architectures.supernets.families import FORM, LITE0, MOBILE, RESI
 from databases.architectures.supernets.inherit import enlarge
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
+from databases.hosting import lent
 from metad2a.supernets.images import Images
 from metad2a.supernets.pretrain import Plan, Point, accuracy, pretrain, read_curve, settle
 from metad2a.supernets.weights import write_weights
@@ -48,8 +49,7 @@ class Job:
 
     def network(self, classes: int) -> nn.Module:
         """The network, with fresh weights or those of a slice, grown."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.plan.seed)
+        with lent(seed=self.plan.seed):
             network = self.family.blueprint(self.stages, 3, classes).build()
         if self.begin is not None:
             enlarge(read_slice(self.begin, self.family, classes), network)

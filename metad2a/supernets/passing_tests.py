@@ -34,7 +34,8 @@ class Rule:
     Args:
         unrolled: rate of the step through which a higher level looks. weights, architecture, creator: rates of
             learner and tester (SGD), of the architecture and of the creator (Adam).
-        gamma: weight of the tests in the tester's training. caution: lambda.
+        gamma: weight of the tests in the tester's training. caution: lambda, published as 1; through one small step
+            so little of the validation loss comes back that below some hundreds it changes nothing here.
         creates: whether there is a creator, or every test counts alike.
     """
 
@@ -43,7 +44,7 @@ class Rule:
     architecture: float = 3e-2
     creator: float = 1e-2
     gamma: float = 1.0
-    caution: float = 1.0
+    caution: float = 1000.0
     creates: bool = True
 
 

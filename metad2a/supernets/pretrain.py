@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from databases.architectures.supernets.inherit import recalibrate
 from databases.errors import UserError
+from databases.hosting import lent
 from metad2a.supernets.images import Images, batch_of, cropped, normalised, resized
 from metad2a.train.loop import Epoch, Loop, cosine
 from metad2a.train.together import Together
@@ -86,8 +87,7 @@ def pretrain(
         UserError: there are fewer training images than a batch holds, or the checkpoint is another training's.
     """
     _check(images, plan)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(plan.seed)
+    with lent(seed=plan.seed, device=str(processes.device)):
         network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         loop = Loop(
             network,

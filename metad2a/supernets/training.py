@@ -16,8 +16,10 @@ from torch import Tensor, nn
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, SharedSpace
 from databases.datasets.task import Task
+from databases.hosting import lent
 from metad2a.train.inference import normalisation, prepare
 from metad2a.train.loop import Epoch, Loop, cosine
+from metad2a.train.train import augment
 
 Draw = Callable[[int, int], Sequence[Architecture]]  # how many, seed -> the children that learn the next batches
 Batch = tuple[Tensor, Architecture]  # rows of the images, and the child that learns them
@@ -29,7 +31,8 @@ class SharedRecipe:
 
     Args:
         channels, cells: of the skeleton. resolution: side of the images in pixels.
-        steps, batch: training steps, and images in each.
+        steps, batch: training steps, and images in each. augment: shift and mirror images, of few of which children
+            with many weights would learn too much.
     """
 
     channels: int = 8
@@ -40,6 +43,7 @@ class SharedRecipe:
     learning_rate: float = 0.05
     weight_decay: float = 5e-4
     gradient_norm: float = 5.0
+    augment: bool = False
 
     def skeleton(self, task: Task) -> Skeleton:
         """The network around the cells for a task."""
@@ -55,9 +59,14 @@ class Labelled:
 
 
 def labelled(task: Task, part: int, resolution: int, *, device: str = "cpu") -> Labelled:
-    """One part of a task, normalised as its training part is."""
+    """One part of a task, normalised as its training part is, in a fixed order that mixes its classes.
+
+    Data often come class by class; so ordered, a slice or the statistics of a batch would be those of few classes.
+    """
     task, place = task.resized(resolution), torch.device(device)
     images, labels = task.part(part)
+    order = np.random.default_rng(0).permutation(len(labels))
+    images, labels = images[order], labels[order]
     x = prepare(images, *normalisation(task), place)
     # grey images count as contiguous in every layout, and channels last makes torch 2.13's backward pass fail on a CPU
     return Labelled(x.clone(memory_format=torch.contiguous_format), torch.from_numpy(labels).to(place))
@@ -75,8 +84,7 @@ def uniform(space: SharedSpace) -> Draw:
 
 def new_supernet(space: SharedSpace, skeleton: Skeleton, *, seed: int, running: bool = False) -> nn.Module:
     """A supernet with fresh weights; ``running`` keeps running statistics in its normalisations (the known fault)."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         return space.shared_blueprint(skeleton).build() if running else space.supernet(skeleton)
 
 
@@ -128,7 +136,11 @@ def train_supernet(
     def loss(network: nn.Module, batch: Batch) -> Tensor:
         rows, child = batch
         rows = rows.to(train.labels.device)
-        logits = network(train.images[rows], space.choices(child))
+        images = train.images[rows]
+        if recipe.augment:  # the loop keeps torch's generator
+            images = augment(images, torch.default_generator, flip=images.shape[1] == 3)
+            images = images.clone(memory_format=torch.contiguous_format)
+        logits = network(images, space.choices(child))
         return nn.functional.cross_entropy(logits, train.labels[rows])
 
     return loop.run(batches, loss, on_epoch=on_epoch)

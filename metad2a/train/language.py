@@ -99,7 +99,7 @@ def train(make: MakeCell, text: Text, recipe: LanguageRecipe, *, seed: int = 0) 
     with lent(seed=seed, threads=1):
         width, parameters = _widest(make, len(text.vocabulary), recipe)
         model = _model(make, width, len(text.vocabulary), recipe)
-        finite = _fit(model.train(), _streams(text.train, recipe.batch), recipe)
+        finite = _fit(model.train(), streams(text.train, recipe.batch), recipe)
         uniform = math.log(len(text.vocabulary))
         valid = cross_entropy(model, text.valid) if finite else uniform
     valid = min(valid, uniform) if math.isfinite(valid) else uniform
@@ -109,27 +109,27 @@ def train(make: MakeCell, text: Text, recipe: LanguageRecipe, *, seed: int = 0) 
 @torch.no_grad()
 def cross_entropy(model: LanguageModel, tokens: Tokens, *, batch: int = 16, steps: int = 64) -> float:
     """Mean nats per token of a part, read as ``batch`` streams."""
-    streams, state, total = _streams(tokens, batch), None, 0.0
+    read, state, total = streams(tokens, batch), None, 0.0
     model.eval()
-    for start in range(0, len(streams) - 1, steps):
-        wanted = streams[start + 1 : start + 1 + steps]
-        logits, state = model(streams[start : start + len(wanted)], state)
+    for start in range(0, len(read) - 1, steps):
+        wanted = read[start + 1 : start + 1 + steps]
+        logits, state = model(read[start : start + len(wanted)], state)
         total += float(functional.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="sum"))
-    return total / ((len(streams) - 1) * batch)
+    return total / ((len(read) - 1) * batch)
 
 
-def _fit(model: LanguageModel, streams: Tensor, recipe: LanguageRecipe) -> bool:
+def _fit(model: LanguageModel, read: Tensor, recipe: LanguageRecipe) -> bool:
     """Trains in place; false where the loss is no longer finite."""
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
-    starts = range(0, len(streams) - 1, recipe.steps)
+    starts = range(0, len(read) - 1, recipe.steps)
     updates = round(recipe.epochs * len(starts))
     state = None
     for update in range(updates):
         start = starts[update % len(starts)]
-        wanted = streams[start + 1 : start + 1 + recipe.steps]
+        wanted = read[start + 1 : start + 1 + recipe.steps]
         rate = min(1.0, (update + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * update / updates))
         optimiser.param_groups[0]["lr"] = recipe.learning_rate * rate
-        logits, state = model(streams[start : start + len(wanted)], _detached(state) if start else None)
+        logits, state = model(read[start : start + len(wanted)], _detached(state) if start else None)
         loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten())
         optimiser.zero_grad()
         loss.backward()
@@ -167,7 +167,7 @@ def _lstm(inputs: int, width: int) -> nn.Module:
     return cell
 
 
-def _streams(tokens: Tokens, batch: int) -> Tensor:
+def streams(tokens: Tokens, batch: int) -> Tensor:
     """(n,) -> (n // batch, batch): the tokens cut into ``batch`` streams, side by side."""
     length = len(tokens) // batch
     return torch.from_numpy(np.ascontiguousarray(tokens[: length * batch].reshape(batch, length).T))

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from databases.architectures.skeleton import Blueprint
@@ -17,6 +16,7 @@ from databases.architectures.supernets.families import RESIDUAL
 from databases.architectures.supernets.inherit import recalibrate
 from databases.architectures.supernets.pretrained import Stages
 from databases.datasets.task import TRAIN, Task
+from databases.hosting import lent
 from metad2a.train.augment import PLAIN, Augment
 from metad2a.train.bases import Base, family_of, open_base
 from metad2a.train.classifier import Classifier
@@ -115,8 +115,7 @@ def tune_pipeline(
 def from_nothing(pipeline: Pipeline, task: Task, seed: int) -> Classifier:
     """The residual network with fresh weights."""
     blueprint = blueprint_of(pipeline, channels=task.channels, classes=task.classes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         network = blueprint.build().eval()
     mean, scale = normalisation(task)
     return Classifier(network, blueprint, mean, scale, pipeline.resolution)

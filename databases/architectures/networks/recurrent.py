@@ -88,16 +88,24 @@ class HighwayCell(RecurrentCell):
 
     def __init__(self, activations: Sequence[str], previous: Sequence[int], inputs: int, width: int) -> None:
         super().__init__(inputs, width, maps=2, states=1)
+        self.take(activations, previous)
+        self.maps = nn.ModuleList(nn.Linear(width, 2 * width, bias=False) for _ in previous)
+
+    def take(self, activations: Sequence[str], previous: Sequence[int]) -> None:
+        """From now on it is the cell of these nodes."""
         self.activations = [ACTIVATIONS[each] for each in activations]
         self.previous = tuple(previous)
         self.loose = [node for node in range(len(activations)) if node not in self.previous]
-        self.maps = nn.ModuleList(nn.Linear(width, 2 * width, bias=False) for _ in previous)
+
+    def map(self, node: int, source: int) -> nn.Module:
+        """What a node but the first applies to the one that it reads."""
+        return self.maps[node - 1]
 
     def step(self, read: Tensor, recalled: Tensor, state: States) -> States:
         """The output of the next step, which is its only state."""
         values = [self._gated(0, state[0], read + recalled)]
-        for node, (source, linear) in enumerate(zip(self.previous, self.maps, strict=True), 1):
-            values.append(self._gated(node, values[source], linear(values[source])))
+        for node, source in enumerate(self.previous, 1):
+            values.append(self._gated(node, values[source], self.map(node, source)(values[source])))
         if len(self.loose) == 1:
             return (values[self.loose[0]],)
         return (torch.stack([values[node] for node in self.loose]).mean(0),)

@@ -17,6 +17,7 @@ from databases.architectures.typed_graph import GraphBatch
 
 if TYPE_CHECKING:
     from databases.architectures.networks.recurrent import HighwayCell
+    from databases.architectures.supernets.recurrent import SharedHighwayCell
 
 NODES = (4, 8, 12)
 ACTIVATIONS = ("tanh", "relu", "identity", "sigmoid")
@@ -85,6 +86,12 @@ class ENASRecurrent(RecurrentSpace):
         from databases.architectures.networks.recurrent import HighwayCell
 
         return HighwayCell(*self.nodes_of(architecture), inputs, width)
+
+    def shared_cell(self, inputs: int, width: int) -> SharedHighwayCell:
+        """The weights of all cells, each of which it becomes by `nodes_of`."""
+        from databases.architectures.supernets.recurrent import SharedHighwayCell
+
+        return SharedHighwayCell(max(NODES), inputs, width)
 
     def nodes_of(self, architecture: Architecture) -> tuple[list[str], list[int]]:
         """The activations (nodes,) and, of each node but the first, the node that it reads."""

@@ -24,6 +24,7 @@ from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.supernets.inherit import enlarge
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
+from databases.hosting import lent
 
 FORM = "metad2a-pretrained-network"
 WEIGHTS = Path(__file__).with_name("weights")
@@ -74,8 +75,7 @@ def pretrained(family: Family, weights: Mapping[str, Tensor], card: Mapping[str,
     Those of a slice are grown to the base, which computes the same at first.
     """
     classes = len(card["classes"])
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
+    with lent(seed=0):
         base = family.blueprint(family.stages, 3, classes).build()
         network = family.blueprint(family.check(card["stages"]), 3, classes).build()
     network.load_state_dict({**network.state_dict(), **weights})

@@ -54,8 +54,6 @@ class MetaGraph(nn.Module):
         layers: the names of each layer's modules; all for the whole graph, fewer for a static child.
     """
 
-    needs: Tensor  # (layers,) bool: whether a layer cannot do without a module
-
     def __init__(self, layers: Sequence[Sequence[str]], stages: Sequence[Stage], skeleton: Skeleton) -> None:
         super().__init__()
         now = skeleton.channels
@@ -66,8 +64,7 @@ class MetaGraph(nn.Module):
             outputs = max(2, round(skeleton.channels * times))
             self.layers.append(MetaLayer(names, now, outputs, stride))
             now = outputs
-        needs = torch.tensor([not layer.keeps for layer in self.layers if isinstance(layer, MetaLayer)])
-        self.register_buffer("needs", needs, persistent=False)
+        self.needs = [not layer.keeps for layer in self.layers if isinstance(layer, MetaLayer)]  # a module
         self.last = ConvBN(now, 4 * now, 1, nn.ReLU6())
         self.classifier = nn.Linear(4 * now, skeleton.classes)
 
@@ -90,7 +87,7 @@ class MetaGraph(nn.Module):
     def legal(self, masks: Tensor) -> Tensor:
         """(n, layers, modules) bool -> the same, with the last module on where a layer needs one and has none."""
         last = torch.zeros_like(masks)
-        last[..., -1] = self.needs & ~masks.any(dim=2)
+        last[..., -1] = torch.tensor(self.needs, device=masks.device) & ~masks.any(dim=2)
         return masks | last
 
     def child(self, mask: Tensor) -> MetaGraph:
@@ -153,8 +150,8 @@ class InstanceNetwork(nn.Module):
     ) -> None:
         super().__init__()
         layers = sum(many for _, many, _ in stages)
-        self.graph = MetaGraph([modules] * layers, stages, skeleton)
         self.controller = PathController(layers, len(modules), skeleton.input_channels, widths)
+        self.graph = MetaGraph([modules] * layers, stages, skeleton)  # last: a network ends with its classifier
 
     def paths(self, images: Tensor) -> Tensor:
         """(b, input_channels, h, w) -> (b, layers, modules) bool: the modules that are likelier on than off."""

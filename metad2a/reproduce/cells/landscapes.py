@@ -18,6 +18,7 @@ import numpy.typing as npt
 from databases.architectures.cell_shape import CellShape
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TRAIN, Task
+from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.reproduce.cells.known import ENAS_CELL
 
@@ -105,8 +106,7 @@ def measured(job: Job) -> Landscape:
     images, labels = job.task.resized(RECIPE.resolution).part(TRAIN)
     x = prepare(images, training.mean, training.scale, torch.device("cpu")).contiguous()
     y = torch.from_numpy(labels)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(job.seed)
+    with lent(seed=job.seed):
         skeleton = RECIPE.skeleton(input_channels=job.task.channels, classes=job.task.classes)
         fresh = image_space(SPACE).network(job.architecture, skeleton)
     variance = (_variance(fresh, x[:IMAGES], y[:IMAGES]), _variance(training.network, x[:IMAGES], y[:IMAGES]))

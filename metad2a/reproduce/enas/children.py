@@ -1,92 +1,127 @@
-"""Searches on shared weights, and children trained alone, on small images."""
+"""Searches on shared weights of NAS-Bench-201's cells, whose truth is in its table."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cache
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from torch import nn
 
 from databases.architectures.space import Architecture, SharedSpace, shared_space
-from databases.architectures.spaces.enas_macro import ENASMacro
 from databases.architectures.supernets.mixed_edge import by_batch_statistics
-from databases.datasets.loading import load_task
-from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
-from databases.records.recipe import Recipe
+from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.hosting import lent
 from metad2a.search.controllers.learning_rule import Rule
 from metad2a.search.controllers.multinomial import Multinomial
 from metad2a.search.controllers.policy_gradient import PolicyGradient
 from metad2a.supernets.alternation import alternate
-from metad2a.supernets.training import SharedRecipe, labelled, new_supernet, train_supernet
-from metad2a.train.inference import accuracy
-from metad2a.train.train import train
+from metad2a.supernets.training import Labelled, SharedRecipe, labelled, new_supernet, train_supernet
 from predictors.one_shot import OneShot
 
 CELLS = "nasbench201"
-DIGITS = ("enas-macro", "enas-micro")  # spaces whose children are trained alone on digits
-LAYERS = 6  # of the macro space
+# Random children warm the weights; without that the policy learns from what first scored well: cells without weights.
+WARM = SharedRecipe(resolution=8, steps=5000, learning_rate=0.1, augment=True)
+TURNS = SharedRecipe(resolution=8, steps=2000, augment=True)
+TOLD = 35
 RULE = Rule(learning_rate=3.5e-3, entropy=0.03)
 REWARD, DERIVED = 128, 10  # images of a reward; children drawn at the end, of which the best is taken
-SCORED = 300  # validation images of the final scores
-ALONE = Recipe("", channels=4, cells=1, resolution=8, epochs=0, batch=32, learning_rate=0.05, average=0.25)
+SCORED = 500  # validation images of the final scores
 Values = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """A search on shared weights on a task in NAS-Bench-201.
+@dataclass(frozen=True)
+class Way:
+    """How a search goes on from weights that random children have warmed.
 
     Attributes:
-        recipe: of the shared weights. judged: children to score at the end.
-        told: children whose scores the policy is told after each pass.
         policy: reinforce, multinomial, or uniform, which learns nothing.
         running: whether normalisations keep running statistics.
     """
 
-    task: Task
-    seed: int
-    recipe: SharedRecipe
-    judged: tuple[Architecture, ...]
-    told: int
     policy: str = "reinforce"
     running: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class Searched:
-    """What a search found.
+class Job:
+    """Searches on shared weights on a task in NAS-Bench-201, all from the same warmed weights.
 
     Attributes:
-        job: what was asked for. scores: (judged,) shared-weight accuracies; ``repaired`` the same by batch
-            statistics, and ``untrained`` those before any training.
+        warm: how random children warm the weights. recipe: how they and the policy then learn in turn.
+        told: children whose scores the policy is told after each pass. judged: children to score.
+    """
+
+    task: Task
+    seed: int
+    warm: SharedRecipe
+    recipe: SharedRecipe
+    told: int
+    ways: tuple[Way, ...]
+    judged: tuple[Architecture, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class Searched:
+    """What one way found.
+
+    Attributes:
+        scores: (judged,) shared-weight accuracies.
         rewards, entropies: of each turn of the policy, the mean score of its draws, and its entropy over that of a
             uniform one.
         found: the best of a few draws by shared weights. likeliest: the child that the policy finds likeliest.
     """
 
-    job: Job
     scores: Values
-    repaired: Values
-    untrained: Values
     rewards: Values
     entropies: Values
     found: Architecture
     likeliest: Architecture
 
 
-def search(job: Job) -> Searched:
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a job came to.
+
+    Attributes:
+        untrained, running, repaired: (judged,) accuracies by weights as they began; by the warmed ones with the
+            statistics that ran along; and by the same with those of each batch.
+    """
+
+    job: Job
+    untrained: Values
+    running: Values
+    repaired: Values
+    ways: dict[Way, Searched]
+
+
+@lent(threads=1)
+def search(job: Job) -> Outcome:
+    """Warms the weights, then goes each way on a copy of them."""
+    space = shared_space(CELLS)
+    train_part, valid = (labelled(job.task, part, job.warm.resolution) for part in (TRAIN, VALIDATION))
+    supernet = new_supernet(space, job.warm.skeleton(job.task), seed=job.seed, running=True)
+
+    def scores(network: nn.Module) -> Values:
+        images, labels = valid.images[:SCORED], valid.labels[:SCORED]
+        return OneShot(space, network, images, labels).predict(job.judged)
+
+    untrained = scores(by_batch_statistics(copy.deepcopy(supernet)))
+    train_supernet(supernet, space, train_part, recipe=job.warm, seed=job.seed)
+    running, repaired = scores(supernet), scores(by_batch_statistics(copy.deepcopy(supernet)))
+    ways = {way: _go(way, copy.deepcopy(supernet), train_part, valid, job) for way in job.ways}
+    return Outcome(job, untrained, running, repaired, ways)
+
+
+def _go(way: Way, supernet: nn.Module, train_part: Labelled, valid: Labelled, job: Job) -> Searched:
     """Alternates, derives a child and scores the judged ones."""
     space = shared_space(CELLS)
-    train_part, valid = (labelled(job.task, part, job.recipe.resolution) for part in (TRAIN, VALIDATION))
-    supernet = new_supernet(space, job.recipe.skeleton(job.task), seed=job.seed, running=job.running)
+    if not way.running:
+        by_batch_statistics(supernet)
     reward = OneShot(space, supernet, valid.images, valid.labels, draw=REWARD, seed=job.seed)
-    final = OneShot(space, supernet, valid.images[:SCORED], valid.labels[:SCORED])
-    untrained = final.predict(job.judged)
-    policy = new_policy(job.policy, space, job.seed)
+    policy = new_policy(way.policy, space, job.seed)
     turns: list[tuple[float, float]] = []
     alternate(
         *(supernet, space, train_part),
@@ -97,14 +132,11 @@ def search(job: Job) -> Searched:
         seed=job.seed,
         on_round=lambda scores: turns.append((float(np.mean(scores)), spread(policy))),
     )
+    final = OneShot(space, supernet, valid.images[:SCORED], valid.labels[:SCORED])
     derived = policy.draw(DERIVED, seed=job.seed)
     found = derived[int(final.predict(derived).argmax())]
-    scores = final.predict(job.judged)
-    if job.running:
-        by_batch_statistics(supernet)
-    repaired = final.predict(job.judged) if job.running else scores
     rewards, entropies = np.array(turns).T
-    return Searched(job, scores, repaired, untrained, rewards, entropies, found, policy.likeliest())
+    return Searched(final.predict(job.judged), rewards, entropies, found, policy.likeliest())
 
 
 class Uniform:
@@ -139,41 +171,3 @@ def spread(policy: PolicyGradient | Multinomial | Uniform) -> float:
     options = walks.max() + 1
     shares = np.stack([np.bincount(each, minlength=options) for each in walks.T]) / len(walks)
     return float(-(shares * np.log(shares.clip(1e-12))).sum(1).mean() / np.log(options))
-
-
-@cache
-def space_of(name: str) -> SharedSpace:
-    """The space of that name, the macro one with few layers."""
-    return ENASMacro(LAYERS) if name == "enas-macro" else shared_space(name)
-
-
-@cache
-def digits() -> Task:
-    """Scikit-learn's digits."""
-    return load_task("sklearn:digits")
-
-
-def children(name: str, count: int) -> list[Architecture]:
-    """The same random children for all."""
-    rng = np.random.default_rng(11)
-    return [space_of(name).sample(rng) for _ in range(count)]
-
-
-def alone(job: tuple[str, int, int]) -> tuple[str, int, float]:
-    """Space, child and epochs -> space, child and test accuracy of the child trained alone."""
-    name, child, epochs = job
-    torch.set_num_threads(1)
-    architecture = children(name, child + 1)[child]
-    training = train(digits(), architecture, recipe=replace(ALONE, epochs=epochs))
-    return name, child, float(accuracy(training, digits(), TEST) or 0)
-
-
-def shared(job: tuple[str, int, int, int]) -> tuple[str, int, Values]:
-    """Space, seed, children, steps -> space, seed and (children,) accuracies by shared weights on the digits."""
-    name, seed, count, steps = job
-    recipe = SharedRecipe(channels=4, resolution=8, steps=steps, batch=64)
-    train_part, valid = (labelled(digits(), part, recipe.resolution) for part in (TRAIN, VALIDATION))
-    supernet: nn.Module = new_supernet(space_of(name), recipe.skeleton(digits()), seed=seed)
-    train_supernet(supernet, space_of(name), train_part, recipe=recipe, seed=seed)
-    found = OneShot(space_of(name), supernet, valid.images, valid.labels).predict(children(name, count))
-    return name, seed, found

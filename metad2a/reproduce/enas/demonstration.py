@@ -2,117 +2,131 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from databases.architectures.space import Architecture, shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.recipe import RECIPES
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
-from metad2a.reproduce.enas.children import (
-    CELLS,
-    DIGITS,
-    SCORED,
-    Job,
-    Searched,
-    Values,
-    alone,
-    search,
-    shared,
-    space_of,
-)
+from metad2a.reproduce.enas.children import CELLS, SCORED, TOLD, TURNS, WARM, Job, Outcome, Values, Way, search
+from metad2a.reproduce.enas.trained_alone import DIGITS, TEXT, alone, shared
 from metad2a.runtime.executors import processes as executor
 from metad2a.supernets.training import SharedRecipe
 from predictors.metrics import bootstrap_interval, kendall_tau, percentiles
 
 SOURCE = "Pham, Guan, Zoph, Le, Dean, ICML 2018"
 SCRATCH = RECIPES["shallow"]  # what training a child alone would take
-BATCH, RUNNING, REPAIRED = "batch statistics", "running statistics (known fault)", "the same weights, repaired"
-UNTRAINED = "untrained shared weights (control)"
-BATCH_SIZE = 32
+AFTER, WARMED, RUNNING, UNTRAINED = (
+    "at the end of ENAS's search",
+    "after random children alone",
+    "the same, running statistics",
+    "untrained shared weights (control)",
+)
 ENAS, COLLAPSED, RANDOM = "ENAS", "ENAS with running statistics", "random from the supernet"
+PLAIN, KEPT = Way(), Way(running=True)
+WAYS = {ENAS: PLAIN, COLLAPSED: KEPT}
+PANELS = (
+    ("What the policy draws", "accuracy by shared weights, %", "rewards"),
+    ("How much it still tries", "entropy of the policy (1: uniform)", "entropies"),
+)
 Interval = dict[str, float]
+Found = dict[str, tuple[Values, Values]]  # method -> (seeds,) percentiles and test accuracies
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is run: paired seeds, training steps, judged children, children told after each pass.
+    """How much is run: paired seeds, both stages of the shared weights, judged children, children told after each pass.
 
-    ``alone`` children of each space are trained alone on the digits, for so many ``epochs``.
+    ``alone`` children of each other space are trained alone, for so many ``epochs`` of digits or of text, and share
+    weights that are trained for so many ``steps``.
     """
 
     seeds: int = 5
-    steps: int = 1500
-    judged: int = 150
-    told: int = 20
+    warm: SharedRecipe = WARM
+    turns: SharedRecipe = TURNS
+    judged: int = 200
+    told: int = TOLD
     alone: int = 30
-    epochs: int = 3
-    digit_steps: int = 240
+    epochs: tuple[float, float] = (3, 1.5)
+    steps: tuple[int, int] = (240, 300)
 
 
-FAST = Size(seeds=2, steps=20, judged=16, told=10, alone=3, epochs=1, digit_steps=16)
+FAST = Size(
+    seeds=2,
+    warm=replace(WARM, steps=10),
+    turns=replace(TURNS, steps=3),
+    judged=16,
+    told=10,
+    alone=3,
+    epochs=(0.05, 0.05),
+    steps=(4, 4),
+)
 
 
 def run(context: Context) -> Report:
-    """The searches on CIFAR-10, then the digits."""
+    """The searches on CIFAR-10, then the other spaces."""
     size = FAST if context.fast else Size()
-    task = load_task(context.image_source("cifar10"), resolution=16, max_images=1500 if context.fast else 20_000)
+    task = load_task(context.image_source("cifar10"), resolution=WARM.resolution)
     table = context.table("nasbench201/cifar10")
-    recipe = SharedRecipe(steps=size.steps, batch=BATCH_SIZE)
     rng = np.random.default_rng(7)
-    judged = tuple(space_of(CELLS).sample(rng) for _ in range(size.judged))
+    judged = tuple(shared_space(CELLS).sample(rng) for _ in range(size.judged))
     seeds = range(context.seed, context.seed + size.seeds)
-    jobs = [Job(task, seed, recipe, judged, size.told, running=running) for seed in seeds for running in (False, True)]
-    done: dict[bool, dict[int, Searched]] = {False: {}, True: {}}
+    jobs = [Job(task, seed, size.warm, size.turns, size.told, (PLAIN, KEPT), judged) for seed in seeds]
+    done: dict[int, Outcome] = {}
     for each in executor.run(search, jobs, workers=context.workers):
-        done[each.job.running][each.job.seed] = each
-        context.say(f"search {sum(map(len, done.values()))} of {len(jobs)}: reward {each.rewards[-1]:.1f}")
-    plain, running = ([done[kind][seed] for seed in seeds] for kind in (False, True))
+        done[each.job.seed] = each
+        context.say(f"search {len(done)} of {len(jobs)}: reward {each.ways[PLAIN].rewards[-1]:.1f}")
+    outcomes = [done[seed] for seed in seeds]
     truth = table.test[table.rows(judged)]
-    taus = {
-        BATCH: _taus([each.scores for each in plain], truth),
-        RUNNING: _taus([each.scores for each in running], truth),
-        REPAIRED: _taus([each.repaired for each in running], truth),
-        UNTRAINED: _taus([each.untrained for each in plain], truth),
+    scores = {
+        AFTER: [each.ways[PLAIN].scores for each in outcomes],
+        WARMED: [each.repaired for each in outcomes],
+        RUNNING: [each.running for each in outcomes],
+        UNTRAINED: [each.untrained for each in outcomes],
     }
-    found = _found(plain, running, table, judged)
-    on_digits = _digits(size, seeds, context)
+    taus = {label: _taus(each, truth) for label, each in scores.items()}
+    levels = {label: np.array([one.mean() for one in each]) for label, each in scores.items()}
+    elsewhere = _elsewhere(size, seeds, context)
+    turns = len(outcomes[0].ways[PLAIN].rewards)
+    asked = size.judged + turns * size.told
     images = int((task.parts == TRAIN).sum())
-    saved = size.judged * SCRATCH.steps(images) * SCRATCH.batch / (size.steps * recipe.batch)
-    return _report(size, taus, found, on_digits, saved, plain, running)
+    alone_for = asked * SCRATCH.steps(images) * SCRATCH.batch
+    saved = alone_for / (size.warm.steps * size.warm.batch + size.turns.steps * size.turns.batch)
+    return _report(size, taus | elsewhere, levels, _found(outcomes, table, judged), (asked, saved), outcomes)
 
 
 def _taus(scores: list[Values], truth: Values) -> Values:
     return np.array([kendall_tau(each, truth) for each in scores])
 
 
-def _found(
-    plain: list[Searched], running: list[Searched], table: BenchmarkTable, judged: Any
-) -> dict[str, tuple[Values, Values]]:
+def _found(outcomes: list[Outcome], table: BenchmarkTable, judged: Sequence[Architecture]) -> Found:
     """Method -> (seeds,) percentile in the table by test, and (seeds,) test accuracies."""
     chosen = {
-        ENAS: [each.found for each in plain],
-        COLLAPSED: [each.found for each in running],
-        RANDOM: [judged[int(each.scores.argmax())] for each in plain],
+        ENAS: [each.ways[PLAIN].found for each in outcomes],
+        COLLAPSED: [each.ways[KEPT].found for each in outcomes],
+        RANDOM: [judged[int(each.repaired.argmax())] for each in outcomes],
     }
     accuracies = {label: table.test[table.rows(cells)] for label, cells in chosen.items()}
     return {label: (percentiles(values, table.test), values) for label, values in accuracies.items()}
 
 
-def _digits(size: Size, seeds: range, context: Context) -> dict[str, Values]:
+def _elsewhere(size: Size, seeds: range, context: Context) -> dict[str, Values]:
     """Space -> (seeds,) tau of shared weights against children trained alone."""
-    trainings = [(name, child, size.epochs) for name in DIGITS for child in range(size.alone)]
-    truth = {name: np.zeros(size.alone) for name in DIGITS}
+    kinds = {**{name: 0 for name in DIGITS}, TEXT: 1}
+    trainings = [(name, child, size.epochs[kind]) for name, kind in kinds.items() for child in range(size.alone)]
+    truth = {name: np.zeros(size.alone) for name in kinds}
     for name, child, value in executor.run(alone, trainings, workers=context.workers):
         truth[name][child] = value
-    context.say(f"{len(trainings)} children trained alone on the digits")
-    jobs = [(name, seed, size.alone, size.digit_steps) for name in DIGITS for seed in seeds]
+    context.say(f"{len(trainings)} children trained alone on the digits and on text")
+    jobs = [(name, seed, size.alone, size.steps[kind]) for name, kind in kinds.items() for seed in seeds]
     done = {(name, seed): scores for name, seed, scores in executor.run(shared, jobs, workers=context.workers)}
-    return {name: _taus([done[name, seed] for seed in seeds], truth[name]) for name in DIGITS}
+    return {name: _taus([done[name, seed] for seed in seeds], truth[name]) for name in kinds}
 
 
 def _mean(values: Values) -> Interval:
@@ -122,82 +136,102 @@ def _mean(values: Values) -> Interval:
 def _report(
     size: Size,
     taus: dict[str, Values],
-    found: dict[str, tuple[Values, Values]],
-    on_digits: dict[str, Values],
-    saved: float,
-    plain: list[Searched],
-    running: list[Searched],
+    levels: dict[str, Values],
+    found: Found,
+    cost: tuple[int, float],
+    outcomes: list[Outcome],
 ) -> Report:
-    rank = {label: _mean(values) for label, values in (taus | on_digits).items()}
+    rank = {label: _mean(values) for label, values in taus.items()}
     good = {label: _mean(percentile) for label, (percentile, _) in found.items()}
     above = {label: paired(found[ENAS][0], found[label][0]) for label in (COLLAPSED, RANDOM)}
-    lost = paired(taus[BATCH], taus[RUNNING])
-    repaired = paired(taus[REPAIRED], taus[RUNNING])
+    lost = paired(levels[WARMED], levels[RUNNING])
     return Report(
         "enas",
         SOURCE,
-        f"{size.seeds} paired seeds; NAS-Bench-201's cells with 8 channels and one cell a stage share weights trained "
-        f"for {size.steps} steps of {BATCH_SIZE} images of CIFAR-10 at 16 px; {size.judged} random children scored on "
-        f"{SCORED} validation images against the table's test accuracy after 200 epochs; on the digits "
-        f"{size.alone} children of each space trained alone for {size.epochs} epochs",
-        (_tau_table(rank), _found_table(found, good, above)),
-        (
-            _above_zero("shared weights rank NAS-Bench-201's cells as the table does", rank[BATCH]),
-            *(_above_zero(f"and {name}'s children on the digits as trainings alone do", rank[name]) for name in DIGITS),
-            Verdict(
-                f"{size.judged} children are judged for little of what training each alone takes",
-                "at least 100 times fewer images in training steps",
-                f"{saved:.0f} times",
-                saved >= 100,
-            ),
-            _above_zero("running statistics lose it (known fault): tau less than with batch statistics", lost),
-            _above_zero("batch statistics repair it: tau of the same weights, less that before", repaired),
-            judged(
-                "the found cell is better than a random cell",
-                "percentile's interval above 50",
-                good[ENAS],
-                above=50,
-                form=".1f",
-            ),
-            _above_zero("and than that of the search with running statistics (control)", above[COLLAPSED], "+.1f"),
-            _above_zero("and than the best of random children by the same weights", above[RANDOM], "+.1f"),
-        ),
-        (
-            Panel(
-                "What the policy draws",
-                "passes over the images",
-                "accuracy by shared weights, %",
-                tuple(
-                    band(label, range(1, len(each[0].rewards) + 1), [one.rewards for one in each])
-                    for label, each in ((BATCH, plain), (RUNNING, running))
-                ),
-            ),
-        ),
+        f"{size.seeds} paired seeds; NAS-Bench-201's cells with 8 channels and one cell a stage share weights, which "
+        f"random children warm for {size.warm.steps} steps of {size.warm.batch} images of CIFAR-10 at "
+        f"{size.warm.resolution} px; then they and the policy learn in turn for {size.turns.steps}; {size.judged} "
+        f"random children scored on {SCORED} validation images against the table's test accuracy after 200 epochs; "
+        f"{size.alone} children of each other space trained alone on digits or on text",
+        (_tau_table(rank, levels), _found_table(found, good, above)),
+        (*_rank_verdicts(rank, lost, cost), *_found_verdicts(good, above)),
+        tuple(_panel(*each, outcomes) for each in PANELS),
         {
-            "tau": {label: {**each, "of_seeds": (taus | on_digits)[label]} for label, each in rank.items()},
-            "tau_lost": lost,
-            "tau_repaired": repaired,
+            "tau": {label: {**each, "of_seeds": taus[label]} for label, each in rank.items()},
+            "accuracy": {label: {**_mean(values), "of_seeds": values} for label, values in levels.items()},
+            "accuracy_lost": lost,
+            "tau_lost": paired(taus[WARMED], taus[RUNNING]),
             "percentile": {label: {**each, "of_seeds": found[label][0]} for label, each in good.items()},
             "test_accuracy": {label: _mean(values) for label, (_, values) in found.items()},
             "enas_above": above,
-            "cells": {ENAS: [str(each.found) for each in plain], COLLAPSED: [str(each.found) for each in running]},
-            "times_fewer_images": saved,
+            "cells": {way: [str(one.ways[of].found) for one in outcomes] for way, of in WAYS.items()},
+            "judged": cost[0],
+            "times_fewer_images": cost[1],
         },
     )
 
 
+def _panel(title: str, label: str, of: str, outcomes: list[Outcome]) -> Panel:
+    curves = []
+    for name, way in WAYS.items():
+        runs = [getattr(each.ways[way], of) for each in outcomes]
+        curves.append(band(name, range(1, len(runs[0]) + 1), runs))
+    return Panel(title, "passes over the images", label, tuple(curves))
+
+
+def _rank_verdicts(rank: dict[str, Interval], lost: Interval, cost: tuple[int, float]) -> tuple[Verdict, ...]:
+    asked, saved = cost
+    control = rank[UNTRAINED]
+    return (
+        _above_zero("shared weights rank NAS-Bench-201's cells as the table does", rank[WARMED]),
+        _above_zero("and still do when ENAS's policy has learnt beside them", rank[AFTER]),
+        Verdict("untrained ones do not (control)", "interval not above 0", _told(control), control["low"] <= 0),
+        *(_above_zero(f"{name}'s children on the digits rank as trainings alone do", rank[name]) for name in DIGITS),
+        _above_zero(f"{TEXT}'s children on text too", rank[TEXT]),
+        Verdict(
+            f"{asked} children are judged for little of what training each alone takes",
+            "at least 100 times fewer images in training steps",
+            f"{saved:.0f} times",
+            saved >= 100,
+        ),
+        _above_zero(
+            "running statistics cost accuracy (known fault), batch statistics of the same weights repair it",
+            lost,
+            "+.1f",
+        ),
+    )
+
+
+def _found_verdicts(good: dict[str, Interval], above: dict[str, Interval]) -> tuple[Verdict, ...]:
+    return (
+        Verdict(
+            "the found cell is better than a random cell",
+            "percentile's interval above 50",
+            with_interval(good[ENAS], ".1f"),
+            good[ENAS]["low"] > 50,
+        ),
+        _above_zero("and than that of the search with running statistics (control)", above[COLLAPSED], "+.1f"),
+        _above_zero("and than the best of random children by the same weights", above[RANDOM], "+.1f"),
+    )
+
+
+def _told(found: Interval) -> str:
+    return with_interval(found, "+.3f")
+
+
 def _above_zero(claim: str, found: Interval, form: str = "+.3f") -> Verdict:
-    return judged(claim, "interval above 0", found, above=0, form=form)
+    return Verdict(claim, "interval above 0", with_interval(found, form), found["low"] > 0)
 
 
-def _tau_table(rank: dict[str, Interval]) -> Table:
-    rows = tuple((label, with_interval(each, "+.3f")) for label, each in rank.items())
-    return Table("Kendall tau between shared-weight accuracy and the truth, mean over seeds [95%]", ("", ">Tau"), rows)
+def _tau_table(rank: dict[str, Interval], levels: dict[str, Values]) -> Table:
+    rows = tuple(
+        (label, _told(each), f"{levels[label].mean():.1f}" if label in levels else "") for label, each in rank.items()
+    )
+    title = "Kendall tau between shared-weight accuracy and the truth, mean over seeds [95%]"
+    return Table(title, ("", ">Tau", ">Mean accuracy of the children"), rows)
 
 
-def _found_table(
-    found: dict[str, tuple[Values, Values]], good: dict[str, Interval], above: dict[str, Interval]
-) -> Table:
+def _found_table(found: Found, good: dict[str, Interval], above: dict[str, Interval]) -> Table:
     rows = tuple(
         (
             label,

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from databases.architectures.skeleton import Skeleton
+from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.spaces.instanas import MODULES
 from databases.architectures.supernets.instanas import InstanceNetwork, MetaGraph, Stage
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.hosting import lent
 from metad2a.supernets.instance import Costs, InstanceRecipe, InstanceTraining, processor_seconds, profile
 from metad2a.supernets.training import Labelled, labelled
 from predictors.metrics import spearman
@@ -43,9 +44,10 @@ class World:
     widths: tuple[int, ...] = (8, 16)
 
     @property
-    def skeleton(self) -> Skeleton:
-        """Around the layers."""
-        return Skeleton(self.channels, 1, self.task.channels, self.task.classes)
+    def blueprint(self) -> Blueprint:
+        """The meta-graph with its controller."""
+        skeleton = Skeleton(self.channels, 1, self.task.channels, self.task.classes)
+        return Blueprint("supernets.instanas:InstanceNetwork", (MODULES, self.stages, skeleton, self.widths))
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,13 +122,13 @@ def right(classify: Callable[[Tensor], Tensor], part: Labelled) -> float:
     return float(100 * (found == part.labels).float().mean())
 
 
+@lent(threads=1)
 def run(job: Job) -> Outcome:
     """All ways of one seed, from the same pretrained weights."""
-    torch.set_num_threads(1)
     bench, world = Bench(job.world), job.world
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(job.seed)
-        network = InstanceNetwork(MODULES, world.stages, world.skeleton, world.widths)
+    with lent(seed=job.seed):
+        network = world.blueprint.build()
+    assert isinstance(network, InstanceNetwork)
     costs = profile(network.graph, tuple(bench.train.images.shape[1:]))  # type: ignore[arg-type]
     first = InstanceTraining(network, bench.train, costs, job.recipe, seed=job.seed)
     first.pretrain()

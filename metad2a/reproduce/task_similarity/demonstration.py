@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from databases.datasets.features import extract
 from databases.datasets.task import Task
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, judged, paired, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.task_similarity.reduced_search import SPACE, Job, Pool, measured, reduced
 from metad2a.reproduce.task_similarity.tasks import DISTANCES, FRECHET, Round, one_round, tasks
@@ -36,17 +36,18 @@ class Size:
     """How much is run.
 
     Attributes:
-        rounds: initialisations. images: training images of a task. cells: trained from the full space; a third of them
-            from a reduced one. stages: of FUSE.
+        rounds: initialisations. images: training images of a task. searches: paired seeds on each task. cells: trained
+            from the full space; a third of them from a reduced one. stages: of FUSE.
     """
 
     rounds: int = 5
     images: int = 300
+    searches: int = 5
     cells: int = 12
     stages: int = 2
 
 
-FAST = Size(rounds=2, images=100, cells=3, stages=1)
+FAST = Size(rounds=2, images=100, searches=1, cells=3, stages=1)
 
 
 def run(context: Context) -> Report:
@@ -66,17 +67,21 @@ def run(context: Context) -> Report:
     apart = {name: _self_and_others(each) for name, each in told.items() if name in DISTANCES}
     middle = np.mean(told[FRECHET], axis=0)
     quality = _searches(every, middle, size, context)
-    gains = {name: paired(each, quality[FULL]) for name, each in quality.items() if name != FULL}
+    gains = {name: _gain(each, quality[FULL]) for name, each in quality.items() if name != FULL}
+    apart_by_search = _gain(quality[NEAREST], quality[FARTHEST])
     return Report(
         "task-similarity",
         SOURCE,
         f"{len(every)} tasks of at most {size.images} training images, {size.rounds} initialisations; NAS-Bench-201 "
-        f"cells of 4 channels, {size.cells} from the full space and {size.cells // 3} from reduced ones, "
-        "trained once each",
+        f"cells of 4 channels: {size.searches} times {size.cells} from the full space and {size.cells // 3} from "
+        "reduced ones, trained once each",
         (_matrix(every, middle), _related_table(related, stable, apart), _search_table(quality, gains)),
-        (*_distance_verdicts(related, stable, apart), *_search_verdicts(gains)),
+        (
+            *_distance_verdicts(related, stable, apart),
+            *_search_verdicts(gains, apart_by_search),
+        ),
         (_panel(told, rounds), _search_panel(quality)),
-        {"transfer": related, "stability": stable, "self and others": apart, "search": gains},
+        {"transfer": related, "stability": stable, "self and others": apart, "search": gains, "found": quality},
     )
 
 
@@ -115,19 +120,30 @@ def _self_and_others(distances: Sequence[Values]) -> tuple[float, float, float]:
     return float(np.diag(middle).mean()), float(middle[others].mean()), float(farther.sum() / others.sum())
 
 
-def _searches(every: Sequence[Task], distance: Values, size: Size, context: Context) -> dict[str, list[float]]:
-    """What each way finds on each task: test accuracy of its best by validation."""
-    seed, third = context.seed, max(1, size.cells // 3)
-    full = _pools([Job(each, SPACE, size.cells, seed) for each in every], context)
-    found: dict[str, list[float]] = {FULL: [each.quality(size.cells) for each in full]}
+def _searches(every: Sequence[Task], distance: Values, size: Size, context: Context) -> dict[str, Values]:
+    """What each way finds on each task: test accuracy of its best by validation, (searches, tasks)."""
     away = distance + np.where(np.eye(len(every), dtype=bool), np.inf, 0)
     nearest, farthest = away.argmin(axis=0), np.where(np.isinf(away), -np.inf, away).argmax(axis=0)
-    for name, chosen in ((NEAREST, nearest), (FARTHEST, farthest)):
-        jobs = [Job(task, reduced(full[i]), third, seed + 1) for task, i in zip(every, chosen, strict=True)]
-        found[name] = [each.quality(third) for each in _pools(jobs, context)]
-    jobs = [Job(task, reduced(full[i]), 1, seed + 1, size.stages) for task, i in zip(every, nearest, strict=True)]
-    found[FUSE] = [each.quality(1) for each in _pools(jobs, context)]
-    return found
+    third = max(1, size.cells // 3)
+    found: dict[str, list[list[float]]] = {name: [] for name in (FULL, NEAREST, FARTHEST, FUSE)}
+    for seed in range(context.seed, context.seed + size.searches):
+        full = _pools([Job(each, SPACE, size.cells, seed) for each in every], context)
+        found[FULL].append([each.quality(size.cells) for each in full])
+        for name, chosen, cells, stages in (
+            (NEAREST, nearest, third, 0),
+            (FARTHEST, farthest, third, 0),
+            (FUSE, nearest, 1, size.stages),
+        ):
+            own = seed + 1000  # cells of the reduced spaces are drawn anew
+            jobs = [Job(task, reduced(full[i]), cells, own, stages) for task, i in zip(every, chosen, strict=True)]
+            found[name].append([each.quality(cells) for each in _pools(jobs, context)])
+    return {name: np.array(each) for name, each in found.items()}
+
+
+def _gain(ours: Values, theirs: Values) -> dict[str, float]:
+    """Mean of ours less theirs, (searches, tasks) each, with its interval over the tasks."""
+    groups = [task for _ in ours for task in range(ours.shape[1])]
+    return {**bootstrap_interval((ours - theirs).ravel(), groups).to_json(), "seeds": len(ours)}
 
 
 def _pools(jobs: Sequence[Job], context: Context) -> list[Pool]:
@@ -162,7 +178,7 @@ def _related_table(
     return Table("Rank correlation of nearness with transfer, and between initialisations", headings, rows)
 
 
-def _search_table(quality: dict[str, list[float]], gains: dict[str, dict[str, float]]) -> Table:
+def _search_table(quality: dict[str, Values], gains: dict[str, dict[str, float]]) -> Table:
     rows = tuple(
         (name, f"{np.mean(each):.1f}", with_interval(gains[name], "+.1f") if name in gains else "")
         for name, each in quality.items()
@@ -194,12 +210,11 @@ def _distance_verdicts(
 
 
 def _above(claim: str, found: dict[str, float]) -> Verdict:
-    return judged(claim, "interval above 0", found, above=0)
+    return Verdict(claim, "interval above 0", with_interval(found), found["low"] > 0)
 
 
-def _search_verdicts(gains: dict[str, dict[str, float]]) -> list[Verdict]:
-    near, far = gains[NEAREST], gains[FARTHEST]
-    apart = near["mean"] - far["mean"]
+def _search_verdicts(gains: dict[str, dict[str, float]], apart: dict[str, float]) -> list[Verdict]:
+    near = gains[NEAREST]
     return [
         Verdict(
             "the nearest task's space is as good with a third of the trainings",
@@ -207,7 +222,12 @@ def _search_verdicts(gains: dict[str, dict[str, float]]) -> list[Verdict]:
             with_interval(near, "+.1f"),
             near["low"] > -NO_DIFFERENCE,
         ),
-        Verdict("and better than the farthest's (control)", "above 0", f"{apart:+.1f} points", apart > 0),
+        Verdict(
+            "and better than the farthest's (control)",
+            "interval above 0",
+            with_interval(apart, "+.1f"),
+            apart["low"] > 0,
+        ),
     ]
 
 
@@ -237,10 +257,10 @@ def _in_order(distance: Values, gain: Values, target: int) -> Values:
     return np.asarray(gain[others][np.argsort(distance[others], kind="stable")])
 
 
-def _search_panel(quality: dict[str, list[float]]) -> Panel:
-    x = tuple(map(float, range(1, len(quality[FULL]) + 1)))
-    curves = tuple(Curve(name, x, tuple(each), tuple(each), tuple(each)) for name, each in quality.items())
-    return Panel("What is found on each task", "task", "test accuracy in percent", curves, joined=False)
+def _search_panel(quality: dict[str, Values]) -> Panel:
+    tasks = range(1, quality[FULL].shape[1] + 1)
+    curves = tuple(band(name, tasks, each) for name, each in quality.items())
+    return Panel("What is found on each task", "task", "test accuracy in percent", curves)
 
 
 DEMONSTRATION = Demonstration("task-similarity", "What one task says about another", SOURCE, run)

@@ -16,6 +16,7 @@ from databases.architectures.space import Architecture, ImageSpace, finite_space
 from databases.architectures.spaces.reduced import Reduced
 from databases.architectures.supernets.mixed_edge import MixedEdge
 from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.hosting import lent
 from databases.records.recipe import Recipe
 
 SPACE = "nasbench201"
@@ -88,6 +89,7 @@ def _whole(architecture: Architecture, space: ImageSpace) -> Architecture:
     return space.whole(architecture) if isinstance(space, Reduced) else architecture
 
 
+@lent(threads=1)
 def fuse(task: Task, name: str, stages: int, *, seed: int) -> Architecture:
     """The cell of a space that is left after so many stages, each of `CANDIDATES` cells trained at once.
 
@@ -95,15 +97,13 @@ def fuse(task: Task, name: str, stages: int, *, seed: int) -> Architecture:
     """
     from metad2a.train.inference import normalisation, prepare
 
-    torch.set_num_threads(1)
     scale = normalisation(task)
     parts = (task.part(TRAIN), task.part(VALIDATION))
     data = [(prepare(x, *scale, torch.device("cpu")).contiguous(), torch.from_numpy(y)) for x, y in parts]
     cells = drawn(name, 1 + stages * (CANDIDATES - 1), seed)
     best, rest = cells[0], list(cells[1:])
     skeleton = RECIPE.skeleton(input_channels=task.channels, classes=task.classes)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         while rest:
             met, rest = [best, *rest[: CANDIDATES - 1]], rest[CANDIDATES - 1 :]
             mixed = MixedEdge([image_space(SPACE).network(each, skeleton) for each in met])

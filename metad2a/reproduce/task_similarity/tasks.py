@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, Task
+from databases.hosting import lent
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.nasnet.transferred_cells import fewer
-from metad2a.train.inference import normalisation, prepare
+from metad2a.supernets.training import labelled
 from predictors.fisher import fisher_diagonal, frechet_distance, log_determinant_distance
 
 Values = npt.NDArray[np.float64]
@@ -87,24 +88,35 @@ class Job:
     tasks: tuple[Task, ...]
 
 
+@lent(threads=1)
 def one_round(job: Job) -> Round:
     """Trains a network on each task, and compares all of them on every task's images."""
-    torch.set_num_threads(1)
-    n = len(job.tasks)
     data = [_Data.of(each) for each in job.tasks]
-    trained, again = ([_trained(each, job.seed, order=order) for each in data] for order in (0, 1))
-    distances = {name: np.zeros((n, n)) for name in DISTANCES}
-    transfer = np.zeros((n, n))
+    trained = [_trained(each, job.seed, order=0) for each in data]
+    transfer = np.zeros((len(data), len(data)))
+    for j, target in enumerate(data):
+        start = _few_shot(_fresh(target.classes, job.seed), target, job.seed)
+        transfer[:, j] = [_few_shot(network, target, job.seed) - start for network in trained]
+    return Round(job.seed, _distances(data, trained, job.seed), transfer)
+
+
+@lent(threads=1)
+def compared(job: Job) -> dict[str, Values]:
+    """The distances of a round alone."""
+    data = [_Data.of(each) for each in job.tasks]
+    return _distances(data, [_trained(each, job.seed, order=0) for each in data], job.seed)
+
+
+def _distances(data: Sequence[_Data], trained: Sequence[nn.Sequential], seed: int) -> dict[str, Values]:
+    """Name -> (n, n); on the diagonal to a second training."""
+    distances = {name: np.zeros((len(data), len(data))) for name in DISTANCES}
     for j, target in enumerate(data):
         matrices = [_below(network, target.x[:LOOKED_AT]) for network in trained]
-        second = _below(again[j], target.x[:LOOKED_AT])
-        start = _few_shot(_fresh(target.classes, job.seed), target, job.seed)
-        for i, network in enumerate(trained):
-            source = second if i == j else matrices[i]
+        second = _below(_trained(target, seed, order=1), target.x[:LOOKED_AT])
+        for i in range(len(data)):
             for name, distance in DISTANCES.items():
-                distances[name][i, j] = distance(source, matrices[j])
-            transfer[i, j] = _few_shot(network, target, job.seed) - start
-    return Round(job.seed, distances, transfer)
+                distances[name][i, j] = distance(second if i == j else matrices[i], matrices[j])
+    return distances
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,19 +131,19 @@ class _Data:
 
     @classmethod
     def of(cls, task: Task) -> _Data:
-        scale = normalisation(task)
-        (x, y), (test_x, test_y) = task.part(TRAIN), task.part(TEST)
-        images = [prepare(each, *scale, torch.device("cpu")).contiguous() for each in (x, test_x)]
-        return cls(images[0], torch.from_numpy(y), images[1], torch.from_numpy(test_y), task.classes)
+        train, test = (labelled(task, part, SIDE) for part in (TRAIN, TEST))
+        return cls(train.images, train.labels, test.images, test.labels, task.classes)
 
 
 def _fresh(classes: int, seed: int) -> nn.Sequential:
-    """(b, 3, 16, 16) -> (b, classes); the layers below the classifier begin alike whatever the classes."""
+    """(b, 3, 16, 16) -> (b, classes); the layers below the classifier begin alike whatever the classes.
+
+    Smooth units: one that is off for all images has no Fisher entries, and their logarithms would outweigh all others.
+    """
     layers: list[nn.Module] = []
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with lent(seed=seed):
         for before, now in zip((CHANNELS, *WIDTHS), WIDTHS, strict=False):
-            layers += [nn.Conv2d(before, now, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
+            layers += [nn.Conv2d(before, now, 3, padding=1), nn.SiLU(), nn.MaxPool2d(2)]
         return nn.Sequential(*layers, nn.Flatten(), nn.Linear(WIDTHS[-1] * (SIDE // 8) ** 2, classes))
 
 

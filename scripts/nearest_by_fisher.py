@@ -1,0 +1,105 @@
+"""Are known tasks that are near by Fisher information better ones to begin a search with than those near by features?
+
+    python scripts/nearest_by_fisher.py [TASKS]
+
+Own measured tasks, each held out with its whole family: a known task tells as much as its accuracies rank the cells
+that both have as the task itself does, and as its best cell is good there. Prints what the nearest by each distance
+tells, beside a random one, with intervals over families. `recommend` names neighbours by the features alone, and
+will until a row here is better than theirs.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.datasets.sampler import TaskSpec, build_task
+from databases.datasets.task import Task
+from databases.records.episodes import NEVER_HELD_OUT, Episode, episodes, own_episodes
+from databases.records.store import Store
+from metad2a.build.shipped import add_measurements
+from metad2a.reports.report import with_interval
+from metad2a.reproduce.task_similarity.tasks import CHANNELS, SIDE, Job, compared
+from metad2a.runtime.home import home, shared_images
+from predictors.metrics import bootstrap_interval, spearman
+
+MOST_CLASSES, COMMON, SEED = 12, 10, 0  # classes of a task; cells that two tasks share at least
+EMBEDDING, RANDOM = "features (as recommend)", "any other task (mean)"
+Values = npt.NDArray[np.float64]
+
+
+def main(tasks: int) -> None:
+    """Loads, compares and prints."""
+    known = _known(tasks)
+    apart = dict(compared(Job(SEED, tuple(task for _, task in known))))
+    places = np.stack([episode.features.mean() for episode, _ in known])
+    apart[EMBEDDING] = np.sqrt(((places[:, None] - places[None]) ** 2).sum(-1))
+    own = [episode for episode, _ in known]
+    judged, agreement, lost = _told(own, apart)
+    families = [own[place].family for place in judged]
+    print(f"{len(judged)} tasks of {len(set(families))} families, among {len(own)}")
+    for name in agreement:
+        rank, points = (bootstrap_interval(of[name], families).to_json() for of in (agreement, lost))
+        saved = bootstrap_interval(np.subtract(lost[EMBEDDING], lost[name]), families).to_json()
+        more = "" if name == EMBEDDING else f", saved {with_interval(saved)}"
+        print(f"{name}: rank correlation {with_interval(rank)}, points lost {with_interval(points, '.2f')}{more}")
+
+
+def _known(count: int) -> list[tuple[Episode, Task]]:
+    """Measured tasks that can be held out, with their images in one size and three channels."""
+    images = shared_images()
+    assert images is not None
+    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "own.db") as store:
+        add_measurements(store)
+        specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks() if each.spec}
+        own = own_episodes(episodes(store, images=images, cache=home() / "features"), "tiny")
+    kept = [each for each in own if each.family not in NEVER_HELD_OUT]
+    found: list[tuple[Episode, Task]] = []
+    for each in kept:
+        spec = specs[each.features.fingerprint]
+        if len(spec.classes) <= MOST_CLASSES and len(found) < count:
+            task = build_task(spec, images).resized(SIDE)
+            colour = task.images if task.channels == CHANNELS else np.repeat(task.images, CHANNELS, axis=3)
+            found.append((each, replace(task, images=colour)))
+    return found
+
+
+def _told(
+    own: Sequence[Episode], apart: Mapping[str, Values]
+) -> tuple[list[int], dict[str, list[float]], dict[str, list[float]]]:
+    """The judged tasks, and by each distance what the nearest of another family tells of them."""
+    judged: list[int] = []
+    agreement: dict[str, list[float]] = {name: [] for name in (*apart, RANDOM)}
+    lost: dict[str, list[float]] = {name: [] for name in (*apart, RANDOM)}
+    for target in range(len(own)):
+        others = [i for i, each in enumerate(own) if each.family != own[target].family]
+        told = {i: found for i in others if (found := _of(own[i], own[target])) is not None}
+        if len(told) < 3:
+            continue
+        judged.append(target)
+        for name, distance in apart.items():
+            nearest = min(told, key=distance[:, target].__getitem__)
+            agreement[name].append(told[nearest][0])
+            lost[name].append(told[nearest][1])
+        agreement[RANDOM].append(float(np.mean([each[0] for each in told.values()])))
+        lost[RANDOM].append(float(np.mean([each[1] for each in told.values()])))
+    return judged, agreement, lost
+
+
+def _of(source: Episode, target: Episode) -> tuple[float, float] | None:
+    """Rank correlation over the cells of both, and points that the source's best loses on the target; None: too few."""
+    _, mine, theirs = np.intersect1d(source.cells, target.cells, return_indices=True)
+    if len(mine) < COMMON:
+        return None
+    there, here = source.accuracy[mine], target.accuracy[theirs]
+    return spearman(there, here), float(here.max() - here[there.argmax()])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 24)

@@ -1,0 +1,82 @@
+"""Would shared weights, trained on a user's images, rank cells better than the recommendation does?
+
+    python scripts/refine_one_shot.py [FAMILIES] [STEPS]
+
+One own measured task a family. The recommendation is that of a surrogate without the family; shared weights of
+NAS-Bench-201's cells are trained on the task's training images by random children and score its validation images.
+Prints Kendall's tau of each, and of their mean rank, with the measured accuracies. There is no `--refine one-shot`:
+it was to come only if it ranked better here.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from databases.architectures.space import shared_space
+from databases.datasets.sampler import TaskSpec, build_task
+from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.hosting import lent
+from databases.records.episodes import Episode, episodes, held_out_families, own_episodes
+from databases.records.store import Store
+from metad2a.build.shipped import add_measurements
+from metad2a.recommend.model import load
+from metad2a.reports.report import paired, with_interval
+from metad2a.runtime.home import home, shared_images
+from metad2a.supernets.training import SharedRecipe, labelled, new_supernet, train_supernet
+from predictors.metrics import kendall_tau
+from predictors.one_shot import OneShot
+
+RECIPE, SPACE = "tiny", "nasbench201"
+Values = npt.NDArray[np.float64]
+
+
+@lent(threads=1)
+def main(families: int, steps: int) -> None:
+    """Compares on one task a family and prints."""
+    model = load()
+    taus: dict[str, list[float]] = {"recommendation": [], "shared weights": [], "mean of both ranks": []}
+    for episode, task in _tasks(families):
+        process = model.surrogates[RECIPE].without(episode.family)
+        assert process is not None
+        told = process.predict(episode.features.statistics, episode.cells).mean
+        seen = _shared(episode, task, steps)
+        both = rankdata(told) + rankdata(seen)
+        for name, each in zip(taus, (told, seen, both), strict=True):
+            taus[name].append(kendall_tau(each, episode.accuracy))
+        print(f"{task.name}: " + ", ".join(f"{name} {of[-1]:+.2f}" for name, of in taus.items()), flush=True)
+    for name, of in taus.items():
+        above = with_interval(paired(of, taus["recommendation"]))
+        print(f"{name}: tau {np.mean(of):+.2f}, above the recommendation {above}")
+
+
+def _tasks(count: int) -> list[tuple[Episode, Task]]:
+    """The first measured task of each family that can be held out, with its images."""
+    images = shared_images()
+    assert images is not None
+    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "own.db") as store:
+        add_measurements(store)
+        specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks() if each.spec}
+        own = own_episodes(episodes(store, images=images, cache=home() / "features"), RECIPE)
+    first = {family: next(each for each in own if each.family == family) for family in held_out_families(own)}
+    chosen = list(first.values())[:count]
+    return [(each, build_task(specs[each.features.fingerprint], images)) for each in chosen]
+
+
+def _shared(episode: Episode, task: Task, steps: int) -> Values:
+    """(cells,) accuracies by shared weights."""
+    space, recipe = shared_space(SPACE), SharedRecipe(steps=steps, learning_rate=0.1, augment=True)
+    train_part, valid = (labelled(task, part, recipe.resolution) for part in (TRAIN, VALIDATION))
+    supernet = new_supernet(space, recipe.skeleton(task), seed=0)
+    train_supernet(supernet, space, train_part, recipe=recipe)
+    classes = load().predictor_space.classes
+    return OneShot(space, supernet, valid.images, valid.labels).predict([classes[i] for i in episode.cells])
+
+
+if __name__ == "__main__":
+    main(*(int(each) for each in (sys.argv[1:] + ["8", "1000"][len(sys.argv) - 1 :])))
