@@ -107,6 +107,7 @@ class Kept:
     candidates: Sequence[Proposal]
     noise: float | None
     weights: str
+    same_for_all: bool
 
 
 def recommended(
@@ -124,7 +125,8 @@ def recommended(
     answer = model.recommend(task, top=None, seed=seed, recipe=recipe.name)
     if costing is not None:
         fits = costing.within([each.architecture for each in answer.candidates])
-        answer = Kept([each for each in answer.candidates if each.architecture in fits], answer.noise, answer.weights)
+        kept = [each for each in answer.candidates if each.architecture in fits]
+        answer = Kept(kept, answer.noise, answer.weights, answer.same_for_all)
     chosen, takes = space(answer.candidates[0].architecture.space), training_time(answer)
     if name == DEFAULT and not (task.parts == VALIDATION).any():
         name = "zero-shot"
