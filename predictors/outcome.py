@@ -43,9 +43,8 @@ class Looked:
     held_out: int | None = None
 
     def probe(self, pipeline: Pipeline) -> float | None:
-        """Accuracy of the probe that the pipeline begins with; of scratch that of our weights; None: not measured."""
-        name = "own" if pipeline.weights == "scratch" else pipeline.weights
-        found = {side: value for (weights, side), value in self.probes.items() if weights == name}
+        """Accuracy of the probe that the pipeline begins with; None: not measured."""
+        found = {side: value for (weights, side), value in self.probes.items() if weights == pipeline.weights}
         side = min(found, key=lambda each: abs(math.log(each / pipeline.resolution)), default=None)
         return None if side is None else found[side]
 
@@ -183,13 +182,12 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
         flags = (
             pipeline.training == "half",
             pipeline.weights == "lite0",
-            pipeline.weights == "scratch",
             pipeline.resolution > 32 and pipeline.weights == "own",
             pipeline.slim,
             pipeline.short,
         )
         plain = (begin, best - begin, passes, rate, math.log(looked.classes), math.log(looked.images))
-        mixed = (begin * passes, passes * flags[2], begin * flags[2], passes * flags[0], begin * flags[0])
+        mixed = (begin * passes, passes * flags[0], begin * flags[0])
         rows.append((*plain, *map(float, flags), *mixed))
         base.append(begin)
     return np.array(rows, dtype=np.float64), np.array(base, dtype=np.float64)

@@ -57,10 +57,11 @@ class Chance:
 
 @cache
 def outcomes() -> OutcomeModel:
-    """What we measured on other datasets, ready to predict."""
+    """What we measured on other datasets, of pipelines that `chances` offers, ready to predict."""
     rows = list(read_csv(MEASURED))
     tasks = [each for each in rows if isinstance(each, TaskEntry)]
-    return OutcomeModel(examples_of(tasks, [each for each in rows if not isinstance(each, TaskEntry)]))
+    found = examples_of(tasks, [each for each in rows if not isinstance(each, TaskEntry)])
+    return OutcomeModel(tuple(each for each in found if each.pipeline.learning_rate in (USUAL, GENTLE)))
 
 
 def sensible_probes(resolution: int, available: Sequence[str]) -> list[Pipeline]:

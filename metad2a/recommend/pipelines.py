@@ -202,6 +202,7 @@ def _of_probe(measured: Measured, took: float, count: int, task: Task) -> Choice
     half = NORMAL_80 * sampling_noise(measured.accuracy, count)
     level = to_logit(measured.accuracy)
     low, high = (float(to_percent(level + side * half)) for side in (-1, 1))
+    low, high = min(low, measured.accuracy), max(high, measured.accuracy)  # logits end at 0.5 and 99.5%
     chance = Chance(measured.pipeline, took, measured.accuracy, low, high)
     return replace(_of_chance(chance, task), measured=True)
 
