@@ -235,7 +235,8 @@ def test_build_is_told_what_to_measure(monkeypatch: pytest.MonkeyPatch, tmp_path
     assert answer("database", "build", *options.split()) == {"measured": 1, "known": 2, "left": 0}
     wanted = {"tasks": 3, "per_task": 4, "recipe": "small", "workers": 1, "judged": 2, "seeds": 5, "seed": 6}
     assert callable(asked.pop("on_death"))
-    assert asked == {**wanted, "folder": tmp_path / "images", "cache": home() / "features"}
+    there = {"folder": tmp_path / "images", "cache": home() / "features", "executor": "processes"}
+    assert asked == {**wanted, **there}
     assert "3 of 3 measured" in run("database", "build").stderr
 
 
