@@ -115,7 +115,7 @@ class RunFolder:
 
     def save(self) -> None:
         """Writes `state.json`."""
-        self.state.spent = self.spent - self.prepared
+        self.state.spent = self.spent - (0.0 if self._discounted else self.prepared)
         write_state(self.folder, self.state)
         self._saved = time.monotonic()
 
