@@ -60,7 +60,7 @@ def front_figure(answer: PipelineRecommendation) -> Figure:
     ticks = sorted({float(f"{value:.1g}") for value in np.geomspace(*axes.get_xlim(), 5)})
     axes.set_xticks(ticks, [f"{each:g}" for each in ticks])
     axes.minorticks_off()
-    axes.legend(loc="lower right", frameon=False, fontsize=9)
+    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9)
     title = "Which network, and at what cost"
     figure.suptitle(title, x=0.012, horizontalalignment="left", fontsize=14, fontweight="bold", color=INK)
     return figure
