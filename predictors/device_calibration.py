@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from predictors.latency import Counted, Floats, Latencies, Walks, shares
+from predictors.scale import NORMAL_80
 
 NOISES = (0.02, 0.05, 0.1, 0.2)  # of a measurement, as a share of its latency
 RUNTIMES: dict[Counted, float] = {"all": 0.7, "used": 0.2, "merged": 0.1}  # prior: what does the runtime compute?
@@ -63,7 +64,7 @@ class CalibratedDevice:
 
     explanations: tuple[_Explanation, ...]
     scale: float
-    factor: float = 1.2816
+    factor: float = NORMAL_80
 
     def predict(self, walks: Walks) -> Latencies:
         """Latencies of (n, 6) walks."""
@@ -84,7 +85,9 @@ def operation_costs(walks: Walks, milliseconds: npt.ArrayLike) -> Floats:
     return solved
 
 
-def calibrate(prior: Prior, walks: Walks, milliseconds: npt.ArrayLike, *, factor: float = 1.2816) -> CalibratedDevice:
+def calibrate(
+    prior: Prior, walks: Walks, milliseconds: npt.ArrayLike, *, factor: float = NORMAL_80
+) -> CalibratedDevice:
     """The posterior after measuring (n, 6) walks at (n,) milliseconds, each above zero."""
     values = np.asarray(milliseconds, dtype=np.float64)
     expected = shares(walks) @ prior.mean

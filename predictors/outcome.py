@@ -18,13 +18,12 @@ import numpy.typing as npt
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.records.record import Record, TaskEntry
-from predictors.scale import sampling_noise, to_logit, to_percent
+from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
 
 Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
 PENALTIES = (1.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
 SHARE = 0.8  # of the outcomes inside the interval
-NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that hold as much
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that hold 80%
+
 
 def to_logit(accuracy: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Percent -> logit, kept within 0.5 and 99.5 percent."""

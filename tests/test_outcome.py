@@ -129,12 +129,13 @@ def world(lawful: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return replace(random_base(channels), name=name, digest=name)
 
     monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
-    monkeypatch.setattr("metad2a.recommend.pipelines.installed", lambda: {"own": True})
+    for module in ("pipelines", "looking"):
+        monkeypatch.setattr(f"metad2a.recommend.{module}.installed", lambda: {"own": True})
     yield
 
 
 def asked(**given: object) -> PipelineRecommendation:
-    return recommend_pipelines(stripes(90), look=600.0, **given)  # type: ignore[arg-type]
+    return recommend_pipelines(stripes(90), seconds=60, look=600.0, **given)  # type: ignore[arg-type]
 
 
 def test_an_answer_has_a_front_a_knee_and_costs(world: None, tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_without_a_validation_image_nothing_can_be_told(world: None) -> None:
     task = stripes(90)
     parts = np.where(task.parts == VALIDATION, TRAIN, task.parts).astype(task.parts.dtype)
     with pytest.raises(UserError, match="no image is held out for validation"):
-        recommend_pipelines(replace(task, parts=parts))
+        recommend_pipelines(replace(task, parts=parts), seconds=60)
 
 
 def test_many_images_are_sampled_and_it_is_said(world: None, monkeypatch: pytest.MonkeyPatch) -> None:

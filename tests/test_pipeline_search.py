@@ -45,7 +45,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
-    monkeypatch.setattr("metad2a.search.pipelines.session.installed", lambda: {"own": True})
+    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
     monkeypatch.setattr("metad2a.search.pipelines.search.installed", lambda: {"own": True})
     monkeypatch.setattr(plan, "first_round", lambda measured, **given: [Chance(TUNED, 0.3, 50.0)])
     monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
@@ -83,8 +83,8 @@ def test_a_probe_and_a_fine_tuning_are_kept_and_the_best_is_exported_as_it_was_t
 def test_given_again_it_trains_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     task = stripes(60)
     first = searched(task)
-    for name in ("probe_either", "tune_pipeline"):
-        monkeypatch.setattr(f"metad2a.search.pipelines.session.{name}", None)
+    for name in ("recommend.looking.probe_either", "search.pipelines.session.tune_pipeline"):
+        monkeypatch.setattr(f"metad2a.{name}", None)
     again = searched(task)
     assert again.resumed == 2 and again.trained == first.trained and again.seconds > first.seconds
     assert again.valid_accuracy == first.valid_accuracy

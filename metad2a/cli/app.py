@@ -6,7 +6,19 @@ from typing import Annotated
 
 import typer
 
-from metad2a.cli import compare, database, device, meta, pipeline, pretrain, recommend, reproduce, service, training
+from metad2a.cli import (
+    compare,
+    database,
+    device,
+    meta,
+    pipeline,
+    pretrain,
+    recommend,
+    reproduce,
+    runs,
+    service,
+    training,
+)
 from metad2a.cli.guard import GuardedGroup
 
 app = typer.Typer(
@@ -45,9 +57,9 @@ def everywhere(
 app.command()(recommend.recommend)
 app.command()(training.search)
 app.command()(training.train)
-app.command()(training.export)
+app.command()(runs.export)
 app.command()(pipeline.predict)
-app.command()(training.runs)
+app.command()(runs.runs)
 app.command()(pretrain.pretrain)
 app.add_typer(database.app, name="database")
 app.add_typer(device.app, name="device")

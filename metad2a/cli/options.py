@@ -15,6 +15,7 @@ import typer
 from databases.errors import UserError
 from metad2a import cli
 from metad2a.runtime.home import DATABASE, home, home_path
+from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
     from databases.records.store import Store
@@ -53,7 +54,6 @@ MaxLatency = Annotated[
     str | None,
     typer.Option("--max-latency", metavar="TIME", help="Most predicted latency there, such as 15ms or 0.015s."),
 ]
-PIPELINE = "pipeline"  # the space in which the budget decides, not a number of trainings
 AnySpace = Annotated[
     str,
     typer.Option(
@@ -201,7 +201,7 @@ OF_NETWORKS_HERE = {"search": {"max_params", "max_flops", "max_latency"}}
 
 def check_meaning(context: typer.Context, space: str) -> None:
     """Refuses an option that was given and that would mean nothing in the space."""
-    pipelines = space == PIPELINE
+    pipelines = space == SPACE
     name = context.command.name or ""
     only = OF_PIPELINES | OF_PIPELINES_HERE.get(name, set())
     networks = OF_NETWORKS | OF_NETWORKS_HERE.get(name, set())
@@ -210,7 +210,7 @@ def check_meaning(context: typer.Context, space: str) -> None:
         given = source is not None and source.name == "COMMANDLINE"
         if given and option.name in (networks if pipelines else only):
             where = "in spaces of networks only" if pipelines else "in the space pipeline only"
-            other = "nasbench201" if pipelines else PIPELINE
+            other = "nasbench201" if pipelines else SPACE
             raise UserError(
                 f"given {option.opts[0]} with the space {space!r}: it has a meaning {where}: "
                 f"leave it out, or give --space {other}"

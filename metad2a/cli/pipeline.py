@@ -14,6 +14,7 @@ from metad2a import cli
 from metad2a.cli.options import Json, check_output_folder, duration, open_tracker, reading_ends
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.reports.words import percent, short, span
+from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -48,7 +49,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
 
     check_output_folder(output)
     with reporting("Reading the images ...") as reporter:
-        from metad2a.search.pipelines.search import UP_TO, USUAL_SECONDS, search_pipelines
+        from metad2a.search.pipelines.search import search_pipelines
 
         seconds = USUAL_SECONDS if seconds is None else seconds
         task = load_task(data, up_to=UP_TO, seed=seed, groups=ways.groups, deadline=reading_ends(seconds))
@@ -65,11 +66,15 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             line=reporter.line,
             now=lambda text: reporter.now(f"{text} ..."),
         )
-    exported = _copy(result, output)
+        reporter.now("Drawing what was mistaken ...")
+        exported = _copy(result, output)
+        pictures = _mistakes(result, task, exported.folder)
     if ways.json:
-        print_json(_plain(result, exported))
+        print_json({**_plain(result, exported), "mistakes": None if pictures is None else str(pictures)})
     else:
         _answer(result, exported, task)
+        if pictures is not None:
+            console().print(f"Pictures that were taken for another class: {pictures}", soft_wrap=True)
 
 
 def recommend(
@@ -90,7 +95,7 @@ def recommend(
         from metad2a.recommend.limits import Limits
         from metad2a.recommend.pipelines import HERE, recommend_pipelines
         from metad2a.runtime.home import home
-        from metad2a.search.pipelines.search import CACHE, UP_TO, USUAL_SECONDS
+        from metad2a.search.pipelines.search import CACHE
 
         parameters, flops, latency = most
         limits = Limits(parameters, flops, latency, HERE if latency else None)
@@ -188,6 +193,15 @@ def _copy(result: PipelineResult, output: Path | None) -> Exported:
     return result.exported if output is None else save(result.exported.training, result.exported.card, output)
 
 
+def _mistakes(result: PipelineResult, task: Task, folder: Path) -> Path | None:
+    """The sheet of test pictures that were taken for another class, where there are any."""
+    from databases.datasets.task import TEST
+    from metad2a.reports.pipeline_figures import write_mistakes
+
+    images, labels = task.part(TEST)
+    return write_mistakes(images, result.report.taken, labels, task.class_names, folder)
+
+
 def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:
     to = console()
     headings = ("", "Pipeline", ">Validation", ">Passes", ">Time", ">Parameters", ">FLOPs")
@@ -256,6 +270,7 @@ def _plain(result: PipelineResult, exported: Exported) -> dict[str, Any]:
 
     trained = [{**asdict(each), "architecture": str(each.architecture)} for each in result.trained]
     report = {**asdict(result.report), "confusion": result.report.confusion.tolist()}
+    del report["taken"]
     return {
         "run": result.folder.name,
         "architecture": str(result.best),

@@ -9,7 +9,6 @@ import typer
 from databases.errors import UserError
 from metad2a.cli import pipeline
 from metad2a.cli.options import (
-    PIPELINE,
     AnySpace,
     Data,
     Groups,
@@ -32,6 +31,7 @@ from metad2a.cli.output import WIDTH, console, print_json, reporting, table
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
 from metad2a.runtime.home import DATABASE, home
+from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -52,7 +52,7 @@ def recommend(
     context: typer.Context,
     data: Data,
     top: Annotated[str, typer.Option("--top", metavar="N|all", help="How many to list.")] = "5",
-    space: AnySpace = PIPELINE,
+    space: AnySpace = SPACE,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -96,7 +96,7 @@ def recommend(
     flops = amount(max_flops, "--max-flops")
     check_meaning(context, space)
     check_output_folder(output)
-    if space == PIPELINE:
+    if space == SPACE:
         asked_limits = (parameters, flops, max_latency)
         pipeline.recommend(
             data, asked_limits, top=count, budget=budget, seed=seed, groups=groups, output=output, json=json

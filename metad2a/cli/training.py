@@ -1,16 +1,15 @@
-"""`metad2a search`, `train` and `export`: real trainings, kept in run folders."""
+"""`metad2a search` and `train`: real trainings, kept in run folders."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from metad2a import cli
 from metad2a.cli import pipeline
 from metad2a.cli.options import (
-    PIPELINE,
     AnySpace,
     Budget,
     Data,
@@ -38,8 +37,10 @@ from metad2a.cli.options import (
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.pipeline import Augment, Baseline
 from metad2a.cli.recommend import compact
+from metad2a.cli.runs import card_of, files_of, print_files
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
+from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -69,7 +70,7 @@ def search(
         str,
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
-    space: AnySpace = PIPELINE,
+    space: AnySpace = SPACE,
     augment: Augment = "auto",
     baseline: Baseline = False,
     stop_early: Annotated[
@@ -104,7 +105,7 @@ def search(
 
     seconds = duration(budget)
     check_meaning(context, space)
-    if space == PIPELINE:
+    if space == SPACE:
         ways = pipeline.Ways(augment, baseline, groups, no_tracking=no_tracking, json=json)
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
@@ -186,57 +187,6 @@ def train(
     _answer(result, _copy(result, output), json=json)
 
 
-def export(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, as search and train print it.")],
-    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for model.safetensors and model.py.")],
-    form: Annotated[
-        Literal["torch", "onnx"], typer.Option("--format", help="onnx also writes model.onnx (extra onnx).")
-    ] = "torch",
-    json: Json = False,
-) -> None:
-    """Write the best network of a run as weights and a model.py that needs torch alone."""
-    from metad2a.search.runs import export_run
-
-    check_output_folder(output)
-    exported = export_run(run, output)
-    graph: dict[str, str] = {}
-    if form == "onnx":
-        from metad2a.export.onnx import export_onnx
-
-        graph = {"onnx": str(export_onnx(exported.folder))}
-    if json:
-        print_json({"run": run, **_files(exported), **graph, **_card(exported)})
-        return
-    to, card = console(), exported.card
-    to.print(f"{card.architecture} for {card.task}, recipe {card.recipe}", soft_wrap=True)
-    to.print(f"validation {percent(card.valid_accuracy)}, test {percent(card.test_accuracy)}")
-    _print_files(exported)
-
-
-def runs(json: Json = False) -> None:
-    """List the runs of search and train, the latest first."""
-    from metad2a.search.run_list import all_runs
-
-    found = all_runs()
-    if json:
-        print_json({"runs": [each.to_json() for each in found]})
-        return
-    headings = ("=Run", "Best", ">Validation", ">Test", ">Trained", ">Time", "Last")
-    rows = (
-        (
-            each.name,
-            "-" if each.best is None else compact(each.best),
-            percent(each.valid_accuracy),
-            percent(each.test_accuracy),
-            str(each.trained),
-            span(each.seconds),
-            f"{each.last:%Y-%m-%d %H:%M}",
-        )
-        for each in found
-    )
-    console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
-
-
 def _load(data: str, seed: int, groups: str, reporter: Reporter, seconds: float | None) -> Task:
     from databases.datasets.loading import load_task
 
@@ -290,7 +240,7 @@ def _answer(result: SearchResult, exported: Exported, *, json: bool) -> None:
     to.print(f"{span(result.seconds)} in all; run {result.folder.name}", soft_wrap=True)
     for note in result.notes:
         to.print(f"Note: {note}")
-    _print_files(exported)
+    print_files(exported)
 
 
 def _row(each: Trained, *, best: bool) -> tuple[str, ...]:
@@ -306,11 +256,6 @@ def _row(each: Trained, *, best: bool) -> tuple[str, ...]:
     )
 
 
-def _print_files(exported: Exported) -> None:
-    to = console()
-    to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it.", soft_wrap=True)
-
-
 def _plain(result: SearchResult, exported: Exported) -> dict[str, Any]:
     """The JSON of a search or a training."""
     from dataclasses import asdict
@@ -318,29 +263,11 @@ def _plain(result: SearchResult, exported: Exported) -> dict[str, Any]:
     trained = [{**asdict(each), "architecture": str(each.architecture)} for each in result.trained]
     return {
         "run": result.folder.name,
-        **_card(exported),
+        **card_of(exported),
         "trained": trained,
         "seconds": result.seconds,
         "resumed": result.resumed,
         "stopped_by": result.stopped_by,
         "notes": list(result.notes),
-        **_files(exported),
+        **files_of(exported),
     }
-
-
-def _card(exported: Exported) -> dict[str, Any]:
-    card = exported.card
-    return {
-        "architecture": card.architecture,
-        "valid_accuracy": card.valid_accuracy,
-        "test_accuracy": card.test_accuracy,
-        "recipe": card.recipe,
-        "seed": card.seed,
-        "task": card.task,
-        "fingerprint": card.fingerprint,
-        "complete": card.complete,
-    }
-
-
-def _files(exported: Exported) -> dict[str, str]:
-    return {"weights": str(exported.weights), "program": str(exported.program)}

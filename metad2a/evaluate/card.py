@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from metad2a.reports.publish import markdown_table
 from metad2a.reports.report import with_interval
 
 REGRETS = {"first pick": "regret of the first pick", "best of three": "regret of the best of three"}
@@ -297,11 +298,3 @@ def _interval(value: dict[str, Any], digits: int = 3) -> str:
     if value["low"] is None or value["low"] != value["low"]:
         return f"{value['mean']:.{digits}f}"
     return with_interval(value, f".{digits}f")
-
-
-def markdown_table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Iterator[str]:
-    """The lines of a table in Markdown."""
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + " --- |" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(str(cell) for cell in row) + " |"

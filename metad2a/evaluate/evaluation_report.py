@@ -10,7 +10,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from metad2a.evaluate.card import markdown_table, tables
+from metad2a.evaluate.card import tables
+from metad2a.reports.publish import markdown_table
 from metad2a.reports.report import Curve, Panel, plain
 from metad2a.runtime.files import write_folder
 

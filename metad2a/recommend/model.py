@@ -30,6 +30,7 @@ from predictors.embedding import Embedding
 from predictors.gain import Gain, behind_first, expected_gain
 from predictors.graph_encoder import EncodedCells
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, Scores
+from predictors.scale import NORMAL_80
 from predictors.surrogates import Surrogate, unpack_surrogates
 from predictors.task_distance import KnownTasks
 
@@ -41,7 +42,6 @@ SHIPPED = Path(str(files("metad2a") / "weights" / "meta.safetensors"))
 GENERATED = 500  # architectures drawn for a dataset
 FEW_SEEN = 3  # training images of a class
 COMPARED = 100  # candidates whose differences to the first are told
-NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that hold 80%
 
 
 class MetaD2A:

@@ -21,19 +21,19 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.hosting import lent
-from metad2a.recommend.chances import Chance, Measured, anew_too, chances, fits, outcomes, sensible_probes
+from metad2a.recommend.chances import Chance, Measured, chances, outcomes
+from metad2a.recommend.front import front
 from metad2a.recommend.limits import NO_LIMITS, Limits
+from metad2a.recommend.looking import looks
 from metad2a.runtime.versions import versions
 from metad2a.train.bases import installed
 from metad2a.train.classifier import Classifier
-from metad2a.train.pipeline import base_of, blueprint_of, probe_either
-from metad2a.train.probe import speed
-from predictors.scale import sampling_noise, to_logit, to_percent
+from metad2a.train.pipeline import blueprint_of
+from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
 
 LOOK_SECONDS = 3.0  # of probing
 MOST_SEEN = 2_000  # images that are looked at
 SINGLE = 5  # images, one at a time, that tell the latency
-NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that hold 80%
 HERE = "this machine"
 
 
@@ -122,7 +122,7 @@ class PipelineRecommendation:
 def recommend_pipelines(
     task: Task,
     *,
-    seconds: float = 60.0,
+    seconds: float,
     look: float = LOOK_SECONDS,
     limits: Limits = NO_LIMITS,
     seed: int = 0,
@@ -137,24 +137,26 @@ def recommend_pipelines(
     seen = _sample(task, seed)
     if not (seen.parts == VALIDATION).any():
         raise UserError("no image is held out for validation, which tells what a probe reaches; give more images")
-    probed = _look(seen, time.monotonic() + look, cache=cache, now=now)
-    measured = [each for each, _ in probed]
+    end = time.monotonic() + look
+    looked = list(looks(seen, left=lambda: end - time.monotonic(), cache=cache, now=now))
+    measured = [each.measured for each in looked]
     train = int(np.count_nonzero(task.parts == TRAIN))
     now("Weighing what fine-tuning would add")
     count = int(np.count_nonzero(seen.parts == VALIDATION))
     tuned = chances(measured, images=train, classes=task.classes, seconds=seconds, held_out=count, subnets=True)
-    found = [_of_probe(each, took, count, task) for each, took in probed]
+    found = [_of_probe(each.measured, each.seconds, count, task) for each in looked]
     found += [_of_chance(each, task) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
-    front, notes = _front(choices), list(task.notes)
+    best_of_each = front(choices, cost=lambda each: each.latency_ms, level=lambda each: each.expected_accuracy)
+    notes = list(task.notes)
     if len(seen.labels) < len(task.labels):
         notes.append(f"looked at {len(seen.labels):,} of the images; training takes them all")
     if missing := [name for name, there in installed().items() if not there]:
         notes.append(f"not installed: {', '.join(missing)} (pip install 'metad2a[photos]'), which suits photographs")
     return PipelineRecommendation(
         choices=tuple(choices),
-        front=front,
-        knee=_knee(front),
+        front=best_of_each,
+        knee=_knee(best_of_each),
         equal=_equal(choices),
         seconds=seconds,
         reason=_reason(choices[0], measured, seconds),
@@ -175,26 +177,6 @@ def _sample(task: Task, seed: int) -> Task:
         place = np.sort(mixed[order[np.linspace(0, len(order) - 1, MOST_SEEN).astype(np.int64)]])
     groups = None if task.groups is None else task.groups[place]
     return replace(task, images=task.images[place], labels=task.labels[place], parts=task.parts[place], groups=groups)
-
-
-def _look(
-    task: Task, deadline: float, *, cache: Path | None, now: Callable[[str], None]
-) -> list[tuple[Measured, float]]:
-    """The probes that fit into the time, the first always, with the seconds that each took."""
-    found: list[tuple[Measured, float]] = []
-    there = [name for name, is_there in installed().items() if is_there]
-    for pipeline in sensible_probes(task.resolution, there):
-        base = base_of(pipeline, task)
-        rate = speed(base, task, resolution=pipeline.resolution)
-        if found and not fits(len(task.labels), task.classes, rate, deadline - time.monotonic()):
-            continue
-        now(f"Probing {pipeline}")
-        begin = time.monotonic()
-        anew = anew_too(pipeline) and fits(2 * len(task.labels), task.classes, rate, deadline - begin)
-        probed, _ = probe_either(pipeline, task, base, anew=anew, cache=cache)
-        accuracy = probed.valid_accuracy or 0.0
-        found.append((Measured(pipeline, accuracy, rate), time.monotonic() - begin))
-    return found
 
 
 def _of_probe(measured: Measured, took: float, count: int, task: Task) -> Choice:
@@ -242,15 +224,6 @@ def _cost(
         classifier.logits(image)
         times.append(time.perf_counter() - begin)
     return parameters, flops, 1_000 * median(times[1:])
-
-
-def _front(choices: Sequence[Choice]) -> tuple[Choice, ...]:
-    """Those that none beats in both accuracy and latency, the fastest first."""
-    found: list[Choice] = []
-    for each in sorted(choices, key=lambda each: (each.latency_ms, -each.expected_accuracy)):
-        if not found or each.expected_accuracy > found[-1].expected_accuracy:
-            found.append(each)
-    return tuple(found)
 
 
 def _knee(front: Sequence[Choice]) -> Choice:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from databases.records.recipe import Recipe
 from metad2a.devices.devices import TargetDevice, size_of
+from metad2a.recommend.front import front
 from metad2a.recommend.limits import WEIGHTS, Prefer, latency_of
 from metad2a.recommend.recommendation import Candidate, Recommendation
 
@@ -18,17 +19,13 @@ def on_device(ranked: Sequence[Candidate], device: TargetDevice) -> list[Candida
     return [replace(each, latency_ms=mean, latency_interval_ms=(low, high)) for each, mean, low, high in rows]
 
 
-def front(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The candidates that none beats in both accuracy and cost, the cheapest first (Pareto front).
+def front_of(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The candidates that none beats in both accuracy and cost, the cheapest first.
 
     The cost is the latency on a device, else the multiply-adds. Where the recipe's level is unknown, the score stands
     for the accuracy.
     """
-    found: list[Candidate] = []
-    for each in sorted(candidates, key=lambda each: (each.cost, -_level(each))):
-        if not found or _level(each) > _level(found[-1]):
-            found.append(each)
-    return tuple(found)
+    return front(candidates, cost=lambda each: each.cost, level=_level)
 
 
 def preferred(candidates: Sequence[Candidate], prefer: Prefer) -> list[Candidate]:
@@ -41,7 +38,7 @@ def preferred(candidates: Sequence[Candidate], prefer: Prefer) -> list[Candidate
     weight = WEIGHTS[prefer]
     if weight == 0:
         return list(candidates)
-    ends = front(candidates)
+    ends = front_of(candidates)
     fastest, best = ends[0], ends[-1]
     accuracies, latencies = _level(best) - _level(fastest), latency_of(best) - latency_of(fastest)
 
@@ -74,7 +71,7 @@ def for_device(
         candidates=tuple(ordered[:top]),
         device=device,
         prefer=prefer,
-        front=front(fitting),
+        front=front_of(fitting),
         reason=answer.reason + _explain(ordered, device, prefer),
         notes=(*answer.notes, *notes),
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from metad2a.recommend.pipelines import Choice, PipelineRecommendation
 
 Labels = npt.NDArray[np.int64]
+MISTAKES = "mistakes.png"
 COLUMNS, MOST_ROWS, LETTERS = 8, 4, 22  # of the sheet of mistakes
 
 
@@ -64,6 +65,20 @@ def front_figure(answer: PipelineRecommendation) -> Figure:
     title = "Which network, and at what cost"
     figure.suptitle(title, x=0.012, horizontalalignment="left", fontsize=14, fontweight="bold", color=INK)
     return figure
+
+
+def write_mistakes(images: Images, taken: Labels, truth: Labels, names: Sequence[str], folder: Path) -> Path | None:
+    """Writes `MISTAKES` into the folder, in the place of an earlier one; None, and no file, where nothing is wrong."""
+    if not (taken != truth).any():
+        (folder / MISTAKES).unlink(missing_ok=True)
+        return None
+
+    def write(beside: Path) -> list[str]:
+        save(mistakes_figure(images, taken, truth, names), beside / MISTAKES)
+        return [MISTAKES]
+
+    write_folder(folder, write)
+    return folder / MISTAKES
 
 
 def mistakes_figure(

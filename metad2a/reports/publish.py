@@ -84,6 +84,14 @@ def summary(report: Report) -> str:
     return " ".join(told)
 
 
+def markdown_table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Iterator[str]:
+    """The lines of a table in Markdown."""
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + " --- |" * len(head)
+    for row in rows:
+        yield "| " + " | ".join(str(cell) for cell in row) + " |"
+
+
 def markdown(report: Report) -> str:
     """All tables and verdicts as Markdown."""
     parts = [f"# {report.system}", f"{report.source}. {report.setting}"]

@@ -158,12 +158,14 @@ def run(context: Context) -> Report:
     found = [done[job] for job in jobs]
     random = [each for each in found if not each.job.search]
     searched = [each for each in found if each.job.search]
-    faster = _ratio([each.seconds[SHUFFLE] for each in random], [each.seconds[ENAS] for each in random])
-    control = _ratio([each.again for each in random], [each.seconds[ENAS] for each in random])
-    ours = _ratio([each.seconds[SHUFFLE] for each in searched], [each.seconds[ENAS] for each in searched])
     trained = [each for each in random if each.job.train]
-    points = paired(*([each.test[name] for each in trained] for name in (SHUFFLE, ENAS)))
-    of_searches = paired(*([each.test[name] for each in searched] for name in (SHUFFLE, ENAS)))
+    figures = {
+        "time_ratio": _ratio([each.seconds[SHUFFLE] for each in random], [each.seconds[ENAS] for each in random]),
+        "time_ratio_control": _ratio([each.again for each in random], [each.seconds[ENAS] for each in random]),
+        "time_ratio_of_searches": _ratio(*([each.seconds[name] for each in searched] for name in (SHUFFLE, ENAS))),
+        "points": paired(*([each.test[name] for each in trained] for name in (SHUFFLE, ENAS))),
+        "points_of_searches": paired(*([each.test[name] for each in searched] for name in (SHUFFLE, ENAS))),
+    }
     return Report(
         "shufflenasnets",
         SOURCE,
@@ -172,48 +174,37 @@ def run(context: Context) -> Report:
         f"for {size.epochs} passes over the digits; {size.searches} searches in each frame by ENAS, "
         f"{size.steps} steps; published: half of the time",
         (_table("Random cells", random), _table("Cells found by the same search in each frame", searched)),
-        (
-            Verdict(
-                "random cells in ShuffleNASNet's frame need less time at equal parameters",
-                f"median ratio at most {ASKED}",
-                with_interval(faster, ".2f"),
-                faster["mean"] <= ASKED,
-            ),
-            Verdict(
-                "two random cells of ENAS's frame need the same (control)",
-                "median ratio's interval holds 1",
-                with_interval(control, ".2f"),
-                control["low"] <= 1 <= control["high"],
-            ),
-            Verdict(
-                "and are as accurate after a short training",
-                "difference's interval holds 0 or is above",
-                with_interval(points, "+.1f"),
-                points["high"] >= 0,
-            ),
-            Verdict(
-                "found cells too need less time",
-                f"median ratio at most {ASKED}",
-                with_interval(ours, ".2f"),
-                ours["mean"] <= ASKED,
-            ),
-            Verdict(
-                "and are as accurate",
-                "difference's interval holds 0 or is above",
-                with_interval(of_searches, "+.1f"),
-                of_searches["high"] >= 0,
-            ),
-        ),
+        _verdicts(figures),
         (_panel(random),),
         {
-            "time_ratio": faster,
-            "time_ratio_control": control,
-            "time_ratio_of_searches": ours,
-            "points": points,
-            "points_of_searches": of_searches,
+            **figures,
             "seconds": {name: [each.seconds[name] for each in random] for name in NAMES},
             "parameters": {name: [each.parameters[name] for each in random] for name in NAMES},
         },
+    )
+
+
+def _verdicts(figures: dict[str, dict[str, float]]) -> tuple[Verdict, ...]:
+    def faster(what: str, name: str) -> Verdict:
+        told = with_interval(figures[name], ".2f")
+        return Verdict(what, f"median ratio at most {ASKED}", told, figures[name]["mean"] <= ASKED)
+
+    def as_accurate(what: str, name: str) -> Verdict:
+        rule, told = "difference's interval holds 0 or is above", with_interval(figures[name], "+.1f")
+        return Verdict(what, rule, told, figures[name]["high"] >= 0)
+
+    control = figures["time_ratio_control"]
+    return (
+        faster("random cells in ShuffleNASNet's frame need less time at equal parameters", "time_ratio"),
+        Verdict(
+            "two random cells of ENAS's frame need the same (control)",
+            "median ratio's interval holds 1",
+            with_interval(control, ".2f"),
+            control["low"] <= 1 <= control["high"],
+        ),
+        as_accurate("and are as accurate after a short training", "points"),
+        faster("found cells too need less time", "time_ratio_of_searches"),
+        as_accurate("and are as accurate", "points_of_searches"),
     )
 
 

@@ -30,7 +30,8 @@ from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.recommend import model as recommend
 from metad2a.runtime.home import DATABASE, home
-from metad2a.search.pipelines.search import UP_TO, USUAL_SECONDS, PipelineResult, search_pipelines
+from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
+from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.result import SearchResult
 from metad2a.search.search import search
 from metad2a.search.searchers import DEFAULT

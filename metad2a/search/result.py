@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Literal
 
 from databases.architectures.space import Architecture
-from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.datasets.task import VALIDATION, Task
+from databases.records.record import Record
 from metad2a.export.export import Exported
 from metad2a.search.run_state import Trained
 from metad2a.train.training import Progress
@@ -30,13 +31,6 @@ class SearchProgress:
     seconds: float
     epoch: Progress | None = None
     trained: Trained | None = None
-
-
-def facts(task: Task) -> dict[str, object]:
-    """What a tracked run says of its data."""
-    parts = {"training": TRAIN, "validation": VALIDATION, "test": TEST}
-    counts = {f"{name}_images": int((task.parts == part).sum()) for name, part in parts.items()}
-    return {"data": task.name, "classes": task.classes, "image_channels": task.channels, **counts}
 
 
 @dataclass(frozen=True)
@@ -71,3 +65,19 @@ class SearchResult:
         known = ", ".join(f"{name} {value:.1f}%" for name, value in told.items() if value is not None)
         first = f"{self.best}: {known or 'no accuracy measured'}; {len(self.trained)} trained in {self.seconds:.0f} s"
         return "\n".join([first, *self.notes, f"in {self.folder}"])
+
+
+def record_of(trained: Trained, task: Task, *, recipe: str, seed: int) -> Record:
+    """The record of a whole training of a user's."""
+    parts = {"batch_parts": float(trained.parts)} if trained.parts > 1 else {}
+    return Record(
+        task=task.fingerprint,
+        space=trained.architecture.space,
+        architecture=str(trained.architecture),
+        recipe=recipe,
+        seed=seed,
+        source="user",
+        valid_accuracy=trained.valid_accuracy,
+        train_seconds=trained.seconds,
+        extra={"valid_images": float((task.parts == VALIDATION).sum()), **parts},
+    )

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from databases.architectures.space import Architecture, image_space
-from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.datasets.task import TEST, TRAIN, Task
 from databases.errors import UserError
 from databases.hosting import lent
 from databases.records.recipe import Recipe
-from databases.records.record import Record, TaskEntry
+from databases.records.record import TaskEntry
 from databases.records.store import Store
 from metad2a.export.export import Exported, describe, save
 from metad2a.runtime.tracking import Run, Tracker
@@ -24,9 +24,10 @@ from metad2a.search import loop
 from metad2a.search.candidate import Done, Job, Spread, Work
 from metad2a.search.controllers.controller import Controller
 from metad2a.search.judgement import ended, judgements, remarks
-from metad2a.search.result import SearchProgress, SearchResult, Stage, facts
+from metad2a.search.result import SearchProgress, SearchResult, Stage, record_of
 from metad2a.search.run_state import Trained, Wanted, best_of, tested_card
 from metad2a.search.runs import RunFolder
+from metad2a.search.tracked import facts, training_run
 from metad2a.train.inference import accuracy, seconds_an_image
 from metad2a.train.place import pick_device
 from metad2a.train.training import Progress, Training
@@ -164,19 +165,9 @@ class Session:
     def _work(self) -> Work:
         return Work(self.small, self.recipe, self.seed, self.device, self.stop_early, tuple(self.finished))
 
-    @contextmanager
-    def _nested(self, index: int) -> Iterator[Run]:
-        """The run of one training, which says what is trained, by which recipe, on what."""
-        if self.tracker is None:
-            yield self.tracked
-            return
-        architecture = self.run.state.candidates[index].architecture
-        told = {"architecture": architecture, "space": architecture.space, "seed": self.seed, **asdict(self.recipe)}
-        told["recipe"] = told.pop("name")
-        with self.tracker.run(str(architecture), "training", parent=self.tracked, parameters=told) as tracked:
-            tracked.dataset(self.task.name, self.task.fingerprint)
-            tracked.parameters(facts(self.task))
-            yield tracked
+    def _nested(self, index: int) -> AbstractContextManager[Run]:
+        architecture, recipe = self.run.state.candidates[index].architecture, self.recipe
+        return training_run(self.tracker, self.tracked, self.task, architecture, recipe=recipe, seed=self.seed)
 
     def _keep_better(self, done: Done, tracked: Run) -> None:
         """Keeps a training, unless an earlier process came further with it."""
@@ -216,19 +207,7 @@ class Session:
     def _record(self, trained: Trained) -> None:
         """Adds a whole training to the store, which keeps the first record of a key; no other one is a record."""
         if trained.complete:
-            parts = {"batch_parts": float(trained.parts)} if trained.parts > 1 else {}
-            record = Record(
-                task=self.task.fingerprint,
-                space=trained.architecture.space,
-                architecture=str(trained.architecture),
-                recipe=self.recipe.name,
-                seed=self.seed,
-                source="user",
-                valid_accuracy=trained.valid_accuracy,
-                train_seconds=trained.seconds,
-                extra={"valid_images": float(np.count_nonzero(self.task.parts == VALIDATION)), **parts},
-            )
-            self.store.add([record])
+            self.store.add([record_of(trained, self.task, recipe=self.recipe.name, seed=self.seed)])
 
     def _finish(self) -> SearchResult:
         """Tests the best once, exports it and sums the search up."""

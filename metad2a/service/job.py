@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
+from metad2a.search.pipelines import SPACE, UP_TO
 from metad2a.service import jobs, library, pipelines
 from metad2a.service.children import end_with_parent, limit_memory, settings_of_parent
 from metad2a.service.running import NO_MEMORY, OUTCOME, lacks_memory, patiently
@@ -87,8 +88,8 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
         if dataset is None:
             raise UserError("the dataset of this job is gone: upload it again")
         report("reading", {"attempt": job.attempts})
-        whole = job.kind == "search" and job.options.get("space") == pipelines.SPACE
-        path, up_to = str(datasets.path_of(settings, dataset)), pipelines.UP_TO if whole else None
+        whole = job.kind == "search" and job.options.get("space") == SPACE
+        path, up_to = str(datasets.path_of(settings, dataset)), UP_TO if whole else None
         task = library.load_data(path, dataset.name, seed=job.options["seed"], up_to=up_to)
         told, exported = _found(job, task, place, report, whole=whole)
         report("judging", {})

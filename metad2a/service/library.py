@@ -83,7 +83,7 @@ def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any]) -> dict[st
     known the score, which only orders.
     """
     from metad2a.recommend.limits import Limits
-    from metad2a.recommend.preference import front as front_of
+    from metad2a.recommend.preference import front_of
 
     given = {name: value for name, value in options.items() if value is not None} | {"top": None}
     named = {_LIMITS[name]: value for name, value in given.items() if name in _LIMITS}

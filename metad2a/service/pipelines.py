@@ -5,7 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
+
+from metad2a.recommend.front import front
+from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -13,9 +17,6 @@ if TYPE_CHECKING:
     from metad2a.search.run_state import Trained
     from metad2a.service.library import Place, Report
 
-SPACE = "pipeline"
-UP_TO = 128  # pixels a side that images keep, where they have them
-USUAL_SECONDS = 60.0
 _BETWEEN = 0.5  # seconds between two lines of what goes on just now
 
 
@@ -66,15 +67,6 @@ def summed_up(result: PipelineResult) -> dict[str, Any]:
     }
 
 
-def front(points: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those that no cheaper one equals, the cheapest first."""
-    found: list[dict[str, Any]] = []
-    for each in sorted(points, key=lambda point: (point["cost"], -point["level"])):
-        if not found or each["level"] > found[-1]["level"]:
-            found.append(each)
-    return found
-
-
 def _plain(trained: Trained) -> dict[str, Any]:
     plain, text = asdict(trained), str(trained.architecture)
     seconds = plain.pop("seconds")
@@ -84,7 +76,7 @@ def _plain(trained: Trained) -> dict[str, Any]:
 def _seen(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
     points = _plotted(trained)
     told = {"cost_unit": "FLOPs of one image", "level_name": "validation accuracy, %"}
-    return {"candidates": points, "front": front(points), **told}
+    return {"candidates": points, "front": front(points, cost=itemgetter("cost"), level=itemgetter("level")), **told}
 
 
 def _plotted(trained: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from metad2a.search.pipelines import SPACE, USUAL_SECONDS
 from metad2a.service.datasets import Dataset
 from metad2a.service.jobs import Job, Kind, State
-from metad2a.service.pipelines import SPACE, USUAL_SECONDS
 
 HEX = r"^[0-9a-f]{32}$"
 EXAMPLE = "9f86d081884c7d659a2feaa0c55ad015"

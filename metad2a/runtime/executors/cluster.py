@@ -17,7 +17,7 @@ from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from databases.errors import UserError
-from metad2a.runtime.executors.processes import DEATHS, Death, GivenUp, prepare
+from metad2a.runtime.executors.processes import DEATHS, Death, drained, prepare
 from metad2a.runtime.versions import versions
 
 Job = TypeVar("Job")
@@ -46,17 +46,7 @@ def run(
     """
     with _connected(address) as ray:
         _check_machines(ray)
-        fleet = _Fleet(ray, function, jobs, on_death)
-        try:
-            fleet.start(workers)
-            while fleet.running:
-                yield from fleet.finished()
-            if fleet.failed is not None:
-                raise fleet.failed
-            if fleet.given_up:
-                raise GivenUp(fleet.given_up)
-        finally:
-            fleet.stop()
+        yield from drained(_Fleet(ray, function, jobs, on_death), max(1, workers))
 
 
 def check_address(address: str) -> str:
@@ -88,7 +78,7 @@ class _Fleet(Generic[Job, Result]):
 
     def start(self, workers: int) -> None:
         """The first tasks."""
-        for job in islice(self.waiting, max(1, workers)):
+        for job in islice(self.waiting, workers):
             self._submit(job, 0)
 
     def finished(self) -> list[Result]:

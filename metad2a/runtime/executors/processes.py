@@ -11,7 +11,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from databases.errors import UserError
 
@@ -80,9 +80,30 @@ def run(
     if workers < 2 and not nice:
         yield from map(function, jobs)
         return
-    crew = _Crew(function, jobs, nice, on_death)
+    yield from drained(_Crew(function, jobs, nice, on_death), max(workers, 1))
+
+
+class Crew(Protocol[Result]):
+    """What has jobs to do, several at once."""
+
+    running: Any  # empty when all is done
+    given_up: list[Any]
+    failed: BaseException | None
+
+    def start(self, workers: int) -> None:
+        """Begins with so many jobs."""
+
+    def finished(self) -> list[Result]:
+        """Waits for the next results; new jobs are on their way by then."""
+
+    def stop(self) -> None:
+        """Ends what is running."""
+
+
+def drained(crew: Crew[Result], workers: int) -> Iterator[Result]:
+    """All results as they are there; raises what a job raised, or `GivenUp`, when what was running is done."""
     try:
-        crew.start(max(workers, 1))
+        crew.start(workers)
         while crew.running:
             yield from crew.finished()
         if crew.failed is not None:

@@ -1,1 +1,5 @@
-"""The budgeted search for a pipeline: a probed model in seconds, then what promises most in the time that is left."""
+"""The search for whole pipelines, and what is usual there."""
+
+SPACE = "pipeline"  # the name of the space
+UP_TO = 128  # pixels a side that images keep, where they have them
+USUAL_SECONDS = 60.0  # of a search, and of the training that a recommendation foretells

@@ -24,6 +24,7 @@ class Report:
     """Figures of the test images, which chose nothing.
 
     Attributes:
+        taken: (n,) class that each test image was taken for.
         confusion: (classes, classes) images of each class (row) by what they were taken for (column).
         recall: (classes,) accuracy of each class in percent, nan for one without a test image.
         macro_f1: mean over the classes that have a test image, 0 to 1.
@@ -31,6 +32,7 @@ class Report:
         megabytes: of the weights. milliseconds: to classify one image here, the median of a few.
     """
 
+    taken: Labels
     confusion: npt.NDArray[np.int64]
     recall: tuple[float, ...]
     macro_f1: float
@@ -45,14 +47,17 @@ def report(classifier: Classifier, task: Task, *, temperature: float) -> tuple[f
     images, labels = task.part(TEST)
     count = task.classes
     confusion, losses = np.zeros((count, count), dtype=np.int64), (float("nan"), float("nan"))
+    taken = np.zeros(0, dtype=np.int64)
     if len(labels):
         logits = classifier.logits(images)
-        np.add.at(confusion, (labels, logits.argmax(1)), 1)
+        taken = logits.argmax(1).astype(np.int64)
+        np.add.at(confusion, (labels, taken), 1)
         losses = log_loss((logits / temperature).astype(np.float32), labels), log_loss(logits, labels)
     sizes, right = confusion.sum(1), np.diag(confusion)
     with np.errstate(invalid="ignore"):
         recall = np.where(sizes > 0, 100 * right / np.maximum(sizes, 1), np.nan)
     found = Report(
+        taken=taken,
         confusion=confusion,
         recall=tuple(recall.tolist()),
         macro_f1=macro_f1(confusion),

@@ -16,6 +16,7 @@ from metad2a.export.export import Exported, save
 from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements
+from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.search.pipelines.report import Report, report, temperature
 from metad2a.search.pipelines.session import PipelineSession, training_of
 from metad2a.search.run_state import Trained
@@ -27,8 +28,6 @@ from metad2a.train.pipeline import Effort, tune_pipeline
 from metad2a.train.probe import percent_right, refit
 
 CACHE = "features"  # in the home folder
-USUAL_SECONDS = 60.0
-UP_TO = 128  # pixels a side that images keep, where they have them
 REFIT_SECONDS = 2.0  # that must be left to fit the winning probe again on more images
 
 

@@ -19,19 +19,19 @@ from databases.architectures.networks import cost
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from metad2a.export.card import Card
-from metad2a.recommend.chances import Measured, anew_too, fits, sensible_probes
+from metad2a.recommend.chances import Measured
+from metad2a.recommend.looking import looks
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.stages import Plan, Stage, read_plan
 from metad2a.search.run_state import Trained, Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
 from metad2a.train.augment import Augment, choose
-from metad2a.train.bases import Base, installed
+from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
-from metad2a.train.pipeline import Effort, base_of, probe_either, tune_pipeline
-from metad2a.train.probe import speed
+from metad2a.train.pipeline import Effort, base_of, tune_pipeline
 from metad2a.train.training import Training
 
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
@@ -103,33 +103,20 @@ class PipelineSession:
         return PIPELINE.pipeline(self.run.state.candidates[index].architecture)
 
     def _probe_all(self) -> None:
-        there = [name for name, is_there in installed().items() if is_there]
-        for number, pipeline in enumerate(sensible_probes(self.task.resolution, there)):
-            index = self.run.place(Wanted(PIPELINE.of(pipeline)))
-            known = self.run.state.trained.get(index)
-            base = base_of(pipeline, self.task)
-            rate = speed(base, self.task, resolution=pipeline.resolution)
-            if known is not None:
+        state = self.run.state
+        known = {self.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
+        for each in looks(self.task, left=lambda: self.left, cache=self.cache, known=known, now=self.now):
+            self.measured.append(each.measured)
+            if each.probed is None:
                 self.resumed += 1
-                self.measured.append(Measured(pipeline, known.valid_accuracy or 0.0, rate))
-            elif number == 0 or fits(self._choosing, self.task.classes, rate, self.left):
-                self._probe(index, pipeline, base, rate)
-
-    def _probe(self, index: int, pipeline: Pipeline, base: Base, rate: float) -> None:
-        self.now(f"Probing {pipeline}")
-        anew = anew_too(pipeline) and fits(2 * self._choosing, self.task.classes, rate, self.left)
-        probed, changed = probe_either(pipeline, self.task, base, anew=anew, cache=self.cache)
-        if changed:
-            self.plan.anew.append(str(pipeline))
-        accuracy = probed.valid_accuracy
-        self.plan.penalties[str(pipeline)] = probed.head.penalty
-        self._keep(index, probed.classifier, accuracy, probed.valid_loss, seconds=probed.seconds, passes=1)
-        self.measured.append(Measured(pipeline, accuracy or 0.0, rate))
-
-    @property
-    def _choosing(self) -> int:
-        """Images that a probe looks at."""
-        return int(np.count_nonzero(self.task.parts != TEST))
+                continue
+            pipeline, probed = each.measured.pipeline, each.probed
+            if each.anew:
+                self.plan.anew.append(str(pipeline))
+            self.plan.penalties[str(pipeline)] = probed.head.penalty
+            index = self.run.place(Wanted(PIPELINE.of(pipeline)))
+            accuracy, loss = probed.valid_accuracy, probed.valid_loss
+            self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
 
     def _tune_all(self) -> None:
         images = int(np.count_nonzero(self.task.parts == TRAIN))

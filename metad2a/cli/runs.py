@@ -1,0 +1,93 @@
+"""`metad2a runs` and `export`: what earlier searches and trainings left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from metad2a.cli.options import Json, check_output_folder
+from metad2a.cli.output import console, print_json, table
+from metad2a.cli.recommend import compact
+from metad2a.reports.words import percent, span
+
+if TYPE_CHECKING:
+    from metad2a.export.export import Exported
+
+
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, as search and train print it.")],
+    output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for model.safetensors and model.py.")],
+    form: Annotated[
+        Literal["torch", "onnx"], typer.Option("--format", help="onnx also writes model.onnx (extra onnx).")
+    ] = "torch",
+    json: Json = False,
+) -> None:
+    """Write the best network of a run as weights and a model.py that needs torch alone."""
+    from metad2a.search.runs import export_run
+
+    check_output_folder(output)
+    exported = export_run(run, output)
+    graph: dict[str, str] = {}
+    if form == "onnx":
+        from metad2a.export.onnx import export_onnx
+
+        graph = {"onnx": str(export_onnx(exported.folder))}
+    if json:
+        print_json({"run": run, **files_of(exported), **graph, **card_of(exported)})
+        return
+    to, card = console(), exported.card
+    to.print(f"{card.architecture} for {card.task}, recipe {card.recipe}", soft_wrap=True)
+    to.print(f"validation {percent(card.valid_accuracy)}, test {percent(card.test_accuracy)}")
+    print_files(exported)
+
+
+def runs(json: Json = False) -> None:
+    """List the runs of search and train, the latest first."""
+    from metad2a.search.run_list import all_runs
+
+    found = all_runs()
+    if json:
+        print_json({"runs": [each.to_json() for each in found]})
+        return
+    headings = ("=Run", "Best", ">Validation", ">Test", ">Trained", ">Time", "Last")
+    rows = (
+        (
+            each.name,
+            "-" if each.best is None else compact(each.best),
+            percent(each.valid_accuracy),
+            percent(each.test_accuracy),
+            str(each.trained),
+            span(each.seconds),
+            f"{each.last:%Y-%m-%d %H:%M}",
+        )
+        for each in found
+    )
+    console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
+
+
+def print_files(exported: Exported) -> None:
+    """Says where the network is."""
+    to = console()
+    to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it.", soft_wrap=True)
+
+
+def card_of(exported: Exported) -> dict[str, Any]:
+    """What the JSON tells of a network."""
+    card = exported.card
+    return {
+        "architecture": card.architecture,
+        "valid_accuracy": card.valid_accuracy,
+        "test_accuracy": card.test_accuracy,
+        "recipe": card.recipe,
+        "seed": card.seed,
+        "task": card.task,
+        "fingerprint": card.fingerprint,
+        "complete": card.complete,
+    }
+
+
+def files_of(exported: Exported) -> dict[str, str]:
+    """Where it is."""
+    return {"weights": str(exported.weights), "program": str(exported.program)}

@@ -1,0 +1,35 @@
+"""What the tracked runs of a search say of their data and trainings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
+from databases.architectures.space import Architecture
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.records.recipe import Recipe
+from metad2a.runtime.tracking import Run, Tracker
+
+
+def facts(task: Task) -> dict[str, object]:
+    """What a tracked run says of its data."""
+    parts = {"training": TRAIN, "validation": VALIDATION, "test": TEST}
+    counts = {f"{name}_images": int((task.parts == part).sum()) for name, part in parts.items()}
+    return {"data": task.name, "classes": task.classes, "image_channels": task.channels, **counts}
+
+
+@contextmanager
+def training_run(
+    tracker: Tracker | None, parent: Run, task: Task, architecture: Architecture, *, recipe: Recipe, seed: int
+) -> Iterator[Run]:
+    """A run below ``parent`` that says what is trained, how and on what; without a ``tracker`` the parent itself."""
+    if tracker is None:
+        yield parent
+        return
+    told = {"architecture": architecture, "space": architecture.space, "seed": seed, **asdict(recipe)}
+    told["recipe"] = told.pop("name")
+    with tracker.run(str(architecture), "training", parent=parent, parameters=told) as tracked:
+        tracked.dataset(task.name, task.fingerprint)
+        tracked.parameters(facts(task))
+        yield tracked
