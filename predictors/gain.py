@@ -12,8 +12,7 @@ from predictors.meta import to_percent
 from predictors.task_process import Ints, TaskProcess
 
 OTHERS, DRAWS = 127, 400  # cells that stand for all on offer, and draws from the posterior
-EQUAL = 0.5  # of the noise of one training: candidates nearer to the best than that cost 0.5 points (-0.3 to 1.5) of
-# regret on our 60 tasks, each held out with its source, and save a quarter of the multiply-adds
+EQUAL = 0.5  # of one training's noise: what candidates nearer to the best cost and save tells scripts/cheapest_equal.py
 
 
 @dataclass(frozen=True)

@@ -11,19 +11,16 @@ will until a row here is better than theirs.
 from __future__ import annotations
 
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from databases.datasets.sampler import TaskSpec, build_task
+from databases.datasets.sampler import build_task
 from databases.datasets.task import Task
-from databases.records.episodes import NEVER_HELD_OUT, Episode, episodes, own_episodes
-from databases.records.store import Store
-from metad2a.build.shipped import add_measurements
+from databases.records.episodes import NEVER_HELD_OUT, Episode
+from metad2a.build.shipped import own_measured
 from metad2a.reports.report import with_interval
 from metad2a.reproduce.task_similarity.tasks import CHANNELS, SIDE, Job, compared
 from metad2a.runtime.home import home, shared_images
@@ -55,14 +52,10 @@ def _known(count: int) -> list[tuple[Episode, Task]]:
     """Measured tasks that can be held out, with their images in one size and three channels."""
     images = shared_images()
     assert images is not None
-    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "own.db") as store:
-        add_measurements(store)
-        specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks() if each.spec}
-        own = own_episodes(episodes(store, images=images, cache=home() / "features"), "tiny")
-    kept = [each for each in own if each.family not in NEVER_HELD_OUT]
     found: list[tuple[Episode, Task]] = []
-    for each in kept:
-        spec = specs[each.features.fingerprint]
+    for each, spec in own_measured("tiny", images=images, cache=home() / "features"):
+        if each.family in NEVER_HELD_OUT:
+            continue
         if len(spec.classes) <= MOST_CLASSES and len(found) < count:
             task = build_task(spec, images).resized(SIDE)
             colour = task.images if task.channels == CHANNELS else np.repeat(task.images, CHANNELS, axis=3)

@@ -11,20 +11,17 @@ it was to come only if it ranked better here.
 from __future__ import annotations
 
 import sys
-import tempfile
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
 from databases.architectures.space import shared_space
-from databases.datasets.sampler import TaskSpec, build_task
+from databases.datasets.sampler import build_task
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
-from databases.records.episodes import Episode, episodes, held_out_families, own_episodes
-from databases.records.store import Store
-from metad2a.build.shipped import add_measurements
+from databases.records.episodes import Episode, held_out_families
+from metad2a.build.shipped import own_measured
 from metad2a.recommend.model import load
 from metad2a.reports.report import paired, with_interval
 from metad2a.runtime.home import home, shared_images
@@ -59,13 +56,10 @@ def _tasks(count: int) -> list[tuple[Episode, Task]]:
     """The first measured task of each family that can be held out, with its images."""
     images = shared_images()
     assert images is not None
-    with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "own.db") as store:
-        add_measurements(store)
-        specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks() if each.spec}
-        own = own_episodes(episodes(store, images=images, cache=home() / "features"), RECIPE)
-    first = {family: next(each for each in own if each.family == family) for family in held_out_families(own)}
-    chosen = list(first.values())[:count]
-    return [(each, build_task(specs[each.features.fingerprint], images)) for each in chosen]
+    own = own_measured(RECIPE, images=images, cache=home() / "features")
+    families = held_out_families([each for each, _ in own])[:count]
+    first = [next(each for each in own if each[0].family == family) for family in families]
+    return [(each, build_task(spec, images)) for each, spec in first]
 
 
 def _shared(episode: Episode, task: Task, steps: int) -> Values:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from importlib.resources import files
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from databases.datasets.sampler import TaskSpec
+from databases.records.episodes import Episode, episodes, own_episodes
 from databases.records.importers.tables import import_metad2a, import_nasbench201_csv
 from databases.records.store import Store
 
@@ -25,3 +28,12 @@ def fill(store: Store, data: Path) -> None:
         import_nasbench201_csv(store, data / "nasbench201" / "accuracy.csv.gz")
     if not store.tasks(prefix="metad2a/"):
         import_metad2a(store, data / "nasbench201")
+
+
+def own_measured(recipe: str, *, images: Path, cache: Path) -> list[tuple[Episode, TaskSpec]]:
+    """The shipped measurements by a recipe, task by task, with what rebuilds each task from ``images``."""
+    with TemporaryDirectory() as folder, Store(Path(folder) / "own.db") as store:
+        add_measurements(store)
+        specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks() if each.spec}
+        own = own_episodes(episodes(store, images=images, cache=cache), recipe)
+    return [(each, specs[each.features.fingerprint]) for each in own]
