@@ -27,6 +27,8 @@ from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from databases.architectures.space import space
+from databases.datasets.loading import load_task
+from databases.datasets.task import TEST, TRAIN, VALIDATION
 from databases.records.recipe import RECIPES
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
@@ -279,17 +281,22 @@ def test_info_asks_for_no_home_that_can_be_written(model: FakeModel, home: Path)
     assert answer("info")["home"] == str(home)
 
 
-def test_the_demo_trains_three_ranks_alike_and_writes_the_first(
-    model: FakeModel, data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(demo, "DATA", data)
-    monkeypatch.setattr(demo, "RECIPE", "quick")
-    trained = demo.demo(tmp_path / "out")
-    assert [each.rank for each in trained] == [1, 2, 3]
-    assert [str(each.candidate.architecture) for each in trained] == list(CELLS)
+def test_the_demo_finds_a_network_beside_a_plain_one_and_uses_no_home(tmp_path: Path, home: Path) -> None:
+    result = demo.demo(tmp_path / "out", seconds=1.0)
     card = load_exported(tmp_path / "out").card
-    assert (card.architecture, card.test_accuracy) == (CELLS[0], trained[0].test_accuracy)
-    assert "360 images" in demo.verdict(trained, 360)
+    assert (card.space, card.test_accuracy) == ("pipeline", result.test_accuracy)
+    assert result.rivals[0].name == "plain residual network from scratch" and not home.exists()
+    assert f"against the best of the others ({max(result.rivals, key=lambda each: each.test_accuracy or 0).name})" in (
+        demo.verdict(result, 360)
+    )
+
+
+def test_few_of_each_class_are_left_to_learn_from_and_none_is_lost() -> None:
+    task = load_task("sklearn:digits")
+    few = demo.few_of_each(task, 10)
+    for part in (TRAIN, VALIDATION):
+        assert np.bincount(few.labels[few.parts == part], minlength=10).tolist() == [10] * 10
+    assert len(few.labels) == len(task.labels) and (few.parts[task.parts == TEST] == TEST).all()
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from metad2a.reports.words import percent, short, span
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from databases.datasets.task import Task
     from metad2a.export.export import Exported
     from metad2a.recommend.pipelines import PipelineRecommendation
@@ -230,12 +232,7 @@ def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:
     to.print(f"{found.megabytes:.1f} MB of weights; {found.milliseconds:.1f} ms an image here")
     _by_class(result, task)
     if result.rivals:
-        beside = [
-            (each.name, percent(each.valid_accuracy), percent(each.test_accuracy), span(each.seconds))
-            for each in result.rivals
-        ]
-        beside.append((f"ours: {result.best}", valid, test, span(result.seconds)))
-        to.print(table("In the same seconds", ("", ">Validation", ">Test", ">Time"), beside))
+        to.print(beside(result))
     to.print(f"{span(result.seconds)} in all; run {result.folder.name}", soft_wrap=True)
     for note in result.notes:
         to.print(f"Note: {note}", soft_wrap=True)
@@ -244,6 +241,14 @@ def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:
         f"    cd {exported.folder}\n    python model.py PICTURE\n    metad2a predict {result.folder.name} PICTURES",
         soft_wrap=True,
     )
+
+
+def beside(result: PipelineResult) -> Table:
+    """What the same seconds give without a choice, and ours."""
+    ours = (f"ours: {result.best}", result.valid_accuracy, result.test_accuracy, result.seconds)
+    rivals = [(each.name, each.valid_accuracy, each.test_accuracy, each.seconds) for each in result.rivals]
+    rows = [(name, percent(valid), percent(test), span(took)) for name, valid, test, took in (*rivals, ours)]
+    return table("In the same seconds", ("", ">Validation", ">Test", ">Time"), rows)
 
 
 def _by_class(result: PipelineResult, task: Task) -> None:

@@ -79,6 +79,7 @@ def search_pipelines(
     folder: Path | None = None,
     begun: float | None = None,
     patience: float = 0.0,
+    cache: Path | None = None,
     line: Callable[[str], None] = lambda text: None,
     now: Callable[[str], None] = lambda text: None,
 ) -> PipelineResult:
@@ -86,7 +87,8 @@ def search_pipelines(
 
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further. With
     ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
-    another process works on is waited for, ``patience`` seconds at most.
+    another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
+    the home folder.
 
     Raises:
         UserError: impossible budget or augmentation; run in use.
@@ -101,7 +103,7 @@ def search_pipelines(
     run.patience = patience
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
         session = PipelineSession(
-            task, run, tracked, seconds, augment=augment, seed=seed, cache=home() / CACHE, line=line, now=now
+            task, run, tracked, seconds, augment=augment, seed=seed, cache=cache or home() / CACHE, line=line, now=now
         )
         best = session.go()
         now("Testing and exporting the best")
