@@ -197,14 +197,15 @@ def _with_one(x: Values) -> Values:
 
 
 def _ridge(x: Values, y: Values, penalty: float) -> Values:
-    """Weights (d + 1,), the constant last, of columns that are scaled alike; the constant is not penalised."""
-    from sklearn.linear_model import Ridge
-    from sklearn.preprocessing import StandardScaler
+    """Weights (d + 1,), the constant last, of columns that are scaled alike; the constant is not penalised.
 
-    scaler = StandardScaler().fit(x)
-    fitted = Ridge(penalty).fit(scaler.transform(x), y)
-    weights = fitted.coef_ / scaler.scale_
-    return np.append(weights, fitted.intercept_ - weights @ scaler.mean_)
+    Written out, since importing a library for it takes longer than all else that is computed here.
+    """
+    mean, scale = x.mean(0), x.std(0)
+    scale = np.where(scale > 0, scale, 1.0)
+    z = (x - mean) / scale
+    weights = np.linalg.solve(z.T @ z + penalty * np.eye(z.shape[1]), z.T @ (y - y.mean())) / scale
+    return np.append(weights, y.mean() - weights @ mean)
 
 
 def _quantile(errors: Sequence[Values]) -> float:

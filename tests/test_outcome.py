@@ -102,7 +102,9 @@ def test_small_images_are_not_blown_up_and_missing_weights_not_probed() -> None:
 
 
 def test_a_probe_begins_only_where_it_fits() -> None:
-    assert fits(1_000, 5, 500.0, 10.0) and not fits(1_000, 5, 100.0, 10.0) and not fits(1_000, 99, 500.0, 10.0)
+    assert fits(1_000, 500.0, 10.0, features=256, classes=5)
+    assert not fits(1_000, 100.0, 10.0, features=256, classes=5)
+    assert not fits(1_000, 500.0, 10.0, features=2_000, classes=99)
 
 
 @pytest.fixture
@@ -181,3 +183,15 @@ def test_mistakes_are_drawn_each_with_both_names(tmp_path: Path) -> None:
     save(figure, tmp_path / "mistakes.png")
     titles = [each.get_title() for each in figure.axes]
     assert "level\nas upright" in titles and (tmp_path / "mistakes.png").is_file()
+
+
+def test_the_ridge_is_scikit_learns() -> None:
+    from sklearn.linear_model import Ridge
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(3, 2, (40, 5)), rng.normal(size=40)
+    x[:, 4] = 1.0  # says nothing
+    scaled = StandardScaler().fit_transform(x)
+    found = outcome._ridge(x, y, 7.0)
+    np.testing.assert_allclose(x @ found[:-1] + found[-1], Ridge(7.0).fit(scaled, y).predict(scaled))

@@ -27,7 +27,7 @@ PROBES = (  # in this order: cheap ones first
     Pipeline("lite0", 128, "probe"),
 )
 SHARE = 0.5  # of the time left that one probe may take
-FIT_SECONDS, FIT_A_CLASS = 1.0, 0.08  # of the regression, beside the features, and for each class
+FIT_SECONDS, FIT_EACH = 0.5, 2e-8  # of the regression, and for each number: images times features times classes
 COST = {"head": 1.5, "half": 2.3, "all": 3.3}  # of a training step, in forward passes
 SLIMMER = {(True, False): 1.5, (False, True): 1.8, (True, True): 2.6}  # times as fast: slim, short
 USUAL, GENTLE = 0.03, 0.01  # learning rates: of our weights, and of ImageNet's
@@ -80,9 +80,10 @@ def anew_too(pipeline: Pipeline) -> bool:
     return pipeline.weights == "own" and pipeline.resolution >= STATISTICS_FROM
 
 
-def fits(images: int, classes: int, rate: float, left: float) -> bool:
-    """Whether the features of so many images, and the regression, take less than their share of the seconds left."""
-    return images / rate + FIT_SECONDS + FIT_A_CLASS * classes <= SHARE * left
+def fits(images: int, rate: float, left: float, *, features: int, classes: int) -> bool:
+    """Whether ``features`` of so many images, and the regression, take less than their share of the seconds left."""
+    regression = FIT_SECONDS + FIT_EACH * images * features * classes
+    return images / rate + regression <= SHARE * left
 
 
 def chances(

@@ -13,7 +13,7 @@ from databases.datasets.task import TEST, Task
 from metad2a.recommend.chances import Measured, anew_too, fits, sensible_probes
 from metad2a.train.bases import installed
 from metad2a.train.pipeline import base_of, probe_either
-from metad2a.train.probe import Probed, speed
+from metad2a.train.probe import Probed, speed, width
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,11 +44,12 @@ def looks(
     images = int(np.count_nonzero(task.parts != TEST))
     for number, pipeline in enumerate(sensible_probes(task.resolution, there)):
         base = base_of(pipeline, task)
+        shape = {"features": width(base), "classes": task.classes}
         rate = speed(base, task, resolution=pipeline.resolution)
         if known and pipeline in known:
             yield Look(Measured(pipeline, known[pipeline], rate), None, False, 0.0)
-        elif number == 0 or fits(images, task.classes, rate, left()):
+        elif number == 0 or fits(images, rate, left(), **shape):
             now(f"Probing {pipeline}")
-            both = anew_too(pipeline) and fits(2 * images, task.classes, rate, left())
+            both = anew_too(pipeline) and fits(2 * images, rate, left(), **shape)
             probed, anew = probe_either(pipeline, task, base, anew=both, cache=cache)
             yield Look(Measured(pipeline, probed.valid_accuracy or 0.0, rate), probed, anew, probed.seconds)

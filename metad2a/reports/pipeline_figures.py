@@ -84,9 +84,10 @@ def write_mistakes(images: Images, taken: Labels, truth: Labels, names: Sequence
 def mistakes_figure(
     images: Images, taken: npt.NDArray[np.int64], truth: npt.NDArray[np.int64], names: Sequence[str]
 ) -> Figure:
-    """The first wrongly classified pictures (n, h, w, c), each under what it is and what it was taken for."""
+    """Some wrongly classified pictures (n, h, w, c) of all classes, each under what it is and what it was taken for."""
     wrong = np.flatnonzero(taken != truth)
-    shown = wrong[: COLUMNS * MOST_ROWS]
+    most = COLUMNS * MOST_ROWS
+    shown = wrong if len(wrong) <= most else wrong[np.linspace(0, len(wrong) - 1, most).astype(np.int64)]
     rows = max(1, -(-len(shown) // COLUMNS))
     figure = new_figure(1.5 * COLUMNS, 0.5 + 1.85 * rows)
     for axes in (grid := figure.subplots(rows, COLUMNS, squeeze=False)).ravel():

@@ -90,7 +90,7 @@ def features(
         return kept
     images = task.images[task.parts == part]
     if not len(images):
-        return np.zeros((0, _width(base)), dtype=np.float32)
+        return np.zeros((0, width(base)), dtype=np.float32)
     found = base.at(resolution).features(images, mirrored=mirrored)
     if cache is not None:
         cache.mkdir(parents=True, exist_ok=True)
@@ -112,5 +112,6 @@ def percent_right(logits: Floats, labels: logistic.Labels) -> float:
     return float(100 * np.mean(logits.argmax(1) == labels))
 
 
-def _width(base: Base) -> int:
+def width(base: Base) -> int:
+    """Features of an image."""
     return int(base.network.classifier.in_features)  # type: ignore[union-attr, arg-type]
