@@ -78,7 +78,8 @@ def measure(asked: argparse.Namespace) -> None:
     assert folder is not None, "there are no shared data: give --images"
     (source,), (seconds,), (seed,) = asked.sources, asked.seconds, asked.seeds
     known = chances.outcomes().without(family(source))
-    chances.outcomes = lambda: known  # what fine-tuning adds is learnt without the source
+    # what fine-tuning adds is learnt without the source
+    chances.outcomes = lambda: known  # type: ignore[assignment]
     with TemporaryDirectory() as place:
         task = load(folder / f"{source}.npz", Path(place), seed)
         images, labels = task.part(TEST)

@@ -21,8 +21,9 @@ from metad2a.train.together import Together
 DATA, SIDES = "tinyimagenet200_48px.npz", (32, 40, 48)
 HEAD = """# Pretrained weights
 
-Made by the library functions behind `metad2a pretrain`, driven by a program of that day (`scripts/remake` has the
-command nearest to it); this card by `python scripts/weights_card.py`. Half precision, statistics in single.
+The end of mobilenetv3's training is the command in `scripts/remake`; its beginning, and residual, were made by the same
+library functions, driven by a program of that day: `scripts/remake` has the commands nearest to it. This card is
+written by `python scripts/weights_card.py`. Half precision, statistics in single.
 
 Data: all of Tiny-ImageNet, 100,000 training images of 200 classes at 48x48 pixels; the figures are on its 10,000
 validation images. None was trained on, but one choice was made by looking at them: near its end the accuracy of

@@ -23,6 +23,7 @@ from metad2a.cli.reproduce import answer
 from metad2a.runtime.home import DATABASE, home, shared_folder
 
 
+# long, since an option is a line, and its help stands beside it
 def compare(
     benchmark: Annotated[str, typer.Option("--benchmark", help="Benchmark with its own space.")] = "nasbench201",
     dataset: Annotated[str, typer.Option("--dataset", help="One of the benchmark's datasets.")] = "cifar10",

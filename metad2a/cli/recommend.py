@@ -48,6 +48,7 @@ WRITTEN_OUT = 20
 RETRAIN_FIRST = "the database has records of it: run metad2a retrain, then add --model challenger"
 
 
+# long, since an option is a line, and its help stands beside it
 def recommend(
     context: typer.Context,
     data: Data,

@@ -60,6 +60,7 @@ Space = Annotated[
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
 
 
+# long, since an option is a line, and its help stands beside it
 def search(
     context: typer.Context,
     data: Data,

@@ -34,6 +34,7 @@ from metad2a.search.session import Session
 from metad2a.train.place import usable_device
 
 
+# long, since what a search can be told is a line each: here and where it is handed on
 def search(
     model: Recommender,
     task: Task,
