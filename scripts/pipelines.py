@@ -171,7 +171,12 @@ def same(each: dict, source: str, seconds: float, seed: int) -> bool:  # type: i
 
 
 def table(path: Path) -> None:
-    """Mean test accuracy over the seeds by source and budget, and the mean over the sources that were measured."""
+    """Mean test accuracy over the seeds by source and budget, the mean over sources, and what ours is above each rival.
+
+    The latter with 95% intervals over sources.
+    """
+    from predictors.metrics import bootstrap_interval
+
     cells: dict[tuple[float, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for each in read(path):
         cells[each["seconds"], each["source"]][each["method"]].append(each["test"])
@@ -186,6 +191,13 @@ def table(path: Path) -> None:
         columns = ([each for each in column if np.isfinite(each)] for column in zip(*rows, strict=True))
         shown = (f"{np.mean(column):.1f}" if column else "" for column in columns)
         print(f"| {seconds:g} | mean of {len(rows)} | " + " | ".join(shown) + " |")
+    for seconds, rows in totals.items():
+        for method, theirs in zip(METHODS[:-1], zip(*rows, strict=True), strict=False):
+            above = np.array([row[-1] - value for row, value in zip(rows, theirs, strict=True)])
+            above = above[np.isfinite(above)]
+            found = bootstrap_interval(above, range(len(above)))
+            told = f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}], at worst {above.min():+.1f}"
+            print(f"ours above {method} at {seconds:g} s: {told}")
 
 
 if __name__ == "__main__":

@@ -15,15 +15,16 @@ SEVERAL, MANY, MOST = 30.0, 90.0, 180.0  # seconds from which two, three, and wi
 
 
 def first_round(measured: Sequence[Measured], *, images: int, classes: int, seconds: float) -> list[Chance]:
-    """The trainings that begin: one where time is short, else the best of each weights, other rates, one from scratch.
+    """The trainings that begin: one where time is short, else the best of each weights and part, and one from scratch.
 
-    Pretrained weights need not suit signs, spectrograms or scans: where time allows, scratch competes on validation.
+    Which part is best to train depends on how far the images are from what the weights have seen, and pretrained
+    weights need not suit signs, spectrograms or scans at all: where time allows, these compete on validation.
     """
     count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
-    best: dict[str, Chance] = {}
+    best: dict[tuple[str, str], Chance] = {}
     for chance in chances(measured, images=images, classes=classes, seconds=each):
-        best.setdefault(chance.pipeline.weights, chance)
+        best.setdefault((chance.pipeline.weights, chance.pipeline.training), chance)
     chosen = list(best.values())[:count]
     if seconds >= MOST:
         chosen = [*chosen[: count - 1], Chance(Pipeline("scratch", 32, "all", FAST), each, 0.0)]
