@@ -92,7 +92,7 @@ def test_help_imports_nothing_heavy() -> None:
 @pytest.mark.slow
 def test_recommending_imports_neither_mlflow_nor_torch_geometric() -> None:
     code = (
-        "import sys, metad2a.reports.plots, metad2a.recommend as it;"
+        "import sys, metad2a.reports.plots, metad2a.recommend.model as it;"
         "model = it.load(); model.recommend('sklearn:digits');"
         "print({'mlflow', 'torch_geometric'} & set(sys.modules))"
     )

@@ -105,6 +105,7 @@ def pretrain(
         )
         job = _Job(loop, images, plan, normalisation, processes, say, on_point)
         loop.run(job.batches, job.loss, deadline=deadline, on_epoch=job.on_epoch)
+        loop.parallel = network  # what wrapped it holds the processes' group
     return loop
 
 

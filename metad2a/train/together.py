@@ -5,6 +5,7 @@ Gradients are averaged by DistributedDataParallel. Everything else that processe
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -69,7 +70,11 @@ def started_by_torchrun() -> bool:
 
 @contextmanager
 def together(device: torch.device) -> Iterator[Together]:
-    """All processes that torchrun started, over NCCL where they have CUDA and over gloo elsewhere."""
+    """All processes that torchrun started, over NCCL where they have CUDA and over gloo elsewhere.
+
+    They part when all are done. What held the group by then is let go first: a thread of gloo's that outlives the
+    interpreter aborts the process.
+    """
     if not started_by_torchrun():
         yield Together(device)
         return
@@ -79,5 +84,7 @@ def together(device: torch.device) -> Iterator[Together]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
         yield Together(device, distributed.get_rank(), distributed.get_world_size())
+        distributed.barrier()
     finally:
+        gc.collect()
         distributed.destroy_process_group()
