@@ -10,7 +10,7 @@ import numpy as np
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TEST, Task
-from metad2a.recommend.chances import Measured, anew_too, fits, sensible_probes
+from metad2a.recommend.chances import Measured, anew_too, fits, is_far, sensible_probes
 from metad2a.train.bases import installed
 from metad2a.train.pipeline import base_of, probe_either
 from metad2a.train.probe import Probed, speed, width
@@ -42,14 +42,19 @@ def looks(
     """The first probe always, others where they fit into the seconds ``left``; ``known`` accuracies are only timed."""
     there = [name for name, is_there in installed().items() if is_there]
     images = int(np.count_nonzero(task.parts != TEST))
+    measured: list[Measured] = []
     for number, pipeline in enumerate(sensible_probes(task.resolution, there)):
+        if pipeline.weights == "lite0" and is_far(measured):
+            continue
         base = base_of(pipeline, task)
         shape = {"features": width(base), "classes": task.classes}
         rate = speed(base, task, resolution=pipeline.resolution)
         if known and pipeline in known:
-            yield Look(Measured(pipeline, known[pipeline], rate), None, False, 0.0)
+            measured.append(Measured(pipeline, known[pipeline], rate))
+            yield Look(measured[-1], None, False, 0.0)
         elif number == 0 or fits(images, rate, left(), **shape):
             now(f"Probing {pipeline}")
             both = anew_too(pipeline) and fits(2 * images, rate, left(), **shape)
             probed, anew = probe_either(pipeline, task, base, anew=both, cache=cache)
-            yield Look(Measured(pipeline, probed.valid_accuracy or 0.0, rate), probed, anew, probed.seconds)
+            measured.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))
+            yield Look(measured[-1], probed, anew, probed.seconds)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from databases.architectures.spaces.pipeline import Pipeline
-from metad2a.recommend.chances import GENTLE, USUAL, Chance, Measured, chances
+from metad2a.recommend.chances import GENTLE, USUAL, Chance, Measured, chances, looked_at, outcomes
 
 FAST = 0.1  # learning rate of a network from nothing
 LEAST_TUNING, LEAST_AGAIN = 3.0, 3.0  # seconds below which no fine-tuning is begun, and none goes on
@@ -32,6 +32,32 @@ def first_round(measured: Sequence[Measured], *, images: int, classes: int, seco
         if len(chosen) < count:
             chosen.append(replace(chance, pipeline=_other_rate(chance.pipeline)))
     return chosen
+
+
+def to_go_on(
+    tuned: Sequence[tuple[Pipeline, float, float]],
+    measured: Sequence[Measured],
+    *,
+    images: int,
+    classes: int,
+    left: float,
+) -> int:
+    """Which of the fine-tunings gets the time that is left: the one that is expected to end best.
+
+    Args:
+        tuned: pipeline, validation accuracy in percent, and seconds of training so far.
+        measured: the probes.
+        images: for training.
+        classes: of the task.
+        left: seconds.
+    """
+    looked = looked_at(measured, images=images, classes=classes)
+
+    def end(place: int) -> float:
+        pipeline, accuracy, seconds = tuned[place]
+        return outcomes().later(looked, pipeline, accuracy, 1 + left / max(seconds, 1.0))
+
+    return max(range(len(tuned)), key=end)
 
 
 def _other_rate(pipeline: Pipeline) -> Pipeline:

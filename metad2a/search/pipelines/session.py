@@ -136,16 +136,24 @@ class PipelineSession:
         self._promote()
 
     def _promote(self) -> None:
-        """The best fine-tuned pipeline gets the time that is left."""
+        """The fine-tuned pipeline that promises most gets the time that is left."""
         open_ones = [each for each in self.plan.round(2) if not each.done]
         tuned = [index for index in self.run.state.trained if self.pipeline(index).learning_rate is not None]
         left = self.left - self._held_out(VALIDATION)
         if not open_ones and left >= plan.LEAST_AGAIN and tuned:
-            best = max(tuned, key=lambda index: (self.run.state.trained[index].valid_accuracy or 0, -self._loss(index)))
+            best = self._promising(tuned, left)
             self.plan.add(Stage(str(self.pipeline(best)), left, again=True, round=2))
             open_ones = self.plan.round(2)[-1:]
         for stage in open_ones:
             self._tune(stage)
+
+    def _promising(self, tuned: list[int], left: float) -> int:
+        """The fine-tuned candidate that is expected to end best, if it alone goes on for the seconds left."""
+        state = self.run.state.trained
+        tuned = sorted(tuned, key=self._loss)
+        rows = [(self.pipeline(index), state[index].valid_accuracy or 0.0, state[index].seconds) for index in tuned]
+        images = int(np.count_nonzero(self.task.parts == TRAIN))
+        return tuned[plan.to_go_on(rows, self.measured, images=images, classes=self.task.classes, left=left)]
 
     def _tune(self, stage: Stage) -> None:
         """One fine-tuning, from the probe or from where it stands; what is kept is the better one."""
