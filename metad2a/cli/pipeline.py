@@ -182,7 +182,7 @@ def predict(
 
         text = StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
-        write_files(output.absolute().parent, {output.name: text.getvalue().encode()})
+        write_files(output.absolute().parent, {output.name: text.getvalue().encode(errors=cli.ESCAPED)})
     for each in failed:
         console(stderr=True).print(each, soft_wrap=True)
     if failed:
