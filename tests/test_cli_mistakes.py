@@ -65,7 +65,7 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "search nowhere --space nasbench201 --on abacus": "'auto' and 'cpu'",
     "search DATA --searcher random": "in spaces of networks only: leave it out, or give --space nasbench201",
     "recommend DATA --recipe tiny": "in spaces of networks only: leave it out, or give --space nasbench201",
-    "search DATA --space enas-micro --augment flip": "in the space pipeline only: leave it out, or give --space pipe",
+    "search DATA --space enas-micro --baseline": "in the space pipeline only: leave it out, or give --space pipe",
     "recommend DATA --space nasbench201 --budget 9s": "in the space pipeline only: leave it out",
     "recommend DATA --space enas-micro": "what can be recommended are pipeline and nasbench201",
     "recommend DATA --max-latency fast": "give a time above zero with its unit",

@@ -59,7 +59,7 @@ def thumbnails(images: Images) -> Floats:
 
 
 def find_copies(digests: Digests, units: Floats | None) -> Copies:
-    """Pairs of copies among images with these digests and `thumbnails`, exact or near; without thumbnails exact alone."""
+    """Pairs of copies among images with these digests and `thumbnails`; without thumbnails exact ones alone."""
     once, same = np.unique(digests, axis=0, return_index=True, return_inverse=True)[1:]
     first = once[same.ravel()]
     pairs = {(a, b): True for a, b in zip(first.tolist(), range(len(digests)), strict=True) if a != b}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from metad2a.search.pipelines.search import PipelineResult
 
 Augment = Annotated[
-    str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images (pipeline).")
+    str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images.")
 ]
 Baseline = Annotated[
     bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")

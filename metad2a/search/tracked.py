@@ -33,3 +33,8 @@ def training_run(
         tracked.dataset(task.name, task.fingerprint)
         tracked.parameters(facts(task))
         yield tracked
+
+
+def known_values(**values: float | None) -> dict[str, float]:
+    """The values that are there."""
+    return {name: value for name, value in values.items() if value is not None}
