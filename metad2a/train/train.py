@@ -158,7 +158,8 @@ class _Loop:
             order = torch.randperm(len(self.y), generator=self.shuffle).to(self.y.device)
             total, taken = torch.zeros((), device=self.y.device), 0
             for chosen in batches(order, self.recipe.batch):
-                total += self._step(max(step, hurry * (time.monotonic() - begin)), chosen)
+                at = max(step, hurry * (time.monotonic() - begin)) if self.fitted else step
+                total += self._step(at, chosen)
                 step, taken = step + 1, taken + 1
                 if step >= self.steps or time.monotonic() >= deadline:
                     break
