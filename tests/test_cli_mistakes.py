@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -203,6 +204,18 @@ def test_a_full_disk_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == (
         "error: cannot write model.bin (No space left on device): make room there or name another folder\n"
     )
+
+
+def test_a_reader_that_is_gone_ends_a_command_quietly() -> None:
+    def printing() -> None:
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:
+            sys.exit(1)  # as typer and rich do
+
+    assert guarded(printing) == 141
+    with pytest.raises(SystemExit):
+        guarded(lambda: sys.exit(1))
 
 
 def test_our_own_mistakes_keep_their_traceback() -> None:

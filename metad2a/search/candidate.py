@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from databases.architectures.space import Architecture
 from databases.datasets.task import Task
@@ -36,16 +36,12 @@ class Job:
 
 @dataclass(frozen=True)
 class Done:
-    """A training that ended; ``stopped`` where its learning curve was hopeless.
-
-    ``shortened``: it went to the end of a shorter schedule than the recipe's, and is not complete.
-    """
+    """A training that ended; ``stopped`` where its learning curve was hopeless."""
 
     index: int
     training: Training
     checks: tuple[float, ...]
     stopped: bool
-    shortened: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,14 +88,12 @@ class Work:
             deadline=time.monotonic() + job.until - time.time(),
             checks=SHOWN,
             steps=job.steps,
+            fit=job.until < math.inf,
             change=self.change,
             on_epoch=look,
         )
         stopped = not training.complete and self._hopeless(checks)
-        shortened = training.complete and job.steps is not None
-        if shortened:
-            training = replace(training, complete=False)
-        return Done(job.index, training, tuple(checks), stopped, shortened)
+        return Done(job.index, training, tuple(checks), stopped)
 
     def _hopeless(self, checks: list[float]) -> bool:
         return self.stop_early and hopeless(checks, self.finished)

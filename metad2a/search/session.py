@@ -195,7 +195,7 @@ class Session:
         if (
             done.training.complete
             or done.stopped
-            or done.shortened
+            or done.training.shortened
             or len(done.training.curve) > (known.epochs if known else 0)
         ):
             self._keep(done, tracked)
@@ -220,7 +220,7 @@ class Session:
             score=likely.likely if likely else training.valid_accuracy or 0.0,
             checks=done.checks,
             parts=training.parts,
-            shortened=done.shortened,
+            shortened=training.shortened and not done.stopped,
         )
         card = describe(training, task=self.task, architecture=architecture, recipe=recipe, seed=self.seed)
         self.run.keep(done.index, trained, training, card)

@@ -25,6 +25,7 @@ from metad2a.train.place import memory_format, pick_device
 from metad2a.train.training import OnEpoch, Progress, Training
 
 TIMED_STEPS = 4  # whose median tells how long a training takes
+LAG = 0.05  # share of the steps that a training may be behind its time before its schedule is made shorter
 
 
 def train(
@@ -37,13 +38,14 @@ def train(
     deadline: float = math.inf,
     checks: Sequence[float] = (),
     steps: int | None = None,
+    fit: bool = False,
     change: Augment | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Training:
     """Trains on the training part of ``task``; stops after the step that passes ``deadline`` (monotonic s).
 
-    With ``steps`` the recipe's schedule is made so long, and shorter still where the machine turns out to be slower, so
-    that it ends with the ``deadline``; ``change`` is what is done to training images, by default what
+    With ``steps`` the recipe's schedule is made so long. With ``fit`` it is made shorter where the machine turns out to
+    be so slow that it would not end by the ``deadline``. ``change`` is what is done to training images, by default what
     the recipe says.
     After these shares of the epochs, ``checks``, the accuracy on the validation part is told to ``on_epoch`` too.
     The same seed on the same device gives the same weights, checked or not. A batch that does not fit into the
@@ -63,11 +65,12 @@ def train(
         network = network.to(place, memory_format=layout)  # type: ignore[call-overload]
         mean, scale = normalisation(task)
         loop = _Loop(network, recipe, _Images.of(task, mean, scale, place), seed, layout)
-        loop.steps, loop.fitted, loop.change = steps or loop.steps, steps is not None, change or loop.change
+        loop.steps, loop.fit, loop.change = steps or loop.steps, fit, change or loop.change
         if checks and len(task.part(VALIDATION)[1]):
             loop.check(checks, lambda: accuracy(Training(network, mean, scale, None, 0.0, False), task, VALIDATION))
         trained, curve, complete, seconds = loop.run(deadline, on_epoch)
-        done = Training(trained.eval(), mean, scale, None, seconds, complete, curve, loop.parts)
+        short = complete and (loop.hurried or loop.steps < recipe.steps(len(loop.y)))
+        done = Training(trained.eval(), mean, scale, None, seconds, complete and not short, curve, loop.parts, short)
         valid = accuracy(done, task, VALIDATION)
     trained.to("cpu")
     return replace(done, valid_accuracy=valid)
@@ -136,7 +139,7 @@ class _Loop:
         self.average = copy.deepcopy(network) if recipe.average else None
         self.averaged = 0
         self.parts = 1
-        self.fitted = False  # whether the schedule goes by the time too
+        self.fit, self.hurried = False, False  # whether the schedule goes by the time too, and had to
         colour = images.stored.shape[-1] == 3  # grey pictures are mostly signs and scans
         self.change = Augment(shift=recipe.augment, flip=recipe.augment and colour)
         self.a_pass = -(-len(self.y) // recipe.batch)
@@ -149,17 +152,18 @@ class _Loop:
         self.measure, self.checks = measure, {math.ceil(share * epochs) for share in shares} - {epochs}
 
     def run(self, deadline: float, on_epoch: OnEpoch | None) -> tuple[nn.Module, list[Progress], bool, float]:
-        """Trains to the end or the deadline; returns the network, curve, completeness and seconds."""
+        """Trains to the end or the deadline; returns the network, curve, whether the schedule ended, and seconds."""
         begin, step = time.monotonic(), 0
         curve: list[Progress] = []
         self.network.train()
-        hurry = self.steps / max(1e-9, deadline - begin) if self.fitted else 0.0
+        hurry = self.steps / max(1e-9, deadline - begin)  # steps a second that the time asks for
         while step < self.steps and time.monotonic() < deadline:
             order = torch.randperm(len(self.y), generator=self.shuffle).to(self.y.device)
             total, taken = torch.zeros((), device=self.y.device), 0
             for chosen in batches(order, self.recipe.batch):
-                at = max(step, hurry * (time.monotonic() - begin)) if self.fitted else step
-                total += self._step(at, chosen)
+                at = hurry * (time.monotonic() - begin) if self.fit else 0.0
+                self.hurried = self.hurried or at > step + LAG * self.steps
+                total += self._step(max(step, at) if self.hurried else step, chosen)
                 step, taken = step + 1, taken + 1
                 if step >= self.steps or time.monotonic() >= deadline:
                     break
@@ -168,8 +172,7 @@ class _Loop:
             if on_epoch is not None and on_epoch(curve[-1]) is False:
                 break
         network = self.average if self.average is not None and self.averaged else self.network
-        ended = step >= self.steps or (self.fitted and step > 0 and time.monotonic() >= deadline)
-        return network, curve, ended, time.monotonic() - begin
+        return network, curve, step >= self.steps or (self.fit and self.hurried), time.monotonic() - begin
 
     def _progress(self, epoch: int, loss: float, begin: float, *, check: bool) -> Progress:
         """Where training stands, with the validation accuracy where it is checked."""
