@@ -162,7 +162,7 @@ class _Loop:
             total, taken = torch.zeros((), device=self.y.device), 0
             for chosen in batches(order, self.recipe.batch):
                 at = hurry * (time.monotonic() - begin) if self.fit else 0.0
-                self.hurried = self.hurried or at > step + LAG * self.steps
+                self.hurried = self.hurried or bool(at > step + LAG * self.steps)
                 total += self._step(max(step, at) if self.hurried else step, chosen)
                 step, taken = step + 1, taken + 1
                 if step >= self.steps or time.monotonic() >= deadline:
