@@ -38,6 +38,7 @@ from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.pipeline import Augment, Baseline
 from metad2a.cli.recommend import compact
 from metad2a.cli.runs import card_of, files_of, print_files
+from metad2a.cli.tracked import drawn
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
 from metad2a.search.pipelines import SPACE
@@ -152,6 +153,7 @@ def search(
             begun=cli.started,
             executor=executor,
             workers=workers,
+            draw=drawn,
             on_progress=lambda each: _tell(reporter, each),
             on_death=lambda death: reporter.line(str(death)),
         )

@@ -13,7 +13,7 @@ from metad2a.search.candidate import Job
 from metad2a.search.judgement import ended, judgements, remarks
 from metad2a.search.result import SearchResult
 from metad2a.search.run_state import best_of, tested_card
-from metad2a.search.tracked import known_values
+from metad2a.search.tracked import SEARCH_FIGURE, known_values
 from metad2a.train.inference import accuracy
 from metad2a.train.place import pick_device
 from metad2a.train.training import Progress, Training
@@ -55,7 +55,10 @@ def finished(session: Session) -> SearchResult:
     )
     for path in (exported.weights, exported.program):
         session.tracked.artifact(path, folder="model")
-    return _result(session, best, exported)
+    result = _result(session, best, exported)
+    if session.draw is not None and session.tracked.id is not None:
+        session.tracked.figure(session.draw(result.trained), SEARCH_FIGURE)
+    return result
 
 
 def _train_again(session: Session, best: int) -> None:

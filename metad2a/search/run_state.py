@@ -72,6 +72,7 @@ class State:
     spent: float = 0.0
     tested: tuple[int, float | None] | None = None  # which candidate, and its accuracy in percent
     again: tuple[int, int] | None = None  # which candidate was trained on validation images too, and for how many steps
+    notes: tuple[str, ...] = ()  # on what is exported
     change: tuple[bool, bool, str | None] | None = None  # whether training images are shifted and mirrored, and why
 
 
@@ -122,6 +123,7 @@ def _to_json(state: State) -> str:
             "spent": state.spent,
             "tested": state.tested,
             "again": state.again,
+            "notes": state.notes,
             "change": state.change,
         },
         indent=1,
@@ -144,6 +146,7 @@ def _from_json(text: str) -> State:
         trained={index: Trained(**whole(each)) for index, each in values["trained"]},
         spent=float(values["spent"]),
         tested=tuple(values["tested"]) if values["tested"] else None,
+        notes=tuple(values.get("notes", ())),
         again=tuple(values["again"]) if values.get("again") else None,
         change=tuple(values["change"]) if values.get("change") else None,
     )

@@ -30,6 +30,7 @@ from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
 from metad2a.search.session import Session
+from metad2a.search.tracked import Draw
 from metad2a.train.augment import check
 from metad2a.train.place import usable_device
 
@@ -58,6 +59,7 @@ def search(
     patience: float = 0.0,
     executor: str = HERE,
     workers: int = 1,
+    draw: Draw | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
     on_death: Callable[[Death], None] = lambda death: None,
 ) -> SearchResult:
@@ -72,7 +74,8 @@ def search(
     one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
     started, by default now. A run that another process works on is waited for, ``patience`` seconds at most.
     ``workers`` trainings go on at once, where ``executor`` says (`chosen_executor`): the searcher learns from all of
-    them before it asks again. A process that dies costs its own training, which ``on_death`` hears of.
+    them before it asks again. A process that dies costs its own training, which ``on_death`` hears of. What ``draw``
+    makes of the trainings goes with the tracked run.
 
     Raises:
         UserError: impossible budget, recipe, space, searcher, device or limits; run in use; time over before the first
@@ -122,6 +125,7 @@ def search(
             spread=spread,
             at_once=workers,
             augment=augment,
+            draw=draw,
         ).go(plan.controller)
 
 

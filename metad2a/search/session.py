@@ -25,7 +25,7 @@ from metad2a.search.mirroring import augmentation
 from metad2a.search.result import SearchProgress, SearchResult, Stage, record_of
 from metad2a.search.run_state import Trained, Wanted, best_of
 from metad2a.search.runs import RunFolder
-from metad2a.search.tracked import facts, known_values, training_run
+from metad2a.search.tracked import Draw, facts, known_values, training_run
 from metad2a.train.augment import Augment
 from metad2a.train.training import Progress
 from predictors.learning_curve import Curve, forecast
@@ -36,6 +36,7 @@ class Session:
     """The `Measure` of a run: trains at most ``count`` architectures within ``seconds``, or takes what was kept.
 
     Without a ``count`` as many as there is time for. ``augment`` says what may be done to training images.
+    What ``draw`` makes of the trainings goes with the tracked run.
     ``tracker`` opens a run for each training below ``tracked``; None puts the only training into that itself.
     ``expected`` tells the accuracy in percent that is expected of an architecture; ``on_trained`` is told every
     training that is done, in order, also those of earlier processes. With ``stop_early`` hopeless ones are given up.
@@ -60,6 +61,7 @@ class Session:
     spread: Spread | None = None
     at_once: int = 1
     augment: str = "auto"
+    draw: Draw | None = None
     asked: list[int] = field(default_factory=list)  # positions among the run's candidates
     resumed: int = 0
     finished: list[Curve] = field(default_factory=list)
