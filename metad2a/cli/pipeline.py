@@ -13,6 +13,7 @@ import typer
 from metad2a import cli
 from metad2a.cli.options import Json, check_output_folder, duration, open_tracker, reading_ends
 from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.cli.tracked import drawn
 from metad2a.reports.words import percent, short, span
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from metad2a.search.pipelines.search import PipelineResult
 
 Augment = Annotated[
-    str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images (pipeline).")
+    str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images.")
 ]
 Baseline = Annotated[
     bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
@@ -65,6 +66,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             seed=seed,
             tracker=open_tracker(ways.no_tracking),
             begun=cli.started,
+            draw=drawn,
             line=reporter.line,
             now=lambda text: reporter.now(f"{text} ..."),
         )

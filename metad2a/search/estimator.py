@@ -52,7 +52,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         max_time: seconds that `fit` may take; None: 60 in the space of pipelines, elsewhere no limit.
         space: ``pipeline`` (pretrained weights, resolution and fine-tuning are chosen), or a space of networks that are
             trained from scratch, such as ``nasbench201``. All that follows but the last has a meaning there only.
-        trials: how many networks to train at most.
+        trials: how many networks to train at most; None: as many as ``max_time`` allows, without it 3.
         recipe: how to train, such as ``tiny``, ``small`` or ``standard``.
         searcher: what asks for the next network: ``surrogate``, ``zero-shot``, ``random``, ``evolution``, ...
         stop_early: give trainings up whose learning curve is hopeless.
@@ -73,7 +73,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         max_time: float | None = None,
         *,
         space: str = PIPELINE.name,
-        trials: int = 5,
+        trials: int | None = None,
         recipe: str = "small",
         searcher: str = DEFAULT,
         stop_early: bool = True,

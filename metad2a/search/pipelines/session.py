@@ -27,6 +27,7 @@ from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.pipelines.stages import Plan, Stage, read_plan
 from metad2a.search.run_state import Trained, Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
+from metad2a.search.tracked import facts, track_pipeline
 from metad2a.train.augment import Augment, choose
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
@@ -55,6 +56,8 @@ class PipelineSession:
     measured: list[Measured] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     resumed: int = 0
+    worked: bool = False  # whether this process trained anything
+    curve: list[Epoch] = field(default_factory=list)  # of the fine-tuning that goes on
 
     @cached_property
     def plan(self) -> Plan:
@@ -70,6 +73,7 @@ class PipelineSession:
     def go(self) -> int:
         """Does what time allows; returns the best candidate's position."""
         self.tracked.dataset(self.task.name, self.task.fingerprint)
+        self.tracked.parameters(facts(self.task))
         self._probe_all()
         if self.measured:
             self._tune_all()
@@ -203,8 +207,11 @@ class PipelineSession:
         keep_logits(self.run, index, tuned.valid_logits)
 
     def _epoch(self, pipeline: Pipeline) -> Callable[[Epoch], None]:
+        self.curve, self.worked = [], True
+
         def tell(epoch: Epoch) -> None:
             self.run.tick()
+            self.curve.append(epoch)
             self.now(f"Fine-tuning {pipeline}: {100 * epoch.progress:.0f}%, loss {epoch.loss:.3f}")
 
         return tell
@@ -251,7 +258,11 @@ class PipelineSession:
         self.plan.losses[str(architecture)] = loss if math.isfinite(loss) else 1e9
         self.plan.save()
         self.run.keep(index, trained, training_of(classifier, trained), self._card(trained, classifier))
-        self.tracked.metrics({f"valid accuracy of {architecture}": accuracy or 0.0, "seconds": self.run.spent})
+        self.worked, curve, self.curve = True, self.curve, []
+        track_pipeline(self.tracked, self.task, trained, seed=self.seed, curve=curve)
+        best = max(each.valid_accuracy or 0.0 for each in self.run.state.trained.values())
+        where = {"best_valid_accuracy": best, "seconds": self.run.spent}
+        self.tracked.metrics(where, step=len(self.run.state.trained))
         self.line(f"{architecture}: validation {_percent(accuracy)} in {seconds:.1f} s")
 
     def _card(self, trained: Trained, classifier: Classifier) -> Card:
