@@ -15,7 +15,18 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, ratio, with_interval
+from metad2a.reports.report import (
+    Panel,
+    Report,
+    Table,
+    Verdict,
+    band,
+    not_refuted,
+    paired,
+    ratio,
+    undecided,
+    with_interval,
+)
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.enas.children import new_policy
 from metad2a.reproduce.nasnet.transferred_cells import fewer
@@ -186,12 +197,13 @@ def run(context: Context) -> Report:
 
 def _verdicts(figures: dict[str, dict[str, float]]) -> tuple[Verdict, ...]:
     def faster(what: str, name: str) -> Verdict:
-        told = with_interval(figures[name], ".2f")
-        return Verdict(what, f"median ratio at most {ASKED}", told, figures[name]["mean"] <= ASKED)
+        found, told = figures[name], with_interval(figures[name], ".2f")
+        rule = f"median ratio at most {ASKED}"
+        return Verdict(what, rule, told, found["mean"] <= ASKED, undecided(found, ASKED))
 
     def as_accurate(what: str, name: str) -> Verdict:
-        rule, told = "difference's interval holds 0 or is above", with_interval(figures[name], "+.1f")
-        return Verdict(what, rule, told, figures[name]["high"] >= 0)
+        rule = "difference's interval holds 0 or is above"
+        return not_refuted(what, rule, figures[name], below=0, form="+.1f")
 
     control = figures["time_ratio_control"]
     return (
@@ -201,6 +213,7 @@ def _verdicts(figures: dict[str, dict[str, float]]) -> tuple[Verdict, ...]:
             "median ratio's interval holds 1",
             with_interval(control, ".2f"),
             control["low"] <= 1 <= control["high"],
+            undecided(control, 1),
         ),
         as_accurate("and are as accurate after a short training", "points"),
         faster("found cells too need less time", "time_ratio_of_searches"),
