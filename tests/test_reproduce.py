@@ -143,9 +143,10 @@ def test_a_short_run_does_not_fail_what_its_interval_leaves_open() -> None:
 
 
 def test_few_seeds_refute_only_what_lies_far_on_the_wrong_side() -> None:
-    near, far, alone = paired([-1, -2], [0, 0]), paired([-10, -10.1], [0, 0]), paired([-1], [0])
-    assert [judged("", "", each, above=0).open for each in (near, far, alone)] == [True, False, True]
+    near, far, alone, alike = (paired(each, [0] * len(each)) for each in ([-1, -2], [-10, -10.1], [-1], [-1, -1]))
+    assert [judged("", "", each, above=0).open for each in (near, far, alone, alike)] == [True, False, True, True]
     assert [each["seeds"] for each in (near, far, alone)] == [2, 2, 1]
+    assert not judged("", "", paired([-1] * 5, [0] * 5), above=0).open
 
 
 def test_a_control_fails_only_where_its_whole_interval_is_beyond_the_bound() -> None:

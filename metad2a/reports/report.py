@@ -157,8 +157,14 @@ def _beyond(found: Mapping[str, float], above: float | None, below: float | None
 
 
 def undecided(found: Mapping[str, float], bound: float) -> bool:
-    """Whether an interval has both sides of the bound, when it is as wide as so few seeds ask for."""
-    wider = WIDER.get(int(found.get("seeds", FEWEST)), 1.0)
+    """Whether an interval has both sides of the bound, when it is as wide as so few seeds ask for.
+
+    Few seeds that agree fully, as ranks of few things do, tell no width.
+    """
+    seeds = int(found.get("seeds", FEWEST))
+    if seeds < FEWEST and found["low"] == found["high"]:
+        return True
+    wider = WIDER.get(seeds, 1.0)
     low, high = (found["mean"] + wider * (found[side] - found["mean"]) for side in ("low", "high"))
     return not (high < bound or low > bound)
 
