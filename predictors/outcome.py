@@ -180,7 +180,7 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
         rate = math.log(pipeline.learning_rate or 0.03)
         flags = (
             pipeline.training == "half",
-            pipeline.weights == "lite0",
+            pipeline.weights in ("lite0", "other"),  # nobody measured the user's: most have seen ImageNet
             pipeline.resolution > 32 and pipeline.weights == "own",
             pipeline.slim,
             pipeline.short,

@@ -72,6 +72,15 @@ Groups = Annotated[
         "class folder, with one beginning of their names, or by a CSV file (file, group).",
     ),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also",
+        metavar="timm:NAME[@FILE]|FILE",
+        help="A pretrained network of your own that competes too (pipeline): of timm (extra timm), its weights in a "
+        "file or downloaded by timm, or a file that metad2a pretrain wrote.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same answer.")]
 DatabaseUrl = Annotated[
@@ -194,7 +203,7 @@ OF_NETWORKS = {  # options that mean nothing in the space of pipelines
     *("train", "recipe", "searcher", "stop_early", "device", "model", "database", "workers", "executor"),
     *("images_per_class", "candidates", "prefer", "target"),
 }
-OF_PIPELINES = {"augment", "baseline"}  # and only there
+OF_PIPELINES = {"also", "augment", "baseline"}  # and only there
 OF_PIPELINES_HERE = {"recommend": {"budget"}}  # what only means something there in one command
 OF_NETWORKS_HERE = {"search": {"max_params", "max_flops", "max_latency"}}
 

@@ -22,9 +22,12 @@ PROBES = (  # in this order: cheap ones first
     Pipeline("own", 32, "probe"),
     Pipeline("hog", 64, "probe"),
     Pipeline("own", 48, "probe"),
+    Pipeline("other", 64, "probe"),
     Pipeline("lite0", 64, "probe"),
     Pipeline("lite0", 96, "probe"),
     Pipeline("lite0", 128, "probe"),
+    Pipeline("other", 96, "probe"),
+    Pipeline("other", 128, "probe"),
 )
 SHARE = 0.5  # of the time left that one probe may take
 FIT_SECONDS, FIT_EACH = 0.5, 2e-8  # of the regression, and for each number: images times features times classes

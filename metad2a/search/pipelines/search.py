@@ -22,7 +22,7 @@ from metad2a.search.pipelines.session import PipelineSession, training_of
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.train.augment import check
-from metad2a.train.bases import installed
+from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import Effort, tune_pipeline
 from metad2a.train.probe import percent_right, refit
@@ -80,6 +80,7 @@ def search_pipelines(
     begun: float | None = None,
     patience: float = 0.0,
     cache: Path | None = None,
+    also: Base | None = None,
     line: Callable[[str], None] = lambda text: None,
     now: Callable[[str], None] = lambda text: None,
 ) -> PipelineResult:
@@ -88,7 +89,7 @@ def search_pipelines(
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further. With
     ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
     another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
-    the home folder.
+    the home folder. ``also`` is a pretrained network of the user's own, which competes with ours.
 
     Raises:
         UserError: impossible budget or augmentation; run in use.
@@ -98,13 +99,13 @@ def search_pipelines(
         raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; 60 is usual")
     check(augment)
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
+    identity |= {} if also is None else {"also": also.digest}
     run = RunFolder(folder or runs_folder() / run_name(task.name, PIPELINE.name, identity), identity, begin=begin)
     parameters = {**identity, "seconds": seconds, "weights": ", ".join(k for k, v in installed().items() if v)}
     run.patience = patience
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
-        session = PipelineSession(
-            task, run, tracked, seconds, augment=augment, seed=seed, cache=cache or home() / CACHE, line=line, now=now
-        )
+        ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also}
+        session = PipelineSession(task, run, tracked, seconds, **ways, line=line, now=now)
         best = session.go()
         now("Testing and exporting the best")
         result = _finish(session, best)

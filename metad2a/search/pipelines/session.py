@@ -20,7 +20,7 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from metad2a.export.card import Card
 from metad2a.recommend.chances import Measured
-from metad2a.recommend.looking import looks
+from metad2a.recommend.looking import about, looks
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.stages import Plan, Stage, read_plan
@@ -49,6 +49,7 @@ class PipelineSession:
     augment: str = "auto"
     seed: int = 0
     cache: Path | None = None
+    also: Base | None = None
     line: Say = lambda text: None
     now: Say = lambda text: None
     measured: list[Measured] = field(default_factory=list)
@@ -96,7 +97,7 @@ class PipelineSession:
 
     def base(self, pipeline: Pipeline) -> Base:
         """The weights that a kept probe stands on."""
-        return base_of(pipeline, self.task, anew=str(pipeline) in self.plan.anew)
+        return base_of(pipeline, self.task, anew=str(pipeline) in self.plan.anew, also=self.also)
 
     def pipeline(self, index: int) -> Pipeline:
         """The candidate at a position."""
@@ -105,7 +106,8 @@ class PipelineSession:
     def _probe_all(self) -> None:
         state = self.run.state
         known = {self.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
-        for each in looks(self.task, left=lambda: self.left, cache=self.cache, known=known, now=self.now):
+        begun = looks(self.task, left=lambda: self.left, cache=self.cache, known=known, also=self.also, now=self.now)
+        for each in begun:
             self.measured.append(each.measured)
             if each.probed is None:
                 self.resumed += 1
@@ -117,6 +119,7 @@ class PipelineSession:
             index = self.run.place(Wanted(PIPELINE.of(pipeline)))
             accuracy, loss = probed.valid_accuracy, probed.valid_loss
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
+        self.notes += about(self.also, self.measured)
 
     def _tune_all(self) -> None:
         images = int(np.count_nonzero(self.task.parts == TRAIN))
