@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -17,7 +17,8 @@ from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements
 from metad2a.search.pipelines import USUAL_SECONDS
-from metad2a.search.pipelines.report import Report, report, temperature
+from metad2a.search.pipelines.average import averaged, finalists, read_logits
+from metad2a.search.pipelines.report import Report, milliseconds, report, temperature
 from metad2a.search.pipelines.session import PipelineSession, training_of
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
@@ -46,7 +47,8 @@ class PipelineResult:
     """The outcome.
 
     Attributes:
-        best: the pipeline that was best by validation. valid_accuracy, test_accuracy: percent.
+        best: the pipeline that was best by validation. members: those whose mean is exported, the best first.
+        valid_accuracy, test_accuracy: percent, of what is exported.
         trained: every pipeline that was tried, in order.
         report: figures of the test images. temperature: calibrates the probabilities.
         rivals: what was asked for beside it.
@@ -55,6 +57,7 @@ class PipelineResult:
     """
 
     best: Pipeline
+    members: tuple[Pipeline, ...]
     valid_accuracy: float | None
     test_accuracy: float | None
     trained: tuple[Trained, ...]
@@ -117,21 +120,28 @@ def search_pipelines(
 
 def _finish(session: PipelineSession, best: int) -> PipelineResult:
     """Calibrates the best on the validation images, tests and exports it."""
-    task, state = session.task, session.run.state
-    classifier, notes = session.classifier(best), list(session.notes)
+    task, state, notes = session.task, session.run.state, list(session.notes)
     asked, truth = task.part(VALIDATION)
+    pipeline, logits = session.pipeline(best), read_logits(session.run)
+    members = finalists(logits, truth, best)
+    if len(members) > 1:
+        heats = {index: temperature(logits[index], truth) for index in members}
+        classifier, valid, more = _together(session, heats)
+    else:
+        classifier, valid, more = session.classifier(best), state.trained[best].valid_accuracy, []
     heat = temperature(classifier.logits(asked), truth) if len(truth) else 1.0
-    pipeline = session.pipeline(best)
-    classifier, more = _on_more_images(session, pipeline, classifier)
+    if len(members) == 1:
+        classifier, more = _on_more_images(session, pipeline, classifier)
     tested, found = report(classifier, task, temperature=heat)
     state.tested = (best, tested)
-    notes += [*more, *judgements(task, state.trained[best].valid_accuracy, tested)]
-    card = replace(session.card(best, classifier), test_accuracy=tested, temperature=heat)
+    notes += [*more, *judgements(task, valid, tested)]
+    card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     session.run.save()
     return PipelineResult(
         best=pipeline,
-        valid_accuracy=card.valid_accuracy,
+        members=tuple(map(session.pipeline, members)),
+        valid_accuracy=valid,
         test_accuracy=tested,
         trained=tuple(state.trained[index] for index in sorted(state.trained)),
         report=found,
@@ -143,6 +153,21 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         notes=tuple(notes),
         exported=exported,
     )
+
+
+def _together(session: PipelineSession, heats: Mapping[int, float]) -> tuple[Classifier, float | None, list[str]]:
+    """The mean of the finalists, given with their temperatures, as one network; its validation accuracy; its cost."""
+    task = session.task
+    asked, truth = task.part(VALIDATION)
+    parts = {index: session.classifier(index) for index in heats}
+    made = averaged(parts, heats, resolution=task.resolution)
+    valid = percent_right(made.logits(asked), truth)
+    best, *others = heats
+    alone = session.run.state.trained[best].valid_accuracy or 0.0
+    dearer = milliseconds(made, task) - milliseconds(parts[best], task)
+    named = " and ".join(str(session.pipeline(index)) for index in others)
+    told = f"what is exported is the mean with {named}: validation {alone:.1f} -> {valid:.1f}%"
+    return made, valid, [f"{told}, for {dearer:.1f} ms more an image"]
 
 
 def _on_more_images(

@@ -23,6 +23,7 @@ from metad2a.recommend.chances import Measured
 from metad2a.recommend.looking import about, looks
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
+from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.pipelines.stages import Plan, Stage, read_plan
 from metad2a.search.run_state import Trained, Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
@@ -119,6 +120,7 @@ class PipelineSession:
             index = self.run.place(Wanted(PIPELINE.of(pipeline)))
             accuracy, loss = probed.valid_accuracy, probed.valid_loss
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
+            keep_logits(self.run, index, probed.valid_logits)
         self.notes += about(self.also, self.measured)
 
     def _tune_all(self) -> None:
@@ -193,6 +195,7 @@ class PipelineSession:
         passes = tuned.passes + (known.epochs if known else 0)
         seconds = tuned.seconds + (known.seconds if known else 0.0)
         self._keep(index, tuned.classifier, tuned.valid_accuracy, tuned.valid_loss, seconds=seconds, passes=passes)
+        keep_logits(self.run, index, tuned.valid_logits)
 
     def _epoch(self, pipeline: Pipeline) -> Callable[[Epoch], None]:
         def tell(epoch: Epoch) -> None:
