@@ -112,7 +112,7 @@ def lawful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Expectations by the made-up law."""
     model = OutcomeModel(examples())
     monkeypatch.setattr(chances_module, "outcomes", lambda: model)
-    monkeypatch.setattr("metad2a.recommend.pipelines.outcomes", lambda: model)
+    monkeypatch.setattr("metad2a.recommend.experience.outcomes", lambda: model)
 
 
 def test_a_faster_network_gets_more_passes_and_hog_nothing_to_tune(lawful: None) -> None:

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated
@@ -141,6 +142,12 @@ def open_store(location: str | None) -> Store:
     return Store(location or home() / DATABASE)
 
 
+def stored(location: str | None) -> AbstractContextManager[Store | None]:
+    """The same where there is one: whoever only reads makes none."""
+    there = location is not None or (home_path() / DATABASE).is_file()
+    return open_store(location) if there else nullcontext()
+
+
 def shown(location: str | None) -> str:
     """Where that database is, without a password."""
     if location is None or "://" not in location:
@@ -200,7 +207,7 @@ def how_many(text: str) -> int | None:
 
 
 OF_NETWORKS = {  # options that mean nothing in the space of pipelines
-    *("train", "recipe", "searcher", "stop_early", "device", "model", "database", "workers", "executor"),
+    *("train", "recipe", "searcher", "stop_early", "device", "model", "workers", "executor"),
     *("images_per_class", "candidates", "prefer", "target"),
 }
 OF_PIPELINES = {"also", "augment", "baseline"}  # and only there

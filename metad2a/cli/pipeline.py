@@ -10,7 +10,7 @@ import typer
 
 from databases.errors import UserError
 from metad2a import cli
-from metad2a.cli.options import check_output_folder, duration, open_tracker, reading_ends
+from metad2a.cli.options import check_output_folder, duration, open_store, open_tracker, reading_ends, stored
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.reports.words import percent, short, span
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
@@ -41,6 +41,7 @@ class Ways:
     baseline: bool
     groups: str
     also: str | None
+    database: str | None
     no_tracking: bool
     json: bool
 
@@ -50,7 +51,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
     from databases.datasets.loading import load_task
 
     check_output_folder(output)
-    with reporting("Reading the images ...") as reporter:
+    with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.pipelines.search import search_pipelines
 
         seconds = USUAL_SECONDS if seconds is None else seconds
@@ -67,6 +68,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             tracker=open_tracker(ways.no_tracking),
             begun=cli.started,
             also=also if task.channels > 1 else _opened(ways.also, channels=task.channels),
+            store=store,
             line=reporter.line,
             now=lambda text: reporter.now(f"{text} ..."),
         )
@@ -90,13 +92,14 @@ def recommend(
     seed: int,
     groups: str,
     also: str | None,
+    database: str | None,
     output: Path | None,
     json: bool,
 ) -> None:
     """`metad2a recommend` in the space of pipelines; ``most`` are the limits on parameters, FLOPs and latency."""
     from databases.datasets.loading import load_task
 
-    with reporting("Reading the images ...") as reporter:
+    with stored(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits
         from metad2a.recommend.pipelines import HERE, recommend_pipelines
         from metad2a.runtime.home import home
@@ -114,6 +117,7 @@ def recommend(
             seed=seed,
             cache=home() / CACHE,
             also=opened if task.channels > 1 else _opened(also, channels=task.channels),
+            store=store,
             now=lambda text: reporter.now(f"{text} ..."),
         )
     if output is not None:

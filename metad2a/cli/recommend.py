@@ -108,6 +108,7 @@ def recommend(
             seed=seed,
             groups=groups,
             also=pipeline.only_one(also),
+            database=default_database(context),
             output=output,
             json=json,
         )

@@ -110,7 +110,7 @@ def search(
     check_meaning(context, space)
     if space == SPACE:
         other = pipeline.only_one(also)
-        ways = pipeline.Ways(augment, baseline, groups, other, no_tracking=no_tracking, json=json)
+        ways = pipeline.Ways(augment, baseline, groups, other, database, no_tracking=no_tracking, json=json)
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output)

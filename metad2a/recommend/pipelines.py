@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,8 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.hosting import lent
-from metad2a.recommend.chances import Chance, Measured, chances, outcomes
+from metad2a.recommend.chances import Chance, Measured, chances
+from metad2a.recommend.experience import experience
 from metad2a.recommend.front import front
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.looking import about, looks
@@ -30,7 +31,11 @@ from metad2a.runtime.versions import versions
 from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
+from predictors.outcome import OutcomeModel
 from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
+
+if TYPE_CHECKING:
+    from databases.records.store import Store
 
 LOOK_SECONDS = 3.0  # of probing
 MOST_SEEN = 2_000  # images that are looked at
@@ -129,11 +134,13 @@ def recommend_pipelines(
     seed: int = 0,
     cache: Path | None = None,
     also: Base | None = None,
+    store: Store | None = None,
     now: Callable[[str], None] = lambda text: None,
 ) -> PipelineRecommendation:
     """Probes for about ``look`` seconds and tells what training for ``seconds`` is expected to reach; keeps nothing.
 
     ``also`` is a network of the user's own, which is probed however long that takes.
+    ``store`` holds what searches measured on other images.
 
     Raises:
         UserError: no pipeline keeps the limits, or there is no validation image.
@@ -147,7 +154,8 @@ def recommend_pipelines(
     train = int(np.count_nonzero(task.parts == TRAIN))
     now("Weighing what fine-tuning would add")
     count = int(np.count_nonzero(seen.parts == VALIDATION))
-    tuned = chances(measured, images=train, classes=task.classes, seconds=seconds, held_out=count, subnets=True)
+    model, shape = experience(store, task).model, {"images": train, "classes": task.classes}
+    tuned = chances(measured, **shape, seconds=seconds, held_out=count, subnets=True, model=model)
     found = [_of_probe(each.measured, each.seconds, count, task, also) for each in looked]
     found += [_of_chance(each, task, also) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
@@ -161,9 +169,9 @@ def recommend_pipelines(
         choices=tuple(choices),
         front=best_of_each,
         knee=_knee(best_of_each),
-        equal=_equal(choices),
+        equal=_equal(choices, model.noise),
         seconds=seconds,
-        reason=_reason(choices[0], measured, seconds),
+        reason=_reason(choices[0], measured, seconds, model),
         seed=seed,
         data=task.summary,
         fingerprint=task.fingerprint,
@@ -236,19 +244,18 @@ def _knee(front: Sequence[Choice]) -> Choice:
     return max(front, key=above)
 
 
-def _equal(choices: Sequence[Choice]) -> Choice:
+def _equal(choices: Sequence[Choice], noise: float) -> Choice:
     """The fastest that nobody can tell from the best: nearer than pipelines differ from what is expected of them."""
     best = to_logit(choices[0].expected_accuracy)
-    near = [each for each in choices if best - to_logit(each.expected_accuracy) <= outcomes().noise]
+    near = [each for each in choices if best - to_logit(each.expected_accuracy) <= noise]
     return min(near, key=lambda each: each.latency_ms)
 
 
-def _reason(best: Choice, measured: Sequence[Measured], seconds: float) -> str:
+def _reason(best: Choice, measured: Sequence[Measured], seconds: float, model: OutcomeModel) -> str:
     probes = ", ".join(f"{each.pipeline} {each.accuracy:.1f}%" for each in measured)
     told = f"Probes on your images: {probes}"
     if best.measured:
         return f"{told}. Fine-tuning for {seconds:.0f} s is not expected to beat {best.pipeline}."
-    model = outcomes()
     return (
         f"{told}. What fine-tuning for {seconds:.0f} s adds is judged by {len(model.examples)} trainings on images of "
         f"{len(model.sources)} sources."

@@ -112,13 +112,11 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def _searched(self, task: Task, begun: float, seed: int) -> PipelineResult | SearchResult:
         patience = math.inf if self.max_time is None else self.max_time  # another fit of the same images
-        if self.space == PIPELINE.name:
-            seconds = USUAL_SECONDS if self.max_time is None else self.max_time
-            also = None if self.also is None else open_also(self.also, channels=task.channels)
-            return search_pipelines(task, seconds=seconds, seed=seed, begun=begun, patience=patience, also=also)
-        if self.also is not None:
-            raise UserError(f"given also={self.also!r} with space={self.space!r}: it has a meaning in 'pipeline' only")
         with Store(home() / DATABASE) as store:
+            if self.space == PIPELINE.name:
+                return self._pipeline(task, store, begun, seed, patience)
+            if self.also is not None:
+                raise UserError(f"given also={self.also!r} with space={self.space!r}: it means something in 'pipeline'")
             return search(
                 recommend.load(self.model),
                 task,
@@ -134,6 +132,17 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 begun=begun,
                 patience=patience,
             )
+
+    def _pipeline(self, task: Task, store: Store, begun: float, seed: int, patience: float) -> PipelineResult:
+        return search_pipelines(
+            task,
+            seconds=USUAL_SECONDS if self.max_time is None else self.max_time,
+            seed=seed,
+            begun=begun,
+            patience=patience,
+            also=None if self.also is None else open_also(self.also, channels=task.channels),
+            store=store,
+        )
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Probabilities of the classes in the order of ``classes_``: images as for `fit` -> (n, classes)."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from databases.architectures.spaces.pipeline import Pipeline
 from metad2a.recommend.chances import GENTLE, USUAL, Chance, Measured, chances
+from predictors.outcome import OutcomeModel
 
 FAST = 0.1  # learning rate of a network from nothing
 LEAST_TUNING, LEAST_AGAIN = 3.0, 3.0  # seconds below which no fine-tuning is begun, and none goes on
@@ -14,7 +15,9 @@ FIRST_ROUND = 0.5  # share of the time that the first round of several takes
 SEVERAL, MANY, MOST = 30.0, 90.0, 180.0  # seconds from which two, three, and with one from scratch four compete
 
 
-def first_round(measured: Sequence[Measured], *, images: int, classes: int, seconds: float) -> list[Chance]:
+def first_round(
+    measured: Sequence[Measured], *, images: int, classes: int, seconds: float, model: OutcomeModel | None = None
+) -> list[Chance]:
     """The trainings that begin: one where time is short, else the best of each weights and part, and one from scratch.
 
     Which part is best to train depends on how far the images are from what the weights have seen, and pretrained
@@ -23,7 +26,7 @@ def first_round(measured: Sequence[Measured], *, images: int, classes: int, seco
     count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
     best: dict[tuple[str, str], Chance] = {}
-    for chance in chances(measured, images=images, classes=classes, seconds=each):
+    for chance in chances(measured, images=images, classes=classes, seconds=each, model=model):
         best.setdefault((chance.pipeline.weights, chance.pipeline.training), chance)
     chosen = list(best.values())[:count]
     if seconds >= MOST:

@@ -12,14 +12,16 @@ from pathlib import Path
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import UserError
+from databases.records.store import Store
 from metad2a.export.export import Exported, save
 from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements
 from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.search.pipelines.average import averaged, finalists, read_logits
+from metad2a.search.pipelines.kept import training_of
 from metad2a.search.pipelines.report import Report, milliseconds, report, temperature
-from metad2a.search.pipelines.session import PipelineSession, training_of
+from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.train.augment import check
@@ -84,6 +86,7 @@ def search_pipelines(
     patience: float = 0.0,
     cache: Path | None = None,
     also: Base | None = None,
+    store: Store | None = None,
     line: Callable[[str], None] = lambda text: None,
     now: Callable[[str], None] = lambda text: None,
 ) -> PipelineResult:
@@ -93,6 +96,7 @@ def search_pipelines(
     ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
     another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
     the home folder. ``also`` is a pretrained network of the user's own, which competes with ours.
+    What is measured lands in ``store``, whose measurements of other images help to choose.
 
     Raises:
         UserError: impossible budget or augmentation; run in use.
@@ -107,7 +111,7 @@ def search_pipelines(
     parameters = {**identity, "seconds": seconds, "weights": ", ".join(k for k, v in installed().items() if v)}
     run.patience = patience
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
-        ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also}
+        ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also, "store": store}
         session = PipelineSession(task, run, tracked, seconds, **ways, line=line, now=now)
         best = session.go()
         now("Testing and exporting the best")

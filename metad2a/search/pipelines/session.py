@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,10 +21,13 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from metad2a.export.card import Card
 from metad2a.recommend.chances import Measured
+from metad2a.recommend.experience import experience
 from metad2a.recommend.looking import about, looks
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.average import keep_logits
+from metad2a.search.pipelines.kept import card_of, training_of
+from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.stages import Plan, Stage, read_plan
 from metad2a.search.run_state import Trained, Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
@@ -33,7 +37,9 @@ from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, base_of, tune_pipeline
-from metad2a.train.training import Training
+
+if TYPE_CHECKING:
+    from databases.records.store import Store
 
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
 Say = Callable[[str], None]
@@ -41,7 +47,10 @@ Say = Callable[[str], None]
 
 @dataclass
 class PipelineSession:
-    """Works on ``run`` for ``seconds`` in all; ``line`` is told what happened, ``now`` what goes on."""
+    """Works on ``run`` for ``seconds`` in all; ``line`` is told what happened, ``now`` what goes on.
+
+    What is measured lands in ``store``, whose earlier measurements help to choose.
+    """
 
     task: Task
     run: RunFolder
@@ -51,6 +60,7 @@ class PipelineSession:
     seed: int = 0
     cache: Path | None = None
     also: Base | None = None
+    store: Store | None = None
     line: Say = lambda text: None
     now: Say = lambda text: None
     measured: list[Measured] = field(default_factory=list)
@@ -62,6 +72,11 @@ class PipelineSession:
         """What was begun."""
         return read_plan(self.run.folder)
 
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Where measurements land."""
+        return Recorder(self.store, self.task, self.seed, self.augment)
+
     @property
     def left(self) -> float:
         """Seconds until testing and writing must begin."""
@@ -71,6 +86,7 @@ class PipelineSession:
     def go(self) -> int:
         """Does what time allows; returns the best candidate's position."""
         self.tracked.dataset(self.task.name, self.task.fingerprint)
+        self.recorder.begin()
         self._probe_all()
         if self.measured:
             self._tune_all()
@@ -94,7 +110,7 @@ class PipelineSession:
 
     def card(self, index: int, classifier: Classifier) -> Card:
         """What is written beside the weights of a candidate."""
-        return self._card(self.run.state.trained[index], classifier)
+        return card_of(self.task, self.run.state.trained[index], classifier, seed=self.seed)
 
     def base(self, pipeline: Pipeline) -> Base:
         """The weights that a kept probe stands on."""
@@ -121,6 +137,7 @@ class PipelineSession:
             accuracy, loss = probed.valid_accuracy, probed.valid_loss
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
             keep_logits(self.run, index, probed.valid_logits)
+            self.recorder.add(pipeline, accuracy, loss, seconds=probed.seconds)
         self.notes += about(self.also, self.measured)
 
     def _tune_all(self) -> None:
@@ -131,6 +148,7 @@ class PipelineSession:
                 images=images,
                 classes=self.task.classes,
                 seconds=self.left - self._held_out(VALIDATION),
+                model=experience(self.store, self.task).model,
             )
             for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
@@ -174,6 +192,9 @@ class PipelineSession:
         )
         self._take(index, tuned)
         if tuned.complete:  # else a larger budget goes on with it
+            if not stage.again:  # what went on had two schedules, as no training that we foretell
+                loss, seconds = tuned.valid_loss, tuned.seconds
+                self.recorder.add(pipeline, tuned.valid_accuracy, loss, seconds=seconds, steps=tuned.steps)
             self.plan.finish(stage)
             checkpoint.unlink(missing_ok=True)
 
@@ -245,30 +266,10 @@ class PipelineSession:
         )
         self.plan.losses[str(architecture)] = loss if math.isfinite(loss) else 1e9
         self.plan.save()
-        self.run.keep(index, trained, training_of(classifier, trained), self._card(trained, classifier))
+        card = card_of(self.task, trained, classifier, seed=self.seed)
+        self.run.keep(index, trained, training_of(classifier, trained), card)
         self.tracked.metrics({f"valid accuracy of {architecture}": accuracy or 0.0, "seconds": self.run.spent})
         self.line(f"{architecture}: validation {_percent(accuracy)} in {seconds:.1f} s")
-
-    def _card(self, trained: Trained, classifier: Classifier) -> Card:
-        task = self.task
-        return Card(
-            space=PIPELINE.name,
-            architecture=str(trained.architecture),
-            recipe=PIPELINE.name,
-            seed=self.seed,
-            task=task.name,
-            fingerprint=task.fingerprint,
-            class_names=task.class_names,
-            sizes=tuple(dict.fromkeys((task.resolution, classifier.resolution))),
-            mean=classifier.mean,
-            scale=classifier.scale,
-            blueprint=classifier.blueprint,
-            valid_accuracy=trained.valid_accuracy,
-            test_accuracy=None,
-            complete=trained.complete,
-            train_seconds=trained.seconds,
-            white=task.white,
-        )
 
     def _loss(self, index: int) -> float:
         return self.plan.losses.get(str(self.run.state.candidates[index].architecture), math.inf)
@@ -277,12 +278,6 @@ class PipelineSession:
         """Seconds to classify the images of a part, with the slowest network so far."""
         slowest = min((each.rate for each in self.measured), default=math.inf)
         return float(np.count_nonzero(self.task.parts == part)) / slowest
-
-
-def training_of(classifier: Classifier, trained: Trained) -> Training:
-    """As the run folder keeps trainings."""
-    accuracy, seconds = trained.valid_accuracy, trained.seconds
-    return Training(classifier.network, classifier.mean, classifier.scale, accuracy, seconds, trained.complete)
 
 
 def _percent(value: float | None) -> str:
