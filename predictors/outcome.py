@@ -8,6 +8,7 @@ alike (Vovk, Gammerman, Shafer, 2005), so it holds for a source that nobody has 
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
 PENALTIES = (1.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
 SHARE = 0.8  # of the outcomes inside the interval
+_STEPS = re.compile(r"\d+-steps")  # the recipe of a fine-tuning as a search does it unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -171,9 +173,10 @@ class OutcomeModel:
 
 
 def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[Example, ...]:
-    """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks, both on test images.
+    """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks, both on the same images.
 
-    Validation images would flatter: those of the sampled tasks may come from the same track as a training image.
+    These are test images where there are any: validation images would flatter, since those of the sampled tasks may
+    come from the same track as a training image. A user's are tested on validation images alone.
 
     Raises:
         UserError: a record's pipeline is none.
@@ -185,18 +188,22 @@ def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[
             of_task[record.task].append(record)
     found = []
     for task, measured in of_task.items():
-        probes, tuned = dict[tuple[str, int], float](), list[tuple[Pipeline, Record]]()
+        tested = any(each.test_accuracy is not None for each in measured)
+        probes, tuned = dict[tuple[str, int], float](), list[tuple[Pipeline, Record, float]]()
         for record in measured:
             pipeline = PIPELINE.pipeline(PIPELINE.parse(record.architecture))
+            accuracy = record.test_accuracy if tested else record.valid_accuracy
+            if accuracy is None:
+                continue
             if pipeline.training == "probe":
-                probes[pipeline.weights, pipeline.resolution] = record.test_accuracy or 0.0
-            else:
-                tuned.append((pipeline, record))
-        for pipeline, record in tuned:
+                probes[pipeline.weights, pipeline.resolution] = accuracy
+            elif _STEPS.fullmatch(record.recipe):
+                tuned.append((pipeline, record, accuracy))
+        for pipeline, record, accuracy in tuned:
             looked = Looked(int(record.extra["classes"]), int(record.extra["train_images"]), probes)
-            if looked.probe(pipeline) is not None and record.test_accuracy is not None:
+            if looked.probe(pipeline) is not None:
                 steps = float(record.recipe.removesuffix("-steps"))
-                found.append(Example(looked, pipeline, steps, record.test_accuracy, source.get(task, task)))
+                found.append(Example(looked, pipeline, steps, accuracy, source.get(task, task)))
     return tuple(found)
 
 
@@ -211,7 +218,7 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
         rate = math.log(pipeline.learning_rate or 0.03)
         flags = (
             pipeline.training == "half",
-            pipeline.weights == "lite0",
+            pipeline.weights in ("lite0", "other"),  # nobody measured the user's: most have seen ImageNet
             pipeline.resolution > 32 and pipeline.weights == "own",
             pipeline.slim,
             pipeline.short,

@@ -114,7 +114,7 @@ def lawful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Expectations by the made-up law."""
     model = OutcomeModel(examples())
     monkeypatch.setattr(chances_module, "outcomes", lambda: model)
-    monkeypatch.setattr("metad2a.recommend.pipelines.outcomes", lambda: model)
+    monkeypatch.setattr("metad2a.recommend.experience.outcomes", lambda: model)
 
 
 def test_a_faster_network_gets_more_passes_and_hog_nothing_to_tune(lawful: None) -> None:
@@ -208,7 +208,7 @@ def curves(sources: int = 6) -> OutcomeModel:
         for training, slope in (("all", 0.4), ("half", 0.0)):
             for steps in (100, 400):
                 reached = begin + 0.4 + slope * math.log(steps / 100) + 0.1 * number * (training == "all")
-                pipeline = Pipeline("own", 32, training, 0.03)  # type: ignore[arg-type]
+                pipeline = Pipeline("own", 32, training, 0.03)
                 found.append(Example(looked, pipeline, steps, float(to_percent(reached)), f"source{number}"))
     return OutcomeModel(tuple(found))
 

@@ -6,7 +6,7 @@ what fine-tuning gained on other datasets (`predictors.outcome`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -14,17 +14,20 @@ from pathlib import Path
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.records.csv_file import read_csv
-from databases.records.record import TaskEntry
-from predictors.outcome import BATCH, Looked, OutcomeModel, examples_of
+from databases.records.record import Record, RecordKey, TaskEntry
+from predictors.outcome import BATCH, Example, Looked, OutcomeModel, examples_of
 
 MEASURED = Path(str(files("metad2a") / "weights" / "pipelines.csv.gz"))  # by `database build --space pipeline`
 PROBES = (  # in this order: cheap ones first
     Pipeline("own", 32, "probe"),
     Pipeline("hog", 64, "probe"),
     Pipeline("own", 48, "probe"),
+    Pipeline("other", 64, "probe"),
     Pipeline("lite0", 64, "probe"),
     Pipeline("lite0", 96, "probe"),
     Pipeline("lite0", 128, "probe"),
+    Pipeline("other", 96, "probe"),
+    Pipeline("other", 128, "probe"),
 )
 SHARE = 0.5  # of the time left that one probe may take
 FIT_SECONDS, FIT_EACH = 0.5, 2e-8  # of the regression, and for each number: images times features times classes
@@ -61,8 +64,17 @@ def outcomes() -> OutcomeModel:
     """What we measured on other datasets, of pipelines that `chances` offers, ready to predict."""
     rows = list(read_csv(MEASURED))
     tasks = [each for each in rows if isinstance(each, TaskEntry)]
-    found = examples_of(tasks, [each for each in rows if not isinstance(each, TaskEntry)])
-    return OutcomeModel(tuple(each for each in found if each.pipeline.learning_rate in (USUAL, GENTLE)))
+    return OutcomeModel(usual(examples_of(tasks, [each for each in rows if not isinstance(each, TaskEntry)])))
+
+
+def usual(examples: Iterable[Example]) -> tuple[Example, ...]:
+    """Those of pipelines that `chances` offers."""
+    return tuple(each for each in examples if each.pipeline.learning_rate in (USUAL, GENTLE))
+
+
+def shipped_keys() -> set[RecordKey]:
+    """What we measured, by its keys."""
+    return {each.key for each in read_csv(MEASURED) if isinstance(each, Record)}
 
 
 def sensible_probes(resolution: int, available: Sequence[str]) -> list[Pipeline]:
@@ -110,10 +122,12 @@ def chances(
     seconds: float,
     held_out: int | None = None,
     subnets: bool = False,
+    model: OutcomeModel | None = None,
 ) -> list[Chance]:
     """Fine-tunings of measured probes, the most promising first, if each is given ``seconds``.
 
     With ``subnets`` slices of our weights too, which are cheaper to use. ``held_out`` images told the accuracies.
+    ``model`` tells what to expect, by default the one learnt from what we measured.
     """
     looked = looked_at(measured, images=images, classes=classes)
     asked = []
@@ -129,7 +143,7 @@ def chances(
                 asked.append((replace(tuned, slim=slim, short=short), steps))
     if not asked:
         return []
-    found = outcomes().expect(looked, asked)
+    found = (model or outcomes()).expect(looked, asked)
     rows = zip(asked, found.mean.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
     made = [Chance(pipeline, seconds, mean, low, high, steps) for (pipeline, steps), mean, low, high in rows]
     return sorted(made, key=lambda each: -each.expected)
