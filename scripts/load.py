@@ -167,22 +167,23 @@ def ask(address: str, body: Any, *, kind: str = "application/json") -> Any:
 
 def family(pid: int) -> list[int]:
     """A process and all below it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="utf-8").split()
-    return [pid, *(each for child in children for each in family(int(child)))]
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")  # each thread has its own
+    children = [int(child) for task in tasks for child in task.read_text(encoding="utf-8").split()]
+    return [pid, *(each for child in children for each in family(child))]
 
 
 def processor_time(pid: int) -> float:
     """Seconds that a family of processes has computed."""
     ticks = 0
     for each in family(pid):
-        fields = Path(f"/proc/{each}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+        fields = Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()
         ticks += int(fields[11]) + int(fields[12])
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def resident(pid: int) -> int:
     """Bytes of memory of one process."""
-    return int(Path(f"/proc/{pid}/statm").read_text(encoding="utf-8").split()[1]) * resource.getpagesize()
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def reset_peak(pid: int) -> None:
@@ -192,7 +193,7 @@ def reset_peak(pid: int) -> None:
 
 def peak(pid: int) -> int:
     """Most bytes of memory since then."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(each.split()[1]) * 1024 for each in lines if each.startswith("VmHWM"))
 
 

@@ -42,6 +42,11 @@ class Probed:
     valid_loss: float
     seconds: float
 
+    @property
+    def valid_logits(self) -> Floats:
+        """(n, classes) of the validation images."""
+        return self.head.logits(self.valid_features)
+
 
 def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None) -> Probed:
     """Fits the linear layer of ``base`` on the training part, its penalty chosen on the validation part."""
