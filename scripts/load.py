@@ -196,7 +196,7 @@ def ask(address: str, body: Any = None, *, kind: str = "application/json") -> An
 def family(pid: int) -> list[int]:
     """A process and all below it."""
     tasks = Path(f"/proc/{pid}/task").glob("*/children")  # each thread has its own
-    children = [int(child) for task in tasks for child in task.read_text().split()]
+    children = [int(child) for task in tasks for child in task.read_text(encoding="utf-8").split()]
     return [pid, *(each for child in children for each in family(child))]
 
 

@@ -46,7 +46,7 @@ def imported(node: ast.AST, *, at_once: bool) -> Iterator[tuple[int, str]]:
 
 @cache
 def tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text())
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 @cache

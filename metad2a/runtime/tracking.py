@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
@@ -166,6 +166,10 @@ class Run:
         self._tracker = tracker
         self._waiting: list[Metric] = []
         self._sent = time.monotonic()
+
+    def child(self, name: str, kind: Kind, *, parameters: Mapping[str, object]) -> AbstractContextManager[Run]:
+        """A run below this one."""
+        return self._tracker.run(name, kind, parent=self, parameters=parameters)
 
     def parameters(self, values: Mapping[str, object]) -> None:
         """What the run was told to do; a name cannot be given two values."""

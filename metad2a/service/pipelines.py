@@ -89,6 +89,7 @@ def search(task: Task, options: Mapping[str, Any], place: Place, report: Report)
         tracker=place.tracker,
         folder=place.folder,
         begun=place.begun,
+        store=place.store,
         line=lambda text: report("line", {"text": text, "seconds": round(time.monotonic() - place.begun, 2)}),
         now=now,
     )

@@ -64,6 +64,7 @@ class Tuned:
 
     Attributes:
         valid_accuracy: percent; valid_loss: log-loss; None and nan without validation images.
+        valid_logits: (n, classes) of the validation images.
         seconds: of training. steps: batches. passes: over the training images.
         complete: whether training went to its end.
         batch: images a step, in the end.
@@ -72,6 +73,7 @@ class Tuned:
     classifier: Classifier
     valid_accuracy: float | None
     valid_loss: float
+    valid_logits: logistic.Floats
     seconds: float
     steps: int
     passes: float
@@ -130,7 +132,7 @@ def freeze(network: nn.Module, share: float, *, statistics: bool) -> None:
     """
     layers = [each for each in network.modules() if isinstance(each, nn.Conv2d | nn.Linear)]
     first = layers[min(round(share * len(layers)), len(layers) - 1)]
-    learns = False
+    learns = share == 0  # what stands before the first layer too, such as the embedding of places
     for module in network.modules():
         learns = learns or module is first
         for parameter in module.parameters(recurse=False):
@@ -196,11 +198,12 @@ def _judged(
     ended: Classifier, task: Task, steps: int, seconds: float, *, complete: bool, batch: int, images: int
 ) -> Tuned:
     asked, truth = task.part(VALIDATION)
-    logits = ended.logits(asked) if len(truth) else None
+    logits = ended.logits(asked) if len(truth) else np.zeros((0, task.classes), dtype=np.float32)
     return Tuned(
         classifier=ended,
-        valid_accuracy=None if logits is None else percent_right(logits, truth),
-        valid_loss=math.nan if logits is None else logistic.log_loss(logits, truth),
+        valid_accuracy=percent_right(logits, truth) if len(truth) else None,
+        valid_loss=logistic.log_loss(logits, truth) if len(truth) else math.nan,
+        valid_logits=logits,
         seconds=seconds,
         steps=steps,
         passes=steps * batch / images,
