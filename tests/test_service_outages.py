@@ -124,7 +124,7 @@ def test_an_upload_that_meets_a_full_disk_is_refused_and_leaves_nothing(
         ({"content-type": "application/zip"}, {"content": zipped(pictures())}),
         ({}, {"files": {"file": ("leaves.zip", zipped(pictures()))}}),
     ):
-        detail = refused(client.post("/v1/datasets", headers=headers, **body), 507)  # type: ignore[arg-type]
+        detail = refused(client.post("/v1/datasets", headers=headers, **body), 507)
         assert "full" in detail
     monkeypatch.undo()
     assert not list(settings.uploads.iterdir()) and client.get("/v1/datasets").json()["items"] == []
