@@ -121,13 +121,15 @@ def test_jobs_run_by_priority_and_at_most_as_many_at_once_as_is_told(service: Pr
         assert ended[first]["finished"] <= ended[second]["started"], "one at a time"
 
 
-def test_a_frozen_worker_that_thaws_changes_nothing(service: Processes) -> None:
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+def test_another_worker_finishes_what_a_frozen_or_killed_one_had(service: Processes, how: signal.Signals) -> None:
+    """And one that thaws changes nothing."""
     service.serve("--no-worker")
     frozen = service.start("worker")
     dataset = service.send(zipped(pictures(each=20)))
     job = service.ask("/v1/trainings", training(dataset))["id"]
     until(lambda: service.job(job)["state"] == "running", what="the job")
-    frozen.send_signal(signal.SIGSTOP)
+    frozen.send_signal(how)
     service.start("worker")
     ended = service.ended(job)
     assert (ended["state"], ended["attempts"]) == ("succeeded", 2), service.logs()
