@@ -61,6 +61,7 @@ class Recommendation:
     weights: str = "0123456789abcdef"
     noise: float | None = None
     same_for_all: bool = False
+    features: None = None
 
 
 class Model:

@@ -10,6 +10,7 @@ import typer
 from metad2a import cli
 from metad2a.cli import pipeline
 from metad2a.cli.options import (
+    Also,
     AnySpace,
     Budget,
     Data,
@@ -81,6 +82,7 @@ def search(
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
     space: AnySpace = SPACE,
+    also: Also = None,
     augment: Augment = "auto",
     baseline: Baseline = False,
     stop_early: Annotated[
@@ -117,7 +119,8 @@ def search(
     seconds = duration(budget)
     check_meaning(context, space)
     if space == SPACE:
-        ways = pipeline.Ways(augment, baseline, groups, no_tracking=no_tracking, json=json)
+        other = pipeline.only_one(also)
+        ways = pipeline.Ways(augment, baseline, groups, other, database, no_tracking=no_tracking, json=json)
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output)

@@ -194,7 +194,7 @@ def _speed_verdicts(needed: dict[str, list[dict[str, Any]]], spent: float, trial
         low, middle, high = (float(np.exp(each)) for each in (interval.low, interval.mean, interval.high))
         more = "" if all(each["reached"] for each in runs) else f" (at least: some never did within {trials})"
         reached = f"{middle:.0f} times [{low:.0f}, {high:.0f}]{more}"
-        times = {"low": low, "high": high, "seeds": len(log)}
+        times = {"mean": middle, "low": low, "high": high, "seeds": len(log)}
         claim = f"{name} needs longer than recommend and {TRAINED} trainings"
         found.append(judged(claim, "> 1", times, above=1, reached=reached))
     return found

@@ -12,6 +12,7 @@ from pathlib import Path
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import UserError
+from databases.records.store import Store
 from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights
 from metad2a.runtime.home import home
@@ -19,13 +20,14 @@ from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements
 from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.search.pipelines.average import averaged, finalists, read_logits
+from metad2a.search.pipelines.kept import training_of
 from metad2a.search.pipelines.report import Report, milliseconds, report, temperature
-from metad2a.search.pipelines.session import PipelineSession, training_of
+from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.search.tracked import SEARCH_FIGURE, Draw, known_values
 from metad2a.train.augment import check
-from metad2a.train.bases import installed
+from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import Effort, tune_pipeline
 from metad2a.train.probe import percent_right, refit
@@ -85,6 +87,8 @@ def search_pipelines(
     begun: float | None = None,
     patience: float = 0.0,
     cache: Path | None = None,
+    also: Base | None = None,
+    store: Store | None = None,
     draw: Draw | None = None,
     line: Callable[[str], None] = lambda text: None,
     now: Callable[[str], None] = lambda text: None,
@@ -94,7 +98,9 @@ def search_pipelines(
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further. With
     ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
     another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
-    the home folder. What ``draw`` makes of the trainings goes with the tracked run.
+    the home folder. ``also`` is a pretrained network of the user's own, which competes with ours.
+    What is measured lands in ``store``, whose measurements of other images help to choose. What ``draw`` makes of the
+    trainings goes with the tracked run.
 
     Raises:
         UserError: impossible budget or augmentation; run in use.
@@ -104,13 +110,13 @@ def search_pipelines(
         raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; 60 is usual")
     check(augment)
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
+    identity |= {} if also is None else {"also": also.digest}
     run = RunFolder(folder or runs_folder() / run_name(task.name, PIPELINE.name, identity), identity, begin=begin)
     parameters = {**identity, "seconds": seconds, "weights": ", ".join(k for k, v in installed().items() if v)}
     run.patience = patience
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
-        session = PipelineSession(
-            task, run, tracked, seconds, augment=augment, seed=seed, cache=cache or home() / CACHE, line=line, now=now
-        )
+        ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also, "store": store}
+        session = PipelineSession(task, run, tracked, seconds, **ways, line=line, now=now)
         best = session.go()
         now("Testing and exporting the best")
         result = _finish(session, best)
