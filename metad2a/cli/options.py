@@ -6,6 +6,7 @@ import math
 import os
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated
@@ -72,6 +73,15 @@ Groups = Annotated[
         "class folder, with one beginning of their names, or by a CSV file (file, group).",
     ),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also",
+        metavar="timm:NAME[@FILE]|FILE",
+        help="A pretrained network of your own that competes too (pipeline): of timm (extra timm), its weights in a "
+        "file or downloaded by timm, or a file that metad2a pretrain wrote.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same answer.")]
 DatabaseUrl = Annotated[
@@ -130,6 +140,12 @@ def open_store(location: str | None) -> Store:
     from databases.records.store import Store
 
     return Store(location or home() / DATABASE)
+
+
+def stored(location: str | None) -> AbstractContextManager[Store | None]:
+    """The same where there is one: whoever only reads makes none."""
+    there = location is not None or (home_path() / DATABASE).is_file()
+    return open_store(location) if there else nullcontext()
 
 
 def shown(location: str | None) -> str:
@@ -191,10 +207,10 @@ def how_many(text: str) -> int | None:
 
 
 OF_NETWORKS = {  # options that mean nothing in the space of pipelines
-    *("train", "recipe", "searcher", "stop_early", "device", "model", "database", "workers", "executor"),
+    *("train", "recipe", "searcher", "stop_early", "device", "model", "workers", "executor"),
     *("images_per_class", "candidates", "prefer", "target"),
 }
-OF_PIPELINES = {"augment", "baseline"}  # and only there
+OF_PIPELINES = {"also", "baseline"}  # and only there
 OF_PIPELINES_HERE = {"recommend": {"budget"}}  # what only means something there in one command
 OF_NETWORKS_HERE = {"search": {"max_params", "max_flops", "max_latency"}}
 

@@ -34,6 +34,7 @@ def program(card: Card) -> str:
         "class_names": "\n".join(f"    {_literal(name)}," for name in card.class_names),
         "imports": "\n".join(imports),
         "source": source,
+        "needs": "torch and timm" if "import timm" in source else "torch",
         "network": card.blueprint.network.partition(":")[2],
         "arguments": pformat(_called(card.blueprint.arguments), width=110, compact=True),
     }

@@ -5,6 +5,8 @@
 | hog | histograms of oriented gradients, which nothing trained |
 | own | our residual network, pretrained on Tiny-ImageNet |
 | lite0 | EfficientNet-Lite0, pretrained on ImageNet (extra ``photos``) |
+
+What a user adds to them is called other.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from databases.errors import UserError
 from metad2a.train.classifier import Classifier
 
 FAMILY_OF = {"own": RESIDUAL, "lite0": LITE0}
+OTHER = "other"
 CELLS = 8  # of HOG along a side
 
 
@@ -40,6 +43,7 @@ class Base:
         network: as in `Classifier`; its linear layer is of no use to the task.
         blueprint: number of classes -> how the network is made.
         mean, scale: (channels,) normalisation that the weights expect.
+        side: in pixels, the only one that the network takes, to which it enlarges images; None: any.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Base:
     blueprint: Callable[[int], Blueprint]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
+    side: int | None = None
 
     def at(self, resolution: int) -> Classifier:
         """The network at a resolution, for its features."""

@@ -132,7 +132,7 @@ def freeze(network: nn.Module, share: float, *, statistics: bool) -> None:
     """
     layers = [each for each in network.modules() if isinstance(each, nn.Conv2d | nn.Linear)]
     first = layers[min(round(share * len(layers)), len(layers) - 1)]
-    learns = False
+    learns = share == 0  # what stands before the first layer too, such as the embedding of places
     for module in network.modules():
         learns = learns or module is first
         for parameter in module.parameters(recurse=False):
