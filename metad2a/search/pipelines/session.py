@@ -32,7 +32,7 @@ from metad2a.search.pipelines.stages import Plan, Stage, read_plan
 from metad2a.search.run_state import Trained, Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
 from metad2a.train.augment import Augment, choose
-from metad2a.train.bases import Base
+from metad2a.train.bases import Base, absent
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
@@ -138,7 +138,7 @@ class PipelineSession:
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
             keep_logits(self.run, index, probed.valid_logits)
             self.recorder.add(pipeline, accuracy, loss, seconds=probed.seconds)
-        self.notes += about(self.also, self.measured)
+        self.notes += [*about(self.also, self.measured), *absent()]
 
     def _tune_all(self) -> None:
         images = int(np.count_nonzero(self.task.parts == TRAIN))
