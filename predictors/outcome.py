@@ -99,6 +99,37 @@ class OutcomeModel:
         width = np.hypot(self.width, NORMAL_80 * np.array(chance))
         return Expected(to_percent(mean), to_percent(mean - width), to_percent(mean + width))
 
+    def later(self, looked: Looked, pipeline: Pipeline, accuracy: float, times: float) -> float:
+        """Accuracy in percent of a fine-tuning that has reached ``accuracy``, after so many times the steps.
+
+        What it gained over its probe so far tells how it goes on (learning curves: Domhan, Springenberg, Hutter, 2015).
+        """
+        now = float(to_logit([accuracy])[0])
+        probe = looked.probe(pipeline)
+        gained = 0.0 if probe is None else now - float(to_logit([probe])[0])
+        row = np.array([_curve(pipeline, gained)])
+        slope = float((_with_one(row) @ self._growth)[0])
+        return float(to_percent([now + slope * math.log(times)])[0])
+
+    @cached_property
+    def _growth(self) -> Values:
+        """Weights of what a unit of log steps adds, in logits, from pipelines that were measured twice on a task."""
+        rows, slopes = [], []
+        of_curve: dict[tuple[object, ...], list[Example]] = defaultdict(list)
+        for each in self.examples:
+            probes = tuple(sorted(each.looked.probes.items()))
+            of_curve[each.source, each.looked.images, probes, each.pipeline].append(each)
+        for curve in of_curve.values():
+            short, *_, long = sorted(curve, key=lambda each: each.steps) if len(curve) > 1 else curve * 2
+            probe = short.looked.probe(short.pipeline)
+            if long.steps > short.steps and probe is not None:
+                begin, now, end = to_logit([probe, short.accuracy, long.accuracy])
+                rows.append(_curve(short.pipeline, now - begin))
+                slopes.append((end - now) / math.log(long.steps / short.steps))
+        if not rows:
+            return np.zeros(len(_curve(Pipeline("own", 32, "all"), 0.0)) + 1)
+        return _ridge(np.array(rows), np.array(slopes), 1.0)
+
     @cached_property
     def errors(self) -> dict[str, Values]:
         """Errors in logits on each source, by models that were learnt without it."""
@@ -197,6 +228,12 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
         rows.append((*plain, *map(float, flags), *mixed))
         base.append(begin)
     return np.array(rows, dtype=np.float64), np.array(base, dtype=np.float64)
+
+
+def _curve(pipeline: Pipeline, gained: float) -> tuple[float, ...]:
+    """What the slope of a learning curve depends on."""
+    deep = float(pipeline.training == "all")
+    return gained, deep, gained * deep
 
 
 def _with_one(x: Values) -> Values:

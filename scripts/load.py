@@ -167,8 +167,9 @@ def ask(address: str, body: Any, *, kind: str = "application/json") -> Any:
 
 def family(pid: int) -> list[int]:
     """A process and all below it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in family(int(child)))]
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")  # each thread has its own
+    children = [int(child) for task in tasks for child in task.read_text(encoding="utf-8").split()]
+    return [pid, *(each for child in children for each in family(child))]
 
 
 def processor_time(pid: int) -> float:

@@ -157,7 +157,7 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
 def read(path: Path) -> list[dict]:  # type: ignore[type-arg]
     """What is done so far; a line that a kill cut short does not count."""
     found = []
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
             found.append(json.loads(line))
         except ValueError:

@@ -73,7 +73,7 @@ class Processes:
     def serve(self, *arguments: str) -> subprocess.Popen[bytes]:
         """The web process (and its worker), once it answers."""
         process = self.start("serve", "--port", str(self.port), *arguments)
-        until(lambda: self.ask("/healthz", quiet=True), what="the web process")
+        until(lambda: self.ask("/healthz", quiet=True), seconds=180, what="the web process")
         return process
 
     def ask(

@@ -41,7 +41,10 @@ def test_the_whole_way_from_pictures_to_a_prediction(service: Processes) -> None
     service.serve()
     dataset = service.send(zipped(pictures(each=20)))
     told = service.ask("/v1/recommendations", {"dataset": dataset, "top": 2})
-    assert len(told["candidates"]) == 2 and told["front"] and told["ranked"] > 1000
+    names = [each["pipeline"] for each in told["choices"]]
+    assert {told["knee"], told["equal"], *told["front"]} <= set(names) and len(names) < told["ranked"]
+    cells = service.ask("/v1/recommendations", {"dataset": dataset, "top": 2, "space": "nasbench201"})
+    assert len(cells["candidates"]) == 2 and cells["front"] and cells["ranked"] > 1000
     job = service.ask("/v1/searches", {"dataset": dataset, "train": 1, "recipe": "tiny"})["id"]
     ended = service.ended(job)
     assert ended["state"] == "succeeded", ended["reason"]

@@ -210,7 +210,7 @@ OF_NETWORKS = {  # options that mean nothing in the space of pipelines
     *("train", "recipe", "searcher", "stop_early", "device", "model", "workers", "executor"),
     *("images_per_class", "candidates", "prefer", "target"),
 }
-OF_PIPELINES = {"also", "augment", "baseline"}  # and only there
+OF_PIPELINES = {"also", "baseline"}  # and only there
 OF_PIPELINES_HERE = {"recommend": {"budget"}}  # what only means something there in one command
 OF_NETWORKS_HERE = {"search": {"max_params", "max_flops", "max_latency"}}
 

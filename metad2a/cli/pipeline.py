@@ -12,6 +12,7 @@ from databases.errors import UserError
 from metad2a import cli
 from metad2a.cli.options import check_output_folder, duration, open_store, open_tracker, reading_ends, stored
 from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.cli.tracked import drawn
 from metad2a.reports.words import percent, short, span
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from metad2a.train.bases import Base
 
 Augment = Annotated[
-    str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images (pipeline).")
+    str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images.")
 ]
 Baseline = Annotated[
     bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
@@ -67,6 +68,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             seed=seed,
             tracker=open_tracker(ways.no_tracking),
             begun=cli.started,
+            draw=drawn,
             also=also if task.channels > 1 else _opened(ways.also, channels=task.channels),
             store=store,
             line=reporter.line,

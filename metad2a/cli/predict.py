@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from metad2a import cli
 from metad2a.cli.options import Json
 from metad2a.cli.output import console, print_json
 
@@ -43,7 +44,7 @@ def predict(
 
         text = StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
-        write_files(output.absolute().parent, {output.name: text.getvalue().encode()})
+        write_files(output.absolute().parent, {output.name: text.getvalue().encode(errors=cli.ESCAPED)})
     for each in failed:
         console(stderr=True).print(each, soft_wrap=True)
     if failed:

@@ -10,7 +10,7 @@ import numpy as np
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TEST, Task
-from metad2a.recommend.chances import Measured, anew_too, fits, sensible_probes
+from metad2a.recommend.chances import Measured, anew_too, fits, is_far, sensible_probes
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of, probe_either
 from metad2a.train.probe import Probed, speed, width
@@ -46,18 +46,23 @@ def looks(
     ``also`` is the user's own network, probed once at least where one is to ``insist`` on it.
     """
     images = int(np.count_nonzero(task.parts != TEST))
+    found: list[Measured] = []
     for number, pipeline in enumerate(_to_probe(task, also)):
+        if pipeline.weights == "lite0" and is_far(found):
+            continue
         base = base_of(pipeline, task, also=also)
         shape = {"features": width(base), "classes": task.classes}
         rate = speed(base, task, resolution=pipeline.resolution)
         if known and pipeline in known:
-            yield Look(Measured(pipeline, known[pipeline], rate), None, False, 0.0)
+            found.append(Measured(pipeline, known[pipeline], rate))
+            yield Look(found[-1], None, False, 0.0)
         elif number == 0 or (insist and pipeline.weights == OTHER) or fits(images, rate, left(), **shape):
             now(f"Probing {pipeline}")
             both = anew_too(pipeline) and fits(2 * images, rate, left(), **shape)
             probed, anew = probe_either(pipeline, task, base, anew=both, cache=cache)
             insist = insist and pipeline.weights != OTHER
-            yield Look(Measured(pipeline, probed.valid_accuracy or 0.0, rate), probed, anew, probed.seconds)
+            found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))
+            yield Look(found[-1], probed, anew, probed.seconds)
 
 
 def _to_probe(task: Task, also: Base | None) -> list[Pipeline]:

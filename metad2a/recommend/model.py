@@ -177,6 +177,7 @@ class MetaD2A:
             data=task.summary,
             notes=(*task.notes, *_rough(features), *self._same_order(recipe)),
             versions=versions(),
+            features=features,
         )
         if target is not None:
             answer = for_device(answer, fitting, target, chosen, prefer=limits.prefer, top=top)

@@ -15,7 +15,7 @@ from databases.architectures.space import Architecture, shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION
 from databases.hosting import lent
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.executors import processes as executor
 from metad2a.supernets.passing_tests import Batches, Creator, Examiner, PassingTests, Rule
@@ -213,30 +213,12 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     hard, outliers, carefree = last[OURS]["hard"], last[OURS]["outliers"], last[CAREFREE]["outliers"]
     return (
-        Verdict(
-            "the creator raises hard but clean images",
-            "interval above 0.5",
-            with_interval(hard, ".2f"),
-            hard["low"] > 0.5,
-        ),
-        Verdict(
-            "and not mislabelled outliers",
-            "interval not above 0.5",
-            with_interval(outliers, ".2f"),
-            outliers["low"] <= 0.5,
-        ),
-        Verdict(
-            "with lambda = 0 it does raise them (control)",
-            "interval above 0.5",
-            with_interval(carefree, ".2f"),
-            carefree["low"] > 0.5,
-        ),
-        Verdict("lambda spares them: less than with 0", "interval above 0", with_interval(spared), spared["low"] > 0),
-        Verdict(
-            "the found cell ranks above first-order DARTS's",
-            "interval above 0",
-            with_interval(above[DARTS], "+.1f"),
-            above[DARTS]["low"] > 0,
+        judged("the creator raises hard but clean images", "interval above 0.5", hard, above=0.5, form=".2f"),
+        not_refuted("and not mislabelled outliers", "interval not above 0.5", outliers, above=0.5, form=".2f"),
+        judged("with lambda = 0 it does raise them (control)", "interval above 0.5", carefree, above=0.5, form=".2f"),
+        judged("lambda spares them: less than with 0", "interval above 0", spared, above=0),
+        judged(
+            "the found cell ranks above first-order DARTS's", "interval above 0", above[DARTS], above=0, form="+.1f"
         ),
     )
 

@@ -55,7 +55,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             trained from scratch, such as ``nasbench201``. All between ``also`` and the last has a meaning there only.
         also: a pretrained network of your own that competes too (pipeline): ``timm:NAME``, ``timm:NAME@FILE`` with its
             weights in a file (extra ``timm``), or a file that ``metad2a pretrain`` wrote.
-        trials: how many networks to train at most.
+        trials: how many networks to train at most; None: as many as ``max_time`` allows, without it 3.
         recipe: how to train, such as ``tiny``, ``small`` or ``standard``.
         searcher: what asks for the next network: ``surrogate``, ``zero-shot``, ``random``, ``evolution``, ...
         stop_early: give trainings up whose learning curve is hopeless.
@@ -77,7 +77,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         *,
         space: str = PIPELINE.name,
         also: str | None = None,
-        trials: int = 5,
+        trials: int | None = None,
         recipe: str = "small",
         searcher: str = DEFAULT,
         stop_early: bool = True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,9 @@ from metad2a.search.limited import Costing, Limited
 from metad2a.search.run_state import Trained
 from predictors.scale import sampling_noise
 from predictors.training_time import TrainingTime
+
+if TYPE_CHECKING:
+    from databases.datasets.features import TaskFeatures
 
 DEFAULT = "surrogate"
 BEGIN_WITH_ORDER = (DEFAULT, "zero-shot")
@@ -72,6 +75,10 @@ class Answer(Protocol):
     def weights(self) -> str:
         """Names the weights that recommended."""
 
+    @property
+    def features(self) -> TaskFeatures | None:
+        """What was seen of the images."""
+
 
 class Recommender(Protocol):
     """What a search needs of a model; `metad2a.recommend.MetaD2A` is one."""
@@ -108,6 +115,7 @@ class Kept:
     noise: float | None
     weights: str
     same_for_all: bool
+    features: TaskFeatures | None
 
 
 def recommended(
@@ -126,7 +134,7 @@ def recommended(
     if costing is not None:
         fits = costing.within([each.architecture for each in answer.candidates])
         kept = [each for each in answer.candidates if each.architecture in fits]
-        answer = Kept(kept, answer.noise, answer.weights, answer.same_for_all)
+        answer = Kept(kept, answer.noise, answer.weights, answer.same_for_all, answer.features)
     chosen, takes = space(answer.candidates[0].architecture.space), training_time(answer)
     if name == DEFAULT and not (task.parts == VALIDATION).any():
         name = "zero-shot"
@@ -137,9 +145,7 @@ def recommended(
             takes.learn(trained.flops, trained.seconds)
 
     return Plan(
-        _within(
-            controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes, seed)), costing
-        ),
+        _within(controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes)), costing),
         answer.weights,
         lambda architecture: _expected(architecture, known),
         learn,
@@ -188,7 +194,7 @@ def _noise(answer: Answer, images: int) -> float | None:
 
 
 def _options(
-    name: str, model: Recommender, answer: Answer, task: Task, recipe: Recipe, time: TrainingTime, seed: int
+    name: str, model: Recommender, answer: Answer, task: Task, recipe: Recipe, time: TrainingTime
 ) -> dict[str, Any]:
     """What the controller of that name is made with for this task."""
     ranked = [each.architecture for each in answer.candidates]
@@ -211,7 +217,7 @@ def _options(
     if name in ("generator", "warm-start"):
         from metad2a.search.controllers.warm_start import of_model
 
-        return of_model(model, task, recipe=recipe.name, seed=seed)
+        return of_model(model, answer.features, recipe=recipe.name)
     return options(name, space(ranked[0].space), Setting(task.fingerprint, recipe.name))
 
 

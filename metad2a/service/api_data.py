@@ -15,13 +15,12 @@ from databases.errors import UserError
 from metad2a.service import cursors, datasets, library, receiving, records
 from metad2a.service.datasets import Dataset
 from metad2a.service.problems import MEDIA_TYPE, Problem, not_found
+from metad2a.service.recommendations import CellsOut, PipelinesOut, RecommendationIn
 from metad2a.service.schemas import (
     HEX,
     DatasetOut,
     Datasets,
     ProblemOut,
-    RecommendationIn,
-    RecommendationOut,
     Records,
 )
 from metad2a.service.security import DRAWING_POLICY, Caller, Provided
@@ -171,13 +170,12 @@ def needed(service: Service, key: str) -> Dataset:
 @router.post(
     "/recommendations",
     response_class=Response,
-    responses={**problems(404, 413, 503), 200: {"model": RecommendationOut, "description": "The answer"}},
+    responses={**problems(404, 413, 503), 200: {"model": PipelinesOut | CellsOut, "description": "The answer"}},
 )
 async def recommend(asked: RecommendationIn, service: Provided, caller: Caller) -> Response:
-    """Ranks networks for a dataset, with expected accuracy, interval, cost and reason. Trains nothing."""
+    """Tells what fits a dataset, with expected accuracy, interval, cost and reason. Fine-tunes nothing."""
     dataset = await run_in_threadpool(needed, service, asked.dataset)
-    options = asked.model_dump(exclude={"dataset", "model"})
-    return Response(await service.recommend(dataset, asked.model, options), media_type="application/json")
+    return Response(await service.recommend(dataset, asked.model, asked.options()), media_type="application/json")
 
 
 @router.get(

@@ -47,7 +47,8 @@ class Classifier:
 
     def resized(self, images: Images) -> Tensor:
         """(n, h, w, c) uint8 of any size -> (n, c, resolution, resolution) uint8."""
-        return torch.from_numpy(np.ascontiguousarray(resize_images(images, self.resolution))).permute(0, 3, 1, 2)
+        ready = np.require(resize_images(images, self.resolution), requirements=("C", "W"))  # torch warns of others
+        return torch.from_numpy(ready).permute(0, 3, 1, 2)
 
     def normalised(self, images: Tensor) -> Tensor:
         """(b, c, h, w) uint8 -> float32 as the network takes them, channels last in memory."""

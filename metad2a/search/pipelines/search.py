@@ -14,6 +14,7 @@ from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.export.export import Exported, save
+from metad2a.export.weights import WEIGHTS, load_weights
 from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements
@@ -24,6 +25,7 @@ from metad2a.search.pipelines.report import Report, milliseconds, report, temper
 from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
+from metad2a.search.tracked import SEARCH_FIGURE, Draw, known_values
 from metad2a.train.augment import check
 from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
@@ -87,6 +89,7 @@ def search_pipelines(
     cache: Path | None = None,
     also: Base | None = None,
     store: Store | None = None,
+    draw: Draw | None = None,
     line: Callable[[str], None] = lambda text: None,
     now: Callable[[str], None] = lambda text: None,
 ) -> PipelineResult:
@@ -96,7 +99,8 @@ def search_pipelines(
     ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
     another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
     the home folder. ``also`` is a pretrained network of the user's own, which competes with ours.
-    What is measured lands in ``store``, whose measurements of other images help to choose.
+    What is measured lands in ``store``, whose measurements of other images help to choose. What ``draw`` makes of the
+    trainings goes with the tracked run.
 
     Raises:
         UserError: impossible budget or augmentation; run in use.
@@ -116,7 +120,9 @@ def search_pipelines(
         best = session.go()
         now("Testing and exporting the best")
         result = _finish(session, best)
-        tracked.metrics(_known(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
+        tracked.metrics(known_values(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
+        if draw is not None and tracked.id is not None:
+            tracked.figure(draw(result.trained), SEARCH_FIGURE)
         if baseline:
             result = replace(result, rivals=_rivals(session, now))
         return result
@@ -124,26 +130,27 @@ def search_pipelines(
 
 def _finish(session: PipelineSession, best: int) -> PipelineResult:
     """Calibrates the best on the validation images, tests and exports it."""
-    task, state, notes = session.task, session.run.state, list(session.notes)
-    asked, truth = task.part(VALIDATION)
-    pipeline, logits = session.pipeline(best), read_logits(session.run)
+    task, state = session.task, session.run.state
+    logits, truth = read_logits(session.run), task.part(VALIDATION)[1]
     members = finalists(logits, truth, best)
-    if len(members) > 1:
-        heats = {index: temperature(logits[index], truth) for index in members}
-        classifier, valid, more = _together(session, heats)
+    if not session.worked and state.tested is not None and (session.run.folder / WEIGHTS).is_file():
+        session.run.discount()
+        session.tracked.discard()
+        card, training = load_weights(session.run.folder / WEIGHTS)
+        classifier = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+        valid, heat = card.valid_accuracy, card.temperature
     else:
-        classifier, valid, more = session.classifier(best), state.trained[best].valid_accuracy, []
-    heat = temperature(classifier.logits(asked), truth) if len(truth) else 1.0
-    if len(members) == 1:
-        classifier, more = _on_more_images(session, pipeline, classifier)
+        heats = {index: temperature(logits[index], truth) for index in members} if len(members) > 1 else {}
+        classifier, valid, heat, more = _chosen(session, best, heats)
+        state.notes = tuple(more)
     tested, found = report(classifier, task, temperature=heat)
     state.tested = (best, tested)
-    notes += [*more, *judgements(task, valid, tested)]
+    notes = [*session.notes, *state.notes, *judgements(task, valid, tested)]
     card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     session.run.save()
     return PipelineResult(
-        best=pipeline,
+        best=session.pipeline(best),
         members=tuple(map(session.pipeline, members)),
         valid_accuracy=valid,
         test_accuracy=tested,
@@ -157,6 +164,21 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         notes=tuple(notes),
         exported=exported,
     )
+
+
+def _chosen(
+    session: PipelineSession, best: int, heats: Mapping[int, float]
+) -> tuple[Classifier, float | None, float, list[str]]:
+    """What is exported, its validation accuracy and temperature, and notes; the mean of the finalists ``heats``."""
+    asked, truth = session.task.part(VALIDATION)
+    if heats:
+        classifier, valid, more = _together(session, heats)
+    else:
+        classifier, valid, more = session.classifier(best), session.run.state.trained[best].valid_accuracy, []
+    heat = temperature(classifier.logits(asked), truth) if len(truth) else 1.0
+    if not heats:
+        classifier, more = _on_more_images(session, session.pipeline(best), classifier)
+    return classifier, valid, heat, more
 
 
 def _together(session: PipelineSession, heats: Mapping[int, float]) -> tuple[Classifier, float | None, list[str]]:
@@ -207,7 +229,3 @@ def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival
             name = f"HOG, linear ({pipeline})" if pipeline.weights == "hog" else str(pipeline)
             rivals.append(Rival(name, trained.valid_accuracy, tested(session.classifier(index)), trained.seconds))
     return tuple(rivals)
-
-
-def _known(**values: float | None) -> dict[str, float]:
-    return {name: value for name, value in values.items() if value is not None}

@@ -27,10 +27,12 @@ from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.pipelines.kept import card_of, training_of
+from metad2a.search.pipelines.plan import Known
 from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.stages import Plan, Stage, read_plan
 from metad2a.search.run_state import Trained, Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
+from metad2a.search.tracked import facts, track_pipeline
 from metad2a.train.augment import Augment, choose
 from metad2a.train.bases import Base, absent
 from metad2a.train.classifier import Classifier
@@ -66,6 +68,8 @@ class PipelineSession:
     measured: list[Measured] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     resumed: int = 0
+    worked: bool = False  # whether this process trained anything
+    curve: list[Epoch] = field(default_factory=list)  # of the fine-tuning that goes on
 
     @cached_property
     def plan(self) -> Plan:
@@ -77,6 +81,12 @@ class PipelineSession:
         """Where measurements land."""
         return Recorder(self.store, self.task, self.seed, self.augment)
 
+    @cached_property
+    def known(self) -> Known:
+        """What a plan is made from beside the probes."""
+        images = int(np.count_nonzero(self.task.parts == TRAIN))
+        return {"images": images, "classes": self.task.classes, "model": experience(self.store, self.task).model}
+
     @property
     def left(self) -> float:
         """Seconds until testing and writing must begin."""
@@ -86,6 +96,7 @@ class PipelineSession:
     def go(self) -> int:
         """Does what time allows; returns the best candidate's position."""
         self.tracked.dataset(self.task.name, self.task.fingerprint)
+        self.tracked.parameters(facts(self.task))
         self.recorder.begin()
         self._probe_all()
         if self.measured:
@@ -96,12 +107,8 @@ class PipelineSession:
 
     def best(self) -> int | None:
         """The best by validation accuracy; of equals the one of lower log-loss."""
-        state = self.run.state
-
-        def rank(index: int) -> tuple[float, float]:
-            return state.trained[index].valid_accuracy or 0.0, -self._loss(index)
-
-        return max(state.trained, key=rank, default=None)
+        known = self.run.state.trained
+        return max(known, key=lambda index: (known[index].valid_accuracy or 0.0, -self._loss(index)), default=None)
 
     def classifier(self, index: int) -> Classifier:
         """The kept network of a candidate."""
@@ -141,15 +148,9 @@ class PipelineSession:
         self.notes += [*about(self.also, self.measured), *absent()]
 
     def _tune_all(self) -> None:
-        images = int(np.count_nonzero(self.task.parts == TRAIN))
         if not self.plan.round(1):
-            chosen = plan.first_round(
-                self.measured,
-                images=images,
-                classes=self.task.classes,
-                seconds=self.left - self._held_out(VALIDATION),
-                model=experience(self.store, self.task).model,
-            )
+            left = self.left - self._held_out(VALIDATION)
+            chosen = plan.first_round(self.measured, **self.known, seconds=left)
             for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
         for stage in self.plan.round(1):
@@ -157,16 +158,23 @@ class PipelineSession:
         self._promote()
 
     def _promote(self) -> None:
-        """The best fine-tuned pipeline gets the time that is left."""
+        """The fine-tuned pipeline that promises most gets the time that is left."""
         open_ones = [each for each in self.plan.round(2) if not each.done]
         tuned = [index for index in self.run.state.trained if self.pipeline(index).learning_rate is not None]
         left = self.left - self._held_out(VALIDATION)
         if not open_ones and left >= plan.LEAST_AGAIN and tuned:
-            best = max(tuned, key=lambda index: (self.run.state.trained[index].valid_accuracy or 0, -self._loss(index)))
-            self.plan.add(Stage(str(self.pipeline(best)), left, again=True, round=2))
+            best = self.pipeline(self._promising(tuned, left))
+            self.plan.add(Stage(str(best), left, again=True, round=2))
             open_ones = self.plan.round(2)[-1:]
         for stage in open_ones:
             self._tune(stage)
+
+    def _promising(self, tuned: list[int], left: float) -> int:
+        """The fine-tuned candidate that is expected to end best, if it alone goes on for the seconds left."""
+        state = self.run.state.trained
+        tuned = sorted(tuned, key=self._loss)
+        rows = [(self.pipeline(index), state[index].valid_accuracy or 0.0, state[index].seconds) for index in tuned]
+        return tuned[plan.to_go_on(rows, self.measured, **self.known, left=left)]
 
     def _tune(self, stage: Stage) -> None:
         """One fine-tuning, from the probe or from where it stands; what is kept is the better one."""
@@ -209,9 +217,8 @@ class PipelineSession:
         known = self.run.state.trained.get(index)
         new = (tuned.valid_accuracy or 0.0, -tuned.valid_loss)
         if known is not None and new <= ((known.valid_accuracy or 0.0), -self._loss(index)):
-            self.line(
-                f"{self.pipeline(index)}: {_percent(tuned.valid_accuracy)} after more time: the earlier one stays"
-            )
+            told = f"{self.pipeline(index)}: {_percent(tuned.valid_accuracy)} after more time"
+            self.line(f"{told}: the earlier one stays")
             return
         passes = tuned.passes + (known.epochs if known else 0)
         seconds = tuned.seconds + (known.seconds if known else 0.0)
@@ -219,8 +226,11 @@ class PipelineSession:
         keep_logits(self.run, index, tuned.valid_logits)
 
     def _epoch(self, pipeline: Pipeline) -> Callable[[Epoch], None]:
+        self.curve, self.worked = [], True
+
         def tell(epoch: Epoch) -> None:
             self.run.tick()
+            self.curve.append(epoch)
             self.now(f"Fine-tuning {pipeline}: {100 * epoch.progress:.0f}%, loss {epoch.loss:.3f}")
 
         return tell
@@ -268,7 +278,11 @@ class PipelineSession:
         self.plan.save()
         card = card_of(self.task, trained, classifier, seed=self.seed)
         self.run.keep(index, trained, training_of(classifier, trained), card)
-        self.tracked.metrics({f"valid accuracy of {architecture}": accuracy or 0.0, "seconds": self.run.spent})
+        self.worked, curve, self.curve = True, self.curve, []
+        track_pipeline(self.tracked, self.task, trained, seed=self.seed, curve=curve)
+        best = max(each.valid_accuracy or 0.0 for each in self.run.state.trained.values())
+        where = {"best_valid_accuracy": best, "seconds": self.run.spent}
+        self.tracked.metrics(where, step=len(self.run.state.trained))
         self.line(f"{architecture}: validation {_percent(accuracy)} in {seconds:.1f} s")
 
     def _loss(self, index: int) -> float:
