@@ -11,13 +11,15 @@ import torch
 from PIL import Image
 from pipeline_world import random_base, stripes
 
-from databases.architectures.networks.average import triangle
+from databases.architectures.networks.average import Member, triangle
 from databases.architectures.skeleton import Blueprint
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.architectures.supernets.families import LITE0, MOBILE, RESIDUAL
 from databases.datasets.task import TEST, VALIDATION, Task
 from metad2a.export.card import Card
 from metad2a.export.export import Exported, load_exported, save
 from metad2a.export.onnx import OnnxNetwork, export_onnx, load_program
+from metad2a.export.program import network_source
 from metad2a.search.pipelines.average import averaged, finalists
 from metad2a.train.bases import open_base
 from metad2a.train.classifier import Classifier
@@ -104,6 +106,15 @@ def test_it_is_exported_read_back_and_run_by_its_program(task: Task, mean: Class
     np.testing.assert_array_equal(read.logits(images), mean.logits(images))
     found = load_program(tmp_path).load(tmp_path).probabilities(images).numpy()
     assert np.abs(found - wanted).max() < 1e-4
+
+
+def test_networks_of_every_kind_go_together_into_one_program() -> None:
+    parts = [family.blueprint(family.stages, 3, 3) for family in (RESIDUAL, MOBILE, LITE0)]
+    parts.append(open_base("hog", channels=3, resolution=16).blueprint(3))
+    plans = tuple(Member(each, 32, (0.0,) * 3, (1.0,) * 3, 1.0) for each in parts)  # type: ignore[arg-type]
+    imports, source = network_source(Blueprint("average:AverageNetwork", (plans, SIDE)))
+    compile("\n".join([*imports, source]), "model.py", "exec")
+    assert all(f"class {each.network.partition(':')[2]}(" in source for each in parts)
 
 
 @pytest.mark.slow
