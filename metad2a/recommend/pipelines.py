@@ -28,7 +28,7 @@ from metad2a.recommend.front import front
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.looking import about, looks
 from metad2a.runtime.versions import versions
-from metad2a.train.bases import Base, installed
+from metad2a.train.bases import Base, absent
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
 from predictors.outcome import OutcomeModel
@@ -160,11 +160,9 @@ def recommend_pipelines(
     found += [_of_chance(each, task, also) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
     best_of_each = front(choices, cost=lambda each: each.latency_ms, level=lambda each: each.expected_accuracy)
-    notes = [*task.notes, *about(also, measured)]
+    notes = [*task.notes, *about(also, measured), *absent()]
     if len(seen.labels) < len(task.labels):
         notes.append(f"looked at {len(seen.labels):,} of the images; training takes them all")
-    if missing := [name for name, there in installed().items() if not there]:
-        notes.append(f"not installed: {', '.join(missing)} (pip install 'metad2a[photos]'), which suits photographs")
     return PipelineRecommendation(
         choices=tuple(choices),
         front=best_of_each,

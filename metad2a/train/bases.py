@@ -84,15 +84,21 @@ def open_base(name: str, *, channels: int, resolution: int, stages: Stages | Non
 
 def installed() -> dict[str, bool]:
     """Whether the weights of each name are there."""
-    return {"hog": True, **{name: _opens(family.name) for name, family in FAMILY_OF.items()}}
+    return {"hog": True, **{name: _why_not(family.name) is None for name, family in FAMILY_OF.items()}}
 
 
-def _opens(family: str) -> bool:
+def absent() -> list[str]:
+    """A line for each name whose weights are not there: what they would bring, and how to get them."""
+    found = (_why_not(family.name) for family in FAMILY_OF.values())
+    return [each for each in found if each is not None]
+
+
+def _why_not(family: str) -> str | None:
     try:
         open_family(family)
-    except UserError:
-        return False
-    return True
+    except UserError as problem:
+        return str(problem)
+    return None
 
 
 def family_of(name: str) -> Family:

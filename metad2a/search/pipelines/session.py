@@ -34,7 +34,7 @@ from metad2a.search.run_state import Trained, Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
 from metad2a.search.tracked import facts, track_pipeline
 from metad2a.train.augment import Augment, choose
-from metad2a.train.bases import Base
+from metad2a.train.bases import Base, absent
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
@@ -145,7 +145,7 @@ class PipelineSession:
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
             keep_logits(self.run, index, probed.valid_logits)
             self.recorder.add(pipeline, accuracy, loss, seconds=probed.seconds)
-        self.notes += about(self.also, self.measured)
+        self.notes += [*about(self.also, self.measured), *absent()]
 
     def _tune_all(self) -> None:
         if not self.plan.round(1):
