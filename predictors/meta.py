@@ -20,7 +20,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.space import Architecture, finite_space
+from databases.architectures.catalogue import Catalogue
+from databases.architectures.space import Architecture, space
 from databases.datasets.features import TaskFeatures
 from databases.hosting import lent
 from predictors.graph_encoder import EncodedCells, GraphEncoder, tensors
@@ -148,11 +149,11 @@ class MetaPredictor(nn.Module):
     def encode_many(self, architectures: Sequence[Architecture], *, batch: int = 256) -> Tensor:
         """Architectures of one space -> (n, width), each encoded once, in batches that fit the cache."""
         self.eval()
-        chosen = finite_space(self.config.space)
         if isinstance(self.graph, EncodedCells):
-            return self.graph.vectors[[chosen.class_number(each) for each in architectures]]
-        types, adjacency = tensors(chosen.graphs(architectures))
-        return torch.cat([self.encode_architectures(part, adjacency) for part in types.split(batch)])
+            return self.graph.vectors[Catalogue(self.config.space).add(architectures)]
+        chosen = space(self.config.space)
+        parts = [chosen.graphs(architectures[i : i + batch]) for i in range(0, len(architectures), batch)]
+        return torch.cat([self.encode_architectures(*tensors(part)) for part in parts])
 
     @torch.inference_mode()
     def predict_encoded(self, task: TaskFeatures, cells: Tensor, *, recipe: str) -> Scores:
@@ -168,7 +169,7 @@ class MetaPredictor(nn.Module):
 
 
 def _graph_encoder(config: MetaConfig) -> GraphEncoder:
-    chosen = finite_space(config.space)
+    chosen = space(config.space)
     nodes = chosen.graphs([next(iter(chosen.enumerate()))]).types.shape[1]
     return GraphEncoder(types=len(chosen.node_types), width=config.width, layers=config.layers, nodes=nodes)
 

@@ -46,6 +46,22 @@ def kendall_tau(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     return 0.0 if _constant(first) or _constant(second) else float(kendalltau(first, second).statistic)
 
 
+def tau_at_matched_cost(
+    predicted: npt.ArrayLike, true: npt.ArrayLike, cost: npt.ArrayLike, *, within: float = 0.05
+) -> float:
+    """Kendall's tau over the pairs whose costs differ by less than that share, of (n,) arrays each.
+
+    Of the pairs that truly differ, the share in the predicted order less that in the other; a predicted tie is
+    neither. nan where there is no such pair.
+    """
+    first, second = _pair(predicted, true)
+    dear = np.log(np.asarray(cost, dtype=np.float64))
+    one, other = np.triu_indices(len(first), 1)
+    alike = (np.abs(dear[one] - dear[other]) <= np.log1p(within)) & (second[one] != second[other])
+    agree = np.sign(first[one] - first[other]) * np.sign(second[one] - second[other])
+    return float(agree[alike].mean()) if alike.any() else float("nan")
+
+
 def spearman(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     """Spearman's rank correlation of two (n,) arrays; 0 where one of them is constant."""
     with importing():

@@ -1,8 +1,9 @@
 """What a pipeline will reach on a task, from what probes of frozen features told of it.
 
-A linear model of the gain over the probe that a fine-tuning begins with, in logits, learnt from measured pipelines of
-many tasks. Its interval is conformal: the errors on tasks of image sources that were left out, each source counting
-alike (Vovk, Gammerman, Shafer, 2005), so it holds for a source that nobody has measured, as far as that is like them.
+A Gaussian process of the gain over the probe that a fine-tuning begins with, in logits, learnt from measured pipelines
+of many tasks (Rasmussen, Williams, 2006). Its interval is conformal: the errors on tasks of image sources that were
+left out, each source counting alike, in units of the process's own doubt (Vovk, Gammerman, Shafer, 2005; Papadopoulos,
+Vovk, Gammerman, 2011), so it holds for a source that nobody has measured, as far as that is like them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,12 @@ import numpy.typing as npt
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.records.record import Record, TaskEntry
+from predictors.gaussian_process import Process, alike, learn_process
 from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
 
 Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
-PENALTIES = (1.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
+SLOPE_PENALTY = 1.0
 SHARE = 0.8  # of the outcomes inside the interval
 _STEPS = re.compile(r"\d+-steps")  # the recipe of a fine-tuning as a search does it unless told otherwise
 
@@ -92,11 +94,12 @@ class OutcomeModel:
         """
         most = max(each.steps / each.looked.images for each in self.examples) * looked.images
         x, base = _rows((looked, pipeline, min(steps, most)) for pipeline, steps in asked)
-        mean = base + _with_one(x) @ self._weights
+        gain, doubt = self._process.predict(x)
+        mean = base + gain
         chance = [
             0.0 if looked.held_out is None else sampling_noise(float(p), looked.held_out) for p in to_percent(base)
         ]
-        width = np.hypot(self.width, NORMAL_80 * np.array(chance))
+        width = np.hypot(self.width * doubt, NORMAL_80 * np.array(chance))
         return Expected(to_percent(mean), to_percent(mean - width), to_percent(mean + width))
 
     def later(self, looked: Looked, pipeline: Pipeline, accuracy: float, times: float) -> float:
@@ -128,17 +131,17 @@ class OutcomeModel:
                 slopes.append((end - now) / math.log(long.steps / short.steps))
         if not rows:
             return np.zeros(len(_curve(Pipeline("own", 32, "all"), 0.0)) + 1)
-        return _ridge(np.array(rows), np.array(slopes), 1.0)
+        return _ridge(np.array(rows), np.array(slopes), SLOPE_PENALTY)
 
     @cached_property
     def errors(self) -> dict[str, Values]:
         """Errors in logits on each source, by models that were learnt without it."""
-        return self._left_out(self._penalty)
+        return {name: error for name, (error, _) in self._left_out.items()}
 
     @cached_property
     def width(self) -> float:
-        """Half of the 80% interval, in logits."""
-        return _quantile([np.abs(each) for each in self.errors.values()])
+        """Half of the 80% interval, in units of the process's doubt."""
+        return _quantile([np.abs(error) / doubt for error, doubt in self._left_out.values()])
 
     @cached_property
     def noise(self) -> float:
@@ -152,23 +155,20 @@ class OutcomeModel:
         return x, y, np.array([self.sources.index(each.source) for each in self.examples])
 
     @cached_property
-    def _penalty(self) -> float:
-        def error(penalty: float) -> float:
-            return float(np.mean([np.mean(each**2) for each in self._left_out(penalty).values()]))
-
-        return min(PENALTIES, key=error)
+    def _process(self) -> Process:
+        x, y, source = self._data
+        return learn_process(x, y, alike(source))
 
     @cached_property
-    def _weights(self) -> Values:
-        x, y, _ = self._data
-        return _ridge(x, y, self._penalty)
-
-    def _left_out(self, penalty: float) -> dict[str, Values]:
+    def _left_out(self) -> dict[str, tuple[Values, Values]]:
+        """Errors on each source and the doubt there, by processes that were learnt without it."""
         x, y, source = self._data
         found = {}
         for number, name in enumerate(self.sources):
             held = source == number
-            found[name] = y[held] - _with_one(x[held]) @ _ridge(x[~held], y[~held], penalty)
+            process = learn_process(x[~held], y[~held], alike(source[~held]))
+            gain, doubt = process.predict(x[held])
+            found[name] = (y[held] - gain, doubt)
         return found
 
 

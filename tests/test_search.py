@@ -68,7 +68,9 @@ class Model:
     def __init__(self, weights: str = "0123456789abcdef") -> None:
         self.weights = weights
 
-    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Recommendation:
+    def recommend(
+        self, data: Task, *, top: int | None, seed: int, recipe: str, deadline: float = 0.0
+    ) -> Recommendation:
         return Recommendation([Candidate(each, score=-i) for i, each in enumerate(CELLS[:top])], self.weights)
 
     def embed(self, pool: Sequence[Architecture]) -> np.ndarray:
@@ -223,7 +225,9 @@ def test_a_printed_result_is_short(store: Store) -> None:
 
 
 class Indifferent(Model):
-    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Recommendation:
+    def recommend(
+        self, data: Task, *, top: int | None, seed: int, recipe: str, deadline: float = 0.0
+    ) -> Recommendation:
         return replace(super().recommend(data, top=top, seed=seed, recipe=recipe), same_for_all=True)
 
 

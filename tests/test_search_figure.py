@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from metad2a.reports.search_figure import search_figure
+from metad2a.reports.figure import VERMILION
+from metad2a.reports.search_figure import MOST, search_figure
 
 
-def test_the_best_so_far_never_falls_and_the_winner_is_named() -> None:
-    names = [f"network {number}" for number in range(20)]
-    accuracies = [50.0 + (7 * number) % 20 for number in range(20)]
-    axes = search_figure(names, accuracies, [1.0] * 20).axes[0]
-    (line,) = axes.lines
-    ends, best = (np.asarray(values).tolist() for values in (line.get_xdata(), line.get_ydata()))
-    assert best == sorted(best) and best[-1] == max(accuracies) and ends[-1] == 20
-    written = {text.get_text() for text in axes.texts}
-    assert names[accuracies.index(max(accuracies))] in written and len(written) <= 13
+def test_the_best_trainings_are_named_in_their_order_and_the_winner_is_in_colour() -> None:
+    names, accuracies = [f"network {number}" for number in range(40)], [50.0 + (7 * n) % 40 for n in range(40)]
+    axes = search_figure(names, accuracies, [1.0] * 40).axes[0]
+    written = [label.get_text() for label in axes.get_yticklabels()]
+    kept = sorted(np.argsort(accuracies)[-MOST:].tolist())
+    assert written == [names[place] for place in kept]
+    colours = axes.collections[0].get_facecolor()
+    coloured = [place for place, colour in zip(kept, np.asarray(colours), strict=True) if colour[0] > 0.5]
+    assert coloured == [accuracies.index(max(accuracies))] and VERMILION.startswith("#D")
 
 
 def test_a_search_without_a_measurement_says_so() -> None:

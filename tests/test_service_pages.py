@@ -105,6 +105,8 @@ def test_the_whole_way_on_the_pages(tmp_path: Path, page: Page) -> None:
         for mark in ("best", "knee", "equal"):
             assert page.locator(f"table.ranked .mark-{mark}").count() == 1
         looked_at(page, "dataset")
+        if folder := os.environ.get("METAD2A_SCREENSHOTS"):  # the README's picture
+            page.locator("section[aria-labelledby=fits]").screenshot(path=Path(folder) / "page.png")
         page.goto(service.address)
         looked_at(page, "start")
         page.locator(".card").click()

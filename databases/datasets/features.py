@@ -7,6 +7,7 @@ last two are the rivals that `metad2a evaluate` prints beside the first.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -77,11 +78,15 @@ def extract(
     seed: int = 0,
     cache: Path | None = None,
     probed: tuple[float, ...] | None = None,
+    deadline: float = math.inf,
 ) -> TaskFeatures:
     """Features of up to ``images_per_class`` training images a class (at most 1,000 images in all).
 
     With ``cache`` (a folder) the result is kept by the task's fingerprint; ``probed`` is what `probes` tells of the
-    task, where that is known.
+    task, where that is known, and must otherwise be told by the monotonic second ``deadline``.
+
+    Raises:
+        UserError: there is not so much time.
     """
     per_class = max(1, min(images_per_class, MOST_IMAGES // task.classes))
     key = (task.fingerprint, kind, per_class, seed, len(PLAIN), VERSION, _version(kind))
@@ -91,7 +96,8 @@ def extract(
         chosen = draw(labels, per_class, seed)
         images, labels = images[chosen], labels[chosen]
         found = from_images(images, kind=kind)
-        told = statistics(task, images, found, labels, probed)
+        known = probes(task, deadline=deadline) if probed is None else probed
+        told = statistics(task, images, found, labels, known)
         return {"features": found, "labels": labels, "statistics": told}
 
     found = kept(cache, key, look, "features", "labels", "statistics")

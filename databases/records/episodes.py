@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.space import FiniteSpace, finite_space
+from databases.architectures.catalogue import Catalogue
+from databases.architectures.space import DEFAULT_SPACE
 from databases.datasets.features import Kind, TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.ready_features import from_text
@@ -30,7 +31,7 @@ class Episode:
     """What is known of one task under one recipe.
 
     Attributes:
-        cells: (n,) indices into the space's canonical classes. accuracy: (n,) percent, mean over the seeds.
+        cells: (n,) numbers of architectures, as `Catalogue` gives them. accuracy: (n,) percent, mean over the seeds.
         by_seed: (n, seeds) percent, NaN where missing. family: the unit of held-out splits.
     """
 
@@ -91,24 +92,26 @@ def episodes(
     images: Path | None,
     cache: Path | None = None,
     kind: Kind = "trained",
-    space: str = "nasbench201",
 ) -> list[Episode]:
     """Every task of the store whose features can be had, but the forbidden ones, one episode a recipe.
 
     ``images`` is the folder of the image sources, from which own tasks are rebuilt by their specs (None: only
     the tasks of users' tables have features); ``cache`` the folder of cached features.
     """
-    return episodes_with(store, lambda entry: _features(entry, images=images, cache=cache, kind=kind), space=space)
+    return episodes_with(store, lambda entry: _features(entry, images=images, cache=cache, kind=kind))
 
 
 def episodes_with(
-    store: Store, features_of: Callable[[TaskEntry], TaskFeatures | None], *, space: str = "nasbench201"
+    store: Store, features_of: Callable[[TaskEntry], TaskFeatures | None], *, catalogue: Catalogue | None = None
 ) -> list[Episode]:
-    """Every task of the store whose features ``features_of`` knows, but the forbidden ones, one episode a recipe."""
-    chosen = finite_space(space)
+    """Every task of the store whose features ``features_of`` knows, but the forbidden ones, one episode a recipe.
+
+    Of the space of the ``catalogue``, which numbers what is met; by default of the default space.
+    """
+    chosen = Catalogue(DEFAULT_SPACE) if catalogue is None else catalogue
     entries = {entry.key: entry for entry in store.tasks()}
     found: list[Episode] = []
-    for (task, recipe), records in _by_task(_usable(store, space)).items():
+    for (task, recipe), records in _by_task(_usable(store, chosen.space.name)).items():
         features = features_of(entries[task])
         if features is not None:
             found.append(_episode(chosen, features, recipe, records, entries[task].source))
@@ -143,7 +146,7 @@ def _by_task(records: Iterable[Record]) -> dict[tuple[str, str], list[Record]]:
 
 
 def _episode(
-    space: FiniteSpace,
+    catalogue: Catalogue,
     features: TaskFeatures,
     recipe: str,
     records: Sequence[Record],
@@ -151,7 +154,7 @@ def _episode(
 ) -> Episode:
     values: dict[int, dict[int, float]] = defaultdict(dict)
     for record in records:
-        cell = space.class_number(space.parse(record.architecture))
+        cell = catalogue.number(catalogue.space.parse(record.architecture))
         seeds = values[cell]
         seeds[record.seed if record.seed not in seeds else max(seeds) + 1] = held_out_accuracy(record)
     most = min(MOST_SEEDS, max(len(seeds) for seeds in values.values()))

@@ -108,8 +108,12 @@ def build(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds on a judged task.")] = 3,
     seed: Seed = 0,
     space: Annotated[
-        Literal["nasbench201", "pipeline"],
-        typer.Option("--space", help="Cells, or whole pipelines, of which a task takes all (no --per-task, --recipe)."),
+        Literal["nasbench201", "pipeline", "residual-subnets", "mobilenetv3-subnets"],
+        typer.Option(
+            "--space",
+            help="Cells; whole pipelines, of which a task takes all; or subnets of a pretrained base, without training "
+            "(tasks are some of its classes; --per-task counts subnets, all on every task).",
+        ),
     ] = "nasbench201",
     images: Images = None,
     database: DatabaseUrl = None,
@@ -133,6 +137,12 @@ def build(
             from metad2a.build.pipelines import build_pipelines
 
             built = build_pipelines(store, folder, **drawn, **told)
+        elif space.endswith("-subnets"):
+            from metad2a.build.subnets import build_subnets
+
+            drawn, told = {"tasks": tasks, "subnets": per_task, "seed": seed}, {**told, "space": space}
+            told.pop("cache")
+            built = build_subnets(store, folder, **drawn, **told)
         else:
             from metad2a.build.build import build as run
 

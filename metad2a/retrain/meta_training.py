@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from databases.architectures.catalogue import Catalogue
 from databases.architectures.space import finite_space
 from databases.hosting import lent
 from databases.records.episodes import FEW, Episode, Known
@@ -77,12 +78,17 @@ def meta_train(
     schedule: Schedule,
     *,
     seed: int,
+    catalogue: Catalogue | None = None,
     on_step: Callable[[int, float], None] | None = None,
 ) -> MetaPredictor:
-    """Trains ``model`` in place for one stage and returns it in eval mode."""
+    """Trains ``model`` in place for one stage and returns it in eval mode.
+
+    ``catalogue`` numbered the cells of the episodes; it may be left out where its space is listed.
+    """
     with lent(seed=seed):
         rng = np.random.default_rng(seed)
-        graphs = tensors(finite_space(model.config.space).graphs(finite_space(model.config.space).classes))
+        numbered = Catalogue(model.config.space) if catalogue is None else catalogue
+        graphs = tensors(numbered.space.graphs(numbered.architectures))
         learn_recipes(model, training)
         known = Known.of(training)
         kept = [*model.graph.parameters(), *model.base.parameters()]
@@ -145,7 +151,9 @@ def _loss(
 ) -> Tensor:
     """The mean over the rows of what `_row_loss` says."""
     cells, places = np.unique(np.concatenate([row.cells for row in rows]), return_inverse=True)
-    vectors = model.encode_architectures(graphs[0][torch.from_numpy(cells)], graphs[1])
+    types, adjacency = graphs
+    chosen = torch.from_numpy(cells)
+    vectors = model.encode_architectures(types[chosen], adjacency if len(adjacency) == 1 else adjacency[chosen])
     numbers = torch.tensor([model.number(row.episode.recipe) for row in rows])
     reading = torch.nonzero(model.reads_dataset[numbers])[:, 0]
     tasks = torch.zeros(len(rows), model.config.width)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -59,6 +60,7 @@ class Tracker:
         self._required = required
         self._opened: tuple[MlflowClient, str] | None = None
         self._stopped = False
+        self._latest: str | None = None  # the outermost run
         self.failure: str | None = None  # why nothing is tracked any more, though it was asked for
 
     @contextmanager
@@ -78,6 +80,7 @@ class Tracker:
         elif parent.id is not None:
             labels["mlflow.parentRunId"] = parent.id
         made = self.attempt(lambda client, place: client.create_run(place, tags=labels, run_name=name).info.run_id)
+        self._latest = made if parent is None else self._latest
         run = Run(self, made)
         run.parameters(parameters or {})
         status = "FAILED"
@@ -89,6 +92,14 @@ class Tracker:
             raise
         finally:
             run.finish(status)
+
+    def address(self) -> str | None:
+        """Where a browser finds the latest outermost run; None where no server shows it."""
+        uri = self._uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        if self._latest is None or self._opened is None or not uri.startswith("http"):
+            return None
+        plain = re.sub(r"//[^/@]*@", "//", uri).rstrip("/")  # no password is shown
+        return f"{plain}/#/experiments/{self._opened[1]}/runs/{self._latest}"
 
     def registered(self, name: str, alias: Alias) -> RegisteredModel | None:
         """The model that bears the alias, or None."""

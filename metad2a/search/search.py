@@ -91,9 +91,10 @@ def search(
         spread = partial(chosen_executor(executor), workers=workers, on_death=on_death)
     chosen = check_training(recipe, seconds, device)
     check_limits(limits, image_space(space), chosen)
-    costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes)
+    deadline = math.inf if seconds is None else begin + seconds
+    costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes, deadline=deadline)
     if space == DEFAULT_SPACE:
-        plan = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing)
+        plan = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing, deadline=deadline)
     else:
         plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
     origin = plan.origin if costing is None else f"{plan.origin}, {limits.told()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -83,8 +84,8 @@ class Answer(Protocol):
 class Recommender(Protocol):
     """What a search needs of a model; `metad2a.recommend.MetaD2A` is one."""
 
-    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Answer:
-        """The ``top`` candidates for a task, None for all."""
+    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str, deadline: float) -> Answer:
+        """The ``top`` candidates for a task, None for all; raises `UserError` where time would be over before."""
 
     def embed(self, pool: Sequence[Architecture]) -> npt.NDArray[np.float64]:
         """Embeddings, (n, d): alike where the architectures are."""
@@ -119,7 +120,14 @@ class Kept:
 
 
 def recommended(
-    name: str, model: Recommender, task: Task, *, recipe: Recipe, seed: int, costing: Costing | None = None
+    name: str,
+    model: Recommender,
+    task: Task,
+    *,
+    recipe: Recipe,
+    seed: int,
+    costing: Costing | None = None,
+    deadline: float = math.inf,
 ) -> Plan:
     """The searcher of that name over the space of what the model recommends; raises `UserError` for an unknown one.
 
@@ -130,7 +138,7 @@ def recommended(
     quarter, a tenth and all of the ranking do alike.) Without validation images there is nothing to learn from: the
     recommended order stays.
     """
-    answer = model.recommend(task, top=None, seed=seed, recipe=recipe.name)
+    answer = model.recommend(task, top=None, seed=seed, recipe=recipe.name, deadline=deadline)
     if costing is not None:
         fits = costing.within([each.architecture for each in answer.candidates])
         kept = [each for each in answer.candidates if each.architecture in fits]

@@ -58,10 +58,16 @@ class Family:
             if not least <= len(blocks) <= len(whole):
                 allowed = f"stage {number} of {self.name} keeps {least} to {len(whole)}"
                 raise UserError(f"given {len(blocks)} blocks; {allowed}; give one of these")
-            for (kernel, expansion), (most, widest) in zip(blocks, whole, strict=False):
-                _among(kernel, _options(most, self.kernels), f"kernels of stage {number} of {self.name}")
-                _among(expansion, _options(widest, self.expansions), f"expansions of stage {number} of {self.name}")
+            for (kernel, expansion), block in zip(blocks, whole, strict=False):
+                kernels, expansions = self.options(block)
+                _among(kernel, kernels, f"kernels of stage {number} of {self.name}")
+                _among(expansion, expansions, f"expansions of stage {number} of {self.name}")
         return asked
+
+    def options(self, block: Block) -> tuple[tuple[int, ...], tuple[float, ...]]:
+        """The kernels and expansions that a slice of this block of the base may have."""
+        kernel, expansion = block
+        return tuple(map(int, _options(kernel, self.kernels))), _options(expansion, self.expansions)
 
 
 @dataclass(frozen=True, eq=False)

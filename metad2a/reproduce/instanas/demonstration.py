@@ -12,9 +12,11 @@ from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.instanas.paths import (
     ABLATIONS,
     DRAWN,
+    EXCHANGED,
     MOBILE,
     OURS,
     POINTS,
+    RANDOM,
     STATIC,
     TIMED,
     Job,
@@ -99,7 +101,7 @@ def _setting(size: Size) -> str:
 
 def _ways(found: list[Outcome]) -> dict[str, list[Measured]]:
     """Label -> what was measured of each seed."""
-    kept = (OURS, MOBILE, *(label for label in ABLATIONS if label in found[0].ways))
+    kept = (OURS, MOBILE, RANDOM, EXCHANGED, *(label for label in ABLATIONS if label in found[0].ways))
     ways = {label: [each.ways[label] for each in found] for label in kept}
     return {**ways, STATIC: [cheapest(each.ways) for each in found]}
 

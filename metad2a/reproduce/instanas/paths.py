@@ -21,6 +21,7 @@ from metad2a.supernets.training import Labelled, labelled
 from predictors.metrics import spearman
 
 OURS, MOBILE, STATIC = "InstaNAS", "MobileNetV2's modules in every layer", "cheapest static child as accurate"
+EXCHANGED, RANDOM = "InstaNAS, paths of other images (control)", "random child of equal cost"
 ABLATIONS = {
     "paths not shuffled": {"shuffled": False},
     "window does not fall": {"falling": False},
@@ -156,11 +157,18 @@ def run(job: Job) -> Outcome:
         made.network.eval()
         ways[label] = bench.measure(made.network, made.network.paths, costs)
         if label == OURS:
+            ways[EXCHANGED] = bench.measure(lambda x, net=made.network: _exchanged(net, x), made.network.paths, costs)  # type: ignore[misc]
             with torch.inference_mode():
                 on = made.network.paths(bench.test.images)
             spent, paths = costs.of(on).double().numpy(), len(torch.unique(on, dim=0))
     ways |= _static(network, bench, costs, job, ways[OURS].spent / 1000)
     return Outcome(job.name, job.seed, ways, spearman(spent, unsure), paths)
+
+
+def _exchanged(network: InstanceNetwork, images: Tensor) -> Tensor:
+    """Logits (b, classes) by the path of the next image of the batch."""
+    logits: Tensor = network.graph(images, network.paths(images).roll(1, dims=0))
+    return logits
 
 
 def _unsure(graph: MetaGraph, part: Labelled) -> Values:
@@ -173,7 +181,7 @@ def _unsure(graph: MetaGraph, part: Labelled) -> Values:
 
 
 def _static(network: InstanceNetwork, bench: Bench, costs: Costs, job: Job, ours: float) -> dict[str, Measured]:
-    """MobileNetV2's child and one below each level of cost, each tuned for as many steps as InstaNAS."""
+    """MobileNetV2's child, one below each level of cost and a random one, each tuned for as many steps as InstaNAS."""
     tuned: dict[str, Measured] = {}
     for label, mask in _candidates(network.graph, bench, costs, job, ours).items():
         made = InstanceTraining(copy.deepcopy(network), bench.train, costs, job.recipe, seed=job.seed)
@@ -196,7 +204,7 @@ def _candidates(graph: MetaGraph, bench: Bench, costs: Costs, job: Job, ours: fl
     few = Labelled(bench.valid.images[:250], bench.valid.labels[:250])
     with torch.inference_mode():
         known = torch.tensor([right(lambda x, m=m: graph(x, m.expand(len(x), -1, -1)), few) for m in masks])  # type: ignore[misc]
-    found = {MOBILE: mobile}
+    found = {MOBILE: mobile, RANDOM: masks[len(single) + int((spent[len(single) :] - ours).abs().argmin())]}
     for level in LEVELS:
         below = (spent <= level * ours).nonzero().squeeze(1)
         if len(below):
