@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import IO
 
-import numpy as np
-import numpy.typing as npt
+Content = bytes | Callable[[IO[bytes]], object]  # or what writes it into an open file
 
 
-def write_files(contents: Mapping[Path, bytes]) -> None:
+def write_files(contents: Mapping[Path, Content]) -> None:
     """Writes files under temporary names beside their places, then puts all in place; folders are made.
 
     Raises:
@@ -25,7 +22,10 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
             with drafts[path].open("wb") as file:
-                file.write(content)
+                if isinstance(content, bytes):
+                    file.write(content)
+                else:
+                    content(file)
                 file.flush()
                 os.fsync(file.fileno())
         for path, draft in drafts.items():
@@ -34,19 +34,3 @@ def write_files(contents: Mapping[Path, bytes]) -> None:
         for draft in drafts.values():
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
-
-
-def write_arrays(path: Path, **arrays: npt.NDArray[Any]) -> None:
-    """An ``.npz`` file, by `write_files`."""
-    file = io.BytesIO()
-    np.savez(file, **arrays)  # type: ignore[arg-type]
-    write_files({path: file.getvalue()})
-
-
-def read_arrays(path: Path, *names: str) -> dict[str, npt.NDArray[Any]] | None:
-    """These arrays of an ``.npz`` file of a cache; None where it is missing or broken, so that it is made anew."""
-    try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
-            return {name: file[name] for name in names}
-    except (OSError, ValueError, TypeError, KeyError, EOFError, BadZipFile):
-        return None

@@ -33,8 +33,8 @@ class Interval:
         return f"{self.mean:.3f} [{low}, {high}]"
 
     def to_json(self) -> dict[str, float]:
-        """The mean and the bounds."""
-        return {"mean": self.mean, "low": self.low, "high": self.high}
+        """The mean, the bounds, and how many seeds (or other groups) they come from."""
+        return {"mean": self.mean, "low": self.low, "high": self.high, "seeds": self.groups}
 
 
 def kendall_tau(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:

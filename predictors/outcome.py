@@ -1,13 +1,15 @@
 """What a pipeline will reach on a task, from what probes of frozen features told of it.
 
-A linear model of the gain over the probe that a fine-tuning begins with, in logits, learnt from measured pipelines of
-many tasks. Its interval is conformal: the errors on tasks of image sources that were left out, each source counting
-alike (Vovk, Gammerman, Shafer, 2005), so it holds for a source that nobody has measured, as far as that is like them.
+A Gaussian process of the gain over the probe that a fine-tuning begins with, in logits, learnt from measured pipelines
+of many tasks (Rasmussen, Williams, 2006). Its interval is conformal: the errors on tasks of image sources that were
+left out, each source counting alike, in units of the process's own doubt (Vovk, Gammerman, Shafer, 2005; Papadopoulos,
+Vovk, Gammerman, 2011), so it holds for a source that nobody has measured, as far as that is like them.
 """
 
 from __future__ import annotations
 
 import math
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,12 +20,14 @@ import numpy.typing as npt
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.records.record import Record, TaskEntry
+from predictors.gaussian_process import Process, alike, learn_process
 from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
 
 Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
-PENALTIES = (1.0, 10.0, 30.0, 100.0, 300.0, 1_000.0)
+SLOPE_PENALTY = 1.0
 SHARE = 0.8  # of the outcomes inside the interval
+_STEPS = re.compile(r"\d+-steps")  # the recipe of a fine-tuning as a search does it unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -90,22 +94,54 @@ class OutcomeModel:
         """
         most = max(each.steps / each.looked.images for each in self.examples) * looked.images
         x, base = _rows((looked, pipeline, min(steps, most)) for pipeline, steps in asked)
-        mean = base + _with_one(x) @ self._weights
+        gain, doubt = self._process.predict(x)
+        mean = base + gain
         chance = [
             0.0 if looked.held_out is None else sampling_noise(float(p), looked.held_out) for p in to_percent(base)
         ]
-        width = np.hypot(self.width, NORMAL_80 * np.array(chance))
+        width = np.hypot(self.width * doubt, NORMAL_80 * np.array(chance))
         return Expected(to_percent(mean), to_percent(mean - width), to_percent(mean + width))
+
+    def later(self, looked: Looked, pipeline: Pipeline, accuracy: float, times: float) -> float:
+        """Accuracy in percent of a fine-tuning that has reached ``accuracy``, after so many times the steps.
+
+        What it gained over its probe so far tells how it goes on (learning curves: Domhan, Springenberg, Hutter, 2015).
+        """
+        now = float(to_logit([accuracy])[0])
+        probe = looked.probe(pipeline)
+        gained = 0.0 if probe is None else now - float(to_logit([probe])[0])
+        row = np.array([_curve(pipeline, gained)])
+        slope = float((_with_one(row) @ self._growth)[0])
+        return float(to_percent([now + slope * math.log(times)])[0])
+
+    @cached_property
+    def _growth(self) -> Values:
+        """Weights of what a unit of log steps adds, in logits, from pipelines that were measured twice on a task."""
+        rows, slopes = [], []
+        of_curve: dict[tuple[object, ...], list[Example]] = defaultdict(list)
+        for each in self.examples:
+            probes = tuple(sorted(each.looked.probes.items()))
+            of_curve[each.source, each.looked.images, probes, each.pipeline].append(each)
+        for curve in of_curve.values():
+            short, *_, long = sorted(curve, key=lambda each: each.steps) if len(curve) > 1 else curve * 2
+            probe = short.looked.probe(short.pipeline)
+            if long.steps > short.steps and probe is not None:
+                begin, now, end = to_logit([probe, short.accuracy, long.accuracy])
+                rows.append(_curve(short.pipeline, now - begin))
+                slopes.append((end - now) / math.log(long.steps / short.steps))
+        if not rows:
+            return np.zeros(len(_curve(Pipeline("own", 32, "all"), 0.0)) + 1)
+        return _ridge(np.array(rows), np.array(slopes), SLOPE_PENALTY)
 
     @cached_property
     def errors(self) -> dict[str, Values]:
         """Errors in logits on each source, by models that were learnt without it."""
-        return self._left_out(self._penalty)
+        return {name: error for name, (error, _) in self._left_out.items()}
 
     @cached_property
     def width(self) -> float:
-        """Half of the 80% interval, in logits."""
-        return _quantile([np.abs(each) for each in self.errors.values()])
+        """Half of the 80% interval, in units of the process's doubt."""
+        return _quantile([np.abs(error) / doubt for error, doubt in self._left_out.values()])
 
     @cached_property
     def noise(self) -> float:
@@ -119,30 +155,28 @@ class OutcomeModel:
         return x, y, np.array([self.sources.index(each.source) for each in self.examples])
 
     @cached_property
-    def _penalty(self) -> float:
-        def error(penalty: float) -> float:
-            return float(np.mean([np.mean(each**2) for each in self._left_out(penalty).values()]))
-
-        return min(PENALTIES, key=error)
+    def _process(self) -> Process:
+        x, y, source = self._data
+        return learn_process(x, y, alike(source))
 
     @cached_property
-    def _weights(self) -> Values:
-        x, y, _ = self._data
-        return _ridge(x, y, self._penalty)
-
-    def _left_out(self, penalty: float) -> dict[str, Values]:
+    def _left_out(self) -> dict[str, tuple[Values, Values]]:
+        """Errors on each source and the doubt there, by processes that were learnt without it."""
         x, y, source = self._data
         found = {}
         for number, name in enumerate(self.sources):
             held = source == number
-            found[name] = y[held] - _with_one(x[held]) @ _ridge(x[~held], y[~held], penalty)
+            process = learn_process(x[~held], y[~held], alike(source[~held]))
+            gain, doubt = process.predict(x[held])
+            found[name] = (y[held] - gain, doubt)
         return found
 
 
 def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[Example, ...]:
-    """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks, both on test images.
+    """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks, both on the same images.
 
-    Validation images would flatter: those of the sampled tasks may come from the same track as a training image.
+    These are test images where there are any: validation images would flatter, since those of the sampled tasks may
+    come from the same track as a training image. A user's are tested on validation images alone.
 
     Raises:
         UserError: a record's pipeline is none.
@@ -154,18 +188,22 @@ def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[
             of_task[record.task].append(record)
     found = []
     for task, measured in of_task.items():
-        probes, tuned = dict[tuple[str, int], float](), list[tuple[Pipeline, Record]]()
+        tested = any(each.test_accuracy is not None for each in measured)
+        probes, tuned = dict[tuple[str, int], float](), list[tuple[Pipeline, Record, float]]()
         for record in measured:
             pipeline = PIPELINE.pipeline(PIPELINE.parse(record.architecture))
+            accuracy = record.test_accuracy if tested else record.valid_accuracy
+            if accuracy is None:
+                continue
             if pipeline.training == "probe":
-                probes[pipeline.weights, pipeline.resolution] = record.test_accuracy or 0.0
-            else:
-                tuned.append((pipeline, record))
-        for pipeline, record in tuned:
+                probes[pipeline.weights, pipeline.resolution] = accuracy
+            elif _STEPS.fullmatch(record.recipe):
+                tuned.append((pipeline, record, accuracy))
+        for pipeline, record, accuracy in tuned:
             looked = Looked(int(record.extra["classes"]), int(record.extra["train_images"]), probes)
-            if looked.probe(pipeline) is not None and record.test_accuracy is not None:
+            if looked.probe(pipeline) is not None:
                 steps = float(record.recipe.removesuffix("-steps"))
-                found.append(Example(looked, pipeline, steps, record.test_accuracy, source.get(task, task)))
+                found.append(Example(looked, pipeline, steps, accuracy, source.get(task, task)))
     return tuple(found)
 
 
@@ -180,7 +218,7 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
         rate = math.log(pipeline.learning_rate or 0.03)
         flags = (
             pipeline.training == "half",
-            pipeline.weights == "lite0",
+            pipeline.weights in ("lite0", "other"),  # nobody measured the user's: most have seen ImageNet
             pipeline.resolution > 32 and pipeline.weights == "own",
             pipeline.slim,
             pipeline.short,
@@ -190,6 +228,12 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
         rows.append((*plain, *map(float, flags), *mixed))
         base.append(begin)
     return np.array(rows, dtype=np.float64), np.array(base, dtype=np.float64)
+
+
+def _curve(pipeline: Pipeline, gained: float) -> tuple[float, ...]:
+    """What the slope of a learning curve depends on."""
+    deep = float(pipeline.training == "all")
+    return gained, deep, gained * deep
 
 
 def _with_one(x: Values) -> Values:

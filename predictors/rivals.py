@@ -13,8 +13,8 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, finite_space
 from databases.datasets.features import STATISTICS
 from databases.datasets.task import Task
-from databases.files import read_arrays, write_arrays
 from databases.hosting import importing
+from databases.kept import keep, read
 from databases.records.episodes import Episode
 from databases.records.recipe import Recipe
 from predictors.meta import to_logit
@@ -99,8 +99,8 @@ def cell_features(cells: Sequence[Architecture]) -> Values:
 
 def naswot_of(task: Task, episode: Episode, recipe: Recipe, *, cache: Path) -> Values:
     """Naswot of the episode's cells on the task's images at the recipe's size, (n,); kept in ``cache``."""
-    path = cache / f"naswot-{episode.features.fingerprint}-{recipe.name}.npz"
-    arrays = read_arrays(path, "cells", "scores")
+    key = ("naswot", episode.features.fingerprint, recipe.name)
+    arrays = read(cache, key, "cells", "scores")
     known = dict(zip(arrays["cells"].tolist(), arrays["scores"].tolist(), strict=True)) if arrays else {}
     missing = [cell for cell in episode.cells.tolist() if cell not in known]
     if missing:
@@ -108,7 +108,7 @@ def naswot_of(task: Task, episode: Episode, recipe: Recipe, *, cache: Path) -> V
         cells = [finite_space("nasbench201").classes[i] for i in missing]
         found = zero_cost(task, cells, skeleton=skeleton, resolution=recipe.resolution, batch=32, flow=False)
         known |= dict(zip(missing, found["naswot"].tolist(), strict=True))
-        write_arrays(path, cells=np.array(list(known)), scores=np.array(list(known.values())))
+        keep(cache, key, {"cells": np.array(list(known)), "scores": np.array(list(known.values()))})
     return np.array([known[cell] for cell in episode.cells.tolist()])
 
 

@@ -1,7 +1,7 @@
 """Prints what a service bears: `python scripts/load.py` starts one on a home of its own and measures it.
 
-Start to ready, recommendations on a cached dataset by 50 clients, memory over thousands of requests, memory over a
-large upload, idle load. Needs Linux (/proc).
+Start to ready, recommendations on a cached dataset by 50 clients, memory over thousands of requests, predictions,
+memory over a large upload, idle load. Processor time stands beside what a busy machine makes longer. Needs Linux.
 """
 
 from __future__ import annotations
@@ -51,13 +51,19 @@ def measure(home: Path, options: argparse.Namespace) -> None:
     process = subprocess.Popen(command, env=environment)
     try:
         wait_for(f"{address}/readyz")
-        line("start to readyz", f"{time.monotonic() - begin:.1f} s", "under 6 s")
+        took, computed = time.monotonic() - begin, processor_time(process.pid)
+        line("start to readyz", f"{took:.1f} s, {computed:.1f} s of processor time", "under 6 s")
         idle(process.pid, options.idle)
         dataset = send(address, pictures(200, 16))["id"]
         begin = time.monotonic()
         ask(f"{address}/v1/recommendations", {"dataset": dataset})
         line("a first recommendation", f"{time.monotonic() - begin:.2f} s")
+        begin, computed = time.monotonic(), processor_time(process.pid)
+        ask(f"{address}/v1/recommendations", {"dataset": dataset, "seconds": 30})
+        took, computed = time.monotonic() - begin, processor_time(process.pid) - computed
+        line("another one, features cached", f"{took:.2f} s, {computed:.2f} s of processor time", "under 1 s")
         recommendations(address, dataset, process.pid, options)
+        predictions(address, dataset, process.pid)
         upload(address, process.pid, options.upload)
     finally:
         process.terminate()
@@ -86,6 +92,28 @@ def recommendations(address: str, dataset: str, pid: int, options: argparse.Name
     line("errors among them", str(errors), "0")
     grown = (resident(pid) - memory) / MEBIBYTE
     line(f"memory over {options.requests:,} requests", f"{grown:+.1f} MB", "flat")
+
+
+def predictions(address: str, dataset: str, pid: int, count: int = 50) -> None:
+    """A found network looks at one picture at a time."""
+    job = ask(f"{address}/v1/searches", {"dataset": dataset, "seconds": 8})["id"]
+    while (state := ask(f"{address}/v1/jobs/{job}")["state"]) in ("queued", "running"):
+        time.sleep(0.5)
+    if state != "succeeded":
+        raise SystemExit(f"the search {state}")
+    head = '--x\r\nContent-Disposition: form-data; name="images"; filename="a.png"\r\n\r\n'
+    content = io.BytesIO()
+    Image.fromarray(np.zeros((64, 64, 3), dtype=np.uint8)).save(content, "PNG")
+    body = head.encode() + content.getvalue() + b"\r\n--x--\r\n"
+    waits = []
+    for number in range(count + 1):
+        if number == 1:  # the first one loads the network
+            computed = processor_time(pid)
+        begin = time.perf_counter()
+        ask(f"{address}/v1/models/{job}/predict", body, kind="multipart/form-data; boundary=x")
+        waits.append(time.perf_counter() - begin)
+    p50, each = 1000 * statistics.median(waits[1:]), 1000 * (processor_time(pid) - computed) / count
+    line("prediction of a picture", f"p50 {p50:.0f} ms, {each:.0f} ms of processor time; the first {waits[0]:.1f} s")
 
 
 def upload(address: str, pid: int, size: int) -> None:
@@ -158,17 +186,18 @@ def send(address: str, archive: bytes) -> Any:
     return ask(f"{address}/v1/datasets", archive, kind="application/zip")
 
 
-def ask(address: str, body: Any, *, kind: str = "application/json") -> Any:
+def ask(address: str, body: Any = None, *, kind: str = "application/json") -> Any:
     """The JSON of an answer."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    data = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     with urllib.request.urlopen(urllib.request.Request(address, data, {"content-type": kind}), timeout=600) as answer:
         return json.loads(answer.read())
 
 
 def family(pid: int) -> list[int]:
     """A process and all below it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in family(int(child)))]
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")  # each thread has its own
+    children = [int(child) for task in tasks for child in task.read_text(encoding="utf-8").split()]
+    return [pid, *(each for child in children for each in family(child))]
 
 
 def processor_time(pid: int) -> float:

@@ -37,11 +37,20 @@ def until(condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "i
 
 
 class Processes:
-    """A home folder and the service's processes on it; all of them are ended with the ``with`` block."""
+    """A home folder and the service's processes on it; all of them are ended with the ``with`` block.
 
-    def __init__(self, home: Path, *, database: str | None = None) -> None:
+    ``tracking`` is the address of an MLflow server, by default none is used.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        database: str | None = None,
+        tracking: str | None = None,
+    ) -> None:
         self.home, self.port = home, free_port()
-        self.database = database
+        self.database, self.tracking = database, tracking
         self.address = f"http://127.0.0.1:{self.port}"
         self.started: list[subprocess.Popen[bytes]] = []
 
@@ -62,8 +71,11 @@ class Processes:
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Runs ``metad2a ARGUMENTS`` in the background."""
         environment = {**os.environ, "METAD2A_HOME": str(self.home), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-        database = ["--database", self.database] if self.database else []
-        command = [sys.executable, "-m", "metad2a", "--no-tracking", *database, *arguments]
+        if self.tracking is not None:
+            environment["MLFLOW_TRACKING_URI"] = self.tracking
+        options = ["--no-tracking"] if self.tracking is None else []
+        options += ["--database", self.database] if self.database else []
+        command = [sys.executable, "-m", "metad2a", *options, *arguments]
         log = (self.home / f"log-{len(self.started)}.txt").open("wb")
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         log.close()
@@ -73,7 +85,7 @@ class Processes:
     def serve(self, *arguments: str) -> subprocess.Popen[bytes]:
         """The web process (and its worker), once it answers."""
         process = self.start("serve", "--port", str(self.port), *arguments)
-        until(lambda: self.ask("/healthz", quiet=True), what="the web process")
+        until(lambda: self.ask("/healthz", quiet=True), seconds=180, what="the web process")
         return process
 
     def ask(
@@ -99,6 +111,15 @@ class Processes:
             if quiet:
                 return None
             raise
+
+    def problem(self, path: str, body: Any, *, kind: str = "application/json") -> dict[str, Any]:
+        """The problem by which a request is refused."""
+        try:
+            self.ask(path, body, kind=kind)
+        except AssertionError as refused:
+            told: dict[str, Any] = json.loads(str(refused).removeprefix(f"{path}: "))
+            return told
+        raise AssertionError(f"{path} was not refused")
 
     def text(self, path: str) -> str:
         """A page."""

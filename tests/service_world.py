@@ -18,7 +18,7 @@ from metad2a.service.app import create_app
 from metad2a.service.helper import Helper
 from metad2a.service.settings import Limits, Settings
 
-ANSWER: dict[str, Any] = {
+CELLS: dict[str, Any] = {
     "candidates": [
         {
             "title": f"cell {rank}",
@@ -45,6 +45,35 @@ ANSWER: dict[str, Any] = {
     "notes": [],
     "nearest": [{"name": "leaves", "source": "plants", "distance": 0.25}],
     "device": None,
+}
+PIPELINES: dict[str, Any] = {
+    "choices": [
+        {
+            "pipeline": name,
+            "expected_accuracy": expected,
+            "interval": [expected - 9.0, expected + 6.0],
+            "seconds": seconds,
+            "measured": name.startswith("hog"),
+            "parameters": 250_000,
+            "megabytes": 1.0,
+            "flops": 9_000_000,
+            "latency_ms": latency,
+        }
+        for name, expected, seconds, latency in (
+            ("own 48px half rate0.03 whole", 81.0, 60.0, 4.0),
+            ("own 32px half rate0.03 slim", 80.5, 60.0, 1.5),
+            ("hog 64px", 40.0, 2.0, 0.5),
+        )
+    ],
+    "front": ["hog 64px", "own 32px half rate0.03 slim", "own 48px half rate0.03 whole"],
+    "knee": "own 32px half rate0.03 slim",
+    "equal": "own 32px half rate0.03 slim",
+    "cloud": [[5.0, 60.0], [6.0, 61.0]],
+    "ranked": 5,
+    "seconds": 60.0,
+    "reason": "Because.",
+    "seed": 0,
+    "notes": [],
 }
 
 
@@ -103,7 +132,8 @@ def answering_at_once(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     async def call(self: Helper, question: str, **arguments: Any) -> Any:
         if question == "recommend":
             asked.append(arguments)
-        return ANSWER if question == "recommend" else True
+            return PIPELINES if arguments["options"]["space"] == "pipeline" else CELLS
+        return True
 
     monkeypatch.setattr(Helper, "call", call)
     return asked

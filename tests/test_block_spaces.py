@@ -130,16 +130,16 @@ def test_a_cell_that_ignores_an_input_has_no_weights_for_it() -> None:
 @pytest.mark.parametrize(("channels", "groups"), [(8, 2), (12, 3), (6, 6)])
 def test_a_channel_shuffle_is_a_permutation_whose_inverse_has_the_other_groups(channels: int, groups: int) -> None:
     x = torch.arange(channels).float().view(1, channels, 1, 1).expand(2, channels, 3, 3)
-    y = channel_shuffle(x, groups)
+    y = channel_shuffle(*x.chunk(groups, dim=1))
     assert sorted(y[0, :, 0, 0].tolist()) == list(range(channels))
-    assert torch.equal(channel_shuffle(y, channels // groups), x)
-    assert channel_shuffle(x, groups)[0, 1, 0, 0] == channels // groups or groups in (1, channels)
+    assert torch.equal(channel_shuffle(*y.chunk(channels // groups, dim=1)), x)
+    assert y[0, 1, 0, 0] == channels // groups or groups in (1, channels)
 
 
 def test_a_unit_of_stride_one_passes_half_of_the_channels_untouched() -> None:
     unit = ShuffleUnit([(0, 0, "light3x3", "max3x3", "add")], 4, stride=1).eval()
     x = torch.randn(2, 8, 5, 5)
-    y = channel_shuffle(unit(x), 4)  # undoes the shuffle
+    y = channel_shuffle(*unit(x).chunk(4, dim=1))  # undoes the shuffle
     assert torch.equal(y[:, :4], x[:, :4])
     assert not torch.isclose(y[:, 4:], x[:, 4:]).any(dim=(0, 2, 3)).all()
 

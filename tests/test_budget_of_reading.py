@@ -8,11 +8,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_world import home_fixture, run  # noqa: F401
+from cli_world import (
+    OF_CELLS,
+    FakeModel,
+    data_fixture,  # noqa: F401
+    home_fixture,  # noqa: F401
+    model_fixture,  # noqa: F401
+    run,
+)
 from PIL import Image
 from records_world import says
 
 from databases.datasets import pace
+from databases.datasets.features import extract
 from databases.datasets.loading import load_task
 from databases.errors import UserError
 from metad2a.cli import options
@@ -65,3 +73,20 @@ def test_earlier_tries_are_charged_for_their_work_and_not_for_reading(tmp_path: 
         with RunFolder(tmp_path / "run", {"a": 1}, begin=time.monotonic() - reading) as run_folder:
             assert reading <= run_folder.spent < reading + 10
             assert round(run_folder.prepared) == reading
+
+
+def test_ranking_that_cannot_end_in_time_is_refused_before_it_is_done() -> None:
+    rng = np.random.default_rng(0)
+    task = load_task((rng.integers(0, 255, (150, 8, 8), dtype=np.uint8), np.arange(150) % 3))
+    begin = time.monotonic()
+    with pytest.raises(UserError, match="over before the images are looked at and architectures are ranked"):
+        extract(task, deadline=begin)
+    assert extract(task, deadline=begin + 600).statistics.tolist() == extract(task).statistics.tolist()
+
+
+def test_a_search_ranks_within_its_budget(model: FakeModel, data: str) -> None:
+    begin = time.monotonic()
+    assert run("search", data, *OF_CELLS, "--recipe", "quick", "--train", "1", "--budget", "99s").exit_code == 0
+    assert begin < model.asked["deadline"] < time.monotonic() + 99
+    assert run("search", data, *OF_CELLS, "--recipe", "quick", "--train", "1").exit_code == 0
+    assert model.asked["deadline"] == math.inf

@@ -308,7 +308,7 @@ def rows(files: int, *, head: str = "file,class", form: str = "{i}.png,{name}") 
 )
 def test_a_table_of_labels_beside_the_pictures_tells_the_classes(tmp_path: Path, text: str) -> None:
     make(tmp_path, "pictures", count=10)
-    task = load_task(table(tmp_path, text))
+    task = load_task(table(tmp_path, text), as_stored=True)
     assert task.class_names == ("cat", "dog") and task.labels.tolist() == [0, 1] * 5
     assert "took the classes of 10 pictures from labels.csv" in told(task)
 

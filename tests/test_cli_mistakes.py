@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import sqlite3
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -65,7 +66,10 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "search nowhere --space nasbench201 --on abacus": "'auto' and 'cpu'",
     "search DATA --searcher random": "in spaces of networks only: leave it out, or give --space nasbench201",
     "recommend DATA --recipe tiny": "in spaces of networks only: leave it out, or give --space nasbench201",
-    "search DATA --space enas-micro --augment flip": "in the space pipeline only: leave it out, or give --space pipe",
+    "recommend DATA --device pixel2": "latencies of cells, which foretell those of pretrained networks",
+    "search DATA --also timm:a --also timm:b": "given --also 2 times",
+    "search nowhere --also weights.pth": "'weights.pth', which is no file; allowed are timm:NAME",  # before images
+    "search DATA --space enas-micro --baseline": "in the space pipeline only: leave it out, or give --space pipe",
     "recommend DATA --space nasbench201 --budget 9s": "in the space pipeline only: leave it out",
     "recommend DATA --space enas-micro": "what can be recommended are pipeline and nasbench201",
     "recommend DATA --max-latency fast": "give a time above zero with its unit",
@@ -203,6 +207,18 @@ def test_a_full_disk_is_told_in_one_line(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr().err == (
         "error: cannot write model.bin (No space left on device): make room there or name another folder\n"
     )
+
+
+def test_a_reader_that_is_gone_ends_a_command_quietly() -> None:
+    def printing() -> None:
+        try:
+            raise BrokenPipeError
+        except BrokenPipeError:
+            sys.exit(1)  # as typer and rich do
+
+    assert guarded(printing) == 141
+    with pytest.raises(SystemExit):
+        guarded(lambda: sys.exit(1))
 
 
 def test_our_own_mistakes_keep_their_traceback() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from made_up import task as features_of
 from databases.datasets.features import extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import Task
-from databases.files import read_arrays, write_arrays, write_files
+from databases.files import write_files
+from databases.kept import keep, kept, read
 from databases.records.recipe import recipe
 from predictors import rivals
 
@@ -38,14 +40,37 @@ def test_a_write_that_breaks_leaves_what_was_there(step: str, tmp_path: Path, mo
     assert [each.read_bytes() for each in path.parent.iterdir()] == [b"before"]
 
 
+def test_a_file_that_is_written_piece_by_piece_is_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    write_files({path: lambda file: file.writelines([b"be", b"fore"])})
+
+    def torn(file: IO[bytes]) -> None:
+        file.write(b"aft")
+        raise ValueError
+
+    with pytest.raises(ValueError):
+        write_files({path: torn})
+    assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"before"]
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"no archive at all"])
 def test_broken_arrays_count_as_missing(content: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "cache.npz"
-    write_arrays(path, x=np.arange(3))
-    assert (read_arrays(path, "x") or {})["x"].tolist() == [0, 1, 2]
-    assert read_arrays(path, "y") is None and read_arrays(tmp_path / "other", "x") is None
-    path.write_bytes(content)
-    assert read_arrays(path, "x") is None
+    keep(tmp_path, ("a", 1), {"x": np.arange(3)})
+    assert (read(tmp_path, ("a", 1), "x") or {})["x"].tolist() == [0, 1, 2]
+    assert read(tmp_path, ("a", 1), "y") is None and read(tmp_path, ("a", 2), "x") is None
+    (tmp_path / "a-1.npz").write_bytes(content)
+    assert read(tmp_path, ("a", 1), "x") is None
+
+
+def test_what_a_folder_keeps_is_made_once_for_each_key(tmp_path: Path) -> None:
+    made: list[int] = []
+
+    def make() -> dict[str, np.ndarray]:
+        made.append(len(made))
+        return {"x": np.array(made)}
+
+    asked = [kept(folder, key, make, "x")["x"][-1] for folder in (tmp_path, None) for key in (("a",), ("a",), ("b",))]
+    assert asked == [0, 0, 1, 2, 3, 4]
 
 
 def test_caches_that_a_killed_process_tore_are_made_anew(tmp_path: Path) -> None:

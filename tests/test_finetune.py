@@ -64,18 +64,34 @@ def test_a_killed_training_ends_like_one_that_was_not(tmp_path: Path) -> None:
     np.testing.assert_allclose(ended.classifier.logits(task.images), whole.classifier.logits(task.images), atol=1e-5)
 
 
-def test_short_memory_halves_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+SHORT = [
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+    MemoryError(),
+    RuntimeError("[enforce fail] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes."),
+]
+
+
+@pytest.mark.parametrize("problem", SHORT, ids=lambda each: type(each).__name__)
+def test_short_memory_halves_the_batch(problem: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def loss(network: nn.Module, given: tuple[torch.Tensor, torch.Tensor]) -> torch.Tensor:
-        if len(given[1]) > 8:
-            raise torch.OutOfMemoryError("too many")
+        if len(given[1]) > room:
+            raise problem
         return nn.functional.cross_entropy(network(given[0]), given[1])
 
-    task = stripes(40)
+    task, room = stripes(40), 8
     begin = probe(random_base(), task, resolution=32).classifier
     monkeypatch.setattr(module, "_loss", loss)
     assert finetune(begin, task, Tuning(steps=2)).batch <= 8
-    monkeypatch.setattr(module, "_loss", lambda network, given: (_ for _ in ()).throw(torch.OutOfMemoryError("no")))
+    room = 0
     with pytest.raises(UserError, match="no memory"):
+        finetune(begin, task, Tuning(steps=2))
+
+
+def test_what_is_no_want_of_memory_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = stripes(40)
+    begin = probe(random_base(), task, resolution=32).classifier
+    monkeypatch.setattr(module, "_loss", lambda network, given: (_ for _ in ()).throw(RuntimeError("shapes differ")))
+    with pytest.raises(RuntimeError, match="shapes differ"):
         finetune(begin, task, Tuning(steps=2))
 
 

@@ -46,6 +46,14 @@ def test_a_task_is_at_no_distance_from_itself_and_scale_does_not_matter(distance
     assert distance({name: 7 * each for name, each in a.items()}, b) == pytest.approx(distance(a, b))
 
 
+def test_frechet_lies_between_0_and_1_whatever_the_diagonals() -> None:
+    random = torch.Generator().manual_seed(3)
+    for _ in range(50):
+        a, b = ({"w": torch.rand(6, generator=random) ** 9, "v": torch.rand(2, generator=random)} for _ in range(2))
+        assert 0 <= frechet_distance(a, b) <= 1
+        assert frechet_distance(a, b) == pytest.approx(frechet_distance(b, a))
+
+
 def test_frechet_is_one_where_nothing_is_shared() -> None:
     first, second = {"w": torch.tensor([3.0, 0.0])}, {"w": torch.tensor([0.0, 0.5])}
     assert frechet_distance(first, second) == pytest.approx(1.0)

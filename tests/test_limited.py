@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,11 +21,14 @@ from cli_world import (
 from records_world import says
 
 from databases.architectures.space import Architecture, finite_space, image_space
+from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.errors import UserError
 from databases.records.recipe import RECIPES
 from metad2a.devices.devices import find_device
 from metad2a.recommend.limits import Limits
+from metad2a.search import limited
 from metad2a.search.controllers import controller
+from metad2a.search.guessed_cost import GuessedCost
 from metad2a.search.limited import Costing, Limited, check_limits
 
 SPACE = finite_space("nasbench201")
@@ -68,11 +73,53 @@ def test_every_searcher_proposes_only_what_keeps_the_limits(searcher: str, space
     assert all(limits.fits(each) for each in costing(limits).of(proposed))
 
 
-def test_limits_that_leave_nothing_say_so_and_name_the_nearest() -> None:
+def test_limits_that_leave_nothing_say_so_and_name_the_nearest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limited, "SECONDS", 0.5)
     found = Limited(controller("random", image_space("nasbench201")), costing(Limits(params=10)))
     with pytest.raises(UserError) as error:
         found.ask(1)
     assert "at most 10 parameters: the smallest has" in says(error)
+
+
+@pytest.fixture(name="counted")
+def counted_fixture(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
+    """The architectures whose multiply-adds are counted."""
+    calls: list[Architecture] = []
+    flops = NASBench201.flops
+
+    def told(self: NASBench201, architecture: Architecture, *rest: Any, **more: Any) -> int:
+        calls.append(architecture)
+        return flops(self, architecture, *rest, **more)
+
+    monkeypatch.setattr(NASBench201, "flops", told)
+    return calls
+
+
+def test_what_surely_costs_too_much_is_not_counted(counted: list[Architecture]) -> None:
+    drawn = [SPACE.sample(np.random.default_rng(i)) for i in range(300)]
+    few = int(np.quantile([each.flops for each in costing(Limits()).of(drawn)], 0.02))
+    counted.clear()
+    kept = Limited(controller("random", SPACE, seed=1), costing(Limits(flops=few))).ask(10)
+    assert len(kept) == 10 and all(each.flops <= few for each in costing(Limits()).of(kept))
+    assert len(counted) < 200  # of some 500 proposals
+
+
+def test_guesses_hardly_exceed_the_cost_and_order_alike() -> None:
+    drawn = [SPACE.sample(np.random.default_rng(i)) for i in range(200)]
+    known = [each.flops for each in costing(Limits()).of(drawn)]
+    guess = GuessedCost()
+    for architecture, cost in zip(drawn[:100], known, strict=False):
+        guess.learn(architecture, cost)
+    least = np.array([guess.least(each) for each in drawn[100:]])
+    assert np.corrcoef(np.log(least), np.log(known[100:]))[0, 1] > 0.9
+    assert np.mean(least <= known[100:]) > 0.9
+
+
+def test_a_search_whose_time_is_over_looks_no_further(counted: list[Architecture]) -> None:
+    over = replace(costing(Limits(flops=10)), deadline=time.monotonic())
+    with pytest.raises(UserError, match="the smallest has"):
+        Limited(controller("random", SPACE), over).ask(1)
+    assert len(counted) < 5
 
 
 @pytest.mark.parametrize(

@@ -131,7 +131,7 @@ def test_grey_stored_in_colour_is_grey_until_one_picture_is_coloured(tmp_path: P
             Image.new("RGB", (9, 9), (index, index, index)).save(tmp_path / name / f"{index}.png")
     assert load_task(tmp_path).channels == 1
     Image.new("RGB", (9, 9), (3, 2, 3)).save(tmp_path / "dog" / "coloured.png")
-    task = load_task(tmp_path)
+    task = load_task(tmp_path, as_stored=True)
     assert task.channels == 3 and (task.images[1] == 1).all()
 
 
@@ -143,7 +143,7 @@ def test_transparent_is_white_and_orientation_is_followed(tmp_path: Path) -> Non
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise: left becomes top
     turned.save(tmp_path / "cat" / "--turned.jpg", exif=exif)
-    images = load_task(tmp_path).images
+    images = load_task(tmp_path, as_stored=True).images
     assert images[6, :12].min() > 240 and images[6, 20:].max() < 15
     assert (images[7] == 255).all()
 

@@ -18,11 +18,14 @@ from databases.records.record import Record, TaskEntry
 from metad2a.recommend import chances as chances_module
 from metad2a.recommend.chances import Measured, chances, fits, outcomes, sensible_probes
 from metad2a.recommend.limits import Limits
+from metad2a.recommend.looking import looks
 from metad2a.recommend.pipelines import HERE, PipelineRecommendation, recommend_pipelines
 from metad2a.reports.figure import save
 from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
+from metad2a.search.pipelines import plan
 from metad2a.train.bases import Base
-from predictors import outcome
+from predictors import gaussian_process, outcome
+from predictors.gaussian_process import alike, learn_process
 from predictors.outcome import Example, Looked, OutcomeModel, examples_of
 from predictors.scale import to_logit, to_percent
 
@@ -48,7 +51,7 @@ def examples(sources: int = 6, *, noise: float = 0.0) -> tuple[Example, ...]:
 
 def test_a_law_is_learnt_and_holds_on_a_task_that_was_not_seen() -> None:
     found = OutcomeModel(examples()).expect(Looked(10, 320, {("own", 32): 60.0}), [(ALL, 50), (ALL, 300)])
-    np.testing.assert_allclose(found.mean, [law(60, 5), law(60, 30)], atol=1.0)
+    np.testing.assert_allclose(found.mean, [law(60, 5), law(60, 30)], atol=3.0)
 
 
 def test_more_passes_than_were_measured_promise_no_more() -> None:
@@ -56,8 +59,7 @@ def test_more_passes_than_were_measured_promise_no_more() -> None:
     assert found.mean[0] == found.mean[1]
 
 
-def test_the_interval_holds_on_sources_that_were_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outcome, "PENALTIES", (1.0,))
+def test_the_interval_holds_on_sources_that_were_left_out() -> None:
     model, inside = OutcomeModel(examples(25, noise=0.3)), []
     for source in model.sources:
         known = model.without(source)
@@ -112,7 +114,7 @@ def lawful(monkeypatch: pytest.MonkeyPatch) -> None:
     """Expectations by the made-up law."""
     model = OutcomeModel(examples())
     monkeypatch.setattr(chances_module, "outcomes", lambda: model)
-    monkeypatch.setattr("metad2a.recommend.pipelines.outcomes", lambda: model)
+    monkeypatch.setattr("metad2a.recommend.experience.outcomes", lambda: model)
 
 
 def test_a_faster_network_gets_more_passes_and_hog_nothing_to_tune(lawful: None) -> None:
@@ -195,3 +197,73 @@ def test_the_ridge_is_scikit_learns() -> None:
     scaled = StandardScaler().fit_transform(x)
     found = outcome._ridge(x, y, 7.0)
     np.testing.assert_allclose(x @ found[:-1] + found[-1], Ridge(7.0).fit(scaled, y).predict(scaled))
+
+
+def test_the_process_is_scikit_learns() -> None:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF
+
+    rng = np.random.default_rng(0)
+    x, y, group = rng.normal(3, 2, (40, 5)), rng.normal(size=40), np.arange(40) % 3
+    group[:20] = 0
+    weight = alike(group)
+    assert weight.mean() == pytest.approx(1) and np.allclose(np.bincount(group, weight), 40 / 3)
+    scaled, mean = (x - x.mean(0)) / x.std(0), np.average(y, weights=weight)
+    kernel = RBF(np.sqrt(5 / (2 * gaussian_process.NEARNESS)))
+    theirs = GaussianProcessRegressor(kernel, alpha=gaussian_process.NOISE / weight, optimizer=None)
+    asked = rng.normal(3, 2, (6, 5))
+    wanted = theirs.fit(scaled, y - mean).predict((asked - x.mean(0)) / x.std(0), return_std=True)
+    found = learn_process(x, y, weight).predict(asked)
+    np.testing.assert_allclose(found[0], wanted[0] + mean, atol=1e-8)
+    np.testing.assert_allclose(found[1], wanted[1], atol=1e-8)
+
+
+def test_nobody_is_sure_far_from_what_was_measured() -> None:
+    model, near = OutcomeModel(examples(12, noise=0.2)), Looked(10, 320, {("own", 32): 60.0})
+    far = Looked(200, 90_000, {("own", 32): 5.0})
+    widths = [
+        np.ptp(to_logit([told.low[0], told.high[0]]))
+        for told in (model.expect(each, [(ALL, 90)]) for each in (near, far))
+    ]
+    assert widths[1] > 1.3 * widths[0]
+
+
+def curves(sources: int = 6) -> OutcomeModel:
+    """Deep fine-tunings that go on as steeply as they began, and half ones that stop."""
+    rng, found = np.random.default_rng(0), []
+    for number in range(sources):
+        looked = Looked(10, 320, {("own", 32): float(rng.uniform(40, 70))})
+        begin = float(to_logit(looked.probes["own", 32]))
+        for training, slope in (("all", 0.4), ("half", 0.0)):
+            for steps in (100, 400):
+                reached = begin + 0.4 + slope * math.log(steps / 100) + 0.1 * number * (training == "all")
+                pipeline = Pipeline("own", 32, training, 0.03)
+                found.append(Example(looked, pipeline, steps, float(to_percent(reached)), f"source{number}"))
+    return OutcomeModel(tuple(found))
+
+
+def test_a_curve_goes_on_as_those_of_its_kind_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, looked, half = curves(), Looked(10, 320, {("own", 32): 50.0}), replace(ALL, training="half")
+    assert model.later(looked, ALL, 62.0, 4.0) > 70 and model.later(looked, half, 62.0, 4.0) == pytest.approx(62, abs=3)
+    assert model.later(looked, ALL, 62.0, 1.0) == pytest.approx(62)
+    monkeypatch.setattr(plan, "outcomes", lambda: model)
+    tuned = [(half, 64.0, 8.0), (ALL, 62.0, 8.0)]
+    given = {"measured": [Measured(OWN, 50.0, 900.0)], "images": 320, "classes": 10}
+    assert plan.to_go_on(tuned, **given, left=24.0) == 1  # type: ignore[arg-type]
+    assert plan.to_go_on(tuned, **given, left=0.1) == 0  # type: ignore[arg-type]
+
+
+def test_without_curves_what_is_best_goes_on() -> None:
+    assert OutcomeModel(()).later(Looked(10, 320, {("own", 32): 50.0}), ALL, 62.0, 4.0) == pytest.approx(62)
+
+
+@pytest.mark.parametrize(("own", "hog", "far"), [(50.0, 60.0, True), (60.0, 61.0, False), (70.0, 40.0, False)])
+def test_images_where_hog_is_better_are_far_and_imagenets_weights_not_probed(
+    own: float, hog: float, far: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {OWN: own, HOG: hog, LITE: 50.0}
+    monkeypatch.setattr("metad2a.train.pipeline.open_base", lambda name, **given: random_base(given["channels"]))
+    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: dict.fromkeys(("own", "hog", "lite0"), True))
+    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN, HOG, LITE))
+    found = [each.measured.pipeline for each in looks(stripes(30), left=lambda: 9.0, known=known)]
+    assert (LITE not in found) == far and found[:2] == [OWN, HOG]

@@ -105,3 +105,18 @@ def test_a_probe_leaves_the_random_state_and_the_threads_of_its_host() -> None:
 def test_unknown_weights_are_refused() -> None:
     with pytest.raises(UserError, match="'vgg'; known are hog, own, lite0"):
         open_base("vgg", channels=3, resolution=32)
+
+
+def test_short_memory_probes_in_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    def limited(network: HOGNetwork, images: torch.Tensor) -> torch.Tensor:
+        if len(images) > room:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+        return whole(network, images)
+
+    whole, room, task, base = HOGNetwork.features, 7, stripes(30), open_base("hog", channels=3, resolution=32)
+    expected = base.at(32).features(task.images)
+    monkeypatch.setattr(HOGNetwork, "features", limited)
+    np.testing.assert_allclose(base.at(32).features(task.images), expected, atol=1e-5)
+    room = 0
+    with pytest.raises(UserError, match="no memory for a single image"):
+        base.at(32).features(task.images)

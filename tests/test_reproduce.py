@@ -15,7 +15,19 @@ from cli_world import answer, home_fixture, run  # noqa: F401
 
 from databases.errors import UserError
 from metad2a.reports.publish import markdown, summary, track_report, write_report
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, plain, ratio, with_interval
+from metad2a.reports.report import (
+    Panel,
+    Report,
+    Table,
+    Verdict,
+    band,
+    judged,
+    not_refuted,
+    paired,
+    plain,
+    ratio,
+    with_interval,
+)
 from metad2a.reproduce import DEMONSTRATIONS, LINES
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.tracking import NullTracker
@@ -128,6 +140,20 @@ def test_a_short_run_does_not_fail_what_its_interval_leaves_open() -> None:
     assert "| too short to tell | wide |" in short and "| FAILS | low |" in short
     assert short.endswith("1 of 3 verdicts FAIL: low. 2 of 3 cannot be told by so short a run: wide; few.\n")
     assert judged("", "", low, below=0).holds and not judged("", "", wide, below=0).holds
+
+
+def test_few_seeds_refute_only_what_lies_far_on_the_wrong_side() -> None:
+    near, far, alone, alike = (paired(each, [0] * len(each)) for each in ([-1, -2], [-10, -10.1], [-1], [-1, -1]))
+    assert [judged("", "", each, above=0).open for each in (near, far, alone, alike)] == [True, False, True, True]
+    assert [each["seeds"] for each in (near, far, alone)] == [2, 2, 1]
+    assert not judged("", "", paired([-1] * 5, [0] * 5), above=0).open
+
+
+def test_a_control_fails_only_where_its_whole_interval_is_beyond_the_bound() -> None:
+    wide, low = paired([3, -2, 4, -1, 2], [0] * 5), paired([-1, -2, -1, -2, -3], [0] * 5)
+    assert not_refuted("", "", wide, below=0).holds and not_refuted("", "", low, above=0).holds
+    failed = not_refuted("", "", low, below=0)
+    assert not failed.holds and not failed.open
 
 
 def test_what_is_not_there_is_told() -> None:

@@ -9,16 +9,16 @@ from torch import Tensor, nn
 from databases.architectures.space import space
 from databases.architectures.spaces.reduced import Reduced
 from databases.architectures.supernets.mixed_edge import MixedEdge
-from metad2a.reproduce.task_similarity.demonstration import _related, _stability
+from metad2a.reproduce.task_similarity.demonstration import _correlations, _over_targets, _stability
 from metad2a.reproduce.task_similarity.reduced_search import SPACE, Pool, drawn, mixture, reduced
 
 
 def test_nearness_that_orders_the_sources_by_transfer_correlates_fully_whatever_the_diagonal() -> None:
     distance = np.random.default_rng(0).random((5, 5))
     gain = np.where(np.eye(5, dtype=bool), -100.0, -distance)
-    found = _related([distance], [gain])
-    assert found["mean"] > 0.999 and found["low"] > 0.999
-    assert _related([distance], [-gain])["mean"] < -0.999
+    found = _over_targets(_correlations([distance], [gain]))
+    assert found["mean"] > 0.999 and found["low"] > 0.999 and found["seeds"] == 1
+    assert _correlations([distance], [-gain]).mean() < -0.999
     assert _stability([distance, distance + 100 * np.eye(5)]) > 0.999
 
 

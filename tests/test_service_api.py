@@ -77,14 +77,46 @@ def test_a_dataset_goes_when_it_is_deleted_but_not_under_a_job(client: TestClien
 def test_the_same_question_is_computed_once(client: TestClient, answers: list[dict[str, Any]]) -> None:
     key = send(client)["id"]
     told = [client.post("/v1/recommendations", json={"dataset": key, "top": 3}).json() for _ in range(3)]
-    assert told[0] == told[2] and told[0]["candidates"][0]["title"] == "cell 1" and len(answers) == 1
+    assert told[0] == told[2] and told[0]["choices"][0]["latency_ms"] == 4.0 and len(answers) == 1
     client.post("/v1/recommendations", json={"dataset": key, "top": 2})
     assert len(answers) == 2
 
 
+def test_a_recommendation_is_of_pipelines_unless_cells_are_meant(
+    client: TestClient, answers: list[dict[str, Any]]
+) -> None:
+    key = send(client)["id"]
+
+    def ask(**options: Any) -> tuple[str, dict[str, Any]]:
+        answer = client.post("/v1/recommendations", json={"dataset": key, **options})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["space"], answers[-1]["options"]
+
+    space, options = ask(seconds=10, max_latency=5)
+    assert (space, options["seconds"], options["max_latency"]) == ("pipeline", 10.0, 5.0) and "recipe" not in options
+    assert ask()[1]["seconds"] == 60.0
+    assert ask(space="nasbench201")[0] == ask(recipe="tiny")[0] == ask(device="raspi4")[0] == "nasbench201"
+    assert "seconds" not in answers[-1]["options"]
+    for wrong, word in (
+        ({"space": "pipeline", "device": "raspi4"}, "device means nothing in the space pipeline"),
+        ({"space": "nasbench201", "seconds": 5}, "seconds means nothing in the space nasbench201"),
+        ({"space": "enas-micro"}, "nasbench201"),
+    ):
+        assert word in refused(client.post("/v1/recommendations", json={"dataset": key, **wrong}), 422)
+
+
+def test_the_page_of_a_recommendation_has_front_intervals_knee_and_what_is_as_good(client: TestClient) -> None:
+    shown = client.get(f"/datasets/{send(client)['id']}/recommendation").text
+    assert shown.count('class="interval"') == shown.count('class="ranked"><title>') == 3
+    assert shown.index('id="rank-1"') < shown.index("hog 64px</span>") < shown.index('id="rank-2"'), "the fastest first"
+    for words in (">best<", ">knee<", "as good, faster", "takes 62% less time", "80% interval 72 to 87 percent"):
+        assert words in shown, words
+
+
 def test_an_architecture_is_drawn_by_its_key(client: TestClient) -> None:
     key = send(client)["id"]
-    candidate = client.post("/v1/recommendations", json={"dataset": key}).json()["candidates"][0]
+    asked = {"dataset": key, "space": "nasbench201"}
+    candidate = client.post("/v1/recommendations", json=asked).json()["candidates"][0]
     drawn = client.get(f"/v1/architectures/{candidate['key']}.svg")
     assert drawn.headers["content-type"] == "image/svg+xml" and drawn.text.startswith("<svg")
     refused(client.get("/v1/architectures/AAAA.svg"), 404)
@@ -169,6 +201,7 @@ PAGES = (
     "/",
     "/datasets/{id}",
     "/datasets/{id}/recommendation",
+    "/datasets/{id}/cells?recipe=tiny",
     "/jobs",
     "/jobs/{job}",
     "/models",

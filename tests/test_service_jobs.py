@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +42,10 @@ def test_the_whole_way_from_pictures_to_a_prediction(service: Processes) -> None
     service.serve()
     dataset = service.send(zipped(pictures(each=20)))
     told = service.ask("/v1/recommendations", {"dataset": dataset, "top": 2})
-    assert len(told["candidates"]) == 2 and told["front"] and told["ranked"] > 1000
+    names = [each["pipeline"] for each in told["choices"]]
+    assert {told["knee"], told["equal"], *told["front"]} <= set(names) and len(names) < told["ranked"]
+    cells = service.ask("/v1/recommendations", {"dataset": dataset, "top": 2, "space": "nasbench201"})
+    assert len(cells["candidates"]) == 2 and cells["front"] and cells["ranked"] > 1000
     job = service.ask("/v1/searches", {"dataset": dataset, "train": 1, "recipe": "tiny"})["id"]
     ended = service.ended(job)
     assert ended["state"] == "succeeded", ended["reason"]
@@ -101,13 +105,31 @@ def test_a_killed_worker_costs_only_what_was_running(service: Processes) -> None
     assert records(service) == 1
 
 
-def test_a_frozen_worker_that_thaws_changes_nothing(service: Processes) -> None:
+def test_jobs_run_by_priority_and_at_most_as_many_at_once_as_is_told(service: Processes) -> None:
+    service.serve("--no-worker")
+    dataset = service.send(zipped(pictures(each=20)))
+    asked = {
+        name: service.ask("/v1/trainings", training(dataset, priority=name, seed=seed))["id"]
+        for seed, name in enumerate(("low", "normal", "high"))
+    }
+    service.start("worker", "--jobs", "1")
+    ended = {name: service.ended(job, seconds=240) for name, job in asked.items()}
+    assert {each["state"] for each in ended.values()} == {"succeeded"}
+    order = sorted(ended, key=lambda name: str(ended[name]["started"]))
+    assert order == ["high", "normal", "low"]
+    for first, second in pairwise(order):
+        assert ended[first]["finished"] <= ended[second]["started"], "one at a time"
+
+
+@pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
+def test_another_worker_finishes_what_a_frozen_or_killed_one_had(service: Processes, how: signal.Signals) -> None:
+    """And one that thaws changes nothing."""
     service.serve("--no-worker")
     frozen = service.start("worker")
     dataset = service.send(zipped(pictures(each=20)))
     job = service.ask("/v1/trainings", training(dataset))["id"]
     until(lambda: service.job(job)["state"] == "running", what="the job")
-    frozen.send_signal(signal.SIGSTOP)
+    frozen.send_signal(how)
     service.start("worker")
     ended = service.ended(job)
     assert (ended["state"], ended["attempts"]) == ("succeeded", 2), service.logs()

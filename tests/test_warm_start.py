@@ -13,18 +13,19 @@ import torch
 from made_up import GENERATOR, task
 
 from databases.architectures.decisions import Walk
-from databases.architectures.space import Architecture, space
+from databases.architectures.space import Architecture, finite_space, space
 from databases.datasets import features
-from databases.datasets.features import TaskFeatures
 from databases.datasets.task import Task, split
 from databases.errors import UserError
+from databases.records.recipe import recipe
 from metad2a.generate.generator import Generator
 from metad2a.search.controllers import controller, options
 from metad2a.search.controllers.controller import Setting
 from metad2a.search.controllers.policy_gradient import PolicyGradient
-from metad2a.search.controllers.warm_start import WARM, from_generator, generated, of_model, warm_start
+from metad2a.search.controllers.warm_start import WARM, from_generator, generated, warm_start
+from metad2a.search.searchers import recommended
 
-NASBENCH = space("nasbench201")
+NASBENCH = finite_space("nasbench201")
 
 
 def generator() -> Generator:
@@ -99,16 +100,15 @@ def test_the_shipped_generator_begins_a_search(shared: Path) -> None:
     assert len(taught(made, 2)) == 10  # type: ignore[arg-type]
 
 
-def test_it_looks_at_the_images_that_its_seed_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-
-    def drawn(data: object, *, seed: int = 0) -> TaskFeatures:
-        asked.append(seed)
-        return task(1)
-
-    monkeypatch.setattr(features, "extract", drawn)
-    model = SimpleNamespace(generator=generator())
+def test_a_search_begins_with_what_its_recommendation_saw_of_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = np.arange(12) % 2
     images = Task("toy", np.zeros((12, 8, 8, 1), np.uint8), labels, split(labels), ("a", "b"))
-    of_model(model, images, recipe="tiny", seed=7)
-    assert asked == [7]
+    best = SimpleNamespace(architecture=NASBENCH.classes[0], flops=1, expected_seconds=None, expected_accuracy=None)
+    answer = SimpleNamespace(candidates=[best], weights="w", noise=None, same_for_all=False, features=task(1))
+    model = SimpleNamespace(generator=generator(), recommend=lambda data, **options: answer)
+    monkeypatch.setattr(features, "extract", None)  # the images are looked at once
+    begun = recommended("warm-start", model, images, recipe=recipe("tiny"), seed=7).controller
+    assert isinstance(begun, PolicyGradient)
+    walks = [(0, 1, 2, 3, 4, 0), (3, 3, 3, 3, 3, 3)]
+    expected = warm_start(NASBENCH, **from_generator(model.generator, task(1), recipe="tiny"))
+    torch.testing.assert_close(probabilities(begun, walks), probabilities(expected, walks))

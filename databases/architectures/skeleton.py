@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from torch import nn
@@ -29,7 +29,8 @@ class Blueprint:
     Args:
         network: module and class within `databases.architectures.networks`, such as ``cells:CellNetwork``, which need
             torch alone; with a dot it is one of another room, such as ``supernets.cells:CellSupernet``.
-        arguments: plain values, and named tuples of them (which need no more than Python wherever they are read).
+        arguments: plain values, named tuples of them (which need no more than Python wherever they are read), and
+            blueprints of networks that are parts of this one.
     """
 
     network: str
@@ -38,7 +39,7 @@ class Blueprint:
     def build(self) -> nn.Module:
         """The network, with fresh weights."""
         module, name = self.network.split(":")
-        made: nn.Module = getattr(import_module(place_of(module)), name)(*self.arguments)
+        made: nn.Module = getattr(import_module(place_of(module)), name)(*map(_built, self.arguments))
         return made
 
     def plain(self) -> dict[str, object]:
@@ -63,13 +64,25 @@ def place_of(module: str) -> str:
     return f"{_HERE}.{module}" if "." in module else f"{_HERE}.networks.{module}"
 
 
-_HERE = "databases.architectures"
+_HERE, BLUEPRINT = "databases.architectures", "blueprint"
 _NETWORK = re.compile(r"(?:supernets\.)?[a-z_0-9]+:[A-Z]\w*")
 _PLAN = re.compile(r"(?:skeleton|(?:networks|supernets)\.[a-z_0-9]+):[A-Z]\w*")
 _MOST_VALUES, _LARGEST = 20_000, 65_536  # what an argument from outside may hold
 
 
+def _built(value: object) -> object:
+    """An argument with the networks of its blueprints."""
+    if isinstance(value, Blueprint):
+        return value.build()
+    if not isinstance(value, tuple):
+        return value
+    parts: list[Any] = [_built(each) for each in value]
+    return tuple(parts) if type(value) is tuple else type(value)(*parts)
+
+
 def _plain(value: object) -> object:
+    if isinstance(value, Blueprint):
+        return {"is": BLUEPRINT, **value.plain()}
     if not isinstance(value, tuple):
         return value
     if type(value) is tuple:
@@ -85,6 +98,8 @@ def _read(value: object) -> object:
         return tuple(_read(each) for each in value)
     if isinstance(value, dict):
         kind = value.get("is")
+        if kind == BLUEPRINT:
+            return Blueprint.read(value)
         if not isinstance(kind, str) or not _PLAN.fullmatch(kind):
             raise ValueError(f"{kind!r} is no plan of a network")
         module, name = kind.split(":")

@@ -7,6 +7,7 @@ last two are the rivals that `metad2a evaluate` prints beside the first.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from databases.datasets.landmarks import Landmarks, landmarks
 from databases.datasets.probes import NO_PROBES, PROBES, VERSION, probes
 from databases.datasets.task import TRAIN, Task, resize_images
-from databases.files import read_arrays, write_arrays
+from databases.kept import Arrays, kept
 
 if TYPE_CHECKING:
     from torch import nn
@@ -77,31 +78,30 @@ def extract(
     seed: int = 0,
     cache: Path | None = None,
     probed: tuple[float, ...] | None = None,
+    deadline: float = math.inf,
 ) -> TaskFeatures:
     """Features of up to ``images_per_class`` training images a class (at most 1,000 images in all).
 
     With ``cache`` (a folder) the result is kept by the task's fingerprint; ``probed`` is what `probes` tells of the
-    task, where that is known.
+    task, where that is known, and must otherwise be told by the monotonic second ``deadline``.
+
+    Raises:
+        UserError: there is not so much time.
     """
     per_class = max(1, min(images_per_class, MOST_IMAGES // task.classes))
-    name = f"{task.fingerprint}-{kind}-{per_class}-{seed}-{len(PLAIN)}-{VERSION}-{_version(kind)}.npz"
-    known = None if cache is None else read_arrays(cache / name, "features", "labels", "statistics")
-    if known is not None:
-        return TaskFeatures(**known, name=task.name, source=task.source, fingerprint=task.fingerprint)
-    images, labels = task.part(TRAIN)
-    chosen = draw(labels, per_class, seed)
-    found = from_images(images[chosen], kind=kind)
-    extracted = TaskFeatures(
-        found,
-        labels[chosen],
-        statistics(task, images[chosen], found, labels[chosen], probed),
-        task.name,
-        task.source,
-        task.fingerprint,
-    )
-    if cache is not None:
-        write_arrays(cache / name, features=found, labels=extracted.labels, statistics=extracted.statistics)
-    return extracted
+    key = (task.fingerprint, kind, per_class, seed, len(PLAIN), VERSION, _version(kind))
+
+    def look() -> Arrays:
+        images, labels = task.part(TRAIN)
+        chosen = draw(labels, per_class, seed)
+        images, labels = images[chosen], labels[chosen]
+        found = from_images(images, kind=kind)
+        known = probes(task, deadline=deadline) if probed is None else probed
+        told = statistics(task, images, found, labels, known)
+        return {"features": found, "labels": labels, "statistics": told}
+
+    found = kept(cache, key, look, "features", "labels", "statistics")
+    return TaskFeatures(**found, name=task.name, source=task.source, fingerprint=task.fingerprint)
 
 
 def from_images(images: npt.NDArray[np.uint8], *, kind: Kind = "trained") -> npt.NDArray[np.float32]:

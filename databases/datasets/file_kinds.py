@@ -76,7 +76,7 @@ def refuse_lost_classes(
         raise UserError(
             f"given {given} with the class folder {shown(folder)!r}, in which no picture can be read: "
             f"{some(names)}; allowed are folders with pictures; "
-            f"{_remedy(names)}, or to go on without this class take the folder away or let its name begin with a dot"
+            f"{remedy(names)}, or to go on without this class take the folder away or let its name begin with a dot"
         )
 
 
@@ -98,7 +98,7 @@ def unread_notes(
     if len(unread) * MOST_UNREAD > pictures + len(unread):
         raise UserError(
             f"given {given} with {count(len(unread), 'picture')} that cannot be read ({some(unread)}) beside "
-            f"{pictures:,} that can; allowed is a tenth of them; {_remedy(unread)}, or take them away"
+            f"{pictures:,} that can; allowed is a tenth of them; {remedy(unread)}, or take them away"
         )
     notes = []
     if ignored := [*others, *loose]:
@@ -133,7 +133,7 @@ def _is_document(name: str) -> bool:
     return ending_of(name) in DOCUMENTS or PurePosixPath(name).stem.lower() in PLAIN_NAMES
 
 
-def _remedy(names: Sequence[str]) -> str:
+def remedy(names: Sequence[str]) -> str:
     """What to do about files that cannot be read."""
     if any(ending_of(name) in HEIC for name in names):
         return "convert them to JPEG, or install what reads them: pip install 'metad2a[heic]'"

@@ -10,7 +10,8 @@
 | sklearn:digits | 1,797 handwritten digits of 8x8 pixels |
 
 Classes of folders and of labels without `class_names` are sorted by name, 2 before 10. All grey gives one
-channel, else three. A validation or a test part that data do not bring is drawn from their training images.
+channel, else three. A validation or a test part that data do not bring is drawn from their training images. Images are
+put into an order of their content, class by class, so that a folder and an array of the same pixels are the same task.
 """
 
 from __future__ import annotations
@@ -28,15 +29,15 @@ import numpy.typing as npt
 from databases.datasets.archives import MAX_BYTES, MAX_FILES, Folder, Zip
 from databases.datasets.arrays import from_arrays, from_npz
 from databases.datasets.cautions import cautions
+from databases.datasets.content_order import content_order, image_digests
 from databases.datasets.group_split import divide
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.names import shown
 from databases.datasets.near_copies import MOST_LOOKED_AT, find_copies, find_groups, thumbnails
 from databases.datasets.npz import read_npz
 from databases.datasets.pictures import Labelled, read_pictures
-from databases.datasets.sides import picture_side, side_of
+from databases.datasets.sides import kept_side, picture_side, side_of
 from databases.datasets.task import (
-    PICTURE_RESOLUTION,
     TEST,
     TRAIN,
     VALIDATION,
@@ -49,6 +50,7 @@ from databases.errors import UserError
 from databases.hosting import importing
 
 MAX_IMAGES = 100_000
+MOST_MOVED = 512 * 2**20  # bytes of images that are brought into order: more would take as much memory again
 DIGITS = "sklearn:digits"
 ALLOWED = f"allowed are a folder of class folders, a zip of one, an .npz file, (x, y) arrays and '{DIGITS}'"
 
@@ -66,13 +68,14 @@ def load_task(
     max_bytes: int = MAX_BYTES,
     groups: str | Path | npt.ArrayLike = AUTOMATIC,
     deadline: float = math.inf,
+    as_stored: bool = False,
 ) -> Task:
     """Turn one's own labelled images into a Task; what was changed or left out stands in its notes.
 
     Args:
         data: a folder, zip or .npz file, (x, y) arrays or 'sklearn:digits'; see the head of this module.
-        resolution: height and width in pixels. By default pictures in files become 32x32, and arrays keep
-            theirs if they are square and of 8 to 64 pixels, else they become 32x32 too.
+        resolution: height and width in pixels. By default images that are all square and of one size from 8 to 64
+            pixels keep it, and others become 32x32.
         up_to: where no resolution is given: keep as many pixels as there are, up to this side.
         seed: draws the parts that the data do not bring, and the images when there are too many.
         max_images: use a stratified part of larger data (still two images of each class and part at least).
@@ -82,6 +85,8 @@ def load_task(
             look, or what the data tell), 'none', of pictures 'folder', 'prefix' or the path of a CSV file (columns
             file and group), of arrays one number or text an image.
         deadline: monotonic second at which the pictures of files must be read; refused as soon as that cannot be.
+        as_stored: leave the images in the order given, by which parts are then drawn: for published sets whose
+            recorded figures were measured so.
 
     Raises:
         UserError: when the data cannot be used; one line with what was given, what is allowed and what to do.
@@ -113,14 +118,15 @@ def load_task(
             {TRAIN: arrays}, given=name, resolution=resolution, most=max_images, seed=seed, groups=together
         )
     check_classes(loaded.labels, loaded.parts, loaded.class_names, least=2)
-    return _divided(loaded, name, seed=seed, look=str(groups) == AUTOMATIC)
+    return _divided(loaded, name, seed=seed, look=str(groups) == AUTOMATIC, as_stored=as_stored)
 
 
-def _divided(loaded: Labelled, name: str, *, seed: int, look: bool) -> Task:
+def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: bool) -> Task:
     """The task, with the parts that the data do not bring drawn by groups; those are looked for where not told."""
     labels, notes = loaded.labels, [*loaded.notes]
     units = thumbnails(loaded.images) if len(labels) <= MOST_LOOKED_AT else None
-    copies = find_copies(loaded.images, units)
+    digests = image_digests(loaded.images)
+    copies = find_copies(digests, units)
     groups = None
     if loaded.groups is not None:
         groups = group_numbers(loaded.groups, len(labels), given=name)
@@ -130,14 +136,20 @@ def _divided(loaded: Labelled, name: str, *, seed: int, look: bool) -> Task:
             notes.append(
                 "so many images are searched for exact copies only: name what belongs together, if anything does"
             )
-    parts = _completed(loaded, groups, seed=seed)
+    order = np.arange(len(labels)) if as_stored else content_order(digests, labels)
+    parts = _completed(loaded, groups, order, seed=seed)
     if groups is not None:
         notes.append(_groups_note(groups, told=loaded.groups is not None))
     if all((image == loaded.images[0]).all() for image in loaded.images):
         notes.append("all images are the same: nothing tells the classes apart")
     else:
         notes += cautions(labels, parts, loaded.class_names, copies, loaded.files)
-    return Task(name, loaded.images, labels, parts, loaded.class_names, name, tuple(notes), loaded.white, groups)
+    if loaded.images.nbytes <= MOST_MOVED:
+        images, labels, parts = loaded.images[order], labels[order], parts[order]
+        groups = None if groups is None else groups[order]
+    else:
+        images = loaded.images
+    return Task(name, images, labels, parts, loaded.class_names, name, tuple(notes), loaded.white, groups)
 
 
 def _groups_note(groups: npt.NDArray[np.int64], *, told: bool) -> str:
@@ -210,7 +222,7 @@ def _read(
         resolution = resolution or _array_side(arrays.images[0], up_to)
         return from_npz(arrays, given=given, resolution=resolution, most=most, seed=seed)
     check_way(groups)
-    px = resolution or (picture_side(files, up_to=up_to) if up_to else PICTURE_RESOLUTION)
+    px = resolution or (picture_side(files, up_to=up_to) if up_to else kept_side(files))
     return read_pictures(files, given=given, px=px, most=most, seed=seed, groups=groups, deadline=deadline)
 
 
@@ -234,8 +246,13 @@ def _digits(text: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target
 
 
-def _completed(loaded: Labelled, groups: npt.NDArray[np.int64] | None, *, seed: int) -> Parts:
-    """The parts that the data bring, with the missing ones drawn from the training images."""
-    labels, parts = loaded.labels, loaded.parts
+def _completed(
+    loaded: Labelled, groups: npt.NDArray[np.int64] | None, order: npt.NDArray[np.intp], *, seed: int
+) -> Parts:
+    """The parts that the data bring, with the missing ones drawn from the training images in that order."""
+    labels, parts = loaded.labels[order], loaded.parts[order]
     validation, test = (0.0 if (parts == part).any() else 0.2 for part in (VALIDATION, TEST))
-    return divide(labels, parts, groups=groups, seed=seed, validation=validation, test=test)
+    together = None if groups is None else groups[order]
+    found = np.empty_like(parts)
+    found[order] = divide(labels, parts, groups=together, seed=seed, validation=validation, test=test)
+    return found

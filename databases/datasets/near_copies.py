@@ -7,7 +7,6 @@ their mean silhouette (Rousseeuw, 1987) is high, as no set of unrelated images h
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -15,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from databases.datasets.content_order import Digests
 from databases.datasets.task import Images, Labels, resize_images
 
 MOST_LOOKED_AT = 50_000  # images; of more, exact copies alone are found, in bounded memory
@@ -58,13 +58,12 @@ def thumbnails(images: Images) -> Floats:
     return unit
 
 
-def find_copies(images: Images, units: Floats | None) -> Copies:
-    """Pairs of copies among images (n, h, w, c) with their `thumbnails`, exact or near; without those exact alone."""
-    first: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in images)
-    same = {(first.setdefault(digest, index), index) for index, digest in enumerate(digests)}
-    pairs = {(a, b): True for a, b in same if a != b}
-    once = np.array(sorted(first.values()), dtype=np.int64)
+def find_copies(digests: Digests, units: Floats | None) -> Copies:
+    """Pairs of copies among images with these digests and `thumbnails`; without thumbnails exact ones alone."""
+    once, same = np.unique(digests, axis=0, return_index=True, return_inverse=True)[1:]
+    first = once[same.ravel()]
+    pairs = {(a, b): True for a, b in zip(first.tolist(), range(len(digests)), strict=True) if a != b}
+    once = np.sort(once)
     if units is not None and len(once := once[units[once].any(axis=1)]) > 1:
         seen = units[once]
         for a, b in _close_pairs(seen, min(CLOSE, CLOSE_SHARE * _usual_distance(seen))):

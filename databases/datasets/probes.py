@@ -8,6 +8,8 @@ tells which cells suit the images.
 from __future__ import annotations
 
 import hashlib
+import math
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,6 +18,7 @@ import numpy.typing as npt
 
 from databases.architectures.spaces.nasbench201_core import CORE
 from databases.datasets.task import TRAIN, VALIDATION, Task, resize_images
+from databases.errors import UserError
 from databases.hosting import lent
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ CHANNELS, CELLS, RESOLUTION, DRAWS = 8, 1, 16, 2
 TRAIN_IMAGES, VALIDATION_IMAGES, FEWEST = 640, 400, 20
 RIDGE = 0.03  # a training image
 THREADS = 2  # networks side by side
+SEEN = 4  # networks after which their pace is known
 
 
 VERSION = hashlib.sha256(
@@ -36,11 +40,14 @@ VERSION = hashlib.sha256(
 ).hexdigest()[:8]  # of what is kept of tasks
 
 
-def probes(task: Task) -> tuple[float, ...]:
+def probes(task: Task, *, deadline: float = math.inf) -> tuple[float, ...]:
     """For each of `PROBES` its accuracy less the mean over all, in units of their spread; zeros where nothing is told.
 
     The mean over two draws of random weights, always the same ones. A task of fewer than 20 validation images tells
     nothing.
+
+    Raises:
+        UserError: as soon as it is clear that they will not be done by the monotonic second ``deadline``.
     """
     import torch
 
@@ -54,13 +61,27 @@ def probes(task: Task) -> tuple[float, ...]:
     x = x.contiguous(memory_format=torch.channels_last)
     networks = [_network(cell, x.shape[1], seed) for cell in PROBES for seed in range(DRAWS)]
 
-    def right(network: nn.Module) -> float:
+    begin = time.monotonic()
+
+    def right(number: int, network: nn.Module) -> float:
+        _check_pace(begin, number / len(networks), deadline)
         features = _pooled(network, x, len(labels))
         return ridge_accuracy(features[: len(labels)], labels, features[len(labels) :], truth)
 
     with lent(), ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        found = np.reshape(list(pool.map(right, networks)), (len(PROBES), DRAWS)).mean(1)
+        found = np.reshape(list(pool.map(right, range(len(networks)), networks)), (len(PROBES), DRAWS)).mean(1)
     return tuple(((found - found.mean()) / (found.std() + 0.01)).tolist())
+
+
+def _check_pace(begin: float, done: float, deadline: float) -> None:
+    now = time.monotonic()
+    known = done * len(PROBES) * DRAWS >= SEEN
+    if now > deadline or (known and begin + (now - begin) / done > deadline):
+        takes = f", which takes about {math.ceil((now - begin) / done)} s here" if known else ""
+        raise UserError(
+            "the budget is over before the images are looked at and architectures are ranked"
+            f"{takes}: give the same command with a larger one"
+        )
 
 
 def ridge_accuracy(

@@ -6,6 +6,7 @@ import statistics
 from io import BytesIO
 
 from databases.datasets.archives import Files
+from databases.datasets.arrays import KEPT_RESOLUTIONS
 from databases.datasets.file_kinds import ending_of, readable_formats
 from databases.datasets.pictures import MAX_PICTURE_BYTES
 from databases.datasets.task import MIN_RESOLUTION, PICTURE_RESOLUTION
@@ -23,6 +24,20 @@ def side_of(height: int, width: int, *, up_to: int) -> int:
 
 def picture_side(files: Files, *, up_to: int) -> int:
     """The side for pictures of a folder, by the median of some; what cannot be read does not count."""
+    found = [min(size) for size in _sizes(files)]
+    side = int(statistics.median(found)) if found else PICTURE_RESOLUTION
+    return side_of(side, side + 1, up_to=up_to)
+
+
+def kept_side(files: Files) -> int:
+    """The side that pictures keep as arrays do: their own where some are squares of one small size, else the usual."""
+    found = set(_sizes(files))
+    width, height = found.pop() if len(found) == 1 else (0, 0)
+    return width if width == height and width in KEPT_RESOLUTIONS else PICTURE_RESOLUTION
+
+
+def _sizes(files: Files) -> list[tuple[int, int]]:
+    """Width and height of some pictures, spread over the folder."""
     from PIL import Image
 
     formats, endings = readable_formats()
@@ -31,8 +46,7 @@ def picture_side(files: Files, *, up_to: int) -> int:
     for name in names[:: max(1, len(names) // LOOKED_AT)][:LOOKED_AT]:
         try:
             with Image.open(BytesIO(files.read(name, most=MAX_PICTURE_BYTES)), formats=formats) as image:
-                found.append(min(image.size))
+                found.append(image.size)
         except Exception:  # a decoder raises whatever broken bytes make it raise; `read_pictures` will tell
             continue
-    side = int(statistics.median(found)) if found else PICTURE_RESOLUTION
-    return side_of(side, side + 1, up_to=up_to)
+    return found

@@ -6,7 +6,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import re
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from databases.errors import UserError
+from databases.files import write_files
 from databases.records.record import Record, TaskEntry
 
 GZIP = b"\x1f\x8b"  # the first bytes of every gzip file
@@ -38,22 +38,19 @@ def write_csv(path: str | Path, tasks: Iterable[TaskEntry], records: Iterable[Re
     An existing file is replaced when the new one is complete. Raises UserError when it cannot be written.
     """
     target = Path(path).expanduser()
-    unfinished = target.with_name(f"{target.name}.{os.getpid()}.part")
+
+    def write(file: IO[bytes]) -> None:
+        with (
+            gzip.GzipFile(filename="", mode="wb", fileobj=file, mtime=0) as packed,
+            io.TextIOWrapper(packed, encoding="utf-8", newline="") as text,
+        ):
+            writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(_task_row(task) for task in sorted(tasks, key=lambda task: task.key))
+            writer.writerows(_record_row(record) for record in sorted(records, key=lambda record: record.key))
+
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with (
-                unfinished.open("wb") as raw,
-                gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as packed,
-                io.TextIOWrapper(packed, encoding="utf-8", newline="") as text,
-            ):
-                writer = csv.DictWriter(text, _FIELDS, lineterminator="\n")
-                writer.writeheader()
-                writer.writerows(_task_row(task) for task in sorted(tasks, key=lambda task: task.key))
-                writer.writerows(_record_row(record) for record in sorted(records, key=lambda record: record.key))
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        write_files({target: write})
     except OSError as error:
         raise UserError(
             f"{target} cannot be written ({error.strerror}); give a path in a folder you may write to"

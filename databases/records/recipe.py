@@ -19,7 +19,7 @@ class Recipe:
         epochs, least_steps: epochs over the training images, and as many more as give ``least_steps`` steps.
         batch: images a step.
         learning_rate: peak of the cosine schedule of SGD with Nesterov momentum 0.9.
-        augment: random shifts, and flips of colour images.
+        augment: random shifts, and flips of colour images; in a search flips where the images allow them.
         average: share of the last steps whose weights are averaged (Izmailov et al., 2018).
         published: measured by others; this project cannot train it as recorded.
     """
@@ -58,8 +58,12 @@ RECIPES: dict[str, Recipe] = {
     for each in (
         Recipe("tiny", 8, 3, 16, epochs=5, batch=32, learning_rate=0.05, least_steps=150, average=0.25),
         Recipe("shallow", 8, 1, 16, epochs=9, batch=32, learning_rate=0.05, least_steps=265, average=0.25),
-        Recipe("small", 16, 1, 32, epochs=30, batch=64, learning_rate=0.05, augment=True, average=0.25),
-        Recipe("standard", 16, 5, 32, epochs=60, batch=128, learning_rate=0.1, augment=True, average=0.25),
+        Recipe(
+            "small", 16, 1, 32, epochs=30, batch=64, learning_rate=0.05, least_steps=450, augment=True, average=0.25
+        ),
+        Recipe(
+            "standard", 16, 5, 32, epochs=60, batch=128, learning_rate=0.1, least_steps=450, augment=True, average=0.25
+        ),
         Recipe("nasbench201", 16, 5, 32, 200, 256, 0.1, augment=True, published=True),
         Recipe("nasbench201-12ep", 16, 5, 32, 12, 256, 0.1, augment=True, published=True),
         Recipe("metad2a", 16, 5, 32, 50, 256, 0.1, augment=True, published=True),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 import time
 
+ESCAPED = "backslashreplace"  # characters that a stream or a file cannot hold: names stay apart
 started: float | None = None  # of the program, in monotonic seconds: a budget counts imports and reading too
 
 
@@ -12,6 +15,9 @@ def main() -> None:
     """The program ``metad2a``: exit status 0, 2 for what the user can mend, 130 when interrupted."""
     global started
     started = time.monotonic()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ESCAPED)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small gain nothing by two, and lose on a busy machine
     from metad2a.cli.app import app
 

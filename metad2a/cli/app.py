@@ -11,7 +11,7 @@ from metad2a.cli import (
     database,
     device,
     meta,
-    pipeline,
+    predict,
     pretrain,
     recommend,
     reproduce,
@@ -58,7 +58,7 @@ app.command()(recommend.recommend)
 app.command()(training.search)
 app.command()(training.train)
 app.command()(runs.export)
-app.command()(pipeline.predict)
+app.command()(predict.predict)
 app.command()(runs.runs)
 app.command()(pretrain.pretrain)
 app.add_typer(database.app, name="database")

@@ -1,4 +1,7 @@
-"""Failures in one line: bad input exits 2, an interruption 130; only our own mistakes show a traceback."""
+"""Failures in one line: bad input exits 2, an interruption 130, a reader that is gone 141.
+
+Only our own mistakes show a traceback.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from typer.core import TyperGroup
 
 from databases.errors import UserError
 
-BAD_INPUT, INTERRUPTED = 2, 130
+BAD_INPUT, INTERRUPTED, NO_READER = 2, 130, 141
 RESUMABLE = {"search", "train", "retrain", "pretrain", "build"}  # commands that keep what they have done
 AGAIN = "interrupted: what was measured is kept; give the same command again to go on"
 STOPPED = "interrupted"
@@ -27,6 +30,10 @@ def guarded(action: Callable[[], object], *, words: Iterable[str] = ()) -> int:
     """
     try:
         result = action()
+    except SystemExit as ending:
+        if isinstance(ending.__context__, BrokenPipeError):  # as `metad2a info | head` ends: nothing went wrong
+            return NO_READER
+        raise
     except KeyboardInterrupt:
         result = INTERRUPTED
     except typer.TyperException as problem:

@@ -20,9 +20,11 @@ from metad2a.cli.options import (
     Seed,
     check_output_file,
     check_output_folder,
+    default_database,
     open_store,
     open_tracker,
     shown,
+    stored,
 )
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.retrain.open_model import open_model
@@ -62,9 +64,11 @@ def retrain(
     target = output or home() / "meta.safetensors"
     check_output_file(target, option="--output")
     with open_store(database) as store, reporting("Reading the database ...") as reporter:
+        from metad2a.recommend.experience import experience
         from metad2a.retrain.retrain import retrain as run
 
         begin = None if str(start) == "scratch" else open_model(None if str(start) == "shipped" else start)
+        reporter.line(f"pipelines, learnt anew in each command: {experience(store)}")
         tracker = open_tracker(no_tracking)
         result = run(
             store,
@@ -123,12 +127,13 @@ def evaluate(
 
 
 def info(
+    context: typer.Context,
     model: Model = None,
     card: Annotated[bool, typer.Option("--card", help="Print the whole card of the meta-model.")] = False,
     json: Json = False,
 ) -> None:
     """Show versions, device and folders; with --card, how the meta-model was made and what it reaches."""
-    facts = _facts(model)
+    facts = _facts(model, default_database(context))
     if json:
         print_json(facts)
         return
@@ -176,7 +181,8 @@ def _held_out(figures: dict[str, float | None]) -> Iterator[tuple[str, str]]:
     return ((names.get(name, name), _number(value)) for name, value in figures.items())
 
 
-def _facts(model: Path | None) -> dict[str, Any]:
+def _facts(model: Path | None, database: str | None) -> dict[str, Any]:
+    from metad2a.recommend.experience import experience
     from metad2a.runtime.versions import versions
     from metad2a.train.place import pick_device
 
@@ -187,14 +193,20 @@ def _facts(model: Path | None) -> dict[str, Any]:
         if model is not None:
             raise
         weights, card = f"none ({problem})", ""
+    try:
+        with stored(database) as store:
+            told = str(experience(store))
+    except UserError as problem:
+        told = f"yours cannot be read ({problem})"
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home_path() / 'mlflow.db'}"
     return {
         "versions": versions(),
         "device": str(pick_device()),
         "processors": os.cpu_count(),
         "home": str(home_path()),
-        "database": shown(None),
+        "database": shown(database),
         "tracking": re.sub(r"//[^/@]*@", "//", tracking),
         "weights": weights,
+        "pipelines": told,
         "card": card,
     }

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated
@@ -72,6 +73,15 @@ Groups = Annotated[
         "class folder, with one beginning of their names, or by a CSV file (file, group).",
     ),
 ]
+Also = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--also",
+        metavar="timm:NAME[@FILE]|FILE",
+        help="A pretrained network of your own that competes too (pipeline): of timm (extra timm), its weights in a "
+        "file or downloaded by timm, or a file that metad2a pretrain wrote.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Seed = Annotated[int, typer.Option("--seed", min=0, max=2**32 - 1, help="The same seed gives the same answer.")]
 DatabaseUrl = Annotated[
@@ -130,6 +140,12 @@ def open_store(location: str | None) -> Store:
     from databases.records.store import Store
 
     return Store(location or home() / DATABASE)
+
+
+def stored(location: str | None) -> AbstractContextManager[Store | None]:
+    """The same where there is one: whoever only reads makes none."""
+    there = location is not None or (home_path() / DATABASE).is_file()
+    return open_store(location) if there else nullcontext()
 
 
 def shown(location: str | None) -> str:
@@ -191,12 +207,18 @@ def how_many(text: str) -> int | None:
 
 
 OF_NETWORKS = {  # options that mean nothing in the space of pipelines
-    *("train", "recipe", "searcher", "stop_early", "device", "model", "database", "workers", "executor"),
+    *("train", "recipe", "searcher", "stop_early", "device", "model", "workers", "executor"),
     *("images_per_class", "candidates", "prefer", "target"),
 }
-OF_PIPELINES = {"augment", "baseline"}  # and only there
+OF_PIPELINES = {"also", "baseline"}  # and only there
 OF_PIPELINES_HERE = {"recommend": {"budget"}}  # what only means something there in one command
 OF_NETWORKS_HERE = {"search": {"max_params", "max_flops", "max_latency"}}
+
+OF_CELLS = (  # measured by scripts/device_transfer.py
+    "given --device with the space 'pipeline': what is known of devices are latencies of cells, which foretell those "
+    "of pretrained networks more than 2 times wrong: leave it out, milliseconds and --max-latency are of this machine; "
+    "or give --space nasbench201"
+)
 
 
 def check_meaning(context: typer.Context, space: str) -> None:
@@ -208,6 +230,8 @@ def check_meaning(context: typer.Context, space: str) -> None:
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         given = source is not None and source.name == "COMMANDLINE"
+        if given and pipelines and (name, option.name) == ("recommend", "target"):
+            raise UserError(OF_CELLS)
         if given and option.name in (networks if pipelines else only):
             where = "in spaces of networks only" if pipelines else "in the space pipeline only"
             other = "nasbench201" if pipelines else SPACE

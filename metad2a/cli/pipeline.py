@@ -1,18 +1,18 @@
-"""What `metad2a search` and `metad2a predict` say of pipelines."""
+"""What `metad2a search` and `metad2a recommend` say of pipelines."""
 
 from __future__ import annotations
 
-import csv
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from databases.errors import UserError
 from metad2a import cli
-from metad2a.cli.options import Json, check_output_folder, duration, open_tracker, reading_ends
+from metad2a.cli.options import check_output_folder, duration, open_store, open_tracker, reading_ends, stored
 from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.cli.tracked import drawn
 from metad2a.reports.words import percent, short, span
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from metad2a.export.export import Exported
     from metad2a.recommend.pipelines import PipelineRecommendation
     from metad2a.search.pipelines.search import PipelineResult
+    from metad2a.train.bases import Base
 
 Augment = Annotated[
-    str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images (pipeline).")
+    str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images.")
 ]
 Baseline = Annotated[
     bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
 ]
 MOST_CLASSES = 20  # of a confusion matrix that is printed
-NO_PICTURE = 1  # exit status of `predict` where a picture cannot be read
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Ways:
     augment: str
     baseline: bool
     groups: str
+    also: str | None
+    database: str | None
     no_tracking: bool
     json: bool
 
@@ -50,10 +52,11 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
     from databases.datasets.loading import load_task
 
     check_output_folder(output)
-    with reporting("Reading the images ...") as reporter:
+    with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.pipelines.search import search_pipelines
 
         seconds = USUAL_SECONDS if seconds is None else seconds
+        also = _opened(ways.also)  # refused before any image is read
         task = load_task(data, up_to=UP_TO, seed=seed, groups=ways.groups, deadline=reading_ends(seconds))
         for note in task.notes:
             reporter.line(f"note: {note}")
@@ -65,6 +68,9 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             seed=seed,
             tracker=open_tracker(ways.no_tracking),
             begun=cli.started,
+            draw=drawn,
+            also=also if task.channels > 1 else _opened(ways.also, channels=task.channels),
+            store=store,
             line=reporter.line,
             now=lambda text: reporter.now(f"{text} ..."),
         )
@@ -87,13 +93,15 @@ def recommend(
     budget: str | None,
     seed: int,
     groups: str,
+    also: str | None,
+    database: str | None,
     output: Path | None,
     json: bool,
 ) -> None:
     """`metad2a recommend` in the space of pipelines; ``most`` are the limits on parameters, FLOPs and latency."""
     from databases.datasets.loading import load_task
 
-    with reporting("Reading the images ...") as reporter:
+    with stored(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits
         from metad2a.recommend.pipelines import HERE, recommend_pipelines
         from metad2a.runtime.home import home
@@ -102,12 +110,16 @@ def recommend(
         parameters, flops, latency = most
         limits = Limits(parameters, flops, latency, HERE if latency else None)
         seconds = duration(budget) or USUAL_SECONDS
+        opened = _opened(also)  # refused before any image is read
+        task = load_task(data, up_to=UP_TO, seed=seed, groups=groups)
         answer = recommend_pipelines(
-            load_task(data, up_to=UP_TO, seed=seed, groups=groups),
+            task,
             seconds=seconds,
             limits=limits,
             seed=seed,
             cache=home() / CACHE,
+            also=opened if task.channels > 1 else _opened(also, channels=task.channels),
+            store=store,
             now=lambda text: reporter.now(f"{text} ..."),
         )
     if output is not None:
@@ -118,10 +130,23 @@ def recommend(
     if json:
         print_json(answer.to_json())
     else:
-        _show(answer, data, top)
+        _show(answer, data, top, also)
 
 
-def _show(answer: PipelineRecommendation, data: str, top: int | None) -> None:
+def only_one(also: list[str] | None) -> str | None:
+    """What ``--also`` names; raises UserError where that is more than one network."""
+    if also and len(also) > 1:
+        raise UserError(f"given --also {len(also)} times; one network of your own competes in a run: give it once")
+    return also[0] if also else None
+
+
+def _opened(also: str | None, *, channels: int = 3) -> Base | None:
+    from metad2a.supernets.also import open_also
+
+    return None if also is None else open_also(also, channels=channels)
+
+
+def _show(answer: PipelineRecommendation, data: str, top: int | None, also: str | None) -> None:
     """The front of accuracy against cost, then the best ones."""
     to = console()
     listed = [*answer.front, *(each for each in answer.choices[:top] if each not in answer.front)]
@@ -151,42 +176,8 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None) -> None:
         )
     for note in answer.notes:
         to.print(f"Note: {note}", soft_wrap=True)
-    to.print(f"Next: metad2a search {data} --budget {answer.seconds:.0f}s", soft_wrap=True)
-
-
-def predict(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, or a folder that an export wrote.")],
-    images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Pictures, or folders of them.")],
-    output: Annotated[
-        Path | None, typer.Option("--output", metavar="FILE", help="CSV file to write.", show_default="stdout")
-    ] = None,
-    json: Json = False,
-) -> None:
-    """Classify pictures with the network of a run: CSV of file, class and probability."""
-    from metad2a.cli.options import check_output_file
-    from metad2a.search.predict import open_network, predictions, rows_of
-
-    check_output_file(output, option="--output")
-    network = open_network(run)
-    failed: list[str] = []
-    rows = list(rows_of(predictions(network, images, on_failure=failed.append)))
-    if json:
-        heading, *found = rows
-        print_json({"predictions": [dict(zip(heading, row, strict=True)) for row in found], "failed": failed})
-    elif output is None:
-        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
-    else:
-        from io import StringIO
-
-        from metad2a.export.export import write_files
-
-        text = StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        write_files(output.absolute().parent, {output.name: text.getvalue().encode()})
-    for each in failed:
-        console(stderr=True).print(each, soft_wrap=True)
-    if failed:
-        raise typer.Exit(NO_PICTURE)
+    given = f" --also {also}" if also else ""
+    to.print(f"Next: metad2a search {data} --budget {answer.seconds:.0f}s{given}", soft_wrap=True)
 
 
 def _copy(result: PipelineResult, output: Path | None) -> Exported:

@@ -9,6 +9,7 @@ import typer
 from databases.errors import UserError
 from metad2a.cli import pipeline
 from metad2a.cli.options import (
+    Also,
     AnySpace,
     Data,
     Groups,
@@ -54,6 +55,7 @@ def recommend(
     data: Data,
     top: Annotated[str, typer.Option("--top", metavar="N|all", help="How many to list.")] = "5",
     space: AnySpace = SPACE,
+    also: Also = None,
     budget: Annotated[
         str | None,
         typer.Option(
@@ -98,9 +100,17 @@ def recommend(
     check_meaning(context, space)
     check_output_folder(output)
     if space == SPACE:
-        asked_limits = (parameters, flops, max_latency)
         pipeline.recommend(
-            data, asked_limits, top=count, budget=budget, seed=seed, groups=groups, output=output, json=json
+            data,
+            (parameters, flops, max_latency),
+            top=count,
+            budget=budget,
+            seed=seed,
+            groups=groups,
+            also=pipeline.only_one(also),
+            database=default_database(context),
+            output=output,
+            json=json,
         )
         return
     _check_ranked(space)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from databases.errors import UserError
 from metad2a.cli.options import Json, check_output_folder
 from metad2a.cli.output import console, print_json, table
 from metad2a.cli.recommend import compact
@@ -20,27 +21,46 @@ def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, as search and train print it.")],
     output: Annotated[Path, typer.Option("--output", metavar="DIR", help="Folder for model.safetensors and model.py.")],
     form: Annotated[
-        Literal["torch", "onnx"], typer.Option("--format", help="onnx also writes model.onnx (extra onnx).")
+        Literal["torch", "onnx", "mlflow"],
+        typer.Option(
+            "--format", help="onnx also writes model.onnx (extra onnx), mlflow a folder for mlflow models serve."
+        ),
     ] = "torch",
+    register: Annotated[
+        str | None,
+        typer.Option("--register", metavar="NAME", help="Also a new version of this model in MLflow's registry."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write the best network of a run as weights and a model.py that needs torch alone."""
     from metad2a.search.runs import export_run
 
     check_output_folder(output)
+    if register is not None and form != "mlflow":
+        raise UserError("--register means nothing without --format mlflow: add that, or leave it out")
     exported = export_run(run, output)
-    graph: dict[str, str] = {}
+    more: dict[str, str] = {}
     if form == "onnx":
         from metad2a.export.onnx import export_onnx
 
-        graph = {"onnx": str(export_onnx(exported.folder))}
+        more = {"onnx": str(export_onnx(exported.folder))}
+    if form == "mlflow":
+        from metad2a.export.mlflow_model import export_mlflow, register_network
+
+        folder = export_mlflow(exported)
+        more = {"mlflow": str(folder)}
+        if register is not None:
+            more["registered"] = register_network(folder, register, run)
     if json:
-        print_json({"run": run, **files_of(exported), **graph, **card_of(exported)})
+        print_json({"run": run, **files_of(exported), **more, **card_of(exported)})
         return
     to, card = console(), exported.card
     to.print(f"{card.architecture} for {card.task}, recipe {card.recipe}", soft_wrap=True)
     to.print(f"validation {percent(card.valid_accuracy)}, test {percent(card.test_accuracy)}")
     print_files(exported)
+    if "mlflow" in more:
+        told = f"{more['mlflow']}: mlflow models serve -m {more.get('registered', more['mlflow'])} --env-manager local"
+        to.print(told, soft_wrap=True)
 
 
 def runs(json: Json = False) -> None:

@@ -10,6 +10,7 @@ import typer
 from metad2a import cli
 from metad2a.cli import pipeline
 from metad2a.cli.options import (
+    Also,
     AnySpace,
     Budget,
     Data,
@@ -38,6 +39,7 @@ from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.pipeline import Augment, Baseline
 from metad2a.cli.recommend import compact
 from metad2a.cli.runs import card_of, files_of, print_files
+from metad2a.cli.tracked import drawn
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
 from metad2a.search.pipelines import SPACE
@@ -64,7 +66,15 @@ Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|sta
 def search(
     context: typer.Context,
     data: Data,
-    train: Annotated[int, typer.Option("--train", min=1, help="How many cells to train at most.")] = 3,
+    train: Annotated[
+        int | None,
+        typer.Option(
+            "--train",
+            min=1,
+            help="How many networks to train at most.",
+            show_default="as many as --budget allows; without it 3",
+        ),
+    ] = None,
     budget: Budget = None,
     recipe: Recipe = "small",
     searcher: Annotated[
@@ -72,6 +82,7 @@ def search(
         typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
     ] = "surrogate",
     space: AnySpace = SPACE,
+    also: Also = None,
     augment: Augment = "auto",
     baseline: Baseline = False,
     stop_early: Annotated[
@@ -99,7 +110,8 @@ def search(
     stopped, and a larger budget goes on further.
 
     In another --space, such as nasbench201, networks of that space are trained from scratch: recommended ones first,
-    then those that promise most improvement a second, given all trainings so far.
+    then those that promise most improvement a second, given all trainings so far, as many as there is time for. With
+    the last of the time the best is trained once more, on validation images too.
     """
     from databases.architectures.space import image_space
     from metad2a.search.controllers import check_name
@@ -107,7 +119,8 @@ def search(
     seconds = duration(budget)
     check_meaning(context, space)
     if space == SPACE:
-        ways = pipeline.Ways(augment, baseline, groups, no_tracking=no_tracking, json=json)
+        other = pipeline.only_one(also)
+        ways = pipeline.Ways(augment, baseline, groups, other, database, no_tracking=no_tracking, json=json)
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output)
@@ -134,6 +147,7 @@ def search(
             searcher=searcher,
             space=chosen.name,
             stop_early=stop_early,
+            augment=augment,
             limits=limits,
             seed=seed,
             store=store,
@@ -142,6 +156,7 @@ def search(
             begun=cli.started,
             executor=executor,
             workers=workers,
+            draw=drawn,
             on_progress=lambda each: _tell(reporter, each),
             on_death=lambda death: reporter.line(str(death)),
         )
@@ -155,6 +170,7 @@ def train(
     ],
     space: Space = None,
     recipe: Recipe = "small",
+    augment: Augment = "auto",
     groups: Groups = "auto",
     seed: Seed = 0,
     budget: Budget = None,
@@ -180,6 +196,7 @@ def train(
             recipe=recipe,
             seconds=seconds,
             seed=seed,
+            augment=augment,
             tracker=open_tracker(no_tracking),
             device=device,
             begun=cli.started,
@@ -199,13 +216,18 @@ def _load(data: str, seed: int, groups: str, reporter: Reporter, seconds: float 
 
 def _tell(reporter: Reporter, each: SearchProgress) -> None:
     """One event of a search, on stderr."""
-    name = f"{each.number} of {each.count}: {compact(each.architecture)}"
+    of = "" if each.count is None else f" of {each.count}"
+    name = f"{each.number}{of}: {compact(each.architecture)}"
     if each.stage == "epoch" and each.epoch is not None:
         loss = f"loss {each.epoch.train_loss:.3f}"
         text = f"Training {name}, epoch {each.epoch.epoch} of {each.epoch.epochs}, {loss}"
         reporter.now(text, done=each.epoch.epoch, total=each.epoch.epochs)
     elif each.stage == "started":
+        if each.number == 1 and each.expected is not None:
+            reporter.line(f"a training takes about {span(each.expected)} on this machine")
         reporter.now(f"Training {name}", done=0, total=1)
+    elif each.stage == "again":
+        reporter.line(f"Training the best once more, on validation images too: {span(each.expected)}")
     elif each.stage == "tested":
         reporter.now("Testing and exporting the best ...")
     elif each.trained is not None:

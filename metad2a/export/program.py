@@ -13,6 +13,7 @@ from functools import cache
 from importlib.resources import files
 from pprint import pformat
 from string import Template
+from typing import Any
 
 from databases.architectures.skeleton import Blueprint, place_of
 from metad2a.export.card import Card
@@ -33,18 +34,18 @@ def program(card: Card) -> str:
         "class_names": "\n".join(f"    {_literal(name)}," for name in card.class_names),
         "imports": "\n".join(imports),
         "source": source,
+        "needs": "torch and timm" if "import timm" in source else "torch",
         "network": card.blueprint.network.partition(":")[2],
-        "arguments": pformat(card.blueprint.arguments, width=110, compact=True),
+        "arguments": pformat(_called(card.blueprint.arguments), width=110, compact=True),
     }
     return template.substitute(literals)
 
 
 def network_source(blueprint: Blueprint) -> tuple[list[str], str]:
     """Import lines from outside the project, and the source of all definitions that a network needs, in order."""
-    module, name = blueprint.network.split(":")
     needed: dict[str, set[str]] = {}  # module -> names
     outside: set[str] = set()
-    start = [(place_of(module), name), *_plans(blueprint.arguments)]
+    start = list(dict.fromkeys(_parts(blueprint)))
     for each in start:
         _need(*each, needed, outside)
     names = [name for each in needed.values() for name in each]
@@ -78,13 +79,38 @@ def _lower_first(module: str) -> Iterator[str]:
     yield module
 
 
-def _plans(value: object) -> Iterator[tuple[str, str]]:
-    """Module and name of the named tuples among the arguments."""
-    if isinstance(value, tuple):
+def _parts(value: object) -> Iterator[tuple[str, str]]:
+    """Module and name of the classes of blueprints and of the named tuples among their arguments."""
+    if isinstance(value, Blueprint):
+        module, name = value.network.split(":")
+        yield place_of(module), name
+        yield from _parts(value.arguments)
+    elif isinstance(value, tuple):
         if type(value) is not tuple:
             yield type(value).__module__, type(value).__name__
         for each in value:
-            yield from _plans(each)
+            yield from _parts(each)
+
+
+class _Call:
+    """A blueprint as the text that builds its network."""
+
+    def __init__(self, blueprint: Blueprint) -> None:
+        self.blueprint = blueprint
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(repr(_called(each)) for each in self.blueprint.arguments)
+        return f"{self.blueprint.network.partition(':')[2]}({arguments})"
+
+
+def _called(value: object) -> object:
+    """The value with the blueprints in it as the texts that build them."""
+    if isinstance(value, Blueprint):
+        return _Call(value)
+    if not isinstance(value, tuple):
+        return value
+    parts: list[Any] = [_called(each) for each in value]
+    return tuple(parts) if type(value) is tuple else type(value)(*parts)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,11 @@ def load_weights(path: Path) -> tuple[Card, Training]:
         raise UserError(
             f"cannot read {str(path)!r} ({problem.strerror}): name a folder that holds {WEIGHTS}"
         ) from problem
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError) as problem:
+    except ModuleNotFoundError as problem:
+        raise UserError(
+            f"the network in {str(path)!r} is one of the package {problem.name}: pip install 'metad2a[{problem.name}]'"
+        ) from problem
+    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as problem:
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
         raise UserError(
             f"{str(path)!r} holds no network that this metad2a exported ({reason}): export it again"

@@ -6,7 +6,7 @@ what fine-tuning gained on other datasets (`predictors.outcome`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
@@ -14,22 +14,26 @@ from pathlib import Path
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.records.csv_file import read_csv
-from databases.records.record import TaskEntry
-from predictors.outcome import BATCH, Looked, OutcomeModel, examples_of
+from databases.records.record import Record, RecordKey, TaskEntry
+from predictors.outcome import BATCH, Example, Looked, OutcomeModel, examples_of
 
 MEASURED = Path(str(files("metad2a") / "weights" / "pipelines.csv.gz"))  # by `database build --space pipeline`
 PROBES = (  # in this order: cheap ones first
     Pipeline("own", 32, "probe"),
     Pipeline("hog", 64, "probe"),
     Pipeline("own", 48, "probe"),
+    Pipeline("other", 64, "probe"),
     Pipeline("lite0", 64, "probe"),
     Pipeline("lite0", 96, "probe"),
     Pipeline("lite0", 128, "probe"),
+    Pipeline("other", 96, "probe"),
+    Pipeline("other", 128, "probe"),
 )
 SHARE = 0.5  # of the time left that one probe may take
 FIT_SECONDS, FIT_EACH = 0.5, 2e-8  # of the regression, and for each number: images times features times classes
 COST = {"head": 1.5, "half": 2.3, "all": 3.3}  # of a training step, in forward passes
 SLIMMER = {(True, False): 1.5, (False, True): 1.8, (True, True): 2.6}  # times as fast: slim, short
+FAR = 3.0  # points by which HOG is above our weights on images that are no photographs; see `is_far`
 USUAL, GENTLE = 0.03, 0.01  # learning rates: of our weights, and of ImageNet's
 STATISTICS_FROM = 48  # pixels from which statistics of the images are tried
 
@@ -60,8 +64,17 @@ def outcomes() -> OutcomeModel:
     """What we measured on other datasets, of pipelines that `chances` offers, ready to predict."""
     rows = list(read_csv(MEASURED))
     tasks = [each for each in rows if isinstance(each, TaskEntry)]
-    found = examples_of(tasks, [each for each in rows if not isinstance(each, TaskEntry)])
-    return OutcomeModel(tuple(each for each in found if each.pipeline.learning_rate in (USUAL, GENTLE)))
+    return OutcomeModel(usual(examples_of(tasks, [each for each in rows if not isinstance(each, TaskEntry)])))
+
+
+def usual(examples: Iterable[Example]) -> tuple[Example, ...]:
+    """Those of pipelines that `chances` offers."""
+    return tuple(each for each in examples if each.pipeline.learning_rate in (USUAL, GENTLE))
+
+
+def shipped_keys() -> set[RecordKey]:
+    """What we measured, by its keys."""
+    return {each.key for each in read_csv(MEASURED) if isinstance(each, Record)}
 
 
 def sensible_probes(resolution: int, available: Sequence[str]) -> list[Pipeline]:
@@ -80,10 +93,25 @@ def anew_too(pipeline: Pipeline) -> bool:
     return pipeline.weights == "own" and pipeline.resolution >= STATISTICS_FROM
 
 
+def is_far(measured: Sequence[Measured]) -> bool:
+    """Whether the images are far from photographs: drawn marks, signs, spectrograms.
+
+    On each of the seven measured tasks where HOG beats our weights by `FAR`, it beats ImageNet's, which are dear, too.
+    """
+    at = {(each.pipeline.weights, each.pipeline.resolution): each.accuracy for each in measured}
+    return at.get(("hog", 64), 0.0) > at.get(("own", 32), 100.0) + FAR
+
+
 def fits(images: int, rate: float, left: float, *, features: int, classes: int) -> bool:
     """Whether ``features`` of so many images, and the regression, take less than their share of the seconds left."""
     regression = FIT_SECONDS + FIT_EACH * images * features * classes
     return images / rate + regression <= SHARE * left
+
+
+def looked_at(measured: Sequence[Measured], *, images: int, classes: int) -> Looked:
+    """What the probes tell of a task."""
+    probes = {(each.pipeline.weights, each.pipeline.resolution): each.accuracy for each in measured}
+    return Looked(classes, images, probes)
 
 
 def chances(
@@ -94,14 +122,14 @@ def chances(
     seconds: float,
     held_out: int | None = None,
     subnets: bool = False,
+    model: OutcomeModel | None = None,
 ) -> list[Chance]:
     """Fine-tunings of measured probes, the most promising first, if each is given ``seconds``.
 
     With ``subnets`` slices of our weights too, which are cheaper to use. ``held_out`` images told the accuracies.
+    ``model`` tells what to expect, by default the one learnt from what we measured.
     """
-    looked = Looked(
-        classes, images, {(each.pipeline.weights, each.pipeline.resolution): each.accuracy for each in measured}
-    )
+    looked = looked_at(measured, images=images, classes=classes)
     asked = []
     for each in measured:
         if each.pipeline.weights == "hog":
@@ -115,7 +143,7 @@ def chances(
                 asked.append((replace(tuned, slim=slim, short=short), steps))
     if not asked:
         return []
-    found = outcomes().expect(looked, asked)
+    found = (model or outcomes()).expect(looked, asked)
     rows = zip(asked, found.mean.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
     made = [Chance(pipeline, seconds, mean, low, high, steps) for (pipeline, steps), mean, low, high in rows]
     return sorted(made, key=lambda each: -each.expected)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -133,6 +134,7 @@ class MetaD2A:
         candidates: Candidates = "both",
         recipe: str = "tiny",
         limits: Limits = NO_LIMITS,
+        deadline: float = math.inf,
     ) -> Recommendation:
         """Ranks architectures for a dataset; trains nothing and writes nothing.
 
@@ -145,15 +147,16 @@ class MetaD2A:
             recipe: the training the accuracies hold for.
             limits: what the networks may cost, and the target device whose latencies are predicted. They are of
                 networks of the recipe's size where that is known, else of the device's, which a note tells.
+            deadline: the monotonic second by which the images must be looked at.
 
         Raises:
-            UserError: unusable data, an unknown option, or limits that no candidate meets.
+            UserError: unusable data, an unknown option, limits that no candidate meets, or too little time.
         """
         _check(top, images_per_class, candidates, seed)
         chosen = self.recipe(recipe)
         target = limits.target and limits.target.of_size(chosen)
         task = data if isinstance(data, Task) else load_task(data, seed=seed)
-        features = extract(task, images_per_class=images_per_class, seed=seed)
+        features = extract(task, images_per_class=images_per_class, seed=seed, deadline=deadline)
         offered = self._ranked(task, features, chosen, candidates, seed)
         if target is not None:
             offered = on_device(offered, target)
@@ -177,6 +180,7 @@ class MetaD2A:
             data=task.summary,
             notes=(*task.notes, *_rough(features), *self._same_order(recipe)),
             versions=versions(),
+            features=features,
         )
         if target is not None:
             answer = for_device(answer, fitting, target, chosen, prefer=limits.prefer, top=top)

@@ -11,25 +11,31 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from databases.architectures.networks import cost
+from databases.architectures.skeleton import Blueprint
 from databases.architectures.space import Architecture
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.hosting import lent
-from metad2a.recommend.chances import Chance, Measured, chances, outcomes
+from metad2a.recommend.chances import Chance, Measured, chances
+from metad2a.recommend.experience import experience
 from metad2a.recommend.front import front
 from metad2a.recommend.limits import NO_LIMITS, Limits
-from metad2a.recommend.looking import looks
+from metad2a.recommend.looking import about, looks
 from metad2a.runtime.versions import versions
-from metad2a.train.bases import installed
+from metad2a.train.bases import Base, absent
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
+from predictors.outcome import OutcomeModel
 from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
+
+if TYPE_CHECKING:
+    from databases.records.store import Store
 
 LOOK_SECONDS = 3.0  # of probing
 MOST_SEEN = 2_000  # images that are looked at
@@ -127,9 +133,14 @@ def recommend_pipelines(
     limits: Limits = NO_LIMITS,
     seed: int = 0,
     cache: Path | None = None,
+    also: Base | None = None,
+    store: Store | None = None,
     now: Callable[[str], None] = lambda text: None,
 ) -> PipelineRecommendation:
     """Probes for about ``look`` seconds and tells what training for ``seconds`` is expected to reach; keeps nothing.
+
+    ``also`` is a network of the user's own, which is probed however long that takes.
+    ``store`` holds what searches measured on other images.
 
     Raises:
         UserError: no pipeline keeps the limits, or there is no validation image.
@@ -138,28 +149,27 @@ def recommend_pipelines(
     if not (seen.parts == VALIDATION).any():
         raise UserError("no image is held out for validation, which tells what a probe reaches; give more images")
     end = time.monotonic() + look
-    looked = list(looks(seen, left=lambda: end - time.monotonic(), cache=cache, now=now))
+    looked = list(looks(seen, left=lambda: end - time.monotonic(), cache=cache, also=also, insist=True, now=now))
     measured = [each.measured for each in looked]
     train = int(np.count_nonzero(task.parts == TRAIN))
     now("Weighing what fine-tuning would add")
     count = int(np.count_nonzero(seen.parts == VALIDATION))
-    tuned = chances(measured, images=train, classes=task.classes, seconds=seconds, held_out=count, subnets=True)
-    found = [_of_probe(each.measured, each.seconds, count, task) for each in looked]
-    found += [_of_chance(each, task) for each in tuned]
+    model, shape = experience(store, task).model, {"images": train, "classes": task.classes}
+    tuned = chances(measured, **shape, seconds=seconds, held_out=count, subnets=True, model=model)
+    found = [_of_probe(each.measured, each.seconds, count, task, also) for each in looked]
+    found += [_of_chance(each, task, also) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
     best_of_each = front(choices, cost=lambda each: each.latency_ms, level=lambda each: each.expected_accuracy)
-    notes = list(task.notes)
+    notes = [*task.notes, *about(also, measured), *absent()]
     if len(seen.labels) < len(task.labels):
         notes.append(f"looked at {len(seen.labels):,} of the images; training takes them all")
-    if missing := [name for name, there in installed().items() if not there]:
-        notes.append(f"not installed: {', '.join(missing)} (pip install 'metad2a[photos]'), which suits photographs")
     return PipelineRecommendation(
         choices=tuple(choices),
         front=best_of_each,
         knee=_knee(best_of_each),
-        equal=_equal(choices),
+        equal=_equal(choices, model.noise),
         seconds=seconds,
-        reason=_reason(choices[0], measured, seconds),
+        reason=_reason(choices[0], measured, seconds, model),
         seed=seed,
         data=task.summary,
         fingerprint=task.fingerprint,
@@ -179,18 +189,19 @@ def _sample(task: Task, seed: int) -> Task:
     return replace(task, images=task.images[place], labels=task.labels[place], parts=task.parts[place], groups=groups)
 
 
-def _of_probe(measured: Measured, took: float, count: int, task: Task) -> Choice:
+def _of_probe(measured: Measured, took: float, count: int, task: Task, also: Base | None) -> Choice:
     """A probe's accuracy is measured, on ``count`` images."""
     half = NORMAL_80 * sampling_noise(measured.accuracy, count)
     level = to_logit(measured.accuracy)
     low, high = (float(to_percent(level + side * half)) for side in (-1, 1))
     low, high = min(low, measured.accuracy), max(high, measured.accuracy)  # logits end at 0.5 and 99.5%
     chance = Chance(measured.pipeline, took, measured.accuracy, low, high)
-    return replace(_of_chance(chance, task), measured=True)
+    return replace(_of_chance(chance, task, also), measured=True)
 
 
-def _of_chance(chance: Chance, task: Task) -> Choice:
-    parameters, flops, latency = _cost(chance.pipeline.weights, *_shape(chance.pipeline), task.channels, task.classes)
+def _of_chance(chance: Chance, task: Task, also: Base | None) -> Choice:
+    blueprint = blueprint_of(chance.pipeline, channels=task.channels, classes=task.classes, also=also)
+    parameters, flops, latency = _cost(blueprint, task.channels, chance.pipeline.resolution)
     return Choice(
         pipeline=chance.pipeline,
         expected_accuracy=chance.expected,
@@ -203,17 +214,9 @@ def _of_chance(chance: Chance, task: Task) -> Choice:
     )
 
 
-def _shape(pipeline: Pipeline) -> tuple[int, bool, bool]:
-    return pipeline.resolution, pipeline.slim, pipeline.short
-
-
 @lru_cache(maxsize=64)
-def _cost(
-    weights: str, resolution: int, slim: bool, short: bool, channels: int, classes: int
-) -> tuple[int, int, float]:
+def _cost(blueprint: Blueprint, channels: int, resolution: int) -> tuple[int, int, float]:
     """Parameters, multiply-adds and milliseconds for one image here, of the network that would be exported."""
-    pipeline = Pipeline(weights, resolution, "probe", slim=slim, short=short)
-    blueprint = blueprint_of(pipeline, channels=channels, classes=classes)
     network = cost.with_zeros(cost.without_weights(blueprint.build))
     parameters = cost.parameters(network)
     flops = cost.multiply_adds(network, (channels, resolution, resolution))
@@ -239,19 +242,18 @@ def _knee(front: Sequence[Choice]) -> Choice:
     return max(front, key=above)
 
 
-def _equal(choices: Sequence[Choice]) -> Choice:
+def _equal(choices: Sequence[Choice], noise: float) -> Choice:
     """The fastest that nobody can tell from the best: nearer than pipelines differ from what is expected of them."""
     best = to_logit(choices[0].expected_accuracy)
-    near = [each for each in choices if best - to_logit(each.expected_accuracy) <= outcomes().noise]
+    near = [each for each in choices if best - to_logit(each.expected_accuracy) <= noise]
     return min(near, key=lambda each: each.latency_ms)
 
 
-def _reason(best: Choice, measured: Sequence[Measured], seconds: float) -> str:
+def _reason(best: Choice, measured: Sequence[Measured], seconds: float, model: OutcomeModel) -> str:
     probes = ", ".join(f"{each.pipeline} {each.accuracy:.1f}%" for each in measured)
     told = f"Probes on your images: {probes}"
     if best.measured:
         return f"{told}. Fine-tuning for {seconds:.0f} s is not expected to beat {best.pipeline}."
-    model = outcomes()
     return (
         f"{told}. What fine-tuning for {seconds:.0f} s adds is judged by {len(model.examples)} trainings on images of "
         f"{len(model.sources)} sources."

@@ -14,6 +14,8 @@ from predictors.task_distance import Neighbour
 if TYPE_CHECKING:
     from torch import nn
 
+    from databases.datasets.features import TaskFeatures
+
 SHOWN = 5  # candidates of a printed answer
 
 
@@ -85,7 +87,7 @@ class Recommendation:
     ones that nobody can tell apart come first. ``same_for_all``: the order does not depend on the images. ``unlike``:
     the nearest known dataset is farther than ``limit``. With a target ``device`` the candidates have latencies,
     ``prefer`` says what ordered them, and ``front`` holds those of all candidates within the limits that none beats in
-    both accuracy and latency, the fastest first. ``data`` says what was read.
+    both accuracy and latency, the fastest first. ``data`` says what was read, ``features`` is what was seen of it.
     """
 
     candidates: tuple[Candidate, ...]
@@ -106,6 +108,7 @@ class Recommendation:
     data: str = ""
     notes: tuple[str, ...] = ()
     versions: dict[str, str] = field(default_factory=dict)
+    features: TaskFeatures | None = field(default=None, repr=False, compare=False)
 
     @property
     def noise(self) -> float | None:

@@ -15,7 +15,7 @@ from databases.architectures.space import Architecture, shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION
 from databases.hosting import lent
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.executors import processes as executor
 from metad2a.supernets.passing_tests import Batches, Creator, Examiner, PassingTests, Rule
@@ -160,23 +160,10 @@ def run(context: Context) -> Report:
     return Report(
         "lpt",
         SOURCE,
-        f"{size.seeds} paired seeds, {size.steps} steps on scikit-learn's digits, of which {HARD:.0%} are turned by a "
-        f"quarter (hard but clean) and {OUTLIERS:.0%} of the tests inverted with a random label (outliers); scores "
-        "judged on images that nothing was trained on, cells by NAS-Bench-201's test accuracy on CIFAR-10",
+        _setting(size),
         (_score_table(last), _cell_table(good, above)),
         _verdicts(last, above, spared),
-        (
-            Panel(
-                "What the creator raises",
-                "steps",
-                "chance of a higher score than an easy image",
-                tuple(
-                    band(f"{label}: {kind}", np.arange(1, each.shape[1] + 1) * size.every, each)
-                    for label, kinds in scores.items()
-                    for kind, each in kinds.items()
-                ),
-            ),
-        ),
+        (_panel(scores, size),),
         {
             "auc": last,
             "outliers_spared": spared,
@@ -185,6 +172,23 @@ def run(context: Context) -> Report:
             "cells": {label: [str(each) for each in of] for label, of in cells.items()},
         },
     )
+
+
+def _setting(size: Size) -> str:
+    return (
+        f"{size.seeds} paired seeds, {size.steps} steps on scikit-learn's digits, of which {HARD:.0%} are turned by a "
+        f"quarter (hard but clean) and {OUTLIERS:.0%} of the tests inverted with a random label (outliers); scores "
+        "judged on images that nothing was trained on, cells by NAS-Bench-201's test accuracy on CIFAR-10"
+    )
+
+
+def _panel(scores: dict[str, dict[str, Values]], size: Size) -> Panel:
+    curves = tuple(
+        band(f"{label}: {kind}", np.arange(1, each.shape[1] + 1) * size.every, each)
+        for label, kinds in scores.items()
+        for kind, each in kinds.items()
+    )
+    return Panel("What the creator raises", "steps", "chance of a higher score than an easy image", curves)
 
 
 def _mean(values: Values) -> dict[str, float]:
@@ -213,30 +217,12 @@ def _verdicts(
 ) -> tuple[Verdict, ...]:
     hard, outliers, carefree = last[OURS]["hard"], last[OURS]["outliers"], last[CAREFREE]["outliers"]
     return (
-        Verdict(
-            "the creator raises hard but clean images",
-            "interval above 0.5",
-            with_interval(hard, ".2f"),
-            hard["low"] > 0.5,
-        ),
-        Verdict(
-            "and not mislabelled outliers",
-            "interval not above 0.5",
-            with_interval(outliers, ".2f"),
-            outliers["low"] <= 0.5,
-        ),
-        Verdict(
-            "with lambda = 0 it does raise them (control)",
-            "interval above 0.5",
-            with_interval(carefree, ".2f"),
-            carefree["low"] > 0.5,
-        ),
-        Verdict("lambda spares them: less than with 0", "interval above 0", with_interval(spared), spared["low"] > 0),
-        Verdict(
-            "the found cell ranks above first-order DARTS's",
-            "interval above 0",
-            with_interval(above[DARTS], "+.1f"),
-            above[DARTS]["low"] > 0,
+        judged("the creator raises hard but clean images", "interval above 0.5", hard, above=0.5, form=".2f"),
+        not_refuted("and not mislabelled outliers", "interval not above 0.5", outliers, above=0.5, form=".2f"),
+        judged("with lambda = 0 it does raise them (control)", "interval above 0.5", carefree, above=0.5, form=".2f"),
+        judged("lambda spares them: less than with 0", "interval above 0", spared, above=0),
+        judged(
+            "the found cell ranks above first-order DARTS's", "interval above 0", above[DARTS], above=0, form="+.1f"
         ),
     )
 

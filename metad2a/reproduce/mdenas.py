@@ -13,7 +13,7 @@ from databases.architectures.space import space
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.importers.nasbench201 import SHORT_RECIPE
 from metad2a.compare.comparison import shuffled
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.mdenas_supernet import on_supernet
 from metad2a.runtime.executors import processes as executor
@@ -123,7 +123,7 @@ def run(context: Context) -> Report:
         (*_verdicts(taus, last, gains), *shared.verdicts),
         (*_panels(looks, size), shared.panel),
         {
-            "tau": {name: {of: each.to_json() for of, each in found.items()} for name, found in taus.items()},
+            "tau": {name: {of: _of_cells(each) for of, each in found.items()} for name, found in taus.items()},
             "percentile": {
                 label: {**last[label], "multinomial_above": gains[label], "of_seeds": looks[label][:, -1]}
                 for label in METHODS
@@ -164,6 +164,10 @@ def _taus(short: BenchmarkTable, long: BenchmarkTable, size: Size, seed: int) ->
     }
 
 
+def _of_cells(found: Interval) -> dict[str, float]:
+    return {"mean": found.mean, "low": found.low, "high": found.high, "cells": found.groups}
+
+
 def _tau_table(taus: dict[str, dict[str, Interval]]) -> Table:
     rows = tuple((of, *(str(found[of]) for found in taus.values())) for of in next(iter(taus.values())))
     headings = ("Ranking", *(f">{name}" for name in taus))
@@ -190,11 +194,12 @@ def _verdicts(
     taus: dict[str, dict[str, Interval]], last: dict[str, dict[str, float]], gains: dict[str, dict[str, float]]
 ) -> tuple[Verdict, ...]:
     kept = tuple(
-        Verdict(
+        judged(
             f"{name}: 12 epochs rank all cells as 200 do",
             f"tau's interval above {RANKED}",
-            str(found["validation"]),
-            found["validation"].low > RANKED,
+            _of_cells(found["validation"]),
+            above=RANKED,
+            reached=str(found["validation"]),
         )
         for name, found in taus.items()
     )
@@ -208,17 +213,19 @@ def _verdicts(
             str(wrong),
             abs(wrong.mean) < 0.02,
         ),
-        Verdict(
+        judged(
             "the multinomial's likeliest cell is better than a random cell",
             "percentile's interval above 50",
-            with_interval(last[OURS], ".1f"),
-            last[OURS]["low"] > 50,
+            last[OURS],
+            above=50,
+            form=".1f",
         ),
-        Verdict(
+        judged(
             "and than that of one told shuffled accuracies (control)",
             "interval above 0",
-            with_interval(gains[CONTROL], "+.1f"),
-            gains[CONTROL]["low"] > 0,
+            gains[CONTROL],
+            above=0,
+            form="+.1f",
         ),
     )
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reports.report import Panel, Table, Verdict, band, judged, paired, with_interval
+from metad2a.reports.report import Panel, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.enas.children import TOLD, TURNS, WARM, Job, Outcome, Searched, Way, search
 from metad2a.runtime.executors import processes as executor
@@ -126,10 +126,11 @@ def _verdicts(
             above=50,
             form=".1f",
         ),
-        Verdict(
+        not_refuted(
             "and not worse than REINFORCE's in equal steps",
             "interval not below 0",
-            with_interval(above[REINFORCE], "+.1f"),
-            above[REINFORCE]["high"] >= 0,
+            above[REINFORCE],
+            below=0,
+            form="+.1f",
         ),
     )

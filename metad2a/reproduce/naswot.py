@@ -99,7 +99,7 @@ def run(context: Context) -> Report:
 
 def _images(context: Context) -> Task:
     """A few of CIFAR-10's training images, enough for a batch."""
-    task = load_task(context.image_source("cifar10"))
+    task = load_task(context.image_source("cifar10"), as_stored=True)
     chosen = np.random.default_rng(context.seed).permutation(np.flatnonzero(task.parts == TRAIN))[:IMAGES]
     return replace(task, images=task.images[chosen], labels=task.labels[chosen], parts=task.parts[chosen])
 

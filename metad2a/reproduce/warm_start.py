@@ -157,7 +157,7 @@ def _on_table(context: Context, seeds: int) -> tuple[Curves, Curves]:
     """(seeds, trials) regret of the policies' draws, and of the best so far."""
     table, generator = context.table(TASK), load().generator
     z, other = (
-        generator.latent(extract(load_task(context.image_source(name))), recipe="nasbench201")
+        generator.latent(extract(load_task(context.image_source(name), as_stored=True)), recipe="nasbench201")
         for name in ("cifar10", "mnist")
     )
     start = Start(generator.decoder, z, other)

@@ -19,7 +19,8 @@ from databases.records.recipe import PUBLISHED_SIZE, RECIPES, foreign_recipe
 from metad2a.recommend.model import SHIPPED, MetaD2A, load
 from metad2a.retrain.held_out import tau
 from metad2a.runtime.home import home
-from metad2a.runtime.tracking import Alias, Tracker
+from metad2a.runtime.mlflow_models import takes_archives, write_model
+from metad2a.runtime.tracking import Alias, Run, Tracker
 from predictors.metrics import Interval, bootstrap_interval
 from predictors.task_process import TaskProcess
 
@@ -147,8 +148,29 @@ def current_champion(tracker: Tracker) -> MetaD2A | None:
         return None
     if registered is None:
         with tracker.run("shipped weights", "meta-training", parameters={"weights": shipped.weights}) as run:
-            run.register(SHIPPED, MODEL_NAME, alias="champion")
+            register(run, SHIPPED, alias="champion")
     return shipped
+
+
+def register(run: Run, weights: Path, *, alias: Alias) -> str | None:
+    """Stores a meta-model with the run and in the registry, as a model that MLflow can serve; returns its version."""
+    if run.id is None:
+        return None
+    code = Path(__file__).with_name("served_meta_model.py")
+    options: dict[str, int | str] = {"top": 5, "recipe": "tiny", "seed": 0}
+    with TemporaryDirectory() as folder:
+        try:
+            served = write_model(
+                Path(folder) / "model",
+                code=code,
+                files={"weights": weights},
+                signature=takes_archives(options),
+                packages=("metad2a", "pandas"),
+            )
+        except UserError as problem:  # the weights themselves are written, and are worth more than a registration
+            logger.warning("The model is not registered: %s", problem)
+            return None
+        return run.register(served, MODEL_NAME, alias=alias)
 
 
 def fetch(alias: Alias) -> Path:

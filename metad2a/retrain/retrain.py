@@ -19,7 +19,7 @@ from databases.records.recipe import PUBLISHED_SIZE, RECIPES, foreign_recipe
 from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain import from_scratch
-from metad2a.retrain.champion import MODEL_NAME, Comparison, compare, current_champion
+from metad2a.retrain.champion import MODEL_NAME, Comparison, compare, current_champion, register
 from metad2a.retrain.from_scratch import Learnt, Report, digest
 from metad2a.retrain.held_out import HeldOut, leave_one_source_out
 from metad2a.retrain.model_file import describe, save_model
@@ -149,7 +149,7 @@ def _meet(
         if comparison.difference is not None:
             found = comparison.difference
             run.metrics({"tau_difference": found.mean, "difference_low": found.low, "difference_high": found.high})
-    version = run.register(result.path, MODEL_NAME, alias="challenger")
+    version = register(run, result.path, alias="challenger")
     promoted = version is not None and comparison is not None and comparison.better
     if promoted and version is not None:
         tracker.promote(MODEL_NAME, version)

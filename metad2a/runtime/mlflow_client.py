@@ -38,10 +38,15 @@ ENVIRONMENT = {
 }
 
 
-def open_client(uri: str | None) -> tuple[MlflowClient, str]:
-    """The client and the id of our experiment, both made on demand."""
+def prepare_environment() -> None:
+    """Settles how MLflow behaves in this process; to be called before it is imported."""
     for variable, value in ENVIRONMENT.items():
         os.environ.setdefault(variable, value)
+
+
+def open_client(uri: str | None) -> tuple[MlflowClient, str]:
+    """The client and the id of our experiment, both made on demand."""
+    prepare_environment()
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if uri:
         return _connect(uri, None)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from socket import gethostname
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Metric
 
 Alias = Literal["champion", "challenger"]
-Kind = Literal["meta-training", "search", "training", "evaluation"]
+Kind = Literal["meta-training", "search", "training", "evaluation", "export"]
 Result = TypeVar("Result")
 
 METRICS_A_REQUEST, PARAMETERS_A_REQUEST = 1000, 100  # MLflow's limits
@@ -59,6 +60,7 @@ class Tracker:
         self._required = required
         self._opened: tuple[MlflowClient, str] | None = None
         self._stopped = False
+        self._latest: str | None = None  # the outermost run
         self.failure: str | None = None  # why nothing is tracked any more, though it was asked for
 
     @contextmanager
@@ -78,6 +80,7 @@ class Tracker:
         elif parent.id is not None:
             labels["mlflow.parentRunId"] = parent.id
         made = self.attempt(lambda client, place: client.create_run(place, tags=labels, run_name=name).info.run_id)
+        self._latest = made if parent is None else self._latest
         run = Run(self, made)
         run.parameters(parameters or {})
         status = "FAILED"
@@ -89,6 +92,14 @@ class Tracker:
             raise
         finally:
             run.finish(status)
+
+    def address(self) -> str | None:
+        """Where a browser finds the latest outermost run; None where no server shows it."""
+        uri = self._uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+        if self._latest is None or self._opened is None or not uri.startswith("http"):
+            return None
+        plain = re.sub(r"//[^/@]*@", "//", uri).rstrip("/")  # no password is shown
+        return f"{plain}/#/experiments/{self._opened[1]}/runs/{self._latest}"
 
     def registered(self, name: str, alias: Alias) -> RegisteredModel | None:
         """The model that bears the alias, or None."""
@@ -109,7 +120,7 @@ class Tracker:
         def fetch(client: MlflowClient, place: str) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             copied = Path(client.download_artifacts(str(model.run_id), "model", str(folder)))
-            return next(copied.glob("*.safetensors"))
+            return next(copied.rglob("*.safetensors"))
 
         return self.attempt(fetch)
 
@@ -155,6 +166,10 @@ class Run:
         self._tracker = tracker
         self._waiting: list[Metric] = []
         self._sent = time.monotonic()
+
+    def child(self, name: str, kind: Kind, *, parameters: Mapping[str, object]) -> AbstractContextManager[Run]:
+        """A run below this one."""
+        return self._tracker.run(name, kind, parent=self, parameters=parameters)
 
     def parameters(self, values: Mapping[str, object]) -> None:
         """What the run was told to do; a name cannot be given two values."""
@@ -208,19 +223,20 @@ class Run:
         """A file, or a folder with all that is in it."""
         self._attempt(lambda client, run_id: client.log_artifact(run_id, str(path), folder))
 
-    def register(self, model_path: Path, name: str, *, alias: Alias) -> str | None:
-        """Store the weights with the run and as a new version of the named meta-model, which takes the alias.
+    def register(self, model: Path, name: str, *, alias: Alias | None = None) -> str | None:
+        """Store a file, or an MLflow model (see `write_model`), with the run and as a new version of ``name``.
 
-        Returns the version, None where nothing is tracked.
+        Returns the version, which takes the alias; None where nothing is tracked.
         """
 
         def write(client: MlflowClient, run_id: str) -> str:
-            client.log_artifact(run_id, str(model_path), "model")
+            (client.log_artifacts if model.is_dir() else client.log_artifact)(run_id, str(model), "model")
             source = f"{client.get_run(run_id).info.artifact_uri}/model"
             if not client.search_registered_models(f"name = '{name}'"):
                 client.create_registered_model(name)
             version = str(client.create_model_version(name, source, run_id).version)
-            client.set_registered_model_alias(name, alias, version)
+            if alias is not None:
+                client.set_registered_model_alias(name, alias, version)
             return version
 
         return self._attempt(write)

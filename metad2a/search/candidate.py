@@ -10,18 +10,25 @@ from dataclasses import dataclass
 from databases.architectures.space import Architecture
 from databases.datasets.task import Task
 from databases.records.recipe import Recipe
+from metad2a.train.augment import Augment
 from metad2a.train.train import train
 from metad2a.train.training import Progress, Training
 from predictors.learning_curve import CHECKS, Curve, hopeless
 
+SHOWN = tuple(eighth / 8 for eighth in range(1, 8))  # shares of the epochs after which validation accuracy is shown
+
 
 @dataclass(frozen=True)
 class Job:
-    """A candidate by its position; ``until`` are seconds since 1970, which all machines count alike."""
+    """A candidate by its position; ``until`` are seconds since 1970, which all machines count alike.
+
+    ``steps`` are those of a schedule that was shortened, None: the recipe's.
+    """
 
     index: int
     architecture: Architecture
     until: float = math.inf
+    steps: int | None = None
 
     def __str__(self) -> str:
         return str(self.architecture)
@@ -43,6 +50,7 @@ class Work:
 
     Attributes:
         task: at the recipe's resolution. finished: curves by which a training is given up, none where it never is.
+        change: what is done to training images, None: what the recipe says.
     """
 
     task: Task
@@ -51,6 +59,7 @@ class Work:
     device: str
     stop_early: bool
     finished: tuple[Curve, ...]
+    change: Augment | None = None
 
     def __call__(self, job: Job) -> Done:
         """Trains in a process that is there for that alone."""
@@ -65,7 +74,7 @@ class Work:
 
         def look(progress: Progress) -> bool:
             on_epoch(progress)
-            if progress.valid_accuracy is None:
+            if progress.valid_accuracy is None or not _judged(progress):
                 return True
             checks.append(progress.valid_accuracy)
             return not self._hopeless(checks)
@@ -77,7 +86,10 @@ class Work:
             seed=self.seed,
             device=self.device,
             deadline=time.monotonic() + job.until - time.time(),
-            checks=CHECKS if self.stop_early else (),
+            checks=SHOWN,
+            steps=job.steps,
+            fit=job.until < math.inf,
+            change=self.change,
             on_epoch=look,
         )
         stopped = not training.complete and self._hopeless(checks)
@@ -85,6 +97,11 @@ class Work:
 
     def _hopeless(self, checks: list[float]) -> bool:
         return self.stop_early and hopeless(checks, self.finished)
+
+
+def _judged(progress: Progress) -> bool:
+    """Whether a training may be given up after this epoch."""
+    return progress.epoch in {math.ceil(share * progress.epochs) for share in CHECKS}
 
 
 Spread = Callable[[Work, Iterable[Job]], Iterator[Done]]  # an executor that knows how many at once

@@ -35,6 +35,7 @@ from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.result import SearchResult
 from metad2a.search.search import search
 from metad2a.search.searchers import DEFAULT
+from metad2a.supernets.also import open_also
 from metad2a.train.inference import predictions
 
 VALIDATION_SHARE = 0.2
@@ -51,8 +52,10 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
     Args:
         max_time: seconds that `fit` may take; None: 60 in the space of pipelines, elsewhere no limit.
         space: ``pipeline`` (pretrained weights, resolution and fine-tuning are chosen), or a space of networks that are
-            trained from scratch, such as ``nasbench201``. All that follows but the last has a meaning there only.
-        trials: how many networks to train at most.
+            trained from scratch, such as ``nasbench201``. All between ``also`` and the last has a meaning there only.
+        also: a pretrained network of your own that competes too (pipeline): ``timm:NAME``, ``timm:NAME@FILE`` with its
+            weights in a file (extra ``timm``), or a file that ``metad2a pretrain`` wrote.
+        trials: how many networks to train at most; None: as many as ``max_time`` allows, without it 3.
         recipe: how to train, such as ``tiny``, ``small`` or ``standard``.
         searcher: what asks for the next network: ``surrogate``, ``zero-shot``, ``random``, ``evolution``, ...
         stop_early: give trainings up whose learning curve is hopeless.
@@ -73,7 +76,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         max_time: float | None = None,
         *,
         space: str = PIPELINE.name,
-        trials: int = 5,
+        also: str | None = None,
+        trials: int | None = None,
         recipe: str = "small",
         searcher: str = DEFAULT,
         stop_early: bool = True,
@@ -81,7 +85,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         model: str | Path | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
-        self.max_time, self.space, self.trials, self.recipe, self.searcher = max_time, space, trials, recipe, searcher
+        self.max_time, self.space, self.also = max_time, space, also
+        self.trials, self.recipe, self.searcher = trials, recipe, searcher
         self.stop_early, self.device, self.model, self.random_state = stop_early, device, model, random_state
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
@@ -107,10 +112,11 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def _searched(self, task: Task, begun: float, seed: int) -> PipelineResult | SearchResult:
         patience = math.inf if self.max_time is None else self.max_time  # another fit of the same images
-        if self.space == PIPELINE.name:
-            seconds = USUAL_SECONDS if self.max_time is None else self.max_time
-            return search_pipelines(task, seconds=seconds, seed=seed, begun=begun, patience=patience)
         with Store(home() / DATABASE) as store:
+            if self.space == PIPELINE.name:
+                return self._pipeline(task, store, begun, seed, patience)
+            if self.also is not None:
+                raise UserError(f"given also={self.also!r} with space={self.space!r}: it means something in 'pipeline'")
             return search(
                 recommend.load(self.model),
                 task,
@@ -126,6 +132,17 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 begun=begun,
                 patience=patience,
             )
+
+    def _pipeline(self, task: Task, store: Store, begun: float, seed: int, patience: float) -> PipelineResult:
+        return search_pipelines(
+            task,
+            seconds=USUAL_SECONDS if self.max_time is None else self.max_time,
+            seed=seed,
+            begun=begun,
+            patience=patience,
+            also=None if self.also is None else open_also(self.also, channels=task.channels),
+            store=store,
+        )
 
     def predict_proba(self, X: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Probabilities of the classes in the order of ``classes_``: images as for `fit` -> (n, classes)."""

@@ -14,16 +14,18 @@ FEW_TO_JUDGE = 10  # images; one of them moves the accuracy by more than ten poi
 BEYOND_CHANCE = 3.0  # standard errors; the validation accuracy is the best of several
 
 
-def ended(trained: Sequence[Trained], count: int) -> str:
-    """What became of the ``count`` trainings when time was over."""
+def ended(trained: Sequence[Trained], count: int | None) -> str:
+    """What became of the trainings, ``count`` of them where that was asked, when there was no time for another."""
     numbers = {
         "finished": sum(each.complete for each in trained),
+        "shortened": sum(each.shortened for each in trained),
         "given up": sum(each.stopped for each in trained),
-        "cut": sum(not each.done for each in trained),
-        "never begun": count - len(trained),
+        "cut": sum(not each.done and not each.shortened for each in trained),
+        "never begun": (count or 0) - len(trained),
     }
     told = ", ".join(f"{number} {what}" for what, number in numbers.items() if number > 0)
-    return f"time was over: of {count} training{'s' * (count > 1)} {told}"
+    wanted = count or len(trained)
+    return f"no time for another training: of {wanted} training{'s' * (wanted > 1)} {told}"
 
 
 def remarks(trained: Sequence[Trained], best: Trained, *, recipe: str) -> list[str]:
@@ -31,13 +33,19 @@ def remarks(trained: Sequence[Trained], best: Trained, *, recipe: str) -> list[s
     notes = []
     if stopped := sum(each.stopped for each in trained):
         notes.append(f"{stopped} of {len(trained)} trainings were given up early: they could not become the best")
-    higher = [each.valid_accuracy or 0.0 for each in trained if not each.complete and best.complete]
+    whole = best.complete or best.shortened
+    higher = [each.valid_accuracy or 0.0 for each in trained if whole and not (each.complete or each.shortened)]
     if higher and max(higher) > (best.valid_accuracy or 0.0):
         notes.append(
             f"a training that was cut or given up had a higher validation accuracy ({max(higher):.1f}%): "
             "only finished trainings compete"
         )
-    if not best.complete:
+    if best.shortened:
+        notes.append(
+            f"its schedule was fitted to the time left ({best.epochs} epochs): accuracies are not those of the recipe "
+            f"{recipe!r}"
+        )
+    elif not best.complete:
         notes.append(
             f"the network was trained in part ({best.epochs} epochs): it can be used, "
             f"but its accuracies are not those of the recipe {recipe!r}"

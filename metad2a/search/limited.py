@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,9 +16,11 @@ from databases.records.recipe import Recipe
 from metad2a.devices.devices import TargetDevice, size_of
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.search.controllers.controller import Controller
+from metad2a.search.guessed_cost import GuessedCost
 from predictors.latency import walks_of
 
-TRIES, SECONDS = 2_000, 30.0  # so many proposals in a row cost too much, or so long: a search has no more to propose
+TRIES, SECONDS = 2_000, 30.0  # so many that were counted cost too much, or so long: a search has no more to propose
+PASSED = 100  # proposals that cost too much by a guess: the cheapest of them is counted
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Costing:
     limits: Limits
     recipe: Recipe
     skeleton: Skeleton
+    deadline: float = math.inf  # monotonic second at which the search's time is over
 
     def of(self, architectures: Sequence[Architecture]) -> list[Cost]:
         """The cost of each."""
@@ -71,14 +75,22 @@ class Limited(Controller):
         super().__init__(inner.space, seed=inner.seed)
         self._inner, self._costing = inner, costing
         self._found = False
+        limits = costing.limits
+        given = {"parameters": limits.params, "flops": limits.flops}
+        self._passed: list[tuple[float, Architecture]] = []  # not counted: how far beyond the limits by a guess
+        self._guesses = {name: (most, GuessedCost()) for name, most in given.items() if most is not None}
 
     def ask(self, count: int) -> list[Architecture]:
-        """At most ``count`` that keep the limits; raises `UserError` where none was ever found."""
+        """At most ``count`` that keep the limits; raises `UserError` where none was ever found.
+
+        What by a guess costs too much is not even counted, but for the likeliest of many, which teaches to guess.
+        """
         kept: list[Architecture] = []
         dear: list[Cost] = []
-        end = time.monotonic() + SECONDS
+        end = min(time.monotonic() + SECONDS, self._costing.deadline)
         while len(kept) < count and (asked := self._inner.ask(count - len(kept))):
-            for cost in self._costing.of(asked):
+            for cost in self._costing.of(self._promising(asked)):
+                self._learn(cost)
                 if self._costing.limits.fits(cost):
                     kept.append(cost.architecture)
                 else:
@@ -89,6 +101,24 @@ class Limited(Controller):
         if dear and not self._found:
             self._costing.limits.within(dear)
         return kept
+
+    def _promising(self, asked: Sequence[Architecture]) -> list[Architecture]:
+        """Those that may keep the limits, and the likeliest of every `PASSED` others."""
+        found: list[Architecture] = []
+        for each in asked:
+            excess = max((guess.least(each) / most for most, guess in self._guesses.values()), default=0.0)
+            if excess <= 1:
+                found.append(each)
+                continue
+            self._passed.append((excess, each))
+            if len(self._passed) == PASSED:
+                found.append(min(self._passed, key=lambda pair: pair[0])[1])
+                self._passed.clear()
+        return found
+
+    def _learn(self, cost: Cost) -> None:
+        for name, (_, guess) in self._guesses.items():
+            guess.learn(cost.architecture, getattr(cost, name))
 
     def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
         """Hands the scores on."""
@@ -122,11 +152,13 @@ def check_limits(limits: Limits, space: ImageSpace, recipe: Recipe) -> None:
         )
 
 
-def costing_of(limits: Limits, recipe: Recipe, *, channels: int, classes: int) -> Costing | None:
+def costing_of(
+    limits: Limits, recipe: Recipe, *, channels: int, classes: int, deadline: float = math.inf
+) -> Costing | None:
     """What keeps a search within limits; None where there are none."""
     if limits == NO_LIMITS:
         return None
-    return Costing(limits, recipe, recipe.skeleton(input_channels=channels, classes=classes))
+    return Costing(limits, recipe, recipe.skeleton(input_channels=channels, classes=classes), deadline)
 
 
 def _device(limits: Limits, recipe: Recipe) -> TargetDevice | None:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import torch
 
-from databases.datasets.file_kinds import ending_of, hidden, readable_formats
-from databases.datasets.pictures import read_picture, why_unreadable
+from databases.datasets.archives import Files, Folder, Zip
+from databases.datasets.file_kinds import UNREAD_PICTURES, ending_of, hidden, readable_formats, remedy
+from databases.datasets.pictures import MAX_PICTURE_BYTES, read_picture, why_unreadable
 from databases.datasets.task import resize_images
 from databases.errors import UserError
 from metad2a.export.card import Card
@@ -18,6 +22,10 @@ from metad2a.export.export import load_exported
 from metad2a.export.weights import WEIGHTS
 from metad2a.search.runs import best_network
 from metad2a.train.classifier import Classifier
+from metad2a.train.training import Training
+
+Read: TypeAlias = Callable[[], bytes]
+ARRAYS = {".npz", ".npy"}
 
 
 @dataclass(frozen=True)
@@ -48,28 +56,38 @@ def open_network(run: str) -> Network:
         exported = load_exported(folder)
         card, network = exported.card, exported.training.network
     else:
-        card, training = best_network(run)
+        card, training = _of_run(run)
         network = training.network
     return Network(card, Classifier(network.eval(), card.blueprint, card.mean, card.scale, card.resolution))
 
 
+def _of_run(run: str) -> tuple[Card, Training]:
+    try:
+        return best_network(run)
+    except UserError:
+        if not run or not Path(run).exists():
+            raise
+    what = "a folder without" if Path(run).is_dir() else "a file, not a folder with"
+    raise UserError(f"given {run!r}, {what} {WEIGHTS}: name a run, or a folder that an export wrote")
+
+
 def predictions(network: Network, paths: Iterable[Path], *, on_failure: Callable[[str], None]) -> Iterator[Predicted]:
-    """The likeliest class of each picture; of a folder all in it and below that are called pictures.
+    """The likeliest class of each picture; of a folder or a zip all in it and below that are called pictures.
 
     Raises:
-        UserError: a path is not there.
+        UserError: a path is not there, holds no picture, or is an array.
     """
     card = network.card
-    for file in _files(paths):
+    for name, read in _pictures(paths, on_failure):
         try:
-            image = read_picture(file.read_bytes(), px=card.sizes[0], channels=len(card.mean), white=card.white)
+            image = read_picture(read(), px=card.sizes[0], channels=len(card.mean), white=card.white)
         except Exception as problem:  # a decoder raises whatever broken bytes make it raise
-            on_failure(f"{file}: cannot be read ({why_unreadable(problem)})")
+            on_failure(f"{name}: cannot be read ({why_unreadable(problem)})")
             continue
         logits = network.classifier.logits(resize_images(image[None], card.resolution))
         shares = torch.softmax(torch.from_numpy(logits) / card.temperature, 1)[0].numpy()
         best = int(np.argmax(shares))
-        yield Predicted(str(file), card.class_names[best], float(shares[best]))
+        yield Predicted(name, card.class_names[best], float(shares[best]))
 
 
 def rows_of(found: Iterable[Predicted]) -> Iterator[tuple[str, str, str]]:
@@ -79,13 +97,37 @@ def rows_of(found: Iterable[Predicted]) -> Iterator[tuple[str, str, str]]:
         yield each.file, each.name, f"{each.probability:.4f}"
 
 
-def _files(paths: Iterable[Path]) -> Iterator[Path]:
+def _pictures(paths: Iterable[Path], on_failure: Callable[[str], None]) -> Iterator[tuple[str, Read]]:
+    """Name and content of each picture."""
     for path in paths:
+        ending = ending_of(path.name)
         if path.is_dir():
-            endings = readable_formats()[1]
-            inside = (each for each in sorted(path.rglob("*")) if not hidden(str(each.relative_to(path))))
-            yield from (each for each in inside if ending_of(each.name) in endings and each.is_file())
-        elif path.is_file():
-            yield path
+            yield from _inside(path, Folder(path), on_failure)
+        elif not path.is_file():
+            raise UserError(f"given {str(path)!r}, which is not there: name pictures, or folders or zips of them")
+        elif ending == ".zip":
+            with closing(Zip(path)) as files:
+                yield from _inside(path, files, on_failure)
+        elif ending in ARRAYS:
+            raise UserError(
+                f"given {str(path)!r}, an array, whose images have no names; allowed are pictures, folders and zips: "
+                "the exported model.py takes arrays, by load().predict(images)"
+            )
         else:
-            raise UserError(f"given {str(path)!r}, which is not there: name pictures, or folders of them")
+            yield str(path), path.read_bytes
+
+
+def _inside(path: Path, files: Files, on_failure: Callable[[str], None]) -> Iterator[tuple[str, Read]]:
+    """The pictures below a folder or in a zip, by name; what looks like one and cannot be read is told."""
+    endings = readable_formats()[1]
+    names = sorted(name for name in files.names if not hidden(name))
+    pictures = [name for name in names if ending_of(name) in endings]
+    unread = [name for name in names if ending_of(name) in UNREAD_PICTURES - endings]
+    if not pictures and not unread:
+        raise UserError(f"given {str(path)!r}, in which there is no picture: name pictures, or folders or zips of them")
+    for name in unread:
+        on_failure(f"{path}/{name}: cannot be read ({remedy([name])})")
+    for name, reason in files.lost:
+        on_failure(f"{path}/{name}: leads to no file ({reason})")
+    for name in pictures:
+        yield f"{path}/{name}", partial(files.read, name, most=MAX_PICTURE_BYTES)

@@ -13,24 +13,27 @@ from metad2a.export.export import Exported
 from metad2a.search.run_state import Trained
 from metad2a.train.training import Progress
 
-Stage = Literal["started", "epoch", "trained", "stopped", "kept", "tested"]
+Stage = Literal["started", "epoch", "trained", "stopped", "kept", "again", "tested"]
 
 
 @dataclass(frozen=True)
 class SearchProgress:
     """What just happened to candidate ``number`` (from 1) of ``count``, ``seconds`` after the search began.
 
-    ``epoch`` comes with the stage "epoch", ``trained`` with "trained", "stopped" (given up early), "kept" (done by
-    an earlier process) and "tested".
+    Without a ``count`` as many are trained as there is time for. ``epoch`` comes with the stage "epoch", ``trained``
+    with "trained", "stopped" (given up early), "kept" (done by an earlier process) and "tested"; "again" is the last
+    training of the best, on validation images too. ``expected`` are the seconds that a training that has "started" will
+    take here, as was measured; None where there is no limit.
     """
 
     stage: Stage
     number: int
-    count: int
+    count: int | None
     architecture: Architecture
     seconds: float
     epoch: Progress | None = None
     trained: Trained | None = None
+    expected: float | None = None
 
 
 @dataclass(frozen=True)

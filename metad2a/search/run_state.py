@@ -39,6 +39,7 @@ class Trained:
         score: what the searcher was told: the accuracy, or the likely end of a training that was given up.
         checks: validation accuracies in percent on the way.
         parts: into how many parts a batch was cut, so that it fits the device's memory.
+        shortened: whether it went to the end of a schedule that was fitted to the time left, shorter than the recipe's.
     """
 
     architecture: Architecture
@@ -53,6 +54,7 @@ class Trained:
     score: float = 0.0
     checks: tuple[float, ...] = ()
     parts: int = 1
+    shortened: bool = False
 
     @property
     def done(self) -> bool:
@@ -69,6 +71,9 @@ class State:
     trained: dict[int, Trained] = field(default_factory=dict)
     spent: float = 0.0
     tested: tuple[int, float | None] | None = None  # which candidate, and its accuracy in percent
+    again: tuple[int, int] | None = None  # which candidate was trained on validation images too, and for how many steps
+    notes: tuple[str, ...] = ()  # on what is exported
+    change: tuple[bool, bool, str | None] | None = None  # whether training images are shifted and mirrored, and why
 
 
 def tested_card(card: Card, state: State, index: int) -> Card:
@@ -79,10 +84,10 @@ def tested_card(card: Card, state: State, index: int) -> Card:
 def best_of(state: State, among: Collection[int]) -> int | None:
     """The position of the best by validation accuracy among these candidates.
 
-    A training that did not go to its end counts only where none did; of equals the earlier one is best.
+    A training that was cut or given up counts only where none went to its end; of equals the earlier one is best.
     """
     trained = {index: state.trained[index] for index in among if index in state.trained}
-    rank = {index: (each.complete, each.valid_accuracy or 0.0) for index, each in trained.items()}
+    rank = {index: (each.complete or each.shortened, each.valid_accuracy or 0.0) for index, each in trained.items()}
     return max(rank, key=lambda index: rank[index], default=None)
 
 
@@ -117,6 +122,9 @@ def _to_json(state: State) -> str:
             "trained": [[index, plain(each)] for index, each in state.trained.items()],
             "spent": state.spent,
             "tested": state.tested,
+            "again": state.again,
+            "notes": state.notes,
+            "change": state.change,
         },
         indent=1,
     )
@@ -138,4 +146,7 @@ def _from_json(text: str) -> State:
         trained={index: Trained(**whole(each)) for index, each in values["trained"]},
         spent=float(values["spent"]),
         tested=tuple(values["tested"]) if values["tested"] else None,
+        notes=tuple(values.get("notes", ())),
+        again=tuple(values["again"]) if values.get("again") else None,
+        change=tuple(values["change"]) if values.get("change") else None,
     )

@@ -30,7 +30,7 @@ from metad2a.runtime.lock import Held, hold
 from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
 from metad2a.train.training import Training
 
-LOCK, CANDIDATES = "lock", "candidates"
+LOCK, CANDIDATES, AGAIN = "lock", "candidates", "again.safetensors"
 SECONDS_BETWEEN_SAVES = 1.0
 _NAMES_SHOWN = 10
 
@@ -101,8 +101,18 @@ class RunFolder:
         write_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
         self.state.trained[index] = trained
         if self.state.tested and self.state.tested[0] == index:
-            self.state.tested = None
+            self.state.tested = self.state.again = None
         self.save()
+
+    def keep_again(self, index: int, steps: int, training: Training, card: Card) -> None:
+        """The same of the best that was trained once more, on validation images too."""
+        write_files(self.folder / CANDIDATES, {AGAIN: weights_file(training, card)})
+        self.state.again, self.state.tested = (index, steps), None
+        self.save()
+
+    def weights_again(self) -> tuple[Card, Training]:
+        """The card and the network of that training."""
+        return _read(self.folder / CANDIDATES / AGAIN)
 
     def weights(self, index: int) -> tuple[Card, Training]:
         """The card and the network of a training that was kept."""
@@ -130,6 +140,8 @@ class RunFolder:
             )
         there = {index for index in state.trained if (self.folder / CANDIDATES / f"{index}.safetensors").exists()}
         state.trained = {index: each for index, each in state.trained.items() if index in there}
+        if not (self.folder / CANDIDATES / AGAIN).exists():
+            state.again = None
         self.state, self._before = state, state.spent
 
 
@@ -201,7 +213,10 @@ def best_network(name: str) -> tuple[Card, Training]:
 
 def _kept(folder: Path, index: int) -> tuple[Card, Training]:
     """The card and the network of a run's training; raises UserError where its file cannot be used."""
-    path = folder / CANDIDATES / f"{index}.safetensors"
+    return _read(folder / CANDIDATES / f"{index}.safetensors")
+
+
+def _read(path: Path) -> tuple[Card, Training]:
     try:
         return load_weights(path)
     except UserError as problem:

@@ -14,7 +14,6 @@ from dataclasses import asdict
 from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
-from types import MappingProxyType
 
 from databases.architectures.space import DEFAULT_SPACE, Architecture, image_space
 from databases.datasets.task import Task
@@ -31,7 +30,11 @@ from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
 from metad2a.search.session import Session
+from metad2a.search.tracked import Draw
+from metad2a.train.augment import check
 from metad2a.train.place import usable_device
+
+USUAL_TRAININGS = 3  # where neither their number nor a time is given
 
 
 # long, since what a search can be told is a line each: here and where it is handed on
@@ -40,12 +43,13 @@ def search(
     task: Task,
     *,
     store: Store,
-    train: int = 3,
+    train: int | None = None,
     seconds: float | None = None,
     recipe: str = "small",
     searcher: str = DEFAULT,
     space: str = DEFAULT_SPACE,
     stop_early: bool = True,
+    augment: str = "auto",
     limits: Limits = NO_LIMITS,
     seed: int = 0,
     tracker: Tracker | None = None,
@@ -55,11 +59,14 @@ def search(
     patience: float = 0.0,
     executor: str = HERE,
     workers: int = 1,
+    draw: Draw | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
     on_death: Callable[[Death], None] = lambda death: None,
 ) -> SearchResult:
     """Trains ``train`` architectures that ``searcher`` asks for, within ``seconds``, and exports the best.
 
+    Without ``train`` as many as there is time for, of which the last part goes into training the best once more, on
+    validation images too; without ``seconds`` either, 3. ``augment`` tells what may be done to training images.
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further.
     In a ``space`` that the model does not know the searcher begins with nothing.
     ``stop_early`` gives trainings up whose learning curve is hopeless; ``limits`` are on the networks that are built,
@@ -67,27 +74,31 @@ def search(
     one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
     started, by default now. A run that another process works on is waited for, ``patience`` seconds at most.
     ``workers`` trainings go on at once, where ``executor`` says (`chosen_executor`): the searcher learns from all of
-    them before it asks again. A process that dies costs its own training, which ``on_death`` hears of.
+    them before it asks again. A process that dies costs its own training, which ``on_death`` hears of. What ``draw``
+    makes of the trainings goes with the tracked run.
 
     Raises:
         UserError: impossible budget, recipe, space, searcher, device or limits; run in use; time over before the first
             step.
     """
     begin = time.monotonic() if begun is None else begun
-    if not isinstance(train, Integral) or train < 1:
+    train = USUAL_TRAININGS if train is None and seconds is None else train
+    if train is not None and (not isinstance(train, Integral) or train < 1):
         raise UserError(f"given {train!r} trainings; allowed are whole numbers from 1; 3 is usual")
+    check(augment)
     spread = None
     if workers > 1 or executor != HERE:
         spread = partial(chosen_executor(executor), workers=workers, on_death=on_death)
     chosen = check_training(recipe, seconds, device)
     check_limits(limits, image_space(space), chosen)
-    costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes)
+    deadline = math.inf if seconds is None else begin + seconds
+    costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes, deadline=deadline)
     if space == DEFAULT_SPACE:
-        plan = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing)
+        plan = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing, deadline=deadline)
     else:
         plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
     origin = plan.origin if costing is None else f"{plan.origin}, {limits.told()}"
-    ways = {"searcher": searcher, "stop_early": stop_early}
+    ways = {"searcher": searcher, "stop_early": stop_early, "augment": augment}
     if workers > 1:
         ways["at_once"] = workers  # it decides what the searcher knows when it is asked
     run = _run(task, chosen, seed, origin, folder, begin, ways)
@@ -114,6 +125,8 @@ def search(
             notes=plan.notes,
             spread=spread,
             at_once=workers,
+            augment=augment,
+            draw=draw,
         ).go(plan.controller)
 
 
@@ -125,6 +138,7 @@ def train_one(
     recipe: str = "small",
     seconds: float | None = None,
     seed: int = 0,
+    augment: str = "auto",
     tracker: Tracker | None = None,
     folder: Path | None = None,
     device: str = "auto",
@@ -134,13 +148,15 @@ def train_one(
     """Trains, tests and exports one architecture; everything else is as in `search`."""
     begin = time.monotonic() if begun is None else begun
     chosen = check_training(recipe, seconds, device)
-    run = _run(task, chosen, seed, f"{architecture.space} {architecture}", folder, begin)
+    check(augment)
+    ways = {"searcher": "given", "stop_early": False, "augment": augment}
+    run = _run(task, chosen, seed, f"{architecture.space} {architecture}", folder, begin, ways)
     parameters = {"recipe": recipe, "seed": seed, "seconds": seconds, "architecture": architecture}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "training", parameters=parameters) as tracked:
         given = InOrder(image_space(architecture.space), order=[architecture])
         work = Session(task, chosen, run, store, tracked, seed=seed, seconds=seconds, device=device, stop_early=False)
-        work.on_progress = on_progress
+        work.on_progress, work.augment = on_progress, augment
         return work.go(given)
 
 
@@ -160,7 +176,7 @@ def _run(
     origin: str,
     folder: Path | None,
     begin: float,
-    ways: Mapping[str, object] = MappingProxyType({"searcher": "given", "stop_early": False}),
+    ways: Mapping[str, object],
 ) -> RunFolder:
     """The run's folder; ``origin`` says where its candidates come from, ``ways`` how they are searched."""
     identity = {

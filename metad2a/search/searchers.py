@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +20,9 @@ from metad2a.search.limited import Costing, Limited
 from metad2a.search.run_state import Trained
 from predictors.scale import sampling_noise
 from predictors.training_time import TrainingTime
+
+if TYPE_CHECKING:
+    from databases.datasets.features import TaskFeatures
 
 DEFAULT = "surrogate"
 BEGIN_WITH_ORDER = (DEFAULT, "zero-shot")
@@ -72,12 +76,16 @@ class Answer(Protocol):
     def weights(self) -> str:
         """Names the weights that recommended."""
 
+    @property
+    def features(self) -> TaskFeatures | None:
+        """What was seen of the images."""
+
 
 class Recommender(Protocol):
     """What a search needs of a model; `metad2a.recommend.MetaD2A` is one."""
 
-    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str) -> Answer:
-        """The ``top`` candidates for a task, None for all."""
+    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str, deadline: float) -> Answer:
+        """The ``top`` candidates for a task, None for all; raises `UserError` where time would be over before."""
 
     def embed(self, pool: Sequence[Architecture]) -> npt.NDArray[np.float64]:
         """Embeddings, (n, d): alike where the architectures are."""
@@ -108,10 +116,18 @@ class Kept:
     noise: float | None
     weights: str
     same_for_all: bool
+    features: TaskFeatures | None
 
 
 def recommended(
-    name: str, model: Recommender, task: Task, *, recipe: Recipe, seed: int, costing: Costing | None = None
+    name: str,
+    model: Recommender,
+    task: Task,
+    *,
+    recipe: Recipe,
+    seed: int,
+    costing: Costing | None = None,
+    deadline: float = math.inf,
 ) -> Plan:
     """The searcher of that name over the space of what the model recommends; raises `UserError` for an unknown one.
 
@@ -122,11 +138,11 @@ def recommended(
     quarter, a tenth and all of the ranking do alike.) Without validation images there is nothing to learn from: the
     recommended order stays.
     """
-    answer = model.recommend(task, top=None, seed=seed, recipe=recipe.name)
+    answer = model.recommend(task, top=None, seed=seed, recipe=recipe.name, deadline=deadline)
     if costing is not None:
         fits = costing.within([each.architecture for each in answer.candidates])
         kept = [each for each in answer.candidates if each.architecture in fits]
-        answer = Kept(kept, answer.noise, answer.weights, answer.same_for_all)
+        answer = Kept(kept, answer.noise, answer.weights, answer.same_for_all, answer.features)
     chosen, takes = space(answer.candidates[0].architecture.space), training_time(answer)
     if name == DEFAULT and not (task.parts == VALIDATION).any():
         name = "zero-shot"
@@ -137,9 +153,7 @@ def recommended(
             takes.learn(trained.flops, trained.seconds)
 
     return Plan(
-        _within(
-            controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes, seed)), costing
-        ),
+        _within(controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes)), costing),
         answer.weights,
         lambda architecture: _expected(architecture, known),
         learn,
@@ -188,7 +202,7 @@ def _noise(answer: Answer, images: int) -> float | None:
 
 
 def _options(
-    name: str, model: Recommender, answer: Answer, task: Task, recipe: Recipe, time: TrainingTime, seed: int
+    name: str, model: Recommender, answer: Answer, task: Task, recipe: Recipe, time: TrainingTime
 ) -> dict[str, Any]:
     """What the controller of that name is made with for this task."""
     ranked = [each.architecture for each in answer.candidates]
@@ -211,7 +225,7 @@ def _options(
     if name in ("generator", "warm-start"):
         from metad2a.search.controllers.warm_start import of_model
 
-        return of_model(model, task, recipe=recipe.name, seed=seed)
+        return of_model(model, answer.features, recipe=recipe.name)
     return options(name, space(ranked[0].space), Setting(task.fingerprint, recipe.name))
 
 

@@ -1,45 +1,42 @@
-"""One process's work on a run: measure what the searcher asks for, keep every result, test and export the best."""
+"""One process's work on a run: measure what the searcher asks for, and keep every result."""
 
 from __future__ import annotations
 
 import math
-import time
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-
 from databases.architectures.space import Architecture, image_space
-from databases.datasets.task import TEST, TRAIN, Task
-from databases.errors import UserError
-from databases.hosting import lent
+from databases.datasets.task import Task
 from databases.records.recipe import Recipe
 from databases.records.record import TaskEntry
 from databases.records.store import Store
-from metad2a.export.export import Exported, describe, save
+from metad2a.export.export import describe
 from metad2a.runtime.tracking import Run, Tracker
 from metad2a.search import loop
+from metad2a.search.budget import Budget
 from metad2a.search.candidate import Done, Job, Spread, Work
 from metad2a.search.controllers.controller import Controller
-from metad2a.search.judgement import ended, judgements, remarks
+from metad2a.search.ending import finished
+from metad2a.search.mirroring import augmentation
 from metad2a.search.result import SearchProgress, SearchResult, Stage, record_of
-from metad2a.search.run_state import Trained, Wanted, best_of, tested_card
+from metad2a.search.run_state import Trained, Wanted, best_of
 from metad2a.search.runs import RunFolder
-from metad2a.search.tracked import facts, training_run
-from metad2a.train.inference import accuracy, seconds_an_image
-from metad2a.train.place import pick_device
-from metad2a.train.training import Progress, Training
+from metad2a.search.tracked import Draw, facts, known_values, training_run
+from metad2a.train.augment import Augment
+from metad2a.train.training import Progress
 from predictors.learning_curve import Curve, forecast
-
-SLACK_SECONDS, SLACK_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two
 
 
 @dataclass
 class Session:
     """The `Measure` of a run: trains at most ``count`` architectures within ``seconds``, or takes what was kept.
 
+    Without a ``count`` as many as there is time for. ``augment`` says what may be done to training images.
+    What ``draw`` makes of the trainings goes with the tracked run.
     ``tracker`` opens a run for each training below ``tracked``; None puts the only training into that itself.
     ``expected`` tells the accuracy in percent that is expected of an architecture; ``on_trained`` is told every
     training that is done, in order, also those of earlier processes. With ``stop_early`` hopeless ones are given up.
@@ -51,7 +48,7 @@ class Session:
     run: RunFolder
     store: Store
     tracked: Run
-    count: int = 1
+    count: int | None = 1
     seed: int = 0
     seconds: float | None = None
     tracker: Tracker | None = None
@@ -63,16 +60,18 @@ class Session:
     notes: tuple[str, ...] = ()  # that the result is told with
     spread: Spread | None = None
     at_once: int = 1
+    augment: str = "auto"
+    draw: Draw | None = None
     asked: list[int] = field(default_factory=list)  # positions among the run's candidates
     resumed: int = 0
     finished: list[Curve] = field(default_factory=list)
     worked: bool = False  # whether this process trained or tested anything
-    slowest: float = 0.0  # seconds to evaluate one image, of all networks so far
 
-    @property
-    def limit(self) -> float:
-        """Seconds that the whole run may take."""
-        return math.inf if self.seconds is None else self.seconds
+    @cached_property
+    def budget(self) -> Budget:
+        """What there is time for."""
+        limit = math.inf if self.seconds is None else self.seconds
+        return Budget(self.small, self.recipe, self.run, self.device, limit)
 
     @cached_property
     def small(self) -> Task:
@@ -86,8 +85,8 @@ class Session:
         self.tracked.parameters(facts(task))
         statistics = {name: float(value) for name, value in task.statistics().items()}
         self.store.add_task(TaskEntry(task.fingerprint, task.name, task.source, statistics))
-        loop.run(controller, self, trials=self.count, batch=self.at_once, on_trial=self._track)
-        return self._finish()
+        loop.run(controller, self, trials=self.count or sys.maxsize, batch=self.at_once, on_trial=self._track)
+        return finished(self)
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
         """Validation accuracies, of trainings that were given up their likely end; fewer where time is over."""
@@ -102,7 +101,7 @@ class Session:
     def _measured(self, architecture: Architecture) -> Trained | None:
         """What is known of an architecture, after training it where that is neither done nor out of time."""
         index, known = self._asked(architecture)
-        if not known and self.run.spent < self.limit:
+        if not known and self._fits(index):
             self._train(index)
         return self.run.state.trained.get(index)
 
@@ -110,9 +109,20 @@ class Session:
         """The same of several, which are trained side by side."""
         asked = [self._asked(each) for each in architectures]
         todo = [index for index, known in asked if not known]
-        if todo and self.run.spent < self.limit:
+        if todo and all(map(self._fits, todo)):
             self._train_together(todo)
         return [self.run.state.trained.get(index) for index, _ in asked]
+
+    def _fits(self, index: int) -> bool:
+        """Whether a training may begin: the first in any case, one more only where all of it has time."""
+        state, architecture = self.run.state, self.run.state.candidates[index].architecture
+        if self.run.spent >= self.budget.limit:
+            return False
+        best = best_of(state, state.trained)
+        if best is not None and best != index and (state.trained[best].complete or state.trained[best].shortened):
+            return self.budget.room(architecture, state.candidates[best].architecture)
+        steps, known = self.budget.steps(architecture), state.trained.get(index)
+        return known is None or steps is None or steps > known.epochs * self.budget.a_pass
 
     def _asked(self, architecture: Architecture) -> tuple[int, bool]:
         """The position of an architecture that is asked for, and whether it was trained before."""
@@ -123,7 +133,7 @@ class Session:
             return index, False
         self.resumed += 1
         self._record(known)  # the kill may have come between keeping and recording
-        self._tell("kept", index, trained=known)
+        self.tell("kept", index, trained=known)
         return index, True
 
     def _learn(self, trained: Trained) -> None:
@@ -138,7 +148,7 @@ class Session:
     def _train_together(self, indices: Sequence[int]) -> None:
         """Trains candidates where the executor puts them, and keeps each as it comes back."""
         assert self.spread is not None
-        for done in self.spread(self._work(), [self._job(index) for index in indices]):
+        for done in self.spread(self.work(), [self._job(index) for index in indices]):
             with self._nested(done.index) as tracked:
                 for progress in done.training.curve:
                     tracked.metrics(_epoch_metrics(progress), step=progress.epoch)
@@ -152,18 +162,30 @@ class Session:
             def on_epoch(progress: Progress) -> None:
                 self.run.tick()
                 tracked.metrics(_epoch_metrics(progress), step=progress.epoch)
-                self._tell("epoch", index, epoch=progress)
+                self.tell("epoch", index, epoch=progress)
 
-            self._keep_better(self._work().train(job, on_epoch), tracked)
+            self._keep_better(self.work().train(job, on_epoch), tracked)
 
     def _job(self, index: int) -> Job:
         self.worked = True
-        self._tell("started", index)
         architecture = self.run.state.candidates[index].architecture
-        return Job(index, architecture, self._deadline(architecture))
+        limited = self.budget.limit < math.inf
+        self.tell("started", index, expected=self.budget.takes(architecture) if limited else None)
+        return Job(index, architecture, self.budget.deadline(architecture), self.budget.steps(architecture))
 
-    def _work(self) -> Work:
-        return Work(self.small, self.recipe, self.seed, self.device, self.stop_early, tuple(self.finished))
+    def work(self) -> Work:
+        """What trains candidates now."""
+        curves = tuple(self.finished)
+        return Work(self.small, self.recipe, self.seed, self.device, self.stop_early, curves, self.change)
+
+    @cached_property
+    def change(self) -> Augment:
+        """What is done to training images, the same in all processes of the run."""
+        state = self.run.state
+        if state.change is None:
+            found, why = augmentation(self.augment, self.task, self.recipe, seconds=self.budget.limit - self.run.spent)
+            state.change = (found.shift, found.flip, why)
+        return Augment(*state.change[:2])
 
     def _nested(self, index: int) -> AbstractContextManager[Run]:
         architecture, recipe = self.run.state.candidates[index].architecture, self.recipe
@@ -172,7 +194,12 @@ class Session:
     def _keep_better(self, done: Done, tracked: Run) -> None:
         """Keeps a training, unless an earlier process came further with it."""
         known = self.run.state.trained.get(done.index)
-        if done.training.complete or done.stopped or len(done.training.curve) > (known.epochs if known else 0):
+        if (
+            done.training.complete
+            or done.stopped
+            or done.training.shortened
+            or len(done.training.curve) > (known.epochs if known else 0)
+        ):
             self._keep(done, tracked)
 
     def _keep(self, done: Done, tracked: Run) -> None:
@@ -195,106 +222,43 @@ class Session:
             score=likely.likely if likely else training.valid_accuracy or 0.0,
             checks=done.checks,
             parts=training.parts,
+            shortened=training.shortened and not done.stopped,
         )
         card = describe(training, task=self.task, architecture=architecture, recipe=recipe, seed=self.seed)
         self.run.keep(done.index, trained, training, card)
         self._record(trained)
-        tracked.metrics(_known(valid_accuracy=trained.valid_accuracy, seconds=trained.seconds), step=trained.epochs)
+        tracked.metrics(
+            known_values(valid_accuracy=trained.valid_accuracy, seconds=trained.seconds), step=trained.epochs
+        )
         tracked.metrics({"complete": float(trained.complete), "stopped_early": float(done.stopped)})
         tracked.metrics({"parameters": float(trained.parameters), "flops": float(trained.flops)})
-        self._tell("stopped" if done.stopped else "trained", done.index, trained=trained)
+        self.tell("stopped" if done.stopped else "trained", done.index, trained=trained)
 
     def _record(self, trained: Trained) -> None:
         """Adds a whole training to the store, which keeps the first record of a key; no other one is a record."""
-        if trained.complete:
+        if trained.complete and self.augment == "auto":  # else it is not by the recipe
             self.store.add([record_of(trained, self.task, recipe=self.recipe.name, seed=self.seed)])
 
-    def _finish(self) -> SearchResult:
-        """Tests the best once, exports it and sums the search up."""
-        state = self.run.state
-        best = best_of(state, self._positions())
-        if best is None and not self.asked:
-            raise UserError("the searcher had nothing to propose: give another one, such as surrogate or evolution")
-        if best is None:
-            raise UserError(
-                f"the budget of {self.limit:g} seconds was over before the first step of training: reading and ranking "
-                f"alone took {self.run.prepared:.0f} s; give the same command with a larger one to go on"
-            )
-        card, training = self.run.weights(best)
-        if state.tested is None or state.tested[0] != best:
-            self.worked = True
-            state.tested = (best, self._test(training))
-            self._tell("tested", best, trained=state.trained[best])
-        exported = save(training, tested_card(card, state, best), self.run.folder)
-        if not self.worked:
-            self.run.discount()
-            self.tracked.discard()
-        self.run.save()
-        self.tracked.metrics(
-            _known(valid_accuracy=card.valid_accuracy, test_accuracy=state.tested[1], seconds=self.run.spent)
-        )
-        for path in (exported.weights, exported.program):
-            self.tracked.artifact(path, folder="model")
-        return self._result(best, exported)
-
-    def _positions(self) -> list[int]:
+    def positions(self) -> list[int]:
         """The candidates of this search: those asked for, and the first of a run that time did not reach again."""
-        return list(dict.fromkeys([*self.asked, *range(self.count)]))
+        known = range(len(self.run.state.candidates))
+        return list(dict.fromkeys([*self.asked, *known[: self.count]]))
 
-    def _result(self, best: int, exported: Exported) -> SearchResult:
-        state = self.run.state
-        trained = tuple(state.trained[index] for index in self._positions() if index in state.trained)
-        out_of_time = any(index not in state.trained or not state.trained[index].done for index in self.asked)
-        notes = [
-            *self.notes,
-            *([ended(trained, self.count)] if out_of_time else []),
-            *remarks(trained, state.trained[best], recipe=self.recipe.name),
-        ]
-        notes += judgements(self.task, exported.card.valid_accuracy, exported.card.test_accuracy)
-        return SearchResult(
-            best=state.candidates[best].architecture,
-            valid_accuracy=exported.card.valid_accuracy,
-            test_accuracy=exported.card.test_accuracy,
-            trained=trained,
-            folder=self.run.folder,
-            seconds=self.run.spent,
-            resumed=self.resumed,
-            stopped_by="time" if out_of_time else "trainings",
-            notes=tuple(notes),
-            exported=exported,
-        )
-
-    def _test(self, training: Training) -> float | None:
-        """Accuracy in percent on the test images, computed on the search's device."""
-        training.network.to(pick_device(self.device))
-        tested = accuracy(training, self.small, TEST)
-        training.network.cpu()
-        return tested
-
-    def _deadline(self, architecture: Architecture) -> float:
-        """When training must stop (seconds since 1970) so that validation, test and export are in time."""
-        if self.limit == math.inf:
-            return math.inf
-        skeleton = self.recipe.skeleton(input_channels=self.task.channels, classes=self.task.classes)
-        with lent():
-            network = image_space(architecture.space).network(architecture, skeleton)
-        self.slowest = max(self.slowest, seconds_an_image(self.small, network, pick_device(self.device)))
-        held_out = np.count_nonzero(self.task.parts != TRAIN)
-        slack = min(SLACK_SECONDS, SLACK_SHARE * self.limit)
-        left = self.limit - self.run.spent
-        return time.time() + left - min(1.5 * self.slowest * held_out + slack, left / 2)
-
-    def _tell(self, stage: Stage, index: int, *, epoch: Progress | None = None, trained: Trained | None = None) -> None:
+    def tell(
+        self,
+        stage: Stage,
+        index: int,
+        *,
+        epoch: Progress | None = None,
+        trained: Trained | None = None,
+        expected: float | None = None,
+    ) -> None:
+        """Says what happened to a candidate."""
         if self.on_progress is not None:
             architecture, spent = self.run.state.candidates[index].architecture, self.run.spent
-            number = self._positions().index(index) + 1
-            self.on_progress(SearchProgress(stage, number, self.count, architecture, spent, epoch, trained))
+            number = self.positions().index(index) + 1
+            self.on_progress(SearchProgress(stage, number, self.count, architecture, spent, epoch, trained, expected))
 
 
 def _epoch_metrics(progress: Progress) -> dict[str, float]:
-    return _known(train_loss=progress.train_loss, valid_accuracy=progress.valid_accuracy)
-
-
-def _known(**values: float | None) -> dict[str, float]:
-    """The values that are there."""
-    return {name: value for name, value in values.items() if value is not None}
+    return known_values(train_loss=progress.train_loss, valid_accuracy=progress.valid_accuracy)

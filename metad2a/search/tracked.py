@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from databases.architectures.space import Architecture
+from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.records.recipe import Recipe
 from metad2a.runtime.tracking import Run, Tracker
+from metad2a.search.run_state import Trained
+from metad2a.train.loop import Epoch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SEARCH_FIGURE = "search.png"
+Draw = Callable[[Sequence[Trained]], "Figure"]  # of the trainings of a search
 
 
 def facts(task: Task) -> dict[str, object]:
@@ -33,3 +43,19 @@ def training_run(
         tracked.dataset(task.name, task.fingerprint)
         tracked.parameters(facts(task))
         yield tracked
+
+
+def track_pipeline(parent: Run, task: Task, trained: Trained, *, seed: int, curve: Sequence[Epoch]) -> None:
+    """A run below ``parent`` of a pipeline that was trained, ``curve`` being its epochs."""
+    told = {**asdict(PIPELINE.pipeline(trained.architecture)), "space": PIPELINE.name, "seed": seed, **facts(task)}
+    with parent.child(str(trained.architecture), "training", parameters=told) as child:
+        child.dataset(task.name, task.fingerprint)
+        for epoch in curve:
+            child.metrics({"train_loss": epoch.loss, "progress": epoch.progress}, step=epoch.number)
+        known = known_values(valid_accuracy=trained.valid_accuracy, seconds=trained.seconds)
+        child.metrics({**known, "parameters": trained.parameters, "flops": trained.flops}, step=trained.epochs)
+
+
+def known_values(**values: float | None) -> dict[str, float]:
+    """The values that are there."""
+    return {name: value for name, value in values.items() if value is not None}

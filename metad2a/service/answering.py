@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
-from metad2a.service import library
+from metad2a.search.pipelines import SPACE, UP_TO
+from metad2a.service import library, pipelines
 from metad2a.service.helper import serve
 
 if TYPE_CHECKING:
@@ -13,20 +14,23 @@ if TYPE_CHECKING:
     from metad2a.recommend.model import MetaD2A
 
 _MOST_TASKS = 4
-_tasks: OrderedDict[tuple[str, int], Task] = OrderedDict()
+_tasks: OrderedDict[tuple[str, int, str], Task] = OrderedDict()
 _models: dict[str, MetaD2A] = {}
 
 
 def recommend(path: str, name: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
     """The answer for a stored dataset."""
-    seed = int(options["seed"])
-    key = (path, seed)
+    chosen = dict(options)
+    seed, space = int(chosen["seed"]), str(chosen.pop("space"))
+    key = (path, seed, space)
     if key not in _tasks:
-        _tasks[key] = library.load_data(path, name, seed=seed)
+        _tasks[key] = library.load_data(path, name, seed=seed, up_to=UP_TO if space == SPACE else None)
     _tasks.move_to_end(key)
     while len(_tasks) > _MOST_TASKS:
         _tasks.popitem(last=False)
-    return library.recommend(_model(model), _tasks[key], options)
+    if space == SPACE:
+        return pipelines.recommend(_tasks[key], chosen)
+    return library.recommend(_model(model), _tasks[key], chosen)
 
 
 def _model(name: str) -> MetaD2A:

@@ -15,13 +15,12 @@ from databases.errors import UserError
 from metad2a.service import cursors, datasets, library, receiving, records
 from metad2a.service.datasets import Dataset
 from metad2a.service.problems import MEDIA_TYPE, Problem, not_found
+from metad2a.service.recommendations import CellsOut, PipelinesOut, RecommendationIn
 from metad2a.service.schemas import (
     HEX,
     DatasetOut,
     Datasets,
     ProblemOut,
-    RecommendationIn,
-    RecommendationOut,
     Records,
 )
 from metad2a.service.security import DRAWING_POLICY, Caller, Provided
@@ -34,12 +33,13 @@ ArchitectureKey = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]+$", max_length=li
 Filter = Annotated[str | None, Query(min_length=1, max_length=200)]
 
 
+EVERYWHERE = {401, 403, 421, 422, 431, 500, 503, 507}
+
+
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of an address, all of one shape; those that every address has come with them."""
     told = {"model": ProblemOut, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}}
-    return {
-        status: {**told, "description": "A problem"} for status in sorted({401, 403, 421, 422, 431, 500, *statuses})
-    }
+    return {status: {**told, "description": "A problem"} for status in sorted({*EVERYWHERE, *statuses})}
 
 
 router = APIRouter(prefix="/v1")
@@ -60,7 +60,7 @@ _UPLOAD = {
 }
 
 
-@router.post("/datasets", status_code=201, responses=problems(400, 413, 415, 429, 507), openapi_extra=_UPLOAD)
+@router.post("/datasets", status_code=201, responses=problems(400, 413, 415, 429), openapi_extra=_UPLOAD)
 async def upload(
     request: Request,
     response: Response,
@@ -171,13 +171,12 @@ def needed(service: Service, key: str) -> Dataset:
 @router.post(
     "/recommendations",
     response_class=Response,
-    responses={**problems(404, 413, 503), 200: {"model": RecommendationOut, "description": "The answer"}},
+    responses={**problems(404, 413), 200: {"model": PipelinesOut | CellsOut, "description": "The answer"}},
 )
 async def recommend(asked: RecommendationIn, service: Provided, caller: Caller) -> Response:
-    """Ranks networks for a dataset, with expected accuracy, interval, cost and reason. Trains nothing."""
+    """Tells what fits a dataset, with expected accuracy, interval, cost and reason. Fine-tunes nothing."""
     dataset = await run_in_threadpool(needed, service, asked.dataset)
-    options = asked.model_dump(exclude={"dataset", "model"})
-    return Response(await service.recommend(dataset, asked.model, options), media_type="application/json")
+    return Response(await service.recommend(dataset, asked.model, asked.options()), media_type="application/json")
 
 
 @router.get(

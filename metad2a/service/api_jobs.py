@@ -214,7 +214,7 @@ def wrong(id: Id, number: Annotated[int, Path(ge=0, le=10_000)], service: Provid
     return picture(service.settings.run_folder(id) / judging.WRONG / f"{number}.png")
 
 
-@router.post("/models/{id}/predict", responses=problems(400, 404, 413, 503))
+@router.post("/models/{id}/predict", responses=problems(400, 404, 413))
 async def predict(
     id: Id,
     service: Provided,

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Row, delete, insert, select, tuple_
 
+from databases.errors import UserError
 from databases.records.connection import Database
 from metad2a.service import jobs
 from metad2a.service.problems import Problem
@@ -73,9 +74,13 @@ def keep(
     draft.rename(place)
     size = (place / file).stat().st_size
     row = {"id": key, "name": name, "file": file, "size": size, "created": time.time(), "summary": json.dumps(summary)}
-    with database.writing() as connection:
-        connection.execute(delete(DATASETS).where(DATASETS.c.id == key))
-        connection.execute(insert(DATASETS).values(row))
+    try:
+        with database.writing() as connection:
+            connection.execute(delete(DATASETS).where(DATASETS.c.id == key))
+            connection.execute(insert(DATASETS).values(row))
+    except UserError:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
     return Dataset(key, name, file, size, float(str(row["created"])), summary), True
 
 

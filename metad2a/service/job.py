@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -11,10 +12,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
+from databases.files import write_files
 from metad2a.search.pipelines import SPACE, UP_TO
 from metad2a.service import jobs, library, pipelines
 from metad2a.service.children import end_with_parent, limit_memory, settings_of_parent
-from metad2a.service.running import NO_MEMORY, OUTCOME, lacks_memory, patiently
+from metad2a.service.running import NO_MEMORY, NO_ROOM, NO_ROOM_STATUS, OUTCOME, lacks_memory, patiently
 from metad2a.service.tables import open_database
 
 if TYPE_CHECKING:
@@ -37,9 +39,12 @@ def main(key: str, owner: str) -> int:
     database = patiently(lambda: open_database(settings.database))
     threading.Thread(target=_end_when_taken, args=(database, key, owner), daemon=True).start()
     outcome = _outcome(settings, database, key, begun)
-    from metad2a.export.export import write_files
-
-    write_files(settings.run_folder(key), {OUTCOME: json.dumps(outcome).encode()})
+    try:
+        write_files({settings.run_folder(key) / OUTCOME: json.dumps(outcome).encode()})
+    except OSError as problem:
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            return NO_ROOM_STATUS
+        raise
     return 0
 
 
@@ -54,6 +59,8 @@ def _outcome(settings: Settings, database: Database, key: str, begun: float) -> 
             patiently(lambda: jobs.find(database, key))
             begun = time.monotonic()  # the run's folder knows what was spent before
         except Exception as problem:
+            if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
+                return {"state": "failed", "reason": NO_ROOM}
             if not lacks_memory(f"{type(problem).__name__}: {problem}"):
                 raise
             return {"state": "failed", "reason": NO_MEMORY}
@@ -80,10 +87,11 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
         with suppress(UserError):  # a database that is away costs lines of progress, never a training
             jobs.tell(database, key, event, {**data, "at": round(time.time(), 2)})
 
+    tracker = _tracker(settings)
     with Store(settings.database) as store:
-        place = library.Place(store, folder, _tracker(settings), begun)
+        place = library.Place(store, folder, tracker, begun)
         if job.kind == "retraining":
-            return library.retrain(job.options, place, report)
+            return _tracked(library.retrain(job.options, place, report), tracker)
         dataset = None if job.dataset is None else datasets.find(database, job.dataset)
         if dataset is None:
             raise UserError("the dataset of this job is gone: upload it again")
@@ -95,7 +103,15 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
         report("judging", {})
         told |= judging.judge(exported, task, folder)
         report("exporting", {})
-        return told | {"onnx": library.export_onnx(folder)}
+        return _tracked(told | {"onnx": library.export_onnx(folder)}, tracker)
+
+
+def _tracked(told: dict[str, Any], tracker: Tracker) -> dict[str, Any]:
+    """A result with the address of its MLflow run, or a note why there is none though it was wanted."""
+    notes = list(told.get("notes", []))
+    if tracker.failure is not None:
+        notes.append(f"MLflow could not be used, so that not all of this job is there: {tracker.failure}")
+    return {**told, "notes": notes, "tracking": tracker.address()}
 
 
 def _found(

@@ -10,12 +10,14 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from pydantic import ValidationError
 
-from metad2a.service import api_data, api_jobs, cursors, datasets, library, records, tokens
+from metad2a.search.pipelines import SPACE, USUAL_SECONDS
+from metad2a.service import api_data, api_jobs, cursors, datasets, library, pipelines, records, tokens
 from metad2a.service.api_data import Cursor, Id
 from metad2a.service.jobs import Job
 from metad2a.service.problems import Problem
+from metad2a.service.recommendations import RecommendationIn
 from metad2a.service.rendering import page
-from metad2a.service.schemas import DatasetOut, RecommendationIn, RetrainingIn, SearchIn
+from metad2a.service.schemas import NETWORKS, DatasetOut, RetrainingIn, SearchIn
 from metad2a.service.security import COOKIE, Provided, SignIn, caller
 from metad2a.service.state import Service
 
@@ -56,10 +58,11 @@ def dataset(
     id: Id,
     service: Provided,
     reader: Reader,
-    recipe: Annotated[str, Query(max_length=80)] = "tiny",
+    seconds: Annotated[float, Query(gt=0, le=86_400)] = USUAL_SECONDS,
+    recipe: Annotated[str, Query(max_length=80)] = "",
     device: Annotated[str, Query(max_length=80)] = "",
 ) -> Response:
-    """What was understood of a dataset, and what fits it."""
+    """What was understood of a dataset, and what fits it; cells are ranked once a recipe or a device is chosen."""
     shown = DatasetOut.of(api_data.needed(service, id))
     pictures: dict[int, list[str]] = {}
     for each, address in zip(api_data.needed(service, id).summary["thumbnails"], shown.thumbnails, strict=True):
@@ -73,6 +76,7 @@ def dataset(
         jobs=found,
         recipes=library.recipes(),
         devices=library.device_names(),
+        seconds=seconds,
         recipe=recipe,
         device=device,
     )
@@ -84,18 +88,36 @@ async def recommendation(
     id: Id,
     service: Provided,
     reader: Reader,
+    seconds: Annotated[float, Query(gt=0, le=86_400)] = USUAL_SECONDS,
+) -> Response:
+    """The pipelines that fit a dataset: a part of its page, or a page of its own without the script."""
+    asked = RecommendationIn(dataset=id, seconds=seconds, top=LISTED)
+    return await _recommended(request, service, asked, "pipelines.html")
+
+
+@router.get("/datasets/{id}/cells")
+async def cells(
+    request: Request,
+    id: Id,
+    service: Provided,
+    reader: Reader,
     recipe: Annotated[str, Query(max_length=80)] = "tiny",
     device: Annotated[str, Query(max_length=80)] = "",
 ) -> Response:
-    """The ranked networks of a dataset: a part of its page, or a page of its own without the script."""
+    """The ranked cells of a dataset: a part of its page, or a page of its own without the script."""
     try:
-        asked = RecommendationIn(dataset=id, recipe=recipe, device=device or None, top=LISTED)
+        asked = RecommendationIn(dataset=id, space=NETWORKS, recipe=recipe, device=device or None, top=LISTED)
     except ValidationError as problem:
         raise Problem(422, "this recipe or device is none: choose one of the list") from problem
-    found = await run_in_threadpool(api_data.needed, service, id)
-    answer = json.loads(await service.recommend(found, asked.model, asked.model_dump(exclude={"dataset", "model"})))
+    return await _recommended(request, service, asked, "cells.html")
+
+
+async def _recommended(request: Request, service: Service, asked: RecommendationIn, template: str) -> Response:
+    found = await run_in_threadpool(api_data.needed, service, asked.dataset)
+    answer = json.loads(await service.recommend(found, asked.model, asked.options()))
+    shown = pipelines.shown(answer) if answer["space"] == SPACE else answer
     part = request.headers.get("x-part") == "1"
-    return page(request, "recommendation.html", answer=answer, dataset=found, whole=not part)
+    return page(request, template, answer=shown, dataset=found, whole=not part)
 
 
 @router.post("/datasets/{id}/train")

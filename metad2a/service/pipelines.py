@@ -1,10 +1,10 @@
-"""Searches over whole pipelines: a job that the budget decides, in plain values; the default of the service."""
+"""Whole pipelines, recommended and searched for, in plain values; the default of the service."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,55 @@ if TYPE_CHECKING:
     from metad2a.service.library import Place, Report
 
 _BETWEEN = 0.5  # seconds between two lines of what goes on just now
+
+
+def recommend(task: Task, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer of ``metad2a recommend --json``: the best choices and the front.
+
+    Beside it: how many were ``ranked``, and ``cloud``, the latency and expected accuracy of all others, for a picture.
+    """
+    from metad2a.recommend.limits import Limits
+    from metad2a.recommend.pipelines import HERE, recommend_pipelines
+    from metad2a.runtime.home import home
+    from metad2a.search.pipelines.search import CACHE
+
+    latency = options["max_latency"]
+    limits = Limits(options["max_params"], options["max_flops"], latency, HERE if latency else None)
+    answer = recommend_pipelines(
+        task, seconds=options["seconds"], limits=limits, seed=options["seed"], cache=home() / CACHE
+    )
+    kept = [each for each in answer.choices if each in answer.front or each in answer.choices[: options["top"]]]
+    cloud = [[each.latency_ms, each.expected_accuracy] for each in answer.choices if each not in kept]
+    return {**replace(answer, choices=tuple(kept)).to_json(), "ranked": len(answer.choices), "cloud": cloud}
+
+
+def shown(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """A recommendation as pages show it: the front first, the fastest first, then others by accuracy.
+
+    Each has its ``marks`` (best, knee, equal), and the ``cost`` and ``level`` of its place in the picture.
+    """
+    marked = {"best": answer["choices"][0]["pipeline"], "knee": answer["knee"], "equal": answer["equal"]}
+    known = {
+        each["pipeline"]: {
+            **each,
+            "title": each["pipeline"],
+            "cost": each["latency_ms"],
+            "level": each["expected_accuracy"],
+            "marks": [mark for mark, name in marked.items() if name == each["pipeline"]],
+        }
+        for each in answer["choices"]
+    }
+    along = [known[name] for name in answer["front"]]
+    listed = [*along, *(each for name, each in known.items() if name not in answer["front"])]
+    best, equal = known[marked["best"]], known[marked["equal"]]
+    return {
+        **answer,
+        "candidates": listed,
+        "front": along,
+        "faster": 1 - equal["latency_ms"] / best["latency_ms"],
+        "cost_unit": "milliseconds an image here",
+        "level_name": "expected accuracy, %",
+    }
 
 
 def search(task: Task, options: Mapping[str, Any], place: Place, report: Report) -> PipelineResult:
@@ -40,6 +89,7 @@ def search(task: Task, options: Mapping[str, Any], place: Place, report: Report)
         tracker=place.tracker,
         folder=place.folder,
         begun=place.begun,
+        store=place.store,
         line=lambda text: report("line", {"text": text, "seconds": round(time.monotonic() - place.begun, 2)}),
         now=now,
     )

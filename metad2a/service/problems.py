@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -10,10 +11,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
 from databases.errors import UserError
 
+NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+FULL = "the server's disk is full: delete datasets or tell its owner"
 MEDIA_TYPE = "application/problem+json"
 _ADVICE = {
     404: "nothing is here: /v1/openapi.json lists every address of the API",
@@ -44,6 +48,9 @@ class Problem(Exception):
         return JSONResponse(content, self.status, headers=self.headers, media_type=MEDIA_TYPE)
 
 
+OURS = Problem(500, "this is a mistake of ours, not yours: the server's log tells more")
+
+
 def not_found(what: str, name: str, where: str) -> Problem:
     """404 for a thing that is not there; ``where`` lists those that are."""
     return Problem(404, f"there is no {what} {name[:80]!r}: {where} lists those that are there")
@@ -64,7 +71,11 @@ def install(app: FastAPI, show: Callable[[Request, Problem], Response]) -> None:
 
     @app.exception_handler(UserError)
     async def mistaken(request: Request, error: UserError) -> Response:
-        return answer(request, Problem(422, " ".join(str(error).split())))
+        return answer(request, _mistaken(error))
+
+    @app.exception_handler(OSError)
+    async def system(request: Request, error: OSError) -> Response:
+        return answer(request, Problem(507, FULL) if error.errno in NO_ROOM else OURS)
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> Response:
@@ -77,7 +88,16 @@ def install(app: FastAPI, show: Callable[[Request, Problem], Response]) -> None:
 
     @app.exception_handler(Exception)
     async def ours(request: Request, error: Exception) -> Response:
-        return answer(request, Problem(500, "this is a mistake of ours, not yours: the server's log tells more"))
+        return answer(request, OURS)
+
+
+def _mistaken(error: UserError) -> Problem:
+    """The asker's mistake, unless it was the database that could not be used."""
+    if not isinstance(error.__cause__, SQLAlchemyError):
+        return Problem(422, " ".join(str(error).split()))
+    if "disk is full" in str(error):
+        return Problem(507, FULL)
+    return Problem(503, "the service's database cannot be used just now: ask again in a minute, or tell its owner")
 
 
 def _invalid(error: RequestValidationError) -> Problem:

@@ -8,6 +8,7 @@ DRAFT is the folder with the uploaded FILE; thumbnails are written beside it. Pr
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
+from metad2a.search.pipelines import UP_TO
 from metad2a.service.children import limit_memory
 
 if TYPE_CHECKING:
@@ -32,7 +34,7 @@ def read(draft: Path, file: str, *, name: str, max_files: int, max_bytes: int) -
 
     path = draft / file
     check_sizes(path)
-    task = load_task(path, max_files=max_files, max_bytes=max_bytes)
+    task = load_task(path, up_to=UP_TO, max_files=max_files, max_bytes=max_bytes)
     small = task
     if file.endswith(".zip"):  # pictures at a size to look at, of a sample only
         small = load_task(
@@ -130,6 +132,10 @@ def main(arguments: list[str]) -> int:
         told = {"error": " ".join(str(problem).split()).replace(str(draft / file), limits["name"])}
     except MemoryError:
         told = {"error": "this needs more memory than one dataset may take: send fewer or smaller pictures"}
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        told = {"full": True}
     print(json.dumps(told))
     return 0
 

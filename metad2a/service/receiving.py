@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import os
 import re
@@ -17,11 +16,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from databases.errors import UserError
-from metad2a.service.problems import Problem
+from metad2a.service.problems import FULL, NO_ROOM, Problem
 from metad2a.service.settings import Limits, Settings
 
 ALLOWED = "allowed are a zip of class folders and an .npz file with x and y"
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
 _ENTRY, _END, _END64, _LOCATOR64 = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _ENTRY_BYTES, _END_BYTES, _END64_BYTES = 46, 22, 56 + 20  # without names and comments; the last two go together
 _LONGEST_COMMENT = 65_535
@@ -43,9 +41,9 @@ async def store(chunks: AsyncIterator[bytes], path: Path, *, most: int) -> int:
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
     except OSError as problem:
-        if problem.errno not in _NO_ROOM:
+        if problem.errno not in NO_ROOM:
             raise
-        raise Problem(507, "the server's disk is full: delete datasets or tell its owner") from problem
+        raise Problem(507, FULL) from problem
     return received
 
 
@@ -163,6 +161,8 @@ async def understand(draft: Path, file: str, *, name: str, limits: Limits) -> di
         found: dict[str, Any] = json.loads(output)
     except ValueError:
         raise UserError("reading these pictures broke or took too much: send fewer, smaller, or sound ones") from None
+    if found.get("full"):
+        raise Problem(507, FULL)
     if "error" in found:
         raise UserError(str(found["error"]))
     return found

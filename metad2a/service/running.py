@@ -23,6 +23,8 @@ from metad2a.service.settings import Settings
 
 OUTCOME, LOG = "outcome.json", "job.log"
 NO_MEMORY = "memory ran out: take a smaller recipe, or give jobs more memory"
+NO_ROOM = "the disk is full: make room, then ask again"
+NO_ROOM_STATUS = 75  # of a child that could not even write that
 _LOOK = 0.5  # seconds between looks at the job's row
 _LONGEST_OUTAGE = 3600.0
 Value = TypeVar("Value")
@@ -115,6 +117,8 @@ def lacks_memory(words: str) -> bool:
 
 
 def _why(status: int, log: Path) -> str:
+    if status == NO_ROOM_STATUS:
+        return NO_ROOM
     if status < 0:
         name = signal.Signals(-status).name
         memory = ", most likely because memory ran out: take a smaller recipe or a machine with more"

@@ -18,7 +18,7 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="The same seed gives
 Model = Annotated[Literal["shipped", "champion", "challenger"], Field(description="The meta-model that is asked.")]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, description="Time to train; waiting does not count.")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.-]+$")]
-NETWORKS = "nasbench201"  # the space whose networks are ranked
+NETWORKS: Literal["nasbench201"] = "nasbench201"  # the space whose networks are ranked
 PRIORITIES = {"high": 1, "normal": 5, "low": 9}
 
 
@@ -82,55 +82,6 @@ class Datasets(BaseModel):
 
     items: list[DatasetOut]
     next: str | None = None
-
-
-class RecommendationIn(Strict):
-    """A question: which networks fit this dataset, within these limits."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"dataset": EXAMPLE, "top": 5}]})
-
-    dataset: DatasetId
-    top: int = Field(default=5, ge=1, le=1000)
-    recipe: Name = "tiny"
-    seed: Seed = 0
-    max_params: int | None = Field(default=None, ge=1, le=10**15)
-    max_flops: int | None = Field(default=None, ge=1, le=10**18)
-    images_per_class: int = Field(default=20, ge=1, le=1000)
-    candidates: Literal["generator", "all", "both"] = "both"
-    device: Name | None = Field(default=None, description="A target device whose latencies are predicted.")
-    max_latency: float | None = Field(default=None, gt=0, le=1e6, description="Milliseconds on the device.")
-    prefer: Literal["accuracy", "balanced", "latency"] = "accuracy"
-    model: Model = "shipped"
-
-
-class CandidateOut(BaseModel):
-    """One ranked network; what a newer version tells beyond this is passed on."""
-
-    model_config = ConfigDict(extra="allow")
-
-    title: str
-    architecture: str
-    key: str | None = Field(default=None, description="For /v1/architectures/KEY.svg.")
-    expected_accuracy: float | None = Field(default=None, description="Percent; null where only the order is known.")
-    interval: list[float] | None = Field(default=None, description="80% interval of the accuracy.")
-    parameters: int | None = None
-    flops: int | None = None
-    expected_seconds: float | None = None
-    latency_ms: float | None = None
-
-
-class RecommendationOut(BaseModel):
-    """The answer of ``metad2a recommend``; candidates are the best first."""
-
-    model_config = ConfigDict(extra="allow")
-
-    dataset: str
-    candidates: list[CandidateOut]
-    recipe: str
-    unlike: bool
-    reason: str
-    notes: list[str] = []
-    nearest: list[dict[str, Any]] = []
 
 
 class JobIn(Strict):

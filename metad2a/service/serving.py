@@ -55,7 +55,8 @@ class Workers:
             status = self._process.wait()
             if self._stopping.is_set():
                 return
-            pause = 0.5 if time.monotonic() - begun > _LONGEST_PAUSE else min(2 * pause, _LONGEST_PAUSE)
+            sound = status < 0 or time.monotonic() - begun > _LONGEST_PAUSE  # killed, or broken after a while
+            pause = 0.5 if sound else min(2 * pause, _LONGEST_PAUSE)
             logger.warning("the worker ended (status %s): started again in %.1f s", status, pause)
             self._stopping.wait(pause)
 

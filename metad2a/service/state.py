@@ -59,7 +59,7 @@ class Service:
     async def _computed(self, dataset: Dataset, model: str, options: dict[str, Any]) -> bytes:
         path = str(path_of(self.settings, dataset))
         told = await self.answering.call("recommend", path=path, name=dataset.name, model=model, options=options)
-        return json.dumps({"dataset": dataset.id, **told}, allow_nan=False).encode()
+        return json.dumps({"dataset": dataset.id, "space": options["space"], **told}, allow_nan=False).encode()
 
     async def warm(self) -> None:
         """Loads the meta-model, so that the first answer does not wait for it."""

@@ -1,7 +1,7 @@
 """The worker: takes jobs from the queue and runs each as a child process that dies with it.
 
 DBOS keeps what is to be done through any crash. It does not notice that another worker died, so each worker shows a
-sign of life every second, and looks for jobs of those that show none.
+sign of life every other second, and looks for jobs of those that show none.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from metad2a.service.settings import Settings
 from metad2a.service.tables import WORKERS, dbos_url, open_database
 
 logger = logging.getLogger("metad2a")
-_BEAT = 1.0
+_BEAT = 2.0  # seconds between signs of life, and between looks for jobs of the dead
 
 
 class Worker:
@@ -62,7 +62,7 @@ class Worker:
             step(job)
 
         DBOS.launch()
-        DBOS.register_queue(QUEUE, worker_concurrency=self.settings.jobs, polling_interval_sec=0.5)
+        DBOS.register_queue(QUEUE, worker_concurrency=self.settings.jobs, polling_interval_sec=1.0)
         client = DBOSClient(system_database_url=url, application_name=APPLICATION, retry_connection_errors=False)
         logger.warning("worker %s takes jobs", self.id)
         while not self.stopping.wait(_BEAT):

@@ -96,14 +96,14 @@ def profile(graph: MetaGraph, shape: tuple[int, int, int], *, repeats: int = 30)
     return Costs(torch.tensor(rows, dtype=torch.float32), around)
 
 
-def processor_seconds(call: Callable[[], object], repeats: int) -> float:
-    """Median time that the processor spends on a call, after a warm-up; others' work does not count."""
+def processor_seconds(call: Callable[[], object], repeats: int, *, before: int = 3) -> float:
+    """Median time that the processor spends on a call, after calls ``before``; others' work does not count."""
     taken = []
-    for _ in range(repeats + 3):
+    for _ in range(repeats + before):
         begin = time.thread_time()
         call()
         taken.append(time.thread_time() - begin)
-    return float(np.median(taken[3:]))
+    return float(np.median(taken[before:]))
 
 
 class InstanceTraining:

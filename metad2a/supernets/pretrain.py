@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from databases.architectures.supernets.inherit import recalibrate
 from databases.errors import UserError
+from databases.files import write_files
 from databases.hosting import lent
 from metad2a.supernets.images import Images, batch_of, cropped, normalised, resized
 from metad2a.train.loop import Epoch, Loop, cosine
@@ -207,10 +209,11 @@ def _note(checkpoint: Path | None, point: Point) -> None:
     if checkpoint is None:
         return
     points = [each for each in read_curve(checkpoint) if each.epoch < point.epoch]
-    with open(checkpoint.with_suffix(".csv"), "w", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(asdict(each) for each in [*points, point])
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS)
+    writer.writeheader()
+    writer.writerows(asdict(each) for each in [*points, point])
+    write_files({checkpoint.with_suffix(".csv"): text.getvalue().encode()})
 
 
 def read_curve(checkpoint: Path) -> list[Point]:
@@ -218,7 +221,7 @@ def read_curve(checkpoint: Path) -> list[Point]:
     path = checkpoint.with_suffix(".csv")
     if not path.is_file():
         return []
-    with open(path, newline="") as file:
+    with open(path, newline="", encoding="utf-8") as file:
         return [_point(row) for row in csv.DictReader(file)]
 
 

@@ -47,12 +47,8 @@ def choose(
     Raises:
         UserError: the choice is unknown.
     """
-    check(choice)
-    if choice == "none":
-        return Augment(shift=False), "training images stay as they are, as asked"
-    if choice != "auto":
-        flip = choice == "flip"
-        return Augment(flip=flip), f"training images are shifted{_mirrored(flip)}, as asked"
+    if (found := asked(choice)) is not None:
+        return found
     labels = task.labels[task.parts == VALIDATION]
     if not len(labels):
         return (
@@ -65,6 +61,17 @@ def choose(
     )
     flip, why = judge(plain, mirrored, labels, task.class_names)
     return Augment(flip=flip), f"training images are shifted{_mirrored(flip)}: {why}"
+
+
+def asked(choice: str) -> tuple[Augment, str] | None:
+    """The same where the images need not be looked at, None for ``auto``; raises `UserError` for an unknown choice."""
+    check(choice)
+    if choice == "auto":
+        return None
+    if choice == "none":
+        return Augment(shift=False), "training images stay as they are, as asked"
+    flip = choice == "flip"
+    return Augment(flip=flip), f"training images are shifted{_mirrored(flip)}, as asked"
 
 
 def check(choice: str) -> None:

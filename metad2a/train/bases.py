@@ -5,6 +5,8 @@
 | hog | histograms of oriented gradients, which nothing trained |
 | own | our residual network, pretrained on Tiny-ImageNet |
 | lite0 | EfficientNet-Lite0, pretrained on ImageNet (extra ``photos``) |
+
+What a user adds to them is called other.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from databases.errors import UserError
 from metad2a.train.classifier import Classifier
 
 FAMILY_OF = {"own": RESIDUAL, "lite0": LITE0}
+OTHER = "other"
 CELLS = 8  # of HOG along a side
 
 
@@ -40,6 +43,7 @@ class Base:
         network: as in `Classifier`; its linear layer is of no use to the task.
         blueprint: number of classes -> how the network is made.
         mean, scale: (channels,) normalisation that the weights expect.
+        side: in pixels, the only one that the network takes, to which it enlarges images; None: any.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Base:
     blueprint: Callable[[int], Blueprint]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
+    side: int | None = None
 
     def at(self, resolution: int) -> Classifier:
         """The network at a resolution, for its features."""
@@ -79,15 +84,21 @@ def open_base(name: str, *, channels: int, resolution: int, stages: Stages | Non
 
 def installed() -> dict[str, bool]:
     """Whether the weights of each name are there."""
-    return {"hog": True, **{name: _opens(family.name) for name, family in FAMILY_OF.items()}}
+    return {"hog": True, **{name: _why_not(family.name) is None for name, family in FAMILY_OF.items()}}
 
 
-def _opens(family: str) -> bool:
+def absent() -> list[str]:
+    """A line for each name whose weights are not there: what they would bring, and how to get them."""
+    found = (_why_not(family.name) for family in FAMILY_OF.values())
+    return [each for each in found if each is not None]
+
+
+def _why_not(family: str) -> str | None:
     try:
         open_family(family)
-    except UserError:
-        return False
-    return True
+    except UserError as problem:
+        return str(problem)
+    return None
 
 
 def family_of(name: str) -> Family:

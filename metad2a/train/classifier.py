@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from databases.architectures.skeleton import Blueprint
 from databases.datasets.task import Images, resize_images
+from databases.errors import UserError
+from metad2a.train.memory import was_short
 from metad2a.train.precision import half
 
 BATCH_PIXELS = 2**20  # of one batch: what a CPU's cache likes
@@ -45,7 +47,8 @@ class Classifier:
 
     def resized(self, images: Images) -> Tensor:
         """(n, h, w, c) uint8 of any size -> (n, c, resolution, resolution) uint8."""
-        return torch.from_numpy(np.ascontiguousarray(resize_images(images, self.resolution))).permute(0, 3, 1, 2)
+        ready = np.require(resize_images(images, self.resolution), requirements=("C", "W"))  # torch warns of others
+        return torch.from_numpy(ready).permute(0, 3, 1, 2)
 
     def normalised(self, images: Tensor) -> Tensor:
         """(b, c, h, w) uint8 -> float32 as the network takes them, channels last in memory."""
@@ -54,13 +57,25 @@ class Classifier:
         return x.contiguous(memory_format=torch.channels_last)
 
     def _run(self, network: nn.Module, images: Images) -> npt.NDArray[np.float32]:
+        """Batch by batch, smaller ones where memory is short.
+
+        Raises:
+            UserError: a single image does not fit.
+        """
         batch = max(1, BATCH_PIXELS // (self.resolution**2 * images.shape[3]))
+        found: list[Tensor] = []
         with torch.inference_mode():
-            parts = [
-                network(self.normalised(self.resized(images[i : i + batch]))) for i in range(0, len(images), batch)
-            ]
-            found: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
-        return found
+            while (done := sum(map(len, found))) < len(images):
+                try:
+                    found.append(network(self.normalised(self.resized(images[done : done + batch]))).float())
+                except (RuntimeError, MemoryError) as problem:
+                    if not was_short(problem):
+                        raise
+                    if batch == 1:
+                        raise UserError("there is no memory for a single image: choose a lower resolution") from problem
+                    batch = -(-batch // 2)
+        together: npt.NDArray[np.float32] = torch.cat(found).numpy()
+        return together
 
 
 class _Features(nn.Module):

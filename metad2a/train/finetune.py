@@ -23,6 +23,7 @@ from metad2a.train import logistic
 from metad2a.train.augment import PLAIN, Augment, augmented
 from metad2a.train.classifier import Classifier
 from metad2a.train.loop import Epoch, Loop, cosine
+from metad2a.train.memory import was_short
 from metad2a.train.precision import half
 from metad2a.train.probe import percent_right
 
@@ -34,6 +35,7 @@ WARMUP = 0.1  # share of the training
 AVERAGE = 0.97  # share of the old average that a step keeps
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 RECALIBRATE = 1_024  # images whose statistics the batch normalisations take
+STATISTICS_FOR_ONE = 4  # images that take as much memory without gradients as one with them
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Tuned:
 
     Attributes:
         valid_accuracy: percent; valid_loss: log-loss; None and nan without validation images.
+        valid_logits: (n, classes) of the validation images.
         seconds: of training. steps: batches. passes: over the training images.
         complete: whether training went to its end.
         batch: images a step, in the end.
@@ -72,6 +75,7 @@ class Tuned:
     classifier: Classifier
     valid_accuracy: float | None
     valid_loss: float
+    valid_logits: logistic.Floats
     seconds: float
     steps: int
     passes: float
@@ -112,13 +116,15 @@ def finetune(
     while complete is None:
         try:
             complete = loop.run(batches, _loss, deadline=deadline, on_epoch=on_epoch)
-        except torch.OutOfMemoryError as problem:
+        except (RuntimeError, MemoryError) as problem:
+            if not was_short(problem):
+                raise
             if size <= 2:
                 raise UserError("there is no memory for two images: choose a lower resolution") from problem
             size = -(-size // 2)
     seconds = loop.seconds
     assert loop.average is not None
-    recalibrate(loop.average, begin, _some(images, tuning.seed))
+    recalibrate(loop.average, begin, _some(images, tuning.seed), batch=STATISTICS_FOR_ONE * size)
     ended = replace(begin, network=loop.average.eval())
     return _judged(ended, task, loop.step, seconds, complete=complete, batch=size, images=len(labels))
 
@@ -130,7 +136,7 @@ def freeze(network: nn.Module, share: float, *, statistics: bool) -> None:
     """
     layers = [each for each in network.modules() if isinstance(each, nn.Conv2d | nn.Linear)]
     first = layers[min(round(share * len(layers)), len(layers) - 1)]
-    learns = False
+    learns = share == 0  # what stands before the first layer too, such as the embedding of places
     for module in network.modules():
         learns = learns or module is first
         for parameter in module.parameters(recurse=False):
@@ -146,14 +152,14 @@ def _stay(mode: bool = True) -> nn.Module:
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, classifier: Classifier, images: Tensor) -> None:
+def recalibrate(network: nn.Module, classifier: Classifier, images: Tensor, *, batch: int) -> None:
     """Batch normalisations that learn take the statistics of (n, c, h, w) uint8 images, each batch counting alike."""
     norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d) and each.train is not _stay]
     for each in norms:
         each.reset_running_stats()
         each.momentum = None
     network.train()
-    for part in images.split(128):
+    for part in images.split(batch):
         if len(part) > 1 and norms:
             network(classifier.normalised(part))
     for each in norms:
@@ -196,11 +202,12 @@ def _judged(
     ended: Classifier, task: Task, steps: int, seconds: float, *, complete: bool, batch: int, images: int
 ) -> Tuned:
     asked, truth = task.part(VALIDATION)
-    logits = ended.logits(asked) if len(truth) else None
+    logits = ended.logits(asked) if len(truth) else np.zeros((0, task.classes), dtype=np.float32)
     return Tuned(
         classifier=ended,
-        valid_accuracy=None if logits is None else percent_right(logits, truth),
-        valid_loss=math.nan if logits is None else logistic.log_loss(logits, truth),
+        valid_accuracy=percent_right(logits, truth) if len(truth) else None,
+        valid_loss=logistic.log_loss(logits, truth) if len(truth) else math.nan,
+        valid_logits=logits,
         seconds=seconds,
         steps=steps,
         passes=steps * batch / images,

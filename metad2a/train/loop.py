@@ -10,7 +10,6 @@ checkpoint the seconds that a killed training already had count, and one of so m
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from databases.errors import UserError
+from databases.files import write_files
 
 Batch = TypeVar("Batch")
 # (generator of the epoch, first) -> the epoch's batches from that one on; the same generator, the same batches
@@ -188,15 +188,7 @@ class Loop:
         """Writes the checkpoint as a whole or not at all."""
         if self.path is None or not self.writes:
             return
-        partial = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        try:
-            with open(partial, "wb") as file:
-                torch.save(self._state(), file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, self.path)
-        finally:
-            partial.unlink(missing_ok=True)
+        write_files({self.path: lambda file: torch.save(self._state(), file)})
         self.saved = time.monotonic()
 
     def _parts(self) -> dict[str, Any]:

@@ -16,9 +16,10 @@ from databases.architectures.supernets.families import RESIDUAL
 from databases.architectures.supernets.inherit import recalibrate
 from databases.architectures.supernets.pretrained import Stages
 from databases.datasets.task import TRAIN, Task
+from databases.errors import UserError
 from databases.hosting import lent
 from metad2a.train.augment import PLAIN, Augment
-from metad2a.train.bases import Base, family_of, open_base
+from metad2a.train.bases import OTHER, Base, family_of, open_base
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Part, Tuned, Tuning, finetune
 from metad2a.train.inference import normalisation
@@ -40,12 +41,14 @@ class Effort:
     parts: tuple[int, ...] = (TRAIN,)
 
 
-def base_of(pipeline: Pipeline, task: Task, *, anew: bool = False) -> Base:
+def base_of(pipeline: Pipeline, task: Task, *, anew: bool = False, also: Base | None = None) -> Base:
     """The weights that a pipeline begins with; ``anew``, and those of a slice, with statistics of the task's images.
 
     Raises:
-        UserError: the weights are not installed.
+        UserError: the weights are not installed, or they are the user's and ``also`` is None.
     """
+    if pipeline.weights == OTHER:
+        return _given(also)
     stages = _stages(pipeline)
     base = open_base(pipeline.weights, channels=task.channels, resolution=pipeline.resolution, stages=stages)
     if stages is not None or anew:
@@ -54,8 +57,16 @@ def base_of(pipeline: Pipeline, task: Task, *, anew: bool = False) -> Base:
     return base
 
 
-def blueprint_of(pipeline: Pipeline, *, channels: int, classes: int) -> Blueprint:
+def _given(also: Base | None) -> Base:
+    if also is None:
+        raise UserError(f"the weights {OTHER!r} are a network of your own: name it, such as --also timm:NAME")
+    return also
+
+
+def blueprint_of(pipeline: Pipeline, *, channels: int, classes: int, also: Base | None = None) -> Blueprint:
     """How the network of a pipeline is made."""
+    if pipeline.weights == OTHER:
+        return _given(also).blueprint(classes)
     if pipeline.weights == "hog":
         return open_base("hog", channels=channels, resolution=pipeline.resolution).blueprint(classes)
     family = RESIDUAL if pipeline.weights == "scratch" else family_of(pipeline.weights)
@@ -77,9 +88,11 @@ def probe_either(
     return (other, True) if better else (found, False)
 
 
-def probe_pipeline(pipeline: Pipeline, task: Task, *, cache: Path | None = None) -> tuple[Base, Probed]:
+def probe_pipeline(
+    pipeline: Pipeline, task: Task, *, cache: Path | None = None, also: Base | None = None
+) -> tuple[Base, Probed]:
     """The linear layer on the features of a pipeline's weights."""
-    base = base_of(pipeline, task)
+    base = base_of(pipeline, task, also=also)
     return base, probe(base, task, resolution=pipeline.resolution, cache=cache)
 
 

@@ -5,7 +5,6 @@ The features of a base are kept by the task's fingerprint and the weights' diges
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy as np
 import torch
 
 from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.kept import Arrays, kept
 from metad2a.train import logistic
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
@@ -41,6 +41,11 @@ class Probed:
     valid_accuracy: float | None
     valid_loss: float
     seconds: float
+
+    @property
+    def valid_logits(self) -> Floats:
+        """(n, classes) of the validation images."""
+        return self.head.logits(self.valid_features)
 
 
 def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None) -> Probed:
@@ -84,20 +89,14 @@ def features(
     base: Base, task: Task, part: int, *, resolution: int, cache: Path | None = None, mirrored: bool = False
 ) -> Floats:
     """Features (n, d) of the images of a part, in their order; with ``cache`` (a folder) they are kept there."""
-    name = f"{task.fingerprint}-{base.digest}-{resolution}-{part}{'-mirrored' * mirrored}.npy"
-    if cache is not None and (cache / name).is_file():
-        kept: Floats = np.load(cache / name, allow_pickle=False)
-        return kept
-    images = task.images[task.parts == part]
-    if not len(images):
+    if not (task.parts == part).any():
         return np.zeros((0, width(base)), dtype=np.float32)
-    found = base.at(resolution).features(images, mirrored=mirrored)
-    if cache is not None:
-        cache.mkdir(parents=True, exist_ok=True)
-        partial = cache / f".{os.getpid()}-{name}"
-        np.save(partial, found)
-        partial.replace(cache / name)
-    return found
+    key = (task.fingerprint, base.digest, resolution, part, *(["mirrored"] if mirrored else []))
+
+    def look() -> Arrays:
+        return {"features": base.at(resolution).features(task.images[task.parts == part], mirrored=mirrored)}
+
+    return kept(cache, key, look, "features")["features"]
 
 
 def head(classifier: Classifier, features: Floats) -> Floats:

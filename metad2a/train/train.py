@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -17,10 +18,14 @@ from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
+from metad2a.train.augment import Augment
 from metad2a.train.batches import batches
 from metad2a.train.inference import accuracy, halved, normalisation, normalised
 from metad2a.train.place import memory_format, pick_device
 from metad2a.train.training import OnEpoch, Progress, Training
+
+TIMED_STEPS = 4  # whose median tells how long a training takes
+LAG = 0.05  # share of the steps that a training may be behind its time before its schedule is made shorter
 
 
 def train(
@@ -32,10 +37,16 @@ def train(
     device: str = "auto",
     deadline: float = math.inf,
     checks: Sequence[float] = (),
+    steps: int | None = None,
+    fit: bool = False,
+    change: Augment | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Training:
     """Trains on the training part of ``task``; stops after the step that passes ``deadline`` (monotonic s).
 
+    With ``steps`` the recipe's schedule is made so long. With ``fit`` it is made shorter where the machine turns out to
+    be so slow that it would not end by the ``deadline``. ``change`` is what is done to training images, by default what
+    the recipe says.
     After these shares of the epochs, ``checks``, the accuracy on the validation part is told to ``on_epoch`` too.
     The same seed on the same device gives the same weights, checked or not. A batch that does not fit into the
     device's memory is cut into halves, whose gradients are added: the steps stay the recipe's, the batch
@@ -54,13 +65,28 @@ def train(
         network = network.to(place, memory_format=layout)  # type: ignore[call-overload]
         mean, scale = normalisation(task)
         loop = _Loop(network, recipe, _Images.of(task, mean, scale, place), seed, layout)
+        loop.steps, loop.fit, loop.change = steps or loop.steps, fit, change or loop.change
         if checks and len(task.part(VALIDATION)[1]):
             loop.check(checks, lambda: accuracy(Training(network, mean, scale, None, 0.0, False), task, VALIDATION))
         trained, curve, complete, seconds = loop.run(deadline, on_epoch)
-        done = Training(trained.eval(), mean, scale, None, seconds, complete, curve, loop.parts)
+        short = complete and (loop.hurried or loop.steps < recipe.steps(len(loop.y)))
+        done = Training(trained.eval(), mean, scale, None, seconds, complete and not short, curve, loop.parts, short)
         valid = accuracy(done, task, VALIDATION)
     trained.to("cpu")
     return replace(done, valid_accuracy=valid)
+
+
+def seconds_a_step(task: Task, architecture: Architecture, *, recipe: Recipe, device: str = "auto") -> float:
+    """What one training step takes here: the median of a few, of a network that is then forgotten."""
+    place = pick_device(device)
+    skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
+    one = 1 if place.type == "cpu" else None
+    with lent(seed=0, threads=one, device=str(place)):
+        space = image_space(architecture.space)
+        network, layout = space.network(architecture, skeleton), memory_format(space, place)
+        network = network.to(place, memory_format=layout)  # type: ignore[call-overload]
+        loop = _Loop(network.train(), recipe, _Images.of(task, *normalisation(task), place), 0, layout)
+        return statistics.median(loop.timed() for _ in range(TIMED_STEPS + 1))
 
 
 @dataclass(frozen=True)
@@ -113,25 +139,31 @@ class _Loop:
         self.average = copy.deepcopy(network) if recipe.average else None
         self.averaged = 0
         self.parts = 1
+        self.fit, self.hurried = False, False  # whether the schedule goes by the time too, and had to
+        colour = images.stored.shape[-1] == 3  # grey pictures are mostly signs and scans
+        self.change = Augment(shift=recipe.augment, flip=recipe.augment and colour)
         self.a_pass = -(-len(self.y) // recipe.batch)
         self.checks: set[int] = set()
         self.measure: Callable[[], float | None] = lambda: None
 
     def check(self, shares: Sequence[float], measure: Callable[[], float | None]) -> None:
         """Measures after these shares of the epochs, but not after the last one."""
-        epochs = self.steps // self.a_pass
+        epochs = self._epochs
         self.measure, self.checks = measure, {math.ceil(share * epochs) for share in shares} - {epochs}
 
     def run(self, deadline: float, on_epoch: OnEpoch | None) -> tuple[nn.Module, list[Progress], bool, float]:
-        """Trains to the end or the deadline; returns the network, curve, completeness and seconds."""
+        """Trains to the end or the deadline; returns the network, curve, whether the schedule ended, and seconds."""
         begin, step = time.monotonic(), 0
         curve: list[Progress] = []
         self.network.train()
+        hurry = self.steps / max(1e-9, deadline - begin)  # steps a second that the time asks for
         while step < self.steps and time.monotonic() < deadline:
             order = torch.randperm(len(self.y), generator=self.shuffle).to(self.y.device)
             total, taken = torch.zeros((), device=self.y.device), 0
             for chosen in batches(order, self.recipe.batch):
-                total += self._step(step, chosen)
+                at = hurry * (time.monotonic() - begin) if self.fit else 0.0
+                self.hurried = self.hurried or bool(at > step + LAG * self.steps)
+                total += self._step(max(step, at) if self.hurried else step, chosen)
                 step, taken = step + 1, taken + 1
                 if step >= self.steps or time.monotonic() >= deadline:
                     break
@@ -140,7 +172,7 @@ class _Loop:
             if on_epoch is not None and on_epoch(curve[-1]) is False:
                 break
         network = self.average if self.average is not None and self.averaged else self.network
-        return network, curve, step >= self.steps, time.monotonic() - begin
+        return network, curve, step >= self.steps or (self.fit and self.hurried), time.monotonic() - begin
 
     def _progress(self, epoch: int, loss: float, begin: float, *, check: bool) -> Progress:
         """Where training stands, with the validation accuracy where it is checked."""
@@ -149,15 +181,26 @@ class _Loop:
             self.network.eval()
             valid = self.measure()
             self.network.train()
-        return Progress(epoch, self.steps // self.a_pass, loss, time.monotonic() - begin, valid)
+        return Progress(epoch, self._epochs, loss, time.monotonic() - begin, valid)
 
-    def _step(self, step: int, chosen: Tensor) -> Tensor:
+    @property
+    def _epochs(self) -> int:
+        return -(-self.steps // self.a_pass)
+
+    def timed(self) -> float:
+        """Seconds of one step on the first images."""
+        begin = time.perf_counter()
+        float(self._step(0, torch.arange(min(self.recipe.batch, len(self.y)), device=self.y.device)))
+        return time.perf_counter() - begin
+
+    def _step(self, step: float, chosen: Tensor) -> Tensor:
+        """One step, ``step`` of the schedule's."""
         recipe = self.recipe
         for group in self.optimiser.param_groups:
             group["lr"] = 0.5 * recipe.learning_rate * (1 + math.cos(math.pi * step / self.steps))
         x = self.images.batch(chosen)
-        if recipe.augment:
-            x = augment(x, self.shuffle, flip=x.shape[1] == 3)  # grey pictures are mostly signs and scans
+        if self.change.shift:
+            x = augment(x, self.shuffle, flip=self.change.flip)
         if self.layout == torch.contiguous_format:
             x = x.clone(memory_format=self.layout)  # grey images are "contiguous" in both layouts: strides decide
         loss = self._gradients(x, self.y[chosen])

@@ -33,6 +33,7 @@ class Training:
         seconds: wall time of training. complete: False where it was stopped.
         curve: one entry an epoch.
         parts: into how many parts a batch was cut, so that it fits the device's memory.
+        shortened: whether it ended by a schedule that was made shorter than the recipe's; it is not complete then.
     """
 
     network: nn.Module
@@ -43,6 +44,7 @@ class Training:
     complete: bool
     curve: list[Progress] = field(default_factory=list)
     parts: int = 1
+    shortened: bool = False
 
 
 OnEpoch = Callable[[Progress], bool | None]  # False stops the training

@@ -46,7 +46,7 @@ class HOGNetwork(nn.Module):
         length, steepest = length.max(1, keepdim=True)
         angle = torch.atan2(down.gather(1, steepest), right.gather(1, steepest)) % math.pi
         direction = (angle * (BINS / math.pi)).long().clamp(max=BINS - 1)
-        return torch.zeros(len(x), BINS, *x.shape[2:], device=x.device).scatter_(1, direction, length)
+        return torch.zeros(x.shape[0], BINS, *x.shape[2:], device=x.device).scatter_(1, direction, length)
 
     def forward(self, x: Tensor) -> Tensor:
         """(b, channels, h, w) -> (b, classes) logits."""

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from databases.architectures.networks.mobile import ConvBN, InvertedResidual, Layer
 
-STAGES = ((16, 1), (24, 2), (40, 2), (80, 2), (112, 1), (192, 2), (320, 1))  # channels, stride
+LITE_STAGES = ((16, 1), (24, 2), (40, 2), (80, 2), (112, 1), (192, 2), (320, 1))  # channels, stride
 STEM, LAST = 32, 1280
 
 
@@ -38,7 +38,7 @@ class LiteNetwork(nn.Module):
         super().__init__()
         now, made = STEM, []
         self.stem = ConvBN(input_channels, STEM, 3, nn.ReLU6(), stride=2, kind=EndPadded)
-        for layers, (outputs, halving) in zip(stages, STAGES, strict=True):
+        for layers, (outputs, halving) in zip(stages, LITE_STAGES, strict=True):
             blocks: list[nn.Module] = []
             for place, layer in enumerate(layers):
                 step = 1 if place else halving

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 Stage = tuple[int, Sequence[int]]  # channels, hidden channels of each block
 
 
-class ConvBN(nn.Sequential):
+class PlainConvBN(nn.Sequential):
     """Convolution and batch normalisation."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, stride: int = 1) -> None:
@@ -27,11 +27,11 @@ class Block(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, hidden: int, *, stride: int) -> None:
         super().__init__()
-        self.up = ConvBN(inputs, hidden, 3, stride=stride)
-        self.down = ConvBN(hidden, outputs, 3)
+        self.up = PlainConvBN(inputs, hidden, 3, stride=stride)
+        self.down = PlainConvBN(hidden, outputs, 3)
         pool = nn.AvgPool2d(stride, ceil_mode=True) if stride > 1 else nn.Identity()
         same = stride == 1 and inputs == outputs
-        self.short = nn.Identity() if same else nn.Sequential(pool, ConvBN(inputs, outputs, 1))
+        self.short = nn.Identity() if same else nn.Sequential(pool, PlainConvBN(inputs, outputs, 1))
         self.activation = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -56,7 +56,7 @@ class ResidualNetwork(nn.Module):
 
     def __init__(self, stem: int, stages: Sequence[Stage], input_channels: int = 3, classes: int = 10) -> None:
         super().__init__()
-        self.stem = nn.Sequential(ConvBN(input_channels, stem, 3, stride=2), nn.ReLU(inplace=True))
+        self.stem = nn.Sequential(PlainConvBN(input_channels, stem, 3, stride=2), nn.ReLU(inplace=True))
         now, made = stem, []
         for number, (channels, blocks) in enumerate(stages):
             stage = []

@@ -16,10 +16,9 @@ from databases.architectures.networks.operations import Head, ReLUConvBN, Stem
 from databases.architectures.skeleton import Skeleton
 
 
-def channel_shuffle(x: Tensor, groups: int) -> Tensor:
-    """(b, c, h, w): the first channel of each group, then the second of each, and so on."""
-    b, c, h, w = x.shape
-    return x.reshape(b, groups, c // groups, h, w).transpose(1, 2).reshape(b, c, h, w)
+def channel_shuffle(*groups: Tensor) -> Tensor:
+    """(b, c, h, w) each: the first channel of each group, then the second of each, and so on; copied once."""
+    return torch.stack(groups, dim=2).flatten(1, 2)
 
 
 class ShuffleUnit(nn.Module):
@@ -44,8 +43,7 @@ class ShuffleUnit(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(b, c, h, w) -> the same shape, or (b, 2 * c, h / 2, w / 2) at stride 2."""
         kept, worked = x.chunk(2, dim=1) if self.stride == 1 else (x, x)
-        y: Tensor = torch.cat([self.pass_by(kept), self.join(self.blocks([worked]))], dim=1)
-        return channel_shuffle(y, 2)
+        return channel_shuffle(self.pass_by(kept), self.join(self.blocks([worked])))
 
 
 class ShuffleNetwork(nn.Module):

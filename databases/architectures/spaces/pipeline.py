@@ -21,7 +21,9 @@ RESOLUTIONS = {  # of images, in pixels; which weights are worth which
     "hog": ("32px", "64px", "128px"),
     "own": ("32px", "48px", "64px"),
     "lite0": ("64px", "96px", "128px"),
+    "other": ("64px", "96px", "128px"),  # any pretrained network of the user's
 }
+WHOLE = ("hog", "other")  # of which nothing can be left out
 TRAININGS = ("probe", "head", "half", "all")
 RATES = ("rate0.01", "rate0.03", "rate0.1")
 SUBNETS = ("whole", "slim", "short", "slim-short")
@@ -57,13 +59,14 @@ class Pipeline:
         )
         trained = () if self.weights == "scratch" else (self.training,)
         rate = () if self.learning_rate is None else (f"rate{self.learning_rate:g}",)
-        return (self.weights, f"{self.resolution}px", *trained, *rate, subnet)
+        kept = () if self.weights in WHOLE else (subnet,)
+        return (self.weights, f"{self.resolution}px", *trained, *rate, *kept)
 
 
 def _program() -> Branch:
     rate, subnet = Decision("learning rate", RATES), Decision("subnet", SUBNETS)
     trained = Branch.of("training", {each: Parts(() if each == "probe" else (rate,)) for each in TRAININGS})
-    rest: dict[str, Parts] = {"scratch": Parts((rate, subnet)), "hog": Parts(())}
+    rest: dict[str, Parts] = {"scratch": Parts((rate, subnet)), "hog": Parts(()), "other": Parts((trained,))}
     return Branch.of(
         "weights",
         {

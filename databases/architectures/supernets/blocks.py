@@ -92,8 +92,7 @@ class ShuffleSupernet(nn.Module):
         for unit, reduces in zip(self.around.units, self.reduces, strict=True):
             assert isinstance(unit, ShuffleUnit)
             kept, worked = (x, x) if reduces else x.chunk(2, dim=1)
-            y = unit.join(unit.blocks([worked], cells[reduces]))
-            x = channel_shuffle(torch.cat([unit.pass_by(kept), y], dim=1), 2)
+            x = channel_shuffle(unit.pass_by(kept), unit.join(unit.blocks([worked], cells[reduces])))
         logits: Tensor = self.around.head(x)
         return logits
 

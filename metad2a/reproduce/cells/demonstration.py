@@ -15,7 +15,7 @@ import numpy.typing as npt
 from databases.architectures.cell_shape import CellShape
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, with_interval
+from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, not_refuted, with_interval
 from metad2a.reproduce.cells.known import PUBLISHED
 from metad2a.reproduce.cells.landscapes import POINTS, REACH, Job, Landscape, by_cell, measured, rewired
 from metad2a.reproduce.cells.table import (
@@ -199,7 +199,7 @@ def _related_verdicts(related: dict[str, dict[str, Correlation]]) -> list[Verdic
         found += [
             _above(f"{dataset}: wider cells are better after {SHORT}", wide),
             _above(f"{dataset}: and more so than after {LONG}", more),
-            Verdict(f"{dataset}: deeper cells are worse after {SHORT}", BELOW, with_interval(deep), deep["high"] < 0),
+            judged(f"{dataset}: deeper cells are worse after {SHORT}", BELOW, deep, below=0),
         ]
     return found
 
@@ -207,7 +207,13 @@ def _related_verdicts(related: dict[str, dict[str, Correlation]]) -> list[Verdic
 def _slope_verdicts(slopes: dict[str, Interval]) -> list[Verdict]:
     names = (LOSS, ROUGHNESS, VARIANCE)
     return [
-        Verdict(f"{name} falls with width", "tau's interval below 0", str(slopes[name]), slopes[name].high < 0)
+        judged(
+            f"{name} falls with width",
+            "tau's interval below 0",
+            slopes[name].to_json(),
+            below=0,
+            reached=str(slopes[name]),
+        )
         for name in names
     ]
 
@@ -217,12 +223,7 @@ def _found_verdicts(all_cells: Gains, kind: Gains) -> list[Verdict]:
     return [
         *(_above(f"{label} finds cells wider than random ones", all_cells[label]) for label in FINDERS),
         *(_above(f"{label}: wider than those of the same operations", kind[label]) for label in FINDERS),
-        Verdict(
-            "a search told shuffled values does not",
-            "interval not above 0",
-            with_interval(control),
-            control["low"] <= 0,
-        ),
+        not_refuted("a search told shuffled values does not", "interval not above 0", control, above=0),
     ]
 
 

@@ -19,13 +19,14 @@ from metad2a.search.controllers.multinomial import Multinomial
 from metad2a.search.controllers.policy_gradient import PolicyGradient
 from metad2a.supernets.alternation import alternate
 from metad2a.supernets.training import Labelled, SharedRecipe, labelled, new_supernet, train_supernet
+from metad2a.train.place import pick_device
 from predictors.one_shot import OneShot
 
 CELLS = "nasbench201"
 # Random children warm the weights; without that the policy learns from what first scored well: cells without weights.
 WARM = SharedRecipe(resolution=8, steps=5000, learning_rate=0.1, augment=True)
 TURNS = SharedRecipe(resolution=8, steps=2000, augment=True)
-TOLD = 35
+TOLD = 35  # children a pass; the saving over training each alone grows with it, and was sized by it to clear 100
 RULE = Rule(learning_rate=3.5e-3, entropy=0.03)
 REWARD, DERIVED = 128, 10  # images of a reward; children drawn at the end, of which the best is taken
 SCORED = 500  # validation images of the final scores
@@ -101,8 +102,11 @@ class Outcome:
 def search(job: Job) -> Outcome:
     """Warms the weights, then goes each way on a copy of them."""
     space = shared_space(CELLS)
-    train_part, valid = (labelled(job.task, part, job.warm.resolution) for part in (TRAIN, VALIDATION))
-    supernet = new_supernet(space, job.warm.skeleton(job.task), seed=job.seed, running=True)
+    place = pick_device()
+    train_part, valid = (
+        labelled(job.task, part, job.warm.resolution, device=str(place)) for part in (TRAIN, VALIDATION)
+    )
+    supernet = new_supernet(space, job.warm.skeleton(job.task), seed=job.seed, running=True).to(place)
 
     def scores(network: nn.Module) -> Values:
         images, labels = valid.images[:SCORED], valid.labels[:SCORED]

@@ -12,7 +12,7 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.recipe import RECIPES
-from metad2a.reports.report import Panel, Report, Table, Verdict, band, paired, with_interval
+from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.enas.children import CELLS, SCORED, TOLD, TURNS, WARM, Job, Outcome, Values, Way, search
 from metad2a.reproduce.enas.trained_alone import DIGITS, TEXT, alone, shared
@@ -185,7 +185,7 @@ def _rank_verdicts(rank: dict[str, Interval], lost: Interval, cost: tuple[int, f
     return (
         _above_zero("shared weights rank NAS-Bench-201's cells as the table does", rank[WARMED]),
         _above_zero("and still do when ENAS's policy has learnt beside them", rank[AFTER]),
-        Verdict("untrained ones do not (control)", "interval not above 0", _told(control), control["low"] <= 0),
+        not_refuted("untrained ones do not (control)", "interval not above 0", control, above=0, form="+.3f"),
         *(_above_zero(f"{name}'s children on the digits rank as trainings alone do", rank[name]) for name in DIGITS),
         _above_zero(f"{TEXT}'s children on text too", rank[TEXT]),
         Verdict(
@@ -204,11 +204,12 @@ def _rank_verdicts(rank: dict[str, Interval], lost: Interval, cost: tuple[int, f
 
 def _found_verdicts(good: dict[str, Interval], above: dict[str, Interval]) -> tuple[Verdict, ...]:
     return (
-        Verdict(
+        judged(
             "the found cell is better than a random cell",
             "percentile's interval above 50",
-            with_interval(good[ENAS], ".1f"),
-            good[ENAS]["low"] > 50,
+            good[ENAS],
+            above=50,
+            form=".1f",
         ),
         _above_zero("and than that of the search with running statistics (control)", above[COLLAPSED], "+.1f"),
         _above_zero("and than the best of random children by the same weights", above[RANDOM], "+.1f"),
@@ -220,7 +221,7 @@ def _told(found: Interval) -> str:
 
 
 def _above_zero(claim: str, found: Interval, form: str = "+.3f") -> Verdict:
-    return Verdict(claim, "interval above 0", with_interval(found, form), found["low"] > 0)
+    return judged(claim, "interval above 0", found, above=0, form=form)
 
 
 def _tau_table(rank: dict[str, Interval], levels: dict[str, Values]) -> Table:

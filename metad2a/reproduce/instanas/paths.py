@@ -21,6 +21,7 @@ from metad2a.supernets.training import Labelled, labelled
 from predictors.metrics import spearman
 
 OURS, MOBILE, STATIC = "InstaNAS", "MobileNetV2's modules in every layer", "cheapest static child as accurate"
+EXCHANGED, RANDOM = "InstaNAS, paths of other images (control)", "random child of equal cost"
 ABLATIONS = {
     "paths not shuffled": {"shuffled": False},
     "window does not fall": {"falling": False},
@@ -52,13 +53,19 @@ class World:
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """One seed in one world; ``ablate`` trains without each of the parts too."""
+    """One seed in one world; ``ablate`` trains without each of the parts too.
+
+    Attributes:
+        timed: images whose time is measured one by one. drawn: random static children, of which few are tuned.
+    """
 
     name: str
     world: World
     seed: int
     recipe: InstanceRecipe
     ablate: bool = True
+    timed: int = TIMED
+    drawn: int = DRAWN
 
 
 @dataclass(frozen=True)
@@ -92,9 +99,14 @@ class Outcome:
 
 
 class Bench:
-    """The parts of a world, prepared, and how accurate and fast a way is on them."""
+    """The parts of a world, prepared, and how accurate and fast a way is on them.
 
-    def __init__(self, world: World) -> None:
+    Args:
+        timed: images whose time is measured one by one.
+    """
+
+    def __init__(self, world: World, *, timed: int = TIMED) -> None:
+        self.timed = timed
         self.train, self.valid, self.test = (
             labelled(world.task, part, world.resolution) for part in (TRAIN, VALIDATION, TEST)
         )
@@ -104,8 +116,8 @@ class Bench:
     ) -> Measured:
         """Accuracy in batches, time image by image; ``masks`` are the images' paths."""
         with torch.inference_mode():
-            images = self.test.images[:TIMED]
-            seconds = [processor_seconds(lambda x=x: classify(x), 2) for x in images.split(1)]  # type: ignore[misc]
+            images = self.test.images[: self.timed]
+            seconds = [processor_seconds(lambda x=x: classify(x), 2, before=1) for x in images.split(1)]  # type: ignore[misc]
             on = masks(self.test.images)
             return Measured(
                 right(classify, self.valid),
@@ -125,7 +137,7 @@ def right(classify: Callable[[Tensor], Tensor], part: Labelled) -> float:
 @lent(threads=1)
 def run(job: Job) -> Outcome:
     """All ways of one seed, from the same pretrained weights."""
-    bench, world = Bench(job.world), job.world
+    bench, world = Bench(job.world, timed=job.timed), job.world
     with lent(seed=job.seed):
         network = world.blueprint.build()
     assert isinstance(network, InstanceNetwork)
@@ -145,11 +157,18 @@ def run(job: Job) -> Outcome:
         made.network.eval()
         ways[label] = bench.measure(made.network, made.network.paths, costs)
         if label == OURS:
+            ways[EXCHANGED] = bench.measure(lambda x, net=made.network: _exchanged(net, x), made.network.paths, costs)  # type: ignore[misc]
             with torch.inference_mode():
                 on = made.network.paths(bench.test.images)
             spent, paths = costs.of(on).double().numpy(), len(torch.unique(on, dim=0))
     ways |= _static(network, bench, costs, job, ways[OURS].spent / 1000)
     return Outcome(job.name, job.seed, ways, spearman(spent, unsure), paths)
+
+
+def _exchanged(network: InstanceNetwork, images: Tensor) -> Tensor:
+    """Logits (b, classes) by the path of the next image of the batch."""
+    logits: Tensor = network.graph(images, network.paths(images).roll(1, dims=0))
+    return logits
 
 
 def _unsure(graph: MetaGraph, part: Labelled) -> Values:
@@ -162,9 +181,9 @@ def _unsure(graph: MetaGraph, part: Labelled) -> Values:
 
 
 def _static(network: InstanceNetwork, bench: Bench, costs: Costs, job: Job, ours: float) -> dict[str, Measured]:
-    """MobileNetV2's child and one below each level of cost, each tuned for as many steps as InstaNAS."""
+    """MobileNetV2's child, one below each level of cost and a random one, each tuned for as many steps as InstaNAS."""
     tuned: dict[str, Measured] = {}
-    for label, mask in _candidates(network.graph, bench, costs, job.seed, ours).items():
+    for label, mask in _candidates(network.graph, bench, costs, job, ours).items():
         made = InstanceTraining(copy.deepcopy(network), bench.train, costs, job.recipe, seed=job.seed)
         made.tune_child(mask)
         child = made.graph.child(mask).eval()
@@ -172,20 +191,20 @@ def _static(network: InstanceNetwork, bench: Bench, costs: Costs, job: Job, ours
     return tuned
 
 
-def _candidates(graph: MetaGraph, bench: Bench, costs: Costs, seed: int, ours: float) -> dict[str, Tensor]:
+def _candidates(graph: MetaGraph, bench: Bench, costs: Costs, job: Job, ours: float) -> dict[str, Tensor]:
     """The masks (layers, modules) of the static children that are tuned."""
-    random = torch.Generator().manual_seed(seed)
+    random = torch.Generator().manual_seed(job.seed)
     shape = tuple(costs.modules.shape)
     mobile = torch.zeros(shape, dtype=torch.bool)
     mobile[:, 0] = True
-    density = torch.linspace(0.05, 0.6, DRAWN).view(-1, 1, 1)
+    density = torch.linspace(0.05, 0.6, job.drawn).view(-1, 1, 1)
     single = torch.eye(shape[1], dtype=torch.bool).unsqueeze(1).expand(-1, shape[0], -1)
-    masks = torch.cat([single, graph.legal(torch.rand(DRAWN, *shape, generator=random) < density)])
+    masks = torch.cat([single, graph.legal(torch.rand(job.drawn, *shape, generator=random) < density)])
     spent = costs.of(masks)
     few = Labelled(bench.valid.images[:250], bench.valid.labels[:250])
     with torch.inference_mode():
         known = torch.tensor([right(lambda x, m=m: graph(x, m.expand(len(x), -1, -1)), few) for m in masks])  # type: ignore[misc]
-    found = {MOBILE: mobile}
+    found = {MOBILE: mobile, RANDOM: masks[len(single) + int((spent[len(single) :] - ours).abs().argmin())]}
     for level in LEVELS:
         below = (spent <= level * ours).nonzero().squeeze(1)
         if len(below):

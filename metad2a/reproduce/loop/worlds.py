@@ -82,7 +82,7 @@ class World:
 
 def cifar10(model: MetaD2A, context: Context) -> World:
     """CIFAR-10's table, which no weights have seen."""
-    features = extract(load_task(context.image_source("cifar10")))
+    features = extract(load_task(context.image_source("cifar10"), as_stored=True))
     chosen = finite_space(SPACE)
     prior = model.score(features, chosen.classes, recipe=PUBLISHED).mean
     return _table_world(CIFAR10, prior, model.embed(chosen.classes), context)

@@ -131,6 +131,6 @@ def show_edges(context: Context) -> tuple[Table, Verdict, tuple[Curve, ...], dic
         f"F1 >= {TARGET}",
         rows[2][1],
         best["mean"] >= TARGET,
-        undecided({**best, "seeds": size.seeds}, TARGET),
+        undecided(best, TARGET),
     )
     return Table(title, headings, tuple(rows)), verdict, tuple(curves), figures

@@ -72,7 +72,7 @@ def task_features(setting: Setting) -> TaskFeatures:
     path = None if setting.data is None else setting.data / "images" / f"{name}.npz"
     if path is None or not path.is_file():
         raise UserError(f"no images of {setting.task!r}: images/{name}.npz among the development data is needed")
-    return extract(load_task(path))
+    return extract(load_task(path, as_stored=True))
 
 
 def _best_first(found: Predicted) -> list[Architecture]:

@@ -23,7 +23,6 @@ from metad2a.search.controllers.policy_gradient import PolicyGradient
 
 if TYPE_CHECKING:
     from databases.datasets.features import TaskFeatures
-    from databases.datasets.task import Task
     from metad2a.generate.generator import Generator
 
 # Chosen on the tables of CIFAR-100 and ImageNet16-120; the entropy that suits a fresh policy undoes what was learnt.
@@ -51,19 +50,18 @@ def from_generator(generator: Generator, task: TaskFeatures, *, recipe: str) -> 
     return {"decoder": generator.decoder, "z": generator.latent(task, recipe=recipe)}
 
 
-def of_model(model: object, task: Task, *, recipe: str, seed: int) -> dict[str, Any]:
-    """The same for a user's own task, of which ``seed`` draws the images that are looked at, as in a recommendation.
+def of_model(model: object, task: TaskFeatures | None, *, recipe: str) -> dict[str, Any]:
+    """The same for a user's own task, by what a recommendation has seen of it.
 
     Raises:
         UserError: the model has no generator or knows no such recipe.
     """
-    from databases.datasets.features import extract
     from metad2a.generate.generator import Generator
 
     generator = getattr(model, "generator", None)
-    if not isinstance(generator, Generator):
+    if not isinstance(generator, Generator) or task is None:
         raise UserError("given a model without a generator: choose another searcher, such as surrogate or evolution")
-    return from_generator(generator, extract(task, seed=seed), recipe=recipe)
+    return from_generator(generator, task, recipe=recipe)
 
 
 def shipped(space: Space, setting: Setting) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from databases.architectures.space import Architecture
 from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import Task
+from metad2a.train.bases import Base
 from metad2a.train.pipeline import Effort, probe_pipeline, tune_pipeline
 
 
@@ -21,13 +22,14 @@ class PipelineMeasure:
     Attributes:
         effort: of each fine-tuning; a probe takes what it takes.
         deadline: monotonic second after which nothing begins.
-        cache: a folder for features. took: seconds of each measurement, in order.
+        cache: a folder for features. also: the user's own network. took: seconds of each measurement, in order.
     """
 
     task: Task
     effort: Effort
     deadline: float = math.inf
     cache: Path | None = None
+    also: Base | None = None
     took: list[float] = field(default_factory=list)
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
@@ -43,9 +45,11 @@ class PipelineMeasure:
 
     def _measured(self, architecture: Architecture) -> float:
         pipeline = PIPELINE.pipeline(architecture)
-        if pipeline.training == "probe":
-            found = probe_pipeline(pipeline, self.task, cache=self.cache)[1].valid_accuracy
-        else:
-            tuned = tune_pipeline(pipeline, self.task, self.effort, cache=self.cache, deadline=self.deadline)
-            found = tuned.valid_accuracy
-        return found or 0.0
+        begin = None
+        if pipeline.weights != "scratch":
+            probed = probe_pipeline(pipeline, self.task, cache=self.cache, also=self.also)[1]
+            if pipeline.training == "probe":
+                return probed.valid_accuracy or 0.0
+            begin = probed.classifier
+        tuned = tune_pipeline(pipeline, self.task, self.effort, begin=begin, deadline=self.deadline)
+        return tuned.valid_accuracy or 0.0

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypedDict
 
 from databases.architectures.spaces.pipeline import Pipeline
-from metad2a.recommend.chances import GENTLE, USUAL, Chance, Measured, chances
+from metad2a.recommend.chances import GENTLE, USUAL, Chance, Measured, chances, looked_at, outcomes
+from predictors.outcome import OutcomeModel
 
 FAST = 0.1  # learning rate of a network from nothing
 LEAST_TUNING, LEAST_AGAIN = 3.0, 3.0  # seconds below which no fine-tuning is begun, and none goes on
@@ -14,7 +16,17 @@ FIRST_ROUND = 0.5  # share of the time that the first round of several takes
 SEVERAL, MANY, MOST = 30.0, 90.0, 180.0  # seconds from which two, three, and with one from scratch four compete
 
 
-def first_round(measured: Sequence[Measured], *, images: int, classes: int, seconds: float) -> list[Chance]:
+class Known(TypedDict):
+    """What a plan is made from beside the probes: training images, classes, and what tells what to expect."""
+
+    images: int
+    classes: int
+    model: OutcomeModel
+
+
+def first_round(
+    measured: Sequence[Measured], *, images: int, classes: int, seconds: float, model: OutcomeModel | None = None
+) -> list[Chance]:
     """The trainings that begin: one where time is short, else the best of each weights and part, and one from scratch.
 
     Which part is best to train depends on how far the images are from what the weights have seen, and pretrained
@@ -23,7 +35,7 @@ def first_round(measured: Sequence[Measured], *, images: int, classes: int, seco
     count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
     best: dict[tuple[str, str], Chance] = {}
-    for chance in chances(measured, images=images, classes=classes, seconds=each):
+    for chance in chances(measured, images=images, classes=classes, seconds=each, model=model):
         best.setdefault((chance.pipeline.weights, chance.pipeline.training), chance)
     chosen = list(best.values())[:count]
     if seconds >= MOST:
@@ -32,6 +44,34 @@ def first_round(measured: Sequence[Measured], *, images: int, classes: int, seco
         if len(chosen) < count:
             chosen.append(replace(chance, pipeline=_other_rate(chance.pipeline)))
     return chosen
+
+
+def to_go_on(
+    tuned: Sequence[tuple[Pipeline, float, float]],
+    measured: Sequence[Measured],
+    *,
+    images: int,
+    classes: int,
+    left: float,
+    model: OutcomeModel | None = None,
+) -> int:
+    """Which of the fine-tunings gets the time that is left: the one that is expected to end best.
+
+    Args:
+        tuned: pipeline, validation accuracy in percent, and seconds of training so far.
+        measured: the probes.
+        images: for training.
+        classes: of the task.
+        left: seconds.
+        model: tells what to expect, by default the one learnt from what we measured.
+    """
+    looked = looked_at(measured, images=images, classes=classes)
+
+    def end(place: int) -> float:
+        pipeline, accuracy, seconds = tuned[place]
+        return (model or outcomes()).later(looked, pipeline, accuracy, 1 + left / max(seconds, 1.0))
+
+    return max(range(len(tuned)), key=end)
 
 
 def _other_rate(pipeline: Pipeline) -> Pipeline:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -12,18 +12,24 @@ from pathlib import Path
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import UserError
+from databases.records.store import Store
 from metad2a.export.export import Exported, save
+from metad2a.export.weights import WEIGHTS, load_weights
 from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements
 from metad2a.search.pipelines import USUAL_SECONDS
-from metad2a.search.pipelines.report import Report, report, temperature
-from metad2a.search.pipelines.session import PipelineSession, training_of
+from metad2a.search.pipelines.average import averaged, finalists, read_logits, together
+from metad2a.search.pipelines.kept import training_of
+from metad2a.search.pipelines.report import Report, milliseconds, report, temperature
+from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
+from metad2a.search.tracked import SEARCH_FIGURE, Draw, known_values
 from metad2a.train.augment import check
-from metad2a.train.bases import installed
+from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
+from metad2a.train.logistic import Floats
 from metad2a.train.pipeline import Effort, tune_pipeline
 from metad2a.train.probe import percent_right, refit
 
@@ -46,7 +52,8 @@ class PipelineResult:
     """The outcome.
 
     Attributes:
-        best: the pipeline that was best by validation. valid_accuracy, test_accuracy: percent.
+        best: the pipeline that was best by validation. members: those whose mean is exported, the best first.
+        valid_accuracy, test_accuracy: percent, of what is exported.
         trained: every pipeline that was tried, in order.
         report: figures of the test images. temperature: calibrates the probabilities.
         rivals: what was asked for beside it.
@@ -55,6 +62,7 @@ class PipelineResult:
     """
 
     best: Pipeline
+    members: tuple[Pipeline, ...]
     valid_accuracy: float | None
     test_accuracy: float | None
     trained: tuple[Trained, ...]
@@ -80,6 +88,9 @@ def search_pipelines(
     begun: float | None = None,
     patience: float = 0.0,
     cache: Path | None = None,
+    also: Base | None = None,
+    store: Store | None = None,
+    draw: Draw | None = None,
     line: Callable[[str], None] = lambda text: None,
     now: Callable[[str], None] = lambda text: None,
 ) -> PipelineResult:
@@ -88,7 +99,9 @@ def search_pipelines(
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further. With
     ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
     another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
-    the home folder.
+    the home folder. ``also`` is a pretrained network of the user's own, which competes with ours.
+    What is measured lands in ``store``, whose measurements of other images help to choose. What ``draw`` makes of the
+    trainings goes with the tracked run.
 
     Raises:
         UserError: impossible budget or augmentation; run in use.
@@ -98,17 +111,19 @@ def search_pipelines(
         raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; 60 is usual")
     check(augment)
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
+    identity |= {} if also is None else {"also": also.digest}
     run = RunFolder(folder or runs_folder() / run_name(task.name, PIPELINE.name, identity), identity, begin=begin)
     parameters = {**identity, "seconds": seconds, "weights": ", ".join(k for k, v in installed().items() if v)}
     run.patience = patience
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
-        session = PipelineSession(
-            task, run, tracked, seconds, augment=augment, seed=seed, cache=cache or home() / CACHE, line=line, now=now
-        )
+        ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also, "store": store}
+        session = PipelineSession(task, run, tracked, seconds, **ways, line=line, now=now)
         best = session.go()
         now("Testing and exporting the best")
         result = _finish(session, best)
-        tracked.metrics(_known(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
+        tracked.metrics(known_values(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
+        if draw is not None and tracked.id is not None:
+            tracked.figure(draw(result.trained), SEARCH_FIGURE)
         if baseline:
             result = replace(result, rivals=_rivals(session, now))
         return result
@@ -117,20 +132,28 @@ def search_pipelines(
 def _finish(session: PipelineSession, best: int) -> PipelineResult:
     """Calibrates the best on the validation images, tests and exports it."""
     task, state = session.task, session.run.state
-    classifier, notes = session.classifier(best), list(session.notes)
-    asked, truth = task.part(VALIDATION)
-    heat = temperature(classifier.logits(asked), truth) if len(truth) else 1.0
-    pipeline = session.pipeline(best)
-    classifier, more = _on_more_images(session, pipeline, classifier)
+    logits, truth = read_logits(session.run), task.part(VALIDATION)[1]
+    members = finalists(logits, truth, best)
+    if not session.worked and state.tested is not None and (session.run.folder / WEIGHTS).is_file():
+        session.run.discount()
+        session.tracked.discard()
+        card, training = load_weights(session.run.folder / WEIGHTS)
+        classifier = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+        valid, heat = card.valid_accuracy, card.temperature
+    else:
+        heats = {index: temperature(logits[index], truth) for index in members} if len(members) > 1 else {}
+        classifier, valid, heat, more = _chosen(session, best, logits, heats)
+        state.notes = tuple(more)
     tested, found = report(classifier, task, temperature=heat)
     state.tested = (best, tested)
-    notes += [*more, *judgements(task, state.trained[best].valid_accuracy, tested)]
-    card = replace(session.card(best, classifier), test_accuracy=tested, temperature=heat)
+    notes = [*session.notes, *state.notes, *judgements(task, valid, tested)]
+    card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     session.run.save()
     return PipelineResult(
-        best=pipeline,
-        valid_accuracy=card.valid_accuracy,
+        best=session.pipeline(best),
+        members=tuple(map(session.pipeline, members)),
+        valid_accuracy=valid,
         test_accuracy=tested,
         trained=tuple(state.trained[index] for index in sorted(state.trained)),
         report=found,
@@ -142,6 +165,39 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         notes=tuple(notes),
         exported=exported,
     )
+
+
+def _chosen(
+    session: PipelineSession, best: int, logits: Mapping[int, Floats], heats: Mapping[int, float]
+) -> tuple[Classifier, float | None, float, list[str]]:
+    """What is exported, its validation accuracy and temperature, and notes; the mean of the finalists ``heats``.
+
+    ``logits`` are those that were kept of the validation images.
+    """
+    asked, truth = session.task.part(VALIDATION)
+    if heats:
+        mean = together(logits, heats)
+        valid = percent_right(mean, truth)
+        classifier, more = _together(session, heats, valid)
+        return classifier, valid, temperature(mean, truth), more
+    classifier = session.classifier(best)
+    known = logits[best] if best in logits else classifier.logits(asked)
+    heat = temperature(known, truth) if len(truth) else 1.0
+    classifier, more = _on_more_images(session, session.pipeline(best), classifier)
+    return classifier, session.run.state.trained[best].valid_accuracy, heat, more
+
+
+def _together(session: PipelineSession, heats: Mapping[int, float], valid: float) -> tuple[Classifier, list[str]]:
+    """The mean of the finalists, given with their temperatures, as one network, and what it costs."""
+    task = session.task
+    parts = {index: session.classifier(index) for index in heats}
+    made = averaged(parts, heats, resolution=task.resolution)
+    best, *others = heats
+    alone = session.run.state.trained[best].valid_accuracy or 0.0
+    dearer = milliseconds(made, task) - milliseconds(parts[best], task)
+    named = " and ".join(str(session.pipeline(index)) for index in others)
+    told = f"what is exported is the mean with {named}: validation {alone:.1f} -> {valid:.1f}%"
+    return made, [f"{told}, for {dearer:.1f} ms more an image"]
 
 
 def _on_more_images(
@@ -177,7 +233,3 @@ def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival
             name = f"HOG, linear ({pipeline})" if pipeline.weights == "hog" else str(pipeline)
             rivals.append(Rival(name, trained.valid_accuracy, tested(session.classifier(index)), trained.seconds))
     return tuple(rivals)
-
-
-def _known(**values: float | None) -> dict[str, float]:
-    return {name: value for name, value in values.items() if value is not None}

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,19 +21,27 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from metad2a.export.card import Card
 from metad2a.recommend.chances import Measured
-from metad2a.recommend.looking import looks
+from metad2a.recommend.experience import experience
+from metad2a.recommend.looking import about, looks
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
+from metad2a.search.pipelines.average import keep_logits
+from metad2a.search.pipelines.kept import card_of, training_of
+from metad2a.search.pipelines.plan import Known
+from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.stages import Plan, Stage, read_plan
 from metad2a.search.run_state import Trained, Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
+from metad2a.search.tracked import facts, track_pipeline
 from metad2a.train.augment import Augment, choose
-from metad2a.train.bases import Base
+from metad2a.train.bases import Base, absent
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, base_of, tune_pipeline
-from metad2a.train.training import Training
+
+if TYPE_CHECKING:
+    from databases.records.store import Store
 
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
 Say = Callable[[str], None]
@@ -40,7 +49,10 @@ Say = Callable[[str], None]
 
 @dataclass
 class PipelineSession:
-    """Works on ``run`` for ``seconds`` in all; ``line`` is told what happened, ``now`` what goes on."""
+    """Works on ``run`` for ``seconds`` in all; ``line`` is told what happened, ``now`` what goes on.
+
+    What is measured lands in ``store``, whose earlier measurements help to choose.
+    """
 
     task: Task
     run: RunFolder
@@ -49,16 +61,31 @@ class PipelineSession:
     augment: str = "auto"
     seed: int = 0
     cache: Path | None = None
+    also: Base | None = None
+    store: Store | None = None
     line: Say = lambda text: None
     now: Say = lambda text: None
     measured: list[Measured] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     resumed: int = 0
+    worked: bool = False  # whether this process trained anything
+    curve: list[Epoch] = field(default_factory=list)  # of the fine-tuning that goes on
 
     @cached_property
     def plan(self) -> Plan:
         """What was begun."""
         return read_plan(self.run.folder)
+
+    @cached_property
+    def recorder(self) -> Recorder:
+        """Where measurements land."""
+        return Recorder(self.store, self.task, self.seed, self.augment)
+
+    @cached_property
+    def known(self) -> Known:
+        """What a plan is made from beside the probes."""
+        images = int(np.count_nonzero(self.task.parts == TRAIN))
+        return {"images": images, "classes": self.task.classes, "model": experience(self.store, self.task).model}
 
     @property
     def left(self) -> float:
@@ -69,6 +96,8 @@ class PipelineSession:
     def go(self) -> int:
         """Does what time allows; returns the best candidate's position."""
         self.tracked.dataset(self.task.name, self.task.fingerprint)
+        self.tracked.parameters(facts(self.task))
+        self.recorder.begin()
         self._probe_all()
         if self.measured:
             self._tune_all()
@@ -78,12 +107,8 @@ class PipelineSession:
 
     def best(self) -> int | None:
         """The best by validation accuracy; of equals the one of lower log-loss."""
-        state = self.run.state
-
-        def rank(index: int) -> tuple[float, float]:
-            return state.trained[index].valid_accuracy or 0.0, -self._loss(index)
-
-        return max(state.trained, key=rank, default=None)
+        known = self.run.state.trained
+        return max(known, key=lambda index: (known[index].valid_accuracy or 0.0, -self._loss(index)), default=None)
 
     def classifier(self, index: int) -> Classifier:
         """The kept network of a candidate."""
@@ -92,11 +117,11 @@ class PipelineSession:
 
     def card(self, index: int, classifier: Classifier) -> Card:
         """What is written beside the weights of a candidate."""
-        return self._card(self.run.state.trained[index], classifier)
+        return card_of(self.task, self.run.state.trained[index], classifier, seed=self.seed)
 
     def base(self, pipeline: Pipeline) -> Base:
         """The weights that a kept probe stands on."""
-        return base_of(pipeline, self.task, anew=str(pipeline) in self.plan.anew)
+        return base_of(pipeline, self.task, anew=str(pipeline) in self.plan.anew, also=self.also)
 
     def pipeline(self, index: int) -> Pipeline:
         """The candidate at a position."""
@@ -105,7 +130,8 @@ class PipelineSession:
     def _probe_all(self) -> None:
         state = self.run.state
         known = {self.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
-        for each in looks(self.task, left=lambda: self.left, cache=self.cache, known=known, now=self.now):
+        begun = looks(self.task, left=lambda: self.left, cache=self.cache, known=known, also=self.also, now=self.now)
+        for each in begun:
             self.measured.append(each.measured)
             if each.probed is None:
                 self.resumed += 1
@@ -117,16 +143,14 @@ class PipelineSession:
             index = self.run.place(Wanted(PIPELINE.of(pipeline)))
             accuracy, loss = probed.valid_accuracy, probed.valid_loss
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
+            keep_logits(self.run, index, probed.valid_logits)
+            self.recorder.add(pipeline, accuracy, loss, seconds=probed.seconds)
+        self.notes += [*about(self.also, self.measured), *absent()]
 
     def _tune_all(self) -> None:
-        images = int(np.count_nonzero(self.task.parts == TRAIN))
         if not self.plan.round(1):
-            chosen = plan.first_round(
-                self.measured,
-                images=images,
-                classes=self.task.classes,
-                seconds=self.left - self._held_out(VALIDATION),
-            )
+            left = self.left - self._held_out(VALIDATION)
+            chosen = plan.first_round(self.measured, **self.known, seconds=left)
             for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
         for stage in self.plan.round(1):
@@ -134,16 +158,23 @@ class PipelineSession:
         self._promote()
 
     def _promote(self) -> None:
-        """The best fine-tuned pipeline gets the time that is left."""
+        """The fine-tuned pipeline that promises most gets the time that is left."""
         open_ones = [each for each in self.plan.round(2) if not each.done]
         tuned = [index for index in self.run.state.trained if self.pipeline(index).learning_rate is not None]
         left = self.left - self._held_out(VALIDATION)
         if not open_ones and left >= plan.LEAST_AGAIN and tuned:
-            best = max(tuned, key=lambda index: (self.run.state.trained[index].valid_accuracy or 0, -self._loss(index)))
-            self.plan.add(Stage(str(self.pipeline(best)), left, again=True, round=2))
+            best = self.pipeline(self._promising(tuned, left))
+            self.plan.add(Stage(str(best), left, again=True, round=2))
             open_ones = self.plan.round(2)[-1:]
         for stage in open_ones:
             self._tune(stage)
+
+    def _promising(self, tuned: list[int], left: float) -> int:
+        """The fine-tuned candidate that is expected to end best, if it alone goes on for the seconds left."""
+        state = self.run.state.trained
+        tuned = sorted(tuned, key=self._loss)
+        rows = [(self.pipeline(index), state[index].valid_accuracy or 0.0, state[index].seconds) for index in tuned]
+        return tuned[plan.to_go_on(rows, self.measured, **self.known, left=left)]
 
     def _tune(self, stage: Stage) -> None:
         """One fine-tuning, from the probe or from where it stands; what is kept is the better one."""
@@ -169,6 +200,9 @@ class PipelineSession:
         )
         self._take(index, tuned)
         if tuned.complete:  # else a larger budget goes on with it
+            if not stage.again:  # what went on had two schedules, as no training that we foretell
+                loss, seconds = tuned.valid_loss, tuned.seconds
+                self.recorder.add(pipeline, tuned.valid_accuracy, loss, seconds=seconds, steps=tuned.steps)
             self.plan.finish(stage)
             checkpoint.unlink(missing_ok=True)
 
@@ -183,17 +217,20 @@ class PipelineSession:
         known = self.run.state.trained.get(index)
         new = (tuned.valid_accuracy or 0.0, -tuned.valid_loss)
         if known is not None and new <= ((known.valid_accuracy or 0.0), -self._loss(index)):
-            self.line(
-                f"{self.pipeline(index)}: {_percent(tuned.valid_accuracy)} after more time: the earlier one stays"
-            )
+            told = f"{self.pipeline(index)}: {_percent(tuned.valid_accuracy)} after more time"
+            self.line(f"{told}: the earlier one stays")
             return
         passes = tuned.passes + (known.epochs if known else 0)
         seconds = tuned.seconds + (known.seconds if known else 0.0)
         self._keep(index, tuned.classifier, tuned.valid_accuracy, tuned.valid_loss, seconds=seconds, passes=passes)
+        keep_logits(self.run, index, tuned.valid_logits)
 
     def _epoch(self, pipeline: Pipeline) -> Callable[[Epoch], None]:
+        self.curve, self.worked = [], True
+
         def tell(epoch: Epoch) -> None:
             self.run.tick()
+            self.curve.append(epoch)
             self.now(f"Fine-tuning {pipeline}: {100 * epoch.progress:.0f}%, loss {epoch.loss:.3f}")
 
         return tell
@@ -239,44 +276,22 @@ class PipelineSession:
         )
         self.plan.losses[str(architecture)] = loss if math.isfinite(loss) else 1e9
         self.plan.save()
-        self.run.keep(index, trained, training_of(classifier, trained), self._card(trained, classifier))
-        self.tracked.metrics({f"valid accuracy of {architecture}": accuracy or 0.0, "seconds": self.run.spent})
+        card = card_of(self.task, trained, classifier, seed=self.seed)
+        self.run.keep(index, trained, training_of(classifier, trained), card)
+        self.worked, curve, self.curve = True, self.curve, []
+        track_pipeline(self.tracked, self.task, trained, seed=self.seed, curve=curve)
+        best = max(each.valid_accuracy or 0.0 for each in self.run.state.trained.values())
+        where = {"best_valid_accuracy": best, "seconds": self.run.spent}
+        self.tracked.metrics(where, step=len(self.run.state.trained))
         self.line(f"{architecture}: validation {_percent(accuracy)} in {seconds:.1f} s")
-
-    def _card(self, trained: Trained, classifier: Classifier) -> Card:
-        task = self.task
-        return Card(
-            space=PIPELINE.name,
-            architecture=str(trained.architecture),
-            recipe=PIPELINE.name,
-            seed=self.seed,
-            task=task.name,
-            fingerprint=task.fingerprint,
-            class_names=task.class_names,
-            sizes=tuple(dict.fromkeys((task.resolution, classifier.resolution))),
-            mean=classifier.mean,
-            scale=classifier.scale,
-            blueprint=classifier.blueprint,
-            valid_accuracy=trained.valid_accuracy,
-            test_accuracy=None,
-            complete=trained.complete,
-            train_seconds=trained.seconds,
-            white=task.white,
-        )
 
     def _loss(self, index: int) -> float:
         return self.plan.losses.get(str(self.run.state.candidates[index].architecture), math.inf)
 
     def _held_out(self, part: int) -> float:
-        """Seconds to classify the images of a part, with the slowest network so far."""
-        slowest = min((each.rate for each in self.measured), default=math.inf)
-        return float(np.count_nonzero(self.task.parts == part)) / slowest
-
-
-def training_of(classifier: Classifier, trained: Trained) -> Training:
-    """As the run folder keeps trainings."""
-    accuracy, seconds = trained.valid_accuracy, trained.seconds
-    return Training(classifier.network, classifier.mean, classifier.scale, accuracy, seconds, trained.complete)
+        """Seconds to classify the images of a part, with the two slowest networks so far: they may answer together."""
+        slowest = sorted(each.rate for each in self.measured)[:2]
+        return float(np.count_nonzero(self.task.parts == part)) * sum(1 / rate for rate in slowest)
 
 
 def _percent(value: float | None) -> str:

@@ -106,7 +106,7 @@ function onDrop(at, act) {
 
 // ---- parts of pages that take a while
 async function part(at) {
-  at.replaceChildren(make("p", { class: "waiting hint" }, "Ranking the networks …"));
+  at.replaceChildren(make("p", { class: "waiting hint" }, "Looking at the images …"));
   const answer = await fetch(at.dataset.part, { headers: { "x-part": "1" } }).catch(() => null);
   const text = answer ? await answer.text() : "";
   if (answer && answer.ok) at.replaceChildren(...new DOMParser().parseFromString(text, "text/html").body.childNodes);
@@ -240,7 +240,10 @@ if (find("upload")) uploads(find("upload"));
 if (find("job")) { if (find("plot")) draw(); follow(find("job")); }
 if (find("mistakes-shown") && document.querySelector(".confusion")) mistakes(document.querySelector(".confusion"));
 if (find("predict")) predicting(find("predict"));
-document.querySelectorAll("[data-part]").forEach(part);
+for (const at of document.querySelectorAll("[data-part]")) {
+  const box = at.closest("details");
+  if (!box || box.open) part(at); else box.addEventListener("toggle", () => part(at), { once: true });
+}
 document.querySelectorAll("[data-submits] select").forEach((each) => each.addEventListener("change", () => each.form.submit()));
 document.querySelectorAll("[data-copy]").forEach((each) => each.addEventListener("click", async () => {
   await navigator.clipboard.writeText(find(each.dataset.copy).textContent);

@@ -1,0 +1,51 @@
+"""`metad2a predict`: the classes of pictures, by the network of a run."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from metad2a import cli
+from metad2a.cli.options import Json
+from metad2a.cli.output import console, print_json
+
+NO_PICTURE = 1  # exit status where a picture cannot be read
+
+
+def predict(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Name of a run, or a folder that an export wrote.")],
+    images: Annotated[list[Path], typer.Argument(metavar="IMAGES", help="Pictures, or folders or zips of them.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", metavar="FILE", help="CSV file to write.", show_default="stdout")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Classify pictures with the network of a run: CSV of file, class and probability."""
+    from metad2a.cli.options import check_output_file
+    from metad2a.search.predict import open_network, predictions, rows_of
+
+    check_output_file(output, option="--output")
+    network = open_network(run)
+    failed: list[str] = []
+    rows = list(rows_of(predictions(network, images, on_failure=failed.append)))
+    if json:
+        heading, *found = rows
+        print_json({"predictions": [dict(zip(heading, row, strict=True)) for row in found], "failed": failed})
+    elif output is None:
+        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
+    else:
+        from io import StringIO
+
+        from metad2a.export.export import write_files
+
+        text = StringIO()
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        write_files(output.absolute().parent, {output.name: text.getvalue().encode(errors=cli.ESCAPED)})
+    for each in failed:
+        console(stderr=True).print(each, soft_wrap=True)
+    if failed:
+        raise typer.Exit(NO_PICTURE)

@@ -1,0 +1,120 @@
+"""The end of a search for networks: with the time left the best is trained once more, tested once and exported."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from databases.datasets.task import TEST, VALIDATION
+from databases.errors import UserError
+from metad2a.export.export import Exported, describe, save
+from metad2a.search.budget import with_validation_images
+from metad2a.search.candidate import Job
+from metad2a.search.judgement import ended, judgements, remarks
+from metad2a.search.result import SearchResult
+from metad2a.search.run_state import best_of, tested_card
+from metad2a.search.tracked import SEARCH_FIGURE, known_values
+from metad2a.train.inference import accuracy
+from metad2a.train.place import pick_device
+from metad2a.train.training import Progress, Training
+
+if TYPE_CHECKING:
+    from metad2a.search.session import Session
+
+AGAIN = (
+    "the exported network was trained once more with the time that was left, on validation images too; its validation "
+    "accuracy is of before"
+)
+
+
+def finished(session: Session) -> SearchResult:
+    """Tests the best once, exports it and sums the search up."""
+    state = session.run.state
+    best = best_of(state, session.positions())
+    if best is None and not session.asked:
+        raise UserError("the searcher had nothing to propose: give another one, such as surrogate or evolution")
+    if best is None:
+        raise UserError(
+            f"the budget of {session.budget.limit:g} seconds was over before the first step of training: reading and "
+            f"ranking alone took {session.run.prepared:.0f} s; give the same command with a larger one to go on"
+        )
+    _train_again(session, best)
+    again = state.again is not None and state.again[0] == best
+    card, training = session.run.weights_again() if again else session.run.weights(best)
+    if state.tested is None or state.tested[0] != best:
+        session.worked = True
+        state.tested = (best, _test(session, training))
+        session.tell("tested", best, trained=state.trained[best])
+    exported = save(training, tested_card(card, state, best), session.run.folder)
+    if not session.worked:
+        session.run.discount()
+        session.tracked.discard()
+    session.run.save()
+    session.tracked.metrics(
+        known_values(valid_accuracy=card.valid_accuracy, test_accuracy=state.tested[1], seconds=session.run.spent)
+    )
+    for path in (exported.weights, exported.program):
+        session.tracked.artifact(path, folder="model")
+    result = _result(session, best, exported)
+    if session.draw is not None and session.tracked.id is not None:
+        session.tracked.figure(session.draw(result.trained), SEARCH_FIGURE)
+    return result
+
+
+def _train_again(session: Session, best: int) -> None:
+    """Trains the best once more with the time that is left, on validation images too, which it must know better."""
+    state, trained = session.run.state, session.run.state.trained[best]
+    architecture = trained.architecture
+    if not trained.complete or (state.again is not None and state.again[0] == best):
+        return
+    steps = session.budget.last_steps(architecture)
+    if steps is None:
+        return
+    session.worked = True
+    session.tell("again", best, expected=steps * session.budget.pace(architecture))
+
+    def tick(progress: Progress) -> None:
+        session.run.tick()
+
+    job = Job(best, architecture, session.budget.deadline(architecture), steps)
+    done = replace(session.work(), task=with_validation_images(session.small), finished=()).train(job, tick)
+    reached = accuracy(done.training, session.small, VALIDATION)
+    ended = done.training.complete or done.training.shortened
+    if ended and reached is not None and reached >= (trained.valid_accuracy or 0.0):
+        whole = replace(done.training, complete=True, valid_accuracy=trained.valid_accuracy)
+        card = describe(whole, task=session.task, architecture=architecture, recipe=session.recipe, seed=session.seed)
+        session.run.keep_again(best, steps, whole, card)
+
+
+def _result(session: Session, best: int, exported: Exported) -> SearchResult:
+    state = session.run.state
+    trained = tuple(state.trained[index] for index in session.positions() if index in state.trained)
+    out_of_time = any(index not in state.trained or not state.trained[index].done for index in session.asked)
+    notes = [
+        *session.notes,
+        *([state.change[2]] if state.change is not None and state.change[2] else []),
+        *([ended(trained, session.count)] if out_of_time else []),
+        *remarks(trained, state.trained[best], recipe=session.recipe.name),
+        *([AGAIN] if state.again is not None and state.again[0] == best else []),
+    ]
+    notes += judgements(session.task, exported.card.valid_accuracy, exported.card.test_accuracy)
+    return SearchResult(
+        best=state.candidates[best].architecture,
+        valid_accuracy=exported.card.valid_accuracy,
+        test_accuracy=exported.card.test_accuracy,
+        trained=trained,
+        folder=session.run.folder,
+        seconds=session.run.spent,
+        resumed=session.resumed,
+        stopped_by="time" if out_of_time else "trainings",
+        notes=tuple(notes),
+        exported=exported,
+    )
+
+
+def _test(session: Session, training: Training) -> float | None:
+    """Accuracy in percent on the test images, computed on the search's device."""
+    training.network.to(pick_device(session.device))
+    tested = accuracy(training, session.small, TEST)
+    training.network.cpu()
+    return tested

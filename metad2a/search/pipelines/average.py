@@ -1,0 +1,108 @@
+"""Finalists that answer together, where validation tells that it helps.
+
+Networks that begin with other weights or see other sizes err on other images, so the mean of their probabilities is
+often better than the best of them. One is added while log-loss falls beyond chance (Caruana, Niculescu-Mizil, Crew,
+Ksikes, 2004: greedy choice of an ensemble on validation images).
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.architectures.networks.average import AverageNetwork, Member
+from databases.architectures.skeleton import Blueprint
+from metad2a.export.export import write_files
+from metad2a.search.pipelines.report import temperature
+from metad2a.search.runs import CANDIDATES, RunFolder
+from metad2a.train.classifier import Classifier
+from metad2a.train.logistic import Floats, Labels
+
+Shares: TypeAlias = npt.NDArray[np.floating]
+
+LOGITS = "{}.logits.npy"  # beside the weights of a candidate
+MOST = 3  # networks
+STANDARD_ERRORS = 1.0  # of the fall in log-loss from image to image, by which it must fall
+TINY = 1e-12
+
+
+def keep_logits(run: RunFolder, index: int, logits: Floats) -> None:
+    """Stores what a candidate says of the validation images, (n, classes), by which it may join others."""
+    content = io.BytesIO()
+    np.save(content, logits)
+    write_files(run.folder / CANDIDATES, {LOGITS.format(index): content.getvalue()})
+
+
+def read_logits(run: RunFolder) -> dict[int, Floats]:
+    """What was kept of the candidates."""
+    files = {index: run.folder / CANDIDATES / LOGITS.format(index) for index in run.state.trained}
+    return {index: np.load(file, allow_pickle=False) for index, file in files.items() if file.is_file()}
+
+
+def finalists(logits: Mapping[int, Floats], labels: Labels, best: int) -> tuple[int, ...]:
+    """The networks whose mean is best on the validation images, ``best`` first; alone where no other helps.
+
+    Args:
+        logits: (n, classes) of each network, by its number.
+        labels: (n,) the truth.
+        best: the number of the network to begin with.
+    """
+    if best not in logits or not len(labels):
+        return (best,)
+    shares = {index: _softmax(each / temperature(each, labels)) for index, each in logits.items()}
+    chosen: tuple[int, ...] = (best,)
+    now = shares[best]
+    while len(chosen) < MOST:
+        together = {
+            index: (len(chosen) * now + each) / (len(chosen) + 1)
+            for index, each in shares.items()
+            if index not in chosen
+        }
+        added = min(together, key=lambda index: _losses(together[index], labels).mean(), default=None)
+        if added is None or not _better(together[added], now, labels):
+            break
+        chosen, now = (*chosen, added), together[added]
+    return chosen
+
+
+def together(logits: Mapping[int, Floats], heats: Mapping[int, float]) -> Floats:
+    """(n, classes): what the mean of the networks ``heats``, given with their temperatures, says; logarithms."""
+    shares = np.stack([_softmax(logits[index] / heat) for index, heat in heats.items()])
+    found: Floats = np.log(shares.mean(0) + TINY).astype(np.float32)
+    return found
+
+
+def averaged(members: Mapping[int, Classifier], heats: Mapping[int, float], *, resolution: int) -> Classifier:
+    """The mean of the members' probabilities as one network for images of ``resolution``."""
+    plans = tuple(
+        Member(each.blueprint, each.resolution, each.mean, each.scale, heats[index])  # type: ignore[arg-type]
+        for index, each in members.items()
+    )
+    blueprint = Blueprint("average:AverageNetwork", (plans, resolution))
+    network = blueprint.build()
+    assert isinstance(network, AverageNetwork)
+    network.load_members([each.network.state_dict() for each in members.values()])
+    channels = len(next(iter(members.values())).mean)
+    return Classifier(network.eval(), blueprint, (0.0,) * channels, (1.0,) * channels, resolution)
+
+
+def _better(new: Shares, old: Shares, labels: Labels) -> bool:
+    """Whether log-loss falls beyond chance and no accuracy is lost."""
+    fall = _losses(old, labels) - _losses(new, labels)
+    right = (new.argmax(1) == labels).mean() >= (old.argmax(1) == labels).mean()
+    return bool(right and fall.mean() > STANDARD_ERRORS * fall.std() / len(fall) ** 0.5)
+
+
+def _losses(shares: Shares, labels: Labels) -> Shares:
+    found: Shares = -np.log(shares[np.arange(len(labels)), labels] + TINY)
+    return found
+
+
+def _softmax(logits: Shares) -> Shares:
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    found: Shares = powers / powers.sum(1, keepdims=True)
+    return found

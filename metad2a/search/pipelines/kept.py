@@ -1,0 +1,38 @@
+"""A finished candidate as the run folder keeps it."""
+
+from __future__ import annotations
+
+from databases.architectures.spaces.pipeline import PIPELINE
+from databases.datasets.task import Task
+from metad2a.export.card import Card
+from metad2a.search.run_state import Trained
+from metad2a.train.classifier import Classifier
+from metad2a.train.training import Training
+
+
+def training_of(classifier: Classifier, trained: Trained) -> Training:
+    """As the run folder keeps trainings."""
+    accuracy, seconds = trained.valid_accuracy, trained.seconds
+    return Training(classifier.network, classifier.mean, classifier.scale, accuracy, seconds, trained.complete)
+
+
+def card_of(task: Task, trained: Trained, classifier: Classifier, *, seed: int) -> Card:
+    """What is written beside the weights."""
+    return Card(
+        space=PIPELINE.name,
+        architecture=str(trained.architecture),
+        recipe=PIPELINE.name,
+        seed=seed,
+        task=task.name,
+        fingerprint=task.fingerprint,
+        class_names=task.class_names,
+        sizes=tuple(dict.fromkeys((task.resolution, classifier.resolution))),
+        mean=classifier.mean,
+        scale=classifier.scale,
+        blueprint=classifier.blueprint,
+        valid_accuracy=trained.valid_accuracy,
+        test_accuracy=None,
+        complete=trained.complete,
+        train_seconds=trained.seconds,
+        white=task.white,
+    )

@@ -1,0 +1,58 @@
+"""What a search measures on a user's images, as records of the database: `recommend` learns from them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.records.record import Record, TaskEntry
+from databases.records.store import Store
+from metad2a.train.bases import OTHER
+
+PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
+USUAL = "auto"  # how training images are changed unless one asks; else the recipe names that too
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """Writes measurements of a task into ``store``, None: nowhere. The first record of a kind stays."""
+
+    store: Store | None
+    task: Task
+    seed: int
+    augment: str
+
+    def begin(self) -> None:
+        """Writes what the records are of."""
+        if self.store is not None:
+            task, statistics = self.task, self.task.statistics()
+            plain = {name: float(value) for name, value in statistics.items()}
+            self.store.add_task(TaskEntry(task.fingerprint, task.name, task.source, plain))
+
+    def add(self, pipeline: Pipeline, accuracy: float | None, loss: float, *, seconds: float, steps: int = 0) -> None:
+        """Writes one measurement, without ``steps`` that of a probe.
+
+        A network of the user's own is left out: the record could not say which it was.
+        """
+        if self.store is None or pipeline.weights == OTHER or accuracy is None:
+            return
+        parts = {"train_images": TRAIN, "valid_images": VALIDATION}
+        extra = {name: float(np.count_nonzero(self.task.parts == part)) for name, part in parts.items()}
+        extra |= {"classes": float(self.task.classes)} | ({"valid_loss": loss} if math.isfinite(loss) else {})
+        changed = "" if self.augment == USUAL else f"-{self.augment}"
+        record = Record(
+            task=self.task.fingerprint,
+            space=PIPELINE.name,
+            architecture=str(pipeline),
+            recipe=f"{steps}-steps{changed}" if steps else PROBE,
+            seed=self.seed,
+            source="user",
+            valid_accuracy=accuracy,
+            train_seconds=seconds,
+            extra=extra,
+        )
+        self.store.add([record])

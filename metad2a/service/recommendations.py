@@ -1,0 +1,120 @@
+"""What the API takes and gives where it recommends: pipelines, or cells to train from scratch."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from metad2a.search.pipelines import SPACE, USUAL_SECONDS
+from metad2a.service.schemas import EXAMPLE, NETWORKS, DatasetId, Model, Name, Seconds, Seed, Strict
+
+Accuracy = Annotated[float, Field(description="Percent, on new images like these.")]
+Interval = Annotated[list[float], Field(description="80% interval of the accuracy.")]
+
+
+class RecommendationIn(Strict):
+    """A question: what fits this dataset, within these limits; the space ``pipeline`` unless cells are meant."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"dataset": EXAMPLE, "top": 5}]})
+
+    dataset: DatasetId
+    space: Literal["pipeline", "nasbench201"] | None = Field(
+        default=None, description="pipeline; nasbench201 where an option of cells is given."
+    )
+    top: int = Field(default=5, ge=1, le=1000)
+    seconds: Seconds | None = Field(default=None, description="Of fine-tuning that accuracies hold for; 60 by default.")
+    seed: Seed = 0
+    max_params: int | None = Field(default=None, ge=1, le=10**15)
+    max_flops: int | None = Field(default=None, ge=1, le=10**18)
+    max_latency: float | None = Field(
+        default=None, gt=0, le=1e6, description="Milliseconds: of pipelines on the server, of cells on the device."
+    )
+    recipe: Name = Field(default="tiny", description="Of cells, as are the next five.")
+    images_per_class: int = Field(default=20, ge=1, le=1000)
+    candidates: Literal["generator", "all", "both"] = "both"
+    device: Name | None = Field(default=None, description="A target device whose latencies are predicted.")
+    prefer: Literal["accuracy", "balanced", "latency"] = "accuracy"
+    model: Model = "shipped"
+
+    @model_validator(mode="after")
+    def _meaning(self) -> Self:
+        cells = self.model_fields_set & {"recipe", "images_per_class", "candidates", "device", "prefer", "model"}
+        if self.space is None:
+            self.space = NETWORKS if cells else SPACE
+        foreign = cells if self.space == SPACE else self.model_fields_set & {"seconds"}
+        if foreign:
+            raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
+        if self.space == SPACE:
+            self.seconds = self.seconds or USUAL_SECONDS
+        return self
+
+    def options(self) -> dict[str, Any]:
+        """What is told of the space that is asked, and nothing of the other."""
+        common = {"space", "top", "seed", "max_params", "max_flops", "max_latency"}
+        if self.space == SPACE:
+            return self.model_dump(include=common | {"seconds"})
+        return self.model_dump(exclude={"dataset", "model", "seconds"})
+
+
+class ChoiceOut(BaseModel):
+    """A pipeline: which weights to begin with, at which resolution, what to train and how fast."""
+
+    model_config = ConfigDict(extra="allow")
+
+    pipeline: str = Field(examples=["own 48px half rate0.03 whole"])
+    expected_accuracy: Accuracy
+    interval: Interval
+    seconds: float = Field(description="What it takes to train it on the server.")
+    measured: bool = Field(description="Whether it is a probe that was tried on these images.")
+    parameters: int
+    megabytes: float
+    flops: int
+    latency_ms: float = Field(description="Of one image, on the server.")
+
+
+class PipelinesOut(BaseModel):
+    """The answer of ``metad2a recommend``: the ``top`` choices, the best first, and all of the front among them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    dataset: str
+    space: Literal["pipeline"]
+    choices: list[ChoiceOut]
+    front: list[str] = Field(description="Pipelines that none beats in accuracy and latency, the fastest first.")
+    knee: str = Field(description="The one of the front after which accuracy is dear.")
+    equal: str = Field(description="The fastest whose accuracy nobody can tell from the best's.")
+    seconds: float = Field(description="Of fine-tuning that accuracies hold for.")
+    reason: str
+    notes: list[str] = []
+
+
+class CandidateOut(BaseModel):
+    """One ranked network; what a newer version tells beyond this is passed on."""
+
+    model_config = ConfigDict(extra="allow")
+
+    title: str
+    architecture: str
+    key: str | None = Field(default=None, description="For /v1/architectures/KEY.svg.")
+    expected_accuracy: float | None = Field(default=None, description="Percent; null where only the order is known.")
+    interval: list[float] | None = Field(default=None, description="80% interval of the accuracy.")
+    parameters: int | None = None
+    flops: int | None = None
+    expected_seconds: float | None = None
+    latency_ms: float | None = None
+
+
+class CellsOut(BaseModel):
+    """The answer of ``metad2a recommend --space nasbench201``; candidates are the best first."""
+
+    model_config = ConfigDict(extra="allow")
+
+    dataset: str
+    space: Literal["nasbench201"]
+    candidates: list[CandidateOut]
+    recipe: str
+    unlike: bool
+    reason: str
+    notes: list[str] = []
+    nearest: list[dict[str, Any]] = []

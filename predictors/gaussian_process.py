@@ -1,0 +1,61 @@
+"""A Gaussian process with one fixed scale (Rasmussen, Williams, 2006, algorithm 2.1), for a few hundred measurements.
+
+Written out, since importing a library for it takes longer than all else that `recommend` computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Values = npt.NDArray[np.float64]
+NOISE = 1.0  # variance of one measurement, in units of the process's
+NEARNESS = 0.5  # how fast two places have less in common, by their mean squared distance over the standardised columns
+TINY = 1e-3  # variance below which nobody is sure
+
+
+@dataclass(frozen=True, eq=False)
+class Process:
+    """A Gaussian process of variance 1, given measurements.
+
+    Attributes:
+        center, scale: (d,) bring what is known to one scale. known: (n, d), so brought.
+        mean: of the measurements. inverse: (n, n) of their covariance. weights: (n,) of their values.
+    """
+
+    center: Values
+    scale: Values
+    known: Values
+    mean: float
+    inverse: Values
+    weights: Values
+
+    def predict(self, x: Values) -> tuple[Values, Values]:
+        """Mean and standard deviation, (m,), at (m, d)."""
+        common = _common((x - self.center) / self.scale, self.known)
+        left = 1 - np.einsum("ij,jk,ik->i", common, self.inverse, common)
+        return self.mean + common @ self.weights, np.sqrt(np.clip(left, TINY, None))
+
+
+def learn_process(x: Values, y: Values, weight: Values) -> Process:
+    """The process that has seen values y, (n,), at x, (n, d); one of twice the ``weight`` has half the variance."""
+    center, scale = x.mean(0), x.std(0)
+    scale = np.where(scale > 0, scale, 1.0)
+    known, mean = (x - center) / scale, float(np.average(y, weights=weight))
+    inverse = np.linalg.inv(_common(known, known) + np.diag(NOISE / weight)).astype(np.float64)
+    return Process(center, scale, known, mean, inverse, inverse @ (y - mean))
+
+
+def alike(group: npt.NDArray[np.int64]) -> Values:
+    """(n,) weights of mean 1 with which all groups count alike."""
+    _, place, count = np.unique(group, return_inverse=True, return_counts=True)
+    found: Values = len(group) / (len(count) * count[place])
+    return found
+
+
+def _common(a: Values, b: Values) -> Values:
+    """(n, m): what each of (n, d) has in common with each of (m, d)."""
+    found: Values = np.exp(-NEARNESS * ((a[:, None] - b[None]) ** 2).mean(-1))
+    return found

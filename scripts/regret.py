@@ -1,0 +1,174 @@
+"""Prints what is lost by the pipeline that is recommended, on sources that the model was learnt without.
+
+    python scripts/regret.py [DATABASE.csv.gz]
+
+On each task of the measured pipelines (by default the shipped ones) everybody chooses one of those that were measured
+there, within the same number of training steps; regret is how far its test accuracy is below the best of them. Beside
+ours: one fixed pipeline, the dearest network, what was best on the nearest task of another source (by the probes'
+accuracies), the best probe, and one at random. Then how much less a network costs that is as good (within half a
+point) as the dearest: ours takes the cheapest that cannot be told from the best. 95% intervals are over sources.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.records.csv_file import read_csv
+from databases.records.record import Record, TaskEntry
+from metad2a.recommend.chances import MEASURED, usual
+from predictors.metrics import bootstrap_interval
+from predictors.outcome import Looked, OutcomeModel, examples_of
+from predictors.scale import to_logit
+
+FIXED = "own 32px all rate0.03 whole"  # measured on every task; the same for everybody
+OWN_PROBE = "own 32px probe whole"
+FEWEST = 6  # pipelines of a task that make a choice
+BUDGETS = (0, 100, 400)  # steps
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A pipeline that was measured on a task: steps of training, accuracies in percent, multiply-adds."""
+
+    pipeline: Pipeline
+    steps: int
+    accuracy: float
+    valid_accuracy: float
+    flops: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A task with what was measured on it."""
+
+    source: str
+    looked: Looked
+    tried: tuple[Tried, ...]
+
+    def within(self, steps: int) -> list[Tried]:
+        """Those with so many steps at most."""
+        return [each for each in self.tried if each.steps <= steps]
+
+
+def main() -> None:
+    """One table for each budget, then what is saved."""
+    file = Path(sys.argv[1]) if len(sys.argv) > 1 else MEASURED
+    tasks, model = measured(file)
+    print(f"{len(tasks)} tasks of {len({each.source for each in tasks})} sources")
+    for steps in BUDGETS[1:]:
+        rows = [choices(task, tasks, model.without(task.source), steps) for task in tasks]
+        print(
+            f"\nRegret in points of test accuracy, at most {steps} steps\n| who | regret | ours less |\n|---|---|---|"
+        )
+        ours, groups = [found["ours"] for found in rows], [task.source for task in tasks]
+        for name in rows[0]:
+            theirs = [found[name] for found in rows]
+            less = bootstrap_interval(np.subtract(theirs, ours), groups)
+            shown = f"{less.mean:+.2f} [{less.low:+.2f}, {less.high:+.2f}]"
+            print(f"| {name} | {bootstrap_interval(theirs, groups).mean:.2f} | {'' if name == 'ours' else shown} |")
+    saved(tasks, model)
+
+
+def measured(file: Path) -> tuple[list[Measured], OutcomeModel]:
+    """The tasks on which enough was measured, and the model of all."""
+    rows = list(read_csv(file))
+    entries = {each.key: each for each in rows if isinstance(each, TaskEntry)}
+    of_task: dict[str, list[Record]] = defaultdict(list)
+    for each in rows:
+        if isinstance(each, Record) and each.space == PIPELINE.name and each.test_accuracy is not None:
+            of_task[each.task].append(each)
+    found = []
+    for task, records in of_task.items():
+        tried = tuple(map(_tried, records))
+        probes = {(e.pipeline.weights, e.pipeline.resolution): e.valid_accuracy for e in tried if not e.steps}
+        first = records[0].extra
+        looked = Looked(int(first["classes"]), int(first["train_images"]), probes)
+        known = tuple(each for each in tried if looked.probe(each.pipeline) is not None)
+        if len(known) >= FEWEST and any(each.steps for each in known):
+            found.append(Measured(entries[task].source or entries[task].name, looked, known))
+    return found, OutcomeModel(usual(examples_of(list(entries.values()), [r for rs in of_task.values() for r in rs])))
+
+
+def _tried(record: Record) -> Tried:
+    pipeline = PIPELINE.pipeline(PIPELINE.parse(record.architecture))
+    steps = int(record.recipe.partition("-")[0]) if pipeline.training != "probe" else 0
+    assert record.test_accuracy is not None
+    return Tried(pipeline, steps, record.test_accuracy, record.valid_accuracy or 0.0, record.extra["flops"])
+
+
+def choices(task: Measured, tasks: Sequence[Measured], model: OutcomeModel, steps: int) -> dict[str, float]:
+    """Regret in points of each way to choose."""
+    there = task.within(steps)
+    best = max(each.accuracy for each in there)
+    reached = {
+        "ours": max(there, key=lambda each: expected(task, each, model)).accuracy,
+        "fixed pipeline": _of(there, FIXED, max((e.steps for e in there if str(e.pipeline) == FIXED), default=0)),
+        "dearest network": max(there, key=lambda each: (each.flops, each.steps)).accuracy,
+        "nearest task's best": _nearest(task, tasks, steps),
+        "best probe": max((each.valid_accuracy, each.accuracy) for each in there if not each.steps)[1],
+        "random": float(np.mean([each.accuracy for each in there])),
+    }
+    return {name: best - value for name, value in reached.items()}
+
+
+def expected(task: Measured, tried: Tried, model: OutcomeModel) -> float:
+    """Accuracy in percent that is expected of a pipeline; a probe's is known of the validation images."""
+    if not tried.steps:
+        return tried.valid_accuracy
+    return float(model.expect(task.looked, [(tried.pipeline, tried.steps)]).mean[0])
+
+
+def _of(there: Sequence[Tried], pipeline: str, steps: int) -> float:
+    """The accuracy of a pipeline, or where it was not measured within the steps, of our probe."""
+    for each in there:
+        if str(each.pipeline) == pipeline and each.steps == steps:
+            return each.accuracy
+    return next(each.accuracy for each in there if str(each.pipeline) == OWN_PROBE)
+
+
+def _nearest(task: Measured, tasks: Sequence[Measured], steps: int) -> float:
+    """What the best pipeline of the most similar task of another source reaches here."""
+    others = sorted((each for each in tasks if each.source != task.source), key=lambda each: _distance(task, each))
+    here = {(str(each.pipeline), each.steps): each.accuracy for each in task.within(steps)}
+    for other in others:
+        for each in sorted(other.within(steps), key=lambda each: -each.accuracy):
+            if (str(each.pipeline), each.steps) in here:
+                return here[str(each.pipeline), each.steps]
+    raise ValueError("no task has a pipeline in common")
+
+
+def _distance(one: Measured, other: Measured) -> float:
+    """Between the probes that both have, in logits."""
+    both = one.looked.probes.keys() & other.looked.probes.keys()
+    a, b = (to_logit([each.looked.probes[key] for key in sorted(both)]) for each in (one, other))
+    return float(np.abs(a - b).mean())
+
+
+def saved(tasks: Sequence[Measured], model: OutcomeModel) -> None:
+    """What the cheapest of equals costs beside the dearest network, and what it loses."""
+    cost, lost, groups = list[float](), list[float](), list[str]()
+    for task in tasks:
+        known, there = model.without(task.source), task.within(BUDGETS[-1])
+        level = {each: to_logit([expected(task, each, known)])[0] for each in there}
+        near = [each for each in there if max(level.values()) - level[each] <= known.noise]
+        ours, dearest = (
+            min(near, key=lambda each: each.flops),
+            max(there, key=lambda each: (each.flops, each.steps)),
+        )
+        cost.append(1 - ours.flops / dearest.flops)
+        lost.append(dearest.accuracy - ours.accuracy)
+        groups.append(task.source)
+    for name, values, factor in (("fewer multiply-adds, %", cost, 100.0), ("accuracy lost, points", lost, 1.0)):
+        found = bootstrap_interval(factor * np.array(values), groups)
+        print(f"the cheapest of equals beside the dearest: {name} {found.mean:.1f} [{found.low:.1f}, {found.high:.1f}]")
+
+
+if __name__ == "__main__":
+    main()

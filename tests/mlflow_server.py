@@ -1,0 +1,62 @@
+"""A real MLflow server with a registry, on a free port of this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.request import urlopen
+
+from service_process import free_port, until
+
+
+@contextmanager
+def mlflow_server(folder: Path) -> Iterator[str]:
+    """Its address; SQLite and artifacts are in ``folder``, what it says in ``mlflow.log`` there."""
+    address, server = start(folder)
+    try:
+        yield address
+    finally:
+        end(server)
+
+
+def start(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
+    """The address and the process of a server that answers."""
+    address, program = f"http://127.0.0.1:{free_port()}", "from mlflow.cli import cli; cli()"
+    store = ["--backend-store-uri", f"sqlite:///{folder / 'tracking.db'}", "--artifacts-destination", str(folder / "a")]
+    place = ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--workers", "1"]
+    with (folder / "mlflow.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-c", program, "server", *store, *place],
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            start_new_session=True,
+        )
+    try:
+        until(lambda: _answers(address), seconds=180, what="MLflow's server")
+    except AssertionError:
+        end(server)
+        raise
+    return address, server
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """Ends a server and its workers."""
+    for kind in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(server.pid, kind)
+            server.wait(10)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urlopen(f"{address}/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False

@@ -1,0 +1,82 @@
+"""`metad2a predict`: folders, zips, odd files; what holds no picture is refused, and no picture vanishes."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from pipeline_world import random_base, stripes
+
+from databases.errors import UserError
+from metad2a.export.card import Card
+from metad2a.export.export import save
+from metad2a.search.predict import Network, open_network, predictions
+from metad2a.train.probe import probe
+from metad2a.train.training import Training
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> Network:
+    """A probe, exported and opened."""
+    task = stripes(60)
+    found = probe(random_base(), task, resolution=32).classifier
+    card = Card(
+        *("pipeline", "own 32px probe whole", "pipeline", 0, task.name, task.fingerprint, task.class_names, (16, 32)),
+        *(found.mean, found.scale, found.blueprint, None, None),
+        complete=True,
+        train_seconds=1.0,
+    )
+    training = Training(found.network, found.mean, found.scale, None, 1.0, True)
+    return open_network(str(save(training, card, tmp_path_factory.mktemp("run")).folder))
+
+
+def test_folders_within_folders_and_zips_are_read_and_no_picture_vanishes(network: Network, tmp_path: Path) -> None:
+    task, failed, inside = stripes(60), list[str](), tmp_path / "in"
+    (inside / "deeper").mkdir(parents=True)
+    for name, image in zip(("a.png", "deeper/b.png", ".c.png"), task.images, strict=False):
+        Image.fromarray(image).save(inside / name)
+    for name in ("d.svg", "notes.txt"):
+        (inside / name).write_text("no picture")
+    (inside / "e.png").symlink_to(tmp_path / "nowhere")
+    with zipfile.ZipFile(tmp_path / "in.zip", "w") as archive:
+        for name in ("a.png", "deeper/b.png", "notes.txt"):
+            archive.write(inside / name, name)
+    found = list(predictions(network, [inside, tmp_path / "in.zip"], on_failure=failed.append))
+    expected = [f"{tmp_path}/{top}/{name}" for top in ("in", "in.zip") for name in ("a.png", "deeper/b.png")]
+    assert [each.file for each in found] == expected
+    assert [each.name for each in found[:2]] == [each.name for each in found[2:]] == ["level", "upright"]
+    assert len(failed) == 2 and "d.svg: cannot be read (convert" in failed[0] and "e.png: leads to no" in failed[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("empty", "there is no picture"),
+        ("texts.zip", "there is no picture"),
+        ("damaged.zip", "is not a zip file or is damaged"),
+        ("images.npz", "an array, whose images have no names"),
+        ("images.npy", "an array, whose images have no names"),
+        ("missing.png", "not there"),
+        ("missing", "not there"),
+    ],
+)
+def test_what_holds_no_picture_is_refused_in_one_line(name: str, told: str, network: Network, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "damaged.zip").write_text("no zip")
+    for file in ("images.npz", "images.npy"):
+        (tmp_path / file).write_bytes(b"")
+    with zipfile.ZipFile(tmp_path / "texts.zip", "w") as archive:
+        archive.writestr("notes.txt", "no picture")
+    with pytest.raises(UserError, match=told) as problem:
+        list(predictions(network, [tmp_path / name], on_failure=lambda line: None))
+    assert "\n" not in str(problem.value)
+
+
+def test_a_folder_that_is_no_run_is_told_from_an_unknown_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
+    (tmp_path / "file").write_text("x")
+    for given, told in ((tmp_path, "a folder without"), (tmp_path / "file", "a file, not"), ("none", "unknown run")):
+        with pytest.raises(UserError, match=told):
+            open_network(str(given))
