@@ -18,7 +18,7 @@ MUTATED = 0.5  # share of the children
 def ranks(values: Values) -> npt.NDArray[np.int64]:
     """(n, objectives), less is better -> (n,) 0 for those that none dominates, 1 for the next front, and so on."""
     no_worse = (values[:, None] <= values[None]).all(2)
-    dominates = no_worse & (values[:, None] < values[None]).any(2)
+    dominates = np.asarray(no_worse & (values[:, None] < values[None]).any(2))
     found = np.full(len(values), -1)
     rank = 0
     while (found < 0).any():
