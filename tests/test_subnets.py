@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_world import answer
 from PIL import Image
 
 from databases.architectures.catalogue import Catalogue
@@ -135,6 +136,15 @@ def test_rows_are_measured_once_and_more_subnets_join_them(folder: Path, here: N
     for each in entries:
         seen = task_features(each, folder)
         assert seen is not None and seen.fingerprint == each.key and seen.labels.max() + 1 == each.statistics["classes"]
+
+
+def test_the_command_measures_subnets_of_another_family_by_the_same_code(
+    folder: Path, here: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAD2A_HOME", str(folder / "home"))
+    asked = ("--space", "mobilenetv3-subnets", "--tasks", "2", "--per-task", "1", "--images", str(folder))
+    assert answer("database", "build", *asked) == {"measured": 2, "known": 0, "left": 0}
+    assert answer("database", "build", *asked) == {"measured": 0, "known": 2, "left": 0}
 
 
 def test_a_base_that_learnt_other_classes_is_refused(folder: Path) -> None:

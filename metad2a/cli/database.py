@@ -126,27 +126,24 @@ def build(
         begun = time.monotonic()
         drawn: dict[str, Any] = {"tasks": tasks, "judged": judged, "seeds": seeds, "seed": seed}
         told: dict[str, Any] = {
-            "cache": home() / "features",
             "workers": workers,
             "executor": executor,
             "on_progress": lambda each: _tell(reporter, each, begun),
             "on_death": lambda death: reporter.line(str(death)),
         }
-        folder = images or shared_data() / "images"
+        folder, cache = images or shared_data() / "images", home() / "features"
         if space == "pipeline":
             from metad2a.build.pipelines import build_pipelines
 
-            built = build_pipelines(store, folder, **drawn, **told)
+            built = build_pipelines(store, folder, cache=cache, **drawn, **told)
         elif space.endswith("-subnets"):
             from metad2a.build.subnets import build_subnets
 
-            drawn, told = {"tasks": tasks, "subnets": per_task, "seed": seed}, {**told, "space": space}
-            told.pop("cache")
-            built = build_subnets(store, folder, **drawn, **told)
+            built = build_subnets(store, folder, space=space, tasks=tasks, subnets=per_task, seed=seed, **told)
         else:
             from metad2a.build.build import build as run
 
-            built = run(store, folder, per_task=per_task, recipe=recipe, **drawn, **told)
+            built = run(store, folder, per_task=per_task, recipe=recipe, cache=cache, **drawn, **told)
     if json:
         print_json({"measured": built.done, "known": built.known, "left": built.left})
     else:
