@@ -1,23 +1,22 @@
 """What is expected of pipelines, learnt from what we measured and from what searches measured on the user's images.
 
-The user's join only where sources of images that a model is learnt without are not foretold worse by it. A dataset's
+The user's join only where our sources of images, each left out in turn, are not foretold worse by that. A dataset's
 own trainings never tell its own expectations: they are no other dataset's.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from databases.architectures.spaces.pipeline import PIPELINE
+from databases.datasets.names import count
 from databases.datasets.task import Task
 from metad2a.recommend.chances import outcomes, shipped_keys, usual
 from predictors.outcome import Example, OutcomeModel, examples_of
-from predictors.scale import to_logit
 
 if TYPE_CHECKING:
     from databases.records.store import Store
@@ -29,7 +28,7 @@ class Experience:
 
     Attributes:
         own: the user's trainings that could be learnt from. datasets: how many datasets they are of.
-        error, error_with: mean squared error in logits on sources left out, without and with them.
+        error, error_with: mean squared error in logits on our sources, each left out, without and with them.
     """
 
     model: OutcomeModel
@@ -48,9 +47,9 @@ class Experience:
         told = f"{len(shipped.examples)} fine-tunings of {len(shipped.sources)} sources come with metad2a"
         if not self.own:
             return f"{told}; none of your own yet: metad2a search adds them"
-        judged = f"mean squared error on sources left out {self.error:.4f} without, {self.error_with:.4f} with them"
+        judged = f"squared error on our sources, each left out: {self.error:.4f} without them, {self.error_with:.4f}"
         verdict = "learnt from" if self.used else "not learnt from"
-        return f"{told}; {self.own} of yours, of {self.datasets} datasets, are {verdict} ({judged})"
+        return f"{told}; {self.own} of yours, of {count(self.datasets, 'dataset')}, are {verdict} ({judged})"
 
 
 def experience(store: Store | None, task: Task | None = None) -> Experience:
@@ -60,13 +59,9 @@ def experience(store: Store | None, task: Task | None = None) -> Experience:
     if not own:
         return Experience(shipped)
     both = OutcomeModel((*shipped.examples, *own))
-    of_source: dict[str, list[Example]] = defaultdict(list)
-    for each in own:
-        of_source[each.source].append(each)
-    alone = {**{name: _misses(shipped, mine) for name, mine in of_source.items()}, **shipped.errors}
-    error, error_with = _squared(alone), _squared(both.errors)
-    chosen = both if error_with <= error else shipped
-    return Experience(chosen, len(own), len(of_source), error, error_with)
+    error, error_with = (_squared(each, shipped.sources) for each in (shipped, both))
+    datasets = len({each.source for each in own})
+    return Experience(both if error_with <= error else shipped, len(own), datasets, error, error_with)
 
 
 def _own(store: Store, task: Task | None) -> list[Example]:
@@ -78,12 +73,6 @@ def _own(store: Store, task: Task | None) -> list[Example]:
     return [each for each in usual(examples_of(tasks, records)) if each.source not in but]
 
 
-def _misses(model: OutcomeModel, examples: Sequence[Example]) -> np.ndarray:
-    """Errors in logits, (n,), on examples that the model does not know."""
-    told = [model.expect(each.looked, [(each.pipeline, each.steps)]).mean[0] for each in examples]
-    return to_logit([each.accuracy for each in examples]) - to_logit(told)
-
-
-def _squared(errors: Mapping[str, np.ndarray]) -> float:
-    """Mean over the sources, each counting alike."""
-    return float(np.mean([np.mean(each**2) for each in errors.values()]))
+def _squared(model: OutcomeModel, sources: Iterable[str]) -> float:
+    """Mean squared error on sources that the model is learnt without, each counting alike."""
+    return float(np.mean([np.mean(model.errors[name] ** 2) for name in sources]))
