@@ -30,7 +30,18 @@ from metad2a.evaluate.subnet_search import (
     preference,
     taught_generator,
 )
-from metad2a.evaluate.subnets import OURS, Judged, Measured, Values, judged, naswot_scores, read_rows, taught, unseen
+from metad2a.evaluate.subnets import (
+    MEAN,
+    OURS,
+    Judged,
+    Measured,
+    Values,
+    judged,
+    naswot_scores,
+    read_rows,
+    taught,
+    unseen,
+)
 from metad2a.generate.generator import Generator
 from metad2a.runtime.home import home, shared_data
 from predictors.meta import MetaPredictor, to_logit, to_percent
@@ -60,7 +71,8 @@ def main() -> None:
     for fold in rows.folds:
         models[fold] = taught(rows, fold, seed=asked.seed)
         found.append(judged(rows, fold, models[fold], scores))
-        print(f"{fold}: learnt without it", flush=True)
+        ours, mean = (np.nanmean(found[-1].taus(name, np.full(subnets, True))) for name in (OURS, MEAN))
+        print(f"{fold}: learnt without it, tau {ours:.3f}; {MEAN}: {mean:.3f}", flush=True)
     order(found, unseen(rows))
     levels(found)
     if asked.search:

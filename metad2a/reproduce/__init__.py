@@ -35,6 +35,7 @@ _LISTED = {
         "ShuffleNASNets: time and accuracy of cells in two frames at equal parameters",
     ),
     "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial in the table and on shared weights"),
+    "nsganetv2": ("nsganetv2.demonstration", "NSGANetV2: 340 fine-tunings of inherited subnets against one answer"),
     "nas-rl": ("nas_rl.demonstration", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),
 }
 LINES = {name: line for name, (_, line) in _LISTED.items()}
