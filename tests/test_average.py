@@ -20,7 +20,7 @@ from metad2a.export.card import Card
 from metad2a.export.export import Exported, load_exported, save
 from metad2a.export.onnx import OnnxNetwork, export_onnx, load_program
 from metad2a.export.program import network_source
-from metad2a.search.pipelines.average import averaged, finalists
+from metad2a.search.pipelines.average import averaged, finalists, together
 from metad2a.train.bases import open_base
 from metad2a.train.classifier import Classifier
 from metad2a.train.probe import probe
@@ -83,6 +83,8 @@ def test_it_is_the_mean_of_the_members_probabilities(task: Task, mean: Classifie
     each = [
         torch.from_numpy(member.logits(images) / HEATS[index]).softmax(1) for index, member in members(task).items()
     ]
+    logits = {index: member.logits(images) for index, member in members(task).items()}
+    np.testing.assert_allclose(np.exp(together(logits, HEATS)), (each[0] + each[1]) / 2, atol=1e-5)
     found = torch.from_numpy(mean.logits(images)).softmax(1)
     assert (found - (each[0] + each[1]) / 2).abs().max() < 0.03  # images are resized without rounding
     assert (found.argmax(1) == ((each[0] + each[1]) / 2).argmax(1)).float().mean() > 0.9

@@ -106,7 +106,10 @@ def test_the_whole_way_on_the_pages(tmp_path: Path, page: Page) -> None:
             assert page.locator(f"table.ranked .mark-{mark}").count() == 1
         looked_at(page, "dataset")
         if folder := os.environ.get("METAD2A_SCREENSHOTS"):  # the README's picture
-            page.locator("section[aria-labelledby=fits]").screenshot(path=Path(folder) / "page.png")
+            box: Any = page.locator("section[aria-labelledby=fits]").bounding_box()
+            width, height = box["width"] + 48, box["height"] + 48
+            clip: Any = {"x": box["x"] - 24, "y": box["y"] - 24, "width": width, "height": height}
+            page.screenshot(path=Path(folder) / "page.png", full_page=True, clip=clip)
         page.goto(service.address)
         looked_at(page, "start")
         page.locator(".card").click()

@@ -13,6 +13,7 @@ from databases.records.store import Store
 
 MEASUREMENTS = Path(str(files("metad2a") / "weights" / "measurements.csv.gz"))
 HELD_BACK = MEASUREMENTS.with_name("held_back.csv.gz")  # on CIFAR-10 and MNIST: for the final check alone
+SUBNETS = MEASUREMENTS.with_name("subnets.csv.gz")  # inherited accuracies of a pretrained base's subnets
 
 
 def add_measurements(store: Store) -> int:

@@ -160,23 +160,10 @@ def run(context: Context) -> Report:
     return Report(
         "lpt",
         SOURCE,
-        f"{size.seeds} paired seeds, {size.steps} steps on scikit-learn's digits, of which {HARD:.0%} are turned by a "
-        f"quarter (hard but clean) and {OUTLIERS:.0%} of the tests inverted with a random label (outliers); scores "
-        "judged on images that nothing was trained on, cells by NAS-Bench-201's test accuracy on CIFAR-10",
+        _setting(size),
         (_score_table(last), _cell_table(good, above)),
         _verdicts(last, above, spared),
-        (
-            Panel(
-                "What the creator raises",
-                "steps",
-                "chance of a higher score than an easy image",
-                tuple(
-                    band(f"{label}: {kind}", np.arange(1, each.shape[1] + 1) * size.every, each)
-                    for label, kinds in scores.items()
-                    for kind, each in kinds.items()
-                ),
-            ),
-        ),
+        (_panel(scores, size),),
         {
             "auc": last,
             "outliers_spared": spared,
@@ -185,6 +172,23 @@ def run(context: Context) -> Report:
             "cells": {label: [str(each) for each in of] for label, of in cells.items()},
         },
     )
+
+
+def _setting(size: Size) -> str:
+    return (
+        f"{size.seeds} paired seeds, {size.steps} steps on scikit-learn's digits, of which {HARD:.0%} are turned by a "
+        f"quarter (hard but clean) and {OUTLIERS:.0%} of the tests inverted with a random label (outliers); scores "
+        "judged on images that nothing was trained on, cells by NAS-Bench-201's test accuracy on CIFAR-10"
+    )
+
+
+def _panel(scores: dict[str, dict[str, Values]], size: Size) -> Panel:
+    curves = tuple(
+        band(f"{label}: {kind}", np.arange(1, each.shape[1] + 1) * size.every, each)
+        for label, kinds in scores.items()
+        for kind, each in kinds.items()
+    )
+    return Panel("What the creator raises", "steps", "chance of a higher score than an easy image", curves)
 
 
 def _mean(values: Values) -> dict[str, float]:

@@ -179,16 +179,7 @@ def run(context: Context) -> Report:
     found = [done[job] for job in jobs]
     random = [each for each in found if not each.job.search]
     searched = [each for each in found if each.job.search]
-    trained = [each for each in random if each.job.train]
-    figures = {
-        "time_ratio": _ratio(random, SHUFFLE),
-        "time_ratio_control": _of_logs([each.again for each in random], [each.seconds[ENAS] for each in random]),
-        "time_ratio_of_searches": _ratio(searched, SHUFFLE),
-        "time_ratio_of_half": _ratio(random, HALF),
-        "points": _points(trained, SHUFFLE),
-        "points_of_searches": _points(searched, SHUFFLE),
-        "points_of_half": _points(trained, HALF),
-    }
+    figures = _figures(random, searched)
     return Report(
         "shufflenasnets",
         SOURCE,
@@ -208,6 +199,19 @@ def run(context: Context) -> Report:
             "parameters": {name: [each.parameters[name] for each in random] for name in NAMES},
         },
     )
+
+
+def _figures(random: list[Pair], searched: list[Pair]) -> dict[str, dict[str, float]]:
+    trained = [each for each in random if each.job.train]
+    return {
+        "time_ratio": _ratio(random, SHUFFLE),
+        "time_ratio_control": _of_logs([each.again for each in random], [each.seconds[ENAS] for each in random]),
+        "time_ratio_of_searches": _ratio(searched, SHUFFLE),
+        "time_ratio_of_half": _ratio(random, HALF),
+        "points": _points(trained, SHUFFLE),
+        "points_of_searches": _points(searched, SHUFFLE),
+        "points_of_half": _points(trained, HALF),
+    }
 
 
 def _verdicts(figures: dict[str, dict[str, float]]) -> tuple[Verdict, ...]:

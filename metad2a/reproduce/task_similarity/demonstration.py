@@ -75,9 +75,7 @@ def run(context: Context) -> Report:
     return Report(
         "task-similarity",
         SOURCE,
-        f"{len(every)} tasks of at most {size.images} training images, {size.rounds} initialisations; NAS-Bench-201 "
-        f"cells of 4 channels: {size.searches} times {size.cells} from the full space and {size.cells // 3} from "
-        "reduced ones, trained once each",
+        _setting(every, size),
         (_matrix(every, middle), _related_table(related, stable, apart), _search_table(quality, gains)),
         (
             *_distance_verdicts(related, more, stable, apart),
@@ -93,6 +91,14 @@ def run(context: Context) -> Report:
             "nearest above": beyond,
             "found": quality,
         },
+    )
+
+
+def _setting(every: Sequence[Task], size: Size) -> str:
+    return (
+        f"{len(every)} tasks of at most {size.images} training images, {size.rounds} initialisations; NAS-Bench-201 "
+        f"cells of 4 channels: {size.searches} times {size.cells} from the full space and {size.cells // 3} from "
+        "reduced ones, trained once each"
     )
 
 

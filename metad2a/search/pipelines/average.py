@@ -69,6 +69,13 @@ def finalists(logits: Mapping[int, Floats], labels: Labels, best: int) -> tuple[
     return chosen
 
 
+def together(logits: Mapping[int, Floats], heats: Mapping[int, float]) -> Floats:
+    """(n, classes): what the mean of the networks ``heats``, given with their temperatures, says; logarithms."""
+    shares = np.stack([_softmax(logits[index] / heat) for index, heat in heats.items()])
+    found: Floats = np.log(shares.mean(0) + TINY).astype(np.float32)
+    return found
+
+
 def averaged(members: Mapping[int, Classifier], heats: Mapping[int, float], *, resolution: int) -> Classifier:
     """The mean of the members' probabilities as one network for images of ``resolution``."""
     plans = tuple(

@@ -19,7 +19,7 @@ from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements
 from metad2a.search.pipelines import USUAL_SECONDS
-from metad2a.search.pipelines.average import averaged, finalists, read_logits
+from metad2a.search.pipelines.average import averaged, finalists, read_logits, together
 from metad2a.search.pipelines.kept import training_of
 from metad2a.search.pipelines.report import Report, milliseconds, report, temperature
 from metad2a.search.pipelines.session import PipelineSession
@@ -29,6 +29,7 @@ from metad2a.search.tracked import SEARCH_FIGURE, Draw, known_values
 from metad2a.train.augment import check
 from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
+from metad2a.train.logistic import Floats
 from metad2a.train.pipeline import Effort, tune_pipeline
 from metad2a.train.probe import percent_right, refit
 
@@ -141,7 +142,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         valid, heat = card.valid_accuracy, card.temperature
     else:
         heats = {index: temperature(logits[index], truth) for index in members} if len(members) > 1 else {}
-        classifier, valid, heat, more = _chosen(session, best, heats)
+        classifier, valid, heat, more = _chosen(session, best, logits, heats)
         state.notes = tuple(more)
     tested, found = report(classifier, task, temperature=heat)
     state.tested = (best, tested)
@@ -167,33 +168,36 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
 
 
 def _chosen(
-    session: PipelineSession, best: int, heats: Mapping[int, float]
+    session: PipelineSession, best: int, logits: Mapping[int, Floats], heats: Mapping[int, float]
 ) -> tuple[Classifier, float | None, float, list[str]]:
-    """What is exported, its validation accuracy and temperature, and notes; the mean of the finalists ``heats``."""
+    """What is exported, its validation accuracy and temperature, and notes; the mean of the finalists ``heats``.
+
+    ``logits`` are those that were kept of the validation images.
+    """
     asked, truth = session.task.part(VALIDATION)
     if heats:
-        classifier, valid, more = _together(session, heats)
-    else:
-        classifier, valid, more = session.classifier(best), session.run.state.trained[best].valid_accuracy, []
-    heat = temperature(classifier.logits(asked), truth) if len(truth) else 1.0
-    if not heats:
-        classifier, more = _on_more_images(session, session.pipeline(best), classifier)
-    return classifier, valid, heat, more
+        mean = together(logits, heats)
+        valid = percent_right(mean, truth)
+        classifier, more = _together(session, heats, valid)
+        return classifier, valid, temperature(mean, truth), more
+    classifier = session.classifier(best)
+    known = logits[best] if best in logits else classifier.logits(asked)
+    heat = temperature(known, truth) if len(truth) else 1.0
+    classifier, more = _on_more_images(session, session.pipeline(best), classifier)
+    return classifier, session.run.state.trained[best].valid_accuracy, heat, more
 
 
-def _together(session: PipelineSession, heats: Mapping[int, float]) -> tuple[Classifier, float | None, list[str]]:
-    """The mean of the finalists, given with their temperatures, as one network; its validation accuracy; its cost."""
+def _together(session: PipelineSession, heats: Mapping[int, float], valid: float) -> tuple[Classifier, list[str]]:
+    """The mean of the finalists, given with their temperatures, as one network, and what it costs."""
     task = session.task
-    asked, truth = task.part(VALIDATION)
     parts = {index: session.classifier(index) for index in heats}
     made = averaged(parts, heats, resolution=task.resolution)
-    valid = percent_right(made.logits(asked), truth)
     best, *others = heats
     alone = session.run.state.trained[best].valid_accuracy or 0.0
     dearer = milliseconds(made, task) - milliseconds(parts[best], task)
     named = " and ".join(str(session.pipeline(index)) for index in others)
     told = f"what is exported is the mean with {named}: validation {alone:.1f} -> {valid:.1f}%"
-    return made, valid, [f"{told}, for {dearer:.1f} ms more an image"]
+    return made, [f"{told}, for {dearer:.1f} ms more an image"]
 
 
 def _on_more_images(

@@ -1,0 +1,176 @@
+"""Searches among a base's subnets of at most some cost for classes never seen, by so many calls of a predictor.
+
+MetaD2A's generator (Lee, Hyung, Hwang, 2021), taught by what the predictor thinks best for the other folds' tasks,
+against random subnets and against evolution; what each picks is then measured.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from databases.architectures.space import Architecture
+from databases.datasets.features import TaskFeatures
+from databases.hosting import lent
+from metad2a.build.subnets import base_images, cut_accuracy, inherited, side_of
+from metad2a.evaluate.subnets import Measured, Values
+from metad2a.generate.generator import Generator, GeneratorConfig, Lesson, train_generator
+from metad2a.search.controllers.evolution import Evolution
+from predictors.meta import MetaPredictor
+
+GOOD, POOL, STEPS = 64, 4_000, 300
+DRAWS_A_CALL = 20  # of a searcher, beyond which it is exhausted
+TOP = 0.1  # share of the measured subnets within the bound that count as truly good
+TOO_DEAR = -1e3  # what evolution is told of a subnet beyond the bound, which costs no call
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a search asks: a predictor, of one task, about subnets of at most ``bound`` multiply-adds.
+
+    Attributes:
+        told: its answers so far.
+    """
+
+    model: MetaPredictor
+    task: TaskFeatures
+    rows: Measured
+    bound: float
+    told: dict[Architecture, float]
+
+    def allowed(self, subnet: Architecture) -> bool:
+        """Whether it is within the bound."""
+        return _flops(self.rows, subnet) <= self.bound
+
+    def values(self, subnets: Sequence[Architecture]) -> Values:
+        """(n,) predicted logit accuracies."""
+        new = [each for each in subnets if each not in self.told]
+        if new:
+            said = self.model.predict(self.task, new, recipe=self.rows.recipe).mean
+            self.told.update(zip(new, said.tolist(), strict=True))
+        return np.array([self.told[each] for each in subnets])
+
+    def best(self, subnets: Sequence[Architecture]) -> Architecture:
+        """The one that the predictor thinks best."""
+        return subnets[int(np.argmax(self.values(subnets)))]
+
+
+def ask(model: MetaPredictor, tasks: Sequence[TaskFeatures], rows: Measured, *, bound: float) -> list[Asked]:
+    """The tasks to search for; all numbered subnets are answered at once, which is quicker than one by one."""
+    known = [each for each in rows.catalogue.architectures if _flops(rows, each) <= bound]
+    vectors, found = model.encode_many(known), []
+    for task in tasks:
+        said = model.predict_encoded(task, vectors, recipe=rows.recipe).mean
+        found.append(Asked(model, task, rows, bound, dict(zip(known, said.tolist(), strict=True))))
+    return found
+
+
+def taught_generator(
+    rows: Measured, fold: str, model: MetaPredictor, *, bound: float, steps: int = STEPS, seed: int = 0
+) -> Generator:
+    """A generator that learns, of the other folds' tasks, the subnets that the predictor thinks best."""
+    rest, rng = rows.of(fold)[1], np.random.default_rng(seed)
+    pool = [each for each in rows.catalogue.some(POOL, rng) if _flops(rows, each) <= bound]
+    vectors, lessons = model.encode_many(pool), []
+    for each in rest:
+        value = model.predict_encoded(each.features, vectors, recipe=rows.recipe).mean
+        best = np.argsort(-value)[:GOOD]
+        weights = np.linspace(1, 0.25, len(best))
+        walks = [pool[i].walk for i in best]
+        lessons.append(Lesson(each.features, rows.recipe, walks, weights / weights.sum()))
+    width = rest[0].features.features.shape[1]
+    config = GeneratorConfig(features=width, space=rows.space.name, recipes=(rows.recipe,))
+    with lent(seed=seed):
+        return train_generator(Generator(config), lessons, steps=steps, seed=seed)
+
+
+def by_generator(asked: Asked, generator: Generator, *, calls: int, seed: int) -> Architecture:
+    """The best of ``calls`` different draws for the task."""
+    z = generator.latent(asked.task, recipe=asked.rows.recipe)
+
+    def draws() -> Iterable[Architecture]:
+        for part in range(DRAWS_A_CALL):
+            yield from generator.generate(z, calls, seed=DRAWS_A_CALL * seed + part)
+
+    return asked.best(_different(draws(), asked, calls))
+
+
+def by_random(asked: Asked, *, calls: int, seed: int) -> Architecture:
+    """The best of ``calls`` different random subnets."""
+    rng = np.random.default_rng(seed)
+    draws = (asked.rows.space.sample(rng) for _ in range(DRAWS_A_CALL * calls))
+    return asked.best(_different(draws, asked, calls))
+
+
+def by_evolution(asked: Asked, *, calls: int, seed: int) -> Architecture:
+    """The best that regularised evolution meets in ``calls`` calls."""
+    searcher, found = Evolution(asked.rows.space, seed=seed, population=50), dict[Architecture, float]()
+    for _ in range(DRAWS_A_CALL * calls):
+        (each,) = searcher.ask(1)
+        allowed = asked.allowed(each)
+        value = float(asked.values([each])[0]) if allowed else TOO_DEAR
+        searcher.tell([each], [value])
+        if allowed:
+            found[each] = value
+        if len(found) == calls:
+            break
+    return max(found, key=lambda each: found[each])
+
+
+def measured_accuracies(
+    rows: Measured, file: Path, picks: Mapping[str, set[Architecture]], say: Callable[[str], None]
+) -> dict[tuple[str, Architecture], dict[str, float]]:
+    """(fold, subnet) -> inherited accuracy on each of the fold's tasks, by fingerprint; what has no row is measured."""
+    found, images, chosen = {}, base_images(file, side_of(rows.space)), rows.space
+    specs = {each.features.fingerprint: spec for each, spec in zip(rows.episodes, rows.specs, strict=True)}
+    place = {each: row for row, each in enumerate(rows.subnets)}
+    for fold, subnets in picks.items():
+        mine = rows.of(fold)[0]
+        classes = sorted({label for each in mine for label in specs[each.features.fingerprint].classes})
+        asked = np.isin(images.labels, classes)
+        for each in sorted(subnets, key=str):
+            if each in place:
+                found[fold, each] = {task.features.fingerprint: float(task.accuracy[place[each]]) for task in mine}
+                continue
+            logits = inherited(chosen, each, images.shown)(images.held[asked])
+            found[fold, each] = {
+                key: cut_accuracy(logits, images.labels[asked], specs[key].classes)
+                for key in (task.features.fingerprint for task in mine)
+            }
+        say(f"{fold}: {len(subnets)} picks measured")
+    return found
+
+
+def preference(rows: Measured, fold: str, generator: Generator, *, bound: float) -> Values:
+    """(tasks, 2) mean log probability of each held-out task's truly best subnets by its own z, and by another's."""
+    mine, rest = rows.of(fold)
+    within = np.flatnonzero(rows.flops <= bound)
+    found = []
+    for number, each in enumerate(mine):
+        good = within[np.argsort(-each.accuracy[within])[: max(1, round(TOP * len(within)))]]
+        walks = [rows.subnets[i].walk for i in good]
+        both = (each.features, rest[(5 * number) % len(rest)].features)
+        zs = torch.stack([generator.latent(task, recipe=rows.recipe) for task in both])
+        with torch.inference_mode():
+            scored = [generator.decoder.score(z.expand(len(walks), -1), walks).log_probability.mean() for z in zs]
+        found.append([float(each) for each in scored])
+    return np.array(found)
+
+
+def _different(draws: Iterable[Architecture], asked: Asked, calls: int) -> list[Architecture]:
+    """The first ``calls`` different ones within the bound; fewer where the draws end."""
+    found: dict[Architecture, None] = {}
+    for each in draws:
+        if asked.allowed(each):
+            found[each] = None
+        if len(found) == calls:
+            break
+    return list(found)
+
+
+def _flops(rows: Measured, subnet: Architecture) -> int:
+    return rows.space.flops(subnet, resolution=side_of(rows.space))
