@@ -133,8 +133,7 @@ def world(lawful: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         return replace(random_base(channels), name=name, digest=name)
 
     monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
-    for module in ("pipelines", "looking"):
-        monkeypatch.setattr(f"metad2a.recommend.{module}.installed", lambda: {"own": True})
+    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
     yield
 
 
