@@ -256,7 +256,7 @@ def test_without_curves_what_is_best_goes_on() -> None:
     assert OutcomeModel(()).later(Looked(10, 320, {("own", 32): 50.0}), ALL, 62.0, 4.0) == pytest.approx(62)
 
 
-@pytest.mark.parametrize(("own", "hog", "far"), [(50.0, 60.0, True), (60.0, 61.0, False), (70.0, 40.0, False)])
+@pytest.mark.parametrize(("own", "hog", "far"), [(50.0, 65.0, True), (60.0, 66.0, False), (70.0, 40.0, False)])
 def test_images_where_hog_is_better_are_far_and_imagenets_weights_not_probed(
     own: float, hog: float, far: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
