@@ -6,7 +6,8 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,7 +35,8 @@ def write_model(
         UserError: something else is in that place, or nothing can be written.
     """
     prepare_environment()
-    import mlflow
+    with _hints_unmentioned():
+        import mlflow.pyfunc
 
     if folder.exists() and not (folder / "MLmodel").is_file():
         raise UserError(f"{str(folder)!r} is no MLflow model and would be replaced: name another folder, or move it")
@@ -43,7 +45,7 @@ def write_model(
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".mlflow-", dir=folder.parent))
-        with warnings.catch_warnings(record=True):  # it wants type hints for arrays, which it then does not know
+        with _hints_unmentioned():
             mlflow.pyfunc.save_model(
                 str(draft / "model"),
                 python_model=str(code),
@@ -62,6 +64,14 @@ def write_model(
     return folder
 
 
+@contextmanager
+def _hints_unmentioned() -> Iterator[None]:
+    """Keeps MLflow's warnings about type hints, its own and those of models, from our user."""
+    with warnings.catch_warnings(record=True):  # recorded, since it unfilters some of them
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _requirement(package: str) -> str:
     try:
         return f"{package}=={version(package).partition('+')[0]}"
@@ -72,8 +82,10 @@ def _requirement(package: str) -> str:
 def takes_pictures(classes: Sequence[str]) -> ModelSignature:
     """uint8 (n, h, w, channels) in, a column of probabilities for each class out."""
     import numpy as np
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    with _hints_unmentioned():
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, Schema, TensorSpec
 
     pictures = Schema([TensorSpec(np.dtype(np.uint8), (-1, -1, -1, -1))])
     return ModelSignature(inputs=pictures, outputs=Schema([ColSpec("float", name) for name in classes]))
@@ -81,8 +93,9 @@ def takes_pictures(classes: Sequence[str]) -> ModelSignature:
 
 def takes_archives(options: Mapping[str, int | str]) -> ModelSignature:
     """Rows of a file's name and its bytes in (base64 in JSON); ``options`` are parameters with their defaults."""
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
+    with _hints_unmentioned():
+        from mlflow.models import ModelSignature
+        from mlflow.types import ColSpec, ParamSchema, ParamSpec, Schema
 
     kinds = {int: "long", str: "string"}
     asked = ParamSchema([ParamSpec(name, kinds[type(value)], value) for name, value in options.items()])
