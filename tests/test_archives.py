@@ -8,6 +8,7 @@ import struct
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ def pack(path: Path, content: dict[str, bytes], extra: zipfile.ZipInfo | str | N
     return path
 
 
-def load(path: Path, **options: int) -> Task | str:
+def load(path: Path, **options: Any) -> Task | str:
     """The task, or the one line with which it is refused."""
     try:
         return load_task(path, **options)

@@ -88,13 +88,14 @@ def extract(
     known = None if cache is None else read_arrays(cache / name, "features", "labels", "statistics")
     if known is not None:
         return TaskFeatures(**known, name=task.name, source=task.source, fingerprint=task.fingerprint)
-    images, labels = task.part(TRAIN)
-    chosen = draw(labels, per_class, seed)
-    found = from_images(images[chosen], kind=kind)
+    where = task.places(TRAIN)
+    chosen = where[draw(task.labels[where], per_class, seed)]
+    images, labels = task.images[chosen], task.labels[chosen]
+    found = from_images(images, kind=kind)
     extracted = TaskFeatures(
         found,
-        labels[chosen],
-        statistics(task, images[chosen], found, labels[chosen], probed),
+        labels,
+        statistics(task, images, found, labels, probed),
         task.name,
         task.source,
         task.fingerprint,

@@ -16,6 +16,7 @@ channel, else three. A validation or a test part that data do not bring is drawn
 from __future__ import annotations
 
 import math
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -28,12 +29,14 @@ import numpy.typing as npt
 from databases.datasets.archives import MAX_BYTES, MAX_FILES, Folder, Zip
 from databases.datasets.arrays import from_arrays, from_npz
 from databases.datasets.cautions import cautions
+from databases.datasets.draft import Progress
 from databases.datasets.group_split import divide
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.names import shown
 from databases.datasets.near_copies import MOST_LOOKED_AT, find_copies, find_groups, thumbnails
 from databases.datasets.npz import read_npz
 from databases.datasets.pictures import Labelled, read_pictures
+from databases.datasets.room import MOST_WANTED, Room
 from databases.datasets.sides import picture_side, side_of
 from databases.datasets.task import (
     PICTURE_RESOLUTION,
@@ -48,7 +51,7 @@ from databases.datasets.task import (
 from databases.errors import UserError
 from databases.hosting import importing
 
-MAX_IMAGES = 100_000
+MAX_IMAGES, MAX_LOOKED_AT = 100_000, 2**30  # images, and bytes of pictures, that are looked at
 DIGITS = "sklearn:digits"
 ALLOWED = f"allowed are a folder of class folders, a zip of one, an .npz file, (x, y) arrays and '{DIGITS}'"
 
@@ -61,11 +64,13 @@ def load_task(
     resolution: int | None = None,
     up_to: int | None = None,
     seed: int = 0,
-    max_images: int = MAX_IMAGES,
+    max_images: int | None = None,
     max_files: int = MAX_FILES,
     max_bytes: int = MAX_BYTES,
     groups: str | Path | npt.ArrayLike = AUTOMATIC,
     deadline: float = math.inf,
+    room: Room | None = None,
+    on_progress: Progress = lambda done, total: None,
 ) -> Task:
     """Turn one's own labelled images into a Task; what was changed or left out stands in its notes.
 
@@ -75,20 +80,23 @@ def load_task(
             theirs if they are square and of 8 to 64 pixels, else they become 32x32 too.
         up_to: where no resolution is given: keep as many pixels as there are, up to this side.
         seed: draws the parts that the data do not bring, and the images when there are too many.
-        max_images: use a stratified part of larger data (still two images of each class and part at least).
+        max_images: use a stratified part of larger data (still two images of each class and part at least). By
+            default all are used with a ``room``, which is for training; else 100,000, or 1 GiB of pictures.
         max_files: refuse folders and archives with more files.
         max_bytes: refuse archives that unpack to more bytes.
         groups: what belongs together, so that no part is drawn across it: 'auto' (near copies and tracks by their
             look, or what the data tell), 'none', of pictures 'folder', 'prefix' or the path of a CSV file (columns
             file and group), of arrays one number or text an image.
         deadline: monotonic second at which the pictures of files must be read; refused as soon as that cannot be.
+        room: where decoded pictures go that are too many for memory.
+        on_progress: is told how many pictures are read, of how many.
 
     Raises:
         UserError: when the data cannot be used; one line with what was given, what is allowed and what to do.
     """
     if resolution is not None:
         check_resolution(resolution)
-    if max_images < 1:
+    if max_images is not None and max_images < 1:
         raise UserError(f"given max_images={max_images}; allowed are whole numbers from 1; leave it out")
     if isinstance(data, str | Path) and not str(data).startswith("sklearn:"):
         path = _existing(str(data))
@@ -103,15 +111,16 @@ def load_task(
                 seed=seed,
                 groups=groups,
                 deadline=deadline,
+                room=room,
+                on_progress=on_progress,
             )
     else:
         name = data if isinstance(data, str) else "arrays"
         arrays = _digits(data) if isinstance(data, str) else _pair(data)
         resolution = resolution or _array_side(arrays[0], up_to)
         together = None if _is_way(groups) else groups
-        loaded = from_arrays(
-            {TRAIN: arrays}, given=name, resolution=resolution, most=max_images, seed=seed, groups=together
-        )
+        most = _most_arrays(max_images, room)
+        loaded = from_arrays({TRAIN: arrays}, given=name, resolution=resolution, most=most, seed=seed, groups=together)
     check_classes(loaded.labels, loaded.parts, loaded.class_names, least=2)
     return _divided(loaded, name, seed=seed, look=str(groups) == AUTOMATIC)
 
@@ -194,10 +203,12 @@ def _read(
     *,
     resolution: int | None,
     up_to: int | None,
-    most: int,
+    most: int | None,
     seed: int,
     groups: object,
     deadline: float,
+    room: Room | None,
+    on_progress: Progress,
 ) -> Labelled:
     """Everything in a folder, zip or .npz file."""
     given = repr(str(path))
@@ -208,10 +219,30 @@ def _read(
         arrays = read_npz(files, given=given)
         arrays = arrays if groups == AUTOMATIC else replace(arrays, groups=None)
         resolution = resolution or _array_side(arrays.images[0], up_to)
-        return from_npz(arrays, given=given, resolution=resolution, most=most, seed=seed)
+        return from_npz(arrays, given=given, resolution=resolution, most=_most_arrays(most, room), seed=seed)
     check_way(groups)
-    px = resolution or (picture_side(files, up_to=up_to) if up_to else PICTURE_RESOLUTION)
-    return read_pictures(files, given=given, px=px, most=most, seed=seed, groups=groups, deadline=deadline)
+    px, notes = resolution or PICTURE_RESOLUTION, list[str]()
+    if resolution is None and up_to is not None:
+        px, notes = picture_side(files, up_to=up_to, most_bytes=None if room is None or most else MOST_WANTED)
+    if most is None:
+        most = sys.maxsize if room is not None else min(MAX_IMAGES, MAX_LOOKED_AT // (3 * px * px))
+    found = read_pictures(
+        files,
+        given=given,
+        px=px,
+        most=most,
+        seed=seed,
+        groups=groups,
+        deadline=deadline,
+        room=room,
+        on_progress=on_progress,
+    )
+    return replace(found, notes=(*found.notes, *notes))
+
+
+def _most_arrays(most: int | None, room: Room | None) -> int:
+    """How many images of arrays, which are in memory already, are used."""
+    return most or (MAX_IMAGES if room is None else sys.maxsize)
 
 
 def _array_side(images: npt.ArrayLike, up_to: int | None) -> int | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from metad2a import cli
-from metad2a.cli.options import Json, check_output_folder, duration, open_tracker, reading_ends
+from metad2a.cli.options import Json, check_output_folder, duration, open_tracker, read_images
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.reports.words import percent, short, span
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
@@ -47,16 +47,12 @@ class Ways:
 
 def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: Path | None) -> None:
     """`metad2a search` in the space of pipelines."""
-    from databases.datasets.loading import load_task
-
     check_output_folder(output)
     with reporting("Reading the images ...") as reporter:
         from metad2a.search.pipelines.search import search_pipelines
 
         seconds = USUAL_SECONDS if seconds is None else seconds
-        task = load_task(data, up_to=UP_TO, seed=seed, groups=ways.groups, deadline=reading_ends(seconds))
-        for note in task.notes:
-            reporter.line(f"note: {note}")
+        task = read_images(data, reporter, seed=seed, groups=ways.groups, seconds=seconds, up_to=UP_TO)
         result = search_pipelines(
             task,
             seconds=seconds,
@@ -103,7 +99,7 @@ def recommend(
         limits = Limits(parameters, flops, latency, HERE if latency else None)
         seconds = duration(budget) or USUAL_SECONDS
         answer = recommend_pipelines(
-            load_task(data, up_to=UP_TO, seed=seed, groups=groups),
+            load_task(data, up_to=UP_TO, seed=seed, groups=groups, on_progress=reporter.reading),
             seconds=seconds,
             limits=limits,
             seed=seed,
@@ -200,8 +196,9 @@ def _mistakes(result: PipelineResult, task: Task, folder: Path) -> Path | None:
     from databases.datasets.task import TEST
     from metad2a.reports.pipeline_figures import write_mistakes
 
-    images, labels = task.part(TEST)
-    return write_mistakes(images, result.report.taken, labels, task.class_names, folder)
+    asked = task.places(TEST)
+    labels = task.labels[asked]
+    return write_mistakes(task.images, result.report.taken, labels, task.class_names, folder, places=asked)
 
 
 def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:

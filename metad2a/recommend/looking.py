@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from databases.architectures.spaces.pipeline import Pipeline
-from databases.datasets.task import TEST, Task
+from databases.datasets.task import TRAIN, VALIDATION, Task
 from metad2a.recommend.chances import Measured, anew_too, fits, sensible_probes
 from metad2a.train.bases import installed
 from metad2a.train.pipeline import base_of, probe_either
-from metad2a.train.probe import Probed, speed, width
+from metad2a.train.probe import Probed, looked_at, speed, width
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +39,7 @@ def looks(
 ) -> Iterator[Look]:
     """The first probe always, others where they fit into the seconds ``left``; ``known`` accuracies are only timed."""
     there = [name for name, is_there in installed().items() if is_there]
-    images = int(np.count_nonzero(task.parts != TEST))
+    images = sum(len(looked_at(task, part)) for part in (TRAIN, VALIDATION))
     for number, pipeline in enumerate(sensible_probes(task.resolution, there)):
         base = base_of(pipeline, task)
         shape = {"features": width(base), "classes": task.classes}

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from databases.datasets.decoding import read_picture, why_unreadable
 from databases.datasets.file_kinds import ending_of, hidden, readable_formats
-from databases.datasets.pictures import read_picture, why_unreadable
 from databases.datasets.task import resize_images
 from databases.errors import UserError
 from metad2a.export.card import Card

@@ -20,7 +20,7 @@ from databases.errors import UserError
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, Labels
-from metad2a.train.probe import features, head
+from metad2a.train.probe import features, head, looked_at
 
 Choice = Literal["auto", "none", "shift", "flip"]
 CHOICES: tuple[Choice, ...] = ("auto", "none", "shift", "flip")
@@ -53,7 +53,7 @@ def choose(
     if choice != "auto":
         flip = choice == "flip"
         return Augment(flip=flip), f"training images are shifted{_mirrored(flip)}, as asked"
-    labels = task.labels[task.parts == VALIDATION]
+    labels = task.labels[looked_at(task, VALIDATION)]
     if not len(labels):
         return (
             PLAIN,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,8 @@ from torch import Tensor, nn
 from databases.architectures.skeleton import Blueprint
 from databases.datasets.task import Images, resize_images
 from metad2a.train.precision import half
+
+Places: TypeAlias = npt.NDArray[np.intp]
 
 BATCH_PIXELS = 2**20  # of one batch: what a CPU's cache likes
 
@@ -33,15 +36,17 @@ class Classifier:
     scale: tuple[float, ...]
     resolution: int
 
-    def logits(self, images: Images) -> npt.NDArray[np.float32]:
-        """(n, h, w, c) uint8 of any size -> (n, classes)."""
-        return self._run(self.network, images)
+    def logits(self, images: Images, places: Places | None = None) -> npt.NDArray[np.float32]:
+        """(n, h, w, c) uint8 of any size -> (n, classes); or of those at (m,) places alone -> (m, classes)."""
+        return self._run(self.network, images, places)
 
-    def features(self, images: Images, *, mirrored: bool = False) -> npt.NDArray[np.float32]:
-        """(n, h, w, c) uint8 of any size -> (n, d), of the images as they are or mirrored; rounded where faster."""
+    def features(
+        self, images: Images, places: Places | None = None, *, mirrored: bool = False
+    ) -> npt.NDArray[np.float32]:
+        """The same -> (n, d), of the images as they are or mirrored; rounded where faster."""
         run: nn.Module = _Features(self.network)
         with half(self.network):
-            return self._run(run, images[:, :, ::-1] if mirrored else images)
+            return self._run(run, images, places, mirrored=mirrored)
 
     def resized(self, images: Images) -> Tensor:
         """(n, h, w, c) uint8 of any size -> (n, c, resolution, resolution) uint8."""
@@ -53,12 +58,15 @@ class Classifier:
         x = (images.float() - torch.tensor(self.mean).view(shape)) / torch.tensor(self.scale).view(shape)
         return x.contiguous(memory_format=torch.channels_last)
 
-    def _run(self, network: nn.Module, images: Images) -> npt.NDArray[np.float32]:
+    def _run(
+        self, network: nn.Module, images: Images, places: Places | None, *, mirrored: bool = False
+    ) -> npt.NDArray[np.float32]:
         batch = max(1, BATCH_PIXELS // (self.resolution**2 * images.shape[3]))
+        parts = []
         with torch.inference_mode():
-            parts = [
-                network(self.normalised(self.resized(images[i : i + batch]))) for i in range(0, len(images), batch)
-            ]
+            for i in range(0, len(images) if places is None else len(places), batch):
+                some = images[i : i + batch] if places is None else images[places[i : i + batch]]
+                parts.append(network(self.normalised(self.resized(some[:, :, ::-1] if mirrored else some))))
             found: npt.NDArray[np.float32] = torch.cat(parts).float().numpy()
         return found
 

@@ -118,8 +118,8 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     """Calibrates the best on the validation images, tests and exports it."""
     task, state = session.task, session.run.state
     classifier, notes = session.classifier(best), list(session.notes)
-    asked, truth = task.part(VALIDATION)
-    heat = temperature(classifier.logits(asked), truth) if len(truth) else 1.0
+    asked = task.places(VALIDATION)
+    heat = temperature(classifier.logits(task.images, asked), task.labels[asked]) if len(asked) else 1.0
     pipeline = session.pipeline(best)
     classifier, more = _on_more_images(session, pipeline, classifier)
     tested, found = report(classifier, task, temperature=heat)
@@ -160,10 +160,10 @@ def _on_more_images(
 
 def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival, ...]:
     """A plain network from scratch for the same seconds, and the probes that were measured on the way."""
-    images, labels = session.task.part(TEST)
+    task, asked = session.task, session.task.places(TEST)
 
     def tested(classifier: Classifier) -> float | None:
-        return percent_right(classifier.logits(images), labels) if len(labels) else None
+        return percent_right(classifier.logits(task.images, asked), task.labels[asked]) if len(asked) else None
 
     scratch = Pipeline("scratch", 32, "all", 0.1)
     now(f"Training a plain network from scratch for {session.seconds:.0f} s, to compare")

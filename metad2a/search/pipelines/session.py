@@ -32,6 +32,7 @@ from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, base_of, tune_pipeline
+from metad2a.train.probe import told_of_sample
 from metad2a.train.training import Training
 
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
@@ -69,6 +70,7 @@ class PipelineSession:
     def go(self) -> int:
         """Does what time allows; returns the best candidate's position."""
         self.tracked.dataset(self.task.name, self.task.fingerprint)
+        self.notes += told_of_sample(self.task)
         self._probe_all()
         if self.measured:
             self._tune_all()
