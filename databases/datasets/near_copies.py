@@ -60,11 +60,14 @@ def thumbnails(images: Images) -> Floats:
 
 def find_copies(images: Images, units: Floats | None) -> Copies:
     """Pairs of copies among images (n, h, w, c) with their `thumbnails`, exact or near; without those exact alone."""
-    first: dict[bytes, int] = {}
-    digests = (hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest() for image in images)
-    same = {(first.setdefault(digest, index), index) for index, digest in enumerate(digests)}
-    pairs = {(a, b): True for a, b in same if a != b}
-    once = np.array(sorted(first.values()), dtype=np.int64)
+    digests = np.empty(len(images), dtype="V16")
+    for index, image in enumerate(images):
+        digests[index] = hashlib.blake2b(np.ascontiguousarray(image).data, digest_size=16).digest()
+    first, which = np.unique(digests.view(np.uint64).reshape(-1, 2), axis=0, return_index=True, return_inverse=True)[1:]
+    earlier = first[which.ravel()]
+    copied = np.flatnonzero(earlier != np.arange(len(images)))
+    pairs = dict.fromkeys(zip(earlier[copied].tolist(), copied.tolist(), strict=True), True)
+    once = np.sort(first)
     if units is not None and len(once := once[units[once].any(axis=1)]) > 1:
         seen = units[once]
         for a, b in _close_pairs(seen, min(CLOSE, CLOSE_SHARE * _usual_distance(seen))):
