@@ -190,9 +190,9 @@ def _total(flow: Sequence[tuple[Tensor, Tensor]], *, log: bool) -> float:
 
 def _batch(task: Task, *, batch: int, resolution: int, seed: int) -> Tensor:
     """Up to ``batch`` different training images, each channel with mean 0 and variance 1: (n, c, h, w)."""
-    images, _ = task.part(TRAIN)
-    drawn = np.random.default_rng(seed).permutation(len(images))[: 2 * batch]
-    small = resize_images(images[drawn], resolution)
+    where = task.places(TRAIN)
+    drawn = where[np.random.default_rng(seed).permutation(len(where))[: 2 * batch]]
+    small = resize_images(task.images[drawn], resolution)
     _, first = np.unique(small, axis=0, return_index=True)  # equal images make every kernel singular
     x = torch.from_numpy(small[np.sort(first)[:batch]]).permute(0, 3, 1, 2).float()
     mean, scale = x.mean(dim=(0, 2, 3), keepdim=True), x.std(dim=(0, 2, 3), keepdim=True)

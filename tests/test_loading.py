@@ -275,7 +275,7 @@ def test_large_folders_are_sampled_evenly_and_always_alike(tmp_path: Path) -> No
     folder(tmp_path, count=30)
     task = load_task(tmp_path, max_images=20)
     assert np.bincount(task.labels).tolist() == [10, 10]
-    assert task.notes[0] == "read 20 of 60 pictures, the same share of each class, for training too"
+    assert task.notes[0].startswith("looked at 20 of 60 pictures, the same share of each class")
     assert load_task(tmp_path, max_images=20).fingerprint == task.fingerprint
     assert load_task(tmp_path, max_images=20, seed=1).fingerprint != task.fingerprint
     assert "too many files; allowed are 59;" in refusal(tmp_path, max_files=59)

@@ -168,7 +168,8 @@ def test_training_holds_no_second_copy_of_the_images_and_none_in_floats() -> Non
     tracemalloc.stop()
     assert peak < 1.5 * task.images.nbytes
     stored = training._Images.of(task, (0.0,) * 3, (1.0,) * 3, torch.device("cpu")).stored
-    assert stored.dtype == torch.uint8 and np.shares_memory(stored.numpy(), task.images)
+    assert isinstance(stored, torch.Tensor) and stored.dtype == torch.uint8
+    assert np.shares_memory(stored.numpy(), task.images)
 
 
 def test_images_that_cannot_be_written_train_alike() -> None:

@@ -49,6 +49,9 @@ class Files(Protocol):
     def read(self, name: str, *, most: int) -> bytes:
         """Content of one file; OSError when it cannot be read or is longer than `most` bytes."""
 
+    def mark(self, name: str) -> str:
+        """What changes when the content of a file does, told without reading it."""
+
 
 def is_hidden(name: str) -> bool:
     """Whether a file or folder is none of the user's: .DS_Store, .git, __MACOSX, Thumbs.db."""
@@ -102,6 +105,14 @@ class Folder:
         with (self._path / name).open("rb") as file:
             return _whole(file.read(most + 1), most)
 
+    def mark(self, name: str) -> str:
+        """Size and times of change of a file."""
+        try:
+            found = os.stat(self._path / name)
+        except OSError as problem:
+            return problem.strerror or "lost"
+        return f"{found.st_size} {found.st_mtime_ns} {found.st_ctime_ns}"
+
 
 class Zip:
     """A zip file. Raises UserError when it is none, is unsafe, or unpacks past a limit."""
@@ -151,6 +162,10 @@ class Zip:
             raise OSError(f"damaged in the zip file: {problem}") from problem
         self.count(len(content))
         return _whole(content, allowed)
+
+    def mark(self, name: str) -> str:
+        """Size and checksum of a member."""
+        return f"{self._members[name].file_size} {self._members[name].CRC}"
 
     def size(self, name: str) -> int:
         """Bytes of a member, as the zip's index has it."""

@@ -11,10 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.conversion import plain_array
+from databases.datasets.decoding import is_coloured
 from databases.datasets.groups import group_numbers
 from databases.datasets.labels import checked_labels, class_numbers
 from databases.datasets.npz import Arrays, joined
-from databases.datasets.pictures import Labelled, is_coloured
+from databases.datasets.pictures import Labelled
 from databases.datasets.scale import Scale, check_alike, find_scale, number, values_of
 from databases.datasets.task import PICTURE_RESOLUTION, Images, check_classes, resize_images, sample
 from databases.errors import UserError
@@ -84,7 +85,10 @@ def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, s
     chosen = sample(labels, where, most=most, seed=seed)
     notes = [*arrays.notes, *notes, *told]
     if len(chosen) < len(stacked):
-        notes.append(f"used {len(chosen):,} of {len(stacked):,} images, the same share of each class, for training too")
+        notes.append(
+            f"looked at {len(chosen):,} of {len(stacked):,} images, the same share of each class, and figures are for "
+            "so many: search and train use all"
+        )
         stacked = stacked[chosen]
     pixels = _one_size(_without_copies(scale.to_bytes(stacked), notes), resolution, notes)
     groups = None if arrays.groups is None else np.asarray(arrays.groups)[chosen]

@@ -92,9 +92,9 @@ def extract(
     key = (task.fingerprint, kind, per_class, seed, len(PLAIN), VERSION, _version(kind))
 
     def look() -> Arrays:
-        images, labels = task.part(TRAIN)
-        chosen = draw(labels, per_class, seed)
-        images, labels = images[chosen], labels[chosen]
+        where = task.places(TRAIN)
+        chosen = where[draw(task.labels[where], per_class, seed)]
+        images, labels = task.images[chosen], task.labels[chosen]
         found = from_images(images, kind=kind)
         known = probes(task, deadline=deadline) if probed is None else probed
         told = statistics(task, images, found, labels, known)

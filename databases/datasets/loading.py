@@ -17,6 +17,7 @@ put into an order of their content, class by class, so that a folder and an arra
 from __future__ import annotations
 
 import math
+import sys
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -30,12 +31,14 @@ from databases.datasets.archives import MAX_BYTES, MAX_FILES, Folder, Zip
 from databases.datasets.arrays import from_arrays, from_npz
 from databases.datasets.cautions import cautions
 from databases.datasets.content_order import content_order, image_digests
+from databases.datasets.draft import Progress
 from databases.datasets.group_split import divide
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.names import shown
 from databases.datasets.near_copies import MOST_LOOKED_AT, find_copies, find_groups, thumbnails
 from databases.datasets.npz import read_npz
 from databases.datasets.pictures import Labelled, read_pictures
+from databases.datasets.room import MOST_WANTED, Room
 from databases.datasets.sides import kept_side, picture_side, side_of
 from databases.datasets.task import (
     TEST,
@@ -49,7 +52,7 @@ from databases.datasets.task import (
 from databases.errors import UserError
 from databases.hosting import importing
 
-MAX_IMAGES = 100_000
+MAX_IMAGES, MAX_LOOKED_AT = 100_000, 2**30  # images, and bytes of pictures, that are looked at
 MOST_MOVED = 512 * 2**20  # bytes of images that are brought into order: more would take as much memory again
 DIGITS = "sklearn:digits"
 ALLOWED = f"allowed are a folder of class folders, a zip of one, an .npz file, (x, y) arrays and '{DIGITS}'"
@@ -63,12 +66,14 @@ def load_task(
     resolution: int | None = None,
     up_to: int | None = None,
     seed: int = 0,
-    max_images: int = MAX_IMAGES,
+    max_images: int | None = None,
     max_files: int = MAX_FILES,
     max_bytes: int = MAX_BYTES,
     groups: str | Path | npt.ArrayLike = AUTOMATIC,
     deadline: float = math.inf,
     as_stored: bool = False,
+    room: Room | None = None,
+    on_progress: Progress = lambda done, total: None,
 ) -> Task:
     """Turn one's own labelled images into a Task; what was changed or left out stands in its notes.
 
@@ -78,7 +83,8 @@ def load_task(
             pixels keep it, and others become 32x32.
         up_to: where no resolution is given: keep as many pixels as there are, up to this side.
         seed: draws the parts that the data do not bring, and the images when there are too many.
-        max_images: use a stratified part of larger data (still two images of each class and part at least).
+        max_images: use a stratified part of larger data (still two images of each class and part at least). By
+            default all are used with a ``room``, which is for training; else 100,000, or 1 GiB of pictures.
         max_files: refuse folders and archives with more files.
         max_bytes: refuse archives that unpack to more bytes.
         groups: what belongs together, so that no part is drawn across it: 'auto' (near copies and tracks by their
@@ -87,13 +93,15 @@ def load_task(
         deadline: monotonic second at which the pictures of files must be read; refused as soon as that cannot be.
         as_stored: leave the images in the order given, by which parts are then drawn: for published sets whose
             recorded figures were measured so.
+        room: where decoded pictures go that are too many for memory.
+        on_progress: is told how many pictures are read, of how many.
 
     Raises:
         UserError: when the data cannot be used; one line with what was given, what is allowed and what to do.
     """
     if resolution is not None:
         check_resolution(resolution)
-    if max_images < 1:
+    if max_images is not None and max_images < 1:
         raise UserError(f"given max_images={max_images}; allowed are whole numbers from 1; leave it out")
     if isinstance(data, str | Path) and not str(data).startswith("sklearn:"):
         path = _existing(str(data))
@@ -108,15 +116,16 @@ def load_task(
                 seed=seed,
                 groups=groups,
                 deadline=deadline,
+                room=room,
+                on_progress=on_progress,
             )
     else:
         name = data if isinstance(data, str) else "arrays"
         arrays = _digits(data) if isinstance(data, str) else _pair(data)
         resolution = resolution or _array_side(arrays[0], up_to)
         together = None if _is_way(groups) else groups
-        loaded = from_arrays(
-            {TRAIN: arrays}, given=name, resolution=resolution, most=max_images, seed=seed, groups=together
-        )
+        most = _most_arrays(max_images, room)
+        loaded = from_arrays({TRAIN: arrays}, given=name, resolution=resolution, most=most, seed=seed, groups=together)
     check_classes(loaded.labels, loaded.parts, loaded.class_names, least=2)
     return _divided(loaded, name, seed=seed, look=str(groups) == AUTOMATIC, as_stored=as_stored)
 
@@ -206,10 +215,12 @@ def _read(
     *,
     resolution: int | None,
     up_to: int | None,
-    most: int,
+    most: int | None,
     seed: int,
     groups: object,
     deadline: float,
+    room: Room | None,
+    on_progress: Progress,
 ) -> Labelled:
     """Everything in a folder, zip or .npz file."""
     given = repr(str(path))
@@ -220,10 +231,31 @@ def _read(
         arrays = read_npz(files, given=given)
         arrays = arrays if groups == AUTOMATIC else replace(arrays, groups=None)
         resolution = resolution or _array_side(arrays.images[0], up_to)
-        return from_npz(arrays, given=given, resolution=resolution, most=most, seed=seed)
+        return from_npz(arrays, given=given, resolution=resolution, most=_most_arrays(most, room), seed=seed)
     check_way(groups)
-    px = resolution or (picture_side(files, up_to=up_to) if up_to else kept_side(files))
-    return read_pictures(files, given=given, px=px, most=most, seed=seed, groups=groups, deadline=deadline)
+    px, notes = resolution or 0, list[str]()
+    if resolution is None and up_to is not None:
+        px, notes = picture_side(files, up_to=up_to, most_bytes=None if room is None or most else MOST_WANTED)
+    px = px or kept_side(files)
+    if most is None:
+        most = sys.maxsize if room is not None else min(MAX_IMAGES, MAX_LOOKED_AT // (3 * px * px))
+    found = read_pictures(
+        files,
+        given=given,
+        px=px,
+        most=most,
+        seed=seed,
+        groups=groups,
+        deadline=deadline,
+        room=room,
+        on_progress=on_progress,
+    )
+    return replace(found, notes=(*found.notes, *notes))
+
+
+def _most_arrays(most: int | None, room: Room | None) -> int:
+    """How many images of arrays, which are in memory already, are used."""
+    return most or (MAX_IMAGES if room is None else sys.maxsize)
 
 
 def _array_side(images: npt.ArrayLike, up_to: int | None) -> int | None:

@@ -61,8 +61,9 @@ def thumbnails(images: Images) -> Floats:
 def find_copies(digests: Digests, units: Floats | None) -> Copies:
     """Pairs of copies among images with these digests and `thumbnails`; without thumbnails exact ones alone."""
     once, same = np.unique(digests, axis=0, return_index=True, return_inverse=True)[1:]
-    first = once[same.ravel()]
-    pairs = {(a, b): True for a, b in zip(first.tolist(), range(len(digests)), strict=True) if a != b}
+    earlier = once[same.ravel()]
+    copied = np.flatnonzero(earlier != np.arange(len(digests)))
+    pairs = dict.fromkeys(zip(earlier[copied].tolist(), copied.tolist(), strict=True), True)
     once = np.sort(once)
     if units is not None and len(once := once[units[once].any(axis=1)]) > 1:
         seen = units[once]

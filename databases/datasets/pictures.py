@@ -1,42 +1,38 @@
-"""Pictures in files: every file as pixels of one size.
+"""Pictures in files: every file as pixels of one size, in memory or, where they are too many, in a file.
 
-A picture is squeezed to a square as a whole: nothing is cut off. Transparent places become white. Of an
-animation the first frame counts. Grey of more than 8 bits is scaled by the smallest of 1, 255, 4,095 and
-65,535 that holds all such pictures of the set, so 12-bit pictures keep their contrast; see `scale`.
+Grey of more than 8 bits is scaled by the smallest of 1, 255, 4,095 and 65,535 that holds all such pictures of the set,
+so 12-bit pictures keep their contrast; see `scale`. How one file is read tells `decoding`.
 """
 
 from __future__ import annotations
 
 import math
-import re
-import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.archives import Files
 from databases.datasets.class_folders import Arranged, arrange
+from databases.datasets.decoding import MAX_PICTURE_BYTES, Deep, Found, decode_run, why_unreadable
+from databases.datasets.draft import Progress
 from databases.datasets.file_kinds import MOST_UNREAD, ending_of, hidden, readable_formats
 from databases.datasets.groups import AUTOMATIC, named_groups
 from databases.datasets.label_table import arrange_by_table, find_table
+from databases.datasets.mapped import let_go
 from databases.datasets.names import count, some, sort_key
 from databases.datasets.pace import Pace
-from databases.datasets.scale import FULL_SCALES, Scale, find_scale, has_a_scale, values_of
+from databases.datasets.room import Room
+from databases.datasets.scale import CHUNK, Scale, find_scale, values_of
+from databases.datasets.stored import Settled
 from databases.datasets.task import Images, Labels, Parts, check_classes, sample
 from databases.errors import UserError
 
-if TYPE_CHECKING:
-    from PIL import Image
-
-MAX_PICTURE_BYTES = 256 * 2**20
-MAX_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
-Pixels: TypeAlias = npt.NDArray[np.uint8] | npt.NDArray[np.float32]  # (px, px), (px, px, 3); float: not yet scaled
+BETWEEN = 100  # pictures between two tellings of how far reading is
 
 
 @dataclass(frozen=True)
@@ -66,6 +62,8 @@ def read_pictures(
     seed: int,
     groups: str | Path = AUTOMATIC,
     deadline: float = math.inf,
+    room: Room | None = None,
+    on_progress: Progress = lambda done, total: None,
 ) -> Labelled:
     """All pictures of a folder of class folders, px by px pixels, in the order of their names.
 
@@ -77,6 +75,8 @@ def read_pictures(
         seed: which part.
         groups: how the user groups pictures; see `groups.named_groups`.
         deadline: monotonic second at which all must be read.
+        room: for more pictures than memory should hold; None: all are held in memory.
+        on_progress: is told how many are read, of how many.
 
     Raises:
         UserError: when there is nothing to learn from, more than a tenth of the files cannot be read, or time is short.
@@ -95,21 +95,29 @@ def read_pictures(
         notes.append(f"left out {count(len(files.empty), 'empty folder')}: {some(files.empty)}")
     if len(chosen) < len(pictures):
         notes.append(
-            f"read {len(chosen):,} of {len(pictures):,} pictures, the same share of each class, for training too"
+            f"looked at {len(chosen):,} of {len(pictures):,} pictures, the same share of each class, and figures are "
+            "for so many: search and train use all"
         )
-    decoded = _decode_all(
-        files, [pictures[index].file for index in chosen], given=given, px=px, pace=Pace(len(chosen), deadline)
-    )
-    chosen = chosen[decoded.read]
-    scale, told = _deep_scale(decoded, given)
-    images = _stacked(decoded.pixels, scale)
+    names = [pictures[index].file for index in chosen]
+    settle = _Settling(names, given, px)
+    if room is None or len(names) * px * px * 3 <= room.held:
+        images, settled = _in_memory(files, names, settle, Pace(len(names), deadline), on_progress)
+    else:
+        images, settled = room.decoded(
+            files, names, px=px, given=given, settle=settle, deadline=deadline, on_progress=on_progress
+        )
+        notes.append(
+            f"all {len(images):,} pictures are used for training; decoded once, they lie in {str(room.folder)!r} "
+            f"({images.nbytes / 1e9:.1f} GB)"
+        )
+    chosen = np.delete(chosen, list(settled.broken))
     return Labelled(
         images,
         labels[chosen],
         parts[chosen],
         class_names,
-        (*notes, *decoded.notes, *told),
-        scale.white if scale else None,
+        (*notes, *_decoding_notes(settled, names, px), *settled.told),
+        settled.white,
         tuple(pictures[index].file for index in chosen),
         [named[index] for index in chosen] if any(named) else None,
     )
@@ -126,70 +134,115 @@ def _arranged(files: Files, given: str) -> Arranged:
     return by_table or arrange(files, pictures, others, given=given)
 
 
-def _deep_scale(decoded: _Decoded, given: str) -> tuple[Scale | None, list[str]]:
-    """How values of more than 8 bits become 0 to 255, None where there are none; and notes."""
-    deep = [picture for picture in decoded.pixels if picture.dtype == np.float32]
-    if not deep:
-        return None, []
-    return find_scale(values_of(deep, kind=decoded.kind), given=f"{given} with pictures of more than 8 bits")
+def _in_memory(
+    files: Files, names: Sequence[str], settle: _Settling, pace: Pace, on_progress: Progress
+) -> tuple[Images, Settled]:
+    """The pictures of these names, decoded here and now."""
+    shape = (len(names), settle.px, settle.px)
+    pixels, deep = np.empty((*shape, 3), dtype=np.uint8), np.empty(shape, dtype=np.float32)  # untouched, no memory
 
+    def contents() -> Iterator[bytes | str]:
+        for index, name in enumerate(names):
+            pace.check(index, settle.given)
+            if not index % BETWEEN:
+                on_progress(index, len(names))
+            try:
+                yield files.read(name, most=MAX_PICTURE_BYTES)
+            except OSError as problem:
+                yield why_unreadable(problem)
 
-def why_unreadable(problem: Exception) -> str:
-    """Why a picture cannot be read, the same at each reading."""
-    from PIL import Image, UnidentifiedImageError
-
-    if isinstance(problem, UnidentifiedImageError):  # its text holds an address in memory
-        return "not a picture, or an empty file"
-    pixels = re.search(r"([0-9]+) pixels", str(problem))
-    if isinstance(problem, Image.DecompressionBombError) and pixels:  # ours, or Pillow's for twice as many
-        return f"{int(pixels[1]):,} pixels, allowed are {MAX_PIXELS:,}: make it smaller"
-    return " ".join(str(problem).split())[:80]
+    settled = settle(pixels, deep, [decode_run(contents(), 0, pixels, deep)])
+    images = pixels.reshape(-1)[: math.prod(settled.shape)].reshape(settled.shape)
+    return images if settled.shape[3] == 3 else images.copy(), settled  # a copy of grey ones is a third
 
 
 @dataclass(frozen=True)
-class _Decoded:
-    """What could be read of files: pixels (m,), their positions among the files, and notes.
+class _Settling:
+    """Brings decoded pictures of these names to their final form, in place; see `draft.Settle`."""
 
-    ``kind`` is that of values of more than 8 bits: 'float' where any file has such, else 'whole'.
-    """
+    names: Sequence[str]
+    given: str
+    px: int
 
-    pixels: list[Pixels]
-    read: npt.NDArray[np.intp]
-    notes: list[str]
-    kind: str
+    def __call__(self, pixels: Images, deep: Deep, found: Sequence[Found]) -> Settled:
+        """Leaves those out that cannot be read, scales those of more than 8 bits, and keeps one channel of grey ones.
+
+        Raises:
+            UserError: more than a tenth cannot be read, or no scale fits.
+        """
+        broken = {place: reason for each in found for place, reason in each.broken.items()}
+        if len(broken) * MOST_UNREAD > len(self.names):
+            raise UserError(
+                f"given {self.given} with {len(self.names):,} pictures, of which {len(broken):,} cannot be read: "
+                f"{_broken_names(broken, self.names)}; allowed is a tenth of them; repair or remove them"
+            )
+        places = np.array([place for each in found for place in each.deep], dtype=np.intp)
+        scale, told = self._scale(deep, places, floats=any(each.floats for each in found))
+        channels = 3 if any(each.coloured for each in found) else 1
+        kept = np.delete(np.arange(len(self.names)), list(broken))
+        if len(places) or broken or channels == 1:
+            _rewrite(pixels, kept, channels, deep, set(places.tolist()), scale)
+        sizes = sum((each.sizes for each in found), Counter[tuple[int, int]]())
+        white = scale.white if scale else None
+        return Settled((len(kept), self.px, self.px, channels), broken, sizes, white, tuple(told))
+
+    def _scale(self, deep: Deep, places: npt.NDArray[np.intp], *, floats: bool) -> tuple[Scale | None, list[str]]:
+        """How values of more than 8 bits become 0 to 255, None where there are none; and notes."""
+        if not len(places):
+            return None, []
+        values = values_of(_At(deep, places), kind="float" if floats else "whole")
+        return find_scale(values, given=f"{self.given} with pictures of more than 8 bits")
 
 
-def _decode_all(files: Files, names: Sequence[str], *, given: str, px: int, pace: Pace) -> _Decoded:
-    """The files that can be read; raises UserError where more than a tenth cannot, and where time is too short."""
-    pixels: list[Pixels] = []
-    read: list[int] = []
-    broken: list[str] = []
-    sizes: Counter[tuple[int, int]] = Counter()
-    kinds = set[str]()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of oddities that it copes with, in the midst of a user's screen
-        for index, name in enumerate(names):
-            pace.check(index, given)
-            try:
-                picture, size, kind = _decode(files.read(name, most=MAX_PICTURE_BYTES), px)
-            except UserError:
-                raise
-            except Exception as problem:  # a decoder raises whatever broken bytes make it raise
-                broken.append(f"{name} ({why_unreadable(problem)})")
-            else:
-                pixels.append(picture)
-                read.append(index)
-                sizes[size] += 1
-                kinds.add(kind)
-    if len(broken) * MOST_UNREAD > len(names):
-        raise UserError(
-            f"given {given} with {len(names):,} pictures, of which {len(broken):,} cannot be read: "
-            f"{some(broken)}; allowed is a tenth of them; repair or remove them"
+class _At(Sequence[Deep]):
+    """Arrays at some places, taken one at a time."""
+
+    def __init__(self, arrays: Deep, places: npt.NDArray[np.intp]) -> None:
+        self._arrays, self._places = arrays, places
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    @overload
+    def __getitem__(self, index: int) -> Deep: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> _At: ...
+
+    def __getitem__(self, index: int | slice) -> Deep | _At:
+        if isinstance(index, slice):
+            return _At(self._arrays, self._places[index])
+        found: Deep = self._arrays[self._places[index]]
+        return found
+
+
+def _rewrite(
+    pixels: Images, kept: npt.NDArray[np.intp], channels: int, deep: Deep, scaled: set[int], scale: Scale | None
+) -> None:
+    """Writes the kept pictures one after the other to the front of where they are: never over one yet to be read."""
+    front, size = pixels.reshape(-1), math.prod(pixels.shape[1:3]) * channels
+    for start in range(0, len(kept), CHUNK):
+        places = kept[start : start + CHUNK]
+        block = np.asarray(pixels[places])
+        for row in [row for row, place in enumerate(places.tolist()) if place in scaled]:
+            assert scale is not None
+            block[row] = scale.to_bytes(deep[places[row : row + 1]])[0][..., None]
+        front[start * size : start * size + len(places) * size] = block[..., :channels].reshape(-1)
+        let_go(pixels)
+
+
+def _decoding_notes(settled: Settled, names: Sequence[str], px: int) -> list[str]:
+    """What was skipped, and what was resized."""
+    notes = []
+    if settled.broken:
+        notes.append(
+            f"skipped {count(len(settled.broken), 'unreadable picture')}: {_broken_names(settled.broken, names)}"
         )
-    notes = [f"skipped {count(len(broken), 'unreadable picture')}: {some(broken)}"] if broken else []
-    if set(sizes) != {(px, px)}:
-        notes.append(_sizes_note(sizes, px))
-    return _Decoded(pixels, np.array(read, dtype=np.intp), notes, "float" if "float" in kinds else "whole")
+    return notes if set(settled.sizes) == {(px, px)} else [*notes, _sizes_note(settled.sizes, px)]
+
+
+def _broken_names(broken: dict[int, str], names: Sequence[str]) -> str:
+    return some(f"{names[place]} ({reason})" for place, reason in broken.items())
 
 
 def _sizes_note(sizes: Counter[tuple[int, int]], px: int) -> str:
@@ -201,65 +254,3 @@ def _sizes_note(sizes: Counter[tuple[int, int]], px: int) -> str:
         f"resized pictures of {len(sizes):,} sizes, from {width}x{height} to "
         f"{most_width}x{most_height} pixels, to {px}x{px}"
     )
-
-
-def _decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str]:
-    """One file as pixels, its (width, height) as it was, and its kind of values. Raises whatever Pillow raises."""
-    from PIL import Image, ImageOps
-
-    with Image.open(BytesIO(content), formats=readable_formats()[0]) as image:
-        size = image.size
-        if size[0] * size[1] > MAX_PIXELS:
-            raise Image.DecompressionBombError(f"{size[0] * size[1]} pixels")
-        image.draft(None, (4 * px, 4 * px))  # a large JPEG is decoded at a fraction of its size, many times faster
-        ImageOps.exif_transpose(image, in_place=True)
-        if image.mode.startswith(("I", "F")):
-            deep = Image.fromarray(np.asarray(image, dtype=np.float32))
-            values = np.asarray(deep.resize((px, px), Image.Resampling.BILINEAR))
-            kind = "float" if image.mode.startswith("F") else "whole"
-            if not has_a_scale(values_of([values], kind=kind)):
-                raise ValueError(f"values from {values.min():g} to {values.max():g}, outside 0..{FULL_SCALES[-1]}")
-            return values, size, kind
-        plain = _on_white(image) if image.has_transparency_data else image
-        plain = plain.convert("L" if plain.mode in ("1", "L") else "RGB")
-        return np.asarray(plain.resize((px, px), Image.Resampling.BILINEAR)), size, "byte"
-
-
-def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> Images:
-    """One file as uint8 (px, px, channels), as in a set of pictures with that white; raises whatever Pillow raises."""
-    from PIL import Image
-
-    values, _, kind = _decode(content, px)
-    if kind != "byte":
-        if white is None:
-            raise ValueError("more than 8 bits a pixel, and training had no such pictures")
-        if values.min() < 0 or values.max() > white:
-            raise ValueError(f"values outside 0..{white}, the range of the training pictures")
-        values = np.rint(values * (255 / white)).astype(np.uint8)
-    if channels == 1 and values.ndim == 3:
-        values = np.asarray(Image.fromarray(values).convert("L"))
-    pixels: Images = np.atleast_3d(values)
-    return np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels
-
-
-def _on_white(image: Image.Image) -> Image.Image:
-    """An image with transparent places, laid on white."""
-    from PIL import Image
-
-    clear = image.convert("RGBA")
-    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
-
-
-def _stacked(pixels: Sequence[Pixels], scale: Scale | None) -> Images:
-    """Pictures as one array, of one channel when all are grey; those not yet scaled have that scale."""
-    coloured = any(picture.ndim == 3 and is_coloured(picture) for picture in pixels)
-    stacked = np.empty((len(pixels), *pixels[0].shape[:2], 3 if coloured else 1), dtype=np.uint8)
-    for target, picture in zip(stacked, pixels, strict=True):
-        scaled = scale.to_bytes(picture[None])[0] if scale and picture.dtype == np.float32 else picture
-        target[...] = np.atleast_3d(scaled)[:, :, : target.shape[2]]  # grey spreads over three channels
-    return stacked
-
-
-def is_coloured(images: npt.NDArray[np.generic]) -> bool:
-    """Whether the three channels of (n, ..., 3) differ anywhere."""
-    return any(bool((image[..., :2] != image[..., 1:]).any()) for image in images)

@@ -98,9 +98,9 @@ def ridge_accuracy(
 
 
 def _some(task: Task, part: int, most: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    images, labels = task.part(part)
-    chosen = np.random.default_rng(0).permutation(len(labels))[:most]
-    return resize_images(images[chosen], RESOLUTION), labels[chosen]
+    where = task.places(part)
+    chosen = where[np.random.default_rng(0).permutation(len(where))[:most]]
+    return resize_images(task.images[chosen], RESOLUTION), task.labels[chosen]
 
 
 def _network(cell: str, channels: int, seed: int) -> nn.Module:

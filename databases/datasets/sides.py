@@ -7,8 +7,8 @@ from io import BytesIO
 
 from databases.datasets.archives import Files
 from databases.datasets.arrays import KEPT_RESOLUTIONS
+from databases.datasets.decoding import MAX_PICTURE_BYTES
 from databases.datasets.file_kinds import ending_of, readable_formats
-from databases.datasets.pictures import MAX_PICTURE_BYTES
 from databases.datasets.task import MIN_RESOLUTION, PICTURE_RESOLUTION
 
 SIDES = (32, 48, 64, 96, 128, 160, 224)
@@ -22,11 +22,22 @@ def side_of(height: int, width: int, *, up_to: int) -> int:
     return max((side for side in SIDES if side <= min(height, width, up_to)), default=PICTURE_RESOLUTION)
 
 
-def picture_side(files: Files, *, up_to: int) -> int:
-    """The side for pictures of a folder, by the median of some; what cannot be read does not count."""
-    found = [min(size) for size in _sizes(files)]
+def picture_side(files: Files, *, up_to: int, most_bytes: int | None = None) -> tuple[int, list[str]]:
+    """The side for pictures of a folder, by the median of some; what cannot be read does not count.
+
+    A smaller side, and a note on it, where all would take more than ``most_bytes`` at theirs.
+    """
+    found, count = [min(size) for size in _sizes(files)], len(_pictures(files))
     side = int(statistics.median(found)) if found else PICTURE_RESOLUTION
-    return side_of(side, side + 1, up_to=up_to)
+    wanted = px = side_of(side, side + 1, up_to=up_to)
+    while most_bytes is not None and _size(count, px) > most_bytes and px > SIDES[0]:
+        px = side_of(px - 1, px, up_to=px - 1)
+    if px == wanted:
+        return px, []
+    return px, [
+        f"read at {px}x{px} pixels: at {wanted}x{wanted} all {count:,} pictures would take "
+        f"{_size(count, wanted) / 1e9:.0f} GB"
+    ]
 
 
 def kept_side(files: Files) -> int:
@@ -36,17 +47,26 @@ def kept_side(files: Files) -> int:
     return width if width == height and width in KEPT_RESOLUTIONS else PICTURE_RESOLUTION
 
 
+def _size(pictures: int, px: int) -> int:
+    """Bytes of coloured pictures."""
+    return 3 * pictures * px * px
+
+
 def _sizes(files: Files) -> list[tuple[int, int]]:
     """Width and height of some pictures, spread over the folder."""
     from PIL import Image
 
-    formats, endings = readable_formats()
-    names = [name for name in sorted(files.names) if ending_of(name) in endings]
-    found = []
+    names, found = _pictures(files), []
     for name in names[:: max(1, len(names) // LOOKED_AT)][:LOOKED_AT]:
         try:
-            with Image.open(BytesIO(files.read(name, most=MAX_PICTURE_BYTES)), formats=formats) as image:
+            with Image.open(BytesIO(files.read(name, most=MAX_PICTURE_BYTES)), formats=readable_formats()[0]) as image:
                 found.append(image.size)
         except Exception:  # a decoder raises whatever broken bytes make it raise; `read_pictures` will tell
             continue
     return found
+
+
+def _pictures(files: Files) -> list[str]:
+    """The names of what may be a picture, in order."""
+    endings = readable_formats()[1]
+    return [name for name in sorted(files.names) if ending_of(name) in endings]

@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from databases.datasets.mapped import Mapped, let_go
 from databases.errors import UserError
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
@@ -19,6 +20,7 @@ MAX_CLASSES = 1_000
 MIN_RESOLUTION, MAX_RESOLUTION = 8, 256
 PICTURE_RESOLUTION = 32
 NAMED = 6  # classes that a summary names
+CHUNK = 4_096  # images that are looked at together
 MAX_SEED = 2**32 - 1
 
 Images: TypeAlias = npt.NDArray[np.uint8]  # (n, h, w, c)
@@ -100,20 +102,31 @@ class Task:
     def fingerprint(self) -> str:
         """16 hex digits that name the content: images, labels, parts and the number of classes."""
         digest = hashlib.sha256(repr((self.images.shape, self.classes)).encode())
-        digest.update(np.ascontiguousarray(self.images).data)
+        for start in range(0, len(self.images), CHUNK):  # images on the disk are never in memory all at once
+            digest.update(np.ascontiguousarray(self.images[start : start + CHUNK]).data)
         digest.update(np.ascontiguousarray(self.labels, dtype="<i8").data)
         digest.update(np.ascontiguousarray(self.parts).data)
         return digest.hexdigest()[:16]
 
+    def places(self, which: int) -> npt.NDArray[np.intp]:
+        """Positions (m,) of the images of TRAIN, VALIDATION or TEST."""
+        return np.flatnonzero(self.parts == which)
+
     def part(self, which: int) -> tuple[Images, Labels]:
-        """Images (m, h, w, c) and labels (m,) of TRAIN, VALIDATION or TEST."""
+        """Images (m, h, w, c), all in memory, and labels (m,) of TRAIN, VALIDATION or TEST; see `places`."""
         chosen = self.parts == which
         return self.images[chosen], self.labels[chosen]
 
     def resized(self, px: int) -> Task:
-        """The same task at px by px pixels; the task itself when it has that size already."""
+        """The same task at px by px pixels; the task itself when it has that size already.
+
+        Images in a file are resized into a file beside it, and only once.
+        """
         check_resolution(px)
-        return self if px == self.resolution else replace(self, images=resize_images(self.images, px))
+        if px == self.resolution or not isinstance(self.images, Mapped):
+            return self if px == self.resolution else replace(self, images=resize_images(self.images, px))
+        shape = (len(self.images), px, px, self.channels)
+        return replace(self, images=self.images.beside(f"{px}px", shape, lambda target: _resize(self.images, target)))
 
     def statistics(self) -> dict[str, float | int]:
         """Plain numbers of the task; class sizes and balance are those of the training part.
@@ -192,16 +205,24 @@ def check_seed(seed: int) -> None:
 
 def resize_images(images: Images, px: int) -> Images:
     """Squeeze or stretch images (n, h, w, c) to (n, px, px, c), each new pixel the mean of what it covers."""
-    from PIL import Image
-
     if images.shape[1:3] == (px, px):
         return images
     resized = np.empty((len(images), px, px, images.shape[3]), dtype=np.uint8)
+    _resize(images, resized)
+    return resized
+
+
+def _resize(images: Images, resized: Images) -> None:
+    """Images (n, h, w, c) into those (n, px, px, c)."""
+    from PIL import Image
+
+    px = resized.shape[1]
     for index, image in enumerate(images):
         picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
         small = picture.resize((px, px), Image.Resampling.BILINEAR)
         resized[index] = np.asarray(small).reshape(px, px, -1)
-    return resized
+        if not (index + 1) % CHUNK:
+            let_go(resized)
 
 
 def split(labels: Labels, *, seed: int = 0, validation: float = 0.2, test: float = 0.2) -> Parts:

@@ -15,11 +15,13 @@ import typer
 
 from databases.errors import UserError
 from metad2a import cli
-from metad2a.runtime.home import DATABASE, home, home_path
+from metad2a.runtime.home import DATABASE, home, home_path, picture_room
 from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
+    from databases.datasets.task import Task
     from databases.records.store import Store
+    from metad2a.cli.output import Reporter
     from metad2a.runtime.tracking import Tracker
 
 _MULTIPLES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
@@ -195,6 +197,26 @@ def reading_ends(seconds: float | None) -> float:
     if seconds is None:
         return math.inf
     return (cli.started or time.monotonic()) + seconds - RANKING_SECONDS
+
+
+def read_images(
+    data: str, reporter: Reporter, *, seed: int, groups: str, seconds: float | None, up_to: int | None = None
+) -> Task:
+    """All images, to train with, in a program that has so many seconds in all; what is to be known is told."""
+    from databases.datasets.loading import load_task
+
+    task = load_task(
+        data,
+        up_to=up_to,
+        seed=seed,
+        groups=groups,
+        deadline=reading_ends(seconds),
+        room=picture_room(),
+        on_progress=reporter.reading,
+    )
+    for note in task.notes:
+        reporter.line(f"note: {note}")
+    return task
 
 
 def how_many(text: str) -> int | None:

@@ -74,6 +74,10 @@ class Reporter:
         self._said = time.monotonic()
         self._progress.console.print(text, soft_wrap=True)
 
+    def reading(self, done: int, total: int) -> None:
+        """How many pictures are read, of how many."""
+        self.now(f"Reading the images: {done:,} of {total:,} ...")
+
     def now(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
         """Changes the moving line; ``done`` of ``total`` fills its bar."""
         if self._progress.disable and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:

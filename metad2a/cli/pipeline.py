@@ -10,7 +10,7 @@ import typer
 
 from databases.errors import UserError
 from metad2a import cli
-from metad2a.cli.options import check_output_folder, duration, open_store, open_tracker, reading_ends, stored
+from metad2a.cli.options import check_output_folder, duration, open_store, open_tracker, read_images, stored
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.cli.tracked import drawn
 from metad2a.reports.words import percent, short, span
@@ -49,17 +49,13 @@ class Ways:
 
 def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: Path | None) -> None:
     """`metad2a search` in the space of pipelines."""
-    from databases.datasets.loading import load_task
-
     check_output_folder(output)
     with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.pipelines.search import search_pipelines
 
         seconds = USUAL_SECONDS if seconds is None else seconds
         also = _opened(ways.also)  # refused before any image is read
-        task = load_task(data, up_to=UP_TO, seed=seed, groups=ways.groups, deadline=reading_ends(seconds))
-        for note in task.notes:
-            reporter.line(f"note: {note}")
+        task = read_images(data, reporter, seed=seed, groups=ways.groups, seconds=seconds, up_to=UP_TO)
         result = search_pipelines(
             task,
             seconds=seconds,
@@ -191,8 +187,9 @@ def _mistakes(result: PipelineResult, task: Task, folder: Path) -> Path | None:
     from databases.datasets.task import TEST
     from metad2a.reports.pipeline_figures import write_mistakes
 
-    images, labels = task.part(TEST)
-    return write_mistakes(images, result.report.taken, labels, task.class_names, folder)
+    asked = task.places(TEST)
+    labels = task.labels[asked]
+    return write_mistakes(task.images, result.report.taken, labels, task.class_names, folder, places=asked)
 
 
 def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:

@@ -121,7 +121,7 @@ def recommend(
         _ = limits.target  # an unknown device is refused before any image is read
         asked = None if model is None else open_model(model)  # may know more recipes than the shipped one
         _check_recipe(recipe, asked, default_database(context))
-        task = load_task(data, seed=seed, groups=groups)
+        task = load_task(data, seed=seed, groups=groups, on_progress=reporter.reading)
         reporter.now("Ranking the cells ...")
         answer = (asked or open_model(None)).recommend(
             task,

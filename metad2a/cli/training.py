@@ -33,7 +33,7 @@ from metad2a.cli.options import (
     duration,
     open_store,
     open_tracker,
-    reading_ends,
+    read_images,
 )
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.pipeline import Augment, Baseline
@@ -45,7 +45,6 @@ from metad2a.retrain.open_model import open_model
 from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
-    from databases.datasets.task import Task
     from metad2a.export.export import Exported
     from metad2a.search.result import SearchProgress, SearchResult
     from metad2a.search.run_state import Trained
@@ -136,7 +135,7 @@ def search(
         limits = Limits(parameters, flops, max_latency, target)
         check_limits(limits, chosen, check_training(recipe, seconds, device))
         asked = open_model(model)
-        task = _load(data, seed, groups, reporter, seconds)
+        task = read_images(data, reporter, seed=seed, groups=groups, seconds=seconds)
         reporter.now("Ranking the cells ...")
         result = run(
             asked,
@@ -190,7 +189,7 @@ def train(
 
         check_training(recipe, seconds, device)
         result = train_one(
-            _load(data, seed, groups, reporter, seconds),
+            read_images(data, reporter, seed=seed, groups=groups, seconds=seconds),
             cell,
             store=store,
             recipe=recipe,
@@ -203,15 +202,6 @@ def train(
             on_progress=lambda each: _tell(reporter, each),
         )
     _answer(result, _copy(result, output), json=json)
-
-
-def _load(data: str, seed: int, groups: str, reporter: Reporter, seconds: float | None) -> Task:
-    from databases.datasets.loading import load_task
-
-    task = load_task(data, seed=seed, groups=groups, deadline=reading_ends(seconds))
-    for note in task.notes:
-        reporter.line(f"note: {note}")
-    return task
 
 
 def _tell(reporter: Reporter, each: SearchProgress) -> None:

@@ -6,14 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from databases.architectures.spaces.pipeline import Pipeline
-from databases.datasets.task import TEST, Task
+from databases.datasets.task import TRAIN, VALIDATION, Task
 from metad2a.recommend.chances import Measured, anew_too, fits, is_far, sensible_probes
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of, probe_either
-from metad2a.train.probe import Probed, speed, width
+from metad2a.train.probe import Probed, looked_at, speed, width
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +43,7 @@ def looks(
 
     ``also`` is the user's own network, probed once at least where one is to ``insist`` on it.
     """
-    images = int(np.count_nonzero(task.parts != TEST))
+    images = sum(len(looked_at(task, part)) for part in (TRAIN, VALIDATION))
     found: list[Measured] = []
     for number, pipeline in enumerate(_to_probe(task, also)):
         if pipeline.weights == "lite0" and is_far(found):

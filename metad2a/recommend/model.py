@@ -210,7 +210,7 @@ class MetaD2A:
         drawn = [each for each in map(live, drawn) if each is not None]
         given = drawn if candidates == "generator" else map(live, self.predictor_space.classes)
         pool = list(dict.fromkeys(each for each in given if each is not None))
-        conformal, images = self.header.get("conformal", {}), len(task.part(TRAIN)[1])
+        conformal, images = self.header.get("conformal", {}), len(task.places(TRAIN))
         factor = float(conformal.get(recipe.name, {}).get("80", NORMAL_80))
         return ranked(
             pool,

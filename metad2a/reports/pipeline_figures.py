@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from metad2a.recommend.pipelines import Choice, PipelineRecommendation
 
 Labels = npt.NDArray[np.int64]
+Places = npt.NDArray[np.intp]
 MISTAKES = "mistakes.png"
 COLUMNS, MOST_ROWS, LETTERS = 8, 4, 22  # of the sheet of mistakes
 
@@ -67,14 +68,22 @@ def front_figure(answer: PipelineRecommendation) -> Figure:
     return figure
 
 
-def write_mistakes(images: Images, taken: Labels, truth: Labels, names: Sequence[str], folder: Path) -> Path | None:
+def write_mistakes(
+    images: Images,
+    taken: Labels,
+    truth: Labels,
+    names: Sequence[str],
+    folder: Path,
+    *,
+    places: Places | None = None,
+) -> Path | None:
     """Writes `MISTAKES` into the folder, in the place of an earlier one; None, and no file, where nothing is wrong."""
     if not (taken != truth).any():
         (folder / MISTAKES).unlink(missing_ok=True)
         return None
 
     def write(beside: Path) -> list[str]:
-        save(mistakes_figure(images, taken, truth, names), beside / MISTAKES)
+        save(mistakes_figure(images, taken, truth, names, places=places), beside / MISTAKES)
         return [MISTAKES]
 
     write_folder(folder, write)
@@ -82,9 +91,12 @@ def write_mistakes(images: Images, taken: Labels, truth: Labels, names: Sequence
 
 
 def mistakes_figure(
-    images: Images, taken: npt.NDArray[np.int64], truth: npt.NDArray[np.int64], names: Sequence[str]
+    images: Images, taken: Labels, truth: Labels, names: Sequence[str], *, places: Places | None = None
 ) -> Figure:
-    """Some wrongly classified pictures (n, h, w, c) of all classes, each under what it is and what it was taken for."""
+    """Some wrongly classified pictures (n, h, w, c) of all classes, each under what it is and what it was taken for.
+
+    With ``places`` (m,) the pictures are those of ``images`` there, of which ``taken`` and ``truth`` tell.
+    """
     wrong = np.flatnonzero(taken != truth)
     most = COLUMNS * MOST_ROWS
     shown = wrong if len(wrong) <= most else wrong[np.linspace(0, len(wrong) - 1, most).astype(np.int64)]
@@ -93,7 +105,7 @@ def mistakes_figure(
     for axes in (grid := figure.subplots(rows, COLUMNS, squeeze=False)).ravel():
         axes.axis("off")
     for axes, place in zip(grid.ravel(), shown, strict=False):
-        picture = images[place]
+        picture = images[place if places is None else places[place]]
         axes.imshow(picture[..., 0] if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=255)
         told = f"{_short(names[truth[place]])}\nas {_short(names[taken[place]])}"
         axes.set_title(told, fontsize=7.5, color=MUTED)

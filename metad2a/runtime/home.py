@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from databases.errors import UserError
+
+if TYPE_CHECKING:
+    from databases.datasets.room import Room
 
 DATABASE = "database.db"  # in the home folder
 
@@ -31,6 +35,13 @@ def home() -> Path:
     if not writable:
         raise UserError(f"Cannot write to the home folder {folder} ({reason}): set METAD2A_HOME to another folder.")
     return folder
+
+
+def picture_room() -> Room:
+    """Where the home folder keeps decoded pictures that are too many for memory."""
+    from databases.datasets.room import Room
+
+    return Room(home() / "pictures")
 
 
 def shared_data() -> Path:

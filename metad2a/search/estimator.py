@@ -199,7 +199,7 @@ def _task(
     images: npt.NDArray[Any], classes: npt.NDArray[Any], numbers: npt.NDArray[np.int64], *, seed: int, up_to: int | None
 ) -> Task:
     """The images as a task with a validation part and without a test part, the classes in their order."""
-    task = load_task((images, numbers), seed=seed, up_to=up_to)
+    task = load_task((images, numbers), seed=seed, up_to=up_to, max_images=max(1, len(numbers)))
     names = tuple(map(str, classes))
     parts = divide(task.labels, groups=task.groups, seed=seed, validation=VALIDATION_SHARE, test=0.0)
     return replace(task, parts=parts, class_names=names if len(set(names)) == len(names) else task.class_names)

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 
 from databases.datasets.archives import Files, Folder, Zip
+from databases.datasets.decoding import MAX_PICTURE_BYTES, read_picture, why_unreadable
 from databases.datasets.file_kinds import UNREAD_PICTURES, ending_of, hidden, readable_formats, remedy
-from databases.datasets.pictures import MAX_PICTURE_BYTES, read_picture, why_unreadable
 from databases.datasets.task import resize_images
 from databases.errors import UserError
 from metad2a.export.card import Card

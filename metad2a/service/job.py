@@ -76,6 +76,7 @@ def _outage(problem: UserError) -> bool:
 
 def run(settings: Settings, database: Database, key: str, begun: float) -> dict[str, Any]:
     """The job's result; raises UserError where it cannot be done."""
+    from databases.datasets.room import Room
     from databases.records.store import Store
     from metad2a.service import datasets, judging
 
@@ -98,7 +99,8 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
         report("reading", {"attempt": job.attempts})
         whole = job.kind == "search" and job.options.get("space") == SPACE
         path, up_to = str(datasets.path_of(settings, dataset)), UP_TO if whole else None
-        task = library.load_data(path, dataset.name, seed=job.options["seed"], up_to=up_to)
+        room = Room(settings.folder / "pictures")
+        task = library.load_data(path, dataset.name, seed=job.options["seed"], up_to=up_to, room=room)
         told, exported = _found(job, task, place, report, whole=whole)
         report("judging", {})
         told |= judging.judge(exported, task, folder)

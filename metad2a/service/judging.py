@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from databases.datasets.task import Task
+    import numpy as np
+    import numpy.typing as npt
+
+    from databases.datasets.task import Images, Task
     from metad2a.export.export import Exported
 
 MOST_CLASSES, MOST_WRONG = 60, 24
@@ -18,18 +21,15 @@ def judge(exported: Exported, task: Task, folder: Path) -> dict[str, Any]:
     import numpy as np
 
     from databases.datasets.task import TEST, VALIDATION
-    from metad2a.train.inference import predictions
+    from metad2a.train.inference import MANY
 
     part = TEST if (task.parts == TEST).any() else VALIDATION
-    originals, labels = task.part(part)
+    asked = task.places(part)
+    labels = task.labels[asked]
     if not len(labels):
         return {"judged_on": 0}
-    images = originals
-    for size in exported.card.sizes:
-        from databases.datasets.task import resize_images
-
-        images = resize_images(images, size)
-    logits = predictions(exported.training, images) / exported.card.temperature
+    starts = range(0, len(asked), MANY)
+    logits = np.concatenate([_logits(exported, task.images[asked[start : start + MANY]]) for start in starts])
     logits = logits - logits.max(axis=1, keepdims=True)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     said = shares.argmax(axis=1)
@@ -41,7 +41,7 @@ def judge(exported: Exported, task: Task, folder: Path) -> dict[str, Any]:
         {"number": number, "truth": int(labels[i]), "said": int(said[i]), "sure": float(shares[i, said[i]])}
         for number, i in enumerate(surest)
     ]
-    _draw(folder / WRONG, [originals[i] for i in surest])
+    _draw(folder / WRONG, [task.images[asked[i]] for i in surest])
     right = counts.diagonal()
     return {
         "judged_on": len(labels),
@@ -50,6 +50,17 @@ def judge(exported: Exported, task: Task, folder: Path) -> dict[str, Any]:
         "per_class": [{"images": int(n), "right": int(r)} for n, r in zip(counts.sum(axis=1), right, strict=True)],
         "wrong": wrong,
     }
+
+
+def _logits(exported: Exported, images: Images) -> npt.NDArray[np.float64]:
+    """Calibrated, of images (n, h, w, c) of any size -> (n, classes)."""
+    from databases.datasets.task import resize_images
+    from metad2a.train.inference import predictions
+
+    for size in exported.card.sizes:
+        images = resize_images(images, size)
+    found: npt.NDArray[np.float64] = predictions(exported.training, images) / exported.card.temperature
+    return found
 
 
 def _draw(folder: Path, pictures: list[Any]) -> None:

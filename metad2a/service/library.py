@@ -18,6 +18,7 @@ from databases.errors import UserError
 
 if TYPE_CHECKING:
     from databases.architectures.space import Architecture
+    from databases.datasets.room import Room
     from databases.datasets.task import Task
     from databases.records.store import Store
     from metad2a.recommend.model import MetaD2A
@@ -61,11 +62,11 @@ def device_names() -> list[str]:
     return sorted(HARDWARE)
 
 
-def load_data(path: str, name: str, *, seed: int = 0, up_to: int | None = None) -> Task:
-    """A stored dataset under the name that its owner gave it; ``up_to`` is as in `load_task`."""
+def load_data(path: str, name: str, *, seed: int = 0, up_to: int | None = None, room: Room | None = None) -> Task:
+    """A stored dataset under the name that its owner gave it; ``up_to`` and ``room`` are as in `load_task`."""
     from databases.datasets.loading import load_task
 
-    return replace(load_task(path, seed=seed, up_to=up_to), name=name, source=name)
+    return replace(load_task(path, seed=seed, up_to=up_to, room=room), name=name, source=name)
 
 
 def load_model(which: str | None = None) -> MetaD2A:

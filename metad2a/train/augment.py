@@ -20,7 +20,7 @@ from databases.errors import UserError
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, Labels
-from metad2a.train.probe import features, head
+from metad2a.train.probe import features, head, looked_at
 
 Choice = Literal["auto", "none", "shift", "flip"]
 CHOICES: tuple[Choice, ...] = ("auto", "none", "shift", "flip")
@@ -49,7 +49,7 @@ def choose(
     """
     if (found := asked(choice)) is not None:
         return found
-    labels = task.labels[task.parts == VALIDATION]
+    labels = task.labels[looked_at(task, VALIDATION)]
     if not len(labels):
         return (
             PLAIN,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,8 @@ from databases.datasets.task import Images, resize_images
 from databases.errors import UserError
 from metad2a.train.memory import was_short
 from metad2a.train.precision import half
+
+Places: TypeAlias = npt.NDArray[np.intp]
 
 BATCH_PIXELS = 2**20  # of one batch: what a CPU's cache likes
 
@@ -35,15 +38,17 @@ class Classifier:
     scale: tuple[float, ...]
     resolution: int
 
-    def logits(self, images: Images) -> npt.NDArray[np.float32]:
-        """(n, h, w, c) uint8 of any size -> (n, classes)."""
-        return self._run(self.network, images)
+    def logits(self, images: Images, places: Places | None = None) -> npt.NDArray[np.float32]:
+        """(n, h, w, c) uint8 of any size -> (n, classes); or of those at (m,) places alone -> (m, classes)."""
+        return self._run(self.network, images, places)
 
-    def features(self, images: Images, *, mirrored: bool = False) -> npt.NDArray[np.float32]:
-        """(n, h, w, c) uint8 of any size -> (n, d), of the images as they are or mirrored; rounded where faster."""
+    def features(
+        self, images: Images, places: Places | None = None, *, mirrored: bool = False
+    ) -> npt.NDArray[np.float32]:
+        """The same -> (n, d), of the images as they are or mirrored; rounded where faster."""
         run: nn.Module = _Features(self.network)
         with half(self.network):
-            return self._run(run, images[:, :, ::-1] if mirrored else images)
+            return self._run(run, images, places, mirrored=mirrored)
 
     def resized(self, images: Images) -> Tensor:
         """(n, h, w, c) uint8 of any size -> (n, c, resolution, resolution) uint8."""
@@ -56,18 +61,23 @@ class Classifier:
         x = (images.float() - torch.tensor(self.mean).view(shape)) / torch.tensor(self.scale).view(shape)
         return x.contiguous(memory_format=torch.channels_last)
 
-    def _run(self, network: nn.Module, images: Images) -> npt.NDArray[np.float32]:
+    def _run(
+        self, network: nn.Module, images: Images, places: Places | None, *, mirrored: bool = False
+    ) -> npt.NDArray[np.float32]:
         """Batch by batch, smaller ones where memory is short.
 
         Raises:
             UserError: a single image does not fit.
         """
         batch = max(1, BATCH_PIXELS // (self.resolution**2 * images.shape[3]))
-        found: list[Tensor] = []
+        count, found = len(images) if places is None else len(places), list[Tensor]()
         with torch.inference_mode():
-            while (done := sum(map(len, found))) < len(images):
+            while (done := sum(map(len, found))) < count:
+                next_ones = slice(done, done + batch)
                 try:
-                    found.append(network(self.normalised(self.resized(images[done : done + batch]))).float())
+                    some = images[next_ones] if places is None else images[places[next_ones]]
+                    some = some[:, :, ::-1] if mirrored else some
+                    found.append(network(self.normalised(self.resized(some))).float())
                 except (RuntimeError, MemoryError) as problem:
                     if not was_short(problem):
                         raise

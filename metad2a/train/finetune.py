@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from databases.datasets.mapped import Mapped
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from metad2a.train import logistic
@@ -101,8 +103,8 @@ def finetune(
     """
     network = copy.deepcopy(begin.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     freeze(network, FROZEN[tuning.part], statistics=tuning.statistics)
-    chosen = np.isin(task.parts, tuning.parts)
-    images, labels = begin.resized(task.images[chosen]), torch.from_numpy(task.labels[chosen])
+    where = np.flatnonzero(np.isin(task.parts, tuning.parts))
+    images, labels = _taker(begin, task, where), torch.from_numpy(task.labels[where])
     loop = _loop(network, tuning, checkpoint)
     size = min(tuning.batch, len(labels))
 
@@ -110,7 +112,7 @@ def finetune(
         order = torch.randperm(len(labels), generator=generator)
         for chosen in order.split(size)[first:]:
             if len(chosen) > 1:  # one image alone has no statistics
-                yield begin.normalised(augmented(images[chosen], tuning.augment, generator)), labels[chosen]
+                yield begin.normalised(augmented(images(chosen), tuning.augment, generator)), labels[chosen]
 
     complete = None
     while complete is None:
@@ -124,7 +126,8 @@ def finetune(
             size = -(-size // 2)
     seconds = loop.seconds
     assert loop.average is not None
-    recalibrate(loop.average, begin, _some(images, tuning.seed), batch=STATISTICS_FOR_ONE * size)
+    few = torch.randperm(len(labels), generator=torch.Generator().manual_seed(tuning.seed))[:RECALIBRATE]
+    recalibrate(loop.average, begin, images(few), batch=STATISTICS_FOR_ONE * size)
     ended = replace(begin, network=loop.average.eval())
     return _judged(ended, task, loop.step, seconds, complete=complete, batch=size, images=len(labels))
 
@@ -192,17 +195,23 @@ def _loop(network: nn.Module, tuning: Tuning, checkpoint: Path | None) -> Loop:
     )
 
 
-def _some(images: Tensor, seed: int) -> Tensor:
-    """Not more than `RECALIBRATE` of the images."""
-    generator = torch.Generator().manual_seed(seed)
-    return images[torch.randperm(len(images), generator=generator)[:RECALIBRATE]]
+def _taker(begin: Classifier, task: Task, where: npt.NDArray[np.intp]) -> Callable[[Tensor], Tensor]:
+    """Gives the images at (b,) positions in ``where`` as (b, c, h, w) uint8 at the network's resolution.
+
+    Those in memory are resized once, those on the disk are read and resized when they are wanted.
+    """
+    if isinstance(task.images, Mapped):
+        return lambda places: begin.resized(task.images[where[places.numpy()]])
+    held = begin.resized(task.images[where])
+    return lambda places: held[places]
 
 
 def _judged(
     ended: Classifier, task: Task, steps: int, seconds: float, *, complete: bool, batch: int, images: int
 ) -> Tuned:
-    asked, truth = task.part(VALIDATION)
-    logits = ended.logits(asked) if len(truth) else np.zeros((0, task.classes), dtype=np.float32)
+    asked = task.places(VALIDATION)
+    truth = task.labels[asked]
+    logits = ended.logits(task.images, asked) if len(truth) else np.zeros((0, task.classes), dtype=np.float32)
     return Tuned(
         classifier=ended,
         valid_accuracy=percent_right(logits, truth) if len(truth) else None,

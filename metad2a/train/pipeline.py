@@ -148,8 +148,8 @@ def _stages(pipeline: Pipeline) -> Stages | None:
 
 
 def _batches(classifier: Classifier, task: Task) -> Iterator[Tensor]:
-    images = task.images[task.parts == TRAIN]
-    some = images[np.random.default_rng(0).permutation(len(images))[:STATISTICS_IMAGES]]
+    where = task.places(TRAIN)
+    some = task.images[where[np.random.default_rng(0).permutation(len(where))[:STATISTICS_IMAGES]]]
     for part in classifier.resized(some).split(STATISTICS_BATCH):
         if len(part) > 1:
             yield classifier.normalised(part)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
-from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.datasets.task import TRAIN, VALIDATION, Task, sample
 from databases.kept import Arrays, kept
 from metad2a.train import logistic
 from metad2a.train.bases import Base
@@ -20,6 +21,7 @@ from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, Linear
 
 WARM, TIMED = 8, 48  # images that wake the machine up, and that tell its speed
+MOST = {TRAIN: 50_000, VALIDATION: 20_000}  # images that a probe looks at
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +54,7 @@ def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None)
     """Fits the linear layer of ``base`` on the training part, its penalty chosen on the validation part."""
     begin = time.monotonic()
     found = {part: features(base, task, part, resolution=resolution, cache=cache) for part in (TRAIN, VALIDATION)}
-    labels = {part: task.labels[task.parts == part] for part in found}
+    labels = {part: task.labels[looked_at(task, part)] for part in found}
     fitted = logistic.fit(found[TRAIN], labels[TRAIN], task.classes, valid=(found[VALIDATION], labels[VALIDATION]))
     asked = fitted.logits(found[VALIDATION])
     count = len(labels[VALIDATION])
@@ -65,6 +67,23 @@ def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None)
         valid_loss=logistic.log_loss(asked, labels[VALIDATION]) if count else float("nan"),
         seconds=time.monotonic() - begin,
     )
+
+
+def looked_at(task: Task, part: int) -> npt.NDArray[np.intp]:
+    """Positions (n,) of the images of a part that probes look at: all, or a share of each class of too many.
+
+    Features of all would not fit into memory, and a linear layer gains nothing from more.
+    """
+    where = task.places(part)
+    return where[sample(task.labels[where], task.parts[where], most=MOST[part], seed=0)]
+
+
+def told_of_sample(task: Task) -> list[str]:
+    """A note where probes look at a part of the images alone."""
+    seen, there = (sum(len(places(task, part)) for part in MOST) for places in (looked_at, Task.places))
+    if seen == there:
+        return []
+    return [f"probes look at {seen:,} of {there:,} images, a share of each class; fine-tuning learns from all"]
 
 
 def speed(base: Base, task: Task, *, resolution: int) -> float:
@@ -80,7 +99,7 @@ def refit(base: Base, task: Task, *, resolution: int, penalty: float, cache: Pat
     """A probe with a known penalty, on training and validation images together."""
     parts = (TRAIN, VALIDATION)
     both = np.concatenate([features(base, task, part, resolution=resolution, cache=cache) for part in parts])
-    labels = np.concatenate([task.labels[task.parts == part] for part in parts])
+    labels = np.concatenate([task.labels[looked_at(task, part)] for part in parts])
     fitted = logistic.fit(both, labels, task.classes, penalty=penalty)
     return base.with_head(fitted.weight, fitted.bias, resolution=resolution)
 
@@ -88,13 +107,16 @@ def refit(base: Base, task: Task, *, resolution: int, penalty: float, cache: Pat
 def features(
     base: Base, task: Task, part: int, *, resolution: int, cache: Path | None = None, mirrored: bool = False
 ) -> Floats:
-    """Features (n, d) of the images of a part, in their order; with ``cache`` (a folder) they are kept there."""
-    if not (task.parts == part).any():
+    """Features (n, d) of the images of a part that are `looked_at`; with ``cache`` (a folder) they are kept there."""
+    where = looked_at(task, part)
+    if not len(where):
         return np.zeros((0, width(base)), dtype=np.float32)
-    key = (task.fingerprint, base.digest, resolution, part, *(["mirrored"] if mirrored else []))
+    all_of_them = len(where) == int((task.parts == part).sum())
+    which = part if all_of_them else f"{part}-{len(where)}"
+    key = (task.fingerprint, base.digest, resolution, which, *(["mirrored"] if mirrored else []))
 
     def look() -> Arrays:
-        return {"features": base.at(resolution).features(task.images[task.parts == part], mirrored=mirrored)}
+        return {"features": base.at(resolution).features(task.images, where, mirrored=mirrored)}
 
     return kept(cache, key, look, "features")["features"]
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from databases.architectures.space import Architecture, image_space
+from databases.datasets.mapped import Mapped
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
@@ -66,7 +66,7 @@ def train(
         mean, scale = normalisation(task)
         loop = _Loop(network, recipe, _Images.of(task, mean, scale, place), seed, layout)
         loop.steps, loop.fit, loop.change = steps or loop.steps, fit, change or loop.change
-        if checks and len(task.part(VALIDATION)[1]):
+        if checks and len(task.places(VALIDATION)):
             loop.check(checks, lambda: accuracy(Training(network, mean, scale, None, 0.0, False), task, VALIDATION))
         trained, curve, complete, seconds = loop.run(deadline, on_epoch)
         short = complete and (loop.hurried or loop.steps < recipe.steps(len(loop.y)))
@@ -93,13 +93,13 @@ def seconds_a_step(task: Task, architecture: Architecture, *, recipe: Recipe, de
 class _Images:
     """The training images as bytes, of which batches are made when they are wanted: floats would take four times that.
 
-    On the CPU these are the task's own, not copied, which may lie on the disk.
+    On the CPU these are the task's own, not copied; those that lie on the disk are read batch by batch everywhere.
 
     Attributes:
         stored: (m, h, w, c) uint8. where: (n,) the positions in it. labels: (n,).
     """
 
-    stored: Tensor
+    stored: Tensor | Mapped
     where: Tensor
     labels: Tensor
     mean: tuple[float, ...]
@@ -108,8 +108,10 @@ class _Images:
     @classmethod
     def of(cls, task: Task, mean: tuple[float, ...], scale: tuple[float, ...], place: torch.device) -> Self:
         """Those of a task, on the device."""
-        where = np.flatnonzero(task.parts == TRAIN)
+        where = task.places(TRAIN)
         labels = torch.from_numpy(task.labels[where]).to(place)
+        if isinstance(task.images, Mapped):
+            return cls(task.images, torch.from_numpy(where), labels, mean, scale)
         if place.type == "cpu" and task.images.flags.writeable:  # torch warns of others
             return cls(torch.from_numpy(task.images), torch.from_numpy(where), labels, mean, scale)
         stored = torch.from_numpy(task.images[where]).to(place)
@@ -117,6 +119,9 @@ class _Images:
 
     def batch(self, chosen: Tensor) -> Tensor:
         """Those at (k,) places among the training images: (k, c, h, w), normalised."""
+        if isinstance(self.stored, Mapped):
+            images = torch.from_numpy(self.stored[self.where[chosen.cpu()].numpy()]).to(chosen.device)
+            return normalised(images, self.mean, self.scale)
         return normalised(self.stored[self.where[chosen]], self.mean, self.scale)
 
 

@@ -44,12 +44,13 @@ class Report:
 
 def report(classifier: Classifier, task: Task, *, temperature: float) -> tuple[float | None, Report]:
     """Test accuracy in percent, None without test images, and all else."""
-    images, labels = task.part(TEST)
+    asked = task.places(TEST)
+    labels = task.labels[asked]
     count = task.classes
     confusion, losses = np.zeros((count, count), dtype=np.int64), (float("nan"), float("nan"))
     taken = np.zeros(0, dtype=np.int64)
     if len(labels):
-        logits = classifier.logits(images)
+        logits = classifier.logits(task.images, asked)
         taken = logits.argmax(1).astype(np.int64)
         np.add.at(confusion, (labels, taken), 1)
         losses = log_loss((logits / temperature).astype(np.float32), labels), log_loss(logits, labels)

@@ -132,7 +132,8 @@ def search_pipelines(
 def _finish(session: PipelineSession, best: int) -> PipelineResult:
     """Calibrates the best on the validation images, tests and exports it."""
     task, state = session.task, session.run.state
-    logits, truth = read_logits(session.run), task.part(VALIDATION)[1]
+    truth = task.labels[task.places(VALIDATION)]
+    logits = {index: each for index, each in read_logits(session.run).items() if len(each) == len(truth)}
     members = finalists(logits, truth, best)
     if not session.worked and state.tested is not None and (session.run.folder / WEIGHTS).is_file():
         session.run.discount()
@@ -216,10 +217,10 @@ def _on_more_images(
 
 def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival, ...]:
     """A plain network from scratch for the same seconds, and the probes that were measured on the way."""
-    images, labels = session.task.part(TEST)
+    task, asked = session.task, session.task.places(TEST)
 
     def tested(classifier: Classifier) -> float | None:
-        return percent_right(classifier.logits(images), labels) if len(labels) else None
+        return percent_right(classifier.logits(task.images, asked), task.labels[asked]) if len(asked) else None
 
     scratch = Pipeline("scratch", 32, "all", 0.1)
     now(f"Training a plain network from scratch for {session.seconds:.0f} s, to compare")

@@ -39,6 +39,7 @@ from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, base_of, tune_pipeline
+from metad2a.train.probe import told_of_sample
 
 if TYPE_CHECKING:
     from databases.records.store import Store
@@ -98,6 +99,7 @@ class PipelineSession:
         self.tracked.dataset(self.task.name, self.task.fingerprint)
         self.tracked.parameters(facts(self.task))
         self.recorder.begin()
+        self.notes += told_of_sample(self.task)
         self._probe_all()
         if self.measured:
             self._tune_all()

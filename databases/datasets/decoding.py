@@ -1,0 +1,145 @@
+"""One file of a picture as pixels, and a run of them.
+
+A picture is squeezed to a square as a whole: nothing is cut off. Transparent places become white. Of an
+animation the first frame counts. Grey of more than 8 bits is not scaled yet: that takes all pictures of a set.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from io import BytesIO
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from databases.datasets.file_kinds import readable_formats
+from databases.datasets.scale import FULL_SCALES, has_a_scale, values_of
+from databases.datasets.task import Images
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MAX_PICTURE_BYTES = 256 * 2**20
+MAX_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
+Deep: TypeAlias = npt.NDArray[np.float32]  # values of more than 8 bits, not yet scaled
+Pixels: TypeAlias = npt.NDArray[np.uint8] | Deep  # (px, px), (px, px, 3)
+
+
+@dataclass
+class Found:
+    """What is known of the decoded files at the places ``start`` to ``stop``.
+
+    Attributes:
+        broken: why files cannot be read, by place. deep: places of pictures of more than 8 bits.
+        sizes: how many pictures were of which (width, height).
+        coloured: whether any is. floats: whether any of more than 8 bits holds fractions.
+    """
+
+    start: int
+    stop: int
+    broken: dict[int, str] = field(default_factory=dict)
+    deep: list[int] = field(default_factory=list)
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    coloured: bool = False
+    floats: bool = False
+
+
+def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep: Deep) -> Found:
+    """Decodes files, the first of them at the place ``start``.
+
+    Args:
+        contents: of each file, or why it could not be read.
+        start: see above.
+        pixels: (k, px, px, 3) where they are put, grey in three equal channels.
+        deep: (k, px, px) where those of more than 8 bits are put instead.
+    """
+    found = Found(start, start + len(pixels))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow warns of oddities that it copes with, in the midst of a user's screen
+        for row, content in enumerate(contents):
+            if isinstance(content, str):
+                found.broken[start + row] = content
+                continue
+            try:
+                picture, size, kind = decode(content, pixels.shape[1])
+            except Exception as problem:  # a decoder raises whatever broken bytes make it raise
+                found.broken[start + row] = why_unreadable(problem)
+                continue
+            found.sizes[size] += 1
+            if kind != "byte":
+                deep[row] = picture
+                found.deep.append(start + row)
+                found.floats = found.floats or kind == "float"
+            else:
+                pixels[row] = np.atleast_3d(picture)
+                found.coloured = found.coloured or (picture.ndim == 3 and is_coloured(picture[None]))
+    return found
+
+
+def why_unreadable(problem: Exception) -> str:
+    """Why a picture cannot be read, the same at each reading."""
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(problem, UnidentifiedImageError):  # its text holds an address in memory
+        return "not a picture, or an empty file"
+    pixels = re.search(r"([0-9]+) pixels", str(problem))
+    if isinstance(problem, Image.DecompressionBombError) and pixels:  # ours, or Pillow's for twice as many
+        return f"{int(pixels[1]):,} pixels, allowed are {MAX_PIXELS:,}: make it smaller"
+    return " ".join(str(problem).split())[:80]
+
+
+def decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str]:
+    """One file as pixels, its (width, height) as it was, and its kind of values. Raises whatever Pillow raises."""
+    from PIL import Image, ImageOps
+
+    with Image.open(BytesIO(content), formats=readable_formats()[0]) as image:
+        size = image.size
+        if size[0] * size[1] > MAX_PIXELS:
+            raise Image.DecompressionBombError(f"{size[0] * size[1]} pixels")
+        image.draft(None, (4 * px, 4 * px))  # a large JPEG is decoded at a fraction of its size, many times faster
+        ImageOps.exif_transpose(image, in_place=True)
+        if image.mode.startswith(("I", "F")):
+            deep = Image.fromarray(np.asarray(image, dtype=np.float32))
+            values = np.asarray(deep.resize((px, px), Image.Resampling.BILINEAR))
+            kind = "float" if image.mode.startswith("F") else "whole"
+            if not has_a_scale(values_of([values], kind=kind)):
+                raise ValueError(f"values from {values.min():g} to {values.max():g}, outside 0..{FULL_SCALES[-1]}")
+            return values, size, kind
+        plain = _on_white(image) if image.has_transparency_data else image
+        plain = plain.convert("L" if plain.mode in ("1", "L") else "RGB")
+        return np.asarray(plain.resize((px, px), Image.Resampling.BILINEAR)), size, "byte"
+
+
+def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> Images:
+    """One file as uint8 (px, px, channels), as in a set of pictures with that white; raises whatever Pillow raises."""
+    from PIL import Image
+
+    values, _, kind = decode(content, px)
+    if kind != "byte":
+        if white is None:
+            raise ValueError("more than 8 bits a pixel, and training had no such pictures")
+        if values.min() < 0 or values.max() > white:
+            raise ValueError(f"values outside 0..{white}, the range of the training pictures")
+        values = np.rint(values * (255 / white)).astype(np.uint8)
+    if channels == 1 and values.ndim == 3:
+        values = np.asarray(Image.fromarray(values).convert("L"))
+    pixels: Images = np.atleast_3d(values)
+    return np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels
+
+
+def is_coloured(images: npt.NDArray[np.generic]) -> bool:
+    """Whether the three channels of (n, ..., 3) differ anywhere."""
+    return any(bool((image[..., :2] != image[..., 1:]).any()) for image in images)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """An image with transparent places, laid on white."""
+    from PIL import Image
+
+    clear = image.convert("RGBA")
+    return Image.alpha_composite(Image.new("RGBA", clear.size, "white"), clear).convert("RGB")
