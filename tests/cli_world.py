@@ -14,6 +14,7 @@ from typer.testing import CliRunner, Result
 
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, space
+from databases.datasets.features import STATISTICS, TaskFeatures
 from databases.datasets.task import Task
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.recipe import recipe as named_recipe
@@ -29,6 +30,13 @@ CELLS = (
     "|nor_conv_1x1~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|",
     "|avg_pool_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",
 )
+
+
+def seen(classes: int) -> TaskFeatures:
+    """What a model would have seen of a task, made up."""
+    rng, labels = np.random.default_rng(0), np.repeat(np.arange(classes), 3)
+    features = rng.normal(size=(len(labels), 192)).astype(np.float32)
+    return TaskFeatures(features, labels, np.zeros(len(STATISTICS), dtype=np.float32))
 
 
 @dataclass
@@ -68,6 +76,7 @@ class FakeModel:
             reason="Because.",
             notes=("2 images were skipped",),
             versions={"metad2a": "0"},
+            features=seen(data.classes),
         )
 
     def recipe(self, name: str) -> Recipe:

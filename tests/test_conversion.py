@@ -51,9 +51,10 @@ def test_tensors_of_types_that_numpy_lacks_become_floats() -> None:
     ],
 )
 def test_labels_in_any_container_are_the_same_classes(y: Any) -> None:
-    task = load_task((X, y))
-    np.testing.assert_array_equal(task.labels, Y)
-    assert task.class_names == ("0", "1")
+    task, plain = load_task((X, y)), load_task((X, Y))
+    label = {image.tobytes(): each for image, each in zip(X, Y, strict=True)}
+    assert [label[image[..., 0].tobytes()] for image in task.images] == task.labels.tolist()
+    assert task.class_names == ("0", "1") and task.fingerprint == plain.fingerprint
 
 
 @pytest.mark.parametrize("dtype", [object, "string", "category"])

@@ -67,7 +67,7 @@ def test_a_table_escapes_what_the_output_cannot_show(
 ) -> None:
     text, status = told(monkeypatch, encoding, "recommend", str(pictures), *OF_CELLS)
     assert status == 0
-    assert NAMES[1].encode(encoding, "backslashreplace").decode(encoding) in text.split("\n")[0]
+    assert NAMES[1].encode(encoding, "backslashreplace").decode(encoding) in " ".join(text.split())
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
