@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import pytest
 from cli_world import (
     CELLS,
     OF_CELLS,
-    QUICK,
     FakeModel,
     answer,
     data_fixture,  # noqa: F401
@@ -23,19 +22,15 @@ from cli_world import (
     run,
 )
 from PIL import Image
-from typer.core import TyperCommand, TyperGroup
-from typer.main import get_command
 
 from databases.architectures.space import space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION
-from databases.records.recipe import RECIPES
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a.build import build, shipped
 from metad2a.build.build import Built
 from metad2a.cli import demo
-from metad2a.cli.app import app
 from metad2a.cli.options import amount, duration, shown
 from metad2a.evaluate import evaluation
 from metad2a.export.export import load_exported
@@ -43,61 +38,6 @@ from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.recommend.limits import Limits
 from metad2a.retrain import retrain
 from metad2a.runtime.home import home
-
-
-def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
-    for name, each in group.commands.items():
-        if isinstance(each, TyperGroup):
-            yield from commands(each, (*path, name))
-        else:
-            assert isinstance(each, TyperCommand)
-            yield (*path, name), each
-
-
-def every_command() -> list[tuple[tuple[str, ...], TyperCommand]]:
-    root = get_command(app)
-    assert isinstance(root, TyperGroup)
-    return list(commands(root))
-
-
-@pytest.mark.parametrize(("path", "command"), [pytest.param(*each, id=" ".join(each[0])) for each in every_command()])
-def test_every_command_says_what_it_and_its_options_do_and_knows_json(
-    path: tuple[str, ...], command: TyperCommand
-) -> None:
-    result = run(*path, "--help")
-    assert result.exit_code == 0 and (command.help or "").splitlines()[0].rstrip(".") in " ".join(result.stdout.split())
-    assert "--json" in result.stdout or path[0] in ("serve", "worker")  # which answer nobody at the terminal
-    assert all(getattr(each, "help", None) for each in command.params)
-
-
-@pytest.mark.parametrize("command", ["search", "train"])
-def test_help_names_the_recipes_that_can_train(command: str) -> None:
-    usable = [name for name, each in RECIPES.items() if not each.published and each is not QUICK]
-    assert "|".join(usable) in run(command, "--help").stdout
-
-
-def test_nothing_asked_shows_the_help_with_every_command() -> None:
-    result = run()
-    assert result.exit_code == 0
-    assert all(path[0] in result.stdout for path, _ in every_command())
-
-
-def test_help_imports_nothing_heavy() -> None:
-    heavy = {"torch", "numpy", "sqlalchemy", "mlflow", "sklearn", "rich", "matplotlib"}
-    code = f"import sys; from metad2a.cli import app; print(*{heavy} & set(sys.modules))"
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == ""
-
-
-@pytest.mark.slow
-def test_recommending_imports_neither_mlflow_nor_torch_geometric() -> None:
-    code = (
-        "import sys, metad2a.reports.plots, metad2a.recommend.model as it;"
-        "model = it.load(); model.recommend('sklearn:digits');"
-        "print({'mlflow', 'torch_geometric'} & set(sys.modules))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "set()"
 
 
 def test_recommend_answers_the_contract_and_writes_nothing(model: FakeModel, data: str, home: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import math
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -279,33 +278,3 @@ def test_a_cell_without_a_path_ignores_the_image() -> None:
         logits = network(images)
     assert logits.shape == (5, 3)
     assert torch.equal(logits, logits[:1].expand(5, 3))
-
-
-@pytest.mark.parametrize(
-    ("walk", "described"),
-    [
-        ((THREE,) * 6, (6, 0, 0, 0, 3, 1, 4, math.log(55))),
-        ((THREE, NONE, NONE, NONE, NONE, THREE), (0, 0, 0, 0, 0, 0, 0, 0)),  # no path: nothing is live
-        ((ONE, THREE, NONE, SKIP, NONE, POOL), (1, 0, 1, 1, 1, 0, 2, math.log(10))),  # the 1x1 leads nowhere
-    ],
-)
-def test_a_description_counts_what_is_live(walk: Walk, described: tuple[float, ...]) -> None:
-    assert SPACE.describe(cell(*walk)) == pytest.approx(described)
-
-
-def test_the_graph_has_the_operations_as_nodes_fed_along_the_cells_edges() -> None:
-    batch = SPACE.graphs([cell(NONE, SKIP, ONE, THREE, POOL, NONE), cell(*[POOL] * 6)])
-    names = [SPACE.node_types[kind] for kind in batch.types[0]]
-    assert names == ["input", *(OPERATIONS[op] for op in (NONE, SKIP, ONE, THREE, POOL, NONE)), "output"]
-    ends = [0, *(end for _, end in EDGES)]
-    starts = [*(start for start, _ in EDGES), 3]
-    for i, start in enumerate(starts, 1):
-        assert np.flatnonzero(batch.adjacency[0, i]).tolist() == [j for j, end in enumerate(ends) if end == start]
-
-
-def test_decisions_say_which_nodes_feed_the_operation_they_choose() -> None:
-    adjacency, state = SPACE.graphs([cell(*[SKIP] * 6)]).adjacency[0], SPACE.start()
-    for node in range(1, 7):
-        assert state.decision is not None and state.nodes == node
-        assert state.decision.feeds == tuple(np.flatnonzero(adjacency[node]).tolist())
-        state = state.take(SKIP)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,12 +20,11 @@ from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
 from metad2a.export.export import load_exported
-from metad2a.runtime.tracking import Kind, NullTracker, Run
+from metad2a.runtime.tracking import Run
 from metad2a.search import candidate, ending
 from metad2a.search.judgement import ended, remarks
 from metad2a.search.result import SearchProgress, SearchResult
-from metad2a.search.run_state import Trained, read_state
-from metad2a.search.runs import RunFolder, export_run, find_run, run_names, runs_folder
+from metad2a.search.run_state import Trained
 from metad2a.search.search import search, train_one
 from metad2a.train.inference import accuracy
 from metad2a.train.train import train
@@ -85,22 +82,22 @@ def a_task(*, seed: int = 0, test: float = 0.2) -> Task:
     return Task("My: Images", images, labels, split(labels, test=test), ("dark", "grey", "light"))
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+@pytest.fixture(autouse=True, name="home")
+def home_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
     for recipe in (QUICK, ENDLESS):
         monkeypatch.setitem(RECIPES, recipe.name, recipe)
     return tmp_path
 
 
-@pytest.fixture
-def store(home: Path) -> Iterator[Store]:
+@pytest.fixture(name="store")
+def store_fixture(home: Path) -> Iterator[Store]:
     with Store(home / "database.db") as opened:
         yield opened
 
 
-@pytest.fixture
-def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
+@pytest.fixture(name="trainings")
+def trainings_fixture(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
     """The architectures that are trained, in order."""
     calls: list[Architecture] = []
 
@@ -256,52 +253,6 @@ def test_a_measurement_missing_in_the_store_is_added_on_resumption(store: Store,
         assert other.records() == store.records()
 
 
-def test_time_is_a_promise_and_a_training_whose_schedule_is_shortened_is_no_measurement(store: Store) -> None:
-    begin = time.monotonic()
-    result = quick(store, recipe="endless", seconds=2.0)
-    assert time.monotonic() - begin < 3.0
-    assert (result.stopped_by, len(result.trained)) == ("time", 1)
-    assert not result.trained[0].complete and result.trained[0].epochs >= 1
-    assert store.records() == []
-    assert "1 shortened" in result.notes[0] or "1 cut" in result.notes[0]
-    assert not load_exported(result.folder).card.complete
-
-
-def test_time_that_earlier_processes_spent_counts(store: Store, trainings: list[Architecture]) -> None:
-    result = quick(store, recipe="endless", seconds=1.0)
-    with RunFolder(result.folder, _identity_of(result), begin=time.monotonic()) as run:
-        assert run.spent > 0.5
-    quick(store, recipe="endless", seconds=result.seconds)
-    assert len(trainings) == 1
-    assert quick(store, recipe="endless", seconds=result.seconds + 2.0).trained[0].epochs >= 1
-    assert trainings == [CELLS[0], CELLS[0]]
-
-
-def _identity_of(result: SearchResult) -> Mapping[str, object]:
-    state = read_state(result.folder)
-    assert state is not None
-    return state.identity
-
-
-def test_a_whole_training_replaces_one_cut_short_in_its_last_epoch(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def cut(task: Task, architecture: Architecture, **options: object) -> Training:
-        return replace(train(task, architecture, **options), complete=False)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch:
-        patch.setattr(candidate, "train", cut)
-        assert not quick(store, train=1).exported.card.complete
-    whole = quick(store, train=1)
-    assert whole.exported.card.complete and whole.stopped_by == "trainings"
-
-
-def test_no_time_for_a_single_step_is_a_user_error(store: Store) -> None:
-    with pytest.raises(UserError, match=r"0\.0001 seconds was over before the first step"):
-        quick(store, seconds=1e-4)
-    assert quick(store).stopped_by == "trainings"
-
-
 def test_accuracies_on_very_few_images_are_called_rough(store: Store) -> None:
     task = a_task()
     few = replace(task, parts=np.where(np.arange(60) == 3, np.uint8(VALIDATION), np.uint8(TRAIN)))
@@ -313,128 +264,9 @@ def test_accuracies_on_very_few_images_are_called_rough(store: Store) -> None:
     assert "only 2 images for test: that accuracy is rough" in tested.notes
 
 
-def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
-    result = quick(store, train=1)
-    with (
-        RunFolder(result.folder, _identity_of(result), begin=time.monotonic()),
-        pytest.raises(UserError, match=f"in use by process {os.getpid()}"),
-    ):
-        quick(store, train=1)
-    assert quick(store, train=1).resumed == 1
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        ({"train": 0}, "given 0 trainings"),
-        ({"train": 1.5}, "given 1.5 trainings"),
-        ({"seconds": "10m"}, "given a budget of '10m' seconds"),
-        ({"seconds": 0.0}, "given a budget of 0.0 seconds"),
-        ({"seconds": float("nan")}, "given a budget of nan seconds"),
-        ({"recipe": "nasbench201"}, "only others measured; allowed are tiny"),
-        ({"recipe": "huge"}, "unknown recipe 'huge'"),
-        ({"device": "abacus"}, "given the device 'abacus'"),
-    ],
-)
-def test_impossible_requests_are_user_errors(store: Store, home: Path, options: dict[str, object], words: str) -> None:
-    with pytest.raises(UserError, match=words):
-        quick(store, **options)  # type: ignore[arg-type]
-    assert not (home / "runs").exists()
-
-
-def test_a_damaged_run_is_a_user_error(store: Store) -> None:
-    folder = quick(store, train=1).folder
-    for content in ("", "[]", '{"format": 9}', '{"format": 1, "identity": {}, "candidates": [1]}'):
-        (folder / "state.json").write_text(content)
-        with pytest.raises(UserError, match="remove that folder to start again"):
-            quick(store, train=1)
-
-
-def test_damaged_weights_are_told_and_trained_again_once_removed(store: Store) -> None:
-    folder = quick(store, train=1).folder
-    weights = folder / "candidates" / "0.safetensors"
-    weights.write_bytes(weights.read_bytes()[:100])
-    assert export_run(folder.name, folder / "copy").card == load_exported(folder).card  # the finished run has its own
-    (folder / "model.safetensors").unlink()
-    for again in (lambda: quick(store, train=1), lambda: export_run(folder.name, folder / "copy")):
-        with pytest.raises(UserError, match=r"0\.safetensors' is damaged or gone: remove that file"):
-            again()
-    weights.unlink()
-    assert quick(store, train=1).resumed == 0
-
-
-def test_lost_weights_are_trained_again(store: Store, trainings: list[Architecture]) -> None:
-    (quick(store, train=2).folder / "candidates" / "1.safetensors").unlink()
-    assert quick(store, train=2).resumed == 1
-    assert trainings == [CELLS[0], CELLS[1], CELLS[1]]
-
-
 def test_one_architecture_is_trained_by_the_same_code(store: Store, trainings: list[Architecture]) -> None:
     result = train_one(a_task(test=0.0), CELLS[1], store=store, recipe="quick", device="cpu")
     assert (result.best, len(result.trained), result.test_accuracy) == (CELLS[1], 1, None)
     assert [record.architecture for record in store.records(source="user")] == [str(CELLS[1])]
     assert train_one(a_task(test=0.0), CELLS[1], store=store, recipe="quick", device="cpu").resumed == 1
     assert trainings == [CELLS[1]]
-
-
-def test_a_run_is_found_by_name_and_exported_elsewhere(store: Store, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="there is no run yet"):
-        find_run("digits")
-    result = quick(store)
-    name = result.folder.name
-    assert run_names() == [name] and find_run(name) == result.folder
-    with pytest.raises(UserError, match=f"unknown run '../x': choose one of {name}"):
-        find_run("../x")
-    (runs_folder() / "empty").mkdir()
-    (runs_folder() / "empty" / "state.json").write_text("{}")
-    with pytest.raises(UserError, match=f"choose one of {name}$"):
-        find_run("x")
-    assert export_run(name, tmp_path / "out").card == load_exported(result.folder).card
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.py", "model.safetensors"]
-
-
-def test_an_unfinished_run_exports_its_best_so_far(store: Store, tmp_path: Path) -> None:
-    def stop(event: SearchProgress) -> None:
-        if (event.stage, event.number) == ("started", number):
-            raise KeyboardInterrupt
-
-    for number in (1, 2):
-        with pytest.raises(KeyboardInterrupt):
-            quick(store, on_progress=stop)
-        if number == 1:
-            with pytest.raises(UserError, match="has no trained network yet"):
-                export_run(run_names()[0], tmp_path / "out")
-            with pytest.raises(UserError, match="unknown run 'x': no run has a trained network yet"):
-                find_run("x")
-    card = export_run(run_names()[0], tmp_path / "out").card
-    assert (card.architecture, card.test_accuracy) == (str(CELLS[0]), None)
-
-
-class Recorder(NullTracker):
-    """Remembers the runs that were opened."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.opened: list[tuple[Kind, bool]] = []
-
-    @contextmanager
-    def run(
-        self,
-        name: str,
-        kind: Kind,
-        *,
-        parameters: Mapping[str, object] | None = None,
-        tags: Mapping[str, str] | None = None,
-        parent: Run | None = None,
-    ) -> Iterator[Run]:
-        self.opened.append((kind, parent is not None))
-        with super().run(name, kind, parameters=parameters, tags=tags, parent=parent) as opened:
-            yield opened
-
-
-def test_trainings_are_tracked_below_their_search(store: Store) -> None:
-    tracker = Recorder()
-    quick(store, train=2, tracker=tracker)
-    assert tracker.opened == [("search", False), ("training", True), ("training", True)]
-    train_one(a_task(), CELLS[0], store=store, recipe="quick", device="cpu", tracker=tracker)
-    assert tracker.opened[3:] == [("training", False)]

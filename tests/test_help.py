@@ -1,0 +1,76 @@
+"""What the program says of itself, and what saying it may import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from cli_world import (
+    QUICK,
+    data_fixture,  # noqa: F401
+    home_fixture,  # noqa: F401
+    model_fixture,  # noqa: F401
+    run,
+)
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from databases.records.recipe import RECIPES
+from metad2a.cli.app import app
+
+
+def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:
+    for name, each in group.commands.items():
+        if isinstance(each, TyperGroup):
+            yield from commands(each, (*path, name))
+        else:
+            assert isinstance(each, TyperCommand)
+            yield (*path, name), each
+
+
+def every_command() -> list[tuple[tuple[str, ...], TyperCommand]]:
+    root = get_command(app)
+    assert isinstance(root, TyperGroup)
+    return list(commands(root))
+
+
+@pytest.mark.parametrize(("path", "command"), [pytest.param(*each, id=" ".join(each[0])) for each in every_command()])
+def test_every_command_says_what_it_and_its_options_do_and_knows_json(
+    path: tuple[str, ...], command: TyperCommand
+) -> None:
+    result = run(*path, "--help")
+    assert result.exit_code == 0 and (command.help or "").splitlines()[0].rstrip(".") in " ".join(result.stdout.split())
+    assert "--json" in result.stdout or path[0] in ("serve", "worker")  # which answer nobody at the terminal
+    assert all(getattr(each, "help", None) for each in command.params)
+
+
+@pytest.mark.parametrize("command", ["search", "train"])
+def test_help_names_the_recipes_that_can_train(command: str) -> None:
+    usable = [name for name, each in RECIPES.items() if not each.published and each is not QUICK]
+    assert "|".join(usable) in run(command, "--help").stdout
+
+
+def test_nothing_asked_shows_the_help_with_every_command() -> None:
+    result = run()
+    assert result.exit_code == 0
+    assert all(path[0] in result.stdout for path, _ in every_command())
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"torch", "numpy", "sqlalchemy", "mlflow", "sklearn", "rich", "matplotlib"}
+    code = f"import sys; from metad2a.cli import app; print(*{heavy} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == ""
+
+
+@pytest.mark.slow
+def test_recommending_imports_neither_mlflow_nor_torch_geometric() -> None:
+    code = (
+        "import sys, metad2a.reports.plots, metad2a.recommend.model as it;"
+        "model = it.load(); model.recommend('sklearn:digits');"
+        "print({'mlflow', 'torch_geometric'} & set(sys.modules))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"

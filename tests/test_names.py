@@ -1,0 +1,82 @@
+"""Folders, files and zip members with names of any bytes stay apart, and are told."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_class_folders import (
+    make,
+    picture,
+    told,
+)
+
+from databases.datasets.loading import load_task
+from databases.datasets.names import distinct, shown_apart
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "gbk", "utf-8"])
+def test_folders_with_names_of_any_bytes_stay_classes_of_their_own(tmp_path: Path, encoding: str) -> None:
+    words = ("好", "坏", "中") if encoding == "gbk" else ("é", "è", "ü")
+    names = [os.fsdecode(word.encode(encoding)) for word in words]
+    make(tmp_path, *names)
+    task = load_task(tmp_path)
+    assert len(set(task.class_names)) == 3 and np.bincount(task.labels).tolist() == [5, 5, 5]
+    for name in task.class_names:
+        name.encode()  # can be stored anywhere
+    if encoding == "utf-8":
+        assert set(task.class_names) == set(words) and "UTF-8" not in told(task)
+    else:
+        assert "not UTF-8" in told(task) and "look alike" in told(task)
+
+
+def test_names_that_unicode_writes_in_two_ways(tmp_path: Path) -> None:
+    beside = load_task(make(tmp_path / "beside", "e\u0301", "\u00e9", "z"))
+    assert beside.class_names == ("z", "\u00e9", "\u00e9 (2)") and "look alike" in told(beside)
+    parts = load_task(make(tmp_path / "parts", "train/e\u0301", "train/z", "test/\u00e9", "test/z"))
+    assert parts.class_names == ("z", "\u00e9") and "encoding alone" in told(parts)
+
+
+def test_shown_names_are_distinct_whatever_they_are() -> None:
+    assert distinct(["a", "a", "a (2)", "a"])[0] == ["a", "a (3)", "a (2)", "a (4)"]
+    names, notes = shown_apart(["a\udce9", "a\udce8", "a?"])
+    assert names == ["a?", "a? (2)", "a? (3)"] and len(notes) == 2
+
+
+def placeholder(number: int, name: bytes) -> str:
+    return f"{'x' * (len(name) - 2)}{number:02}"
+
+
+def pack(path: Path, names: list[str | bytes]) -> Path:
+    """A zip of pictures; names in bytes stand in it as they are, without the mark of UTF-8."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, name in enumerate(names):
+            text = name if isinstance(name, str) else placeholder(number, name)
+            archive.writestr(text, picture(number))
+    content = path.read_bytes()
+    for number, name in enumerate(names):
+        if isinstance(name, bytes):
+            content = content.replace(placeholder(number, name).encode(), name)
+    path.write_bytes(content)
+    return path
+
+
+def test_zip_names_in_utf8_without_its_mark_are_read_as_utf8(tmp_path: Path) -> None:
+    names: list[str | bytes] = [f"{word}/{index}.png".encode() for word in ("Größe", "好") for index in range(3)]
+    task = load_task(pack(tmp_path / "finder.zip", names))
+    assert task.class_names == ("Größe", "好") and not told(task).count("UTF-8")
+
+
+def test_zip_names_of_another_code_page_are_told_and_stay_apart(tmp_path: Path) -> None:
+    names: list[str | bytes] = [f"{word}/{index}.png".encode("gbk") for word in ("好", "坏") for index in range(3)]
+    task = load_task(pack(tmp_path / "old.zip", names))
+    assert len(set(task.class_names)) == 2 and "in the zip are not UTF-8" in told(task)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_files_that_a_zip_holds_twice_are_told(tmp_path: Path) -> None:
+    names: list[str | bytes] = [f"{word}/{index}.png" for word in "ab" for index in range(3)]
+    assert "1 file twice" in told(load_task(pack(tmp_path / "twice.zip", [*names, "a/0.png"])))

@@ -1,0 +1,87 @@
+"""Runs of a search are found, exported and tracked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from test_search import (
+    CELLS,
+    a_task,
+    home_fixture,  # noqa: F401
+    quick,
+    store_fixture,  # noqa: F401
+)
+
+from databases.errors import UserError
+from databases.records.store import Store
+from metad2a.export.export import load_exported
+from metad2a.runtime.tracking import Kind, NullTracker, Run
+from metad2a.search.result import SearchProgress
+from metad2a.search.runs import export_run, find_run, run_names, runs_folder
+from metad2a.search.search import train_one
+
+
+def test_a_run_is_found_by_name_and_exported_elsewhere(store: Store, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no run yet"):
+        find_run("digits")
+    result = quick(store)
+    name = result.folder.name
+    assert run_names() == [name] and find_run(name) == result.folder
+    with pytest.raises(UserError, match=f"unknown run '../x': choose one of {name}"):
+        find_run("../x")
+    (runs_folder() / "empty").mkdir()
+    (runs_folder() / "empty" / "state.json").write_text("{}")
+    with pytest.raises(UserError, match=f"choose one of {name}$"):
+        find_run("x")
+    assert export_run(name, tmp_path / "out").card == load_exported(result.folder).card
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["model.py", "model.safetensors"]
+
+
+def test_an_unfinished_run_exports_its_best_so_far(store: Store, tmp_path: Path) -> None:
+    def stop(event: SearchProgress) -> None:
+        if (event.stage, event.number) == ("started", number):
+            raise KeyboardInterrupt
+
+    for number in (1, 2):
+        with pytest.raises(KeyboardInterrupt):
+            quick(store, on_progress=stop)
+        if number == 1:
+            with pytest.raises(UserError, match="has no trained network yet"):
+                export_run(run_names()[0], tmp_path / "out")
+            with pytest.raises(UserError, match="unknown run 'x': no run has a trained network yet"):
+                find_run("x")
+    card = export_run(run_names()[0], tmp_path / "out").card
+    assert (card.architecture, card.test_accuracy) == (str(CELLS[0]), None)
+
+
+class Recorder(NullTracker):
+    """Remembers the runs that were opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: list[tuple[Kind, bool]] = []
+
+    @contextmanager
+    def run(
+        self,
+        name: str,
+        kind: Kind,
+        *,
+        parameters: Mapping[str, object] | None = None,
+        tags: Mapping[str, str] | None = None,
+        parent: Run | None = None,
+    ) -> Iterator[Run]:
+        self.opened.append((kind, parent is not None))
+        with super().run(name, kind, parameters=parameters, tags=tags, parent=parent) as opened:
+            yield opened
+
+
+def test_trainings_are_tracked_below_their_search(store: Store) -> None:
+    tracker = Recorder()
+    quick(store, train=2, tracker=tracker)
+    assert tracker.opened == [("search", False), ("training", True), ("training", True)]
+    train_one(a_task(), CELLS[0], store=store, recipe="quick", device="cpu", tracker=tracker)
+    assert tracker.opened[3:] == [("training", False)]

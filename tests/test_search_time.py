@@ -1,0 +1,74 @@
+"""The time of a search is a promise."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+from test_search import (
+    CELLS,
+    home_fixture,  # noqa: F401
+    quick,
+    store_fixture,  # noqa: F401
+    trainings_fixture,  # noqa: F401
+)
+
+from databases.architectures.space import Architecture
+from databases.datasets.task import Task
+from databases.errors import UserError
+from databases.records.store import Store
+from metad2a.export.export import load_exported
+from metad2a.search import candidate
+from metad2a.search.result import SearchResult
+from metad2a.search.run_state import read_state
+from metad2a.search.runs import RunFolder
+from metad2a.train.train import train
+from metad2a.train.training import Training
+
+
+def test_time_is_a_promise_and_a_training_whose_schedule_is_shortened_is_no_measurement(store: Store) -> None:
+    begin = time.monotonic()
+    result = quick(store, recipe="endless", seconds=2.0)
+    assert time.monotonic() - begin < 3.0
+    assert (result.stopped_by, len(result.trained)) == ("time", 1)
+    assert not result.trained[0].complete and result.trained[0].epochs >= 1
+    assert store.records() == []
+    assert "1 shortened" in result.notes[0] or "1 cut" in result.notes[0]
+    assert not load_exported(result.folder).card.complete
+
+
+def test_time_that_earlier_processes_spent_counts(store: Store, trainings: list[Architecture]) -> None:
+    result = quick(store, recipe="endless", seconds=1.0)
+    with RunFolder(result.folder, identity_of(result), begin=time.monotonic()) as run:
+        assert run.spent > 0.5
+    quick(store, recipe="endless", seconds=result.seconds)
+    assert len(trainings) == 1
+    assert quick(store, recipe="endless", seconds=result.seconds + 2.0).trained[0].epochs >= 1
+    assert trainings == [CELLS[0], CELLS[0]]
+
+
+def identity_of(result: SearchResult) -> Mapping[str, object]:
+    state = read_state(result.folder)
+    assert state is not None
+    return state.identity
+
+
+def test_a_whole_training_replaces_one_cut_short_in_its_last_epoch(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(task: Task, architecture: Architecture, **options: object) -> Training:
+        return replace(train(task, architecture, **options), complete=False)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(candidate, "train", cut)
+        assert not quick(store, train=1).exported.card.complete
+    whole = quick(store, train=1)
+    assert whole.exported.card.complete and whole.stopped_by == "trainings"
+
+
+def test_no_time_for_a_single_step_is_a_user_error(store: Store) -> None:
+    with pytest.raises(UserError, match=r"0\.0001 seconds was over before the first step"):
+        quick(store, seconds=1e-4)
+    assert quick(store).stopped_by == "trainings"
