@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,12 @@ def told(task: Task) -> str:
     return "; ".join(task.notes)
 
 
+as_given = partial(load_task, as_stored=True)  # in the order of what they are compared with
+
+
 def refusal(x: Any) -> str:
     with pytest.raises(UserError) as caught:
-        load_task((x, Y))
+        as_given((x, Y))
     assert "\n" not in str(caught.value) and "; allowed" in str(caught.value)
     return str(caught.value)
 
@@ -44,8 +48,8 @@ def cubic(x: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 @pytest.mark.parametrize("value", [1.0000000000000004, 1.0000001, 1.01, 1.3, -0.0001])
 def test_one_value_a_little_outside_is_clipped_and_told(value: float) -> None:
-    task = load_task((with_one(value), Y))
-    np.testing.assert_array_equal(task.images[0], load_task((with_one(0.5), Y)).images[0])
+    task = as_given((with_one(value), Y))
+    np.testing.assert_array_equal(task.images[0], as_given((with_one(0.5), Y)).images[0])
     assert task.images[3, 5, 5] == (255 if value > 1 else 0)
     assert "took values as 0 to 1" in told(task) and "clipped 1 of them" in told(task)
 
@@ -55,14 +59,14 @@ def test_what_cubic_resizing_leaves_outside_is_clipped() -> None:
     soft = cubic(sharp)
     assert soft.min() < -0.05 and soft.max() > 1.02
     for x in (soft, soft * 255):
-        task = load_task((x, Y))
+        task = as_given((x, Y))
         np.testing.assert_allclose(task.images[..., 0], np.clip(soft, 0, 1) * 255, atol=0.51)
         assert "that lie outside" in told(task)
 
 
 def test_a_single_256_among_bytes_changes_nothing_else() -> None:
     whole = with_one(256, BYTES.astype(np.int64))
-    task = load_task((whole, Y))
+    task = as_given((whole, Y))
     np.testing.assert_array_equal(task.images[..., 0], np.minimum(whole, 255))
     assert "took values as 0 to 255: they are 0 to 256; clipped 1 of them" in told(task)
 
@@ -103,22 +107,22 @@ def test_values_that_can_be_taken_in_two_ways_are_refused(x: Any) -> None:
     ],
 )
 def test_the_range_that_was_taken_is_told(x: Any, white: int) -> None:
-    task = load_task((x, Y))
+    task = as_given((x, Y))
     assert f"took values as 0 to {white:,}" in told(task)
     np.testing.assert_allclose(task.images[..., 0], x * (255 / white), atol=0.51)
 
 
 def test_bytes_are_bytes_however_dark_but_that_is_told() -> None:
-    task = load_task((BYTES // 16, Y))
+    task = as_given((BYTES // 16, Y))
     np.testing.assert_array_equal(task.images[..., 0], BYTES // 16)
     assert "none is above 15" in told(task)
-    assert not load_task((BYTES, Y)).notes
+    assert not as_given((BYTES, Y)).notes
 
 
 def test_images_that_will_be_nearly_black_are_told() -> None:
     x = (NOISE * 65_535).astype(np.uint16)
     x[:4] //= 300
-    assert "4 images with no value above 4,095 will be nearly black" in told(load_task((x, Y)))
+    assert "4 images with no value above 4,095 will be nearly black" in told(as_given((x, Y)))
 
 
 def test_digits_as_scikit_learn_gives_them_are_refused_or_the_same() -> None:
@@ -126,9 +130,9 @@ def test_digits_as_scikit_learn_gives_them_are_refused_or_the_same() -> None:
 
     digits = load_digits()
     with pytest.raises(UserError, match="values from 0 to 16"):
-        load_task((digits.images, digits.target))
-    spread = load_task((digits.images * (255 / 16), digits.target))
-    assert spread.fingerprint == load_task("sklearn:digits").fingerprint
+        as_given((digits.images, digits.target))
+    spread = as_given((digits.images * (255 / 16), digits.target))
+    assert spread.fingerprint == as_given("sklearn:digits").fingerprint
 
 
 def write(folder: Path, pictures: Any, mode: str | None = None) -> Path:
@@ -142,7 +146,7 @@ def write(folder: Path, pictures: Any, mode: str | None = None) -> Path:
 def test_float_pictures_a_little_outside_keep_their_scale(tmp_path: Path) -> None:
     x = cubic(0.9 * (NOISE > 0.8))[:, :12, :12].astype(np.float32)
     x[0, 0, 0], x[1, 0, 0] = 1.0000001, -0.01
-    task = load_task(write(tmp_path, x), resolution=12)
+    task = as_given(write(tmp_path, x), resolution=12)
     order = sorted(range(40), key=lambda index: (index % 2, index))
     np.testing.assert_allclose(task.images[..., 0], np.clip(x[order], 0, 1) * 255, atol=0.51)
     assert "took values as 0 to 1" in told(task) and task.white == 1
@@ -150,11 +154,11 @@ def test_float_pictures_a_little_outside_keep_their_scale(tmp_path: Path) -> Non
 
 def test_float_pictures_of_an_unclear_range_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nearly black"):
-        load_task(write(tmp_path, (NOISE * 16).astype(np.float32)))
+        as_given(write(tmp_path, (NOISE * 16).astype(np.float32)))
 
 
 def kind(x: Any, **options: Any) -> Any:
-    return kind_of_images(np.asarray(x), load_task((x, Y)).images, given="X")
+    return kind_of_images(np.asarray(x), as_given((x, Y)).images, given="X")
 
 
 @pytest.mark.parametrize(

@@ -95,7 +95,7 @@ def _drawn(part: Labelled, random: torch.Generator) -> Iterator[Labelled]:
 @lent(threads=1)
 def follow(job: Job) -> Followed:
     """One search on the digits: half of the training images for the learner, half for the tester."""
-    task = load_task("sklearn:digits")
+    task = load_task("sklearn:digits", as_stored=True)
     train, valid, test = (labelled(task, part, 8) for part in (TRAIN, VALIDATION, TEST))
     half = len(train.labels) // 2
     halves = [Labelled(train.images[each], train.labels[each]) for each in (slice(half), slice(half, None))]

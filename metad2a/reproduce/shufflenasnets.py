@@ -102,7 +102,7 @@ class Pair:
 @cache
 def digits() -> Task:
     """What the cells are trained on."""
-    return load_task("sklearn:digits")
+    return load_task("sklearn:digits", as_stored=True)
 
 
 def skeleton(channels: int) -> Skeleton:

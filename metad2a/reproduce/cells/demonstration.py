@@ -117,7 +117,7 @@ def _related(tables: dict[str, BenchmarkTable], cells: Cells, seed: int) -> dict
 
 def _landscapes(size: Size, context: Context) -> list[list[Landscape]]:
     """The trainings of each cell, the narrowest first."""
-    task = fewer(load_task("sklearn:digits"), size.images)
+    task = fewer(load_task("sklearn:digits", as_stored=True), size.images)
     seeds = range(context.seed, context.seed + size.trainings)
     jobs = [Job(each, seed, task, size.directions) for each in rewired(size.cells, seed=context.seed) for seed in seeds]
     done: list[Landscape] = []

@@ -72,7 +72,7 @@ FAST = Size(
 def run(context: Context) -> Report:
     """The searches on CIFAR-10, then the other spaces."""
     size = FAST if context.fast else Size()
-    task = load_task(context.image_source("cifar10"), resolution=WARM.resolution)
+    task = load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
     table = context.table("nasbench201/cifar10")
     rng = np.random.default_rng(7)
     judged = tuple(shared_space(CELLS).sample(rng) for _ in range(size.judged))

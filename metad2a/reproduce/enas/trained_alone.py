@@ -39,7 +39,7 @@ _MACRO = ENASMacro(LAYERS)
 @cache
 def digits() -> Task:
     """Scikit-learn's digits."""
-    return load_task("sklearn:digits")
+    return load_task("sklearn:digits", as_stored=True)
 
 
 def children(name: str, count: int) -> list[Architecture]:

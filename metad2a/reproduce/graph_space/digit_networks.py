@@ -66,7 +66,7 @@ def network(found: Layers) -> nn.Sequential:
 @cache
 def _digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Images and labels of the training part's beginning, and of the validation part."""
-    task = load_task("sklearn:digits")
+    task = load_task("sklearn:digits", as_stored=True)
     scale = normalisation(task)
     (x, y), (valid, wanted) = task.part(TRAIN), task.part(VALIDATION)
     images = (prepare(each, *scale, torch.device("cpu")).contiguous() for each in (x[:IMAGES], valid))

@@ -68,11 +68,11 @@ FAST = Size(
 def run(context: Context) -> Report:
     """All ways on the digits, the main ones on CIFAR-10."""
     size = FAST if context.fast else FULL
-    digits = World(load_task("sklearn:digits"), 8, 8, ((1.0, 2, 1), (2.0, 2, 2), (3.0, 2, 1)))
+    digits = World(load_task("sklearn:digits", as_stored=True), 8, 8, ((1.0, 2, 1), (2.0, 2, 2), (3.0, 2, 1)))
     seeds = range(context.seed, context.seed + size.seeds)
     jobs = [Job(DIGITS, digits, seed, size.digits, timed=size.timed, drawn=size.drawn) for seed in seeds]
     if size.photographs:
-        task = load_task(context.image_source("cifar10"), resolution=16)
+        task = load_task(context.image_source("cifar10"), resolution=16, as_stored=True)
         photographs = World(task, 16, 8, ((1.0, 2, 1), (2.0, 2, 2), (4.0, 2, 2)))
         jobs += [Job(CIFAR, photographs, seed, size.cifar, ablate=False) for seed in seeds[: size.photographs]]
     done: dict[str, list[Outcome]] = {}

@@ -132,10 +132,10 @@ class Found:
 
 def image_sets(context: Context) -> tuple[Task, Task]:
     """The two sets: digits and clothes; for CI the digits 0 to 4 and 5 to 9, which need no files."""
-    digits = load_task("sklearn:digits")
+    digits = load_task("sklearn:digits", as_stored=True)
     if context.fast:
         return fewer(_classes(digits, range(5)), FAST_MOST), fewer(_classes(digits, range(5, 10)), FAST_MOST)
-    clothes = load_task(context.image_source("fashion_mnist"), resolution=RECIPE.resolution)
+    clothes = load_task(context.image_source("fashion_mnist"), resolution=RECIPE.resolution, as_stored=True)
     return fewer(digits), fewer(clothes)
 
 

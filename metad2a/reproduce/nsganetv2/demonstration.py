@@ -83,7 +83,7 @@ def run(context: Context) -> Report:
     """Searches, answers, and fine-tunes both picks alike."""
     size = FAST if context.fast else Size()
     name = "sklearn:digits" if context.fast else str(context.image_source("flowers5"))
-    task = fewer(load_task(name, resolution=None if context.fast else SIDE), size.images)
+    task = fewer(load_task(name, resolution=None if context.fast else SIDE, as_stored=True), size.images)
     with lent(threads=1):
         begin = time.process_time()
         ours = answer()

@@ -51,7 +51,7 @@ def tasks(context: Context, *, images: int) -> list[Task]:
         if context.fast and not bundled:
             continue
         if source not in loaded:
-            data = load_task(source if bundled else context.image_source(source), resolution=SIDE)
+            data = load_task(source if bundled else context.image_source(source), resolution=SIDE, as_stored=True)
             loaded[source] = fewer(data, images).resized(SIDE)
         found.append(_grouped(loaded[source], name, classes))
     return found
