@@ -34,6 +34,7 @@ from databases.datasets.content_order import content_order, image_digests
 from databases.datasets.draft import Progress
 from databases.datasets.group_split import divide
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
+from databases.datasets.mapped import Mapped
 from databases.datasets.names import shown
 from databases.datasets.near_copies import MOST_LOOKED_AT, find_copies, find_groups, thumbnails
 from databases.datasets.npz import read_npz
@@ -153,7 +154,7 @@ def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: b
         notes.append("all images are the same: nothing tells the classes apart")
     else:
         notes += cautions(labels, parts, loaded.class_names, copies, loaded.files)
-    if loaded.images.nbytes <= MOST_MOVED:
+    if loaded.images.nbytes <= MOST_MOVED and not isinstance(loaded.images, Mapped):
         images, labels, parts = loaded.images[order], labels[order], parts[order]
         groups = None if groups is None else groups[order]
     else:
