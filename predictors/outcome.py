@@ -200,8 +200,9 @@ def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[
             elif _STEPS.fullmatch(record.recipe):
                 tuned.append((pipeline, record, accuracy))
         for pipeline, record, accuracy in tuned:
-            looked = Looked(int(record.extra["classes"]), int(record.extra["train_images"]), probes)
-            if looked.probe(pipeline) is not None:
+            classes, images = (int(record.extra.get(name, 0)) for name in ("classes", "train_images"))
+            looked = Looked(classes, images, probes)
+            if min(classes, images) > 0 and looked.probe(pipeline) is not None:  # a row from elsewhere need not tell
                 steps = float(record.recipe.removesuffix("-steps"))
                 found.append(Example(looked, pipeline, steps, accuracy, source.get(task, task)))
     return tuple(found)

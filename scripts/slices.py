@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     family = open_family(options.family)
-    tasks = [load_task(shared_data() / "images" / f"{name}.npz", resolution=SIDE) for name in SOURCES]
+    tasks = [load_task(shared_data() / "images" / f"{name}.npz", resolution=SIDE, as_stored=True) for name in SOURCES]
     print(f"| slice of {family.name} | weights | {' | '.join(SOURCES)} | parameters | images/s |")
     print("|---" * (len(SOURCES) + 4) + "|", flush=True)
     for name, limits in LIMITS.items():

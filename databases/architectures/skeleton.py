@@ -54,7 +54,9 @@ class Blueprint:
             raise ValueError(f"{network!r} is no network")
         module, name = network.split(":")
         found = getattr(_module(place_of(module)), name, None)
-        if not isinstance(found, type) or found.__module__ != place_of(module):
+        from torch import nn
+
+        if not isinstance(found, type) or not issubclass(found, nn.Module) or found.__module__ != place_of(module):
             raise ValueError(f"{network!r} is no network")
         return cls(network, arguments)
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, fields
 
 import torch
 from torch import nn
 
+from databases.architectures.networks.average import Member
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.space import image_space, space
 from databases.datasets.scale import FULL_SCALES
 from databases.datasets.task import MAX_CLASSES, MAX_RESOLUTION
 
 FORMAT = 2
+_MOST_MEMBERS = 10  # of an average
 _MOST_CELLS = 100  # a stage; what a header may ask for before the weights are looked at
 
 
@@ -113,7 +115,9 @@ def _typed(card: Card) -> bool:
 
 def _possible(card: Card) -> bool:
     """Whether the values are such as an export writes."""
-    skeletons = (each for each in card.blueprint.arguments if isinstance(each, Skeleton))
+    parts = list(_parts(card.blueprint))
+    skeletons = (each for each in parts if isinstance(each, Skeleton))
+    sides = [each.resolution for each in parts if isinstance(each, Member)]
     return (
         (card.white is None or (type(card.white) is int and card.white in FULL_SCALES))
         and 2 <= len(card.class_names) <= MAX_CLASSES
@@ -122,8 +126,18 @@ def _possible(card: Card) -> bool:
         and 1 <= len(card.sizes) <= 2
         and all(1 <= size <= MAX_RESOLUTION for size in card.sizes)
         and all(1 <= each.cells <= _MOST_CELLS for each in skeletons)
+        and len(sides) <= _MOST_MEMBERS
+        and all(1 <= side <= MAX_RESOLUTION for side in sides)
         and card.temperature > 0
     )
+
+
+def _parts(value: object) -> Iterator[object]:
+    """A value and all within it."""
+    yield value
+    within = value.arguments if isinstance(value, Blueprint) else value if isinstance(value, tuple) else ()
+    for each in within:
+        yield from _parts(each)
 
 
 def _list(values: Mapping[str, object], name: str) -> tuple[object, ...]:

@@ -25,6 +25,12 @@ def weights_file(training: Training, card: Card) -> bytes:
     return bytes_of(tensors, metadata={"format": "pt", "metad2a": json.dumps(card.plain())})
 
 
+_FOREIGN = (  # what the header of a file from elsewhere may make us raise
+    *(SafetensorError, ValueError, TypeError, AttributeError, RuntimeError),
+    *(LookupError, ArithmeticError, AssertionError, MemoryError),
+)
+
+
 def load_weights(path: Path) -> tuple[Card, Training]:
     """Reads a file of `weights_file`; raises UserError where it is foreign, damaged or missing."""
     try:
@@ -43,9 +49,9 @@ def load_weights(path: Path) -> tuple[Card, Training]:
         ) from problem
     except ModuleNotFoundError as problem:
         raise UserError(
-            f"the network in {str(path)!r} is one of the package {problem.name}: pip install 'metad2a[{problem.name}]'"
+            f"the network in {str(path)!r} wants the package {problem.name}: pip install {problem.name}"
         ) from problem
-    except (SafetensorError, ValueError, KeyError, TypeError, AttributeError, RuntimeError) as problem:
+    except _FOREIGN as problem:
         reason = " ".join(str(problem).split())[:120] or type(problem).__name__
         raise UserError(
             f"{str(path)!r} holds no network that this metad2a exported ({reason}): export it again"

@@ -205,8 +205,14 @@ def best_network(name: str) -> tuple[Card, Training]:
         raise UserError(f"the run {name!r} has no trained network yet: give the same command again to go on")
     if (place / WEIGHTS).is_file():
         card, training = load_weights(place / WEIGHTS)
-        if card.architecture == str(state.trained[best].architecture):  # calibrated, and fitted on more images
-            return card, training
+        exported = state.trained.get(state.tested[0]) if state.tested else None  # of equals it is the best
+        level = state.trained[best].valid_accuracy
+        if (
+            exported is not None
+            and exported.valid_accuracy == level
+            and card.architecture == str(exported.architecture)
+        ):
+            return card, training  # calibrated, and perhaps fitted on more images, or the mean of several
     card, training = _kept(place, best)
     return tested_card(card, state, best), training
 

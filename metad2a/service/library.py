@@ -1,7 +1,7 @@
 """The one place where the service calls the library: recommend, search, train, retrain, and what they leave.
 
 Everything goes in and comes out as plain JSON values, so that pages and schemas need not know the library's classes.
-Heavy packages are imported by the functions that need them: the web process calls only the light ones.
+Functions import heavy packages themselves: the web process calls only the light ones.
 """
 
 from __future__ import annotations

@@ -65,7 +65,7 @@ def open_images(data: str | Path, side: int, cache: Path, processes: Together) -
     from databases.datasets.loading import load_task
     from databases.datasets.task import TRAIN, VALIDATION
 
-    task = load_task(data, resolution=side, max_images=10**8, max_files=10**8, max_bytes=2**50)
+    task = load_task(data, resolution=side, max_images=10**8, max_files=10**8, max_bytes=2**50, as_stored=True)
     x = np.repeat(task.images, 3, axis=3) if task.channels == 1 else task.images
     train, held = (np.flatnonzero(task.parts == part) for part in (TRAIN, VALIDATION))
     return Images(task.name, x, torch.from_numpy(task.labels.astype(np.int64)), train, held, tuple(task.class_names))

@@ -37,6 +37,11 @@ def keep_logits(run: RunFolder, index: int, logits: Floats) -> None:
     write_files(run.folder / CANDIDATES, {LOGITS.format(index): content.getvalue()})
 
 
+def drop_logits(run: RunFolder, index: int) -> None:
+    """Forgets them, before other weights of the candidate are kept."""
+    (run.folder / CANDIDATES / LOGITS.format(index)).unlink(missing_ok=True)
+
+
 def read_logits(run: RunFolder) -> dict[int, Floats]:
     """What was kept of the candidates."""
     files = {index: run.folder / CANDIDATES / LOGITS.format(index) for index in run.state.trained}
@@ -79,7 +84,7 @@ def together(logits: Mapping[int, Floats], heats: Mapping[int, float]) -> Floats
 def averaged(members: Mapping[int, Classifier], heats: Mapping[int, float], *, resolution: int) -> Classifier:
     """The mean of the members' probabilities as one network for images of ``resolution``."""
     plans = tuple(
-        Member(each.blueprint, each.resolution, each.mean, each.scale, heats[index])  # type: ignore[arg-type]
+        Member(each.blueprint, each.resolution, each.mean, each.scale, heats[index])  # type: ignore[arg-type]  # built with it
         for index, each in members.items()
     )
     blueprint = Blueprint("average:AverageNetwork", (plans, resolution))

@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
+import math
+
+from databases.architectures.networks import cost
+from databases.architectures.space import Architecture
 from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import Task
 from metad2a.export.card import Card
 from metad2a.search.run_state import Trained
 from metad2a.train.classifier import Classifier
 from metad2a.train.training import Training
+
+
+def trained_of(
+    architecture: Architecture, classifier: Classifier, accuracy: float | None, *, seconds: float, passes: float
+) -> Trained:
+    """What the run's state says of it."""
+    network, side = cost.without_weights(classifier.blueprint.build), classifier.resolution
+    return Trained(
+        architecture,
+        expected_accuracy=None,
+        valid_accuracy=accuracy,
+        complete=True,
+        epochs=max(1, math.ceil(passes)),
+        seconds=seconds,
+        parameters=cost.parameters(network),
+        flops=cost.multiply_adds(cost.with_zeros(network), (len(classifier.mean), side, side)),
+        score=accuracy or 0.0,
+    )
 
 
 def training_of(classifier: Classifier, trained: Trained) -> Training:

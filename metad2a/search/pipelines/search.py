@@ -135,7 +135,8 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     truth = task.labels[task.places(VALIDATION)]
     logits = {index: each for index, each in read_logits(session.run).items() if len(each) == len(truth)}
     members = finalists(logits, truth, best)
-    if not session.worked and state.tested is not None and (session.run.folder / WEIGHTS).is_file():
+    known = state.tested is not None and state.tested[0] == best and (session.run.folder / WEIGHTS).is_file()
+    if known and not session.worked:
         session.run.discount()
         session.tracked.discard()
         card, training = load_weights(session.run.folder / WEIGHTS)
@@ -146,10 +147,10 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         classifier, valid, heat, more = _chosen(session, best, logits, heats)
         state.notes = tuple(more)
     tested, found = report(classifier, task, temperature=heat)
-    state.tested = (best, tested)
     notes = [*session.notes, *state.notes, *judgements(task, valid, tested)]
     card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
+    state.tested = (best, tested)  # what is exported: told after it is there
     session.run.save()
     return PipelineResult(
         best=session.pipeline(best),

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from databases.architectures.networks import cost
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from metad2a.export.card import Card
@@ -25,12 +24,12 @@ from metad2a.recommend.experience import experience
 from metad2a.recommend.looking import about, looks
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
-from metad2a.search.pipelines.average import keep_logits
-from metad2a.search.pipelines.kept import card_of, training_of
+from metad2a.search.pipelines.average import drop_logits, keep_logits
+from metad2a.search.pipelines.kept import card_of, trained_of, training_of
 from metad2a.search.pipelines.plan import Known
 from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.stages import Plan, Stage, read_plan
-from metad2a.search.run_state import Trained, Wanted
+from metad2a.search.run_state import Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
 from metad2a.search.tracked import facts, track_pipeline
 from metad2a.train.augment import Augment, choose
@@ -40,6 +39,7 @@ from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, base_of, tune_pipeline
 from metad2a.train.probe import told_of_sample
+from predictors.outcome import BATCH
 
 if TYPE_CHECKING:
     from databases.records.store import Store
@@ -135,10 +135,12 @@ class PipelineSession:
         begun = looks(self.task, left=lambda: self.left, cache=self.cache, known=known, also=self.also, now=self.now)
         for each in begun:
             self.measured.append(each.measured)
-            if each.probed is None:
-                self.resumed += 1
-                continue
             pipeline, probed = each.measured.pipeline, each.probed
+            if probed is None:  # kept by an earlier process, which may have been killed before it recorded it
+                self.resumed += 1
+                seconds = self.run.state.trained[index := self.run.place(Wanted(PIPELINE.of(pipeline)))].seconds
+                self.recorder.add(pipeline, known[pipeline], self._loss(index), seconds=seconds)
+                continue
             if each.anew:
                 self.plan.anew.append(str(pipeline))
             self.plan.penalties[str(pipeline)] = probed.head.penalty
@@ -200,11 +202,12 @@ class PipelineSession:
             checkpoint=checkpoint,
             on_epoch=self._epoch(pipeline),
         )
-        self._take(index, tuned)
+        self._take(index, tuned, again=stage.again)
         if tuned.complete:  # else a larger budget goes on with it
             if not stage.again:  # what went on had two schedules, as no training that we foretell
+                steps = max(1, round(tuned.passes * self.known["images"] / BATCH))  # of whole batches
                 loss, seconds = tuned.valid_loss, tuned.seconds
-                self.recorder.add(pipeline, tuned.valid_accuracy, loss, seconds=seconds, steps=tuned.steps)
+                self.recorder.add(pipeline, tuned.valid_accuracy, loss, seconds=seconds, steps=steps)
             self.plan.finish(stage)
             checkpoint.unlink(missing_ok=True)
 
@@ -214,7 +217,7 @@ class PipelineSession:
             return self.classifier(index)
         return None if pipeline.weights == "scratch" else self._probe_of(pipeline)
 
-    def _take(self, index: int, tuned: Tuned) -> None:
+    def _take(self, index: int, tuned: Tuned, *, again: bool) -> None:
         """Keeps a fine-tuned network unless what is kept of its pipeline is better."""
         known = self.run.state.trained.get(index)
         new = (tuned.valid_accuracy or 0.0, -tuned.valid_loss)
@@ -222,8 +225,9 @@ class PipelineSession:
             told = f"{self.pipeline(index)}: {_percent(tuned.valid_accuracy)} after more time"
             self.line(f"{told}: the earlier one stays")
             return
-        passes = tuned.passes + (known.epochs if known else 0)
-        seconds = tuned.seconds + (known.seconds if known else 0.0)
+        before = known if again else None  # else a cut one went on, whose figures hold all of it
+        passes = tuned.passes + (before.epochs if before else 0)
+        seconds = tuned.seconds + (before.seconds if before else 0.0)
         self._keep(index, tuned.classifier, tuned.valid_accuracy, tuned.valid_loss, seconds=seconds, passes=passes)
         keep_logits(self.run, index, tuned.valid_logits)
 
@@ -263,22 +267,12 @@ class PipelineSession:
         passes: float,
     ) -> None:
         architecture = self.run.state.candidates[index].architecture
-        network = cost.without_weights(classifier.blueprint.build)
-        shape = (self.task.channels, classifier.resolution, classifier.resolution)
-        trained = Trained(
-            architecture,
-            expected_accuracy=None,
-            valid_accuracy=accuracy,
-            complete=True,
-            epochs=max(1, math.ceil(passes)),
-            seconds=seconds,
-            parameters=cost.parameters(network),
-            flops=cost.multiply_adds(cost.with_zeros(network), shape),
-            score=accuracy or 0.0,
-        )
+        trained = trained_of(architecture, classifier, accuracy, seconds=seconds, passes=passes)
         self.plan.losses[str(architecture)] = loss if math.isfinite(loss) else 1e9
         self.plan.save()
         card = card_of(self.task, trained, classifier, seed=self.seed)
+        drop_logits(self.run, index)
+        self.run.state.tested = None  # another may be the best, or join it
         self.run.keep(index, trained, training_of(classifier, trained), card)
         self.worked, curve, self.curve = True, self.curve, []
         track_pipeline(self.tracked, self.task, trained, seed=self.seed, curve=curve)
