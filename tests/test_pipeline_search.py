@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from pipeline_world import random_base, stripes
 
@@ -19,6 +20,8 @@ from databases.architectures.supernets.families import LITE0
 from databases.datasets.sides import side_of
 from databases.datasets.task import TEST, Task
 from databases.errors import UserError
+from databases.records.store import Store
+from metad2a.export.weights import load_weights
 from metad2a.recommend.chances import Chance, Measured
 from metad2a.recommend.pipelines import recommend_pipelines
 from metad2a.reports.figure import new_figure
@@ -32,6 +35,8 @@ from metad2a.search.pipelines.report import macro_f1, temperature
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.pipelines.stages import PLAN, Plan, Stage, read_plan
 from metad2a.search.predict import open_network, predictions, rows_of
+from metad2a.search.run_state import read_state, write_state
+from metad2a.search.runs import CANDIDATES, best_network
 from metad2a.train.bases import Base, absent
 from metad2a.train.logistic import log_loss
 from metad2a.train.pipeline import Effort, tune_pipeline
@@ -261,3 +266,30 @@ def test_what_missing_weights_would_bring_is_said_once(monkeypatch: pytest.Monke
     task = stripes(60)
     for notes in (searched(task).notes, recommend_pipelines(task, seconds=5).notes):
         assert sum("metad2a[photos]" in note for note in notes) == 1
+
+
+def test_a_run_whose_best_changed_before_a_kill_exports_the_new_best() -> None:
+    task = stripes(60)
+    first = searched(task)
+    state = read_state(first.folder)
+    assert state is not None and state.tested is not None
+    before, other = state.tested[0], 1 - state.tested[0]
+    state.trained[before] = replace(state.trained[before], valid_accuracy=1.0)  # as if the other had gone on since
+    write_state(first.folder, state)
+    for file in first.folder.glob(f"{CANDIDATES}/*.npy"):
+        file.unlink()  # a kill between weights and what they say of the validation images
+    again = searched(task)
+    kept = load_weights(first.folder / CANDIDATES / f"{other}.safetensors")[1].network.state_dict()
+    found = again.exported.training.network.state_dict()
+    assert str(again.best) == str(state.candidates[other].architecture) == again.exported.card.architecture
+    same = [torch.equal(found[name], value) for name, value in kept.items() if not name.startswith("classifier")]
+    assert all(same) and len(same) > 5
+    assert best_network(first.folder.name)[0].architecture == str(again.best)
+
+
+def test_records_that_a_kill_kept_from_the_database_are_added(tmp_path: Path) -> None:
+    task = stripes(60)
+    searched(task)
+    with Store(tmp_path / "records.db") as store:
+        searched(task, store=store)
+        assert [each.architecture for each in store.records()] == [str(OWN)]
