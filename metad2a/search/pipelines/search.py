@@ -176,14 +176,15 @@ def _chosen(
 
     ``logits`` are those that were kept of the validation images.
     """
-    asked, truth = session.task.part(VALIDATION)
+    task, asked = session.task, session.task.places(VALIDATION)
+    truth = task.labels[asked]
     if heats:
         mean = together(logits, heats)
         valid = percent_right(mean, truth)
         classifier, more = _together(session, heats, valid)
         return classifier, valid, temperature(mean, truth), more
     classifier = session.classifier(best)
-    known = logits[best] if best in logits else classifier.logits(asked)
+    known = logits[best] if best in logits else classifier.logits(task.images, asked)
     heat = temperature(known, truth) if len(truth) else 1.0
     classifier, more = _on_more_images(session, session.pipeline(best), classifier)
     return classifier, session.run.state.trained[best].valid_accuracy, heat, more
