@@ -24,20 +24,20 @@ import numpy as np
 if TYPE_CHECKING:
     from databases.datasets.task import Task
 
-CLASSES, SIDE, NPZ_BYTES, LARGE_SIDE = 10, 8, 760 * 10**6, 256
+CLASSES, WIDTH, HEIGHT, NPZ_BYTES, LARGE_SIDE = 10, 9, 8, 760 * 10**6, 256
 LOOK_SECONDS = 0.25
 MIB = 2**20
 
 
 def make_pictures(folder: Path, count: int) -> None:
-    """So many different pictures of 8x8 pixels (PPM, 205 bytes), each class a little brighter than the one before."""
+    """So many different pictures of 9x8 pixels (PPM, read at 32x32), each class a little brighter than the last."""
     rng = np.random.default_rng(0)
     for label in range(CLASSES):
         (folder / f"class{label}").mkdir(parents=True)
-    head = f"P6 {SIDE} {SIDE} 255\n".encode()
+    head = f"P6 {WIDTH} {HEIGHT} 255\n".encode()
     for start in range(0, count, 10_000):
         labels = np.arange(start, min(start + 10_000, count)) % CLASSES
-        noise = rng.integers(0, 128, (len(labels), SIDE, SIDE, 3))
+        noise = rng.integers(0, 128, (len(labels), HEIGHT, WIDTH, 3))
         pixels = (noise + 12 * labels[:, None, None, None]).astype(np.uint8)
         for index, (label, each) in enumerate(zip(labels.tolist(), pixels, strict=True), start):
             (folder / f"class{label}" / f"{index}.ppm").write_bytes(head + each.tobytes())
