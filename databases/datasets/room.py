@@ -1,7 +1,7 @@
 """Room on the disk for pictures that are too many for memory: decoded once, mapped into memory, used again.
 
 A set is named after all that decides it: the files' names, sizes and times of change, and the pixels. Decoding anew in
-every epoch would cost more than training does: see ``scripts/large.py``.
+every epoch would cost nearly half as much again as training does (JPEGs of 256 pixels, networks of 32).
 """
 
 from __future__ import annotations
