@@ -1,6 +1,7 @@
 """An order of images that depends on what they show, not on the folder, zip or array that they came in.
 
-Parts are drawn and networks trained in this order, so that the same images give the same result however they are kept.
+Parts are drawn and networks trained in this order, so that the same images give the same result however they are kept;
+of more images than `loading` brings into order, only the parts follow it.
 """
 
 from __future__ import annotations

@@ -80,8 +80,8 @@ def load_task(
 
     Args:
         data: a folder, zip or .npz file, (x, y) arrays or 'sklearn:digits'; see the head of this module.
-        resolution: height and width in pixels. By default images that are all square and of one size from 8 to 64
-            pixels keep it, and others become 32x32.
+        resolution: height and width in pixels. By default images that are square and of one size from 8 to 64
+            pixels (of pictures in files some are looked at) keep it, and others become 32x32.
         up_to: where no resolution is given: keep as many pixels as there are, up to this side.
         seed: draws the parts that the data do not bring, and the images when there are too many.
         max_images: use a stratified part of larger data (still two images of each class and part at least). By

@@ -53,6 +53,19 @@ class Labelled:
     groups: object = None
 
 
+def _left_out(files: Files, *, looked_at: int, of: int) -> list[str]:
+    """Notes on empty folders, and on pictures that nobody looks at."""
+    notes = []
+    if files.empty:
+        notes.append(f"left out {count(len(files.empty), 'empty folder')}: {some(files.empty)}")
+    if looked_at < of:
+        notes.append(
+            f"looked at {looked_at:,} of {of:,} pictures, the same share of each class, and figures are for so many: "
+            "search and train use all"
+        )
+    return notes
+
+
 def read_pictures(
     files: Files,
     *,
@@ -90,14 +103,7 @@ def read_pictures(
     check_classes(labels, parts, class_names, least=2)
     chosen = sample(labels, parts, most=most, seed=seed)
     named, told = named_groups(pictures, groups)
-    notes = [*files.notes, *arranged.notes, *told]
-    if files.empty:
-        notes.append(f"left out {count(len(files.empty), 'empty folder')}: {some(files.empty)}")
-    if len(chosen) < len(pictures):
-        notes.append(
-            f"looked at {len(chosen):,} of {len(pictures):,} pictures, the same share of each class, and figures are "
-            "for so many: search and train use all"
-        )
+    notes = [*files.notes, *arranged.notes, *told, *_left_out(files, looked_at=len(chosen), of=len(pictures))]
     names = [pictures[index].file for index in chosen]
     settle = _Settling(names, given, px)
     if room is None or len(names) * px * px * 3 <= room.held:

@@ -65,18 +65,41 @@ def export(
 def describe(training: Training, *, task: Task, architecture: Architecture, recipe: Recipe, seed: int) -> Card:
     """The card of a training of ``task``, not yet tested."""
     skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
+    blueprint = image_space(architecture.space).blueprint(architecture, skeleton)
+    return card_of(
+        training,
+        task=task,
+        architecture=architecture,
+        recipe=recipe.name,
+        blueprint=blueprint,
+        resolution=recipe.resolution,
+        seed=seed,
+    )
+
+
+def card_of(
+    training: Training,
+    *,
+    task: Task,
+    architecture: Architecture,
+    recipe: str,
+    blueprint: Blueprint,
+    resolution: int,
+    seed: int,
+) -> Card:
+    """The card of a network made by ``blueprint`` for images of ``resolution``, not yet tested."""
     return Card(
         space=architecture.space,
         architecture=str(architecture),
-        recipe=recipe.name,
+        recipe=recipe,
         seed=seed,
         task=task.name,
         fingerprint=task.fingerprint,
         class_names=task.class_names,
-        sizes=tuple(dict.fromkeys((task.resolution, recipe.resolution))),
+        sizes=tuple(dict.fromkeys((task.resolution, resolution))),
         mean=training.mean,
         scale=training.scale,
-        blueprint=image_space(architecture.space).blueprint(architecture, skeleton),
+        blueprint=blueprint,
         valid_accuracy=training.valid_accuracy,
         test_accuracy=None,
         complete=training.complete,

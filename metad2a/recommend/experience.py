@@ -1,7 +1,7 @@
 """What is expected of pipelines, learnt from what we measured and from what searches measured on the user's images.
 
-The user's join only where our sources of images, each left out in turn, are not foretold worse by that. A dataset's
-own trainings never tell its own expectations: they are no other dataset's.
+The user's join only where our sources of images, each left out in turn, are not foretold worse by that. The
+trainings of a dataset of the same content or name never tell its expectations: they are no other dataset's.
 """
 
 from __future__ import annotations

@@ -53,7 +53,8 @@ def write_model(
                 signature=signature,
                 pip_requirements=wanted,
             )
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():  # moved aside, and gone with the draft once the new one stands
+            os.replace(folder, draft / "old")
         os.replace(draft / "model", folder)
     except (OSError, mlflow.MlflowException) as problem:
         reason = (str(problem).splitlines() or ["unknown"])[0][:200]

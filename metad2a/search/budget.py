@@ -38,7 +38,7 @@ class Budget:
     run: RunFolder
     device: str
     limit: float
-    slowest: float = 0.0  # seconds to evaluate one image, of all networks so far
+    looks: dict[Architecture, float] = field(default_factory=dict)  # seconds to evaluate one image
     paces: dict[Architecture, float] = field(default_factory=dict)
 
     def deadline(self, architecture: Architecture) -> float:
@@ -49,14 +49,15 @@ class Budget:
         """Seconds for a training of it that begins now."""
         if self.limit == math.inf:
             return math.inf
-        skeleton = self.recipe.skeleton(input_channels=self.task.channels, classes=self.task.classes)
-        with lent():
-            network = image_space(architecture.space).network(architecture, skeleton)
-        self.slowest = max(self.slowest, seconds_an_image(self.task, network, pick_device(self.device)))
+        if architecture not in self.looks:
+            skeleton = self.recipe.skeleton(input_channels=self.task.channels, classes=self.task.classes)
+            with lent():
+                network = image_space(architecture.space).network(architecture, skeleton)
+            self.looks[architecture] = seconds_an_image(self.task, network, pick_device(self.device))
         held_out = np.count_nonzero(self.task.parts != TRAIN)
         slack = min(SLACK_SECONDS, SLACK_SHARE * self.limit)
         left = self.limit - self.run.spent
-        return left - min(1.5 * self.slowest * held_out + slack, left / 2)
+        return left - min(1.5 * max(self.looks.values()) * held_out + slack, left / 2)
 
     def pace(self, architecture: Architecture) -> float:
         """Seconds of one training step here, as a training takes them."""

@@ -101,7 +101,8 @@ class RunFolder:
         write_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
         self.state.trained[index] = trained
         if self.state.tested and self.state.tested[0] == index:
-            self.state.tested = self.state.again = None
+            self.state.again = None
+        self.state.tested = None  # another may be the best now
         self.save()
 
     def keep_again(self, index: int, steps: int, training: Training, card: Card) -> None:
@@ -203,16 +204,8 @@ def best_network(name: str) -> tuple[Card, Training]:
     best = None if state is None else best_of(state, range(len(state.candidates)))
     if state is None or best is None:
         raise UserError(f"the run {name!r} has no trained network yet: give the same command again to go on")
-    if (place / WEIGHTS).is_file():
-        card, training = load_weights(place / WEIGHTS)
-        exported = state.trained.get(state.tested[0]) if state.tested else None  # of equals it is the best
-        level = state.trained[best].valid_accuracy
-        if (
-            exported is not None
-            and exported.valid_accuracy == level
-            and card.architecture == str(exported.architecture)
-        ):
-            return card, training  # calibrated, and perhaps fitted on more images, or the mean of several
+    if state.tested is not None and (place / WEIGHTS).is_file():
+        return load_weights(place / WEIGHTS)  # calibrated, and perhaps fitted on more images, or the mean of several
     card, training = _kept(place, best)
     return tested_card(card, state, best), training
 

@@ -8,6 +8,7 @@ from databases.architectures.networks import cost
 from databases.architectures.space import Architecture
 from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import Task
+from metad2a.export import export
 from metad2a.export.card import Card
 from metad2a.search.run_state import Trained
 from metad2a.train.classifier import Classifier
@@ -40,21 +41,12 @@ def training_of(classifier: Classifier, trained: Trained) -> Training:
 
 def card_of(task: Task, trained: Trained, classifier: Classifier, *, seed: int) -> Card:
     """What is written beside the weights."""
-    return Card(
-        space=PIPELINE.name,
-        architecture=str(trained.architecture),
+    return export.card_of(
+        training_of(classifier, trained),
+        task=task,
+        architecture=trained.architecture,
         recipe=PIPELINE.name,
-        seed=seed,
-        task=task.name,
-        fingerprint=task.fingerprint,
-        class_names=task.class_names,
-        sizes=tuple(dict.fromkeys((task.resolution, classifier.resolution))),
-        mean=classifier.mean,
-        scale=classifier.scale,
         blueprint=classifier.blueprint,
-        valid_accuracy=trained.valid_accuracy,
-        test_accuracy=None,
-        complete=trained.complete,
-        train_seconds=trained.seconds,
-        white=task.white,
+        resolution=classifier.resolution,
+        seed=seed,
     )

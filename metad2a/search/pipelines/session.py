@@ -272,7 +272,6 @@ class PipelineSession:
         self.plan.save()
         card = card_of(self.task, trained, classifier, seed=self.seed)
         drop_logits(self.run, index)
-        self.run.state.tested = None  # another may be the best, or join it
         self.run.keep(index, trained, training_of(classifier, trained), card)
         self.worked, curve, self.curve = True, self.curve, []
         track_pipeline(self.tracked, self.task, trained, seed=self.seed, curve=curve)
