@@ -142,7 +142,8 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
         return way
 
     def ours(task, seconds, seed, place):  # type: ignore[no-untyped-def]
-        found = search_pipelines(task, seconds=seconds, seed=seed, folder=place / f"run-{seconds}-{seed}")
+        where = {"folder": place / f"run-{seconds}-{seed}", "cache": place / "features"}  # nothing is known from before
+        found = search_pipelines(task, seconds=seconds, seed=seed, **where)
         training, card = found.exported.training, found.exported.card
         made = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
         return made, found.valid_accuracy, str(found.best)

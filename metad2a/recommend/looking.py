@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,14 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from metad2a.recommend.chances import Measured, anew_too, fits, is_far, sensible_probes
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of, probe_either
-from metad2a.train.probe import Probed, looked_at, speed, width
+from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, speed, width
+
+LEFT_OUT = (
+    "{} was left out: its probe would take more than half of the seconds that were left, or on a few images or beside "
+    "HOG it is behind"
+)
+OURS = Pipeline("own", 32, "probe")
+MANY = 2  # times the few images, from which a dear network is looked at with a few of them first
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,9 +49,11 @@ def looks(
 ) -> Iterator[Look]:
     """The first probe always, others where they fit into the seconds ``left``; ``known`` accuracies are only timed.
 
-    ``also`` is the user's own network, probed once at least where one is to ``insist`` on it.
+    ``also`` is the user's own network, probed once at least where one is to ``insist`` on it. Where there are many
+    images, networks that are dearer than ours look at a few first, and at all where these do no worse than in others.
     """
     images = sum(len(looked_at(task, part)) for part in (TRAIN, VALIDATION))
+    few = _Few(task) if images > MANY * sum(FEW.values()) else None
     found: list[Measured] = []
     for number, pipeline in enumerate(_to_probe(task, also)):
         if pipeline.weights == "lite0" and is_far(found):
@@ -56,11 +66,29 @@ def looks(
             yield Look(found[-1], None, False, 0.0)
         elif number == 0 or (insist and pipeline.weights == OTHER) or fits(images, rate, left(), **shape):
             now(f"Probing {pipeline}")
+            asked = pipeline.weights in ("lite0", OTHER) and not (insist and pipeline.weights == OTHER)
+            if few is not None and asked and not few.promises(pipeline, base):
+                continue
             both = anew_too(pipeline) and fits(2 * images, rate, left(), **shape)
             probed, anew = probe_either(pipeline, task, base, anew=both, cache=cache)
             insist = insist and pipeline.weights != OTHER
             found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))
             yield Look(found[-1], probed, anew, probed.seconds)
+
+
+class _Few:
+    """What a few of the images tell of networks, the best so far being ours."""
+
+    def __init__(self, task: Task) -> None:
+        self.task, self.best = task, math.inf
+
+    def promises(self, pipeline: Pipeline, base: Base) -> bool:
+        """Whether it does no worse than each before."""
+        if self.best == math.inf:
+            self.best = loss_of_few(base_of(OURS, self.task), self.task, resolution=OURS.resolution)
+        loss = loss_of_few(base, self.task, resolution=pipeline.resolution)
+        promises, self.best = not loss > self.best, min(loss, self.best)
+        return promises
 
 
 def _to_probe(task: Task, also: Base | None) -> list[Pipeline]:
@@ -74,10 +102,12 @@ def _to_probe(task: Task, also: Base | None) -> list[Pipeline]:
 
 
 def about(also: Base | None, measured: Sequence[Measured]) -> list[str]:
-    """What is to be known of the user's own network: which it is, and whether there was time to look at it."""
+    """What is to be known of dear networks: which the user's own is, and which were not looked at."""
+    seen = {each.pipeline.weights for each in measured}
+    left_out = [LEFT_OUT.format("lite0")] if installed().get("lite0") and "lite0" not in seen else []
     if also is None:
-        return []
-    if all(each.pipeline.weights != OTHER for each in measured):
-        return [f"{also.name} was left out: its probe would take more than half of the seconds that were left"]
+        return left_out
+    if OTHER not in seen:
+        return [LEFT_OUT.format(also.name), *left_out]
     enlarged = f", which sees images enlarged to {also.side} px" if also.side else ""
-    return [f"{OTHER} is {also.name}{enlarged}; what fine-tuning it adds is judged by trainings of lite0"]
+    return [f"{OTHER} is {also.name}{enlarged}; what fine-tuning it adds is judged by trainings of lite0", *left_out]

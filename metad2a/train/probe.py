@@ -6,6 +6,7 @@ The features of a base are kept by the task's fingerprint and the weights' diges
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from metad2a.train.logistic import Floats, Linear
 
 WARM, TIMED = 8, 48  # images that wake the machine up, and that tell its speed
 MOST = {TRAIN: 50_000, VALIDATION: 20_000}  # images that a probe looks at
+FEW = {TRAIN: 400, VALIDATION: 200}  # images that tell whether it is worth looking at all of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,13 +71,25 @@ def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None)
     )
 
 
-def looked_at(task: Task, part: int) -> npt.NDArray[np.intp]:
+def looked_at(task: Task, part: int, most: Mapping[int, int] = MOST) -> npt.NDArray[np.intp]:
     """Positions (n,) of the images of a part that probes look at: all, or a share of each class of too many.
 
     Features of all would not fit into memory, and a linear layer gains nothing from more.
     """
     where = task.places(part)
-    return where[sample(task.labels[where], task.parts[where], most=MOST[part], seed=0)]
+    return where[sample(task.labels[where], task.parts[where], most=most[part], seed=0)]
+
+
+def loss_of_few(base: Base, task: Task, *, resolution: int) -> float:
+    """Log-loss on a few validation images of a probe that learnt from a few; nan without validation images."""
+    where = {part: looked_at(task, part, FEW) for part in FEW}
+    if not len(where[VALIDATION]):
+        return float("nan")
+    classifier = base.at(resolution)
+    found = {part: classifier.features(task.images, places) for part, places in where.items()}
+    valid = found[VALIDATION], task.labels[where[VALIDATION]]
+    fitted = logistic.fit(found[TRAIN], task.labels[where[TRAIN]], task.classes, valid=valid)
+    return logistic.log_loss(fitted.logits(valid[0]), valid[1])
 
 
 def told_of_sample(task: Task) -> list[str]:

@@ -13,6 +13,7 @@ from predictors.outcome import OutcomeModel
 FAST = 0.1  # learning rate of a network from nothing
 LEAST_TUNING, LEAST_AGAIN = 3.0, 3.0  # seconds below which no fine-tuning is begun, and none goes on
 FIRST_ROUND = 0.5  # share of the time that the first round of several takes
+BEHIND = 4.0  # points of expected accuracy, what is foretold being that sure
 SEVERAL, MANY, MOST = 30.0, 90.0, 180.0  # seconds from which two, three, and with one from scratch four compete
 
 
@@ -27,17 +28,22 @@ class Known(TypedDict):
 def first_round(
     measured: Sequence[Measured], *, images: int, classes: int, seconds: float, model: OutcomeModel | None = None
 ) -> list[Chance]:
-    """The trainings that begin: one where time is short, else the best of each weights and part, and one from scratch.
+    """The trainings that begin: the best of each weights where time is short, and with more of each part that learns.
 
-    Which part is best to train depends on how far the images are from what the weights have seen, and pretrained
-    weights need not suit signs, spectrograms or scans at all: where time allows, these compete on validation.
+    Pretrained weights need not suit signs, spectrograms or scans at all, so where time allows these compete on
+    validation, and one from scratch. A loser far behind in what is expected is not begun: one long training is worth
+    more than two short ones.
     """
     count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
-    best: dict[tuple[str, str], Chance] = {}
-    for chance in chances(measured, images=images, classes=classes, seconds=each, model=model):
-        best.setdefault((chance.pipeline.weights, chance.pipeline.training), chance)
-    chosen = list(best.values())[:count]
+    best: dict[tuple[str, ...], Chance] = {}
+    for chance in chances(measured, images=images, classes=classes, seconds=seconds, model=model):
+        pipeline = chance.pipeline
+        kind = (pipeline.weights,) if seconds < MANY else (pipeline.weights, pipeline.training)
+        best.setdefault(kind, replace(chance, seconds=each))
+    chosen = _close(list(best.values())[:count])
+    if len(chosen) == 1 and seconds < MOST:
+        return [replace(chosen[0], seconds=seconds)]
     if seconds >= MOST:
         chosen = [*chosen[: count - 1], Chance(Pipeline("scratch", 32, "all", FAST), each, 0.0)]
     for chance in list(chosen):
@@ -72,6 +78,11 @@ def to_go_on(
         return (model or outcomes()).later(looked, pipeline, accuracy, 1 + left / max(seconds, 1.0))
 
     return max(range(len(tuned)), key=end)
+
+
+def _close(ranked: Sequence[Chance]) -> list[Chance]:
+    """Those that may yet be best: no more than `BEHIND` points below the first."""
+    return [each for each in ranked if each.expected >= ranked[0].expected - BEHIND]
 
 
 def _other_rate(pipeline: Pipeline) -> Pipeline:
