@@ -18,7 +18,6 @@ from databases.records.record import Record, TaskEntry
 from metad2a.recommend import chances as chances_module
 from metad2a.recommend.chances import Measured, chances, fits, outcomes, sensible_probes
 from metad2a.recommend.limits import Limits
-from metad2a.recommend.looking import looks
 from metad2a.recommend.pipelines import HERE, PipelineRecommendation, recommend_pipelines
 from metad2a.reports.figure import save
 from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
@@ -254,15 +253,3 @@ def test_a_curve_goes_on_as_those_of_its_kind_did(monkeypatch: pytest.MonkeyPatc
 
 def test_without_curves_what_is_best_goes_on() -> None:
     assert OutcomeModel(()).later(Looked(10, 320, {("own", 32): 50.0}), ALL, 62.0, 4.0) == pytest.approx(62)
-
-
-@pytest.mark.parametrize(("own", "hog", "far"), [(50.0, 65.0, True), (60.0, 66.0, False), (70.0, 40.0, False)])
-def test_images_where_hog_is_better_are_far_and_imagenets_weights_not_probed(
-    own: float, hog: float, far: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    known = {OWN: own, HOG: hog, LITE: 50.0}
-    monkeypatch.setattr("metad2a.train.pipeline.open_base", lambda name, **given: random_base(given["channels"]))
-    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: dict.fromkeys(("own", "hog", "lite0"), True))
-    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN, HOG, LITE))
-    found = [each.measured.pipeline for each in looks(stripes(30), left=lambda: 9.0, known=known)]
-    assert (LITE not in found) == far and found[:2] == [OWN, HOG]

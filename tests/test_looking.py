@@ -1,0 +1,102 @@
+"""Which networks look at the images: dear ones only where a few images, or HOG, do not speak against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pytest
+from pipeline_world import random_base, stripes
+
+from databases.architectures.spaces.pipeline import Pipeline
+from databases.datasets.task import VALIDATION, Task
+from metad2a.recommend import looking
+from metad2a.recommend.chances import Chance, Measured, outcomes
+from metad2a.recommend.looking import about, looks
+from metad2a.search.pipelines.plan import BEHIND, first_round
+from metad2a.train.bases import Base
+from metad2a.train.probe import loss_of_few
+from predictors.outcome import Looked
+
+OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
+WIDE = Pipeline("lite0", 96, "probe")
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Random small networks in place of the shipped ones, all there."""
+    monkeypatch.setattr("metad2a.train.pipeline.open_base", lambda name, **given: random_base(given["channels"]))
+    monkeypatch.setattr(looking, "installed", lambda: dict.fromkeys(("own", "hog", "lite0"), True))
+    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN, HOG, LITE, WIDE))
+
+
+def probed(task: Task, monkeypatch: pytest.MonkeyPatch, losses: Mapping[int, float]) -> list[Pipeline]:
+    """What is probed where the networks have these losses on a few images, by resolution."""
+    monkeypatch.setattr(looking, "loss_of_few", lambda base, task, *, resolution: losses[resolution])
+    return [each.measured.pipeline for each in looks(task, left=lambda: 1e9)]
+
+
+@pytest.mark.parametrize(
+    ("losses", "left_out"),
+    [
+        ({32: 1.0, 64: 1.2, 96: 1.1}, {LITE, WIDE}),  # behind ours
+        ({32: 1.0, 64: 0.9, 96: 0.8}, set()),
+        ({32: 1.0, 64: 0.9, 96: 0.95}, {WIDE}),  # dearer, and no better than what was seen
+        ({32: 1.0, 64: 1.2, 96: 0.8}, {LITE}),  # small images need not speak for larger ones
+    ],
+)
+def test_a_dear_network_that_is_behind_on_a_few_images_is_left_out(
+    losses: dict[int, float], left_out: set[Pipeline], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "FEW", {0: 4, VALIDATION: 2})
+    assert set(probed(stripes(60, side=96), monkeypatch, losses)) == {OWN, HOG, LITE, WIDE} - left_out
+
+
+def test_of_few_images_all_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert LITE in probed(stripes(60), monkeypatch, {})
+
+
+def test_what_was_left_out_is_said() -> None:
+    (note,) = about(None, [Measured(OWN, 70.0, 900.0)])
+    assert note.startswith("lite0 was left out")
+    assert about(None, [Measured(LITE, 70.0, 900.0)]) == []
+
+
+def test_a_few_images_tell_a_network_from_a_blind_one() -> None:
+    task, base = stripes(90), random_base(3)
+    blind = Base(**{**vars(base), "network": random_base(3).network})
+    for each in blind.network.parameters():
+        each.data.zero_()
+    seeing, not_seeing = (loss_of_few(each, task, resolution=16) for each in (base, blind))
+    assert seeing < not_seeing
+
+
+@pytest.mark.parametrize(("gap", "count"), [(BEHIND / 2, 2), (2 * BEHIND, 1)])
+def test_what_is_expected_far_behind_is_not_begun_and_its_time_goes_to_the_other(
+    gap: float, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chances(measured: object, *, seconds: float, **given: object) -> list[Chance]:
+        texts = (("own", 0.03, 80.0), ("lite0", 0.01, 80.0 - gap))
+        return [Chance(Pipeline(name, 48, "all", rate), seconds, level) for name, rate, level in texts]
+
+    monkeypatch.setattr("metad2a.search.pipelines.plan.chances", chances)
+    found = first_round([Measured(OWN, 70.0, 900.0)], images=1_000, classes=10, seconds=50.0)
+    assert len(found) == count and (count > 1 or found[0].seconds == 50.0)
+
+
+def test_where_a_fine_tuning_of_ours_begins_hardly_matters() -> None:
+    """A probe that was lucky at one resolution promises no more of that resolution."""
+    told = []
+    for small, large in ((70.0, 66.0), (66.0, 70.0)):
+        looked = Looked(10, 1_000, {("hog", 64): 60.0, ("own", 32): small, ("own", 48): large})
+        told.append(outcomes().expect(looked, [(Pipeline("own", 48, "all", 0.03), 400)]).mean[0])
+    assert told[0] == pytest.approx(told[1], abs=0.2)
+
+
+@pytest.mark.parametrize(("own", "hog", "far"), [(50.0, 65.0, True), (60.0, 66.0, False), (70.0, 40.0, False)])
+def test_images_where_hog_is_better_are_far_and_imagenets_weights_not_probed(
+    own: float, hog: float, far: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known = {OWN: own, HOG: hog, LITE: 50.0}
+    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN, HOG, LITE))
+    found = [each.measured.pipeline for each in looks(stripes(30), left=lambda: 9.0, known=known)]
+    assert (LITE not in found) == far and found[:2] == [OWN, HOG]
