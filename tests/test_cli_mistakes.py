@@ -27,7 +27,7 @@ from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a import __version__
-from metad2a.cli import options
+from metad2a.cli import folders
 from metad2a.cli.guard import guarded
 from metad2a.recommend.model import SHIPPED
 from metad2a.runtime.home import DATABASE
@@ -193,7 +193,7 @@ def test_retrain_tries_whether_its_file_can_be_written_before_it_begins(
 
     folder = tmp_path / "new"
     assert "(File name too long)" in refused(run("retrain", "--output", str(folder / ("m" * 300))))
-    monkeypatch.setattr(options, "NamedTemporaryFile", forbid)  # the tests may run as root, who may write anywhere
+    monkeypatch.setattr(folders, "NamedTemporaryFile", forbid)  # the tests may run as root, who may write anywhere
     line = refused(run("retrain", "--output", str(folder / "model.safetensors")))
     assert f"cannot be made in {str(tmp_path)!r} (Permission denied): name a place" in line
     assert not folder.exists() and not (home / DATABASE).exists()

@@ -15,7 +15,7 @@ from databases.architectures.cell_shape import CellShape
 from databases.architectures.decisions import Part, State, Walk
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.typed_graph import GraphBatch
-from databases.errors import UserError
+from databases.errors import UserError, unknown
 from databases.registry import Registry
 
 if TYPE_CHECKING:
@@ -259,6 +259,7 @@ def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
         found = MADE[":"].named(name)
     if isinstance(found, kind):
         return found
-    allowed = ", ".join(each.name for each in SPACES.values() if isinstance(each, kind))
-    reason = f"given the space {name!r}, but {otherwise}" if found else f"unknown space {name!r}"
-    raise UserError(f"{reason}: choose one of {allowed}")
+    allowed = [each.name for each in SPACES.values() if isinstance(each, kind)]
+    if found is None:
+        raise unknown("space", name, allowed)
+    raise UserError(f"given the space {name!r}, but {otherwise}: choose one of {', '.join(allowed)}")

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from databases.architectures.skeleton import Skeleton
-from databases.errors import UserError
+from databases.errors import UserError, unknown
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,18 @@ def recipe(name: str) -> Recipe:
     try:
         return RECIPES[name]
     except KeyError:
-        raise UserError(f"unknown recipe {name!r}: choose one of {', '.join(RECIPES)}") from None
+        raise unknown("recipe", name, RECIPES) from None
 
 
 def trainable(name: str) -> Recipe:
     """The recipe of that name where networks can be trained by it here; raises `UserError` that lists those."""
-    usable = ", ".join(each.name for each in RECIPES.values() if not each.published)
+    usable = [each.name for each in RECIPES.values() if not each.published]
     if name not in RECIPES:
-        raise UserError(f"unknown recipe {name!r}: choose one of {usable}")
+        raise unknown("recipe", name, usable)
     if RECIPES[name].published:
-        raise UserError(f"given the recipe {name!r}, which only others measured; allowed are {usable}; give one")
+        raise UserError(
+            f"given the recipe {name!r}, which only others measured; allowed are {', '.join(usable)}; give one"
+        )
     return RECIPES[name]
 
 

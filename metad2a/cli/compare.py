@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from databases.errors import UserError
+from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import (
     DatabaseUrl,
     Json,
@@ -14,7 +15,6 @@ from metad2a.cli.options import (
     Output,
     Seed,
     Workers,
-    check_output_folder,
     open_store,
     open_tracker,
 )
@@ -69,7 +69,7 @@ def compare(
         check_name(predictor)
     name = task if predictor is None else f"{task}/{predictor}"
     folder = output or home() / "compare" / name.replace("/", "-")
-    check_output_folder(folder)
+    check_output_folder(folder, "report.json", "tables.md", "figure.png", "figure.svg")
     with open_store(database) as store, reporting("Reading the table ...") as reporter:
         from databases.records.benchmark_table import read_table
         from metad2a.compare.comparison import compare as run

@@ -16,8 +16,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from metad2a.cli.folders import check_output_folder
 from metad2a.cli.guard import guarded
-from metad2a.cli.options import check_output_folder
 from metad2a.cli.output import console, reporting
 from metad2a.cli.pipeline import beside
 
@@ -51,7 +51,7 @@ def _alone(folder: Path, seconds: float, seed: int) -> None:
 def demo(folder: Path, *, seconds: float = SECONDS, seed: int = 0) -> PipelineResult:
     """Searches, compares, writes the network into ``folder`` and tells the story."""
     to = console()
-    check_output_folder(folder)
+    check_output_folder(folder, network=True)
     with reporting("Reading the digits ...") as reporter, TemporaryDirectory() as place:
         from databases.datasets.loading import load_task
         from metad2a.export.export import save

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from metad2a.cli.options import Json, check_output_file
+from metad2a.cli.folders import check_output_file
+from metad2a.cli.options import Json
 from metad2a.cli.output import console, print_json, reporting, table
 
 if TYPE_CHECKING:

@@ -8,13 +8,12 @@ from __future__ import annotations
 import errno
 import sys
 from collections.abc import Callable, Iterable, Sequence
-from difflib import get_close_matches
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from databases.errors import UserError
+from databases.errors import UserError, did_you_mean
 
 BAD_INPUT, INTERRUPTED, NO_READER = 2, 130, 141
 RESUMABLE = {"search", "train", "retrain", "pretrain", "build"}  # commands that keep what they have done
@@ -93,5 +92,4 @@ def _usage(problem: typer.TyperException) -> str:
 def _nearest(given: str, known: Iterable[str]) -> str:
     """The advice ``did you mean X?`` for what is nearly a known word, which may stand in quotes in a sentence."""
     word = given.split("'")[1] if given.count("'") >= 2 else given
-    found = get_close_matches(word, list(known), n=1)
-    return f"did you mean {found[0]}? " if found else ""
+    return did_you_mean(word, known)

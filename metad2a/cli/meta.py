@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from databases.errors import UserError
+from metad2a.cli.folders import check_output_file, check_output_folder
 from metad2a.cli.options import (
     DatabaseUrl,
     Images,
@@ -18,8 +19,6 @@ from metad2a.cli.options import (
     Model,
     NoTracking,
     Seed,
-    check_output_file,
-    check_output_folder,
     default_database,
     open_store,
     open_tracker,
@@ -113,7 +112,8 @@ def evaluate(
     --fast they are called evaluation-fast. The search loop is shown by `metad2a reproduce loop`, a benchmark that is
     not ours by `scripts/foreign_benchmark.py`.
     """
-    check_output_folder(output)
+    stem = "evaluation-fast" if fast else "evaluation"
+    check_output_folder(output, *(f"{stem}.{suffix}" for suffix in ("md", "png", "svg", "json")))
     with reporting("Reading the database ...") as reporter:
         from metad2a.evaluate.evaluation import evaluate as run
 

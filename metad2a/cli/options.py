@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-import os
 import re
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -261,32 +259,3 @@ def check_meaning(context: typer.Context, space: str) -> None:
                 f"given {option.opts[0]} with the space {space!r}: it has a meaning {where}: "
                 f"leave it out, or give --space {other}"
             )
-
-
-def check_output_folder(folder: Path | None) -> None:
-    """Raises UserError where the folder for results is a file or cannot be made, before any work is done."""
-    if folder is None:
-        return
-    if os.path.exists(folder) and not os.path.isdir(folder):
-        raise UserError(f"--output {str(folder)!r} is a file: name a folder")
-    _check_writable(folder / "result", f"--output {str(folder)!r}")
-
-
-def check_output_file(file: Path | None, *, option: str) -> None:
-    """Raises UserError where the file for a result is a folder or cannot be written, before any work is done."""
-    if file is None:
-        return
-    if os.path.isdir(file):
-        raise UserError(f"{option} {str(file)!r} is a folder: name a file")
-    _check_writable(file, f"{option} {str(file)!r}")
-
-
-def _check_writable(file: Path, given: str) -> None:
-    """Tries such a file in the nearest folder that is there, and leaves nothing: permissions alone do not tell."""
-    above = next(each for each in file.absolute().parents if os.path.lexists(each))
-    try:
-        with NamedTemporaryFile(dir=above, prefix=f".{file.name}."):
-            pass
-    except OSError as error:
-        reason = f"{given} cannot be made in {str(above)!r} ({error.strerror})"
-        raise UserError(f"{reason}: name a place in a folder you may write to") from None

@@ -10,7 +10,8 @@ import typer
 
 from databases.errors import UserError
 from metad2a import cli
-from metad2a.cli.options import check_output_folder, duration, open_store, open_tracker, read_images, stored
+from metad2a.cli.folders import check_output_folder
+from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.cli.tracked import drawn
 from metad2a.reports.words import percent, short, span
@@ -49,7 +50,7 @@ class Ways:
 
 def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: Path | None) -> None:
     """`metad2a search` in the space of pipelines."""
-    check_output_folder(output)
+    check_output_folder(output, "mistakes.png", network=True)
     with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.pipelines.search import search_pipelines
 

@@ -8,6 +8,7 @@ import typer
 
 from databases.errors import UserError
 from metad2a.cli import pipeline
+from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import (
     Also,
     AnySpace,
@@ -23,7 +24,6 @@ from metad2a.cli.options import (
     Target,
     amount,
     check_meaning,
-    check_output_folder,
     default_database,
     how_many,
     open_store,
@@ -105,7 +105,8 @@ def recommend(
     count, parameters = how_many(top), amount(max_params, "--max-params")
     flops = amount(max_flops, "--max-flops")
     check_meaning(context, space)
-    check_output_folder(output)
+    drawn = ("overview.svg", "overview.png", "cell-1.svg") if space != SPACE else ()
+    check_output_folder(output, "recommendation.json", "front.svg", "front.png", *drawn)
     if space == SPACE:
         pipeline.recommend(
             data,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import (
     DatabaseUrl,
     Images,
@@ -15,7 +16,6 @@ from metad2a.cli.options import (
     Output,
     Seed,
     Workers,
-    check_output_folder,
     open_store,
     open_tracker,
 )
@@ -50,7 +50,7 @@ def reproduce(
 
     found = find_demonstration(name)
     folder = output or home() / "reproduce" / name
-    check_output_folder(folder)
+    check_output_folder(folder, "report.json", "tables.md", "figure.png", "figure.svg")
     if fast:
         workers = 1  # starting processes takes longer than the work
     with open_store(database), reporting(f"{name} ...") as reporter:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from databases.errors import UserError
-from metad2a.cli.options import Json, check_output_folder
+from metad2a.cli.folders import check_output_folder
+from metad2a.cli.options import Json
 from metad2a.cli.output import console, print_json, table
 from metad2a.cli.recommend import compact
 from metad2a.reports.words import percent, span
@@ -38,6 +39,7 @@ def export(
     check_output_folder(output)
     if register is not None and form != "mlflow":
         raise UserError("--register means nothing without --format mlflow: add that, or leave it out")
+    _check_more(output, form)
     exported = export_run(run, output)
     more: dict[str, str] = {}
     if form == "onnx":
@@ -61,6 +63,19 @@ def export(
     if "mlflow" in more:
         told = f"{more['mlflow']}: mlflow models serve -m {more.get('registered', more['mlflow'])} --env-manager local"
         to.print(told, soft_wrap=True)
+
+
+def _check_more(output: Path, form: str) -> None:
+    """Refuses to replace what no export wrote, before anything is written."""
+    if form == "onnx":
+        from metad2a.export.onnx import check_onnx
+
+        check_onnx(output)
+    if form == "mlflow":
+        from metad2a.export.mlflow_model import FOLDER
+        from metad2a.runtime.mlflow_models import check_replaceable
+
+        check_replaceable(output / FOLDER)
 
 
 def runs(json: Json = False) -> None:

@@ -9,6 +9,7 @@ import typer
 
 from metad2a import cli
 from metad2a.cli import pipeline
+from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import (
     Also,
     AnySpace,
@@ -29,7 +30,6 @@ from metad2a.cli.options import (
     Target,
     amount,
     check_meaning,
-    check_output_folder,
     duration,
     open_store,
     open_tracker,
@@ -110,7 +110,8 @@ def search(
 
     In another --space, such as nasbench201, networks of that space are trained from scratch: recommended ones first,
     then those that promise most improvement a second, given all trainings so far, as many as there is time for. With
-    the last of the time the best is trained once more, on validation images too.
+    the last of the time the best is trained once more, on validation images too. Under the recipes tiny and shallow
+    the order of the recommended ones depends on the images; under small and standard it is the same for all.
     """
     from databases.architectures.space import image_space
     from metad2a.search.controllers import check_name
@@ -122,7 +123,7 @@ def search(
         ways = pipeline.Ways(augment, baseline, groups, other, database, no_tracking=no_tracking, json=json)
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
-    check_output_folder(output)
+    check_output_folder(output, network=True)
     check_name(searcher)
     chosen = image_space(space)
     parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
@@ -183,7 +184,7 @@ def train(
     from databases.architectures.space import DEFAULT_SPACE, image_space
 
     seconds, cell = duration(budget), image_space(space or DEFAULT_SPACE).parse(architecture)
-    check_output_folder(output)
+    check_output_folder(output, network=True)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from databases.architectures.space import space
-from databases.errors import UserError
+from databases.errors import UserError, unknown
 from databases.records.benchmark_table import BenchmarkTable, Values
 from metad2a.search.controllers.controller import Setting
 from metad2a.search.controllers.meta_prediction import predicted_logits
@@ -33,7 +33,7 @@ def predicted(table: BenchmarkTable, name: str, setting: Setting) -> BenchmarkTa
 def check_name(name: str) -> None:
     """Raises `UserError` that lists the known predictors for any other."""
     if name not in PREDICTORS:
-        raise UserError(f"unknown predictor {name!r}: choose one of {', '.join(PREDICTORS)}")
+        raise unknown("predictor", name, PREDICTORS)
 
 
 def _meta_predictor(table: BenchmarkTable, setting: Setting) -> Values:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from databases.architectures.space import Architecture, finite_space, space
-from databases.errors import UserError
+from databases.errors import UserError, unknown
 from databases.files import write_files
 from databases.records.csv_file import cell_number, read_rows
 from databases.records.recipe import RECIPES, Recipe
@@ -109,8 +109,8 @@ def find_device(name: str) -> TargetDevice:
         return _published(name)
     if _NAME.fullmatch(name) and _file(name).is_file():
         return _calibrated(name)
-    known = ", ".join([*sorted(HARDWARE), *(path.stem for path in sorted(_folder().glob("*.json")))])
-    raise UserError(f"unknown device {name!r}: choose one of {known}, or calibrate it by `metad2a device calibrate`")
+    known = [*sorted(HARDWARE), *(path.stem for path in sorted(_folder().glob("*.json")))]
+    raise unknown("device", name, known, more=", or calibrate it by `metad2a device calibrate`")
 
 
 def check_name(name: str) -> None:

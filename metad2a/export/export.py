@@ -113,7 +113,7 @@ def save(training: Training, card: Card, folder: Path) -> Exported:
 
     Raises UserError where nothing can be written, and where a file of that name stands there that no export wrote.
     """
-    _refuse_foreign(folder)
+    check_folder(folder)
     content = {WEIGHTS: weights_file(training, card), PROGRAM: program(card).encode()}
     write_files(folder, content)
     return Exported(folder, card, training)
@@ -125,8 +125,8 @@ def load_exported(folder: Path) -> Exported:
     return Exported(folder, card, training)
 
 
-def _refuse_foreign(folder: Path) -> None:
-    """Raises UserError where one of the two files would replace a file that no export wrote."""
+def check_folder(folder: Path) -> None:
+    """Raises UserError where a file of an export would replace one that no export wrote."""
     for name, ours in ((PROGRAM, _is_program), (WEIGHTS, _is_weights)):
         try:
             with (folder / name).open("rb") as file:

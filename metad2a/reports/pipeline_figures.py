@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from metad2a.reports.cell_svg import INK, MUTED
 from metad2a.reports.figure import BLUE, PALE, VERMILION, new_figure, plain, save
-from metad2a.runtime.files import write_folder
+from metad2a.runtime.files import ours, write_folder
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,7 +79,8 @@ def write_mistakes(
 ) -> Path | None:
     """Writes `MISTAKES` into the folder, in the place of an earlier one; None, and no file, where nothing is wrong."""
     if not (taken != truth).any():
-        (folder / MISTAKES).unlink(missing_ok=True)
+        if MISTAKES in ours(folder):
+            (folder / MISTAKES).unlink()
         return None
 
     def write(beside: Path) -> list[str]:

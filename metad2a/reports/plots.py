@@ -16,7 +16,7 @@ from metad2a.reports.cell_svg import INK, MUTED, cell_svg, one_line
 from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, plain, save, say_empty
 from metad2a.reports.front_figure import front_figure
 from metad2a.reports.words import short
-from metad2a.runtime.files import write_folder
+from metad2a.runtime.files import ours, write_folder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,9 +61,9 @@ def _write_all(recommendation: Recommendation, folder: Path) -> list[str]:
 
 def _remove_earlier(names: Sequence[str], folder: Path) -> None:
     """Removes the cells of an earlier, longer answer, and the front of one for a device."""
-    for path in folder.iterdir():
-        if re.fullmatch(r"cell-\d+\.svg|front\.(svg|png)", path.name) and path.name not in names:
-            path.unlink()
+    for name in ours(folder) - set(names):
+        if re.fullmatch(r"cell-\d+\.svg|front\.(svg|png)", name):
+            (folder / name).unlink()
 
 
 def _expectation(candidate: Candidate, recipe: str) -> str:

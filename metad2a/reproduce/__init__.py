@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from databases.errors import UserError
+from databases.errors import unknown
 from databases.registry import Registry
 
 if TYPE_CHECKING:
@@ -47,5 +47,5 @@ DEMONSTRATIONS: Registry[Demonstration] = Registry(
 def find_demonstration(name: str) -> Demonstration:
     """The demonstration of that name; raises `UserError` that lists the known ones."""
     if name not in DEMONSTRATIONS:
-        raise UserError(f"unknown demonstration {name!r}: choose one of {', '.join(DEMONSTRATIONS)}")
+        raise unknown("demonstration", name, DEMONSTRATIONS)
     return DEMONSTRATIONS[name]

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 
+def check_replaceable(folder: Path) -> None:
+    """Raises UserError where something stands in the place of a model that is none."""
+    if os.path.lexists(folder) and not (folder / "MLmodel").is_file():
+        raise UserError(f"{str(folder)!r} is no MLflow model and would be replaced: name another folder, or move it")
+
+
 def write_model(
     folder: Path, *, code: Path, files: Mapping[str, Path], signature: ModelSignature, packages: Sequence[str]
 ) -> Path:
@@ -38,8 +44,7 @@ def write_model(
     with _hints_unmentioned():
         import mlflow.pyfunc
 
-    if folder.exists() and not (folder / "MLmodel").is_file():
-        raise UserError(f"{str(folder)!r} is no MLflow model and would be replaced: name another folder, or move it")
+    check_replaceable(folder)
     wanted = [_requirement(name) for name in ("mlflow", *packages)]
     draft = None
     try:

@@ -21,7 +21,7 @@ from typing import Self
 
 from filelock import BaseFileLock
 
-from databases.errors import UserError
+from databases.errors import UserError, unknown
 from metad2a.export.card import Card
 from metad2a.export.export import Exported, save, write_files
 from metad2a.export.weights import WEIGHTS, load_weights, weights_file
@@ -173,8 +173,7 @@ def find_run(name: str) -> Path:
     if not usable:
         reason = "no run has a trained network yet" if names else "there is no run yet"
         raise UserError(f"unknown run {name!r}: {reason}")
-    shown = ", ".join(usable[:_NAMES_SHOWN]) + (", ..." if len(usable) > _NAMES_SHOWN else "")
-    raise UserError(f"unknown run {name!r}: choose one of {shown}")
+    raise unknown("run", name, usable[:_NAMES_SHOWN], more=", ..." if len(usable) > _NAMES_SHOWN else "")
 
 
 def _has_network(name: str) -> bool:

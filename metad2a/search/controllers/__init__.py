@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from databases.architectures.space import Space
-from databases.errors import UserError
+from databases.errors import unknown
 from databases.registry import Registry
 from metad2a.search.controllers.controller import Controller, Setting
 
@@ -43,7 +43,7 @@ NEEDS: Registry[Callable[[Space, Setting], dict[str, Any]]] = Registry(
 def check_name(name: str) -> None:
     """Raises `UserError` that lists the known searchers for any other."""
     if name not in CONTROLLERS:
-        raise UserError(f"unknown searcher {name!r}: choose one of {', '.join(CONTROLLERS)}")
+        raise unknown("searcher", name, CONTROLLERS)
 
 
 def controller(name: str, space: Space, *, seed: int = 0, **options: Any) -> Controller:

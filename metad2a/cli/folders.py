@@ -1,0 +1,47 @@
+"""Where results go: refused before any work where nothing can be written, or would replace what others wrote."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+from databases.errors import UserError
+from metad2a.runtime.files import refuse_foreign
+
+
+def check_output_folder(folder: Path | None, *names: str, network: bool = False) -> None:
+    """Raises UserError where the folder for results is a file or cannot be made, before any work is done.
+
+    Also where files of others stand in the places of these ``names``, or of an exported ``network``.
+    """
+    if folder is None:
+        return
+    if os.path.exists(folder) and not os.path.isdir(folder):
+        raise UserError(f"--output {str(folder)!r} is a file: name a folder")
+    _check_writable(folder / "result", f"--output {str(folder)!r}")
+    refuse_foreign(folder, names)
+    if network and folder.is_dir():
+        from metad2a.export.export import check_folder
+
+        check_folder(folder)
+
+
+def check_output_file(file: Path | None, *, option: str) -> None:
+    """Raises UserError where the file for a result is a folder or cannot be written, before any work is done."""
+    if file is None:
+        return
+    if os.path.isdir(file):
+        raise UserError(f"{option} {str(file)!r} is a folder: name a file")
+    _check_writable(file, f"{option} {str(file)!r}")
+
+
+def _check_writable(file: Path, given: str) -> None:
+    """Tries such a file in the nearest folder that is there, and leaves nothing: permissions alone do not tell."""
+    above = next(each for each in file.absolute().parents if os.path.lexists(each))
+    try:
+        with NamedTemporaryFile(dir=above, prefix=f".{file.name}."):
+            pass
+    except OSError as error:
+        reason = f"{given} cannot be made in {str(above)!r} ({error.strerror})"
+        raise UserError(f"{reason}: name a place in a folder you may write to") from None
