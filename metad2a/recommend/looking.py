@@ -49,7 +49,7 @@ def looks(
     share: float = SHARE,
     now: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Look]:
-    """The first probe always, others where they fit into a ``share`` of the seconds ``left``; ``known`` are only timed.
+    """The first probe always, networks where they fit into a ``share`` of the seconds ``left``; ``known`` are timed.
 
     ``also`` is the user's own network, probed once at least where one is to ``insist`` on it. Where there are many
     images, networks that are dearer than ours look at a few first, and at all where these do no worse than in others.
@@ -62,7 +62,8 @@ def looks(
             continue
         base = base_of(pipeline, task, also=also)
         rate = speed(base, task, resolution=pipeline.resolution)
-        there_is_time = partial(fits, rate=rate, features=width(base), classes=task.classes, share=share)
+        part = SHARE if pipeline.weights == "hog" else share  # signs and marks show by no other probe
+        there_is_time = partial(fits, rate=rate, features=width(base), classes=task.classes, share=part)
         if known and pipeline in known:
             found.append(Measured(pipeline, known[pipeline], rate))
             yield Look(found[-1], None, False, 0.0)
