@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from databases.records.store import Store
 
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
+PROBE_SHARE = 0.3  # of the time left that one probe may take: the rest is for what is learnt
 Say = Callable[[str], None]
 
 
@@ -132,7 +133,15 @@ class PipelineSession:
     def _probe_all(self) -> None:
         state = self.run.state
         known = {self.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
-        begun = looks(self.task, left=lambda: self.left, cache=self.cache, known=known, also=self.also, now=self.now)
+        begun = looks(
+            self.task,
+            left=lambda: self.left,
+            cache=self.cache,
+            known=known,
+            also=self.also,
+            share=PROBE_SHARE,
+            now=self.now,
+        )
         for each in begun:
             self.measured.append(each.measured)
             pipeline, probed = each.measured.pipeline, each.probed
