@@ -66,6 +66,7 @@ def _left_out(files: Files, *, looked_at: int, of: int) -> list[str]:
     return notes
 
 
+# long, since what can be asked and what is told of pictures are a line each
 def read_pictures(
     files: Files,
     *,

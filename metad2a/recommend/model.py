@@ -123,6 +123,7 @@ class MetaD2A:
         measured: dict[str, int] = self.header.get("architectures") or dict.fromkeys(known, 0)
         return min(measured, key=lambda n: (self.recipe(n).apart(wanted), -measured[n], known.index(n)))
 
+    # long, since what can be asked and what is answered are a line each
     @lent()
     def recommend(
         self,

@@ -123,6 +123,7 @@ class PipelineRecommendation:
         }
 
 
+# long, since what can be asked and what is answered are a line each
 @lent()
 def recommend_pipelines(
     task: Task,
