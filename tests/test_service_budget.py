@@ -22,7 +22,7 @@ from metad2a.service.tables import open_database
 
 CELL = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|nor_conv_3x3~1|none~2|"
 READING, WORK, WAITING = 2.0, 15.0, 3600.0
-ASKED = {
+ASKED: dict[str, tuple[str, dict[str, Any]]] = {
     "search_pipelines": ("/v1/searches", {"seconds": 30}),
     "search": ("/v1/searches", {"seconds": 30, "train": 3}),
     "train_one": ("/v1/trainings", {"seconds": 30, "architecture": CELL}),
