@@ -48,7 +48,7 @@ class FakeModel:
     weights: str = "0123456789abcdef"
     card: str = "How this was made."
 
-    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str, **rest: Any) -> Recommendation:
+    def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str | None, **rest: Any) -> Recommendation:
         self.asked = {"data": data, "top": top, "seed": seed, "recipe": recipe, **rest}
         known = self.level_known
         candidates = [
@@ -67,7 +67,7 @@ class FakeModel:
         ]
         return Recommendation(
             candidates=tuple(candidates[:top]),
-            recipe=recipe,
+            recipe=recipe or "tiny",
             nearest=(Neighbour("leaves [red]", "plants", 0.25),),
             unlike=True,
             seed=seed,

@@ -130,7 +130,9 @@ def test_the_best_by_validation_is_exported_and_tested_once(
     best = max(each.valid_accuracy or 0.0 for each in result.trained)
     assert result.valid_accuracy == best > 40
     assert result.best == next(each.architecture for each in result.trained if each.valid_accuracy == best)
-    assert (result.stopped_by, result.resumed, result.notes) == ("trainings", 0, ())
+    assert (result.stopped_by, result.resumed) == ("trainings", 0)
+    (told,) = result.notes
+    assert told.startswith("Expected is of before the first training: 3 finished trainings measured")
     assert re.fullmatch("my-images-quick-[0-9a-f]{8}", result.folder.name)
     assert result.folder.parent == home / "runs"
     exported = load_exported(result.folder)
@@ -244,6 +246,10 @@ def test_what_became_of_each_training_is_told() -> None:
     assert any("(64.0%): only finished trainings compete" in each for each in remarks([made, cut], made, recipe="r"))
     assert any("fitted to the time left (2 epochs)" in each for each in remarks([made, short], short, recipe="r"))
     assert remarks([made, replace(cut, valid_accuracy=50.0)], made, recipe="r") == []
+    judged = [replace(made, expected_accuracy=each) for each in (66.0, 58.0)]
+    assert remarks([*judged, made, replace(cut, expected_accuracy=90.0, valid_accuracy=50.0)], made, recipe="r") == [
+        "Expected is of before the first training: 2 finished trainings measured 2.0 points below it on average"
+    ]
 
 
 def test_a_measurement_missing_in_the_store_is_added_on_resumption(store: Store, home: Path) -> None:

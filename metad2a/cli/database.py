@@ -95,6 +95,7 @@ def import_records(
     _import(lambda store, path: store.import_csv(path), file or MEASUREMENTS, database, json=json)
 
 
+# long, since an option is a line, and its help stands beside it
 @app.command()
 def build(
     tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 60,

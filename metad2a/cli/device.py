@@ -127,7 +127,8 @@ def _answer(device: TargetDevice, timings: dict[Architecture, float], path: Path
     to.print(table(f"Timed for {device.name}", ("Cell", ">One image"), rows))
     to.print(f"{device.label}; networks of {device.network}", soft_wrap=True)
     to.print(f"All {len(ranked):,} cells ranked: {fastest:.3g} to {slowest:.3g} ms predicted")
-    to.print(f"Use it: metad2a recommend DATA --device {device.name} --max-latency {middle:.2g}ms", soft_wrap=True)
+    use = f"metad2a recommend DATA --space nasbench201 --device {device.name} --max-latency {middle:.2g}ms"
+    to.print(f"Use it: {use}", soft_wrap=True)
 
 
 def _row(device: TargetDevice) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from metad2a.retrain.retrain import RetrainResult
 
 
+# long, since an option is a line, and its help stands beside it
 def retrain(
     start: Annotated[
         Path,

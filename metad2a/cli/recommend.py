@@ -72,7 +72,14 @@ def recommend(
         Literal["generator", "all", "both"],
         typer.Option("--candidates", help="Cells drawn for these data, the whole space, or both."),
     ] = "both",
-    recipe: Annotated[str, typer.Option("--recipe", help="The training that accuracies hold for.")] = "tiny",
+    recipe: Annotated[
+        str | None,
+        typer.Option(
+            "--recipe",
+            help="The training that accuracies hold for.",
+            show_default="tiny; with --device one of the size that its latencies are of",
+        ),
+    ] = None,
     target: Target = None,
     max_latency: MaxLatency = None,
     prefer: Annotated[
@@ -115,6 +122,7 @@ def recommend(
         return
     _check_ranked(space)
     with reporting("Reading the images ...") as reporter:
+        from metad2a.recommend.here import timed_here
         from metad2a.recommend.limits import Limits
 
         limits = Limits(parameters, flops, max_latency, target, prefer)
@@ -132,6 +140,8 @@ def recommend(
             recipe=recipe,
             limits=limits,
         )
+        reporter.now("Timing a few steps ...")
+        answer = timed_here(answer, task)
     if output is not None:
         write(answer, output)
     if json:
@@ -151,10 +161,12 @@ def _check_ranked(space: str) -> None:
         )
 
 
-def _check_recipe(recipe: str, model: MetaD2A | None, database: str | None) -> None:
+def _check_recipe(recipe: str | None, model: MetaD2A | None, database: str | None) -> None:
     """Refuses a recipe unknown to the model (None: the shipped one), with advice where the database knows it."""
     from databases.records.recipe import recipe as named_recipe
 
+    if recipe is None:
+        return
     try:
         (named_recipe if model is None else model.recipe)(recipe)
     except UserError as problem:
@@ -189,9 +201,10 @@ def show(answer: Recommendation, data: str, to: Console) -> None:
     to.print(_paragraph("Why", answer.reason))
     if answer.best.expected_accuracy is not None and answer.best.interval is not None:
         low, high = answer.best.interval
-        level = f"#1 is expected at {answer.best.expected_accuracy:.1f}% (80%: {low:.1f} to {high:.1f}); most"
-        shared = "of that is the level of the data, the same for all"
-        told = f"{level} {shared}: compare by Behind #1, what each lacks of it (80%)"
+        told = f"#1 is expected at {answer.best.expected_accuracy:.1f}% (80%: {low:.1f} to {high:.1f})"
+        if any(each.behind for each in answer.candidates[1:]):
+            told += "; most of that is the level of the data, the same for all: compare by Behind #1, what each lacks "
+            told += "of it (80%)"
         to.print(_paragraph("Level", told))
     to.print(_paragraph("Recipe", describe_recipe(answer.recipe, answer.best.skeleton)))
     if answer.device is not None:

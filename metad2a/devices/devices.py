@@ -66,6 +66,15 @@ class TargetDevice:
             return self
         return replace(self, recipe=recipe.name, model=OtherLength(self.model, recipe.cells / own.cells))
 
+    def check_builds(self, recipe: Recipe) -> None:
+        """Raises `UserError` for a recipe that builds networks of another size: a limit would be of others."""
+        if self.of_size(recipe).size != size_of(recipe):
+            raise UserError(
+                f"latencies on {self.name} are known for networks of {self.size}, or of other numbers of cells; "
+                f"the recipe {recipe.name!r} builds {size_of(recipe)}: give a recipe of that size, or calibrate the "
+                f"device by `metad2a device calibrate --recipe {recipe.name}`"
+            )
+
     @property
     def size(self) -> str:
         """The size of the networks that the latencies are of."""

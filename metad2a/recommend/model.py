@@ -17,12 +17,12 @@ from databases.architectures.space import Architecture, FiniteSpace, finite_spac
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, Task, check_seed
-from databases.errors import UserError
+from databases.errors import UserError, count
 from databases.hosting import lent
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
 from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.recommend.limits import NO_LIMITS, Limits
-from metad2a.recommend.preference import for_device, on_device
+from metad2a.recommend.preference import for_device, on_device, usual_recipe
 from metad2a.recommend.ranking import cheapest_equal_leads, ranked, reason, shape_told
 from metad2a.recommend.recommendation import Candidate, Recommendation
 from metad2a.runtime.versions import versions
@@ -123,6 +123,7 @@ class MetaD2A:
         measured: dict[str, int] = self.header.get("architectures") or dict.fromkeys(known, 0)
         return min(measured, key=lambda n: (self.recipe(n).apart(wanted), -measured[n], known.index(n)))
 
+    # long, since what can be asked and what is answered are a line each
     @lent()
     def recommend(
         self,
@@ -132,7 +133,7 @@ class MetaD2A:
         seed: int = 0,
         images_per_class: int = 20,
         candidates: Candidates = "both",
-        recipe: str = "tiny",
+        recipe: str | None = None,
         limits: Limits = NO_LIMITS,
         deadline: float = math.inf,
     ) -> Recommendation:
@@ -144,17 +145,21 @@ class MetaD2A:
             seed: of the drawn images and architectures.
             images_per_class: how many training images of each class are looked at.
             candidates: the generator's draws, the whole space, or both (the space, draws marked as such).
-            recipe: the training the accuracies hold for.
+            recipe: the training the accuracies hold for; by default `usual_recipe`'s.
             limits: what the networks may cost, and the target device whose latencies are predicted. They are of
-                networks of the recipe's size where that is known, else of the device's, which a note tells.
+                networks of the recipe's size where that is known, else of the device's, which a note tells; a limit
+                on others than the recipe builds is refused.
             deadline: the monotonic second by which the images must be looked at.
 
         Raises:
             UserError: unusable data, an unknown option, limits that no candidate meets, or too little time.
         """
         _check(top, images_per_class, candidates, seed)
+        recipe = recipe or usual_recipe(self, limits.target)
         chosen = self.recipe(recipe)
         target = limits.target and limits.target.of_size(chosen)
+        if target is not None and limits.latency is not None:
+            target.check_builds(chosen)
         task = data if isinstance(data, Task) else load_task(data, seed=seed)
         features = extract(task, images_per_class=images_per_class, seed=seed, deadline=deadline)
         offered = self._ranked(task, features, chosen, candidates, seed)
@@ -172,7 +177,7 @@ class MetaD2A:
             seed=seed,
             fingerprint=task.fingerprint,
             weights=self.weights,
-            reason=reason(gain, recipe, nearest, level_known=self.level_known(recipe), equal=equal),
+            reason=reason(gain, recipe, nearest, level_known=self.level_known(recipe), equal=equal, offered=len(kept)),
             same_for_all=not self.reads_images(recipe),
             expected_gain=gain,
             equal=equal,
@@ -281,7 +286,7 @@ def _rough(features: TaskFeatures) -> list[str]:
     fewest = int(np.bincount(features.labels).min())
     if fewest >= FEW_SEEN:
         return []
-    return [f"looked at only {fewest} training image{'s' * (fewest > 1)} of a class: the figures are rough"]
+    return [f"looked at only {count(fewest, 'training image')} of a class: the figures are rough"]
 
 
 def _check(top: int | None, images_per_class: int, candidates: str, seed: int) -> None:

@@ -66,13 +66,17 @@ def cheapest_equal_leads(candidates: list[Candidate], gain: Gain) -> tuple[list[
     return [candidates[i] for i in order], int(equals(shortfall, gain.noise).sum())
 
 
-def reason(gain: Gain | None, recipe: str, nearest: Sequence[Neighbour], *, level_known: bool, equal: int = 1) -> str:
-    """Why these, in words, and how far they can be told apart: ``equal`` of them cannot."""
+def reason(
+    gain: Gain | None, recipe: str, nearest: Sequence[Neighbour], *, level_known: bool, equal: int = 1, offered: int = 2
+) -> str:
+    """Why these of ``offered`` ones, in words, and how far they can be told apart: ``equal`` of them cannot."""
     names = " and ".join(each.name for each in nearest[:2]) or "those of the database"
     if not level_known:
         return f"Order only: the recipe {recipe!r} was measured on too few tasks to know its accuracies."
     if gain is None:
         return f"Expected under the recipe {recipe!r}, judging by datasets like {names}."
+    if offered == 1:
+        return f"Nothing is left to choose: one cell alone keeps the limits. Judged under the recipe {recipe!r}."
     worth = (
         f"Choosing is worth {gain.mean:.1f} points over the median cell on offer (80%: {gain.low:.1f} to "
         f"{gain.high:.1f}) under the recipe {recipe!r}, judging by datasets like {names}"

@@ -27,7 +27,8 @@ class Candidate:
         expected_accuracy, interval: percent on held-out images after training by the recipe, and the 80%
             interval; None where too few tasks were measured with the recipe to know the level.
         score: predicted logit accuracy; higher is better; only its order counts where the level is unknown.
-        flops: multiply-adds for one image. expected_seconds: training on one CPU thread, a rough guide.
+        flops: multiply-adds for one image. expected_seconds: training on one CPU thread, a rough
+            guide: of the machine that the meta-model was measured on, until `metad2a.recommend.here.timed_here`.
         origin: ``generator`` (drawn for this dataset) or ``space`` (found by ranking the whole space).
         behind: points that it lacks of the first of the answer, and the 80% interval (below 0: it is ahead); both
             bounds on one side of 0 mean that they can be told apart. None where that is not known.

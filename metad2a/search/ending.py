@@ -34,9 +34,11 @@ def finished(session: Session) -> SearchResult:
     if best is None and not session.asked:
         raise UserError("the searcher had nothing to propose: give another one, such as surrogate or evolution")
     if best is None:
+        limit, prepared = session.budget.limit, session.run.prepared
+        rest = "alone took" if prepared >= limit else "and what is timed and tried before a training took"
         raise UserError(
-            f"the budget of {session.budget.limit:g} seconds was over before the first step of training: reading and "
-            f"ranking alone took {session.run.prepared:.0f} s; give the same command with a larger one to go on"
+            f"the budget of {limit:g} seconds was over before the first step of training: reading and ranking {rest} "
+            f"{max(prepared, session.run.spent):.0f} s; give the same command with a larger one to go on"
         )
     _train_again(session, best)
     again = state.again is not None and state.again[0] == best

@@ -50,9 +50,28 @@ def remarks(trained: Sequence[Trained], best: Trained, *, recipe: str) -> list[s
             f"the network was trained in part ({best.epochs} epochs): it can be used, "
             f"but its accuracies are not those of the recipe {recipe!r}"
         )
+    notes += _expectation(trained)
     if (parts := max(each.parts for each in trained)) > 1:
         notes.append(f"memory was short: batches were trained in up to {parts} parts")
     return notes
+
+
+def _expectation(trained: Sequence[Trained]) -> list[str]:
+    """A note on what was expected before the trainings, once some of them were finished by the recipe."""
+    pairs = [
+        (each.valid_accuracy, each.expected_accuracy)
+        for each in trained
+        if each.complete and each.valid_accuracy is not None and each.expected_accuracy is not None
+    ]
+    if not pairs:
+        return []
+    gap = sum(measured - expected for measured, expected in pairs) / len(pairs)
+    many = f"{len(pairs)} finished trainings" if len(pairs) > 1 else "the finished training"
+    average = " on average" if len(pairs) > 1 else ""
+    return [
+        f"Expected is of before the first training: {many} measured {abs(gap):.1f} points "
+        f"{'above' if gap >= 0 else 'below'} it{average}"
+    ]
 
 
 def judgements(task: Task, valid: float | None, test: float | None) -> list[str]:

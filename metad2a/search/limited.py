@@ -13,7 +13,7 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, ImageSpace, image_space
 from databases.errors import UserError
 from databases.records.recipe import Recipe
-from metad2a.devices.devices import TargetDevice, size_of
+from metad2a.devices.devices import TargetDevice
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.search.controllers.controller import Controller
 from metad2a.search.guessed_cost import GuessedCost
@@ -144,12 +144,7 @@ def check_limits(limits: Limits, space: ImageSpace, recipe: Recipe) -> None:
     if limits.latency is None:
         raise UserError(f"given the device {device.name!r} without a limit on latency there: give one, or leave it out")
     walks_of([space.parse(space.example)])  # latencies are known for one space only
-    if device.size != size_of(recipe):
-        raise UserError(
-            f"latencies on {device.name} are known for networks of {device.size}, or of other numbers of cells; "
-            f"the recipe {recipe.name!r} builds {size_of(recipe)}: give a recipe of that size, or calibrate the device "
-            f"by `metad2a device calibrate --recipe {recipe.name}`"
-        )
+    device.check_builds(recipe)
 
 
 def costing_of(

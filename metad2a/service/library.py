@@ -80,13 +80,14 @@ def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any]) -> dict[st
     cost and level of some of all the others, for a picture. ``level`` is the expected accuracy, or where that is not
     known the score, which only orders.
     """
+    from metad2a.recommend.here import timed_here
     from metad2a.recommend.limits import Limits
     from metad2a.recommend.preference import front_of
 
     given = {name: value for name, value in options.items() if value is not None} | {"top": None}
     named = {_LIMITS[name]: value for name, value in given.items() if name in _LIMITS}
     chosen = {name: value for name, value in given.items() if name not in _LIMITS}
-    answer = model.recommend(task, **chosen, limits=Limits(**named))
+    answer = timed_here(model.recommend(task, **chosen, limits=Limits(**named)), task)
     everything = answer.candidates
     front = answer.front or front_of(everything)
     kept = replace(answer, candidates=everything[: options["top"]], front=front)

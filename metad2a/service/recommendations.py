@@ -30,7 +30,9 @@ class RecommendationIn(Strict):
     max_latency: float | None = Field(
         default=None, gt=0, le=1e6, description="Milliseconds: of pipelines on the server, of cells on the device."
     )
-    recipe: Name = Field(default="tiny", description="Of cells, as are the next five.")
+    recipe: Name | None = Field(
+        default=None, description="Of cells, as are the next five; tiny, or one of the size known on the device."
+    )
     images_per_class: int = Field(default=20, ge=1, le=1000)
     candidates: Literal["generator", "all", "both"] = "both"
     device: Name | None = Field(default=None, description="A target device whose latencies are predicted.")
@@ -83,7 +85,7 @@ class PipelinesOut(BaseModel):
     choices: list[ChoiceOut]
     front: list[str] = Field(description="Pipelines that none beats in accuracy and latency, the fastest first.")
     knee: str = Field(description="The one of the front after which accuracy is dear.")
-    equal: str = Field(description="The fastest whose accuracy nobody can tell from the best's.")
+    equal: str = Field(description="The fastest that is expected within half a point of the best.")
     seconds: float = Field(description="Of fine-tuning that accuracies hold for.")
     reason: str
     notes: list[str] = []

