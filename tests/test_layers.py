@@ -11,6 +11,8 @@ from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
+import metad2a
+
 ROOT = Path(__file__).parents[1]
 FLOORS = ("databases", "predictors", "metad2a")
 ROOMS = (  # of metad2a, from the bottom: a room imports those of the lines above it alone
@@ -26,6 +28,8 @@ MLFLOW = {
     *("metad2a.runtime.tracking", "metad2a.runtime.mlflow_client", "metad2a.runtime.mlflow_models"),
     *("metad2a.export.served_network", "metad2a.retrain.served_meta_model"),  # run by MLflow, imported by none of ours
 }
+SPEAKING = {"metad2a", "metad2a.cli", "metad2a.search.pipelines"}  # packages that are more than a name: the library,
+SPEAKING |= {"metad2a.runtime.executors", "metad2a.search.controllers", "metad2a.reproduce"}  # and three registries
 LINE = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}
 PATHS = {path: path.relative_to(ROOT).with_suffix("") for floor in FLOORS for path in (ROOT / floor).rglob("*.py")}
 WRITTEN = [*PATHS, *(path for folder in ("scripts", "tests") for path in (ROOT / folder).rglob("*.py"))]
@@ -93,6 +97,13 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     below = [module for module in MODULES if room(module) != "cli"]  # there the commands are named by the program
     lazily = {module: {target for _, target in arrows(module)} for module in below}
     assert list(TopologicalSorter(lazily).static_order())
+
+
+def test_packages_define_nothing_and_the_library_hands_on_five_names() -> None:
+    for module, path in MODULES.items():
+        if path.name == "__init__.py" and module not in SPEAKING:
+            assert len(tree(path).body) == 1, f"{path.relative_to(ROOT)}: what it defines belongs into a module"
+    assert len(set(metad2a.__all__) - {"__version__"}) == 5
 
 
 def test_networks_and_supernets_know_no_space() -> None:
