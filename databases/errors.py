@@ -1,4 +1,4 @@
-"""The one family of errors that a user can cause and mend."""
+"""The one family of errors that a user can cause and mend, and how such lines count things."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
     """The advice ``did you mean X?`` for what is nearly a known name; empty where it is like none."""
     found = get_close_matches(given, list(known), n=1)
     return f"did you mean {found[0]}? " if found else ""
+
+
+def count(number: int, noun: str) -> str:
+    """'1 image', '2 images'."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

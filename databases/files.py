@@ -1,8 +1,9 @@
-"""The one way to write a file: whole or not at all, and on the disk when it is done."""
+"""The one way to write a file or to replace a folder: whole or not at all, and on the disk when it is done."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -34,3 +35,32 @@ def write_files(contents: Mapping[Path, Content]) -> None:
         for draft in drafts.values():
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
+
+
+def replace_folder(draft: Path, folder: Path) -> None:
+    """Puts a finished folder into the place of one that may be there.
+
+    Killed in the midst of it, this leaves the old one or the new one; where neither is in place, `recover_folder`
+    brings the old one back.
+    """
+    recover_folder(folder)
+    try:
+        if folder.exists():
+            os.replace(folder, _previous(folder))
+        os.replace(draft, folder)
+    finally:
+        recover_folder(folder)
+
+
+def recover_folder(folder: Path) -> None:
+    """Ends what a killed `replace_folder` left: the old folder is back, or gone where the new one stands."""
+    previous = _previous(folder)
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+    elif previous.exists():
+        os.replace(previous, folder)
+
+
+def _previous(folder: Path) -> Path:
+    """Where a folder waits while another takes its place."""
+    return folder.with_name(f".{folder.name}.previous")

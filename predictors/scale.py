@@ -1,4 +1,7 @@
-"""The scale on which accuracies are predicted: logits, where a step costs the same effort everywhere."""
+"""The scale on which accuracies are predicted: logits, where a step costs the same effort everywhere.
+
+Written out: scipy's logit and expit differ in the last digit, on which recorded figures depend.
+"""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ import numpy.typing as npt
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.records.csv_file import read_rows
 from databases.records.episodes import episodes
-from databases.records.importers import import_table
+from databases.records.importers.own_table import import_table
 from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain.retrain import retrain

@@ -110,6 +110,7 @@ def load(path: Path, place: Path, seed: int):  # type: ignore[no-untyped-def]
     return load_task(path, up_to=UP_TO, seed=seed)
 
 
+# long, since a way is a few lines, and all of them stand side by side
 def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
     """Method -> (task, seconds, seed, folder) -> classifier, validation accuracy, what it was."""
     from databases.architectures.spaces.pipeline import PIPELINE, Pipeline

@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 
 from metad2a.service.app import create_app
 from metad2a.service.helper import Helper
-from metad2a.service.settings import Limits, Settings
+from metad2a.service.settings import Allowances, Settings
 
 CELLS: dict[str, Any] = {
     "candidates": [
@@ -106,7 +106,7 @@ def zipped(files: dict[str, bytes]) -> bytes:
 
 def settings_in(folder: Path, **changes: Any) -> Settings:
     """A service whose files are all in a folder, without MLflow."""
-    limits = Limits(
+    limits = Allowances(
         upload_bytes=2**20, upload_files=500, unpacked_bytes=2**22, reading_seconds=20, uploads_a_minute=1000
     )
     made = Settings(

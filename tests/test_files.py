@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -15,7 +18,7 @@ from made_up import task as features_of
 from databases.datasets.features import extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import Task
-from databases.files import write_files
+from databases.files import recover_folder, replace_folder, write_files
 from databases.kept import keep, kept, read
 from databases.records.recipe import recipe
 from predictors import rivals
@@ -51,6 +54,53 @@ def test_a_file_that_is_written_piece_by_piece_is_whole_or_not_there(tmp_path: P
     with pytest.raises(ValueError):
         write_files({path: torn})
     assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"before"]
+
+
+class Killed(BaseException):
+    """In the place of a signal that no process survives."""
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {each.name: (each / "file").read_text() for each in folder.iterdir()}
+
+
+def folder_of(path: Path, content: str) -> Path:
+    path.mkdir()
+    (path / "file").write_text(content)
+    return path
+
+
+@pytest.mark.parametrize(("steps", "after"), [(1, "old"), (2, "old"), (3, "new")])
+def test_a_folder_is_replaced_whole_wherever_that_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int, after: str
+) -> None:
+    draft, folder, left = folder_of(tmp_path / "draft", "new"), folder_of(tmp_path / "model", "old"), steps
+    move, clear = os.replace, shutil.rmtree
+
+    def step(really: Callable[..., None], *given: object, **named: object) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise Killed  # and whatever is tried after it
+        really(*given, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", partial(step, move))
+        patch.setattr(shutil, "rmtree", partial(step, clear))
+        with pytest.raises(Killed):
+            replace_folder(draft, folder)
+    assert sorted(contents(tmp_path).values()) in (["new", "old"], ["new"]), "nothing is lost"
+    recover_folder(folder)
+    assert contents(tmp_path)["model"] == after
+    replace_folder(folder_of(tmp_path / "again", "newest"), folder)
+    assert {name: each for name, each in contents(tmp_path).items() if name != "draft"} == {"model": "newest"}
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path / "model", "old")
+    with pytest.raises(OSError):
+        replace_folder(tmp_path / "missing", folder)
+    assert contents(tmp_path) == {"model": "old"}
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"no archive at all"])

@@ -74,3 +74,15 @@ def test_recommending_imports_neither_mlflow_nor_torch_geometric() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_what_a_network_costs_is_told_without_sympy() -> None:
+    code = (
+        "import sys; from databases.architectures.networks import cost;"
+        "from torch import nn; made = lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4));"
+        "it = cost.with_zeros(cost.without_weights(made)); print(cost.multiply_adds(it, (3, 8, 8)));"
+        "print(*(each.device.type for each in (*it.parameters(), *it.buffers()) if each.any()));"
+        "print('sympy' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == [str(36 * 4 * 27), "False"]

@@ -16,7 +16,7 @@ from nas_201_api import ArchResults, NASBench201API, ResultsCount
 from records_world import by_key, says
 
 from databases.errors import UserError
-from databases.records.importers import import_nasbench201
+from databases.records.importers.tables import import_nasbench201
 from databases.records.store import Store
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|"

@@ -1,4 +1,7 @@
-"""databases <- predictors <- metad2a, and in metad2a room by room: imports go one way, and never in a circle."""
+"""databases <- predictors <- metad2a, and in metad2a room by room: imports go one way, and never in a circle.
+
+Files and functions stay short, or say why they do not.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,8 @@ from collections.abc import Iterator
 from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import metad2a
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ("databases", "predictors", "metad2a")
@@ -23,8 +28,13 @@ MLFLOW = {
     *("metad2a.runtime.tracking", "metad2a.runtime.mlflow_client", "metad2a.runtime.mlflow_models"),
     *("metad2a.export.served_network", "metad2a.retrain.served_meta_model"),  # run by MLflow, imported by none of ours
 }
+SPEAKING = {"metad2a", "metad2a.cli", "metad2a.search.pipelines"}  # packages that are more than a name: the library,
+SPEAKING |= {"metad2a.runtime.executors", "metad2a.search.controllers", "metad2a.reproduce"}  # and three registries
 LINE = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}
 PATHS = {path: path.relative_to(ROOT).with_suffix("") for floor in FLOORS for path in (ROOT / floor).rglob("*.py")}
+WRITTEN = [*PATHS, *(path for folder in ("scripts", "tests") for path in (ROOT / folder).rglob("*.py"))]
+LINES, CODE = 300, 40  # of a file in all; of a function, without blank lines, comments and its docstring
+REASON = "# long, since "  # begins the comment above a longer function
 MODULES = {".".join(path.parts).removesuffix(".__init__"): given for given, path in PATHS.items()}
 
 
@@ -89,6 +99,13 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     assert list(TopologicalSorter(lazily).static_order())
 
 
+def test_packages_define_nothing_and_the_library_hands_on_five_names() -> None:
+    for module, path in MODULES.items():
+        if path.name == "__init__.py" and module not in SPEAKING:
+            assert len(tree(path).body) == 1, f"{path.relative_to(ROOT)}: what it defines belongs into a module"
+    assert len(set(metad2a.__all__) - {"__version__"}) == 5
+
+
 def test_networks_and_supernets_know_no_space() -> None:
     for module in MODULES:
         if module.startswith(("databases.architectures.networks.", "databases.architectures.supernets.")):
@@ -104,3 +121,24 @@ def test_lower_floors_stay_silent_and_mlflow_is_left_to_tracking() -> None:
         for node in ast.walk(tree(path)):
             if not module.startswith("metad2a") and isinstance(node, ast.Call):
                 assert getattr(node.func, "id", "") != "print", f"{path.relative_to(ROOT)}:{node.lineno} prints"
+
+
+def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
+    docstring = function.body[0] if ast.get_docstring(function) is not None else None
+    said = range(docstring.lineno, (docstring.end_lineno or 0) + 1) if docstring else range(0)
+    shown = ((number, lines[number - 1].strip()) for number in range(function.lineno, (function.end_lineno or 0) + 1))
+    return sum(number not in said and bool(line) and not line.startswith("#") for number, line in shown)
+
+
+def test_files_are_short_and_functions_are_or_say_why_not() -> None:
+    for path in WRITTEN:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert len(lines) <= LINES, f"{path.relative_to(ROOT)} has {len(lines)} lines"
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                top = min([node.lineno, *(each.lineno for each in node.decorator_list)])
+                excused = lines[top - 2].strip().startswith(REASON)
+                long = code_lines(node, lines) > CODE
+                told = f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+                assert not long or excused, f"{told}: {CODE} lines of code are allowed, or a reason: {REASON}..."
+                assert long or not excused, f"{told} is not long: its comment can go"

@@ -7,14 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_spaces import every_image_space
+from torch import nn
 
-from databases.architectures.space import image_space
+from databases.architectures.skeleton import Blueprint, Skeleton
+from databases.architectures.space import Architecture, ImageSpace, image_space
 from databases.datasets.task import Task, split
 from databases.errors import UserError
+from databases.hosting import lent
 from databases.records.recipe import Recipe
-from metad2a.export.export import export
+from metad2a.export.card import Card
+from metad2a.export.export import export, save
 from metad2a.export.onnx import OnnxNetwork, export_onnx, load_program
 from metad2a.train.train import train
+from metad2a.train.training import Training
 
 QUICK = Recipe("quick", 4, 1, 8, epochs=1, batch=16, learning_rate=0.05)
 CELL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
@@ -29,6 +35,78 @@ def exported(folder: Path) -> Path:
     training = train(task, architecture, recipe=QUICK, device="cpu")
     export(training, task=task, architecture=architecture, recipe=QUICK, folder=folder)
     return folder
+
+
+def pictures(count: int, side: int) -> np.ndarray:
+    """Patches of colours: of mere noise deep networks would say the same each time."""
+    patches = np.random.default_rng(count).integers(0, 256, (count, 4, 4, 3)).astype(np.uint8)
+    return patches.repeat(side // 4, axis=1).repeat(side // 4, axis=2)
+
+
+@lent(seed=0)
+def untrained(folder: Path, architecture: Architecture, blueprint: Blueprint) -> None:
+    """Exports a network with random weights, whose answers differ from picture to picture all the same."""
+    network, mean, scale = blueprint.build(), (100.0, 120.0, 90.0), (50.0, 60.0, 70.0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = None  # statistics are those of the pictures below
+    with torch.no_grad():
+        x = (torch.from_numpy(pictures(32, 16)).permute(0, 3, 1, 2) - torch.tensor(mean).view(1, 3, 1, 1)) / 60
+        network(x)
+        logits, (*_, bias) = network.eval()(x), network.parameters()
+        bias.sub_(logits.mean(0))  # no class is always the likeliest
+        spread = logits.std(0).mean().item()
+    card = Card(
+        space=architecture.space,
+        architecture=str(architecture),
+        recipe="none",
+        seed=0,
+        task="toy",
+        fingerprint="toy",
+        class_names=("ash", "<beech>", "槲"),
+        sizes=(20, 16),
+        mean=mean,
+        scale=scale,
+        blueprint=blueprint,
+        valid_accuracy=None,
+        test_accuracy=None,
+        complete=True,
+        train_seconds=0.0,
+        temperature=spread,
+    )
+    save(Training(network, mean, scale, None, 0.0, True), card, folder)
+
+
+def check_onnx(folder: Path) -> None:
+    """The graph of a folder gives its program's probabilities, which are not always the same, and knows its classes."""
+    network, program = OnnxNetwork(export_onnx(folder)), load_program(folder).load(folder)
+    assert (network.classes, network.size, network.channels) == (("ash", "<beech>", "槲"), 20, 3)
+    for count in (1, 7):
+        images = pictures(count, 20)
+        wanted = program.probabilities(images).numpy()
+        assert count == 1 or wanted.std(0).max() > 0.05
+        assert np.abs(network.probabilities(images) - wanted).max() < 1e-4
+
+
+@pytest.mark.slow
+@every_image_space
+def test_every_image_spaces_networks_are_the_same_as_a_graph(chosen: ImageSpace, tmp_path: Path) -> None:
+    architecture = chosen.parse(chosen.example)
+    untrained(tmp_path, architecture, chosen.blueprint(architecture, Skeleton(4, 1, 3, 3)))
+    check_onnx(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_network_with_a_path_for_each_image_is_the_same_as_a_graph(tmp_path: Path) -> None:
+    stages = ((1.0, 2, 1), (2.0, 1, 2))
+    plan = (("3x3e3", "plain"), stages, Skeleton(4, 1, 3, 3), (4,))
+    whole = image_space("instanas")
+    untrained(tmp_path, whole.parse(whole.example), Blueprint("supernets.instanas:InstanceNetwork", plan))
+    program, images = load_program(tmp_path), torch.from_numpy(pictures(7, 20))
+    with torch.no_grad():
+        paths = program.load(tmp_path).network.paths(program.prepare(images))
+    assert len(paths.unique(dim=0)) > 1
+    check_onnx(tmp_path)
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from torch import nn
 
 from databases.errors import UserError
 from databases.records.episodes import TABLE
-from databases.records.importers import import_table
+from databases.records.importers.own_table import import_table
 from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain import champion, from_scratch, retrain

@@ -19,9 +19,11 @@ from service_world import (
 )
 from starlette.testclient import TestClient
 
+from databases.datasets.task import Task
+from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
-from metad2a.service import jobs
+from metad2a.service import answering, jobs
 from metad2a.service.settings import Settings
 from metad2a.service.state import Service
 
@@ -80,6 +82,29 @@ def test_the_same_question_is_computed_once(client: TestClient, answers: list[di
     assert told[0] == told[2] and told[0]["choices"][0]["latency_ms"] == 4.0 and len(answers) == 1
     client.post("/v1/recommendations", json={"dataset": key, "top": 2})
     assert len(answers) == 2
+
+
+def test_a_recommendation_learns_from_the_services_own_store(
+    client: TestClient, settings: Settings, answers: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And is computed anew once a search has measured more."""
+    seen: list[list[str]] = []
+
+    def recommended(task: Task, *, store: Store, **more: Any) -> None:
+        seen.append([each.architecture for each in store.records(space="pipeline")])
+        raise UserError("that is all")
+
+    monkeypatch.setattr("metad2a.recommend.pipelines.recommend_pipelines", recommended)
+    question = {"dataset": send(client)["id"]}
+    for count, pipeline in enumerate(("own 32px probe", "own 48px probe"), start=1):
+        with Store(settings.database) as store:
+            store.add([Record("other", "pipeline", pipeline, "probe", 0, "user", valid_accuracy=50.0)])
+        for _ in range(2):
+            client.post("/v1/recommendations", json=question)
+        assert len(answers) == count
+        with pytest.raises(UserError, match="that is all"):
+            answering.recommend(**answers[-1])
+    assert seen == [["own 32px probe"], ["own 32px probe", "own 48px probe"]]
 
 
 def test_a_recommendation_is_of_pipelines_unless_cells_are_meant(

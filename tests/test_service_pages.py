@@ -89,6 +89,7 @@ def looked_at(page: Page, name: str) -> None:
     page.emulate_media(color_scheme="light")
 
 
+# long, since it is one visit, page after page
 def test_the_whole_way_on_the_pages(tmp_path: Path, page: Page) -> None:
     named = os.environ.get("METAD2A_SHARED")
     content = archive(Path(named) if named else Path(__file__).parents[1].parent / "shared" / "data")

@@ -16,9 +16,9 @@ from databases.datasets.task import (
     VALIDATION,
     Task,
     check_seed,
+    move_share,
     sample,
     split,
-    with_validation,
 )
 from databases.errors import UserError
 
@@ -159,7 +159,7 @@ def test_another_seed_splits_otherwise_and_shares_can_be_chosen() -> None:
 
 def test_validation_is_taken_from_train_only() -> None:
     before = np.where(np.arange(40) < 10, TEST, TRAIN).astype(np.uint8)
-    after = with_validation(LABELS, before)
+    after = move_share(LABELS, before, VALIDATION, share=0.2, seed=0)
     np.testing.assert_array_equal(after == TEST, before == TEST)
     assert np.bincount(after).tolist() == [24, 6, 10]
     assert (before == TRAIN).sum() == 30  # the argument is left alone

@@ -95,6 +95,10 @@ class Space(ABC):
     def key(self, architecture: Architecture) -> str:
         """The canonical key: equal for architectures that compute the same thing."""
 
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """What stands for all with the same key: where they are not listed, each for itself."""
+        return architecture
+
     @abstractmethod
     def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
         """The typed graphs of many architectures at once, each with as many places as the space's largest."""

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from databases.datasets.names import count, some
+from databases.datasets.names import some
 from databases.datasets.near_copies import Copies
 from databases.datasets.task import TEST, VALIDATION, Labels, Parts
+from databases.errors import count
 
 IMBALANCE = 10  # images of the largest class for one of the smallest
 FEW = 0.01  # share of a part whose near copies in training may be chance

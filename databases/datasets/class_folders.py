@@ -16,9 +16,9 @@ from typing import TypeAlias
 
 from databases.datasets.archives import Files
 from databases.datasets.file_kinds import refuse_lost_classes, unread_notes
-from databases.datasets.names import count, natural, part_of, shown, shown_apart, some, sort_key
+from databases.datasets.names import natural, part_of, shown, shown_apart, some, sort_key
 from databases.datasets.task import TRAIN
-from databases.errors import UserError
+from databases.errors import UserError, count
 
 FOLD = re.compile(r"(fold|split|part|batch|chunk|shard|subset|session|round|cv)[ _.-]?[0-9]+", re.IGNORECASE)
 ALLOWED = "allowed is a folder with one folder of pictures for each class, below train, val and test if you like"

@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import PurePosixPath
 
 from databases.datasets.archives import is_hidden
-from databases.datasets.names import count, part_of, shown, some
-from databases.errors import UserError
+from databases.datasets.names import part_of, shown, some
+from databases.errors import UserError, count
 
 # Formats that Pillow hands on to other programs (Ghostscript writes temporary files) or cannot read.
 FOREIGN_FORMATS = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "PALM", "PDF", "WMF"}

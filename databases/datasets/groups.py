@@ -13,8 +13,8 @@ import numpy.typing as npt
 from databases.datasets.class_folders import Picture
 from databases.datasets.conversion import plain_array
 from databases.datasets.label_table import Finder, read_table
-from databases.datasets.names import count, some
-from databases.errors import UserError
+from databases.datasets.names import some
+from databases.errors import UserError, count
 
 AUTOMATIC, NONE, FOLDER, PREFIX = "auto", "none", "folder", "prefix"
 WAYS = (AUTOMATIC, NONE, FOLDER, PREFIX)

@@ -20,9 +20,9 @@ from pathlib import PurePosixPath
 from databases.datasets.archives import Files
 from databases.datasets.class_folders import Arranged, Picture
 from databases.datasets.file_kinds import MOST_UNREAD, hidden, unread_notes
-from databases.datasets.names import count, natural, part_of, shown_apart, some, sort_key
+from databases.datasets.names import natural, part_of, shown_apart, some, sort_key
 from databases.datasets.task import TRAIN
-from databases.errors import UserError
+from databases.errors import UserError, count
 
 TABLE = "labels.csv"
 COLUMNS = {  # what a column may be called

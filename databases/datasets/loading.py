@@ -61,6 +61,7 @@ ALLOWED = f"allowed are a folder of class folders, a zip of one, an .npz file, (
 Data: TypeAlias = str | Path | tuple[npt.ArrayLike, npt.ArrayLike]
 
 
+# long, since what can be asked of a reader is a line each: here and where it is handed on
 def load_task(
     data: Data,
     *,
@@ -210,6 +211,7 @@ def _open(path: Path, *, max_files: int, max_bytes: int) -> Folder | Zip:
     raise UserError(f"given the file {str(path)!r}; {ALLOWED}; turn it into one of them")
 
 
+# long, since what can be asked of a reader is a line each: here and where it is handed on
 def _read(
     files: Folder | Zip,
     path: Path,

@@ -71,11 +71,6 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(map(repr, ordered[:3])) + (", ..." if len(ordered) > 3 else "")
 
 
-def count(number: int, noun: str) -> str:
-    """'1 image', '2 images'."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
 def _is_text(name: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 

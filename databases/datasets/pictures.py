@@ -24,13 +24,13 @@ from databases.datasets.file_kinds import MOST_UNREAD, ending_of, hidden, readab
 from databases.datasets.groups import AUTOMATIC, named_groups
 from databases.datasets.label_table import arrange_by_table, find_table
 from databases.datasets.mapped import let_go
-from databases.datasets.names import count, some, sort_key
+from databases.datasets.names import some, sort_key
 from databases.datasets.pace import Pace
 from databases.datasets.room import Room
 from databases.datasets.scale import CHUNK, Scale, find_scale, values_of
 from databases.datasets.stored import Settled
 from databases.datasets.task import Images, Labels, Parts, check_classes, sample
-from databases.errors import UserError
+from databases.errors import UserError, count
 
 BETWEEN = 100  # pictures between two tellings of how far reading is
 
@@ -66,6 +66,7 @@ def _left_out(files: Files, *, looked_at: int, of: int) -> list[str]:
     return notes
 
 
+# long, since what can be asked and what is told of pictures are a line each
 def read_pictures(
     files: Files,
     *,

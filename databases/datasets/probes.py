@@ -87,7 +87,10 @@ def _check_pace(begin: float, done: float, deadline: float) -> None:
 def ridge_accuracy(
     features: Floats, labels: npt.NDArray[np.int64], asked: Floats, truth: npt.NDArray[np.int64]
 ) -> float:
-    """Share of the asked (m, d) that a ridge regression on features (n, d) and their classes gets right."""
+    """Share of the asked (m, d) that a ridge regression on features (n, d) and their classes gets right.
+
+    Written out, since importing scikit-learn's takes seconds (5 on a busy core), which `recommend` has not.
+    """
     center, spread = features.mean(0), features.std(0) + 1e-3
     inside, outside = (features - center) / spread, (asked - center) / spread
     targets = np.eye(int(max(labels.max(), truth.max())) + 1)[labels]

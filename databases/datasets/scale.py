@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from databases.errors import UserError
+from databases.errors import UserError, count
 
 Images: TypeAlias = npt.NDArray[np.uint8]
 Array: TypeAlias = npt.NDArray[Any]
@@ -184,4 +184,4 @@ def _mixed_notes(values: Values, white: int, given: str) -> list[str]:
             f"given {given} with values to {number(values.top)}, but {dark:,} of {len(values.highs):,} images "
             f"stay within 0 to {lower:,}; allowed is one range for all images; scale them alike, or correct the others"
         )
-    return [f"{dark:,} image{'s' * (dark > 1)} with no value above {lower:,} will be nearly black"] if dark else []
+    return [f"{count(dark, 'image')} with no value above {lower:,} will be nearly black"] if dark else []

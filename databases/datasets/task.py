@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.mapped import Mapped, let_go
-from databases.errors import UserError
+from databases.errors import UserError, count
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 MAX_CLASSES = 1_000
@@ -178,14 +178,9 @@ def check_classes(labels: Labels, parts: Parts, class_names: Sequence[str], *, l
     for name, size, train_size in zip(class_names, sizes, train_sizes, strict=True):
         if size < least or not train_size:
             raise UserError(
-                f"given class {name!r} with {_count(size, 'image')}, {train_size} of them for training; "
+                f"given class {name!r} with {count(size, 'image')}, {train_size} of them for training; "
                 f"allowed is at least {least}, 1 of them for training; add images to the class or remove it"
             )
-
-
-def _count(number: int, noun: str) -> str:
-    """'1 image', '2 images'."""
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def check_resolution(px: int) -> None:
@@ -248,11 +243,6 @@ def split(labels: Labels, *, seed: int = 0, validation: float = 0.2, test: float
     everything = np.full(len(labels), TRAIN, dtype=np.uint8)
     tested = move_share(labels, everything, TEST, share=test, seed=seed)
     return move_share(labels, tested, VALIDATION, share=validation / (1 - test), seed=seed)
-
-
-def with_validation(labels: Labels, parts: Parts, *, seed: int = 0, validation: float = 0.2) -> Parts:
-    """Take a validation part from the training images of data that bring their own test part."""
-    return move_share(labels, parts, VALIDATION, share=validation, seed=seed)
 
 
 def move_share(labels: Labels, parts: Parts, part: int, *, share: float, seed: int) -> Parts:

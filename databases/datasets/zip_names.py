@@ -5,7 +5,8 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Sequence
 
-from databases.datasets.names import count, some
+from databases.datasets.names import some
+from databases.errors import count
 
 UTF8_FLAG = 0x800  # of a member whose name is UTF-8 by the zip's own words; Finder leaves it out
 

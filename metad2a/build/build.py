@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
+from scipy.special import log_softmax
 
 from databases.architectures.space import Architecture, finite_space, space
 from databases.architectures.spaces.nasbench201 import NASBench201
@@ -194,7 +195,7 @@ def record_of(
         if len(labels):
             logits = predictions(training, images)
             values[name] = float(100 * np.mean(logits.argmax(1) == labels))
-            extra[f"{name}_loss"] = _log_loss(logits, labels)
+            extra[f"{name}_loss"] = float(-np.mean(log_softmax(logits, axis=1)[np.arange(len(labels)), labels]))
     return Record(
         task=task.fingerprint,
         space=architecture.space,
@@ -257,9 +258,3 @@ def _key(job: Measurement) -> RecordKey:
 @lru_cache(maxsize=1000)
 def _fingerprint(spec: TaskSpec, folder: Path) -> str:
     return _task(spec, folder).fingerprint
-
-
-def _log_loss(logits: np.ndarray, labels: np.ndarray) -> float:
-    shifted = logits - logits.max(1, keepdims=True)
-    log_sum = np.log(np.exp(shifted).sum(1))
-    return float(np.mean(log_sum - shifted[np.arange(len(labels)), labels]))

@@ -31,7 +31,7 @@ def import_nasbench201(
     json: Json = False,
 ) -> None:
     """Add NAS-Bench-201: the official file, read as data only, or the compact table."""
-    from databases.records.importers import import_nasbench201
+    from databases.records.importers.tables import import_nasbench201
 
     _import(import_nasbench201, file, database, json=json)
 
@@ -45,7 +45,7 @@ def import_metad2a(
     json: Json = False,
 ) -> None:
     """Add MetaD2A's own meta-training records: 20-class tasks drawn from ImageNet."""
-    from databases.records.importers import import_metad2a
+    from databases.records.importers.tables import import_metad2a
 
     _import(import_metad2a, folder, database, json=json)
 
@@ -73,7 +73,7 @@ def import_table(
 
     Paths begin at the folder of the table. Afterwards metad2a retrain learns from it.
     """  # noqa: D301 (typer wants the character)
-    from databases.records.importers import import_table as read
+    from databases.records.importers.own_table import import_table as read
 
     _import(read, file, database, json=json)
 
@@ -95,6 +95,7 @@ def import_records(
     _import(lambda store, path: store.import_csv(path), file or MEASUREMENTS, database, json=json)
 
 
+# long, since an option is a line, and its help stands beside it
 @app.command()
 def build(
     tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 60,

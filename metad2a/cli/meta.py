@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from metad2a.retrain.retrain import RetrainResult
 
 
+# long, since an option is a line, and its help stands beside it
 def retrain(
     start: Annotated[
         Path,

@@ -14,6 +14,7 @@ from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.cli.tracked import drawn
+from metad2a.recommend.front import EQUAL
 from metad2a.reports.words import percent, short, span
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 
@@ -82,6 +83,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             console().print(f"Pictures that were taken for another class: {pictures}", soft_wrap=True)
 
 
+# long, since what a recommendation can be told is a line each: here and where it is handed on
 def recommend(
     data: str,
     most: tuple[int | None, int | None, str | None],
@@ -161,14 +163,14 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None, also: str 
         for each in listed
     )
     to.print(table(f"Pipelines for {data}, the fastest first, then others by accuracy", headings, rows))
-    to.print("* best  k knee of accuracy against latency  = the fastest that cannot be told from the best")
+    to.print(f"* best  k knee of accuracy against latency  = the fastest within {EQUAL:g} points of the best")
     to.print(f"Data: {answer.data}", soft_wrap=True)
     to.print(f"Why: {answer.reason}", soft_wrap=True)
     if answer.equal is not answer.best:
         faster = 1 - answer.equal.latency_ms / answer.best.latency_ms
         to.print(
-            f"The small one is as good: {answer.equal.pipeline} takes {100 * faster:.0f}% less time an image, and "
-            "nobody can tell its expected accuracy from the best's.",
+            f"The small one is as good: {answer.equal.pipeline} takes {100 * faster:.0f}% less time an image, and is "
+            f"expected within {EQUAL:g} points of the best.",
             soft_wrap=True,
         )
     for note in answer.notes:

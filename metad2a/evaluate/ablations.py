@@ -103,6 +103,7 @@ def _process(embed: Embedding, kernel: Kernel, *, every: int = 1) -> Learner:
 
 def _low_rank(embed: Embedding) -> Learner:
     """Ridge regression on the products of task statistics and the main directions of the cells' embedding."""
+    from sklearn.linear_model import Ridge
 
     def learn(known: Sequence[Episode]) -> Ranking:
         given = np.array([each.features.statistics for each in known], dtype=np.float64)
@@ -117,8 +118,8 @@ def _low_rank(embed: Embedding) -> Learner:
 
         x = np.concatenate([inputs(each, cells) for each, cells in zip(known, vectors, strict=True)])
         y = np.concatenate([units(each) for each in known])
-        weights = np.linalg.solve(x.T @ x + RIDGE * np.eye(x.shape[1]), x.T @ y)
-        return lambda task: inputs(task, embed(task.cells)) @ weights
+        ridge = Ridge(alpha=RIDGE, fit_intercept=False).fit(x, y)
+        return lambda task: np.asarray(ridge.predict(inputs(task, embed(task.cells))))
 
     return learn
 

@@ -34,6 +34,7 @@ RECIPE = "nasbench201"
 CIFAR10, IMAGENET16 = "nasbench201/cifar10", "nasbench201/imagenet16-120"
 
 
+# long, since a figure is a line
 def final_check(
     model: MetaD2A,
     store: Store,

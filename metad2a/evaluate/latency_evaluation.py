@@ -104,9 +104,9 @@ def _components(table: LatencyTable, name: str) -> Floats:
 
 def _ridge(x: Floats, rows: Ints, values: Floats, penalty: float) -> Floats:
     """Ridge regression with a free constant on the measured rows; predictions for all rows."""
-    a, middle = x[rows] - x[rows].mean(0), values.mean()
-    weights = np.linalg.solve(a.T @ a + penalty * np.eye(x.shape[1]), a.T @ (values - middle))
-    found: Floats = (x - x[rows].mean(0)) @ weights + middle
+    from sklearn.linear_model import Ridge
+
+    found: Floats = Ridge(alpha=penalty).fit(x[rows], values).predict(x)
     return found
 
 

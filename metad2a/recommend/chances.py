@@ -102,10 +102,10 @@ def is_far(measured: Sequence[Measured]) -> bool:
     return at.get(("hog", 64), 0.0) > at.get(("own", 32), 100.0) + FAR
 
 
-def fits(images: int, rate: float, left: float, *, features: int, classes: int) -> bool:
-    """Whether ``features`` of so many images, and the regression, take less than their share of the seconds left."""
+def fits(images: int, rate: float, left: float, *, features: int, classes: int, share: float = SHARE) -> bool:
+    """Whether ``features`` of so many images, and the regression, take less than ``share`` of the seconds left."""
     regression = FIT_SECONDS + FIT_EACH * images * features * classes
-    return images / rate + regression <= SHARE * left
+    return images / rate + regression <= share * left
 
 
 def looked_at(measured: Sequence[Measured], *, images: int, classes: int) -> Looked:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from databases.architectures.spaces.pipeline import PIPELINE
-from databases.datasets.names import count
 from databases.datasets.task import Task
+from databases.errors import count
 from metad2a.recommend.chances import outcomes, shipped_keys, usual
 from predictors.outcome import Example, OutcomeModel, examples_of
 

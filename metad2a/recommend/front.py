@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 Item = TypeVar("Item")
+EQUAL = 0.5  # points of expected accuracy that nobody would pay for
 
 
 def front(items: Iterable[Item], *, cost: Callable[[Item], float], level: Callable[[Item], float]) -> tuple[Item, ...]:
@@ -15,3 +16,10 @@ def front(items: Iterable[Item], *, cost: Callable[[Item], float], level: Callab
         if not found or level(each) > level(found[-1]):
             found.append(each)
     return tuple(found)
+
+
+def as_good(items: Iterable[Item], *, cost: Callable[[Item], float], level: Callable[[Item], float]) -> Item:
+    """The cheapest of those whose level in points is as near the highest as `EQUAL`."""
+    there = list(items)
+    least = max(map(level, there)) - EQUAL
+    return min((each for each in there if level(each) >= least), key=cost)

@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
-from metad2a.recommend.chances import Measured, anew_too, fits, is_far, sensible_probes
+from metad2a.recommend.chances import SHARE, Measured, anew_too, fits, is_far, sensible_probes
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of, probe_either
 from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, speed, width
 
 LEFT_OUT = (
-    "{} was left out: its probe would take more than half of the seconds that were left, or on a few images or beside "
+    "{} was left out: its probe would take too much of the seconds that were left, or on a few images or beside "
     "HOG it is behind"
 )
 OURS = Pipeline("own", 32, "probe")
@@ -45,9 +46,10 @@ def looks(
     known: Mapping[Pipeline, float] | None = None,
     also: Base | None = None,
     insist: bool = False,
+    share: float = SHARE,
     now: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Look]:
-    """The first probe always, others where they fit into the seconds ``left``; ``known`` accuracies are only timed.
+    """The first probe always, networks where they fit into a ``share`` of the seconds ``left``; ``known`` are timed.
 
     ``also`` is the user's own network, probed once at least where one is to ``insist`` on it. Where there are many
     images, networks that are dearer than ours look at a few first, and at all where these do no worse than in others.
@@ -59,17 +61,18 @@ def looks(
         if pipeline.weights == "lite0" and is_far(found):
             continue
         base = base_of(pipeline, task, also=also)
-        shape = {"features": width(base), "classes": task.classes}
         rate = speed(base, task, resolution=pipeline.resolution)
+        part = SHARE if pipeline.weights == "hog" else share  # signs and marks show by no other probe
+        there_is_time = partial(fits, rate=rate, features=width(base), classes=task.classes, share=part)
         if known and pipeline in known:
             found.append(Measured(pipeline, known[pipeline], rate))
             yield Look(found[-1], None, False, 0.0)
-        elif number == 0 or (insist and pipeline.weights == OTHER) or fits(images, rate, left(), **shape):
+        elif number == 0 or (insist and pipeline.weights == OTHER) or there_is_time(images, left=left()):
             now(f"Probing {pipeline}")
             asked = pipeline.weights in ("lite0", OTHER) and not (insist and pipeline.weights == OTHER)
             if few is not None and asked and not few.promises(pipeline, base):
                 continue
-            both = anew_too(pipeline) and fits(2 * images, rate, left(), **shape)
+            both = anew_too(pipeline) and there_is_time(2 * images, left=left())
             probed, anew = probe_either(pipeline, task, base, anew=both, cache=cache)
             insist = insist and pipeline.weights != OTHER
             found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))

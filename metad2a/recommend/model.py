@@ -17,7 +17,7 @@ from databases.architectures.space import Architecture, FiniteSpace, finite_spac
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, Task, check_seed
-from databases.errors import UserError
+from databases.errors import UserError, count
 from databases.hosting import lent
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
 from metad2a.generate.generator import Generator, GeneratorConfig
@@ -123,6 +123,7 @@ class MetaD2A:
         measured: dict[str, int] = self.header.get("architectures") or dict.fromkeys(known, 0)
         return min(measured, key=lambda n: (self.recipe(n).apart(wanted), -measured[n], known.index(n)))
 
+    # long, since what can be asked and what is answered are a line each
     @lent()
     def recommend(
         self,
@@ -285,7 +286,7 @@ def _rough(features: TaskFeatures) -> list[str]:
     fewest = int(np.bincount(features.labels).min())
     if fewest >= FEW_SEEN:
         return []
-    return [f"looked at only {fewest} training image{'s' * (fewest > 1)} of a class: the figures are rough"]
+    return [f"looked at only {count(fewest, 'training image')} of a class: the figures are rough"]
 
 
 def _check(top: int | None, images_per_class: int, candidates: str, seed: int) -> None:

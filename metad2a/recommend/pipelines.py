@@ -23,7 +23,7 @@ from databases.errors import UserError
 from databases.hosting import lent
 from metad2a.recommend.chances import Chance, Measured, chances
 from metad2a.recommend.experience import experience
-from metad2a.recommend.front import front
+from metad2a.recommend.front import as_good, front
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.looking import about, looks
 from metad2a.runtime.versions import versions
@@ -85,7 +85,7 @@ class PipelineRecommendation:
     Attributes:
         choices: the best by expected accuracy first. front: those that none beats in accuracy and latency, the fastest
             first. knee: the one of the front after which accuracy is dear.
-        equal: the fastest whose accuracy nobody can tell from the best's.
+        equal: the fastest that is expected to reach the best's accuracy within `EQUAL` points.
         seconds: the training time that accuracies hold for.
     """
 
@@ -123,6 +123,7 @@ class PipelineRecommendation:
         }
 
 
+# long, since what can be asked and what is answered are a line each
 @lent()
 def recommend_pipelines(
     task: Task,
@@ -166,7 +167,7 @@ def recommend_pipelines(
         choices=tuple(choices),
         front=best_of_each,
         knee=_knee(best_of_each),
-        equal=_equal(choices, model.noise),
+        equal=as_good(choices, level=lambda each: each.expected_accuracy, cost=lambda each: each.latency_ms),
         seconds=seconds,
         reason=_reason(choices[0], measured, seconds, model),
         seed=seed,
@@ -239,13 +240,6 @@ def _knee(front: Sequence[Choice]) -> Choice:
         return float((each.expected_accuracy - first.expected_accuracy) / high - right)
 
     return max(front, key=above)
-
-
-def _equal(choices: Sequence[Choice], noise: float) -> Choice:
-    """The fastest that nobody can tell from the best: nearer than pipelines differ from what is expected of them."""
-    best = to_logit(choices[0].expected_accuracy)
-    near = [each for each in choices if best - to_logit(each.expected_accuracy) <= noise]
-    return min(near, key=lambda each: each.latency_ms)
 
 
 def _reason(best: Choice, measured: Sequence[Measured], seconds: float, model: OutcomeModel) -> str:

@@ -109,6 +109,7 @@ def _followed(job: Job, seed: int, measure: Measure) -> Followed:
     return follow(policy, measure, lambda: float(table.test[table.rows(drawn())].mean()), trials=TRIALS)
 
 
+# long, since tables, panels and the note of a world stand together, and the report is one expression
 def run(context: Context) -> Report:
     """Follows the policies on CIFAR-10's table and, in the full run, on the own tasks."""
     seeds = 2 if context.fast else 20

@@ -6,6 +6,7 @@ import csv
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.errors import UserError
+from databases.files import write_files
 from databases.records.episodes import Episode, held_out_families
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, foreign_recipe
 from metad2a.recommend.model import SHIPPED, MetaD2A, load
@@ -101,12 +103,13 @@ class Comparison:
 
     def write(self, path: Path) -> Path:
         """The tasks as a CSV table."""
-        with path.open("w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(("task", "source", "cells", "champion", "challenger", "difference"))
-            for each in self.tasks:
-                taus = (f"{value:.4f}" for value in (each.champion, each.challenger, each.difference))
-                writer.writerow((each.task, each.source, each.cells, *taus))
+        text = StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("task", "source", "cells", "champion", "challenger", "difference"))
+        for each in self.tasks:
+            taus = (f"{value:.4f}" for value in (each.champion, each.challenger, each.difference))
+            writer.writerow((each.task, each.source, each.cells, *taus))
+        write_files({path: text.getvalue().encode()})
         return path
 
 

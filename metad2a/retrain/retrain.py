@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
+from databases.files import write_files
 from databases.records.episodes import TABLE, Episode, Known, episodes, held_out_families, own_episodes
 from databases.records.importers.own_table import size_of
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, foreign_recipe
@@ -142,8 +143,7 @@ def _meet(
         recipe = result.header["recipe"]
         comparison = compare(champion, load(result.path), own_episodes(known, recipe), recipe=recipe)
         comparison = replace(comparison, others=_judges(known, recipe))
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "comparison.json").write_text(json.dumps(comparison.to_json(), indent=1), encoding="utf-8")
+        write_files({folder / "comparison.json": json.dumps(comparison.to_json(), indent=1).encode()})
         run.artifact(comparison.write(folder / "comparison.csv"), folder="comparison")
         run.artifact(folder / "comparison.json", folder="comparison")
         if comparison.difference is not None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from databases.errors import UserError
+from databases.files import recover_folder, replace_folder
 from metad2a.runtime.mlflow_client import prepare_environment
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ def write_model(
     with _hints_unmentioned():
         import mlflow.pyfunc
 
+    with suppress(OSError):  # where that cannot be, writing tells
+        recover_folder(folder)
     check_replaceable(folder)
     wanted = [_requirement(name) for name in ("mlflow", *packages)]
     draft = None
@@ -58,9 +60,7 @@ def write_model(
                 signature=signature,
                 pip_requirements=wanted,
             )
-        if folder.exists():  # moved aside, and gone with the draft once the new one stands
-            os.replace(folder, draft / "old")
-        os.replace(draft / "model", folder)
+        replace_folder(draft / "model", folder)
     except (OSError, mlflow.MlflowException) as problem:
         reason = (str(problem).splitlines() or ["unknown"])[0][:200]
         raise UserError(f"cannot write {str(folder)!r} ({reason}): make room or name another") from problem

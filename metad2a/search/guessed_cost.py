@@ -22,7 +22,8 @@ class GuessedCost:
     """Ridge regression of the logarithm of a cost on how often each choice of each decision was taken.
 
     Decisions that differ in their number only ("normal 3 join") are also counted together, so that few networks tell
-    enough. How far a guess may be off is told by the residuals of networks that are left out, one at a time.
+    enough. How far a guess may be off is told by the residuals of networks that are left out, one at a time: the same
+    inverse gives them, which a library's regression would not hand out.
     """
 
     def __init__(self) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.space import Architecture, FiniteSpace, ImageSpace, space
+from databases.architectures.space import Architecture, ImageSpace, space
 from databases.datasets.task import VALIDATION, Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe
@@ -182,8 +182,7 @@ def _expected(architecture: Architecture, known: Mapping[Architecture, float | N
     """The accuracy that is expected of an architecture, or of what computes the same."""
     if architecture in known:
         return known[architecture]
-    chosen = space(architecture.space)
-    return known.get(chosen.canonical(architecture)) if isinstance(chosen, FiniteSpace) else None
+    return known.get(space(architecture.space).canonical(architecture))
 
 
 def training_time(answer: Answer) -> TrainingTime:

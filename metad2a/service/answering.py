@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from databases.records.store import Store
 from metad2a.search.pipelines import SPACE, UP_TO
 from metad2a.service import library, pipelines
 from metad2a.service.helper import serve
@@ -18,8 +19,8 @@ _tasks: OrderedDict[tuple[str, int, str], Task] = OrderedDict()
 _models: dict[str, MetaD2A] = {}
 
 
-def recommend(path: str, name: str, model: str, options: dict[str, Any]) -> dict[str, Any]:
-    """The answer for a stored dataset."""
+def recommend(path: str, name: str, model: str, options: dict[str, Any], database: str) -> dict[str, Any]:
+    """The answer for a stored dataset; of pipelines, learnt from what searches measured into the database too."""
     chosen = dict(options)
     seed, space = int(chosen["seed"]), str(chosen.pop("space"))
     key = (path, seed, space)
@@ -29,7 +30,8 @@ def recommend(path: str, name: str, model: str, options: dict[str, Any]) -> dict
     while len(_tasks) > _MOST_TASKS:
         _tasks.popitem(last=False)
     if space == SPACE:
-        return pipelines.recommend(_tasks[key], chosen)
+        with Store(database) as store:
+            return pipelines.recommend(_tasks[key], chosen, store)
     return library.recommend(_model(model), _tasks[key], chosen)
 
 

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from metad2a.service.settings import Limits, Settings
+from metad2a.service.settings import Allowances, Settings
 
 
 def start_child(command: list[str], settings: Settings, **options: Any) -> subprocess.Popen[bytes]:
@@ -41,7 +41,7 @@ def settings_of_parent() -> Settings:
         line += byte
     told = json.loads(line)
     paths = {name: Path(told[name]) for name in ("folder", "runs")}
-    return Settings(**{**told, **paths, "names": tuple(told["names"]), "limits": Limits(**told["limits"])})
+    return Settings(**{**told, **paths, "names": tuple(told["names"]), "limits": Allowances(**told["limits"])})
 
 
 def end_with_parent(end: Callable[[], object] = lambda: os._exit(1)) -> None:

@@ -31,12 +31,12 @@ _LOOK = 1.0
 
 def main(key: str, owner: str) -> int:
     """Runs the job and leaves its outcome in its folder; the worker writes it into the database."""
-    begun = time.monotonic()
     settings = settings_of_parent()
     end_with_parent()
     if settings.job_bytes is not None:
         limit_memory(settings.job_bytes)
     database = patiently(lambda: open_database(settings.database))
+    begun = time.monotonic()  # waiting for a worker and for the database is no part of the budget
     threading.Thread(target=_end_when_taken, args=(database, key, owner), daemon=True).start()
     outcome = _outcome(settings, database, key, begun)
     try:

@@ -20,7 +20,6 @@ from metad2a.service.tables import JOBS, PROGRESS
 
 Kind = Literal["search", "training", "retraining"]
 State = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 STATES: tuple[State, ...] = get_args(State)
 LIVE: tuple[State, ...] = ("queued", "running")
 MOST_ATTEMPTS = 3

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from databases.errors import UserError
 from metad2a.service.problems import FULL, NO_ROOM, Problem
-from metad2a.service.settings import Limits, Settings
+from metad2a.service.settings import Allowances, Settings
 
 ALLOWED = "allowed are a zip of class folders and an .npz file with x and y"
 _ENTRY, _END, _END64, _LOCATOR64 = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
@@ -130,7 +130,7 @@ def _entries(file: BinaryIO, *, start: int, end: int, most: int) -> int:
     return count
 
 
-async def understand(draft: Path, file: str, *, name: str, limits: Limits) -> dict[str, Any]:
+async def understand(draft: Path, file: str, *, name: str, limits: Allowances) -> dict[str, Any]:
     """The summary of an uploaded file, from a process that may be killed; raises UserError in a sentence."""
     told = {
         "name": name,

@@ -85,7 +85,7 @@ class PipelinesOut(BaseModel):
     choices: list[ChoiceOut]
     front: list[str] = Field(description="Pipelines that none beats in accuracy and latency, the fastest first.")
     knee: str = Field(description="The one of the front after which accuracy is dear.")
-    equal: str = Field(description="The fastest whose accuracy nobody can tell from the best's.")
+    equal: str = Field(description="The fastest that is expected within half a point of the best.")
     seconds: float = Field(description="Of fine-tuning that accuracies hold for.")
     reason: str
     notes: list[str] = []

@@ -7,7 +7,7 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from sqlalchemy import Select, select, tuple_
+from sqlalchemy import Select, func, select, tuple_
 
 from databases.records.connection import RECORDS, Database
 
@@ -25,6 +25,12 @@ def page(
     """Records that agree with what is ``wanted``, in the order of their key, beyond the key ``after``."""
     with database.reading() as connection:
         return [dict(row._mapping) for row in connection.execute(_query(wanted, after).limit(limit))]
+
+
+def count_in(database: Database, space: str) -> int:
+    """How many records of a space there are."""
+    with database.reading() as connection:
+        return int(connection.execute(select(func.count()).where(RECORDS.c.space == space)).scalar_one())
 
 
 def place_of(record: Mapping[str, Any]) -> list[Any]:

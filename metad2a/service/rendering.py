@@ -15,10 +15,20 @@ from metad2a.service import drawings
 from metad2a.service.schemas import stamp
 from metad2a.service.security import COOKIE
 
+_UNSEEN = (*range(9), *range(14, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_SEEN = dict.fromkeys(_UNSEEN, "\ufffd")
+
+
+def _seen(value: Any) -> Any:
+    """A text without control characters, and without those that turn the order of what stands beside it."""
+    return value.translate(_SEEN) if isinstance(value, str) else value
+
+
 _environment = Environment(
     loader=FileSystemLoader(Path(str(files("metad2a.service") / "templates"))),
     autoescape=True,
     undefined=StrictUndefined,
+    finalize=_seen,
     trim_blocks=True,
     lstrip_blocks=True,
 )

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metad2a.service import tokens
@@ -37,7 +38,10 @@ _MOST_HEADER_BYTES = 32 * 1024
 
 
 class Guard:
-    """The outermost layer: refuses foreign hosts and origins, and adds the headers that every answer has."""
+    """The outermost layer: refuses foreign hosts and origins, and adds the headers that every answer has.
+
+    HEAD is answered as GET is, whose body the server leaves out. Files refuse ranges in plain text: here in our shape.
+    """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self._app = app
@@ -49,7 +53,16 @@ class Guard:
             await self._app(scope, receive, send)
             return
 
+        refused = False  # a range, and that was told already
+
         async def with_headers(message: Message) -> None:
+            nonlocal refused
+            if refused:
+                return
+            if message["type"] == "http.response.start" and (ours := _refused_range(request, message)) is not None:
+                await ours.response()(scope, receive, with_headers)
+                refused = True
+                return
             if message["type"] == "http.response.start":
                 given = {name for name, _ in message["headers"]}
                 more = [(k.encode(), v.encode()) for k, v in HEADERS.items() if k.encode() not in given]
@@ -58,6 +71,8 @@ class Guard:
 
         request = Request(scope)
         problem = self._refusal(request)
+        if scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
         await (problem.response() if problem else self._app)(scope, receive, with_headers)
 
     def _refusal(self, request: Request) -> Problem | None:
@@ -73,6 +88,17 @@ class Guard:
         if site not in (None, "same-origin", "none") or (origin is not None and urlsplit(origin).netloc != host):
             return Problem(403, "this request comes from another site's page: use the service's own pages or a token")
         return None
+
+
+def _refused_range(request: Request, start: Message) -> Problem | None:
+    """The problem in the place of an answer without our shape that refuses a range."""
+    headers = Headers(raw=start["headers"])
+    plain = headers.get("content-type", "text/plain").startswith("text/plain")
+    if start["status"] not in (400, 416) or "range" not in request.headers or not plain:
+        return None
+    told = {name: headers[name] for name in ("content-range",) if name in headers}
+    detail = "this is no range of bytes of the file: ask for `Range: bytes=FIRST-LAST` within it, or without Range"
+    return Problem(start["status"], detail, told)
 
 
 async def caller(request: Request) -> str:

@@ -13,7 +13,7 @@ LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True)
-class Limits:
+class Allowances:
     """What strangers may send, and how long they may keep a process busy.
 
     Attributes:
@@ -63,7 +63,7 @@ class Settings:
     job_bytes: int | None = None
     tracking: bool = True
     lease: float = 10.0
-    limits: Limits = field(default_factory=Limits)
+    limits: Allowances = field(default_factory=Allowances)
 
     @property
     def local(self) -> bool:

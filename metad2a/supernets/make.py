@@ -75,6 +75,7 @@ class Made:
     sha256: str | None = None
 
 
+# long, since what a pretraining is told is a line each: here and where it is handed on
 def make(
     job: Job,
     images: Images,

@@ -110,11 +110,7 @@ def train_supernet(
         UserError: the checkpoint cannot be read or belongs to another training.
     """
     optimiser = torch.optim.SGD(
-        supernet.parameters(),
-        lr=recipe.learning_rate,
-        momentum=0.9,
-        nesterov=True,
-        weight_decay=recipe.weight_decay,
+        supernet.parameters(), lr=recipe.learning_rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
     )
     loop = Loop(
         *(supernet, optimiser),

@@ -10,11 +10,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim.lr_scheduler import LambdaLR
 
 from databases.architectures.space import recurrent_space
 from databases.datasets.text import Text, Tokens
@@ -123,12 +125,11 @@ def _fit(model: LanguageModel, read: Tensor, recipe: LanguageRecipe) -> bool:
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
     starts = range(0, len(read) - 1, recipe.steps)
     updates = round(recipe.epochs * len(starts))
+    scheduler = LambdaLR(optimiser, partial(_rate, updates=max(1, updates)))
     state = None
     for update in range(updates):
         start = starts[update % len(starts)]
         wanted = read[start + 1 : start + 1 + recipe.steps]
-        rate = min(1.0, (update + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * update / updates))
-        optimiser.param_groups[0]["lr"] = recipe.learning_rate * rate
         logits, state = model(read[start : start + len(wanted)], _detached(state) if start else None)
         loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten())
         optimiser.zero_grad()
@@ -137,7 +138,13 @@ def _fit(model: LanguageModel, read: Tensor, recipe: LanguageRecipe) -> bool:
         if not torch.isfinite(norm):
             return False
         optimiser.step()
+        scheduler.step()
     return True
+
+
+def _rate(update: int, *, updates: int) -> float:
+    """Share of the learning rate: a short rise, and half a cosine over all updates."""
+    return min(1.0, (update + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * update / updates))
 
 
 def _widest(make: MakeCell, vocabulary: int, recipe: LanguageRecipe) -> tuple[int, int]:

@@ -199,7 +199,7 @@ class _Loop:
         return time.perf_counter() - begin
 
     def _step(self, step: float, chosen: Tensor) -> Tensor:
-        """One step, ``step`` of the schedule's."""
+        """One step, ``step`` of the schedule's: a fraction where it goes by the time, which torch's do not count."""
         recipe = self.recipe
         for group in self.optimiser.param_groups:
             group["lr"] = 0.5 * recipe.learning_rate * (1 + math.cos(math.pi * step / self.steps))
@@ -232,6 +232,7 @@ class _Loop:
 
     @torch.no_grad()
     def _add_to_average(self) -> None:
+        """Every step alike; torch's `AveragedModel` stops at what is counted in whole numbers (num_batches_tracked)."""
         assert self.average is not None
         self.averaged += 1
         ours, theirs = self.average.state_dict(), self.network.state_dict()

@@ -15,10 +15,15 @@ def without_weights(build: Callable[[], nn.Module]) -> nn.Module:
 
 
 def with_zeros(network: nn.Module) -> nn.Module:
-    """A network of the "meta" device on the CPU, everything zero."""
-    network = network.to_empty(device="cpu")
-    for each in (*network.parameters(), *network.buffers()):
-        each.data.zero_()
+    """A network of the "meta" device on the CPU, everything zero.
+
+    Its `to_empty` would import sympy, for longer than all else that `recommend` does.
+    """
+    for module in network.modules():
+        for name, each in module.named_parameters(recurse=False):
+            setattr(module, name, nn.Parameter(torch.zeros(each.shape, dtype=each.dtype), each.requires_grad))
+        for name, held in module.named_buffers(recurse=False):
+            setattr(module, name, torch.zeros(held.shape, dtype=held.dtype))
     return network
 
 
@@ -28,7 +33,10 @@ def parameters(network: nn.Module) -> int:
 
 
 def multiply_adds(network: nn.Module, shape: tuple[int, int, int]) -> int:
-    """Of convolutions and linear layers for one image (c, h, w), and the additions of linear layers' biases."""
+    """Of convolutions and linear layers for one image (c, h, w), and the additions of linear layers' biases.
+
+    About twice as fast as torch's `FlopCounterMode`, which counts no biases and takes seconds to get ready.
+    """
     total = 0
 
     def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

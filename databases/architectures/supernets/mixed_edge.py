@@ -49,6 +49,10 @@ class MixedEdge(nn.Module):
 
     def _masked(self, x: Tensor, mask: Tensor) -> Tensor:
         """Each option sees only the images that it is on for."""
+        if torch.compiler.is_exporting():  # a graph has no branches: all is computed, and what is off counts nothing
+            used = mask[:, :, None, None, None].unbind(1)
+            every = [torch.where(on, option(x), 0.0) for on, option in zip(used, self.options, strict=True)]
+            return torch.stack(every).sum(0) if every else torch.zeros_like(x)
         total: Tensor | None = None
         for place, (option, count) in enumerate(zip(self.options, mask.sum(0).tolist(), strict=True)):
             if not count:

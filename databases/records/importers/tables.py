@@ -10,10 +10,19 @@ from typing import NamedTuple
 
 from databases.errors import UserError
 from databases.records.csv_file import cell_number, read_rows
-from databases.records.importers.nasbench201 import RECIPE, SHORT_RECIPE, SOURCE, SPACE, TASKS, cell
+from databases.records.importers.nasbench201 import (
+    RECIPE,
+    SHORT_RECIPE,
+    SOURCE,
+    SPACE,
+    TASKS,
+    cell,
+    import_nasbench201_file,
+)
 from databases.records.record import PUBLISHED_MEAN, Record, RecordKey, TaskEntry, utc_now
 from databases.records.store import Store
 
+_TORCH_STARTS = (b"PK", b"\x80")  # a zip archive or a pickle: how torch.save's files begin
 _COLUMN_OF_TASK = {"cifar10": "cifar10", "cifar100": "cifar100", "imagenet16-120": "imagenet16_120"}
 _SCORE_COLUMN = "darcyflow_test_score_200ep_seed777"
 _SCORES = ("synflow", "logsynflow", "naswot", "nregions")
@@ -162,3 +171,20 @@ def _metad2a_tasks(folder: Path, wanted: Collection[str]) -> Iterator[TaskEntry]
                     "class_names": [names[number] for number in classes],
                 },
             )
+
+
+def import_nasbench201(store: Store, path: str | Path) -> int:
+    """Add NAS-Bench-201, from its official ``.pth`` file or the compact ``.csv``/``.csv.gz`` table.
+
+    Which of the two it is, the first bytes of the file tell. Returns how many records were new; raises
+    UserError when the file cannot be read or is neither.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(2)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be read ({error.strerror}); give NAS-Bench-201-v1_1-096897.pth or accuracy.csv.gz"
+        ) from error
+    read = import_nasbench201_file if start.startswith(_TORCH_STARTS) else import_nasbench201_csv
+    return read(store, path)

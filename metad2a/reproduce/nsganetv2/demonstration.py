@@ -185,6 +185,7 @@ def fewer(task: Task, most: int) -> Task:
     return replace(task, images=task.images[kept], labels=task.labels[kept], parts=task.parts[kept], groups=None)
 
 
+# long, since a report is one expression
 def report(
     task: Task, size: Size, picks: dict[str, Architecture], reached: dict[str, Values], search: Search, answered: float
 ) -> Report:

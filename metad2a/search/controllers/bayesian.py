@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.decisions import Walk
-from databases.architectures.space import Architecture, FiniteSpace, Space
+from databases.architectures.space import Architecture, Space
 from databases.hosting import importing
 from metad2a.search.controllers.controller import Controller, unseen
 from metad2a.search.controllers.evolution import mutate
@@ -103,7 +103,7 @@ class SurrogateSearch(Controller):
 
     def _known(self, architecture: Architecture) -> Architecture:
         """The candidate that computes the same."""
-        if architecture.walk in self._pool or self._draws or not isinstance(self.space, FiniteSpace):
+        if architecture.walk in self._pool or self._draws:
             return architecture
         return self.space.canonical(architecture)
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from databases.records.store import Store
 
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
+PROBE_SHARE = 0.3  # of the time left that one probe may take: the rest is for what is learnt
 Say = Callable[[str], None]
 
 
@@ -132,19 +133,27 @@ class PipelineSession:
     def _probe_all(self) -> None:
         state = self.run.state
         known = {self.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
-        begun = looks(self.task, left=lambda: self.left, cache=self.cache, known=known, also=self.also, now=self.now)
+        begun = looks(
+            self.task,
+            left=lambda: self.left,
+            cache=self.cache,
+            known=known,
+            also=self.also,
+            share=PROBE_SHARE,
+            now=self.now,
+        )
         for each in begun:
             self.measured.append(each.measured)
             pipeline, probed = each.measured.pipeline, each.probed
+            index = self.run.place(Wanted(PIPELINE.of(pipeline)))
             if probed is None:  # kept by an earlier process, which may have been killed before it recorded it
                 self.resumed += 1
-                seconds = self.run.state.trained[index := self.run.place(Wanted(PIPELINE.of(pipeline)))].seconds
+                seconds = self.run.state.trained[index].seconds
                 self.recorder.add(pipeline, known[pipeline], self._loss(index), seconds=seconds)
                 continue
             if each.anew:
                 self.plan.anew.append(str(pipeline))
             self.plan.penalties[str(pipeline)] = probed.head.penalty
-            index = self.run.place(Wanted(PIPELINE.of(pipeline)))
             accuracy, loss = probed.valid_accuracy, probed.valid_loss
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
             keep_logits(self.run, index, probed.valid_logits)
@@ -257,14 +266,7 @@ class PipelineSession:
         return self.classifier(self.run.place(Wanted(PIPELINE.of(wanted))))
 
     def _keep(
-        self,
-        index: int,
-        classifier: Classifier,
-        accuracy: float | None,
-        loss: float,
-        *,
-        seconds: float,
-        passes: float,
+        self, index: int, classifier: Classifier, accuracy: float | None, loss: float, *, seconds: float, passes: float
     ) -> None:
         architecture = self.run.state.candidates[index].architecture
         trained = trained_of(architecture, classifier, accuracy, seconds=seconds, passes=passes)
