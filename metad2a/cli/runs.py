@@ -41,18 +41,7 @@ def export(
         raise UserError("--register means nothing without --format mlflow: add that, or leave it out")
     _check_more(output, form)
     exported = export_run(run, output)
-    more: dict[str, str] = {}
-    if form == "onnx":
-        from metad2a.export.onnx import export_onnx
-
-        more = {"onnx": str(export_onnx(exported.folder))}
-    if form == "mlflow":
-        from metad2a.export.mlflow_model import export_mlflow, register_network
-
-        folder = export_mlflow(exported)
-        more = {"mlflow": str(folder)}
-        if register is not None:
-            more["registered"] = register_network(folder, register, run)
+    more = _in_form(form, exported, register, run)
     if json:
         print_json({"run": run, **files_of(exported), **more, **card_of(exported)})
         return
@@ -63,6 +52,21 @@ def export(
     if "mlflow" in more:
         told = f"{more['mlflow']}: mlflow models serve -m {more.get('registered', more['mlflow'])} --env-manager local"
         to.print(told, soft_wrap=True)
+
+
+def _in_form(form: str, exported: Exported, register: str | None, run: str) -> dict[str, str]:
+    """Writes the other forms that were asked for; where each is."""
+    if form == "onnx":
+        from metad2a.export.onnx import export_onnx
+
+        return {"onnx": str(export_onnx(exported.folder))}
+    if form != "mlflow":
+        return {}
+    from metad2a.export.mlflow_model import export_mlflow, register_network
+
+    folder = export_mlflow(exported)
+    registered = {} if register is None else {"registered": register_network(folder, register, run)}
+    return {"mlflow": str(folder), **registered}
 
 
 def _check_more(output: Path, form: str) -> None:
