@@ -71,13 +71,13 @@ def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None)
     )
 
 
-def looked_at(task: Task, part: int, most: Mapping[int, int] = MOST) -> npt.NDArray[np.intp]:
+def looked_at(task: Task, part: int, most: Mapping[int, int] | None = None) -> npt.NDArray[np.intp]:
     """Positions (n,) of the images of a part that probes look at: all, or a share of each class of too many.
 
     Features of all would not fit into memory, and a linear layer gains nothing from more.
     """
     where = task.places(part)
-    return where[sample(task.labels[where], task.parts[where], most=most[part], seed=0)]
+    return where[sample(task.labels[where], task.parts[where], most=(most or MOST)[part], seed=0)]
 
 
 def loss_of_few(base: Base, task: Task, *, resolution: int) -> float:
