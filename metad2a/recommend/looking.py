@@ -52,7 +52,7 @@ def looks(
     """The first probe always, networks where they fit into a ``share`` of the seconds ``left``; ``known`` are timed.
 
     ``also`` is the user's own network, probed once at least where one is to ``insist`` on it. Where there are many
-    images, networks that are dearer than ours look at a few first, and at all where these do no worse than in others.
+    images, networks that are dearer than ours look at a few first, and at all of them only where they are not behind.
     """
     images = sum(len(looked_at(task, part)) for part in (TRAIN, VALIDATION))
     few = _Few(task) if images > MANY * sum(FEW.values()) else None

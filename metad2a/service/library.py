@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
 Report = Callable[[str, dict[str, Any]], None]  # kind of event, what it tells
 MAX_KEY = 4_000
-_LIMITS = {  # a question's name -> that of `Limits`
-    **{"max_params": "params", "max_flops": "flops", "max_latency": "latency"},
-    **{"device": "device", "prefer": "prefer"},
+# a question's name -> that of `Limits`
+_LIMITS = {f"max_{name}": name for name in ("params", "flops", "latency")} | {
+    name: name for name in ("device", "prefer")
 }
 _CLOUD = 400
 

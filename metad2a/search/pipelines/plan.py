@@ -31,8 +31,8 @@ def first_round(
     """The trainings that begin: the best of each weights where time is short, and with more of each part that learns.
 
     Pretrained weights need not suit signs, spectrograms or scans at all, so where time allows these compete on
-    validation, and one from scratch. A loser far behind in what is expected is not begun: one long training is worth
-    more than two short ones.
+    validation, and one from scratch. What is expected far behind is not begun: one long training is worth more than
+    two short ones.
     """
     count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
