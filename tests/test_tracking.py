@@ -67,6 +67,22 @@ def test_a_search_holds_its_trainings_parameters_curves_data_and_figures(home: P
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("first", ["", "import mlflow;"])
+def test_a_new_home_is_made_in_silence_whoever_imported_mlflow_first(first: str, tmp_path: Path) -> None:
+    script = (
+        f"{first}from metad2a.runtime.tracking import Tracker\n"
+        "import logging; level = logging.getLogger('mlflow').level\n"
+        "with Tracker().run('s', 'search') as run: assert run.id\n"
+        f"assert not {bool(first)} or logging.getLogger('mlflow').level == level"
+    )
+    given = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**given, "METAD2A_HOME": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("error", "status"), [(RuntimeError, "FAILED"), (KeyboardInterrupt, "KILLED")])
 def test_a_run_that_an_exception_leaves_is_closed_and_keeps_its_curves(
     home: Path, tracker: Tracker, error: type[BaseException], status: str

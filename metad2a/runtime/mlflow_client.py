@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -97,15 +98,23 @@ def close_abandoned(client: MlflowClient, place: str) -> None:
 
 
 @contextmanager
-def retries_unmentioned() -> Iterator[None]:
-    """Keep urllib3 from announcing each retry: the one warning is ours."""
-    urllib3 = logging.getLogger("urllib3.connectionpool")
-    level = urllib3.level
-    urllib3.setLevel(logging.ERROR)
+def quietly() -> Iterator[None]:
+    """What a call makes MLflow and urllib3 tell at length goes unmentioned, whoever imported them first; warnings are ours.
+
+    Within, their loggers are as strict as `ENVIRONMENT` or the user's own variable says; afterwards as before.
+    """
+    prepare_environment()
+    strict = {"urllib3.connectionpool": "ERROR"}
+    if "mlflow" in sys.modules:  # it sets its level when it is imported, by the same variable
+        strict["mlflow"] = os.environ["MLFLOW_LOGGING_LEVEL"].upper()
+    before = {logging.getLogger(name): logging.getLogger(name).level for name in strict}
     try:
+        for each, level in zip(before, strict.values(), strict=True):
+            each.setLevel(level)
         yield
     finally:
-        urllib3.setLevel(level)
+        for each, old in before.items():
+            each.setLevel(old)
 
 
 def _connect(uri: str, artifacts: str | None) -> tuple[MlflowClient, str]:

@@ -22,7 +22,7 @@ from socket import gethostname
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from databases.errors import UserError
-from metad2a.runtime.mlflow_client import close_abandoned, open_client, retries_unmentioned
+from metad2a.runtime.mlflow_client import close_abandoned, open_client, quietly
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -138,7 +138,7 @@ class Tracker:
         if self._stopped:
             return None
         try:
-            with retries_unmentioned():
+            with quietly():
                 self._opened = self._opened or open_client(self._uri)
                 return action(*self._opened)
         except Exception as error:  # whatever breaks in there, the user's result must not
