@@ -27,9 +27,19 @@ def training(dataset: str, **more: Any) -> dict[str, Any]:
     return {"dataset": dataset, "architecture": CELL, "recipe": "tiny", **more}
 
 
-@pytest.fixture(name="service")
-def service_fixture(tmp_path: Path) -> Iterator[Processes]:
-    with Processes(tmp_path) as service:
+@pytest.fixture(name="service", scope="module")
+def service_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """With a worker. Tests leave it as they met it, and no job behind."""
+    with Processes(tmp_path_factory.mktemp("service")) as service:
+        service.serve()
+        yield service
+
+
+@pytest.fixture(name="without_worker", scope="module")
+def without_worker_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
+    """Tests start workers of their own, and end them."""
+    with Processes(tmp_path_factory.mktemp("without"), onnx=False) as service:
+        service.serve("--no-worker")
         yield service
 
 
@@ -39,7 +49,6 @@ def records(service: Processes) -> int:
 
 
 def test_the_whole_way_from_pictures_to_a_prediction(service: Processes) -> None:
-    service.serve()
     dataset = service.send(zipped(pictures(each=20)))
     told = service.ask("/v1/recommendations", {"dataset": dataset, "top": 2})
     names = [each["pipeline"] for each in told["choices"]]
@@ -60,17 +69,13 @@ def test_the_whole_way_from_pictures_to_a_prediction(service: Processes) -> None
     answer = service.ask(f"/v1/models/{job}/predict", body, kind="multipart/form-data; boundary=x")
     assert answer["predictions"][0]["best"] == "class2"
     assert sum(answer["predictions"][0]["probabilities"]) == pytest.approx(1.0, abs=1e-5)
-    service.started[0].terminate()
-    assert service.started[0].wait(20) == 0
-    until(lambda: not service.processes("metad2a"), seconds=15, what="an empty process table")
 
 
 def test_a_search_of_pipelines_goes_on_when_web_and_worker_are_killed(service: Processes) -> None:
     """The budget is kept over both lives, and the page of the winner shows all that is known of it."""
-    service.serve()
     dataset = service.send(zipped(pictures(each=20)))
     job = service.ask("/v1/searches", {"dataset": dataset, "seconds": 20})["id"]
-    until(lambda: list(service.home.glob("runs/*/candidates/*.safetensors")), what="the first probe")
+    until(lambda: list(service.home.glob(f"runs/job-{job}/candidates/*.safetensors")), what="the first probe")
     for process in (*service.processes("metad2a --no-tracking serve"), *service.processes("metad2a worker")):
         os.kill(process, signal.SIGKILL)
     until(lambda: not service.processes("service.job"), seconds=10, what="the end of the job's process")
@@ -89,7 +94,7 @@ def test_a_search_of_pipelines_goes_on_when_web_and_worker_are_killed(service: P
 
 
 def test_a_killed_worker_costs_only_what_was_running(service: Processes) -> None:
-    service.serve()
+    before = records(service)
     dataset = service.send(zipped(pictures(each=20)))
     job = service.ask("/v1/trainings", training(dataset, recipe="small"))["id"]
     until(lambda: service.processes("service.job"), what="the job's process")
@@ -102,18 +107,21 @@ def test_a_killed_worker_costs_only_what_was_running(service: Processes) -> None
     until(lambda: not service.processes("service.job"), seconds=2, what="the end of what was cancelled")
     again = service.ask("/v1/trainings", training(dataset))["id"]
     assert service.ended(again)["state"] == "succeeded"
-    assert records(service) == 1
+    assert records(service) == before + 1
 
 
-def test_jobs_run_by_priority_and_at_most_as_many_at_once_as_is_told(service: Processes) -> None:
-    service.serve("--no-worker")
+def test_jobs_run_by_priority_and_at_most_as_many_at_once_as_is_told(without_worker: Processes) -> None:
+    service = without_worker
     dataset = service.send(zipped(pictures(each=20)))
     asked = {
         name: service.ask("/v1/trainings", training(dataset, priority=name, seed=seed))["id"]
         for seed, name in enumerate(("low", "normal", "high"))
     }
-    service.start("worker", "--jobs", "1")
-    ended = {name: service.ended(job, seconds=240) for name, job in asked.items()}
+    worker = service.start("worker", "--jobs", "1")
+    try:
+        ended = {name: service.ended(job, seconds=240) for name, job in asked.items()}
+    finally:
+        leave([worker])
     assert {each["state"] for each in ended.values()} == {"succeeded"}
     order = sorted(ended, key=lambda name: str(ended[name]["started"]))
     assert order == ["high", "normal", "low"]
@@ -122,38 +130,57 @@ def test_jobs_run_by_priority_and_at_most_as_many_at_once_as_is_told(service: Pr
 
 
 @pytest.mark.parametrize("how", [signal.SIGSTOP, signal.SIGKILL])
-def test_another_worker_finishes_what_a_frozen_or_killed_one_had(service: Processes, how: signal.Signals) -> None:
+def test_another_worker_finishes_what_a_frozen_or_killed_one_had(
+    without_worker: Processes, how: signal.Signals
+) -> None:
     """And one that thaws changes nothing."""
-    service.serve("--no-worker")
+    service, before = without_worker, records(without_worker)
     frozen = service.start("worker")
-    dataset = service.send(zipped(pictures(each=20)))
-    job = service.ask("/v1/trainings", training(dataset))["id"]
-    until(lambda: service.job(job)["state"] == "running", what="the job")
-    frozen.send_signal(how)
-    service.start("worker")
-    ended = service.ended(job)
-    assert (ended["state"], ended["attempts"]) == ("succeeded", 2), service.logs()
-    frozen.send_signal(signal.SIGCONT)
-    time.sleep(2)
-    assert service.job(job) == ended
-    assert records(service) == 1
-    assert not service.processes("service.job")
+    workers = [frozen]
+    try:
+        dataset = service.send(zipped(pictures(each=20)))
+        job = service.ask("/v1/trainings", training(dataset, seed=10 + how))["id"]  # a record of its own
+        until(lambda: service.job(job)["state"] == "running", what="the job")
+        frozen.send_signal(how)
+        workers.append(service.start("worker"))
+        ended = service.ended(job)
+        assert (ended["state"], ended["attempts"]) == ("succeeded", 2), service.logs()
+        frozen.send_signal(signal.SIGCONT)
+        time.sleep(2)
+        assert service.job(job) == ended
+        assert records(service) == before + 1
+        assert not service.processes("service.job")
+    finally:
+        leave(workers)
 
 
-def test_a_job_that_runs_out_of_memory_fails_with_a_reason(service: Processes) -> None:
-    service.serve("--job-memory", "900")
-    dataset = service.send(zipped(pictures(each=20)))
-    ended = service.ended(service.ask("/v1/trainings", training(dataset))["id"])
-    assert ended["state"] == "failed" and "memory" in ended["reason"], ended["reason"]
+def leave(workers: list[subprocess.Popen[bytes]]) -> None:
+    """Ends workers, frozen ones too."""
+    for each in workers:
+        each.send_signal(signal.SIGCONT)
+        each.terminate()
+        each.wait(20)
+
+
+def test_a_job_that_runs_out_of_memory_fails_with_a_reason_and_a_service_ends_as_a_whole(tmp_path: Path) -> None:
+    with Processes(tmp_path) as service:
+        web = service.serve("--job-memory", "900")
+        dataset = service.send(zipped(pictures(each=20)))
+        ended = service.ended(service.ask("/v1/trainings", training(dataset))["id"])
+        assert ended["state"] == "failed" and "memory" in ended["reason"], ended["reason"]
+        web.terminate()
+        assert web.wait(20) == 0
+        until(lambda: not service.processes("metad2a"), seconds=15, what="an empty process table")
 
 
 def test_the_readmes_walk_through_works_as_it_stands(service: Processes) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     block = next(each for each in text.split("```bash\n") if each.startswith("SERVICE=")).split("```")[0]
-    service.serve()
     (service.home / "images.zip").write_bytes(zipped(pictures(each=20)))
     (service.home / "picture.png").write_bytes(pictures()["set/class1/0.png"])
-    lines = f"set -euo pipefail\n{block.replace('http://127.0.0.1:8000', service.address)}"
+    assert block.count("http://127.0.0.1:8000") == block.count('\\"seconds\\": 30') == 1
+    shorter = block.replace('\\"seconds\\": 30', '\\"seconds\\": 8')
+    lines = f"set -euo pipefail\n{shorter.replace('http://127.0.0.1:8000', service.address)}"
     done = subprocess.run(["bash", "-c", lines], cwd=service.home, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr + done.stdout[-500:]
     assert "event: end" in done.stdout and '"best"' in done.stdout
@@ -161,10 +188,10 @@ def test_the_readmes_walk_through_works_as_it_stands(service: Processes) -> None
 
 
 def test_jobs_outlive_a_database_that_is_stopped_hard(tmp_path: Path, postgres: PostgresServer) -> None:
-    with Processes(tmp_path, database=postgres.database()) as service:
+    with Processes(tmp_path, database=postgres.database(), onnx=False) as service:
         service.serve()
         dataset = service.send(zipped(pictures(each=20)))
-        job = service.ask("/v1/trainings", training(dataset, recipe="small"))["id"]
+        job = service.ask("/v1/trainings", training(dataset))["id"]
         until(lambda: service.job(job)["state"] == "running", what="the job")
         postgres.stop_hard()
         time.sleep(3)

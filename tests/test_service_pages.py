@@ -114,7 +114,7 @@ def test_the_whole_way_on_the_pages(tmp_path: Path, page: Page) -> None:
         page.goto(service.address)
         looked_at(page, "start")
         page.locator(".card").click()
-        page.fill("#train ~ form [name=minutes] >> nth=0", "0.4")
+        page.fill("#train ~ form [name=minutes] >> nth=0", "0.2")
         page.get_by_role("button", name="Find it").click()
         page.wait_for_selector("#lines li")
         looked_at(page, "job-running")
