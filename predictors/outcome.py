@@ -27,7 +27,7 @@ Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
 SLOPE_PENALTY = 1.0
 SHARE = 0.8  # of the outcomes inside the interval
-_STEPS = re.compile(r"\d+-steps")  # the recipe of a fine-tuning as a search does it unless told otherwise
+_RECIPE = re.compile(r"(\d+)-steps(-anew)?")
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,17 @@ class OutcomeModel:
         return found
 
 
+def recipe_of(pipeline: Pipeline, steps: int) -> str:
+    """What a record says of a fine-tuning, as a search does it unless told otherwise; ours have statistics anew."""
+    return f"{steps}-steps{'-anew' if pipeline.weights == 'own' else ''}"
+
+
+def _steps_of(pipeline: Pipeline, recipe: str) -> int:
+    """The steps of such a recipe; 0: it is another."""
+    found = _RECIPE.fullmatch(recipe)
+    return int(found[1]) if found and recipe == recipe_of(pipeline, int(found[1])) else 0
+
+
 def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[Example, ...]:
     """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks, both on the same images.
 
@@ -189,7 +200,7 @@ def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[
     found = []
     for task, measured in of_task.items():
         tested = any(each.test_accuracy is not None for each in measured)
-        probes, tuned = dict[tuple[str, int], float](), list[tuple[Pipeline, Record, float]]()
+        probes, tuned = dict[tuple[str, int], float](), list[tuple[Pipeline, Record, int, float]]()
         for record in measured:
             pipeline = PIPELINE.pipeline(PIPELINE.parse(record.architecture))
             accuracy = record.test_accuracy if tested else record.valid_accuracy
@@ -197,13 +208,12 @@ def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[
                 continue
             if pipeline.training == "probe":
                 probes[pipeline.weights, pipeline.resolution] = accuracy
-            elif _STEPS.fullmatch(record.recipe):
-                tuned.append((pipeline, record, accuracy))
-        for pipeline, record, accuracy in tuned:
+            elif steps := _steps_of(pipeline, record.recipe):
+                tuned.append((pipeline, record, steps, accuracy))
+        for pipeline, record, steps, accuracy in tuned:
             classes, images = (int(record.extra.get(name, 0)) for name in ("classes", "train_images"))
             looked = Looked(classes, images, probes)
             if min(classes, images) > 0 and looked.probe(pipeline) is not None:  # a row from elsewhere need not tell
-                steps = float(record.recipe.removesuffix("-steps"))
                 found.append(Example(looked, pipeline, steps, accuracy, source.get(task, task)))
     return tuple(found)
 

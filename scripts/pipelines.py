@@ -117,7 +117,7 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
     from metad2a.search.pipelines.search import search_pipelines
     from metad2a.train.augment import choose
     from metad2a.train.classifier import Classifier
-    from metad2a.train.pipeline import Effort, base_of, probe_pipeline, tune_pipeline
+    from metad2a.train.pipeline import Effort, base_of, begin_of, probe_pipeline, tune_pipeline
 
     def probed(pipeline: Pipeline) -> Callable:  # type: ignore[type-arg]
         def way(task, seconds, seed, place):  # type: ignore[no-untyped-def]
@@ -135,7 +135,7 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
             own = Pipeline("own", 32, "probe")
             base, found = base_of(own, task), probe_pipeline(own, task)[1]
             augment, _ = choose("auto", base, found.classifier, task)  # the same freedom for all
-            begin = None if pipeline.weights == "scratch" else probe_pipeline(pipeline, task)[1].classifier
+            begin = begin_of(pipeline, task, seed=seed)
             effort = Effort(seconds=seconds - (time.process_time() - begun), augment=augment, seed=seed)
             done = tune_pipeline(pipeline, task, effort, begin=begin)
             return done.classifier, done.valid_accuracy, text

@@ -92,7 +92,7 @@ def test_a_probe_and_a_fine_tuning_are_kept_and_the_best_is_exported_as_it_was_t
 def test_given_again_it_trains_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     task = stripes(60)
     first = searched(task)
-    for name in ("recommend.looking.probe_either", "search.pipelines.session.tune_pipeline"):
+    for name in ("recommend.looking.probe", "search.pipelines.session.tune_pipeline"):
         monkeypatch.setattr(f"metad2a.{name}", None)
     again = searched(task)
     assert again.resumed == 2 and again.trained == first.trained

@@ -47,7 +47,7 @@ class Tuning:
     Attributes:
         part: what learns; see `FROZEN`. learning_rate: at its peak.
         seconds, steps: how long, one of them given.
-        statistics: whether batch normalisations go on by the statistics of pretraining, not by each batch's.
+        statistics: whether batch normalisations go on by those they have, not by each batch's.
         parts: of the task to learn from. batch: images a step.
     """
 

@@ -12,7 +12,7 @@ from databases.architectures.space import Architecture
 from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import Task
 from metad2a.train.bases import Base
-from metad2a.train.pipeline import Effort, probe_pipeline, tune_pipeline
+from metad2a.train.pipeline import Effort, begin_of, probe_pipeline, tune_pipeline
 
 
 @dataclass
@@ -45,11 +45,8 @@ class PipelineMeasure:
 
     def _measured(self, architecture: Architecture) -> float:
         pipeline = PIPELINE.pipeline(architecture)
-        begin = None
-        if pipeline.weights != "scratch":
-            probed = probe_pipeline(pipeline, self.task, cache=self.cache, also=self.also)[1]
-            if pipeline.training == "probe":
-                return probed.valid_accuracy or 0.0
-            begin = probed.classifier
+        if pipeline.training == "probe":
+            return probe_pipeline(pipeline, self.task, cache=self.cache, also=self.also)[1].valid_accuracy or 0.0
+        begin = begin_of(pipeline, self.task, seed=self.effort.seed, cache=self.cache, also=self.also)
         tuned = tune_pipeline(pipeline, self.task, self.effort, begin=begin, deadline=self.deadline)
         return tuned.valid_accuracy or 0.0
