@@ -82,9 +82,10 @@ def test_examples_are_fine_tunings_whose_probe_was_measured() -> None:
 
     records = [
         record("own 32px probe whole", "probe"),
-        record("own 48px all rate0.03 slim", "100-steps"),
+        record("own 48px all rate0.03 slim", "100-steps-anew"),
         record("lite0 64px all rate0.01 whole", "100-steps"),  # begins with a probe that nobody measured
-        record("own 32px all rate0.03 whole", "100-steps", task="other"),
+        record("own 32px all rate0.03 whole", "100-steps-anew", task="other"),
+        record("own 32px all rate0.03 whole", "100-steps"),  # as we trained before, with the statistics of pretraining
     ]
     (found,) = examples_of([TaskEntry("t", "toy", "toys")], records)
     assert found == Example(found.looked, Pipeline("own", 48, "all", 0.03, slim=True), 100.0, 72.0, "toys")

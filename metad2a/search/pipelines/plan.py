@@ -86,5 +86,5 @@ def _close(ranked: Sequence[Chance]) -> list[Chance]:
 
 def _other_rate(pipeline: Pipeline) -> Pipeline:
     """The same at the neighbouring learning rate."""
-    other = {FAST: USUAL, USUAL: GENTLE, GENTLE: USUAL}
+    other = {FAST: USUAL, USUAL: FAST, GENTLE: USUAL}
     return replace(pipeline, learning_rate=other[pipeline.learning_rate or USUAL])
