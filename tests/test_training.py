@@ -6,6 +6,7 @@ import itertools
 import math
 import tracemalloc
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,10 +19,12 @@ from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
 from databases.errors import UserError
 from databases.records.recipe import Recipe
+from metad2a.train import loop
 from metad2a.train import train as training
 from metad2a.train.batches import batches
 from metad2a.train.inference import accuracy, normalisation, predictions, prepare
-from metad2a.train.train import augment, train
+from metad2a.train.loop import Loop, Loss
+from metad2a.train.train import train
 from metad2a.train.training import Progress, Training
 
 TOY = Recipe("toy", channels=4, cells=1, resolution=8, epochs=4, batch=16, learning_rate=0.05, average=0.25)
@@ -47,14 +50,13 @@ class Step:
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     """The steps of every training: which images, and the weights after it."""
     seen: list[Step] = []
-    take = training._Loop._step
+    take = Loop._step
 
-    def spy(loop: training._Loop, number: int, chosen: Tensor) -> Tensor:
-        loss = take(loop, number, chosen)
-        seen.append(Step(chosen, {name: each.clone() for name, each in loop.network.state_dict().items()}))
-        return loss
+    def spy(loop: Loop, batch: training.Batch, loss: Loss[training.Batch]) -> None:
+        take(loop, batch, loss)
+        seen.append(Step(batch[0], {name: each.clone() for name, each in loop.network.state_dict().items()}))
 
-    monkeypatch.setattr(training._Loop, "_step", spy)
+    monkeypatch.setattr(Loop, "_step", spy)
     return seen
 
 
@@ -88,11 +90,41 @@ def test_the_same_seed_gives_the_same_weights_and_disturbs_no_other_draw() -> No
     assert not torch.equal(weights(first), weights(other))
 
 
+def test_a_training_that_was_killed_ends_with_the_same_weights_and_tells_all_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "EVERY", 0.0)
+    recipe, take, told = replace(TOY, augment=True, average=0.5), Loop._step, list[Progress]()
+
+    def trained(*, checkpoint: Path | None = None) -> Training:
+        told.clear()
+        listen = told.append
+        options = {"checks": (0.25, 0.75), "seed": 3, "device": "cpu", "on_epoch": listen, "checkpoint": checkpoint}
+        return train(stripes(channels=3), CELL, recipe=recipe, **options)  # type: ignore[arg-type]
+
+    whole = trained()
+    for at in (2, 5, 13):  # within an epoch, at its end, within the part that is averaged
+
+        def dies(each: Loop, batch: training.Batch, loss: Loss[training.Batch], at: int = at) -> None:
+            if each.step == at:
+                raise KeyboardInterrupt
+            take(each, batch, loss)
+
+        monkeypatch.setattr(Loop, "_step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            trained(checkpoint=tmp_path / "c.pt")
+    monkeypatch.setattr(Loop, "_step", take)
+    again = trained(checkpoint=tmp_path / "c.pt")
+    assert torch.equal(weights(again), weights(whole))
+    assert again.complete and again.curve == told
+    assert [replace(each, seconds=0.0) for each in told] == [replace(each, seconds=0.0) for each in whole.curve]
+
+
 def test_a_deadline_stops_training_after_the_step_that_passes_it(
     monkeypatch: pytest.MonkeyPatch, steps: list[Step]
 ) -> None:
     clock = itertools.count()  # a second passes at every look: at the start, before the epoch, after each step
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
     done = train(stripes(), CELL, recipe=TOY, device="cpu", deadline=3)
     assert not done.complete and done.valid_accuracy is not None
     assert (len(steps), len(done.curve)) == (2, 1)  # of five steps an epoch
@@ -178,26 +210,6 @@ def test_images_that_cannot_be_written_train_alike() -> None:
     assert torch.equal(*(weights(train(each, CELL, recipe=TOY, device="cpu")) for each in (task, fixed)))
 
 
-@pytest.mark.parametrize("shape", [(5, 3, 16, 16), (4, 1, 8, 8), (2, 3, 9, 9)])
-def test_augmentation_flips_and_shifts_and_keeps_the_shape(shape: tuple[int, ...]) -> None:
-    x = torch.arange(1.0, 1 + math.prod(shape)).reshape(shape)
-    moved = augment(x, torch.Generator().manual_seed(0))
-    margin = max(1, shape[-1] // 8)
-    assert moved.shape == x.shape
-    for before, after in zip(x, moved, strict=True):
-        padded = torch.nn.functional.pad(torch.stack([before, before.flip(-1)]), [margin] * 4)
-        windows = padded.unfold(2, shape[-1], 1).unfold(3, shape[-1], 1)  # (flip, c, dy, dx, h, w)
-        same = (windows == after[None, :, None, None]).all(dim=(1, 4, 5))
-        assert same.sum() == 1
-
-
-def test_augmentation_varies_and_repeats_by_its_generator() -> None:
-    x = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    first, again = (augment(x, torch.Generator().manual_seed(1)) for _ in range(2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, augment(x, torch.Generator().manual_seed(2)))
-
-
 def test_checks_tell_the_validation_accuracy_and_change_nothing() -> None:
     plain, told = train(stripes(), CELL, recipe=TOY, device="cpu"), list[Progress]()
 
@@ -249,9 +261,9 @@ def test_the_parts_of_a_batch_have_its_gradient() -> None:
     losses, gradients = [], []
     for parts in (1, 3):
         images = training._Images(torch.zeros(7, 2, 2, 1, dtype=torch.uint8), torch.arange(7), y, (0.0,), (1.0,))
-        loop = training._Loop(network, TOY, images, 0, torch.contiguous_format)
-        loop.parts = parts
-        losses.append(loop._gradients(x, y))
+        learning = training._Learning(network, TOY, images)
+        learning.parts = parts
+        losses.append(learning.gradients(network, x, y))
         gradients.append(torch.cat([each.grad.flatten() for each in network.parameters() if each.grad is not None]))
     torch.testing.assert_close(losses[0], losses[1])
     torch.testing.assert_close(gradients[0], gradients[1])

@@ -164,7 +164,10 @@ class Session:
                 tracked.metrics(_epoch_metrics(progress), step=progress.epoch)
                 self.tell("epoch", index, epoch=progress)
 
-            self._keep_better(self.work().train(job, on_epoch), tracked)
+            # without a limit alone: what is left of one fits another schedule
+            checkpoint = self.run.checkpoint(index) if self.budget.limit == math.inf else None
+            self._keep_better(self.work().train(job, on_epoch, checkpoint=checkpoint), tracked)
+            self.run.checkpoint(index).unlink(missing_ok=True)
 
     def _job(self, index: int) -> Job:
         self.worked = True

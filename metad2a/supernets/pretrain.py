@@ -19,6 +19,7 @@ from databases.errors import UserError
 from databases.files import write_files
 from databases.hosting import lent
 from metad2a.supernets.images import Images, batch_of, cropped, normalised, resized
+from metad2a.train.averaging import Average
 from metad2a.train.loop import Epoch, Loop, cosine
 from metad2a.train.together import Together
 
@@ -81,7 +82,7 @@ def pretrain(
     every: float = 180.0,
     deadline: float = math.inf,
 ) -> Loop:
-    """Trains the network on the training images; the loop's average is the result, its progress 1 when complete.
+    """Trains the network on the training images; the loop's progress is 1 when complete, its `result` the average.
 
     Beside the checkpoint, which is written ``every`` so many seconds, a CSV file tells the curve.
 
@@ -98,7 +99,7 @@ def pretrain(
             schedule=cosine(0.04),
             seed=plan.seed,
             gradient_norm=5.0,
-            average=plan.average,
+            average=Average(keeps=plan.average),
             checkpoint=checkpoint,
             every=every,
             writes=processes.first,
@@ -154,12 +155,11 @@ class _Job:
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Validates the averaged network."""
-        assert self.loop.average is not None
         held = self.images.held
         if epoch.progress < 1 and epoch.number % 5:
             held = held[:: max(1, len(held) // SOME)]
         side = self.plan.sides[-1]
-        percent = accuracy(self.loop.average, self.images, held, side, self.normalisation, self.processes)
+        percent = accuracy(self.loop.result, self.images, held, side, self.normalisation, self.processes)
         point = Point(epoch.number, epoch.steps, epoch.seconds, epoch.loss, percent, len(held))
         if self.processes.first:
             _note(self.loop.path, point)
