@@ -123,7 +123,7 @@ def mixture(
         (training, torch.optim.Adam(mixed.parameters(), lr=WEIGHTS_RATE)),
         (validation, torch.optim.Adam([alpha], lr=MIXTURE_RATE)),
     )
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS):  # no loop: two optimisers take turns, one pass over images of its own each
         for (x, y), optimiser in steps:
             for chosen in torch.randperm(len(y)).split(RECIPE.batch):
                 mixed.zero_grad()
