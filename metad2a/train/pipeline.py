@@ -88,12 +88,9 @@ def probe_either(
     return (other, True) if better else (found, False)
 
 
-def probe_pipeline(
-    pipeline: Pipeline, task: Task, *, cache: Path | None = None, also: Base | None = None
-) -> tuple[Base, Probed]:
+def probe_pipeline(pipeline: Pipeline, task: Task, *, cache: Path | None = None) -> Probed:
     """The linear layer on the features of a pipeline's weights."""
-    base = base_of(pipeline, task, also=also)
-    return base, probe(base, task, resolution=pipeline.resolution, cache=cache)
+    return probe(base_of(pipeline, task), task, resolution=pipeline.resolution, cache=cache)
 
 
 def tune_pipeline(
@@ -110,7 +107,8 @@ def tune_pipeline(
     """Fine-tunes from ``begin``, by default from the pipeline's probe, or trains from nothing where it says so."""
     scratch = pipeline.weights == "scratch"
     if begin is None:
-        begin = from_nothing(pipeline, task, effort.seed) if scratch else _probed(pipeline, task, cache)
+        probed = None if scratch else probe_pipeline(pipeline, task, cache=cache)
+        begin = probed.classifier if probed else from_nothing(pipeline, task, effort.seed)
     part: Part = "head" if pipeline.training == "head" else "half" if pipeline.training == "half" else "all"
     tuning = Tuning(
         part=part,
@@ -132,10 +130,6 @@ def from_nothing(pipeline: Pipeline, task: Task, seed: int) -> Classifier:
         network = blueprint.build().eval()
     mean, scale = normalisation(task)
     return Classifier(network, blueprint, mean, scale, pipeline.resolution)
-
-
-def _probed(pipeline: Pipeline, task: Task, cache: Path | None) -> Classifier:
-    return probe_pipeline(pipeline, task, cache=cache)[1].classifier
 
 
 def _stages(pipeline: Pipeline) -> Stages | None:
