@@ -141,7 +141,7 @@ def searched(home: Path, **options: Any) -> list[tuple[str, float | None, str]]:
             store=store,
             space="enas-micro",
             recipe="quick",
-            device="cpu",
+            on="cpu",
             folder=home / "run",
             **options,
         )

@@ -148,6 +148,29 @@ def test_networks_learn_in_the_one_training_loop() -> None:
     assert all(found[name] for name in OWN_STEPS), "one that takes no steps any more can go"
 
 
+def named_device(path: Path) -> Iterator[ast.arg | ast.AnnAssign]:
+    """What is called ``device``, and says where torch computes."""
+    for node in ast.walk(tree(path)):
+        given: list[tuple[ast.arg | ast.AnnAssign, ast.expr | None]] = []
+        if isinstance(node, ast.arguments):
+            places = [*node.posonlyargs, *node.args]
+            defaults = [None] * (len(places) - len(node.defaults)) + list(node.defaults)
+            given = [*zip(places, defaults, strict=True), *zip(node.kwonlyargs, node.kw_defaults, strict=True)]
+        elif isinstance(node, ast.AnnAssign):
+            given = [(node, node.value)]
+        for each, default in given:
+            name = each.arg if isinstance(each, ast.arg) else ast.unparse(each.target)
+            kind = ast.unparse(each.annotation) if each.annotation else ""
+            if name == "device" and (kind == "torch.device" or (isinstance(default, ast.Constant) and default.value)):
+                yield each
+
+
+def test_a_device_is_where_a_network_will_run_and_what_trains_it_is_called_on() -> None:
+    for path in PATHS:
+        for each in named_device(path):
+            raise AssertionError(f"{path.relative_to(ROOT)}:{each.lineno}: call it `on`, or `place` once it is torch's")
+
+
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
     docstring = function.body[0] if ast.get_docstring(function) is not None else None
     said = range(docstring.lineno, (docstring.end_lineno or 0) + 1) if docstring else range(0)

@@ -33,7 +33,7 @@ def exported(folder: Path) -> Path:
     images = (rng.integers(0, 90, (40, 12, 12, 3)) + 50 * labels[:, None, None, None]).astype(np.uint8)
     task = Task("toy", images, labels, split(labels), ("ash", "beech", "oak"))
     architecture = image_space("nasbench201").parse(CELL)
-    training = train(task, architecture, recipe=QUICK, device="cpu")
+    training = train(task, architecture, recipe=QUICK, on="cpu")
     export(training, task=task, architecture=architecture, recipe=QUICK, folder=folder)
     return folder
 

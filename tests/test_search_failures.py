@@ -45,7 +45,7 @@ def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
         ({"seconds": float("nan")}, "given a budget of nan seconds"),
         ({"recipe": "nasbench201"}, "only others measured; allowed are tiny"),
         ({"recipe": "huge"}, "unknown recipe 'huge'"),
-        ({"device": "abacus"}, "given the device 'abacus'"),
+        ({"on": "abacus"}, "given 'abacus' to train on"),
     ],
 )
 def test_impossible_requests_are_user_errors(store: Store, home: Path, options: dict[str, object], words: str) -> None:

@@ -68,7 +68,7 @@ def weights(done: Training) -> Tensor:
 def test_a_task_that_can_be_learnt_is_learnt(channels: int) -> None:
     task = stripes(channels=channels)
     seen: list[Progress] = []
-    done = train(task, CELL, recipe=TOY, device="cpu", on_epoch=seen.append)
+    done = train(task, CELL, recipe=TOY, on="cpu", on_epoch=seen.append)
     assert done.complete and done.valid_accuracy is not None and done.valid_accuracy > 90
     assert (accuracy(done, task, TEST) or 0) > 90
     assert seen == done.curve
@@ -81,12 +81,10 @@ def test_the_same_seed_gives_the_same_weights_and_disturbs_no_other_draw() -> No
     task = stripes()
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    first, second = (
-        train(task, CELL, recipe=replace(TOY, augment=True, epochs=2), seed=1, device="cpu") for _ in range(2)
-    )
+    first, second = (train(task, CELL, recipe=replace(TOY, augment=True, epochs=2), seed=1, on="cpu") for _ in range(2))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(weights(first), weights(second))
-    other = train(task, CELL, recipe=replace(TOY, augment=True, epochs=2), seed=2, device="cpu")
+    other = train(task, CELL, recipe=replace(TOY, augment=True, epochs=2), seed=2, on="cpu")
     assert not torch.equal(weights(first), weights(other))
 
 
@@ -99,7 +97,7 @@ def test_a_training_that_was_killed_ends_with_the_same_weights_and_tells_all_epo
     def trained(*, checkpoint: Path | None = None) -> Training:
         told.clear()
         listen = told.append
-        options = {"checks": (0.25, 0.75), "seed": 3, "device": "cpu", "on_epoch": listen, "checkpoint": checkpoint}
+        options = {"checks": (0.25, 0.75), "seed": 3, "on": "cpu", "on_epoch": listen, "checkpoint": checkpoint}
         return train(stripes(channels=3), CELL, recipe=recipe, **options)  # type: ignore[arg-type]
 
     whole = trained()
@@ -125,26 +123,26 @@ def test_a_deadline_stops_training_after_the_step_that_passes_it(
 ) -> None:
     clock = itertools.count()  # a second passes at every look: at the start, before the epoch, after each step
     monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    done = train(stripes(), CELL, recipe=TOY, device="cpu", deadline=3)
+    done = train(stripes(), CELL, recipe=TOY, on="cpu", deadline=3)
     assert not done.complete and done.valid_accuracy is not None
     assert (len(steps), len(done.curve)) == (2, 1)  # of five steps an epoch
 
 
 def test_a_deadline_that_has_passed_allows_no_step() -> None:
-    done = train(stripes(), CELL, recipe=TOY, device="cpu", deadline=-math.inf)
+    done = train(stripes(), CELL, recipe=TOY, on="cpu", deadline=-math.inf)
     assert not done.complete and done.curve == []
     assert torch.isfinite(weights(done)).all()
 
 
 def test_few_images_are_seen_often_enough() -> None:
     recipe = replace(TOY, least_steps=30)
-    done = train(stripes(images=40), CELL, recipe=recipe, device="cpu")  # 24 images: two steps an epoch
+    done = train(stripes(images=40), CELL, recipe=recipe, on="cpu")  # 24 images: two steps an epoch
     assert len(done.curve) == 15
 
 
 @pytest.mark.parametrize(("average", "last"), [(0.0, 1), (0.25, 3), (1.0, 12)])
 def test_the_result_is_the_mean_of_the_last_weights(steps: list[Step], average: float, last: int) -> None:
-    done = train(stripes(images=80), CELL, recipe=replace(TOY, average=average), device="cpu")
+    done = train(stripes(images=80), CELL, recipe=replace(TOY, average=average), on="cpu")
     assert len(steps) == 12
     for name, value in done.network.state_dict().items():
         if value.is_floating_point():
@@ -154,7 +152,7 @@ def test_the_result_is_the_mean_of_the_last_weights(steps: list[Step], average: 
 
 def test_every_epoch_shows_each_image_once_in_an_order_of_its_seed(steps: list[Step]) -> None:
     for seed in (1, 2):
-        train(stripes(images=80), CELL, recipe=replace(TOY, epochs=2), seed=seed, device="cpu")
+        train(stripes(images=80), CELL, recipe=replace(TOY, epochs=2), seed=seed, on="cpu")
     epochs = [torch.cat([step.images for step in steps[i : i + 3]]).tolist() for i in range(0, 12, 3)]
     assert all(sorted(epoch) == list(range(48)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
@@ -163,12 +161,12 @@ def test_every_epoch_shows_each_image_once_in_an_order_of_its_seed(steps: list[S
 def test_an_empty_validation_part_has_no_accuracy() -> None:
     task = stripes()
     task = replace(task, parts=np.where(task.parts == VALIDATION, TEST, task.parts).astype(np.uint8))
-    assert train(task, CELL, recipe=replace(TOY, epochs=1), device="cpu").valid_accuracy is None
+    assert train(task, CELL, recipe=replace(TOY, epochs=1), on="cpu").valid_accuracy is None
 
 
 def test_accuracy_is_the_share_of_right_predictions() -> None:
     task = stripes()
-    done = train(task, CELL, recipe=replace(TOY, epochs=1), device="cpu")
+    done = train(task, CELL, recipe=replace(TOY, epochs=1), on="cpu")
     images, labels = task.part(TRAIN)
     logits = predictions(done, images, batch=7)
     assert logits.shape == (len(labels), 2)
@@ -177,7 +175,7 @@ def test_accuracy_is_the_share_of_right_predictions() -> None:
 
 def test_images_are_brought_to_the_recipes_resolution() -> None:
     task = stripes()
-    done = train(task, CELL, recipe=replace(TOY, resolution=16, epochs=1), device="cpu")
+    done = train(task, CELL, recipe=replace(TOY, resolution=16, epochs=1), on="cpu")
     assert (done.mean, done.scale) == normalisation(task.resized(16)) != normalisation(task)
 
 
@@ -193,9 +191,9 @@ def test_training_images_are_brought_to_mean_zero_and_variance_one() -> None:
 def test_training_holds_no_second_copy_of_the_images_and_none_in_floats() -> None:
     task = stripes(images=6_000, channels=3)
     quick = replace(TOY, epochs=1, batch=500)
-    train(stripes(), CELL, recipe=quick, device="cpu")  # what is imported and cached at first is not counted
+    train(stripes(), CELL, recipe=quick, on="cpu")  # what is imported and cached at first is not counted
     tracemalloc.start()
-    train(task, CELL, recipe=quick, device="cpu")
+    train(task, CELL, recipe=quick, on="cpu")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.5 * task.images.nbytes
@@ -207,22 +205,22 @@ def test_training_holds_no_second_copy_of_the_images_and_none_in_floats() -> Non
 def test_images_that_cannot_be_written_train_alike() -> None:
     task, fixed = stripes(), stripes()
     fixed.images.flags.writeable = False  # such as those that joblib hands its workers
-    assert torch.equal(*(weights(train(each, CELL, recipe=TOY, device="cpu")) for each in (task, fixed)))
+    assert torch.equal(*(weights(train(each, CELL, recipe=TOY, on="cpu")) for each in (task, fixed)))
 
 
 def test_checks_tell_the_validation_accuracy_and_change_nothing() -> None:
-    plain, told = train(stripes(), CELL, recipe=TOY, device="cpu"), list[Progress]()
+    plain, told = train(stripes(), CELL, recipe=TOY, on="cpu"), list[Progress]()
 
     def listen(progress: Progress) -> None:
         told.append(progress)
 
-    checked = train(stripes(), CELL, recipe=TOY, device="cpu", checks=(0.25, 0.5, 1.0), on_epoch=listen)
+    checked = train(stripes(), CELL, recipe=TOY, on="cpu", checks=(0.25, 0.5, 1.0), on_epoch=listen)
     assert [each.valid_accuracy is not None for each in told] == [True, True, False, False]
     assert checked.curve == told and torch.equal(weights(plain), weights(checked))
 
 
 def test_a_listener_may_stop_a_training() -> None:
-    stopped = train(stripes(), CELL, recipe=TOY, device="cpu", on_epoch=lambda progress: progress.epoch < 2)
+    stopped = train(stripes(), CELL, recipe=TOY, on="cpu", on_epoch=lambda progress: progress.epoch < 2)
     assert not stopped.complete and len(stopped.curve) == 2 and stopped.valid_accuracy is not None
 
 
@@ -242,10 +240,10 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_batch_that_does_not_fit_is_cut_and_training_goes_on(memory: list[int], steps: list[Step]) -> None:
-    whole = train(stripes(), CELL, recipe=TOY, device="cpu")
+    whole = train(stripes(), CELL, recipe=TOY, on="cpu")
     count = len(steps)
     memory[0] = 5
-    cut = train(stripes(), CELL, recipe=TOY, device="cpu")
+    cut = train(stripes(), CELL, recipe=TOY, on="cpu")
     assert (whole.parts, cut.parts, cut.complete) == (1, 4, True)
     assert len(steps) == 2 * count and all(
         torch.equal(a.images, b.images) for a, b in zip(steps[:count], steps[count:], strict=True)
@@ -272,14 +270,14 @@ def test_the_parts_of_a_batch_have_its_gradient() -> None:
 def test_no_room_for_one_image_is_a_user_error(memory: list[int]) -> None:
     memory[0] = 0
     with pytest.raises(UserError, match=r"no memory for a single image .* use --on cpu"):
-        train(stripes(), CELL, recipe=TOY, device="cpu")
+        train(stripes(), CELL, recipe=TOY, on="cpu")
 
 
 @pytest.mark.parametrize(("size", "name"), [(2, "nas-rl"), (3, "nas-rl"), (16, "mobilenetv3")])
 def test_a_last_batch_of_one_image_is_trained_where_maps_are_one_pixel(size: int, name: str) -> None:
     task, tiny = stripes(images=81), replace(TOY, batch=size, epochs=1)
     assert len(task.part(TRAIN)[1]) == 49
-    done = train(task, image_space(name).sample(np.random.default_rng(1)), recipe=tiny, device="cpu")
+    done = train(task, image_space(name).sample(np.random.default_rng(1)), recipe=tiny, on="cpu")
     assert done.complete and torch.isfinite(weights(done)).all()
 
 

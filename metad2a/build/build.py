@@ -180,7 +180,7 @@ def measure(job: Measurement) -> Record:
     """Trains once and tests on validation and test images; picklable, for the executor."""
     task = _task(job.spec, job.folder)
     architecture = space(job.space).parse(job.architecture)
-    training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, device="auto")
+    training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, on="auto")
     return record_of(task, training, architecture=architecture, recipe=job.recipe, seed=job.seed, source="own")
 
 

@@ -57,7 +57,7 @@ class Work:
     task: Task
     recipe: Recipe
     seed: int
-    device: str
+    on: str
     stop_early: bool
     finished: tuple[Curve, ...]
     change: Augment | None = None
@@ -87,7 +87,7 @@ class Work:
             job.architecture,
             recipe=self.recipe,
             seed=self.seed,
-            device=self.device,
+            on=self.on,
             deadline=time.monotonic() + job.until - time.time(),
             checks=SHOWN,
             steps=job.steps,

@@ -32,7 +32,7 @@ from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
 from metad2a.search.session import Session
 from metad2a.search.tracked import Draw
 from metad2a.train.augment import check
-from metad2a.train.place import usable_device
+from metad2a.train.place import usable_place
 
 USUAL_TRAININGS = 3  # where neither their number nor a time is given
 
@@ -54,7 +54,7 @@ def search(
     seed: int = 0,
     tracker: Tracker | None = None,
     folder: Path | None = None,
-    device: str = "auto",
+    on: str = "auto",
     begun: float | None = None,
     patience: float = 0.0,
     executor: str = HERE,
@@ -78,7 +78,7 @@ def search(
     makes of the trainings goes with the tracked run.
 
     Raises:
-        UserError: impossible budget, recipe, space, searcher, device or limits; run in use; time over before the first
+        UserError: impossible budget, recipe, space, searcher, place or limits; run in use; time over before the first
             step.
     """
     begin = time.monotonic() if begun is None else begun
@@ -89,7 +89,7 @@ def search(
     spread = None
     if workers > 1 or executor != HERE:
         spread = partial(chosen_executor(executor), workers=workers, on_death=on_death)
-    chosen = check_training(recipe, seconds, device)
+    chosen = check_training(recipe, seconds, on)
     check_limits(limits, image_space(space), chosen)
     deadline = math.inf if seconds is None else begin + seconds
     costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes, deadline=deadline)
@@ -117,7 +117,7 @@ def search(
             seed=seed,
             seconds=seconds,
             tracker=tracker,
-            device=device,
+            on=on,
             stop_early=stop_early,
             expected=plan.expected,
             on_trained=plan.learn,
@@ -141,13 +141,13 @@ def train_one(
     augment: str = "auto",
     tracker: Tracker | None = None,
     folder: Path | None = None,
-    device: str = "auto",
+    on: str = "auto",
     begun: float | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
     """Trains, tests and exports one architecture; everything else is as in `search`."""
     begin = time.monotonic() if begun is None else begun
-    chosen = check_training(recipe, seconds, device)
+    chosen = check_training(recipe, seconds, on)
     check(augment)
     ways = {"searcher": "given", "stop_early": False, "augment": augment}
     run = _run(task, chosen, seed, f"{architecture.space} {architecture}", folder, begin, ways)
@@ -155,17 +155,17 @@ def train_one(
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "training", parameters=parameters) as tracked:
         given = InOrder(image_space(architecture.space), order=[architecture])
-        work = Session(task, chosen, run, store, tracked, seed=seed, seconds=seconds, device=device, stop_early=False)
+        work = Session(task, chosen, run, store, tracked, seed=seed, seconds=seconds, on=on, stop_early=False)
         work.on_progress, work.augment = on_progress, augment
         return work.go(given)
 
 
-def check_training(recipe: str, seconds: float | None, device: str) -> Recipe:
-    """The recipe, if it, the time and the device can be used; raises UserError."""
+def check_training(recipe: str, seconds: float | None, on: str) -> Recipe:
+    """The recipe, if it, the time and the place to train can be used; raises UserError."""
     chosen = trainable(recipe)
     if seconds is not None and not (isinstance(seconds, Real) and 0 < seconds < math.inf):
         raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; leave it out for no limit")
-    usable_device(device)
+    usable_place(on)
     return chosen
 
 

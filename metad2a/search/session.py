@@ -52,7 +52,7 @@ class Session:
     seed: int = 0
     seconds: float | None = None
     tracker: Tracker | None = None
-    device: str = "auto"
+    on: str = "auto"
     stop_early: bool = True
     expected: Callable[[Architecture], float | None] = lambda architecture: None
     on_trained: Callable[[Trained], None] = lambda trained: None
@@ -71,7 +71,7 @@ class Session:
     def budget(self) -> Budget:
         """What there is time for."""
         limit = math.inf if self.seconds is None else self.seconds
-        return Budget(self.small, self.recipe, self.run, self.device, limit)
+        return Budget(self.small, self.recipe, self.run, self.on, limit)
 
     @cached_property
     def small(self) -> Task:
@@ -179,7 +179,7 @@ class Session:
     def work(self) -> Work:
         """What trains candidates now."""
         curves = tuple(self.finished)
-        return Work(self.small, self.recipe, self.seed, self.device, self.stop_early, curves, self.change)
+        return Work(self.small, self.recipe, self.seed, self.on, self.stop_early, curves, self.change)
 
     @cached_property
     def change(self) -> Augment:

@@ -159,7 +159,6 @@ def search(task: Task, options: Mapping[str, Any], place: Place, report: Report)
         seed=options["seed"],
         tracker=place.tracker,
         folder=place.folder,
-        device=options.get("device") or "auto",
         begun=place.begun,
         on_progress=Telling(report),
     )
@@ -179,7 +178,6 @@ def train(task: Task, options: Mapping[str, Any], place: Place, report: Report) 
         seed=options["seed"],
         tracker=place.tracker,
         folder=place.folder,
-        device=options.get("device") or "auto",
         begun=place.begun,
         on_progress=Telling(report),
     )

@@ -103,7 +103,7 @@ def make(
     )
     if loop.progress < 1:
         return Made(output, False, None, loop.epoch, loop.seconds)
-    settle(loop.result, images, job.plan, normalisation, processes.device)
+    settle(loop.result, images, job.plan, normalisation, processes.place)
     side = job.plan.sides[-1]
     percent = accuracy(loop.result, images, images.held, side, normalisation, processes)
     curve = [[point.epoch, round(point.loss, 3), round(point.accuracy, 2)] for point in read_curve(place)]
@@ -160,6 +160,6 @@ def evaluate(base: Pretrained, images: Images, sides: tuple[int, ...], processes
     names: Any = base.card.get("classes", ())
     if tuple(names) != images.names:
         raise UserError(f"{base.name} was not trained for the classes of {images.name}; give the data it learnt from")
-    network = base.network().to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = base.network().to(processes.place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     normalisation = base.normalisation()
     return {side: accuracy(network, images, images.held, side, normalisation, processes) for side in sides}

@@ -58,12 +58,12 @@ class Labelled:
     labels: Tensor
 
 
-def labelled(task: Task, part: int, resolution: int, *, device: str = "cpu") -> Labelled:
+def labelled(task: Task, part: int, resolution: int, *, on: str = "cpu") -> Labelled:
     """One part of a task, normalised as its training part is, in a fixed order that mixes its classes.
 
     Data often come class by class; so ordered, a slice or the statistics of a batch would be those of few classes.
     """
-    task, place = task.resized(resolution), torch.device(device)
+    task, place = task.resized(resolution), torch.device(on)
     images, labels = task.part(part)
     order = np.random.default_rng(0).permutation(len(labels))
     images, labels = images[order], labels[order]

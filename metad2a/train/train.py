@@ -25,7 +25,7 @@ from metad2a.train.batches import batches
 from metad2a.train.inference import accuracy, halved, normalisation, normalised
 from metad2a.train.loop import Epoch, Loop, cosine, in_turn
 from metad2a.train.moves import Moves
-from metad2a.train.place import memory_format, pick_device
+from metad2a.train.place import memory_format, pick_place
 from metad2a.train.training import OnEpoch, Progress, Training
 
 TIMED_STEPS = 4  # whose median tells how long a training takes
@@ -38,7 +38,7 @@ def train(
     *,
     recipe: Recipe,
     seed: int = 0,
-    device: str = "auto",
+    on: str = "auto",
     deadline: float = math.inf,
     checks: Sequence[float] = (),
     steps: int | None = None,
@@ -53,17 +53,17 @@ def train(
     be so slow that it would not end by the ``deadline``. ``change`` is what is done to training images, by default what
     the recipe says.
     After these shares of the epochs, ``checks``, the accuracy on the validation part is told to ``on_epoch`` too.
-    The same seed on the same device gives the same weights, checked or not. With a ``checkpoint`` (a file) a training
+    The same seed on the same hardware gives the same weights, checked or not. With a ``checkpoint`` (a file) a training
     that was killed goes on, to the same weights; ``on_epoch`` is told its earlier epochs once more.
-    A batch that does not fit into the device's memory is cut into halves, whose gradients are added: the steps stay
+    A batch that does not fit into memory is cut into halves, whose gradients are added: the steps stay
     the recipe's, the batch statistics of the normalisations are those of a part.
 
     Raises:
         UserError: a single image does not fit, or the checkpoint is another training's.
     """
-    place = pick_device(device)
+    place = pick_place(on)
     task = task.resized(recipe.resolution)
-    with lent(seed=seed, threads=_threads(place), device=str(place)):
+    with lent(seed=seed, threads=_threads(place), on=str(place)):
         network, learning = _begun(task, architecture, recipe, place, seed=seed, change=change)
         whole = recipe.steps(len(learning.images.labels))
         loop = Loop(
@@ -88,10 +88,10 @@ def train(
     return replace(done, valid_accuracy=valid)
 
 
-def seconds_a_step(task: Task, architecture: Architecture, *, recipe: Recipe, device: str = "auto") -> float:
+def seconds_a_step(task: Task, architecture: Architecture, *, recipe: Recipe, on: str = "auto") -> float:
     """What one training step takes here: the median of a few, of a network that is then forgotten."""
-    place = pick_device(device)
-    with lent(seed=0, threads=_threads(place), device=str(place)):
+    place = pick_place(on)
+    with lent(seed=0, threads=_threads(place), on=str(place)):
         network, learning = _begun(task, architecture, recipe, place)
         loop, taken = Loop(network, learning.optimiser, steps=TIMED_STEPS + 1), [0.0]
         first = learning.first()
@@ -113,7 +113,7 @@ def _begun(
     seed: int = 0,
     change: Augment | None = None,
 ) -> tuple[nn.Module, _Learning]:
-    """A fresh network on its device, and how it learns the task."""
+    """A fresh network where it is trained, and how it learns the task."""
     skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
     space = image_space(architecture.space)
     network, layout = space.network(architecture, skeleton), memory_format(space, place)
@@ -175,7 +175,7 @@ class _Images:
 
     @classmethod
     def of(cls, task: Task, mean: tuple[float, ...], scale: tuple[float, ...], place: torch.device) -> Self:
-        """Those of a task, on the device."""
+        """Those of a task, where it is learnt."""
         where = task.places(TRAIN)
         labels = torch.from_numpy(task.labels[where]).to(place)
         if isinstance(task.images, Mapped):
@@ -197,7 +197,7 @@ class _Learning:
     """Optimiser, batches and loss of one training.
 
     Attributes:
-        parts: into how many a batch is cut, so that it fits the device's memory. a_pass: steps over all images.
+        parts: into how many a batch is cut, so that it fits into memory. a_pass: steps over all images.
     """
 
     def __init__(
