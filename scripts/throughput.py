@@ -70,7 +70,7 @@ def one_build(images: Path, tasks: int) -> tuple[float, int]:
     """Wall seconds of the build of the core, and its trainings."""
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "database.db") as store:
         begin = time.perf_counter()
-        built = build(store, images, tasks=tasks, per_task=1, recipe=RECIPE, workers=2, judged=tasks, seeds=1)
+        built = build(store, images, tasks=tasks, per_task=1, recipe=RECIPE, judged=tasks, seeds=1)
         return time.perf_counter() - begin, built.done
 
 

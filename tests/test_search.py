@@ -20,6 +20,7 @@ from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
 from metad2a.export.export import load_exported
+from metad2a.runtime.place import Place
 from metad2a.runtime.tracking import Run
 from metad2a.search import candidate, ending
 from metad2a.search.judgement import ended, remarks
@@ -110,7 +111,7 @@ def trainings_fixture(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
 
 
 def quick(store: Store, *, model: Model | None = None, **options: object) -> SearchResult:
-    given = {"recipe": "quick", "on": "cpu", "searcher": "zero-shot", **options}
+    given = {"recipe": "quick", "place": Place("cpu"), "searcher": "zero-shot", **options}
     return search(model or Model(), a_task(), store=store, **given)  # type: ignore[arg-type]
 
 

@@ -21,6 +21,7 @@ from databases.architectures.space import Architecture
 from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.export.export import load_exported
+from metad2a.runtime.place import Place
 from metad2a.search.runs import RunFolder, export_run
 from metad2a.train import loop
 
@@ -45,7 +46,7 @@ def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
         ({"seconds": float("nan")}, "given a budget of nan seconds"),
         ({"recipe": "nasbench201"}, "only others measured; allowed are tiny"),
         ({"recipe": "huge"}, "unknown recipe 'huge'"),
-        ({"on": "abacus"}, "given 'abacus' to train on"),
+        ({"place": Place("abacus")}, "given 'abacus' to train on"),
     ],
 )
 def test_impossible_requests_are_user_errors(store: Store, home: Path, options: dict[str, object], words: str) -> None:

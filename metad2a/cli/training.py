@@ -129,6 +129,7 @@ def search(
     parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits
+        from metad2a.runtime.place import Place
         from metad2a.search.limited import check_limits
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
@@ -152,10 +153,8 @@ def search(
             seed=seed,
             store=store,
             tracker=open_tracker(no_tracking),
-            on=on,
+            place=Place(on, workers, executor),
             begun=cli.started,
-            executor=executor,
-            workers=workers,
             draw=drawn,
             on_progress=lambda each: _tell(reporter, each),
             on_death=lambda death: reporter.line(str(death)),

@@ -116,7 +116,7 @@ def _result(session: Session, best: int, exported: Exported) -> SearchResult:
 
 def _test(session: Session, training: Training) -> float | None:
     """Accuracy in percent on the test images, computed where the search trains."""
-    training.network.to(pick_place(session.on))
+    training.network.to(pick_place(session.place.on))
     tested = accuracy(training, session.small, TEST)
     training.network.cpu()
     return tested

@@ -30,6 +30,7 @@ from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.recommend import model as recommend
 from metad2a.runtime.home import DATABASE, home
+from metad2a.runtime.place import Place
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.result import SearchResult
@@ -128,7 +129,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 space=image_space(self.space).name,
                 stop_early=self.stop_early,
                 seed=seed,
-                on=self.on,
+                place=Place(self.on),
                 begun=begun,
                 patience=patience,
             )
