@@ -124,7 +124,7 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
             chosen = pipeline
             if pipeline.weights == "lite0" and task.resolution >= UP_TO:
                 chosen = Pipeline("lite0", UP_TO, "probe")
-            found = probe_pipeline(chosen, task)[1]
+            found = probe_pipeline(chosen, task)
             return found.classifier, found.valid_accuracy, str(chosen)
 
         return way
@@ -133,7 +133,7 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
         def way(task, seconds, seed, place):  # type: ignore[no-untyped-def]
             pipeline, begun = PIPELINE.pipeline(PIPELINE.parse(text)), time.process_time()
             own = Pipeline("own", 32, "probe")
-            base, found = base_of(own, task), probe_pipeline(own, task)[1]
+            base, found = base_of(own, task), probe_pipeline(own, task)
             augment, _ = choose("auto", base, found.classifier, task)  # the same freedom for all
             begin = begin_of(pipeline, task, seed=seed)
             effort = Effort(seconds=seconds - (time.process_time() - begun), augment=augment, seed=seed)

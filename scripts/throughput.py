@@ -70,7 +70,7 @@ def one_build(images: Path, tasks: int) -> tuple[float, int]:
     """Wall seconds of the build of the core, and its trainings."""
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "database.db") as store:
         begin = time.perf_counter()
-        built = build(store, images, tasks=tasks, per_task=1, recipe=RECIPE, workers=2, judged=tasks, seeds=1)
+        built = build(store, images, tasks=tasks, per_task=1, recipe=RECIPE, judged=tasks, seeds=1)
         return time.perf_counter() - begin, built.done
 
 
@@ -94,7 +94,7 @@ def plain_loop(begin: Classifier, task: Task, part: Part, *, kept: bool) -> floa
     images, labels = begin.resized(task.images), torch.from_numpy(task.labels)
     generator = torch.Generator().manual_seed(0)
     start = time.process_time()
-    for _ in range(STEPS):
+    for _ in range(STEPS):  # plain on purpose: what the one loop is compared with
         chosen = torch.randint(len(labels), (BATCH,), generator=generator)
         x = begin.normalised(augmented(images[chosen], FLIP, generator))
         with half(network):

@@ -47,7 +47,7 @@ def a_task(*, channels: int = 3, px: int = 12, names: tuple[str, ...] = ("ant", 
 
 def exported(folder: Path, task: Task, cell: str = CELL) -> Exported:
     architecture = space("nasbench201").parse(cell)
-    training = train(task, architecture, recipe=RECIPE, device="cpu")
+    training = train(task, architecture, recipe=RECIPE, on="cpu")
     return export(training, task=task, architecture=architecture, recipe=RECIPE, folder=folder)
 
 
@@ -172,7 +172,7 @@ def test_an_export_is_read_back_whole(insects: Exported) -> None:
 def test_every_image_space_is_exported_read_back_and_run_by_its_program(tmp_path: Path, name: str) -> None:
     chosen, task, recipe = image_space(name), a_task(channels=1, px=16), replace(RECIPE, channels=12, resolution=16)
     architecture = chosen.parse(chosen.example)
-    training = train(task, architecture, recipe=recipe, device="cpu")
+    training = train(task, architecture, recipe=recipe, on="cpu")
     made = export(training, task=task, architecture=architecture, recipe=recipe, folder=tmp_path)
     images = pictures(4, 16, 16, 1)
     expected = predictions(training, images)

@@ -21,8 +21,8 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.records.record import Record, RecordKey
 from databases.records.store import Store
 from metad2a.build.build import Built, entry
-from metad2a.runtime.executors import HERE, chosen_executor
 from metad2a.runtime.executors.processes import Death
+from metad2a.runtime.place import TWO, Place
 from metad2a.train.augment import Augment, choose
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import Effort, base_of, begin_of, tune_pipeline
@@ -92,8 +92,7 @@ def build_pipelines(
     *,
     tasks: int,
     cache: Path,
-    workers: int = 2,
-    executor: str = HERE,
+    place: Place = TWO,
     judged: int = 0,
     seeds: int = 3,
     seed: int = 0,
@@ -112,7 +111,7 @@ def build_pipelines(
     known = store.keys(space=PIPELINE.name)
     todo = [job for job in jobs if _key(job) not in known]
     built = Built(0, len(jobs) - len(todo), len(todo))
-    for record in chosen_executor(executor)(measure, todo, workers=workers, nice=19, on_death=on_death):
+    for record in place.crew(nice=19, on_death=on_death)(measure, todo):
         store.add([record])
         built = Built(built.done + 1, built.known, built.left - 1, record)
         on_progress(built)

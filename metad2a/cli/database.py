@@ -122,13 +122,13 @@ def build(
 ) -> None:
     """Measure cells or pipelines on varied tasks; what the database holds is not measured again."""
     from metad2a.runtime.home import home, shared_data
+    from metad2a.runtime.place import Place
 
     with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
         begun = time.monotonic()
         drawn: dict[str, Any] = {"tasks": tasks, "judged": judged, "seeds": seeds, "seed": seed}
         told: dict[str, Any] = {
-            "workers": workers,
-            "executor": executor,
+            "place": Place(workers=workers, executor=executor),
             "on_progress": lambda each: _tell(reporter, each, begun),
             "on_death": lambda death: reporter.line(str(death)),
         }

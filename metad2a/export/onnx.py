@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -141,22 +140,3 @@ def _written(path: Path, content: bytes) -> Path:
 
     write_files(path.parent, {path.name: content})
     return path
-
-
-class OnnxNetwork:
-    """Runs a `model.onnx` on one thread."""
-
-    def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
-        told = self._session.get_modelmeta().custom_metadata_map
-        self.classes: tuple[str, ...] = tuple(json.loads(told["classes"]))
-        self.size, self.channels = int(told["size"]), int(told["channels"])
-
-    def probabilities(self, images: Any) -> Any:
-        """uint8 (n, size, size, channels) -> float (n, classes)."""
-        return self._session.run([OUTPUT], {INPUT: images})[0]

@@ -38,7 +38,7 @@ class Trained:
         stopped: whether it was given up because its learning curve was hopeless.
         score: what the searcher was told: the accuracy, or the likely end of a training that was given up.
         checks: validation accuracies in percent on the way.
-        parts: into how many parts a batch was cut, so that it fits the device's memory.
+        parts: into how many parts a batch was cut, so that it fits into memory.
         shortened: whether it went to the end of a schedule that was fitted to the time left, shorter than the recipe's.
     """
 

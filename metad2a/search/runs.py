@@ -3,6 +3,7 @@
 <home>/runs/<task>-<recipe>-<8 hex digits>/
     state.json            candidates as they were asked for, trainings, seconds spent, the one test
     candidates/0.safetensors ...   weights of the trainings, each with its card
+    candidates/1.checkpoint        a training that goes on
     model.safetensors, model.py    the best network, when the run is done
     lock, lock.holder     held while a process works here, and its id
 """
@@ -104,6 +105,10 @@ class RunFolder:
             self.state.again = None
         self.state.tested = None  # another may be the best now
         self.save()
+
+    def checkpoint(self, index: int) -> Path:
+        """Where a training that goes on keeps itself."""
+        return self.folder / CANDIDATES / f"{index}.checkpoint"
 
     def keep_again(self, index: int, steps: int, training: Training, card: Card) -> None:
         """The same of the best that was trained once more, on validation images too."""

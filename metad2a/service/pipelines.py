@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from databases.records.store import Store
     from metad2a.search.pipelines.search import PipelineResult
     from metad2a.search.run_state import Trained
-    from metad2a.service.library import Place, Report
+    from metad2a.service.library import Report, Workplace
 
 _BETWEEN = 0.5  # seconds between two lines of what goes on just now
 
@@ -70,7 +70,7 @@ def shown(answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def search(task: Task, options: Mapping[str, Any], place: Place, report: Report) -> PipelineResult:
+def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> PipelineResult:
     """Probes and fine-tunes within the budget: `metad2a.search.pipelines.search.search_pipelines`."""
     from metad2a.search.pipelines.search import search_pipelines
 

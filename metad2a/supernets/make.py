@@ -75,7 +75,6 @@ class Made:
     sha256: str | None = None
 
 
-# long, since what a pretraining is told is a line each: here and where it is handed on
 def make(
     job: Job,
     images: Images,
@@ -104,10 +103,9 @@ def make(
     )
     if loop.progress < 1:
         return Made(output, False, None, loop.epoch, loop.seconds)
-    assert loop.average is not None
-    settle(loop.average, images, job.plan, normalisation, processes.device)
+    settle(loop.result, images, job.plan, normalisation, processes.place)
     side = job.plan.sides[-1]
-    percent = accuracy(loop.average, images, images.held, side, normalisation, processes)
+    percent = accuracy(loop.result, images, images.held, side, normalisation, processes)
     curve = [[point.epoch, round(point.loss, 3), round(point.accuracy, 2)] for point in read_curve(place)]
     card = {
         **asdict(job.plan),
@@ -116,7 +114,7 @@ def make(
         **{"mean": normalisation[0], "scale": normalisation[1], "curve": curve},
         **{"accuracy": round(percent, 2), "side": side, "steps": loop.step, "epochs": loop.epoch},
     }
-    digest = write_weights(output, loop.average, card) if processes.first else None
+    digest = write_weights(output, loop.result, card) if processes.first else None
     return Made(output, True, percent, loop.epoch, loop.seconds, digest)
 
 
@@ -162,6 +160,6 @@ def evaluate(base: Pretrained, images: Images, sides: tuple[int, ...], processes
     names: Any = base.card.get("classes", ())
     if tuple(names) != images.names:
         raise UserError(f"{base.name} was not trained for the classes of {images.name}; give the data it learnt from")
-    network = base.network().to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = base.network().to(processes.place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     normalisation = base.normalisation()
     return {side: accuracy(network, images, images.held, side, normalisation, processes) for side in sides}

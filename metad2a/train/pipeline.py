@@ -77,12 +77,9 @@ def blueprint_of(pipeline: Pipeline, *, channels: int, classes: int, also: Base 
     return family.blueprint(_stages(pipeline) or family.stages, channels, classes)
 
 
-def probe_pipeline(
-    pipeline: Pipeline, task: Task, *, cache: Path | None = None, also: Base | None = None
-) -> tuple[Base, Probed]:
+def probe_pipeline(pipeline: Pipeline, task: Task, *, cache: Path | None = None) -> Probed:
     """The linear layer on the features of a pipeline's weights."""
-    base = base_of(pipeline, task, also=also)
-    return base, probe(base, task, resolution=pipeline.resolution, cache=cache)
+    return probe(base_of(pipeline, task), task, resolution=pipeline.resolution, cache=cache)
 
 
 def tune_pipeline(
