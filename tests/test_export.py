@@ -199,7 +199,7 @@ def test_a_file_that_no_export_wrote_is_not_replaced(insects: Exported, tmp_path
     for name, content in (("model.py", b"print('mine')\n"), ("model.safetensors", b"\x00mine")):
         mine = tmp_path / name
         mine.write_bytes(content)
-        with pytest.raises(UserError, match=rf"{name}' was not written by metad2a and would be replaced"):
+        with pytest.raises(UserError, match=rf"{name}' was not written by this metad2a"):
             save(insects.training, insects.card, tmp_path)
         assert [path.read_bytes() for path in tmp_path.iterdir()] == [content]
         mine.unlink()

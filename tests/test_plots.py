@@ -161,7 +161,7 @@ def test_an_answer_is_written_and_replaced_as_a_whole(tmp_path: Path) -> None:
     shorter = answer(candidate(5_000, 71.25, DEAD_END))
     write_recommendation(shorter, folder)
     assert sorted(path.name for path in folder.iterdir()) == [
-        ".metad2a", "cell-1.svg", "cell-mine.svg", "overview.png", "overview.svg", "recommendation.json",
+        ".metad2a-files", "cell-1.svg", "cell-mine.svg", "overview.png", "overview.svg", "recommendation.json",
     ]  # fmt: skip
     assert json.loads((folder / "recommendation.json").read_text()) == shorter.to_json()
     assert DEAD_END in (folder / "cell-1.svg").read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from databases.errors import UserError
+from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import Data, Json, NoTracking, On, Seed, open_tracker
 from metad2a.cli.output import print_json, reporting
 from metad2a.runtime.home import home
@@ -60,6 +61,7 @@ def pretrain(
     if processes > 1 and not started_by_torchrun():
         return _again(processes)
     shares = _sides(sides)
+    check_output_file(output, option="--output")
     with together(usable_place(on)) as here, reporting("Reading the images ...") as reporter:
         from metad2a.supernets import make
         from metad2a.supernets.images import open_images

@@ -21,9 +21,9 @@ from typing import Any
 from databases.errors import UserError
 from databases.hosting import lent
 from metad2a.export.program import PROGRAM
+from metad2a.runtime.files import refuse_foreign, write_results
 
 ONNX, INPUT, OUTPUT = "model.onnx", "images", "probabilities"
-_MARK = b"fingerprint"  # among the metadata of a file of ours
 _EXAMPLES = 2  # images to trace with: of one alone the exporter would take the number for a constant
 
 
@@ -38,15 +38,6 @@ def load_program(folder: Path) -> ModuleType:
     sys.modules[name] = module  # where dataclasses look their module up
     spec.loader.exec_module(module)
     return module
-
-
-def check_onnx(folder: Path) -> None:
-    """Raises UserError where `ONNX` stands in the folder and is not of an export."""
-    path = folder / ONNX
-    if path.exists() and path.stat().st_size and not all(each in path.read_bytes() for each in (b"pytorch", _MARK)):
-        raise UserError(
-            f"{str(path)!r} was not written by metad2a and would be replaced: name another folder, or move that file"
-        )
 
 
 def export_onnx(folder: Path) -> Path:
@@ -64,7 +55,7 @@ def export_onnx(folder: Path) -> Path:
         import onnxscript  # noqa: F401 (torch's exporter wants it)
     except ModuleNotFoundError as problem:
         raise UserError(f"ONNX needs the package {problem.name}: run pip install 'metad2a[onnx]'") from problem
-    check_onnx(folder)
+    refuse_foreign(folder, [ONNX])
     program = load_program(folder)
     with lent():  # the exporter draws random numbers
         model = onnx.load_model_from_string(_traced(program))
@@ -77,7 +68,8 @@ def export_onnx(folder: Path) -> Path:
     }
     onnx.helper.set_model_props(model, told)
     onnx.checker.check_model(model)
-    return _written(folder / ONNX, model.SerializeToString())
+    write_results(folder, {ONNX: model.SerializeToString()})
+    return folder / ONNX
 
 
 def _traced(program: ModuleType) -> bytes:
@@ -132,11 +124,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _written(path: Path, content: bytes) -> Path:
-    """Writes a file at once or not at all."""
-    from metad2a.export.export import write_files
-
-    write_files(path.parent, {path.name: content})
-    return path

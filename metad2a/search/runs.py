@@ -24,8 +24,9 @@ from filelock import BaseFileLock
 
 from databases.errors import UserError, unknown
 from metad2a.export.card import Card
-from metad2a.export.export import Exported, save, write_files
+from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights, weights_file
+from metad2a.runtime.files import keep_files
 from metad2a.runtime.home import home
 from metad2a.runtime.lock import Held, hold
 from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
@@ -99,7 +100,7 @@ class RunFolder:
 
     def keep(self, index: int, trained: Trained, training: Training, card: Card) -> None:
         """Stores a training for good: first its weights, then the state that speaks of them."""
-        write_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
+        keep_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
         self.state.trained[index] = trained
         if self.state.tested and self.state.tested[0] == index:
             self.state.again = None
@@ -112,7 +113,7 @@ class RunFolder:
 
     def keep_again(self, index: int, steps: int, training: Training, card: Card) -> None:
         """The same of the best that was trained once more, on validation images too."""
-        write_files(self.folder / CANDIDATES, {AGAIN: weights_file(training, card)})
+        keep_files(self.folder / CANDIDATES, {AGAIN: weights_file(training, card)})
         self.state.again, self.state.tested = (index, steps), None
         self.save()
 

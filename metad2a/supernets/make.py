@@ -18,6 +18,7 @@ from databases.architectures.supernets.inherit import enlarge
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
 from databases.hosting import lent
+from metad2a.runtime.files import written_file
 from metad2a.supernets.images import Images
 from metad2a.supernets.pretrain import Plan, Point, accuracy, pretrain, read_curve, settle
 from metad2a.supernets.weights import write_weights
@@ -114,7 +115,10 @@ def make(
         **{"mean": normalisation[0], "scale": normalisation[1], "curve": curve},
         **{"accuracy": round(percent, 2), "side": side, "steps": loop.step, "epochs": loop.epoch},
     }
-    digest = write_weights(output, loop.result, card) if processes.first else None
+    digest = None
+    if processes.first:
+        with written_file(output) as draft:
+            digest = write_weights(draft, loop.result, card)
     return Made(output, True, percent, loop.epoch, loop.seconds, digest)
 
 

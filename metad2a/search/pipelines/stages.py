@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from databases.errors import UserError
-from metad2a.export.export import write_files
+from metad2a.runtime.files import keep_files
 
 PLAN = "plan.json"
 
@@ -57,7 +57,7 @@ class Plan:
         """Writes the plan at once or not at all."""
         values = {**vars(self), "stages": [asdict(each) for each in self.stages]}
         del values["folder"]
-        write_files(self.folder, {PLAN: json.dumps(values, indent=1).encode()})
+        keep_files(self.folder, {PLAN: json.dumps(values, indent=1).encode()})
 
 
 def read_plan(folder: Path) -> Plan:
