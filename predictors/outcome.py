@@ -222,9 +222,9 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
     """What the model sees, (n, d), and the logits of the probes of the fine-tuned weights, (n,)."""
     rows, base = [], []
     for looked, pipeline, steps in asked:
-        begin, best, far = _levels(looked, pipeline)
+        begin, best, hog = _levels(looked, pipeline)
         passes = math.log(max(1.0, steps * BATCH) / looked.images)
-        rate = math.log(pipeline.learning_rate or 0.03)
+        rate = math.log((pipeline.learning_rate or 0.03) / 0.03)
         flags = (
             pipeline.training == "half",
             pipeline.weights in ("lite0", "other"),  # nobody measured the user's: most have seen ImageNet
@@ -232,16 +232,16 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
             pipeline.slim,
             pipeline.short,
         )
-        plain = (begin, best - begin, far, passes, rate)
+        plain = (begin, best - begin, max(0.0, hog), passes, rate)
         size = (math.log(looked.classes), math.log(looked.images))
-        mixed = (begin * passes, passes * flags[0], begin * flags[0])
+        mixed = (begin * passes, passes * flags[0], begin * flags[0], hog * rate)
         rows.append((*plain, *size, *map(float, flags), *mixed))
         base.append(begin)
     return np.array(rows, dtype=np.float64), np.array(base, dtype=np.float64)
 
 
 def _levels(looked: Looked, pipeline: Pipeline) -> tuple[float, float, float]:
-    """In logits: the probe of the pipeline's weights, the best of all, and how far HOG is above ours.
+    """In logits: the probe of the pipeline's weights, the best of all, and how far HOG is above ours, or below.
 
     Ours counts as the mean over its resolutions, since what fine-tuning reaches hardly depends on where it begins; HOG
     tells how far photographs are.
@@ -251,8 +251,7 @@ def _levels(looked: Looked, pipeline: Pipeline) -> tuple[float, float, float]:
     own, hog = ([value for (name, _), value in looked.probes.items() if name == wanted] for wanted in ("own", "hog"))
     begin = float(to_logit(own if pipeline.weights == "own" else [probe]).mean())
     best = float(to_logit(list(looked.probes.values())).max())
-    far = float(to_logit(hog).mean() - to_logit(own).mean()) if hog and own else 0.0
-    return begin, best, max(0.0, far)
+    return begin, best, float(to_logit(hog).mean() - to_logit(own).mean()) if hog and own else 0.0
 
 
 def _curve(pipeline: Pipeline, gained: float) -> tuple[float, ...]:
