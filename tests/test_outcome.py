@@ -200,7 +200,7 @@ def test_the_ridge_is_scikit_learns() -> None:
 
 def test_the_process_is_scikit_learns() -> None:
     from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 
     rng = np.random.default_rng(0)
     x, y, group = rng.normal(3, 2, (40, 5)), rng.normal(size=40), np.arange(40) % 3
@@ -208,7 +208,8 @@ def test_the_process_is_scikit_learns() -> None:
     weight = alike(group)
     assert weight.mean() == pytest.approx(1) and np.allclose(np.bincount(group, weight), 40 / 3)
     scaled, mean = (x - x.mean(0)) / x.std(0), np.average(y, weights=weight)
-    kernel = RBF(np.sqrt(5 / (2 * gaussian_process.NEARNESS)))
+    trend = ConstantKernel(gaussian_process.TREND / 5) * DotProduct(0.0)
+    kernel = RBF(np.sqrt(5 / (2 * gaussian_process.NEARNESS))) + trend
     theirs = GaussianProcessRegressor(kernel, alpha=gaussian_process.NOISE / weight, optimizer=None)
     asked = rng.normal(3, 2, (6, 5))
     wanted = theirs.fit(scaled, y - mean).predict((asked - x.mean(0)) / x.std(0), return_std=True)
