@@ -208,7 +208,7 @@ def test_the_process_is_scikit_learns() -> None:
     weight = alike(group)
     assert weight.mean() == pytest.approx(1) and np.allclose(np.bincount(group, weight), 40 / 3)
     scaled, mean = (x - x.mean(0)) / x.std(0), np.average(y, weights=weight)
-    trend = ConstantKernel(gaussian_process.TREND / 5) * DotProduct(0.0)
+    trend = ConstantKernel(gaussian_process.TREND / 5) * DotProduct(1e-9)
     kernel = RBF(np.sqrt(5 / (2 * gaussian_process.NEARNESS))) + trend
     theirs = GaussianProcessRegressor(kernel, alpha=gaussian_process.NOISE / weight, optimizer=None)
     asked = rng.normal(3, 2, (6, 5))
