@@ -62,8 +62,8 @@ def alike(group: npt.NDArray[np.int64]) -> Values:
 def _common(a: Values, b: Values) -> Values:
     """(n, m): what each of (n, d) has in common with each of (m, d)."""
     found: Values = np.exp(-NEARNESS * ((a[:, None] - b[None]) ** 2).mean(-1))
-    trend: Values = _near(a) @ _near(b).T
-    return found + TREND / a.shape[1] * trend
+    trend: Values = TREND / a.shape[1] * (_near(a) @ _near(b).T)
+    return np.add(found, trend)
 
 
 def _near(x: Values) -> Values:
