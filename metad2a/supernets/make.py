@@ -88,11 +88,10 @@ def make(
     deadline: float = float("inf"),
 ) -> Made:
     """Pretrains, goes on or reads what is done; writes the weights to ``output`` when it is complete."""
-    network = job.network(len(images.names))
     place, normalisation = job.place(images, folder), images.normalisation()
     place.parent.mkdir(parents=True, exist_ok=True)
     loop = pretrain(
-        network,
+        job.network(len(images.names)),
         images,
         job.plan,
         normalisation=normalisation,
