@@ -114,11 +114,13 @@ def make(
         **{"mean": normalisation[0], "scale": normalisation[1], "curve": curve},
         **{"accuracy": round(percent, 2), "side": side, "steps": loop.step, "epochs": loop.epoch},
     }
-    digest = None
-    if processes.first:
-        with written_file(output) as draft:
-            digest = write_weights(draft, loop.result, card)
+    digest = _written(output, loop.result, card) if processes.first else None
     return Made(output, True, percent, loop.epoch, loop.seconds, digest)
+
+
+def _written(output: Path, network: nn.Module, card: dict[str, Any]) -> str:
+    with written_file(output) as draft:
+        return write_weights(draft, network, card)
 
 
 def _how(job: Job) -> str:
