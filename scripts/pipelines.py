@@ -118,9 +118,8 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
     """Method -> (task, seconds, seed, folder) -> classifier, validation accuracy, what it was."""
     from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
     from metad2a.search.pipelines.search import search_pipelines
-    from metad2a.train.augment import choose
     from metad2a.train.classifier import Classifier
-    from metad2a.train.pipeline import Effort, base_of, begin_of, probe_pipeline, tune_pipeline
+    from metad2a.train.pipeline import Effort, begin_of, choose_augment, probe_pipeline, tune_pipeline
 
     def probed(pipeline: Pipeline) -> Callable:  # type: ignore[type-arg]
         def way(task, seconds, seed, place):  # type: ignore[no-untyped-def]
@@ -135,9 +134,7 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
     def tuned(text: str) -> Callable:  # type: ignore[type-arg]
         def way(task, seconds, seed, place):  # type: ignore[no-untyped-def]
             pipeline, begun = PIPELINE.pipeline(PIPELINE.parse(text)), time.process_time()
-            own = Pipeline("own", 32, "probe")
-            base, found = base_of(own, task), probe_pipeline(own, task)
-            augment, _ = choose("auto", base, found.classifier, task)  # the same freedom for all
+            augment, _ = choose_augment("auto", task)  # the same freedom for all
             begin = begin_of(pipeline, task, seed=seed)
             effort = Effort(seconds=seconds - (time.process_time() - begun), augment=augment, seed=seed)
             done = tune_pipeline(pipeline, task, effort, begin=begin)

@@ -23,9 +23,9 @@ from databases.records.store import Store
 from metad2a.build.build import Built, entry
 from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.place import TWO, Place
-from metad2a.train.augment import Augment, choose
+from metad2a.train.augment import Augment
 from metad2a.train.classifier import Classifier
-from metad2a.train.pipeline import Effort, base_of, begin_of, tune_pipeline
+from metad2a.train.pipeline import Effort, base_of, begin_of, choose_augment, tune_pipeline
 from metad2a.train.probe import Probed, percent_right, probe
 from predictors.outcome import recipe_of
 
@@ -146,8 +146,7 @@ def _probed(pipeline: Pipeline, task: Task, cache: Path) -> Probed:
 @lru_cache(maxsize=2)
 def _augment(spec: TaskSpec, folder: Path, cache: Path) -> Augment:
     """What may be done to the training images, as a search finds it out."""
-    task, own = _task(spec, folder), _pipeline(ROUNDS[0][0][0])
-    return choose("auto", base_of(own, task), _probed(own, task, cache).classifier, task, cache=cache)[0]
+    return choose_augment("auto", _task(spec, folder), cache=cache)[0]
 
 
 def _record(job: Job, task: Task, classifier: Classifier, seconds: float, valid_loss: float) -> Record:

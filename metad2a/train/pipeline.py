@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from databases.architectures.supernets.pretrained import Stages
 from databases.datasets.task import TRAIN, Task
 from databases.errors import UserError
 from databases.hosting import lent
-from metad2a.train.augment import PLAIN, Augment
+from metad2a.train.augment import PLAIN, Augment, asked, choose
 from metad2a.train.bases import OTHER, Base, family_of, open_base
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Part, Tuned, Tuning, finetune
@@ -31,6 +31,9 @@ STATISTICS_IMAGES, STATISTICS_BATCH = 512, 128  # from which a slice takes its b
 # each batch they are not, but then a layer fitted to others' would have to be found again. ImageNet's weights lose more
 # by other statistics than they gain.
 OURS = ("scratch", "own")
+# Cheap probes, the better of which tells whether mirrored images keep their class: one that knows signs badly takes
+# them for others whether they are mirrored or not.
+JUDGES = (Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"))
 SLIM, SHORT = 0.5, 1  # share of the hidden channels, blocks of a stage
 
 
@@ -80,6 +83,22 @@ def blueprint_of(pipeline: Pipeline, *, channels: int, classes: int, also: Base 
 def probe_pipeline(pipeline: Pipeline, task: Task, *, cache: Path | None = None) -> Probed:
     """The linear layer on the features of a pipeline's weights."""
     return probe(base_of(pipeline, task), task, resolution=pipeline.resolution, cache=cache)
+
+
+def choose_augment(
+    choice: str, task: Task, *, judges: Sequence[Pipeline] = JUDGES, cache: Path | None = None
+) -> tuple[Augment, str]:
+    """What to do to training images, and one line that says so and why; the best of the probes ``judges`` tells.
+
+    Raises:
+        UserError: the choice is unknown.
+    """
+    if (found := asked(choice)) is not None:
+        return found
+    bases = [(base_of(each, task), each.resolution) for each in judges]
+    probed = [probe(base, task, resolution=resolution, cache=cache) for base, resolution in bases]
+    best = max(range(len(judges)), key=lambda place: probed[place].valid_accuracy or 0.0)
+    return choose(choice, bases[best][0], probed[best].classifier, task, cache=cache)
 
 
 def tune_pipeline(

@@ -37,7 +37,7 @@ from metad2a.train.bases import Base, absent
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
-from metad2a.train.pipeline import Effort, base_of, begin_of, tune_pipeline
+from metad2a.train.pipeline import JUDGES, Effort, base_of, begin_of, tune_pipeline
 from metad2a.train.probe import told_of_sample
 from predictors.outcome import BATCH
 
@@ -251,10 +251,10 @@ class PipelineSession:
 
     @cached_property
     def augmented(self) -> Augment:
-        """What may be done to training images: a probe of networks that see the whole picture tells."""
-        own = next(each.pipeline for each in self.measured if each.pipeline.weights != "hog")
-        base = self.base(own)
-        found, note = choose(self.augment, base, self._probe_of(own), self.task, cache=self.cache)
+        """What may be done to training images: the better one of cheap probes tells."""
+        judges = [each for each in self.measured if each.pipeline in JUDGES] or self.measured
+        best = max(judges, key=lambda each: each.accuracy).pipeline
+        found, note = choose(self.augment, self.base(best), self._probe_of(best), self.task, cache=self.cache)
         self.notes.append(note)
         self.line(f"note: {note}")
         return found
