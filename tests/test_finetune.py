@@ -13,6 +13,7 @@ from torch import nn
 from databases.datasets.task import VALIDATION
 from databases.errors import UserError
 from metad2a.train import finetune as module
+from metad2a.train import pipeline
 from metad2a.train.augment import Augment, augmented, choose, judge
 from metad2a.train.finetune import Tuning, finetune
 from metad2a.train.probe import percent_right, probe
@@ -101,6 +102,23 @@ def test_mirroring_is_found_to_keep_stripes_and_to_swap_arrows() -> None:
         found, said = choose("auto", base, probe(base, task, resolution=32).classifier, task)
         assert found == Augment(shift=True, flip=flip), said
     assert "'left' is taken for 'right'" in said or "'right' is taken for 'left'" in said
+
+
+def test_a_probe_that_tells_the_classes_badly_does_not_decide_on_mirroring(monkeypatch: pytest.MonkeyPatch) -> None:
+    blind = random_base()
+    for weight in blind.network.parameters():
+        torch.nn.init.zeros_(weight)
+    real = pipeline.open_base
+    monkeypatch.setattr(pipeline, "open_base", lambda name, **given: blind if name == "own" else real(name, **given))
+    hooks = arrows()
+    hooks.images[:] = 0
+    hooks.images[:, 10:12] = 255
+    hooks.images[hooks.labels == 0, :, 3:5] = 255
+    hooks.images[hooks.labels == 1, :, 11:13] = 255
+    alone = pipeline.choose_augment("auto", hooks, judges=pipeline.JUDGES[:1])
+    assert alone[0].flip, "it takes each for the same, mirrored or not"
+    found, said = pipeline.choose_augment("auto", hooks)
+    assert not found.flip and "is taken for" in said
 
 
 def test_one_pair_of_classes_that_swap_is_enough_to_forbid_mirroring() -> None:
