@@ -43,6 +43,12 @@ OWN_STEPS = {
     "metad2a/reproduce/task_similarity/reduced_search.py": "two optimisers take turns",
     "scripts/throughput.py": "a plain loop, which the one loop is compared with",
 }
+TAKING_APART = {"startswith", "endswith", "removeprefix", "removesuffix"}
+TAKEN_APART = {
+    "metad2a/evaluate/evaluation_report.py": "lines of a table",
+    "metad2a/evaluate/ablations.py": "statistics of one kind",
+    "metad2a/reports/publish.py": "a heading that says how its column is aligned",
+}
 MODULES = {".".join(path.parts).removesuffix(".__init__"): given for given, path in PATHS.items()}
 
 
@@ -169,6 +175,16 @@ def test_a_device_is_where_a_network_will_run_and_what_trains_it_is_called_on() 
     for path in PATHS:
         for each in named_device(path):
             raise AssertionError(f"{path.relative_to(ROOT)}:{each.lineno}: call it `on`, or `place` once it is torch's")
+
+
+def test_figures_are_values_whose_names_are_not_taken_apart() -> None:
+    rooms = {"evaluate", "compare", "retrain", "reports"}
+    found = set()
+    for module, path in MODULES.items():
+        for node in ast.walk(tree(path)) if room(module) in rooms else ():
+            if isinstance(node, ast.Attribute) and node.attr in TAKING_APART:
+                found.add(path.relative_to(ROOT).as_posix())
+    assert found == TAKEN_APART.keys(), "give figures as a dataclass; a name that can go goes"
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:
