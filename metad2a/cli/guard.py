@@ -86,7 +86,9 @@ def _usage(problem: typer.TyperException) -> str:
         options = [name for each in context.command.params for name in each.opts if name.startswith("--")]
         nearest = _nearest(problem.option_name, options)
         return f"{problem.message.rstrip('.')}: {nearest}{context.command_path} knows {', '.join(options)}, --help"
-    return f"{message} ({context.command_path} --help tells more)"
+    _, _, told = message.partition(": ")  # such as 'b' is not one of 'a', 'c'
+    choices = told.split("'")[3::2] if "is not one of" in told else []
+    return f"{message} ({_nearest(told, choices)}{context.command_path} --help tells more)"
 
 
 def _nearest(given: str, known: Iterable[str]) -> str:
