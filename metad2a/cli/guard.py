@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from databases.errors import UserError, did_you_mean
+from metad2a.reports.words import seen
 
 BAD_INPUT, INTERRUPTED, NO_READER = 2, 130, 141
 RESUMABLE = {"search", "train", "retrain", "pretrain", "build"}  # commands that keep what they have done
@@ -69,7 +70,7 @@ class GuardedGroup(TyperGroup):
 
 
 def _told(message: str) -> int:
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    print("error:", seen(" ".join(message.split())), file=sys.stderr)
     return BAD_INPUT
 
 
