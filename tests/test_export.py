@@ -18,6 +18,7 @@ from PIL import Image
 
 from databases.architectures.skeleton import Blueprint
 from databases.architectures.space import SPACES, ImageSpace, image_space, space
+from databases.datasets.decoding import read_picture
 from databases.datasets.loading import load_task
 from databases.datasets.task import Images, Task, resize_images, split
 from databases.errors import UserError
@@ -145,6 +146,21 @@ def test_the_program_reads_deep_pictures_as_loading_did(tmp_path: Path, top: int
     Image.new("F", (9, 9), 70_000.0).save(tmp_path / "bright.tif")
     with pytest.raises(ValueError, match=r"values outside 0\.\.\d+, the range of the training pictures"):
         program.open_picture(str(tmp_path / "bright.tif"))
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("RGB", 1), ("L", 3), ("RGBA", 1), ("P", 3)])
+def test_the_program_reads_large_pictures_as_predict_does_and_small_at_once(
+    tmp_path: Path, mode: str, channels: int
+) -> None:
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (90, 130, 4), dtype=np.uint8)).convert(mode).resize((1300, 900))
+    program = module(exported(tmp_path, a_task(channels=channels)).program)
+    for ending in ("png", *(["jpg"] if mode in ("RGB", "L") else [])):
+        picture.save(tmp_path / f"large.{ending}")
+        read = program.open_picture(str(tmp_path / f"large.{ending}"))
+        content = (tmp_path / f"large.{ending}").read_bytes()
+        expected = read_picture(content, px=program.SIZES[0], channels=channels, white=None)
+        np.testing.assert_array_equal(read[0].numpy(), expected)
 
 
 def test_the_program_refuses_deep_pictures_that_training_had_not(insects: Exported, tmp_path: Path) -> None:

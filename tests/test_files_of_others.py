@@ -188,4 +188,8 @@ def test_a_name_that_is_nearly_known_is_answered_with_it() -> None:
     )
     assert "did you mean" not in str(unknown("device", "toaster", ["pixel2", "raspi4"]))
     told = run("search", "nowhere", "--space", "nasbench20").stderr
-    assert "did you mean nasbench201? choose one of nasbench201" in told
+    assert "did you mean nasbench201? choose one of pipeline, nasbench201" in told
+    told = run("recommend", "nowhere", "--space", "pipelin").stderr
+    assert "did you mean pipeline? choose one of pipeline, nasbench201\n" in told
+    assert "did you mean pipeline?" in run("search", "nowhere", "--space", "pipelne").stderr
+    assert "did you mean residual-subnets?" in run("database", "build", "--space", "residul-subnets").stderr

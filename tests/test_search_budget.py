@@ -64,7 +64,10 @@ def test_a_training_that_does_not_fit_is_not_begun(store: Store, paces: dict[Arc
 
 
 def test_the_first_training_is_fitted_to_the_time(store: Store) -> None:
-    result = quick(store, recipe="endless", seconds=2.0)
+    events: list[SearchProgress] = []
+    result = quick(store, recipe="endless", seconds=2.0, on_progress=events.append)
+    (expected,) = [each.expected for each in events if each.stage == "started"]
+    assert expected is not None and expected <= 2.0, "what is told is what it gets"
     trained = result.trained[0]
     assert trained.shortened and not trained.complete and result.seconds < 4  # also where others work
     assert any("fitted to the time left" in note for note in result.notes)

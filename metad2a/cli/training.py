@@ -125,7 +125,7 @@ def search(
         return
     check_output_folder(output, network=True)
     check_name(searcher)
-    chosen = image_space(space)
+    chosen = image_space(space, beside=[SPACE])
     parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits
@@ -133,7 +133,9 @@ def search(
         from metad2a.search.limited import check_limits
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
+        from metad2a.train.augment import check
 
+        check(augment)
         limits = Limits(parameters, flops, max_latency, target)
         check_limits(limits, chosen, check_training(recipe, seconds, on))
         asked = open_model(model)
@@ -186,7 +188,9 @@ def train(
     check_output_folder(output, network=True)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one
+        from metad2a.train.augment import check
 
+        check(augment)
         check_training(recipe, seconds, on)
         result = train_one(
             read_images(data, reporter, seed=seed, groups=groups, seconds=seconds),

@@ -173,9 +173,11 @@ class Session:
     def _job(self, index: int) -> Job:
         self.worked = True
         architecture = self.run.state.candidates[index].architecture
-        limited = self.budget.limit < math.inf
-        self.tell("started", index, expected=self.budget.takes(architecture) if limited else None)
-        return Job(index, architecture, self.budget.deadline(architecture), self.budget.steps(architecture))
+        steps, takes = self.budget.steps(architecture), None
+        if self.budget.limit < math.inf:
+            takes = self.budget.takes(architecture) if steps is None else steps * self.budget.pace(architecture)
+        self.tell("started", index, expected=takes)
+        return Job(index, architecture, self.budget.deadline(architecture), steps)
 
     def work(self) -> Work:
         """What trains candidates now."""

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
+from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
     from databases.architectures.space import Architecture
@@ -285,7 +286,7 @@ def check_search(*, recipe: str, searcher: str | None = None, space: str = "nasb
     from metad2a.search.controllers import check_name
 
     trainable(recipe)
-    image_space(space)
+    image_space(space, beside=[SPACE])
     if searcher is not None:
         check_name(searcher)
 
