@@ -15,6 +15,7 @@ from databases.errors import UserError
 from metad2a.train import finetune as module
 from metad2a.train import pipeline
 from metad2a.train.augment import Augment, augmented, choose, judge
+from metad2a.train.bases import open_base
 from metad2a.train.finetune import Tuning, finetune
 from metad2a.train.probe import percent_right, probe
 
@@ -108,8 +109,8 @@ def test_a_probe_that_tells_the_classes_badly_does_not_decide_on_mirroring(monke
     blind = random_base()
     for weight in blind.network.parameters():
         torch.nn.init.zeros_(weight)
-    real = pipeline.open_base
-    monkeypatch.setattr(pipeline, "open_base", lambda name, **given: blind if name == "own" else real(name, **given))
+    opened = "metad2a.train.pipeline.open_base"
+    monkeypatch.setattr(opened, lambda name, **given: blind if name == "own" else open_base(name, **given))
     hooks = arrows()
     hooks.images[:] = 0
     hooks.images[:, 10:12] = 255
