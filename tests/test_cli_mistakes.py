@@ -88,7 +88,8 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "database build --recipe big": "choose one of tiny, shallow, small, standard",
     "database import table nowhere": "cannot be read",
     "database import table DATA": "not a CSV table",
-    "database export DATA/new --source onw": "no records of the source 'onw'",
+    "database export NEW --source onw": "no records of the source 'onw'",
+    "database export DATA/new": "FILE 'DATA/new' cannot be made in 'DATA' (Not a directory)",
     "retrain --from nowhere": "no meta-model at nowhere",
     "retrain --output .": "is a folder",
     "retrain --from nowhere --output DATA/new": "--output 'DATA/new' cannot be made in 'DATA' (Not a directory)",
@@ -105,7 +106,7 @@ def refused(result: Result) -> str:
 
 @pytest.mark.parametrize("line", ARGUMENTS)
 def test_a_mistake_in_the_command_line_is_told_in_one_line(line: str, data: str) -> None:
-    known = {"DATA": data, "DATA/new": f"{data}/new", "CELL": CELLS[0], "SHIPPED": str(SHIPPED)}
+    known = {"DATA": data, "DATA/new": f"{data}/new", "NEW": f"{data}.new", "CELL": CELLS[0], "SHIPPED": str(SHIPPED)}
     words = [known.get(word, word) for word in line.split()]
     assert ARGUMENTS[line].replace("DATA", data) in refused(run(*words, *(["--json"] if len(words) > 2 else [])))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -171,6 +172,15 @@ def test_commands_that_write_one_file_refuse_before_any_work(
     result = run(*(places.get(each, each) for each in command.split()))
     assert result.exit_code == 2 and "was not written by" in result.stderr, result.output
     assert file.read_text() == MINE and [each.name for each in file.parent.iterdir()] == [name]
+
+
+def test_a_form_whose_packages_are_missing_is_refused_before_anything_is_written(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    result = run("export", "no-such-run", "--output", str(tmp_path / "out"), "--format", "onnx")
+    assert result.exit_code == 2 and "ONNX needs the package onnxscript" in result.stderr
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_file_of_records_is_replaced_by_another(home: Path, tmp_path: Path) -> None:

@@ -69,10 +69,11 @@ def _in_form(form: str, exported: Exported, register: str | None, run: str) -> d
 
 
 def _more(form: str) -> tuple[str, ...]:
-    """What a form writes beside the weights and their program."""
+    """What a form writes beside the weights and their program; raises UserError where it cannot be written here."""
     if form == "onnx":
-        from metad2a.export.onnx import ONNX
+        from metad2a.export.onnx import ONNX, check_packages
 
+        check_packages()
         return (ONNX,)
     if form == "mlflow":
         from metad2a.export.mlflow_model import FOLDER

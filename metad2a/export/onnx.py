@@ -40,6 +40,15 @@ def load_program(folder: Path) -> ModuleType:
     return module
 
 
+def check_packages() -> None:
+    """Raises UserError where the packages of the extra are missing."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401 (torch's exporter wants it)
+    except ModuleNotFoundError as problem:
+        raise UserError(f"ONNX needs the package {problem.name}: run pip install 'metad2a[onnx]'") from problem
+
+
 def export_onnx(folder: Path) -> Path:
     """Writes `model.onnx` beside the `model.py` and `model.safetensors` of a folder; takes some seconds.
 
@@ -50,11 +59,9 @@ def export_onnx(folder: Path) -> Path:
     Raises:
         UserError: the packages of the extra are missing, or the folder holds no exported network.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 (torch's exporter wants it)
-    except ModuleNotFoundError as problem:
-        raise UserError(f"ONNX needs the package {problem.name}: run pip install 'metad2a[onnx]'") from problem
+    check_packages()
+    import onnx
+
     refuse_foreign(folder, [ONNX])
     program = load_program(folder)
     with lent():  # the exporter draws random numbers
