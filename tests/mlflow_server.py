@@ -13,6 +13,9 @@ from urllib.request import urlopen
 
 from service_process import free_port, until
 
+# no telemetry, and none of the seven processes that would wait for jobs of language models
+QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
 
 @contextmanager
 def mlflow_server(folder: Path) -> Iterator[str]:
@@ -35,7 +38,7 @@ def start(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, "MLFLOW_DISABLE_TELEMETRY": "true"},
+            env={**os.environ, **QUIET},
             start_new_session=True,
         )
     try:

@@ -182,9 +182,8 @@ def test_what_is_no_cluster_of_ours_is_a_user_error(machines: Any, monkeypatch: 
 
 PROGRAM = """
 from metad2a.runtime.executors import chosen_executor
-from test_cluster import broken
 try:
-    print(sorted(chosen_executor("ray:{address}")(broken, [1, 3])))
+    print(sorted(chosen_executor("ray:{address}")(abs, [-1, 3])))
 except ValueError as problem:
     print(problem)
 """

@@ -65,17 +65,6 @@ def test_help_imports_nothing_heavy() -> None:
     assert found.stdout.strip() == ""
 
 
-@pytest.mark.slow
-def test_recommending_imports_neither_mlflow_nor_torch_geometric() -> None:
-    code = (
-        "import sys, metad2a.reports.plots, metad2a.recommend.model as it;"
-        "model = it.load(); model.recommend('sklearn:digits');"
-        "print({'mlflow', 'torch_geometric'} & set(sys.modules))"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "set()"
-
-
 def test_what_a_network_costs_is_told_without_sympy() -> None:
     code = (
         "import sys; from databases.architectures.networks import cost;"

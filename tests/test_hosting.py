@@ -163,12 +163,13 @@ def test_calls_at_once_do_not_leave_each_other_s_settings() -> None:
 
 
 @pytest.mark.slow
-def test_the_first_import_is_no_exception(tmp_path: Path) -> None:
+def test_the_first_call_is_no_exception_and_imports_neither_mlflow_nor_torch_geometric(tmp_path: Path) -> None:
     """In a process of its own, where the call is the first to need torch, scikit-learn and all else."""
     program = (
-        "import random, warnings, metad2a; random.seed(1); "
+        "import random, sys, warnings, metad2a; random.seed(1); "
         "look = lambda: (random.getstate(), list(warnings.filters)); before = look(); "
-        "metad2a.load().recommend('sklearn:digits', top=1, images_per_class=2); assert look() == before; "
+        "metad2a.load().recommend('sklearn:digits'); assert look() == before; "
+        "import metad2a.reports.plots; assert not {'mlflow', 'torch_geometric'} & set(sys.modules); "
         "metad2a.MetaD2AClassifier; assert look() == before"
     )
     environment = {**os.environ, "METAD2A_HOME": str(tmp_path)}

@@ -79,8 +79,13 @@ def untrained(folder: Path, architecture: Architecture, blueprint: Blueprint) ->
 
 
 def check_onnx(folder: Path) -> None:
-    """The graph of a folder gives its program's probabilities, which are not always the same, and knows its classes."""
+    """The graph of a folder gives its program's probabilities, which are not always the same, and knows its classes.
+
+    For batches of any size; and making it leaves torch's threads and random numbers as they were.
+    """
+    threads, state = torch.get_num_threads(), torch.get_rng_state()
     network, program = OnnxNetwork(export_onnx(folder)), load_program(folder).load(folder)
+    assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)
     assert (network.classes, network.size, network.channels) == (("ash", "<beech>", "槲"), 20, 3)
     for count in (1, 7):
         images = pictures(count, 20)
@@ -108,19 +113,6 @@ def test_a_network_with_a_path_for_each_image_is_the_same_as_a_graph(tmp_path: P
         paths = program.load(tmp_path).network.paths(program.prepare(images))
     assert len(paths.unique(dim=0)) > 1
     check_onnx(tmp_path)
-
-
-@pytest.mark.slow
-def test_the_graph_gives_torchs_probabilities_for_any_batch(tmp_path: Path) -> None:
-    folder = exported(tmp_path)
-    threads, state = torch.get_num_threads(), torch.get_rng_state()
-    network = OnnxNetwork(export_onnx(folder))
-    assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)
-    assert (network.classes, network.size, network.channels) == (("ash", "beech", "oak"), 12, 3)
-    for count in (1, 7):
-        images = np.random.default_rng(count).integers(0, 256, (count, 12, 12, 3)).astype(np.uint8)
-        wanted = load_program(folder).load(folder).probabilities(images).numpy()
-        assert np.abs(network.probabilities(images) - wanted).max() < 1e-4
 
 
 def test_a_folder_without_a_network_is_told(tmp_path: Path) -> None:

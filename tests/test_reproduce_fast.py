@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,15 @@ import pytest
 from metad2a.reports.publish import FAILS, outcome, write_report
 from metad2a.reproduce import find_demonstration
 from metad2a.reproduce.demonstration import Context
+from metad2a.supernets.instance import InstanceRecipe
 
 # name -> module with FAST, what makes it still shorter here, verdicts
 SHORTER: dict[str, tuple[str, dict[str, Any], int]] = {
     "enas": ("enas.demonstration", {"judged": 6, "told": 4, "alone": 2}, 11),
     "lpt": ("lpt", {"steps": 2, "every": 1}, 5),
-    "instanas": ("instanas.demonstration", {"timed": 2, "drawn": 4}, 3),
+    "instanas": ("instanas.demonstration", {"timed": 2, "drawn": 4, "digits": InstanceRecipe(2, 1, 1)}, 3),
     "shufflenasnets": ("shufflenasnets", {"cells": 2, "trained": 2, "searches": 1}, 7),
-    "cells": ("cells.demonstration", {"seeds": 5, "trials": 20}, 15),
+    "cells": ("cells.demonstration", {"seeds": 5, "trials": 20, "images": 80}, 15),
     "task-similarity": ("task_similarity.demonstration", {"images": 90, "cells": 3}, 12),
 }
 
@@ -43,6 +45,8 @@ def test_a_short_run_shows_every_part(
     module, smaller, verdicts = SHORTER[name]
     there = import_module(f"metad2a.reproduce.{module}")
     monkeypatch.setattr(there, "FAST", replace(there.FAST, **smaller))
+    if hasattr(there, "load_task"):
+        monkeypatch.setattr(there, "load_task", partial(there.load_task, max_images=400))
     context = Context(fast=True, database=tables, images=shared / "images", workers=1, say=lambda line: None)
     report = find_demonstration(name).report(context)
     assert len(report.verdicts) == verdicts and report.short

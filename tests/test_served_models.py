@@ -29,7 +29,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 SERVE = """
 import json, sys
-if sys.argv[2] == "alone":
+if sys.argv[1] == "alone":
     class Refuse:
         def find_spec(self, name, path=None, target=None):
             if name.partition(".")[0] in ("metad2a", "databases", "predictors"):
@@ -38,9 +38,10 @@ if sys.argv[2] == "alone":
 import mlflow.pyfunc
 from mlflow.pyfunc.scoring_server import init
 from starlette.testclient import TestClient
-app = init(mlflow.pyfunc.load_model(sys.argv[1]))
-answer = TestClient(app).post("/invocations", json=json.load(sys.stdin))
-print(json.dumps([answer.status_code, answer.json()]))
+def ask(model, question):
+    answer = TestClient(init(mlflow.pyfunc.load_model(model))).post("/invocations", json=question)
+    return answer.status_code, answer.json()
+print(json.dumps([ask(*each) for each in json.load(sys.stdin)]))
 """
 
 
@@ -50,12 +51,12 @@ def address_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def invoke(model: str, question: Any, *, address: str = "", alone: bool = True) -> tuple[int, Any]:
-    """What a fresh process answers that serves the model; ``alone``: one in which metad2a cannot be imported."""
+def invoke(*asked: tuple[str, Any], address: str, alone: bool = True) -> list[tuple[int, Any]]:
+    """What a fresh process answers that serves models, one question each; ``alone``: it cannot import metad2a."""
     environment = {**os.environ, "MLFLOW_TRACKING_URI": address, "PYTHONPATH": "" if alone else str(ROOT)}
     done = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning:mlflow", "-c", SERVE, model, "alone" if alone else "all"],
-        input=json.dumps(question),
+        [sys.executable, "-W", "error::UserWarning:mlflow", "-c", SERVE, "alone" if alone else "all"],
+        input=json.dumps(asked),
         capture_output=True,
         text=True,
         env=environment,
@@ -63,8 +64,7 @@ def invoke(model: str, question: Any, *, address: str = "", alone: bool = True) 
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    status, told = json.loads(done.stdout.splitlines()[-1])
-    return int(status), told
+    return [(int(status), told) for status, told in json.loads(done.stdout.splitlines()[-1])]
 
 
 def test_a_found_network_is_served_from_the_registry_without_metad2a(
@@ -77,12 +77,12 @@ def test_a_found_network_is_served_from_the_registry_without_metad2a(
     assert model == "models:/trees/2" and not list(tmp_path.glob(".mlflow-*"))
     images = np.random.default_rng(1).integers(0, 256, (3, 20, 17, 3)).astype(np.uint8)
     wanted = load_program(tmp_path).load(tmp_path).probabilities(images).numpy()
-    status, told = invoke(model, {"instances": images.tolist()}, address=address)
+    good, bad = {"instances": images.tolist()}, {"instances": [[1, 2], [3, 4]]}
+    (status, told), (of_bad, _) = invoke((model, good), (str(folder), bad), address=address)
     assert status == 200 and list(told["predictions"][0]) == ["ash", "beech", "oak"]
     found = np.array([list(each.values()) for each in told["predictions"]])
     assert np.abs(found - wanted).max() < 1e-6
-    status, told = invoke(str(folder), {"instances": [[1, 2], [3, 4]]})
-    assert status == 400, "what is no picture is refused"
+    assert of_bad == 400, "what is no picture is refused"
     with pytest.raises(UserError, match="allowed are letters"):
         register_network(folder, "a/b", "toy-run")
 
@@ -98,7 +98,7 @@ def test_the_meta_model_is_served_from_the_registry_and_fetched_from_it(
     archive = base64.b64encode(zipped(pictures(each=12))).decode()
     rows = {"columns": ["name", "archive"], "data": [["leaves.zip", archive]]}
     question = {"dataframe_split": rows, "params": {"top": 2}}
-    status, told = invoke(f"models:/{champion.MODEL_NAME}@challenger", question, address=address, alone=False)
+    [(status, told)] = invoke((f"models:/{champion.MODEL_NAME}@challenger", question), address=address, alone=False)
     assert status == 200, told
     first, second = told["predictions"]
     assert (first["row"], first["rank"], second["rank"]) == (0, 1, 2)

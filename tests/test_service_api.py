@@ -12,6 +12,7 @@ from service_world import (
     answers_fixture,  # noqa: F401
     client_fixture,  # noqa: F401
     pictures,
+    read_here_fixture,  # noqa: F401
     refused,
     send,
     settings_fixture,  # noqa: F401
@@ -27,6 +28,7 @@ from metad2a.service import answering, jobs
 from metad2a.service.settings import Settings
 from metad2a.service.state import Service
 
+pytestmark = pytest.mark.usefixtures("read_here")
 NOBODY = "0" * 32
 
 
