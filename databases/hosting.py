@@ -19,17 +19,17 @@ _inside = threading.local()
 
 
 @contextmanager
-def lent(*, seed: int | None = None, threads: int | None = None, device: str = "cpu") -> Iterator[None]:
+def lent(*, seed: int | None = None, threads: int | None = None, on: str = "cpu") -> Iterator[None]:
     """Torch's threads and generators, given back at the end as they were, also after errors and between threads.
 
     Args:
-        seed: of torch's generator of the CPU, and of the one of ``device`` (torch's name), inside the block.
+        seed: of torch's generator of the CPU, and of the one of ``on``, inside the block.
         threads: of torch inside the block.
-        device: another device whose random numbers the block draws.
+        on: torch's name of what else the block draws random numbers on.
     """
     import torch
 
-    kind = torch.device(device).type
+    kind = torch.device(on).type
     if kind == "cuda":
         torch.cuda.init()
     nested = getattr(_inside, "depth", 0) > 0

@@ -11,14 +11,17 @@ import numpy as np
 import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
-NOISE = 1.0  # variance of one measurement, in units of the process's
+NOISE = 0.3  # variance of one measurement, in units of the process's
 NEARNESS = 0.5  # how fast two places have less in common, by their mean squared distance over the standardised columns
+TREND = 0.3  # variance of a straight line through all, by which what was never met goes on like what is nearest to it
+STRAIGHT = 3.0  # standard deviations from the middle up to which it is straight
+ALMOST = 1e-9  # of its size by which a column that is always the same may differ
 TINY = 1e-3  # variance below which nobody is sure
 
 
 @dataclass(frozen=True, eq=False)
 class Process:
-    """A Gaussian process of variance 1, given measurements.
+    """A Gaussian process of variance 1 around a straight line, given measurements.
 
     Attributes:
         center, scale: (d,) bring what is known to one scale. known: (n, d), so brought.
@@ -34,15 +37,16 @@ class Process:
 
     def predict(self, x: Values) -> tuple[Values, Values]:
         """Mean and standard deviation, (m,), at (m, d)."""
-        common = _common((x - self.center) / self.scale, self.known)
-        left = 1 - np.einsum("ij,jk,ik->i", common, self.inverse, common)
+        x = (x - self.center) / self.scale
+        common = _common(x, self.known)
+        left = 1 + TREND * (_near(x) ** 2).mean(1) - np.einsum("ij,jk,ik->i", common, self.inverse, common)
         return self.mean + common @ self.weights, np.sqrt(np.clip(left, TINY, None))
 
 
 def learn_process(x: Values, y: Values, weight: Values) -> Process:
     """The process that has seen values y, (n,), at x, (n, d); one of twice the ``weight`` has half the variance."""
     center, scale = x.mean(0), x.std(0)
-    scale = np.where(scale > 0, scale, 1.0)
+    scale = np.where(scale > ALMOST * (1 + np.abs(center)), scale, 1.0)
     known, mean = (x - center) / scale, float(np.average(y, weights=weight))
     inverse = np.linalg.inv(_common(known, known) + np.diag(NOISE / weight)).astype(np.float64)
     return Process(center, scale, known, mean, inverse, inverse @ (y - mean))
@@ -58,4 +62,9 @@ def alike(group: npt.NDArray[np.int64]) -> Values:
 def _common(a: Values, b: Values) -> Values:
     """(n, m): what each of (n, d) has in common with each of (m, d)."""
     found: Values = np.exp(-NEARNESS * ((a[:, None] - b[None]) ** 2).mean(-1))
-    return found
+    trend: Values = TREND / a.shape[1] * (_near(a) @ _near(b).T)
+    return np.add(found, trend)
+
+
+def _near(x: Values) -> Values:
+    return np.clip(x, -STRAIGHT, STRAIGHT)

@@ -27,7 +27,7 @@ Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
 SLOPE_PENALTY = 1.0
 SHARE = 0.8  # of the outcomes inside the interval
-_STEPS = re.compile(r"\d+-steps")  # the recipe of a fine-tuning as a search does it unless told otherwise
+_RECIPE = re.compile(r"(\d+)-steps(-anew)?")
 
 
 @dataclass(frozen=True)
@@ -172,6 +172,17 @@ class OutcomeModel:
         return found
 
 
+def recipe_of(pipeline: Pipeline, steps: int) -> str:
+    """What a record says of a fine-tuning, as a search does it unless told otherwise; ours have statistics anew."""
+    return f"{steps}-steps{'-anew' if pipeline.weights == 'own' else ''}"
+
+
+def _steps_of(pipeline: Pipeline, recipe: str) -> int:
+    """The steps of such a recipe; 0: it is another."""
+    found = _RECIPE.fullmatch(recipe)
+    return int(found[1]) if found and recipe == recipe_of(pipeline, int(found[1])) else 0
+
+
 def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[Example, ...]:
     """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks, both on the same images.
 
@@ -189,7 +200,7 @@ def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[
     found = []
     for task, measured in of_task.items():
         tested = any(each.test_accuracy is not None for each in measured)
-        probes, tuned = dict[tuple[str, int], float](), list[tuple[Pipeline, Record, float]]()
+        probes, tuned = dict[tuple[str, int], float](), list[tuple[Pipeline, Record, int, float]]()
         for record in measured:
             pipeline = PIPELINE.pipeline(PIPELINE.parse(record.architecture))
             accuracy = record.test_accuracy if tested else record.valid_accuracy
@@ -197,13 +208,12 @@ def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[
                 continue
             if pipeline.training == "probe":
                 probes[pipeline.weights, pipeline.resolution] = accuracy
-            elif _STEPS.fullmatch(record.recipe):
-                tuned.append((pipeline, record, accuracy))
-        for pipeline, record, accuracy in tuned:
+            elif steps := _steps_of(pipeline, record.recipe):
+                tuned.append((pipeline, record, steps, accuracy))
+        for pipeline, record, steps, accuracy in tuned:
             classes, images = (int(record.extra.get(name, 0)) for name in ("classes", "train_images"))
             looked = Looked(classes, images, probes)
             if min(classes, images) > 0 and looked.probe(pipeline) is not None:  # a row from elsewhere need not tell
-                steps = float(record.recipe.removesuffix("-steps"))
                 found.append(Example(looked, pipeline, steps, accuracy, source.get(task, task)))
     return tuple(found)
 
@@ -212,9 +222,9 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
     """What the model sees, (n, d), and the logits of the probes of the fine-tuned weights, (n,)."""
     rows, base = [], []
     for looked, pipeline, steps in asked:
-        begin, best, far = _levels(looked, pipeline)
+        begin, best, hog = _levels(looked, pipeline)
         passes = math.log(max(1.0, steps * BATCH) / looked.images)
-        rate = math.log(pipeline.learning_rate or 0.03)
+        rate = math.log((pipeline.learning_rate or 0.03) / 0.03)
         flags = (
             pipeline.training == "half",
             pipeline.weights in ("lite0", "other"),  # nobody measured the user's: most have seen ImageNet
@@ -222,16 +232,16 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
             pipeline.slim,
             pipeline.short,
         )
-        plain = (begin, best - begin, far, passes, rate)
+        plain = (begin, best - begin, max(0.0, hog), passes, rate)
         size = (math.log(looked.classes), math.log(looked.images))
-        mixed = (begin * passes, passes * flags[0], begin * flags[0])
+        mixed = (begin * passes, passes * flags[0], begin * flags[0], hog * rate)
         rows.append((*plain, *size, *map(float, flags), *mixed))
         base.append(begin)
     return np.array(rows, dtype=np.float64), np.array(base, dtype=np.float64)
 
 
 def _levels(looked: Looked, pipeline: Pipeline) -> tuple[float, float, float]:
-    """In logits: the probe of the pipeline's weights, the best of all, and how far HOG is above ours.
+    """In logits: the probe of the pipeline's weights, the best of all, and how far HOG is above ours, or below.
 
     Ours counts as the mean over its resolutions, since what fine-tuning reaches hardly depends on where it begins; HOG
     tells how far photographs are.
@@ -241,8 +251,7 @@ def _levels(looked: Looked, pipeline: Pipeline) -> tuple[float, float, float]:
     own, hog = ([value for (name, _), value in looked.probes.items() if name == wanted] for wanted in ("own", "hog"))
     begin = float(to_logit(own if pipeline.weights == "own" else [probe]).mean())
     best = float(to_logit(list(looked.probes.values())).max())
-    far = float(to_logit(hog).mean() - to_logit(own).mean()) if hog and own else 0.0
-    return begin, best, max(0.0, far)
+    return begin, best, float(to_logit(hog).mean() - to_logit(own).mean()) if hog and own else 0.0
 
 
 def _curve(pipeline: Pipeline, gained: float) -> tuple[float, ...]:

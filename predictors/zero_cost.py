@@ -31,7 +31,7 @@ def zero_cost(
     batch: int = 64,
     resolution: int = 16,
     seed: int = 0,
-    device: str = "cpu",
+    on: str = "cpu",
     flow: bool = True,
 ) -> dict[str, Scores]:
     """Scores of many architectures for one task: naswot, synflow, logsynflow, parameters and flops.
@@ -43,7 +43,7 @@ def zero_cost(
         batch: images for naswot; fewer where the task has fewer that differ.
         resolution: side of the images in pixels.
         seed: draws the images and the weights, the same for every architecture.
-        device: ``cpu`` or ``cuda``.
+        on: where it is computed, ``cpu`` or ``cuda``.
         flow: whether to compute synflow and logsynflow, which cost the most.
 
     Returns:
@@ -57,11 +57,11 @@ def zero_cost(
             f"given a skeleton for {skeleton.input_channels} channels and images of {task.channels}: "
             f"use skeleton._replace(input_channels={task.channels})"
         )
-    images = _batch(task, batch=batch, resolution=resolution, seed=seed).to(device)
+    images = _batch(task, batch=batch, resolution=resolution, seed=seed).to(on)
     shape = (task.channels, resolution, resolution)
     codes, flows = [], []
     for architecture in architectures:
-        network = _untrained(architecture, skeleton, seed).to(device)
+        network = _untrained(architecture, skeleton, seed).to(on)
         codes.append(naswot(network, images))
         if flow:
             found = _flow(network, shape)
@@ -82,7 +82,7 @@ def naswot(network: nn.Module, images: Tensor) -> float:
 
     Args:
         network: scored in training mode, that is with the batch's own statistics in every normalisation.
-        images: (n, c, h, w) on the network's device.
+        images: (n, c, h, w) where the network is.
 
     Returns:
         -inf where K is singular, as it is when two images have the same code.

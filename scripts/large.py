@@ -71,7 +71,7 @@ def epoch(task: Task, *, channels: int) -> float:
     cell = space("nasbench201").parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
     once = Recipe("once", channels=channels, cells=1, resolution=32, epochs=1, batch=128, learning_rate=0.1)
     begin = time.monotonic()
-    train(task, cell, recipe=once, device="cpu")
+    train(task, cell, recipe=once, on="cpu")
     return time.monotonic() - begin
 
 

@@ -2,17 +2,16 @@
 
     python scripts/train_backbone.py [--epochs 10]
 
-Resumable: the state of the last epoch lies under runs/backbone. Writes
-databases/datasets/backbone.safetensors.
+Killed, it goes on: its state lies under runs/backbone. Writes databases/datasets/backbone.safetensors.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import math
 import os
-import time
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +21,13 @@ from torch import Tensor, nn
 
 from databases.datasets.backbone import WEIGHTS, Backbone
 from metad2a.runtime.home import shared_data
+from metad2a.train.loop import Epoch, Loop, cosine
 
 STATE = Path("runs/backbone/state.pt")
 BATCH = 128
+A_SET = 16_000  # images of each set in an epoch
+WARM_UP = 200  # steps in which the learning rate rises
+Batch = tuple[Tensor, Tensor]  # images and labels
 
 
 def load(folder: Path) -> tuple[list[tuple[np.ndarray, np.ndarray]], tuple[np.ndarray, np.ndarray]]:
@@ -63,14 +66,9 @@ def evaluate(network: nn.Module, head: nn.Module, x: np.ndarray, y: np.ndarray) 
     return 100 * right / len(y)
 
 
-def resume(both: nn.Module, optimiser: torch.optim.Optimizer) -> int:
-    """Takes up the state of the last epoch, where there is one; returns the epochs done."""
-    if not STATE.is_file():
-        return 0
-    state = torch.load(STATE, weights_only=True)
-    both.load_state_dict(state["both"])
-    optimiser.load_state_dict(state["optimiser"])
-    return int(state["epoch"])
+def rate(progress: float, steps: int) -> float:
+    """Share of the learning rate: a short rise, and half a cosine over all steps."""
+    return min(1.0, (round(progress * steps) + 1) / WARM_UP) * cosine()(progress)
 
 
 def main() -> None:
@@ -85,32 +83,27 @@ def main() -> None:
     head = nn.Linear(network.width, 200)
     both = nn.ModuleList([network, head])
     optimiser = torch.optim.SGD(both.parameters(), lr=0.1, momentum=0.9, nesterov=True, weight_decay=5e-4)
-    a_set = 16_000 // BATCH
-    begin = time.time()
-    for epoch in range(resume(both, optimiser), epochs):
-        rng = np.random.default_rng([7, epoch])
-        picks = [rng.permutation(len(y))[:16_000].reshape(a_set, BATCH) for _, y in sets]
-        losses = []
+    a_set = A_SET // BATCH
+    steps = epochs * 2 * a_set
+    loop = Loop(both, optimiser, steps=steps, schedule=lambda progress: rate(progress, steps), checkpoint=STATE)
+
+    def drawn() -> Iterator[Batch]:
+        rng = np.random.default_rng([7, loop.epoch])
+        picks = [rng.permutation(len(y))[:A_SET].reshape(a_set, BATCH) for _, y in sets]
         for step in range(2 * a_set):
-            progress = (epoch * 2 * a_set + step) / (epochs * 2 * a_set)
-            warm = min(1.0, (epoch * 2 * a_set + step + 1) / 200)
-            for group in optimiser.param_groups:
-                group["lr"] = 0.1 * warm * 0.5 * (1 + math.cos(math.pi * progress))
-            x, y = sets[step % 2]
-            chosen = picks[step % 2][step // 2]
-            logits = head(network(batch_of(x[chosen], rng)))
-            loss = nn.functional.cross_entropy(logits, torch.from_numpy(y[chosen]), label_smoothing=0.1)
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
-            losses.append(float(loss.detach()))
+            (x, y), chosen = sets[step % 2], picks[step % 2][step // 2]
+            yield batch_of(x[chosen], rng), torch.from_numpy(y[chosen])
+
+    def loss(both: nn.Module, batch: Batch) -> Tensor:
+        x, y = batch
+        return nn.functional.cross_entropy(head(network(x)), y, label_smoothing=0.1)
+
+    def told(epoch: Epoch) -> None:
         top1 = evaluate(network, head, x_test, y_test)
-        told = f"loss {np.mean(losses):.3f} test {top1:.2f}% {time.time() - begin:.0f} s"
-        print(f"epoch {epoch + 1}/{epochs} {told}", flush=True)
-        STATE.parent.mkdir(parents=True, exist_ok=True)
-        state = {"both": both.state_dict(), "optimiser": optimiser.state_dict(), "epoch": epoch + 1}
-        torch.save(state, STATE)
-        write(network, epochs=epoch + 1, top1=top1)
+        print(f"epoch {epoch.number}/{epochs} loss {epoch.loss:.3f} test {top1:.2f}% {epoch.seconds:.0f} s", flush=True)
+        write(network, epochs=epoch.number, top1=top1)
+
+    loop.run(lambda generator, first: islice(drawn(), first, None), loss, on_epoch=told)
 
 
 def write(network: Backbone, *, epochs: int, top1: float) -> None:

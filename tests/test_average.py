@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx_network import OnnxNetwork
 from PIL import Image
 from pipeline_world import random_base, stripes
 
@@ -18,7 +19,7 @@ from databases.architectures.supernets.families import LITE0, MOBILE, RESIDUAL
 from databases.datasets.task import TEST, VALIDATION, Task
 from metad2a.export.card import Card
 from metad2a.export.export import Exported, load_exported, save
-from metad2a.export.onnx import OnnxNetwork, export_onnx, load_program
+from metad2a.export.onnx import export_onnx, load_program
 from metad2a.export.program import network_source
 from metad2a.search.pipelines.average import averaged, finalists, together
 from metad2a.train.bases import open_base

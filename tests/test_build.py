@@ -20,6 +20,7 @@ from metad2a.build import build as building
 from metad2a.build.build import Measurement, build, core_rounds, measure, scattered_architectures
 from metad2a.runtime.executors import EXECUTORS
 from metad2a.runtime.executors import processes as executor
+from metad2a.runtime.place import Place
 
 
 @pytest.fixture
@@ -84,10 +85,19 @@ def test_the_executor_that_is_named_measures(
     monkeypatch.setattr(building, "CORE", CORE[:2])
     monkeypatch.setitem(EXECUTORS, "ray", there)
     store = Store(tmp_path / "records.db")
-    build(store, folder, tasks=1, per_task=2, recipe="tiny", judged=1, seeds=2, executor="ray:one:6379")
+    build(
+        store,
+        folder,
+        tasks=1,
+        per_task=2,
+        recipe="tiny",
+        judged=1,
+        seeds=2,
+        place=Place(workers=2, executor="ray:one:6379"),
+    )
     assert set(addresses) == {"one:6379"} and len(measured) == 4
     with pytest.raises(UserError, match="unknown executor 'threads'"):
-        build(store, folder, tasks=1, per_task=2, recipe="tiny", executor="threads")
+        build(store, folder, tasks=1, per_task=2, recipe="tiny", place=Place(executor="threads"))
 
 
 def test_an_interrupted_build_goes_on_and_measures_nothing_twice(

@@ -38,6 +38,7 @@ from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.recommend.limits import Limits
 from metad2a.retrain import retrain
 from metad2a.runtime.home import home
+from metad2a.runtime.place import Place
 
 
 def test_recommend_answers_the_contract_and_writes_nothing(model: FakeModel, data: str, home: Path) -> None:
@@ -175,9 +176,9 @@ def test_build_is_told_what_to_measure(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(build, "build", fake)
     options = "--tasks 3 --per-task 4 --recipe small --workers 1 --judged 2 --seeds 5 --seed 6"
     assert answer("database", "build", *options.split()) == {"measured": 1, "known": 2, "left": 0}
-    wanted = {"tasks": 3, "per_task": 4, "recipe": "small", "workers": 1, "judged": 2, "seeds": 5, "seed": 6}
+    wanted = {"tasks": 3, "per_task": 4, "recipe": "small", "place": Place(), "judged": 2, "seeds": 5, "seed": 6}
     assert callable(asked.pop("on_death"))
-    there = {"folder": tmp_path / "images", "cache": home() / "features", "executor": "processes"}
+    there = {"folder": tmp_path / "images", "cache": home() / "features"}
     assert asked == {**wanted, **there}
     assert "3 of 3 measured" in run("database", "build").stderr
 

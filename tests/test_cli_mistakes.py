@@ -29,6 +29,7 @@ from databases.records.store import Store
 from metad2a import __version__
 from metad2a.cli import folders
 from metad2a.cli.guard import guarded
+from metad2a.cli.output import console, reporting, table
 from metad2a.recommend.model import SHIPPED
 from metad2a.runtime.home import DATABASE
 
@@ -87,7 +88,8 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "database build --recipe big": "choose one of tiny, shallow, small, standard",
     "database import table nowhere": "cannot be read",
     "database import table DATA": "not a CSV table",
-    "database export DATA/new --source onw": "no records of the source 'onw'",
+    "database export NEW --source onw": "no records of the source 'onw'",
+    "database export DATA/new": "FILE 'DATA/new' cannot be made in 'DATA' (Not a directory)",
     "retrain --from nowhere": "no meta-model at nowhere",
     "retrain --output .": "is a folder",
     "retrain --from nowhere --output DATA/new": "--output 'DATA/new' cannot be made in 'DATA' (Not a directory)",
@@ -104,7 +106,7 @@ def refused(result: Result) -> str:
 
 @pytest.mark.parametrize("line", ARGUMENTS)
 def test_a_mistake_in_the_command_line_is_told_in_one_line(line: str, data: str) -> None:
-    known = {"DATA": data, "DATA/new": f"{data}/new", "CELL": CELLS[0], "SHIPPED": str(SHIPPED)}
+    known = {"DATA": data, "DATA/new": f"{data}/new", "NEW": f"{data}.new", "CELL": CELLS[0], "SHIPPED": str(SHIPPED)}
     words = [known.get(word, word) for word in line.split()]
     assert ARGUMENTS[line].replace("DATA", data) in refused(run(*words, *(["--json"] if len(words) > 2 else [])))
 
@@ -246,3 +248,19 @@ def test_a_slip_of_the_pen_is_answered_with_what_was_meant() -> None:
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     result = run("--version")
     assert result.exit_code == 0 and result.stdout == f"metad2a {__version__}\n"
+
+
+def test_what_a_class_is_called_gives_the_terminal_no_orders(capsys: pytest.CaptureFixture[str]) -> None:
+    evil = "a\x1b[2Jb\u202ec\x9b"
+    console().print(evil, "plain 猫")
+    console().print(table(None, ("Class",), [(evil,)]))
+    with reporting("...") as reporter:
+        reporter.line(evil)
+
+    def refuse() -> None:
+        raise UserError(f"given {evil}")
+
+    assert guarded(refuse) == 2
+    told = "".join(capsys.readouterr())
+    assert not {"\x1b", "\u202e", "\x9b"} & set(told)
+    assert told.count("a\ufffd[2Jb\ufffdc\ufffd") == 4 and "plain 猫" in told

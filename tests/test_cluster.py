@@ -24,6 +24,7 @@ from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
 from metad2a.runtime.executors import chosen_executor, cluster
 from metad2a.runtime.executors.processes import Death, GivenUp
+from metad2a.runtime.place import Place
 from metad2a.search.search import search
 
 ray = pytest.importorskip("ray", reason="Ray has no wheel here: pip install 'metad2a[ray]'")
@@ -141,7 +142,6 @@ def searched(home: Path, **options: Any) -> list[tuple[str, float | None, str]]:
             store=store,
             space="enas-micro",
             recipe="quick",
-            device="cpu",
             folder=home / "run",
             **options,
         )
@@ -161,8 +161,8 @@ def test_a_search_in_the_cluster_finds_what_a_serial_one_finds_seed_for_seed(
     for name in ("serial", "spread"):
         (tmp_path / name).mkdir()
     options = {"train": 3, "searcher": "random", "seed": 7}
-    serial = searched(tmp_path / "serial", **options)
-    there = searched(tmp_path / "spread", executor=f"ray:{machines.address}", workers=2, **options)
+    serial = searched(tmp_path / "serial", place=Place("cpu"), **options)
+    there = searched(tmp_path / "spread", place=Place("cpu", 2, f"ray:{machines.address}"), **options)
     assert there == serial and len(serial) == 3
 
 

@@ -34,7 +34,7 @@ X = (np.random.default_rng(0).integers(0, 60, (60, 8, 8)) + 90 * Y[:, None, None
 
 
 def quick(**options: Any) -> MetaD2AClassifier:
-    return MetaD2AClassifier(**{"space": "nasbench201", "trials": 1, "recipe": QUICK.name, "device": "cpu", **options})
+    return MetaD2AClassifier(**{"space": "nasbench201", "trials": 1, "recipe": QUICK.name, "on": "cpu", **options})
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_it_clones_pickles_and_is_cross_validated(model: FakeModel) -> None:
         ({"recipe": "large"}, X, Y, "large"),
         ({"searcher": "oracle"}, X, Y, "oracle"),
         ({"max_time": -1}, X, Y, "-1"),
-        ({"device": "abacus"}, X, Y, "abacus"),
+        ({"on": "abacus"}, X, Y, "abacus"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(

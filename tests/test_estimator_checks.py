@@ -52,7 +52,7 @@ def pictures(X: Any) -> Any:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # the checks provoke warnings
 def test_scikit_learns_checks_pass_but_for_those_that_images_cannot_meet(model: FakeModel) -> None:
-    estimator = Rows(space="nasbench201", trials=1, recipe=QUICK.name, device="cpu")
+    estimator = Rows(space="nasbench201", trials=1, recipe=QUICK.name, on="cpu")
     results = check_estimator(estimator, expected_failed_checks=CANNOT_BE_MET, on_skip=None)
     assert sum(each["status"] == "passed" for each in results) > 40
     assert {each["check_name"] for each in results if each["status"] == "xfail"} == set(CANNOT_BE_MET)

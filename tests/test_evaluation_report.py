@@ -84,7 +84,7 @@ def test_evaluate_writes_what_it_prints_and_leaves_other_files(
     result = CliRunner().invoke(app, ["evaluate", "--output", str(tmp_path)])
     assert result.exit_code == 0, result.stderr
     names = {f"evaluation.{suffix}" for suffix in ("json", "md", "png", "svg")}
-    assert {path.name for path in tmp_path.iterdir()} == {"mine", ".metad2a", *names}
+    assert {path.name for path in tmp_path.iterdir()} == {"mine", ".metad2a-files", *names}
     assert result.stdout == (tmp_path / "evaluation.md").read_text(encoding="utf-8")
     assert "Written: evaluation.md" in result.stderr
 

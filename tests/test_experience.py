@@ -23,7 +23,7 @@ from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.search import search_pipelines
 from metad2a.train.bases import Base
-from predictors.outcome import Example, Looked, OutcomeModel
+from predictors.outcome import Example, Looked, OutcomeModel, recipe_of
 from predictors.scale import to_logit, to_percent
 
 OWN, TUNED = Pipeline("own", 32, "probe"), Pipeline("own", 32, "all", 0.03)
@@ -70,7 +70,7 @@ def measured(store: Store, name: str, *, slope: float, probe: float = 60.0) -> N
 
     add(OWN, "probe", probe)
     for steps in (50, 100, 200):
-        add(TUNED, f"{steps}-steps", reached(probe, steps, slope))
+        add(TUNED, recipe_of(TUNED, steps), reached(probe, steps, slope))
 
 
 def test_a_search_records_what_it_measured_and_only_once(
@@ -93,7 +93,7 @@ def test_a_search_records_what_it_measured_and_only_once(
         str(each.architecture): each.valid_accuracy for each in result.trained
     }
     tuned = found[str(TUNED)]
-    assert tuned.source == "user" and int(tuned.recipe.removesuffix("-steps")) >= 1 and tuned.test_accuracy is None
+    assert tuned.source == "user" and int(tuned.recipe.partition("-")[0]) >= 1 and tuned.test_accuracy is None
     assert tuned.extra["classes"] == 3 and tuned.extra["train_images"] == (task.parts == 0).sum()
     entry = store.task(task.fingerprint)
     assert entry is not None and entry.name == task.name and entry.statistics
@@ -126,7 +126,7 @@ def test_asked_for_augmentation_and_the_users_networks_are_no_examples(store: St
     recorder.add(OWN, 60.0, 1.0, seconds=1.0)
     recorder.add(TUNED, 70.0, math.nan, seconds=5.0, steps=100)
     recorder.add(Pipeline("other", 64, "probe"), 70.0, 1.0, seconds=5.0)
-    assert [each.recipe for each in store.records()] == ["100-steps-none", "probe"]
+    assert [each.recipe for each in store.records()] == ["100-steps-anew-none", "probe"]
     assert experience(store).own == 0
 
 

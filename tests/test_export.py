@@ -18,6 +18,7 @@ from PIL import Image
 
 from databases.architectures.skeleton import Blueprint
 from databases.architectures.space import SPACES, ImageSpace, image_space, space
+from databases.datasets.decoding import read_picture
 from databases.datasets.loading import load_task
 from databases.datasets.task import Images, Task, resize_images, split
 from databases.errors import UserError
@@ -47,7 +48,7 @@ def a_task(*, channels: int = 3, px: int = 12, names: tuple[str, ...] = ("ant", 
 
 def exported(folder: Path, task: Task, cell: str = CELL) -> Exported:
     architecture = space("nasbench201").parse(cell)
-    training = train(task, architecture, recipe=RECIPE, device="cpu")
+    training = train(task, architecture, recipe=RECIPE, on="cpu")
     return export(training, task=task, architecture=architecture, recipe=RECIPE, folder=folder)
 
 
@@ -147,6 +148,21 @@ def test_the_program_reads_deep_pictures_as_loading_did(tmp_path: Path, top: int
         program.open_picture(str(tmp_path / "bright.tif"))
 
 
+@pytest.mark.parametrize(("mode", "channels"), [("RGB", 3), ("RGB", 1), ("L", 3), ("RGBA", 1), ("P", 3)])
+def test_the_program_reads_large_pictures_as_predict_does_and_small_at_once(
+    tmp_path: Path, mode: str, channels: int
+) -> None:
+    rng = np.random.default_rng(0)
+    picture = Image.fromarray(rng.integers(0, 256, (90, 130, 4), dtype=np.uint8)).convert(mode).resize((1300, 900))
+    program = module(exported(tmp_path, a_task(channels=channels)).program)
+    for ending in ("png", *(["jpg"] if mode in ("RGB", "L") else [])):
+        picture.save(tmp_path / f"large.{ending}")
+        read = program.open_picture(str(tmp_path / f"large.{ending}"))
+        content = (tmp_path / f"large.{ending}").read_bytes()
+        expected = read_picture(content, px=program.SIZES[0], channels=channels, white=None)
+        np.testing.assert_array_equal(read[0].numpy(), expected)
+
+
 def test_the_program_refuses_deep_pictures_that_training_had_not(insects: Exported, tmp_path: Path) -> None:
     Image.new("F", (9, 9), 1.0).save(tmp_path / "deep.tif")
     with pytest.raises(ValueError, match="training had no such pictures; save it with 8"):
@@ -172,7 +188,7 @@ def test_an_export_is_read_back_whole(insects: Exported) -> None:
 def test_every_image_space_is_exported_read_back_and_run_by_its_program(tmp_path: Path, name: str) -> None:
     chosen, task, recipe = image_space(name), a_task(channels=1, px=16), replace(RECIPE, channels=12, resolution=16)
     architecture = chosen.parse(chosen.example)
-    training = train(task, architecture, recipe=recipe, device="cpu")
+    training = train(task, architecture, recipe=recipe, on="cpu")
     made = export(training, task=task, architecture=architecture, recipe=recipe, folder=tmp_path)
     images = pictures(4, 16, 16, 1)
     expected = predictions(training, images)
@@ -199,7 +215,7 @@ def test_a_file_that_no_export_wrote_is_not_replaced(insects: Exported, tmp_path
     for name, content in (("model.py", b"print('mine')\n"), ("model.safetensors", b"\x00mine")):
         mine = tmp_path / name
         mine.write_bytes(content)
-        with pytest.raises(UserError, match=rf"{name}' was not written by metad2a and would be replaced"):
+        with pytest.raises(UserError, match=rf"{name}' was not written by this metad2a"):
             save(insects.training, insects.card, tmp_path)
         assert [path.read_bytes() for path in tmp_path.iterdir()] == [content]
         mine.unlink()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -9,10 +13,9 @@ from cli_world import FakeModel, data_fixture, home_fixture, model_fixture, run 
 from records_world import says
 
 from databases.errors import UserError, unknown
-from metad2a.export.onnx import ONNX, check_onnx
+from metad2a.export.onnx import ONNX
 from metad2a.reports.pipeline_figures import MISTAKES
-from metad2a.runtime.files import LEDGER, ours, refuse_foreign, write_folder
-from metad2a.runtime.mlflow_models import check_replaceable
+from metad2a.runtime.files import LEDGER, ours, refuse_foreign, replace_results, write_folder
 
 MINE = "mine, and of nobody else"
 
@@ -42,13 +45,79 @@ def test_results_replace_earlier_results_alone(tmp_path: Path) -> None:
     assert (folder / "a.svg").read_text() == MINE and (folder / "a.json").read_text() == "second"
 
 
-def test_a_list_of_others_is_not_believed(tmp_path: Path) -> None:
-    (tmp_path / LEDGER).write_bytes(b"\xff\xfe nothing\n")
+def test_a_list_of_others_is_neither_believed_nor_changed(tmp_path: Path) -> None:
     (tmp_path / "x").write_text(MINE)
-    with pytest.raises(UserError):
-        refuse_foreign(tmp_path, ["x"])
-    (tmp_path / LEDGER).write_text(f"{'0' * 64} ../x\n")
-    assert ours(tmp_path) == set()
+    digest = hashlib.sha256(MINE.encode()).hexdigest()
+    for text in (b"\xff\xfe nothing\n", f'{digest} "x"\n'.encode()):
+        (tmp_path / LEDGER).write_bytes(text)
+        with pytest.raises(UserError):
+            refuse_foreign(tmp_path, ["x"])
+        with pytest.raises(UserError, match="the name of our list"):
+            put(tmp_path, "new", "y")
+        assert (tmp_path / LEDGER).read_bytes() == text and not (tmp_path / "y").exists()
+    (tmp_path / LEDGER).unlink()
+    put(tmp_path, "new", "y")
+    listed = (tmp_path / LEDGER).read_text()
+    (tmp_path / LEDGER).write_text(f'{listed}{digest} "../x"\n{digest} "x"{digest[:9]}')
+    assert ours(tmp_path) == {"y"}
+
+
+def test_names_that_no_line_holds_are_known_again(tmp_path: Path) -> None:
+    for name in ("a b", "two\nlines", os.fsdecode(b"\xff.csv"), "\u69f2"):
+        put(tmp_path, "first", name)
+        put(tmp_path, "second", name)
+        assert (tmp_path / name).read_text() == "second" and name in ours(tmp_path)
+
+
+def test_two_commands_that_begin_a_list_at_once_lose_none(tmp_path: Path) -> None:
+    listed = []
+    for name in ("a", "b"):
+        put(tmp_path, "first", name)
+        listed.append((tmp_path / LEDGER).read_text())
+        (tmp_path / LEDGER).unlink()
+    (tmp_path / LEDGER).write_text("".join(listed))
+    assert ours(tmp_path) == {"a", "b"}
+
+
+def test_a_killed_command_owns_what_it_put_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put(tmp_path, "first", "a")
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*given: object) -> None:
+        raise Killed
+
+    for move in (killed, os.replace):
+        with monkeypatch.context() as patch, suppress(Killed):
+            patch.setattr(os, "replace", move)
+            put(tmp_path, "second", "a")
+        assert ours(tmp_path) == {"a"}
+    assert (tmp_path / "a").read_text() == "second"
+
+
+def test_an_empty_file_and_a_changed_folder(tmp_path: Path) -> None:
+    (tmp_path / "a").touch()
+    put(tmp_path, "first", "a")
+    for folder in ("one", "two"):
+        (tmp_path / folder / "deep").mkdir(parents=True)
+        (tmp_path / folder / "deep" / "file").write_text(folder)
+    with pytest.raises(UserError, match="was not written by"):
+        replace_results(tmp_path / "one", tmp_path / "two")
+    replace_results(tmp_path / "one", tmp_path / "model")
+    (tmp_path / "model" / "__pycache__").mkdir()
+    (tmp_path / "model" / "__pycache__" / "code.pyc").touch()
+    assert "model" in ours(tmp_path)
+    (tmp_path / "model" / "notes").write_text(MINE)
+    assert "model" not in ours(tmp_path)
+
+
+def test_the_list_lies_beside_the_home_folder(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / ".metad2a"))
+    (tmp_path / ".metad2a").mkdir()
+    put(tmp_path, "first", "a")
+    put(tmp_path, "second", "a")
+    assert (tmp_path / "a").read_text() == "second"
 
 
 def test_what_stands_in_the_home_folder_is_ours(home: Path) -> None:
@@ -80,23 +149,47 @@ def test_commands_refuse_before_any_work(model: FakeModel, tmp_path: Path, comma
     assert (folder / name).read_text() == MINE and [each.name for each in folder.iterdir()] == [name]
 
 
-def test_exports_in_other_forms_refuse_before_any_work(tmp_path: Path) -> None:
-    (tmp_path / ONNX).write_text(MINE)
-    (tmp_path / "mlflow").mkdir()
-    with pytest.raises(UserError, match="was not written by metad2a"):
-        check_onnx(tmp_path)
-    with pytest.raises(UserError, match="no MLflow model"):
-        check_replaceable(tmp_path / "mlflow")
-    (tmp_path / ONNX).write_bytes(b"pytorch ... fingerprint")
-    check_onnx(tmp_path)
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [
+        ("export no-such-run --output FOLDER", "model.py"),
+        ("export no-such-run --output FOLDER --format onnx", ONNX),
+        ("export no-such-run --output FOLDER --format mlflow", "mlflow"),
+        ("predict no-such-run . --output FILE", "labels.csv"),
+        ("retrain --output FILE", "notes.txt"),
+        ("pretrain nowhere --output FILE", "notes.txt"),
+        ("database export FILE", "notes.txt"),
+        ("device calibrate mine --timings nowhere --ranking FILE", "notes.txt"),
+    ],
+)
+def test_commands_that_write_one_file_refuse_before_any_work(
+    home: Path, tmp_path: Path, command: str, name: str
+) -> None:
+    (tmp_path / "mine").mkdir()
+    file = tmp_path / "mine" / name
+    file.write_text(MINE)
+    places = {"FILE": str(file), "FOLDER": str(file.parent)}
+    result = run(*(places.get(each, each) for each in command.split()))
+    assert result.exit_code == 2 and "was not written by" in result.stderr, result.output
+    assert file.read_text() == MINE and [each.name for each in file.parent.iterdir()] == [name]
 
 
-def test_predictions_replace_predictions_alone(tmp_path: Path) -> None:
-    (tmp_path / "labels.csv").write_text("file,class\na.png,cat\n")
-    result = run("predict", "no-such-run", str(tmp_path), "--output", str(tmp_path / "labels.csv"))
-    assert result.exit_code == 2 and "no CSV of predictions" in result.stderr
-    (tmp_path / "labels.csv").write_text("file,class,probability\n")
-    assert "unknown run" in run("predict", "no-such-run", ".", "--output", str(tmp_path / "labels.csv")).stderr
+def test_a_form_whose_packages_are_missing_is_refused_before_anything_is_written(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    result = run("export", "no-such-run", "--output", str(tmp_path / "out"), "--format", "onnx")
+    assert result.exit_code == 2 and "ONNX needs the package onnxscript" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_of_records_is_replaced_by_another(home: Path, tmp_path: Path) -> None:
+    file = tmp_path / "records.csv.gz"
+    for _ in range(2):
+        assert run("database", "export", str(file)).exit_code == 0
+        assert sorted(each.name for each in tmp_path.iterdir() if each != home) == [LEDGER, "records.csv.gz"]
+    file.write_text(MINE)
+    assert run("database", "export", str(file)).exit_code == 2 and file.read_text() == MINE
 
 
 def test_a_name_that_is_nearly_known_is_answered_with_it() -> None:
@@ -105,4 +198,8 @@ def test_a_name_that_is_nearly_known_is_answered_with_it() -> None:
     )
     assert "did you mean" not in str(unknown("device", "toaster", ["pixel2", "raspi4"]))
     told = run("search", "nowhere", "--space", "nasbench20").stderr
-    assert "did you mean nasbench201? choose one of nasbench201" in told
+    assert "did you mean nasbench201? choose one of pipeline, nasbench201" in told
+    told = run("recommend", "nowhere", "--space", "pipelin").stderr
+    assert "did you mean pipeline? choose one of pipeline, nasbench201\n" in told
+    assert "did you mean pipeline?" in run("search", "nowhere", "--space", "pipelne").stderr
+    assert "did you mean residual-subnets?" in run("database", "build", "--space", "residul-subnets").stderr

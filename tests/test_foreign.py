@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx_network import OnnxNetwork
 from pipeline_world import random_base, stripes
 from safetensors.torch import save_file
 
@@ -25,7 +26,7 @@ from metad2a.supernets.also import open_also
 from metad2a.supernets.weights import write_weights
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuning, finetune
-from metad2a.train.pipeline import base_of, blueprint_of, probe_pipeline
+from metad2a.train.pipeline import base_of, blueprint_of
 from metad2a.train.probe import probe
 from metad2a.train.training import Training
 
@@ -92,7 +93,7 @@ def test_a_network_of_timm_is_probed_tuned_and_exported_like_ours(
 @pytest.mark.slow
 def test_an_onnx_file_of_it_answers_alike(weights: Path, tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
-    from metad2a.export.onnx import OnnxNetwork, export_onnx
+    from metad2a.export.onnx import export_onnx
 
     task = stripes(40)
     found = probe(open_also(f"timm:{PLAIN}@{weights / PLAIN}.safetensors", channels=3), task, resolution=64).classifier
@@ -173,5 +174,5 @@ def test_the_users_network_has_no_slices_and_must_be_named() -> None:
     with pytest.raises(UserError, match="other 64px probe slim"):
         PIPELINE.parse("other 64px probe slim")
     mine = random_base()
-    assert probe_pipeline(other, task, also=mine)[0] is mine
+    assert base_of(other, task, also=mine) is mine
     assert blueprint_of(other, channels=3, classes=7, also=mine) == mine.blueprint(7)

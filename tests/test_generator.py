@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,8 @@ from made_up import GENERATOR, task
 from databases.architectures.decisions import Walk
 from databases.architectures.space import space
 from metad2a.generate.generator import Generator, Lesson, train_generator
+from metad2a.train import loop
+from metad2a.train.loop import Epoch
 from predictors.set_encoder import collate
 
 
@@ -45,6 +49,24 @@ def test_a_task_finds_the_walks_that_were_good_for_its_like() -> None:
         )
         assert own > 0.5
         assert other < 0.1
+
+
+def test_a_training_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "EVERY", 0.0)
+    lessons = [Lesson(task(seed), "tiny", [(3, 3, 3, 3, 3, a) for a in range(5)], np.full(5, 0.2)) for seed in range(3)]
+    wanted = train_generator(generator(), lessons, steps=6, seed=1, tasks=2, walks=4)
+
+    def dies(step: Epoch) -> None:
+        if step.number == 3:
+            raise KeyboardInterrupt
+
+    options = {"steps": 6, "seed": 1, "tasks": 2, "walks": 4, "checkpoint": tmp_path / "c.pt"}
+    with pytest.raises(KeyboardInterrupt):
+        train_generator(generator(), lessons, on_epoch=dies, **options)  # type: ignore[arg-type]
+    told: list[Epoch] = []
+    found = train_generator(generator(), lessons, on_epoch=told.append, **options)  # type: ignore[arg-type]
+    assert all(map(torch.equal, found.parameters(), wanted.parameters()))
+    assert [each.number for each in told] == [1, 2, 3, 4, 5, 6]
 
 
 def test_the_loss_charges_a_latent_that_strays_from_the_prior() -> None:

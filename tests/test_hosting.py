@@ -92,7 +92,7 @@ def at_once(call: Callable[[], Any]) -> Callable[[], Callable[[], Any]]:
 
 
 PREPARED: dict[str, Callable[[], Callable[[], Any]]] = {
-    "train": at_once(lambda: train(digits(), CELL, recipe=TOY, seed=3, device="cpu")),
+    "train": at_once(lambda: train(digits(), CELL, recipe=TOY, seed=3, on="cpu")),
     "train a language model": at_once(read_text),
     "meta-train": meta_training,
     "train the generator": teach_generator,

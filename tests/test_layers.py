@@ -35,6 +35,20 @@ PATHS = {path: path.relative_to(ROOT).with_suffix("") for floor in FLOORS for pa
 WRITTEN = [*PATHS, *(path for folder in ("scripts", "tests") for path in (ROOT / folder).rglob("*.py"))]
 LINES, CODE = 300, 40  # of a file in all; of a function, without blank lines, comments and its docstring
 REASON = "# long, since "  # begins the comment above a longer function
+TRAINING = "metad2a/train/loop.py"  # takes the steps of all networks, but for
+OWN_STEPS = {
+    "metad2a/search/controllers/policy_gradient.py": "a policy waits for the scores of what it drew",
+    "metad2a/supernets/passing_tests.py": "four optimisers go down gradients that are no loss's",
+    "metad2a/supernets/instance.py": "the controller's step is inside of one of the graph's loop",
+    "metad2a/reproduce/task_similarity/reduced_search.py": "two optimisers take turns",
+    "scripts/throughput.py": "a plain loop, which the one loop is compared with",
+}
+TAKING_APART = {"startswith", "endswith", "removeprefix", "removesuffix"}
+TAKEN_APART = {
+    "metad2a/evaluate/evaluation_report.py": "lines of a table",
+    "metad2a/evaluate/ablations.py": "statistics of one kind",
+    "metad2a/reports/publish.py": "a heading that says how its column is aligned",
+}
 MODULES = {".".join(path.parts).removesuffix(".__init__"): given for given, path in PATHS.items()}
 
 
@@ -121,6 +135,56 @@ def test_lower_floors_stay_silent_and_mlflow_is_left_to_tracking() -> None:
         for node in ast.walk(tree(path)):
             if not module.startswith("metad2a") and isinstance(node, ast.Call):
                 assert getattr(node.func, "id", "") != "print", f"{path.relative_to(ROOT)}:{node.lineno} prints"
+
+
+def steps(path: Path) -> list[int]:
+    """The lines in which an optimiser or a schedule of torch's takes a step."""
+    if all(name.partition(".")[0] != "torch" for _, name in imported(tree(path), at_once=False)):
+        return []
+    calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and not node.args]
+    return [each.lineno for each in calls if isinstance(each.func, ast.Attribute) and each.func.attr == "step"]
+
+
+def test_networks_learn_in_the_one_training_loop() -> None:
+    ours = [path for path in WRITTEN if not path.is_relative_to(ROOT / "tests")]
+    found = {path.relative_to(ROOT).as_posix(): steps(path) for path in ours}
+    assert found.pop(TRAINING)
+    strangers = {name: lines for name, lines in found.items() if lines and name not in OWN_STEPS}
+    assert not strangers, f"{strangers}: hand a loss to {TRAINING}, or say in OWN_STEPS why not"
+    assert all(found[name] for name in OWN_STEPS), "one that takes no steps any more can go"
+
+
+def named_device(path: Path) -> Iterator[ast.arg | ast.AnnAssign]:
+    """What is called ``device``, and says where torch computes."""
+    for node in ast.walk(tree(path)):
+        given: list[tuple[ast.arg | ast.AnnAssign, ast.expr | None]] = []
+        if isinstance(node, ast.arguments):
+            places = [*node.posonlyargs, *node.args]
+            defaults = [None] * (len(places) - len(node.defaults)) + list(node.defaults)
+            given = [*zip(places, defaults, strict=True), *zip(node.kwonlyargs, node.kw_defaults, strict=True)]
+        elif isinstance(node, ast.AnnAssign):
+            given = [(node, node.value)]
+        for each, default in given:
+            name = each.arg if isinstance(each, ast.arg) else ast.unparse(each.target)
+            kind = ast.unparse(each.annotation) if each.annotation else ""
+            if name == "device" and (kind == "torch.device" or (isinstance(default, ast.Constant) and default.value)):
+                yield each
+
+
+def test_a_device_is_where_a_network_will_run_and_what_trains_it_is_called_on() -> None:
+    for path in PATHS:
+        for each in named_device(path):
+            raise AssertionError(f"{path.relative_to(ROOT)}:{each.lineno}: call it `on`, or `place` once it is torch's")
+
+
+def test_figures_are_values_whose_names_are_not_taken_apart() -> None:
+    rooms = {"evaluate", "compare", "retrain", "reports"}
+    found = set()
+    for module, path in MODULES.items():
+        for node in ast.walk(tree(path)) if room(module) in rooms else ():
+            if isinstance(node, ast.Attribute) and node.attr in TAKING_APART:
+                found.add(path.relative_to(ROOT).as_posix())
+    assert found == TAKEN_APART.keys(), "give figures as a dataclass; a name that can go goes"
 
 
 def code_lines(function: ast.FunctionDef | ast.AsyncFunctionDef, lines: list[str]) -> int:

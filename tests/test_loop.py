@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from databases.errors import UserError
-from metad2a.train.loop import Epoch, Loop, Loss, cosine
+from metad2a.train.averaging import Average
+from metad2a.train.loop import Diverged, Epoch, Loop, Loss, cosine, in_turn
 
 X = torch.arange(24.0).view(12, 2) / 24
 Y = X @ torch.tensor([1.0, -2.0])
@@ -24,7 +25,7 @@ def made(**options: Any) -> Loop:
     torch.manual_seed(0)
     network = nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.Dropout(0.2), nn.Linear(4, 1))
     optimiser = torch.optim.SGD(network.parameters(), lr=0.1, momentum=0.9)
-    return Loop(network, optimiser, **{"steps": 17, "schedule": cosine(0.1), "average": 0.8, **options})
+    return Loop(network, optimiser, **{"steps": 17, "schedule": cosine(0.1), "average": Average(0.8), **options})
 
 
 def batches(generator: torch.Generator, first: int) -> Sequence[Tensor]:
@@ -52,8 +53,7 @@ def _own_random() -> Iterable[None]:
 
 
 def weights(loop: Loop) -> Tensor:
-    assert loop.average is not None
-    return torch.cat([value.flatten().float() for each in (loop.network, loop.average) for value in each.buffers()])
+    return torch.cat([value.flatten().float() for each in (loop.network, loop.result) for value in each.buffers()])
 
 
 def test_one_that_was_killed_ends_as_if_never_killed(tmp_path: Path) -> None:
@@ -124,9 +124,99 @@ def test_time_of_a_run_that_failed_counts() -> None:
 def test_random_numbers_of_the_host_stay_as_they_were(tmp_path: Path) -> None:
     loop, before = made(checkpoint=tmp_path / "c.pt"), torch.get_rng_state()
     loop.run(batches, loss)
-    again = Loop(loop.network, loop.optimiser, steps=17, average=0.8, checkpoint=tmp_path / "c.pt")
+    again = Loop(loop.network, loop.optimiser, steps=17, average=Average(0.8), checkpoint=tmp_path / "c.pt")
     assert again.progress == 1
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_passes_that_are_drawn_in_turn_are_drawn_again_where_it_was_killed(tmp_path: Path) -> None:
+    def passes() -> Iterator[Sequence[Tensor]]:
+        shuffle = torch.Generator().manual_seed(0)
+        while True:
+            yield torch.randperm(len(Y), generator=shuffle).split(3)
+
+    whole = made()
+    assert whole.run(in_turn(whole, passes()), loss)
+    for step in (2, 4, 9, 17):
+        loop = made(checkpoint=tmp_path / "c.pt", every=0.0)
+        with suppress(KeyboardInterrupt):
+            loop.run(in_turn(loop, passes()), killed_at(step, loop))
+    assert torch.equal(weights(loop), weights(whole))
+
+
+def test_a_scheduler_of_torchs_goes_on_too(tmp_path: Path) -> None:
+    def one_cycle(checkpoint: Path | None = None) -> Loop:
+        torch.manual_seed(0)
+        network = nn.Sequential(nn.Linear(2, 4), nn.Linear(4, 1))
+        optimiser = torch.optim.Adam(network.parameters(), lr=0.1)
+        cycle = torch.optim.lr_scheduler.OneCycleLR(optimiser, 0.1, total_steps=17)
+        return Loop(network, optimiser, steps=17, schedule=cycle, checkpoint=checkpoint, every=0.0)
+
+    whole = one_cycle()
+    assert whole.run(batches, loss)
+    for step in (5, 17):
+        loop = one_cycle(tmp_path / "c.pt")
+        with suppress(KeyboardInterrupt):
+            loop.run(batches, killed_at(step, loop))
+    assert all(map(torch.equal, loop.network.parameters(), whole.network.parameters()))
+
+
+def test_a_training_that_lags_behind_its_deadline_gets_a_shorter_schedule() -> None:
+    rates = []
+
+    def slow(network: nn.Module, chosen: Tensor) -> Tensor:
+        rates.append(loop.optimiser.param_groups[0]["lr"])
+        time.sleep(0.005)
+        return loss(network, chosen)
+
+    loop = made(steps=10_000, schedule=cosine())
+    assert loop.run(batches, slow, deadline=time.monotonic() + 0.3, fit=True)
+    assert loop.hurried and loop.step < 100 and loop.progress == 1
+    assert rates[-1] < 0.1 * rates[0] and rates == sorted(rates, reverse=True)
+
+
+def test_a_training_in_time_keeps_its_schedule() -> None:
+    loop, whole = made(), made()
+    assert loop.run(batches, loss, deadline=time.monotonic() + 600, fit=True) and whole.run(batches, loss)
+    assert not loop.hurried and torch.equal(weights(loop), weights(whole))
+    late = made()
+    assert not late.run(batches, loss, deadline=time.monotonic() - 1, fit=True) and not late.hurried
+
+
+def test_a_loss_may_leave_its_own_gradients() -> None:
+    def own(network: nn.Module, chosen: Tensor) -> Tensor:
+        value = loss(network, chosen)
+        value.backward()
+        return value.detach()
+
+    plain, left = made(), made()
+    for loop, each in ((plain, loss), (left, own)):
+        loop.run(batches, each)
+    assert torch.equal(weights(plain), weights(left))
+
+
+def test_gradients_that_are_not_finite_end_it_before_they_are_taken() -> None:
+    def bad(network: nn.Module, chosen: Tensor) -> Tensor:
+        return loss(network, chosen) / (0.0 if loop.step == 3 else 1.0)
+
+    loop = made(gradient_norm=1.0, finite=True)
+    with pytest.raises(Diverged):
+        loop.run(batches, bad)
+    assert loop.step == 3 and all(each.isfinite().all() for each in loop.network.parameters())
+
+
+def test_the_last_steps_alone_are_averaged() -> None:
+    seen: list[Tensor] = []
+
+    def kept(network: nn.Module, chosen: Tensor) -> Tensor:
+        seen.append(next(network.parameters()).detach().clone())
+        return loss(network, chosen)
+
+    loop = made(average=Average(last=0.5), steps=8)
+    assert loop.result is loop.network  # nothing is averaged yet
+    loop.run(batches, kept)
+    after = [*seen[5:], next(loop.network.parameters()).detach()]
+    torch.testing.assert_close(next(loop.result.parameters()), torch.stack(after).mean(0))
 
 
 def test_an_epoch_without_a_batch_is_an_error() -> None:

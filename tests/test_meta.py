@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from databases.errors import UserError
 from databases.records.episodes import Episode
 from databases.records.recipe import FIRST_RECIPES
 from metad2a.retrain.meta_training import Schedule, fresh, learn_recipes, meta_train
+from metad2a.train import loop
+from metad2a.train.loop import Epoch
 from predictors.graph_encoder import EncodedCells
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit, to_percent
 from predictors.network_config import NetworkConfig
@@ -108,7 +111,7 @@ def test_a_fresh_model_depends_on_the_seed_alone() -> None:
 def test_meta_training_learns_order_and_level_of_each_kind_of_task() -> None:
     losses: list[float] = []
     model = meta_train(
-        fresh(CONFIG, seed=0), planted(24), QUICK, seed=0, on_step=lambda step, loss: losses.append(loss)
+        fresh(CONFIG, seed=0), planted(24), QUICK, seed=0, on_epoch=lambda step: losses.append(step.loss)
     )
     assert len(losses) == QUICK.steps
     assert np.mean(losses[-10:]) < 0.6 * np.mean(losses[:10])
@@ -124,6 +127,23 @@ def test_meta_training_is_reproducible() -> None:
     np.testing.assert_array_equal(
         first.predict(task(), SOME, recipe="tiny").mean, second.predict(task(), SOME, recipe="tiny").mean
     )
+
+
+def test_meta_training_that_was_killed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "EVERY", 0.0)
+    quick, known = Schedule(steps=6, learning_rate=1e-2, cells=64, own=4), planted(20)
+    whole, told = list[Epoch](), list[Epoch]()
+    wanted = meta_train(fresh(CONFIG, seed=0), known, quick, seed=5, on_epoch=whole.append)
+
+    def dies(step: Epoch) -> None:
+        if step.number == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        meta_train(fresh(CONFIG, seed=0), known, quick, seed=5, checkpoint=tmp_path / "c.pt", on_epoch=dies)
+    found = meta_train(fresh(CONFIG, seed=0), known, quick, seed=5, checkpoint=tmp_path / "c.pt", on_epoch=told.append)
+    assert all(map(torch.equal, found.parameters(), wanted.parameters()))
+    assert [(each.number, each.loss) for each in told] == [(each.number, each.loss) for each in whole]
 
 
 def test_a_new_recipe_begins_with_the_average_order_of_a_known_one() -> None:

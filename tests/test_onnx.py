@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from onnx_network import OnnxNetwork
 from test_spaces import every_image_space
 from torch import nn
 
@@ -18,7 +19,7 @@ from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.export.card import Card
 from metad2a.export.export import export, save
-from metad2a.export.onnx import OnnxNetwork, export_onnx, load_program
+from metad2a.export.onnx import export_onnx, load_program
 from metad2a.train.train import train
 from metad2a.train.training import Training
 
@@ -32,7 +33,7 @@ def exported(folder: Path) -> Path:
     images = (rng.integers(0, 90, (40, 12, 12, 3)) + 50 * labels[:, None, None, None]).astype(np.uint8)
     task = Task("toy", images, labels, split(labels), ("ash", "beech", "oak"))
     architecture = image_space("nasbench201").parse(CELL)
-    training = train(task, architecture, recipe=QUICK, device="cpu")
+    training = train(task, architecture, recipe=QUICK, on="cpu")
     export(training, task=task, architecture=architecture, recipe=QUICK, folder=folder)
     return folder
 

@@ -6,22 +6,24 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from pipeline_world import random_base, stripes
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from databases.datasets.task import TRAIN, VALIDATION
+from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from metad2a.recommend import chances as chances_module
 from metad2a.recommend.chances import Measured, chances, fits, outcomes, sensible_probes
 from metad2a.recommend.limits import Limits
-from metad2a.recommend.pipelines import HERE, PipelineRecommendation, recommend_pipelines
+from metad2a.recommend.pipelines import HERE, PipelineRecommendation, Seen, look_at, recommend_pipelines
 from metad2a.reports.figure import save
 from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
 from metad2a.search.pipelines import plan
+from metad2a.service import answering
 from metad2a.train.bases import Base
 from predictors import gaussian_process, outcome
 from predictors.gaussian_process import alike, learn_process
@@ -82,9 +84,10 @@ def test_examples_are_fine_tunings_whose_probe_was_measured() -> None:
 
     records = [
         record("own 32px probe whole", "probe"),
-        record("own 48px all rate0.03 slim", "100-steps"),
+        record("own 48px all rate0.03 slim", "100-steps-anew"),
         record("lite0 64px all rate0.01 whole", "100-steps"),  # begins with a probe that nobody measured
-        record("own 32px all rate0.03 whole", "100-steps", task="other"),
+        record("own 32px all rate0.03 whole", "100-steps-anew", task="other"),
+        record("own 32px all rate0.03 whole", "100-steps"),  # as we trained before, with the statistics of pretraining
     ]
     (found,) = examples_of([TaskEntry("t", "toy", "toys")], records)
     assert found == Example(found.looked, Pipeline("own", 48, "all", 0.03, slim=True), 100.0, 72.0, "toys")
@@ -137,7 +140,8 @@ def world(lawful: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def asked(**given: object) -> PipelineRecommendation:
-    return recommend_pipelines(stripes(90), seconds=60, look=600.0, **given)  # type: ignore[arg-type]
+    task = stripes(90)
+    return recommend_pipelines(task, seconds=60, looked=look_at(task, seconds=600.0), **given)  # type: ignore[arg-type]
 
 
 def test_an_answer_has_a_front_a_knee_and_costs(world: None, tmp_path: Path) -> None:
@@ -199,7 +203,7 @@ def test_the_ridge_is_scikit_learns() -> None:
 
 def test_the_process_is_scikit_learns() -> None:
     from sklearn.gaussian_process import GaussianProcessRegressor
-    from sklearn.gaussian_process.kernels import RBF
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, DotProduct
 
     rng = np.random.default_rng(0)
     x, y, group = rng.normal(3, 2, (40, 5)), rng.normal(size=40), np.arange(40) % 3
@@ -207,7 +211,8 @@ def test_the_process_is_scikit_learns() -> None:
     weight = alike(group)
     assert weight.mean() == pytest.approx(1) and np.allclose(np.bincount(group, weight), 40 / 3)
     scaled, mean = (x - x.mean(0)) / x.std(0), np.average(y, weights=weight)
-    kernel = RBF(np.sqrt(5 / (2 * gaussian_process.NEARNESS)))
+    trend = ConstantKernel(gaussian_process.TREND / 5) * DotProduct(1e-9)
+    kernel = RBF(np.sqrt(5 / (2 * gaussian_process.NEARNESS))) + trend
     theirs = GaussianProcessRegressor(kernel, alpha=gaussian_process.NOISE / weight, optimizer=None)
     asked = rng.normal(3, 2, (6, 5))
     wanted = theirs.fit(scaled, y - mean).predict((asked - x.mean(0)) / x.std(0), return_std=True)
@@ -253,3 +258,22 @@ def test_a_curve_goes_on_as_those_of_its_kind_did(monkeypatch: pytest.MonkeyPatc
 
 def test_without_curves_what_is_best_goes_on() -> None:
     assert OutcomeModel(()).later(Looked(10, 320, {("own", 32): 50.0}), ALL, 62.0, 4.0) == pytest.approx(62)
+
+
+def test_the_service_looks_at_a_dataset_once_for_all_questions(
+    world: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    looked: list[int] = []
+
+    def look(task: Task, **given: Any) -> Seen:
+        looked.append(given["seed"])
+        return look_at(task, seconds=600.0)
+
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
+    monkeypatch.setattr("metad2a.recommend.pipelines.look_at", look)
+    monkeypatch.setattr("metad2a.service.library.load_data", lambda *given, **named: stripes(90))
+    question = {"space": "pipeline", "top": 5, "max_params": None, "max_flops": None, "max_latency": None}
+    for seed, seconds in ((0, 60), (0, 30), (1, 60)):
+        told = answering.recommend("a", "a", "shipped", {**question, "seed": seed, "seconds": seconds}, "sqlite://")
+        assert told["seconds"] == seconds
+    assert looked == [0, 1]

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from made_up import episode, task
 
-from metad2a.evaluate.own_tasks import _paired, _share, best_of, interval, intervals, perfect_tau, unlike
+from metad2a.evaluate.own_figures import OwnFigures, TaskFigures
+from metad2a.evaluate.own_tasks import (
+    best_of,
+    compared,
+    interval,
+    intervals,
+    own_tasks,
+    perfect_tau,
+    share_of_the_way,
+    unlike,
+)
 from metad2a.retrain.held_out import HeldOut
 from predictors.metrics import kendall_tau
 from predictors.rivals import copied_ranking, forest_ranking, level_and_gain, linear_levels, nearest_first, units
@@ -47,22 +58,38 @@ def test_the_best_of_three_lacks_what_the_first_three_missed() -> None:
     assert best_of(np.array([5.0, 4, 3, 2]), np.array([10.0, 50, 20, 90]), 3) == 40
 
 
+def figures(source: str, tau: dict[str, float], first_pick: dict[str, float], *, ceiling: float = 0.5) -> TaskFigures:
+    levels = {"ours": 1.0}
+    return TaskFigures("t", source, 9, tau, ceiling, 3, 5.0, 1.0, first_pick, first_pick, levels, levels)
+
+
 def test_paired_differences_are_above_zero_where_ours_is_better_whatever_better_means() -> None:
-    rows = [
-        {"source": str(i), "tau ours": 0.5 + i / 10, "tau rival": 0.3, "regret 1 ours": 1, "regret 1 rival": 4}
-        for i in range(3)
-    ]
-    assert _paired(rows, "tau ", sign=1)["against rival"]["mean"] == pytest.approx(0.3)
-    assert _paired(rows, "regret 1 ", sign=-1)["against rival"]["low"] == 3
+    tasks = [figures(str(i), {"ours": 0.5 + i / 10, "rival": 0.3}, {"ours": 1, "rival": 4}) for i in range(3)]
+    found = compared(tasks, lambda each: each.taus, sign=1)
+    assert found.paired["rival"]["mean"] == pytest.approx(0.3) and set(found.paired) == {"rival"}
+    assert set(found.mean) == {"ours", "rival", "noise ceiling"}
+    regrets = compared(tasks, lambda each: each.first_pick, sign=-1)
+    assert regrets.paired["rival"]["low"] == 3 and regrets.beaten == ["rival"]
 
 
 def test_the_share_is_counted_from_the_best_rival_to_a_perfect_predictor() -> None:
-    row = {"source": "a", "tau ours": 0.6, "tau good": 0.5, "tau bad": 0.1, "tau noise ceiling": 0.5, "seeds": 3}
     perfect = perfect_tau(0.5, 3)
-    found = _share([row])
-    assert found["best rival"] == "good"
-    assert found["share of the way to it"] == pytest.approx(0.1 / (perfect - 0.5))
-    assert _share([]) == {}
+    found = share_of_the_way(
+        [figures("a", {"ours": 0.6, "ours without the dataset": 0.9, "good": 0.5, "bad": 0.1}, {})]
+    )
+    assert found is not None and found.rival == "good"
+    assert found.share == pytest.approx(0.1 / (perfect - 0.5))
+    assert share_of_the_way([]) is None
+
+
+def test_the_figures_are_read_from_the_json_that_they_are_written_to() -> None:
+    held = [_held(i, str(i), 0.3) for i in range(4)]
+    found = own_tasks(held, [each.episode for each in held])
+    told = found.to_json()
+    assert OwnFigures.from_json(told).to_json().keys() == told.keys()
+    assert json.dumps(OwnFigures.from_json(json.loads(json.dumps(told))).to_json()) == json.dumps(told)
+    row = told["tasks"][0]
+    assert row["tau ours"] == found.tasks[0].tau["ours"] and row["regret 3 parameters"] >= 0
 
 
 def test_a_perfect_predictor_is_nearer_to_a_mean_than_one_seed_is_to_another() -> None:
@@ -88,9 +115,9 @@ def _held(seed: int, family: str, error: float) -> HeldOut:
 
 def test_coverage_is_of_intervals_that_the_other_sources_calibrated() -> None:
     good = [_held(i, str(i), 0.3) for i in range(4)]
-    found = intervals([*good, _held(5, "wild", 3.0)])
-    assert found["coverage"]["80"]["mean"] == pytest.approx(0.8)
-    assert found["width of the interval, points"]["80"]["mean"] > 0
+    coverage, width = intervals([*good, _held(5, "wild", 3.0)])
+    assert coverage["80"]["mean"] == pytest.approx(0.8)
+    assert width["80"]["mean"] > 0
 
 
 def test_a_source_far_from_all_others_raises_an_alarm() -> None:
@@ -98,5 +125,5 @@ def test_a_source_far_from_all_others_raises_an_alarm() -> None:
     own = [each.episode for each in held]
     far = replace(own[0].features, features=own[0].features.features * 50, fingerprint="far")
     strange = replace(held[0], episode=replace(own[0], features=far))
-    alarms = unlike([strange, *held[1:]], [strange.episode, *own[1:]])
-    assert alarms["false alarms"]["mean"] > unlike(held, own)["false alarms"]["mean"]
+    alarms, _ = unlike([strange, *held[1:]], [strange.episode, *own[1:]])
+    assert alarms["mean"] > unlike(held, own)[0]["mean"]

@@ -26,10 +26,7 @@ from metad2a.recommend.chances import Chance, Measured
 from metad2a.recommend.pipelines import recommend_pipelines
 from metad2a.reports.figure import new_figure
 from metad2a.runtime.tracking import Tracker
-from metad2a.search import loop
-from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.pipelines import plan
-from metad2a.search.pipelines.measure import PipelineMeasure
 from metad2a.search.pipelines.plan import first_round
 from metad2a.search.pipelines.report import macro_f1, temperature
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
@@ -39,7 +36,7 @@ from metad2a.search.run_state import read_state, write_state
 from metad2a.search.runs import CANDIDATES, best_network
 from metad2a.train.bases import Base, absent
 from metad2a.train.logistic import log_loss
-from metad2a.train.pipeline import Effort, tune_pipeline
+from metad2a.train.pipeline import tune_pipeline
 
 OWN, LITE = Pipeline("own", 32, "probe"), Pipeline("lite0", 64, "probe")
 TUNED = Pipeline("own", 32, "all", 0.03)
@@ -92,7 +89,7 @@ def test_a_probe_and_a_fine_tuning_are_kept_and_the_best_is_exported_as_it_was_t
 def test_given_again_it_trains_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     task = stripes(60)
     first = searched(task)
-    for name in ("recommend.looking.probe_either", "search.pipelines.session.tune_pipeline"):
+    for name in ("recommend.looking.probe", "search.pipelines.session.tune_pipeline"):
         monkeypatch.setattr(f"metad2a.{name}", None)
     again = searched(task)
     assert again.resumed == 2 and again.trained == first.trained
@@ -199,17 +196,6 @@ def test_predict_writes_the_class_of_each_picture(tmp_path: Path) -> None:
 def test_impossible_wishes_are_refused_before_any_work(given: dict[str, object]) -> None:
     with pytest.raises(UserError, match="given"):
         search_pipelines(stripes(30), **given)  # type: ignore[arg-type]
-
-
-def test_a_searcher_measures_pipelines_like_any_architecture(tmp_path: Path) -> None:
-    measure = PipelineMeasure(stripes(40), Effort(steps=2), cache=tmp_path)
-    texts = (str(OWN), "own 32px head rate0.03 slim-short", "scratch 32px rate0.1 slim-short")
-    order = [PIPELINE.parse(text) for text in texts]
-    found = loop.run(InOrder(PIPELINE, order=order), measure, trials=3)
-    assert found.architectures == order and all(0 <= score <= 100 for score in found.scores)
-    assert len(measure.took) == 3
-    late = PipelineMeasure(stripes(40), Effort(steps=2), deadline=0.0)
-    assert late(order) == []
 
 
 def test_a_damaged_plan_is_told(tmp_path: Path) -> None:

@@ -131,6 +131,15 @@ def test_candidates_at_one_place_share_their_label_and_are_not_moved(tmp_path: P
     assert words(figure.axes[1]) == ["not known for this recipe"]
 
 
+def test_labels_that_would_overlap_are_one_and_the_legend_tells_both_colours(tmp_path: Path) -> None:
+    near = [candidate(27_300, 75.4), candidate(27_300, 75.3), candidate(59_600, 76.33), candidate(59_700, 76.30)]
+    left = overview(answer(*near), tmp_path / "a.png").axes[0]
+    assert words(left) == ["1", "2", "3, 4"]
+    assert ([59_700], [76.30]) in points(left), "no dot is moved"
+    assert (legend := left.get_legend()) is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["next 3", "first"]
+
+
 def test_nearest_datasets_come_in_order_with_a_warning_where_all_are_far(tmp_path: Path) -> None:
     nearest = (("far", 0.9), (r"$\near$", 0.1), ("名", 0.5), ("x" * 60, 0.7))
     right = overview(answer(candidate(5_000), nearest=nearest, unlike=True), tmp_path / "a.png").axes[2]
@@ -161,7 +170,7 @@ def test_an_answer_is_written_and_replaced_as_a_whole(tmp_path: Path) -> None:
     shorter = answer(candidate(5_000, 71.25, DEAD_END))
     write_recommendation(shorter, folder)
     assert sorted(path.name for path in folder.iterdir()) == [
-        ".metad2a", "cell-1.svg", "cell-mine.svg", "overview.png", "overview.svg", "recommendation.json",
+        ".metad2a-files", "cell-1.svg", "cell-mine.svg", "overview.png", "overview.svg", "recommendation.json",
     ]  # fmt: skip
     assert json.loads((folder / "recommendation.json").read_text()) == shorter.to_json()
     assert DEAD_END in (folder / "cell-1.svg").read_text(encoding="utf-8")

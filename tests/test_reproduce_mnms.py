@@ -14,7 +14,7 @@ from metad2a.reproduce.mnms import demonstration as mnms
 from metad2a.reproduce.mnms import multitask
 from metad2a.reproduce.mnms.demonstration import _neighbours, _speed, _speed_table, _speed_verdicts
 from metad2a.reproduce.mnms.multitask import Job, Learnt
-from metad2a.reproduce.mnms.task_families import APART, MADE_UP, REAL, Family, made_up, renamed
+from metad2a.reproduce.mnms.task_families import APART, MADE_UP, NEW, REAL, STRANGER, Family, HeldTask, made_up, renamed
 from metad2a.reproduce.policies import Followed
 from predictors.metrics import spearman
 
@@ -35,8 +35,8 @@ def test_trials_are_counted_until_the_mean_is_there_with_one_update_as_the_floor
 
 def test_a_search_that_is_cut_off_shows_no_count() -> None:
     never, soon = Followed(np.full(215, 50.0), [CELL] * 200), Followed(np.array([50.0] * 30 + [96.0] * 31), [CELL] * 60)
-    (shown, *_) = _speed_table({"task": _speed([(never, soon)])}).rows
-    assert shown[:3] == ("task", "> 200", "30")
+    (shown, *_) = _speed_table({HeldTask("tables", "a"): _speed([(never, soon)])}).rows
+    assert shown[:3] == ("tables: a", "> 200", "30")
 
 
 def test_made_up_tasks_are_alike_where_they_are_related() -> None:
@@ -65,13 +65,12 @@ def test_a_control_is_judged_by_what_it_transfers() -> None:
         return found[0], found[1]
 
     near, far = _speed([searched(40, 10), searched(60, 10)]), _speed([searched(20, 10), searched(40, 20)])
-    first, second, third = _speed_verdicts({"tables: cifar10": near, "tables: ninapro": far})
+    related, stranger = HeldTask("tables", NEW), HeldTask("tables", STRANGER)
+    first, second, third = _speed_verdicts({related: near, stranger: far})
     assert first.holds and second.holds and "paired ratio" in second.target
     assert second.reached.startswith("2.4 [2.0, 3.0]")
     assert third.holds and third.target.startswith("less than 3 times")
-    assert [each.holds for each in _speed_verdicts({"tables: cifar10": far, "tables: ninapro": near})[1:]] == [
-        False
-    ] * 2
+    assert [each.holds for each in _speed_verdicts({related: far, stranger: near})[1:]] == [False] * 2
 
 
 def test_embeddings_that_follow_the_tables_agree_with_them() -> None:

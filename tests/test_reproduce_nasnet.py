@@ -150,5 +150,5 @@ def test_cells_of_other_spaces_train_in_plain_layout_on_the_cpu(monkeypatch: pyt
     monkeypatch.setattr(type(space), "network", lambda self, architecture, skeleton: Looking())
     task = transferred_cells.image_sets(CONTEXT)[0]
     cell = space.sample(np.random.default_rng(0))
-    found = train(task, cell, recipe=RECIPE, device="cpu")
+    found = train(task, cell, recipe=RECIPE, on="cpu")
     assert set(strides) == {64} and found.valid_accuracy is not None

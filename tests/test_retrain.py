@@ -24,6 +24,7 @@ from metad2a.retrain.champion import Comparison, TaskComparison
 from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS
 from metad2a.retrain.retrain import RetrainResult
 from metad2a.runtime.tracking import Alias, NullTracker, RegisteredModel, Tracker
+from metad2a.train.loop import Epoch
 from predictors.metrics import kendall_tau
 from predictors.surrogates import learn_surrogates
 
@@ -138,14 +139,15 @@ class FakeRun:
 
 
 def test_a_finished_stage_is_not_repeated_and_its_curve_is_tracked_again(tmp_path: Path) -> None:
-    def train(model: nn.Linear, told: Callable[[int, float], None]) -> nn.Linear:
+    def train(model: nn.Linear, kept: Path, told: Callable[[Epoch], bool | None]) -> nn.Linear:
+        kept.write_bytes(b"half of it")
         with torch.no_grad():
             model.weight.fill_(7)
-        told(1, 0.5)
-        told(2, 0.25)
+        told(Epoch(1, loss=0.5, steps=1, progress=0.5, seconds=0.1))
+        told(Epoch(2, loss=0.25, steps=2, progress=1.0, seconds=0.2))
         return model.eval()
 
-    def never(model: nn.Linear, told: Callable[[int, float], None]) -> nn.Linear:
+    def never(model: nn.Linear, kept: Path, told: Callable[[Epoch], bool | None]) -> nn.Linear:
         pytest.fail("trained again")
 
     first, second = FakeRun(), FakeRun()
@@ -154,6 +156,7 @@ def test_a_finished_stage_is_not_repeated_and_its_curve_is_tracked_again(tmp_pat
     again = from_scratch._stage(path, nn.Linear(2, 2), never, second)  # type: ignore[arg-type]
     assert torch.equal(again.weight, made.weight) and not again.training
     assert first.points == second.points == {"loss_tables": [0.5, 0.25]}
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_from_scratch_all_networks_are_made_and_the_same_command_begins_nothing_anew(

@@ -20,6 +20,7 @@ from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
 from metad2a.export.export import load_exported
+from metad2a.runtime.place import Place
 from metad2a.runtime.tracking import Run
 from metad2a.search import candidate, ending
 from metad2a.search.judgement import ended, remarks
@@ -110,7 +111,7 @@ def trainings_fixture(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
 
 
 def quick(store: Store, *, model: Model | None = None, **options: object) -> SearchResult:
-    given = {"recipe": "quick", "device": "cpu", "searcher": "zero-shot", **options}
+    given = {"recipe": "quick", "place": Place("cpu"), "searcher": "zero-shot", **options}
     return search(model or Model(), a_task(), store=store, **given)  # type: ignore[arg-type]
 
 
@@ -262,17 +263,17 @@ def test_a_measurement_missing_in_the_store_is_added_on_resumption(store: Store,
 def test_accuracies_on_very_few_images_are_called_rough(store: Store) -> None:
     task = a_task()
     few = replace(task, parts=np.where(np.arange(60) == 3, np.uint8(VALIDATION), np.uint8(TRAIN)))
-    result = train_one(few, CELLS[0], store=store, recipe="quick", device="cpu")
+    result = train_one(few, CELLS[0], store=store, recipe="quick", on="cpu")
     assert result.notes == ("only 1 image for validation: that accuracy is rough",)
     parts = np.where(np.arange(60) < 20, np.uint8(VALIDATION), np.uint8(TRAIN))
     parts[[30, 31]] = TEST
-    tested = train_one(replace(task, parts=parts), CELLS[0], store=store, recipe="quick", device="cpu")
+    tested = train_one(replace(task, parts=parts), CELLS[0], store=store, recipe="quick", on="cpu")
     assert "only 2 images for test: that accuracy is rough" in tested.notes
 
 
 def test_one_architecture_is_trained_by_the_same_code(store: Store, trainings: list[Architecture]) -> None:
-    result = train_one(a_task(test=0.0), CELLS[1], store=store, recipe="quick", device="cpu")
+    result = train_one(a_task(test=0.0), CELLS[1], store=store, recipe="quick", on="cpu")
     assert (result.best, len(result.trained), result.test_accuracy) == (CELLS[1], 1, None)
     assert [record.architecture for record in store.records(source="user")] == [str(CELLS[1])]
-    assert train_one(a_task(test=0.0), CELLS[1], store=store, recipe="quick", device="cpu").resumed == 1
+    assert train_one(a_task(test=0.0), CELLS[1], store=store, recipe="quick", on="cpu").resumed == 1
     assert trainings == [CELLS[1]]

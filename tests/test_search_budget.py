@@ -64,7 +64,10 @@ def test_a_training_that_does_not_fit_is_not_begun(store: Store, paces: dict[Arc
 
 
 def test_the_first_training_is_fitted_to_the_time(store: Store) -> None:
-    result = quick(store, recipe="endless", seconds=2.0)
+    events: list[SearchProgress] = []
+    result = quick(store, recipe="endless", seconds=2.0, on_progress=events.append)
+    (expected,) = [each.expected for each in events if each.stage == "started"]
+    assert expected is not None and expected <= 2.0, "what is told is what it gets"
     trained = result.trained[0]
     assert trained.shortened and not trained.complete and result.seconds < 4  # also where others work
     assert any("fitted to the time left" in note for note in result.notes)
@@ -80,7 +83,7 @@ def test_the_rest_of_the_time_trains_the_best_on_validation_images_too(store: St
     assert steps == 2 * QUICK.steps(int((both.parts == TRAIN).sum()))
     assert state.trained[index].architecture == result.best
     assert result.valid_accuracy == state.trained[index].valid_accuracy
-    again = train(both, result.best, recipe=QUICK, device="cpu", steps=steps).network.state_dict()
+    again = train(both, result.best, recipe=QUICK, on="cpu", steps=steps).network.state_dict()
     exported = result.exported.training.network.state_dict()
     assert all((again[name] == exported[name]).all() for name in again)
 
@@ -112,9 +115,9 @@ def test_without_a_time_or_validation_images_nothing_is_trained_again(store: Sto
 
 
 def test_a_step_is_timed_without_touching_what_is_trained(store: Store) -> None:
-    plain = train(a_task(), CELLS[1], recipe=QUICK, device="cpu").network.state_dict()
-    assert 0 < seconds_a_step(a_task(), CELLS[1], recipe=QUICK, device="cpu") < 1
-    again = train(a_task(), CELLS[1], recipe=QUICK, device="cpu").network.state_dict()
+    plain = train(a_task(), CELLS[1], recipe=QUICK, on="cpu").network.state_dict()
+    assert 0 < seconds_a_step(a_task(), CELLS[1], recipe=QUICK, on="cpu") < 1
+    again = train(a_task(), CELLS[1], recipe=QUICK, on="cpu").network.state_dict()
     assert all((plain[name] == again[name]).all() for name in plain)
 
 
@@ -135,8 +138,8 @@ def test_mirroring_that_would_change_the_class_is_left_out_and_said(store: Store
     RECIPES["quick"] = replace(QUICK, augment=True, resolution=32)
     from metad2a.search.search import train_one
 
-    told = train_one(arrows(), CELLS[1], store=store, recipe="quick", device="cpu").notes
+    told = train_one(arrows(), CELLS[1], store=store, recipe="quick", on="cpu").notes
     assert any("not mirrored: mirrored, " in note for note in told)
-    asked = train_one(arrows(), CELLS[1], store=store, recipe="quick", device="cpu", augment="flip")
+    asked = train_one(arrows(), CELLS[1], store=store, recipe="quick", on="cpu", augment="flip")
     assert "training images are shifted and mirrored, as asked" in asked.notes
     assert len(store.records()) == 1  # what was asked for is not by the recipe

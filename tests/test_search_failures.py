@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from test_search import (
@@ -20,7 +21,9 @@ from databases.architectures.space import Architecture
 from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.export.export import load_exported
+from metad2a.runtime.place import Place
 from metad2a.search.runs import RunFolder, export_run
+from metad2a.train import loop
 
 
 def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
@@ -43,7 +46,7 @@ def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
         ({"seconds": float("nan")}, "given a budget of nan seconds"),
         ({"recipe": "nasbench201"}, "only others measured; allowed are tiny"),
         ({"recipe": "huge"}, "unknown recipe 'huge'"),
-        ({"device": "abacus"}, "given the device 'abacus'"),
+        ({"place": Place("abacus")}, "given 'abacus' to train on"),
     ],
 )
 def test_impossible_requests_are_user_errors(store: Store, home: Path, options: dict[str, object], words: str) -> None:
@@ -71,6 +74,30 @@ def test_damaged_weights_are_told_and_trained_again_once_removed(store: Store) -
             again()
     weights.unlink()
     assert quick(store, train=1).resumed == 0
+
+
+def test_a_training_that_was_killed_goes_on_inside(store: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, take = list[int](), loop.Loop._step
+    kill: int | None = 4
+
+    def counted(each: loop.Loop, *given: Any) -> None:
+        if len(taken) == kill:
+            raise KeyboardInterrupt
+        take(each, *given)
+        taken.append(each.step)
+
+    monkeypatch.setattr(loop, "EVERY", 0.0)
+    monkeypatch.setattr(loop.Loop, "_step", counted)
+    with pytest.raises(KeyboardInterrupt):
+        quick(store, train=1)
+    kill = None
+    result = quick(store, train=1)
+    assert taken == list(range(1, result.trained[0].epochs * 3 + 1))  # none twice, of three an epoch
+    assert not list(result.folder.rglob("*.checkpoint"))
+    whole = quick(store, train=1, folder=home / "never killed")
+    assert (whole.test_accuracy, whole.trained[0].epochs) == (result.test_accuracy, result.trained[0].epochs)
+    first, second = (each.exported.training.network.state_dict() for each in (whole, result))
+    assert all((first[name] == second[name]).all() for name in first)
 
 
 def test_lost_weights_are_trained_again(store: Store, trainings: list[Architecture]) -> None:

@@ -17,6 +17,7 @@ from databases.datasets.task import TRAIN, Task
 from databases.errors import UserError
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
+from metad2a.runtime.place import Place
 from metad2a.search import candidate
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.run_state import read_state
@@ -83,7 +84,7 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> Trainings:
 
 
 def wide(store: Store, **options: object) -> SearchResult:
-    given = {"recipe": "quick", "device": "cpu", "train": 8, "stop_early": False, **options}
+    given = {"recipe": "quick", "place": Place("cpu"), "train": 8, "stop_early": False, **options}
     return search(Wide(), a_task(), store=store, **given)  # type: ignore[arg-type]
 
 
@@ -148,5 +149,5 @@ def test_another_searcher_is_another_run_and_an_unknown_one_a_user_error(store: 
 def test_without_validation_images_the_recommended_order_stays(store: Store, trainings: Trainings) -> None:
     task = a_task()
     blind = Task(task.name, task.images, task.labels, np.full(60, TRAIN, dtype=np.uint8), task.class_names)
-    search(Model(), blind, store=store, recipe="quick", device="cpu", train=3)
+    search(Model(), blind, store=store, recipe="quick", place=Place("cpu"), train=3)
     assert trainings.order == list(CELLS[:3])

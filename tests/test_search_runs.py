@@ -83,5 +83,5 @@ def test_trainings_are_tracked_below_their_search(store: Store) -> None:
     tracker = Recorder()
     quick(store, train=2, tracker=tracker)
     assert tracker.opened == [("search", False), ("training", True), ("training", True)]
-    train_one(a_task(), CELLS[0], store=store, recipe="quick", device="cpu", tracker=tracker)
+    train_one(a_task(), CELLS[0], store=store, recipe="quick", on="cpu", tracker=tracker)
     assert tracker.opened[3:] == [("training", False)]

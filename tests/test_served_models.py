@@ -106,10 +106,10 @@ def test_the_meta_model_is_served_from_the_registry_and_fetched_from_it(
     assert champion.fetch("challenger").read_bytes() == SHIPPED.read_bytes()
 
 
-def test_a_folder_that_is_no_mlflow_model_is_not_replaced(tmp_path: Path) -> None:
+def test_a_folder_that_we_did_not_write_is_not_replaced(tmp_path: Path) -> None:
     network = load_exported(exported(tmp_path))
     (tmp_path / "mlflow").mkdir()
-    (tmp_path / "mlflow" / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="is no MLflow model"):
+    (tmp_path / "mlflow" / "MLmodel").write_text("mine")
+    with pytest.raises(UserError, match="was not written by this metad2a"):
         export_mlflow(network)
-    assert (tmp_path / "mlflow" / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "mlflow" / "MLmodel").read_text() == "mine"

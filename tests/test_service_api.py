@@ -97,6 +97,7 @@ def test_a_recommendation_learns_from_the_services_own_store(
         raise UserError("that is all")
 
     monkeypatch.setattr("metad2a.recommend.pipelines.recommend_pipelines", recommended)
+    monkeypatch.setattr("metad2a.recommend.pipelines.look_at", lambda *given, **named: None)
     question = {"dataset": send(client)["id"]}
     for count, pipeline in enumerate(("own 32px probe", "own 48px probe"), start=1):
         with Store(settings.database) as store:
@@ -167,7 +168,9 @@ def test_an_idempotency_key_gives_the_same_job_and_no_other_request(client: Test
     first = client.post("/v1/searches", json={"dataset": key}, headers=headers).json()
     assert client.post("/v1/searches", json={"dataset": key}, headers=headers).json()["id"] == first["id"]
     assert client.post("/v1/searches", json={"dataset": key}).json()["id"] != first["id"]
-    refused(client.post("/v1/searches", json={"dataset": key, "train": 5}, headers=headers), 422)
+    for other in ({"train": 5}, {"priority": "high"}, {"seed": 1}):
+        refused(client.post("/v1/searches", json={"dataset": key, **other}, headers=headers), 422)
+    refused(client.post("/v1/retrainings", json={}, headers=headers), 422)
     assert len(client.get("/v1/jobs").json()["items"]) == 2
 
 
@@ -175,6 +178,16 @@ def test_an_idempotency_key_gives_the_same_job_and_no_other_request(client: Test
 def test_what_no_job_could_do_is_refused_before_it_waits(client: TestClient, wrong: dict[str, Any]) -> None:
     refused(client.post("/v1/searches", json={"dataset": send(client)["id"], **wrong}), 422)
     assert client.get("/v1/jobs").json()["items"] == []
+
+
+@pytest.mark.parametrize("wrong", [{"seconds": True}, {"seed": False}, {"train": "5"}, {"stop_early": 1}])
+def test_a_value_of_another_type_is_no_number(client: TestClient, wrong: dict[str, Any]) -> None:
+    key = send(client)["id"]
+    assert f"/{next(iter(wrong))}" in refused(client.post("/v1/searches", json={"dataset": key, **wrong}), 422)
+    for name in ("top", "max_params", "max_latency"):
+        refused(client.post("/v1/recommendations", json={"dataset": key, name: True}), 422)
+    right = client.post("/v1/recommendations", json={"dataset": key, "top": 5.0, "seconds": 30})
+    assert right.status_code == 200, "5.0 is 5 in JSON"
 
 
 def test_events_go_on_after_the_last_one_seen(client: TestClient) -> None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import html
+import re
+import time
+from typing import Any
+
 import numpy as np
 import pytest
 from service_world import (
     answers_fixture,  # noqa: F401
+    client_fixture,  # noqa: F401
     open_service_fixture,  # noqa: F401
     png,
     refused,
     send,
+    settings_fixture,  # noqa: F401
     zipped,
 )
 from starlette.testclient import TestClient
@@ -60,3 +67,26 @@ def test_a_range_that_a_file_has_not_is_refused_in_a_sentence(
         assert "bytes=FIRST-LAST" in refused(answer, 400, 416)
         assert "content-security-policy" in answer.headers
         assert client.get(path, headers={"Range": "bytes=0-3"}).content == client.get(path).content[:4]
+
+
+def test_head_of_a_stream_does_not_wait_for_its_end(open_service: tuple[TestClient, Settings]) -> None:
+    client, _ = open_service
+    job = client.post("/v1/searches", json={"dataset": send(client)["id"]}).json()
+    begin = time.monotonic()
+    answer = client.head(job["events"])  # the job waits, and no worker takes it
+    assert (answer.status_code, answer.content) == (200, b"") and time.monotonic() - begin < 5
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert client.head("/v1/jobs/" + "0" * 32 + "/events").status_code == 404
+    client.delete(f"/v1/jobs/{job['id']}")
+
+
+def test_cells_for_a_device_are_asked_without_a_recipe_that_nobody_chose(
+    client: TestClient, answers: list[dict[str, Any]]
+) -> None:
+    key = send(client)["id"]
+    page = client.get(f"/datasets/{key}?device=raspi4&recipe=").text
+    (address,) = set(re.findall(r'/datasets/\w+/cells\?[^"]*', page))
+    assert client.get(html.unescape(address)).status_code == 200
+    assert (answers[-1]["options"]["recipe"], answers[-1]["options"]["device"]) == (None, "raspi4")
+    client.get(f"/datasets/{key}/cells?recipe=shallow")
+    assert (answers[-1]["options"]["recipe"], answers[-1]["options"]["device"]) == ("shallow", None)

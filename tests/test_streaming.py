@@ -242,7 +242,7 @@ def test_training_on_stored_images_is_training_on_held_ones(tmp_path: Path, plac
     tasks = load_task(folder, as_stored=True), load_task(folder, room=place, as_stored=True)
     cell = space("nasbench201").parse("|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|")
     recipe = Recipe("toy", channels=4, cells=1, epochs=1, resolution=16, batch=16, learning_rate=0.1)
-    trained = [train(each, cell, recipe=recipe, device="cpu") for each in tasks]
+    trained = [train(each, cell, recipe=recipe, on="cpu") for each in tasks]
     assert trained[0].valid_accuracy == trained[1].valid_accuracy
     begun = [probe.probe(open_base("own", channels=3, resolution=32), each, resolution=32) for each in tasks]
     tuned = [

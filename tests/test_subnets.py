@@ -20,6 +20,7 @@ from databases.records.store import Store
 from metad2a.build import subnets as build
 from metad2a.build.subnets import build_subnets, cut_accuracy, fold_name, task_features, task_spec
 from metad2a.runtime.executors import EXECUTORS
+from metad2a.runtime.place import ALONE
 from predictors.metrics import tau_at_matched_cost
 
 EVERY = (RESIDUAL_SUBNETS, MOBILENETV3_SUBNETS, LITE0_SUBNETS)
@@ -122,10 +123,10 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_rows_are_measured_once_and_more_subnets_join_them(folder: Path, here: None) -> None:
     with Store(folder / "rows.db") as store:
-        built = build_subnets(store, folder, space="residual-subnets", tasks=3, subnets=2, workers=1)
+        built = build_subnets(store, folder, space="residual-subnets", tasks=3, subnets=2, place=ALONE)
         assert (built.done, built.known, built.left) == (6, 0, 0)
         rows = store.records(space="residual-subnets")
-        again = build_subnets(store, folder, space="residual-subnets", tasks=3, subnets=3, workers=1)
+        again = build_subnets(store, folder, space="residual-subnets", tasks=3, subnets=3, place=ALONE)
         assert (again.done, again.known, again.left) == (3, 6, 0)
         assert set(rows) <= set(store.records(space="residual-subnets"))
         entries = store.tasks()

@@ -6,6 +6,7 @@ import itertools
 import math
 import tracemalloc
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -18,10 +19,12 @@ from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
 from databases.errors import UserError
 from databases.records.recipe import Recipe
+from metad2a.train import loop
 from metad2a.train import train as training
 from metad2a.train.batches import batches
 from metad2a.train.inference import accuracy, normalisation, predictions, prepare
-from metad2a.train.train import augment, train
+from metad2a.train.loop import Loop, Loss
+from metad2a.train.train import train
 from metad2a.train.training import Progress, Training
 
 TOY = Recipe("toy", channels=4, cells=1, resolution=8, epochs=4, batch=16, learning_rate=0.05, average=0.25)
@@ -47,14 +50,13 @@ class Step:
 def steps(monkeypatch: pytest.MonkeyPatch) -> list[Step]:
     """The steps of every training: which images, and the weights after it."""
     seen: list[Step] = []
-    take = training._Loop._step
+    take = Loop._step
 
-    def spy(loop: training._Loop, number: int, chosen: Tensor) -> Tensor:
-        loss = take(loop, number, chosen)
-        seen.append(Step(chosen, {name: each.clone() for name, each in loop.network.state_dict().items()}))
-        return loss
+    def spy(loop: Loop, batch: training.Batch, loss: Loss[training.Batch]) -> None:
+        take(loop, batch, loss)
+        seen.append(Step(batch[0], {name: each.clone() for name, each in loop.network.state_dict().items()}))
 
-    monkeypatch.setattr(training._Loop, "_step", spy)
+    monkeypatch.setattr(Loop, "_step", spy)
     return seen
 
 
@@ -66,7 +68,7 @@ def weights(done: Training) -> Tensor:
 def test_a_task_that_can_be_learnt_is_learnt(channels: int) -> None:
     task = stripes(channels=channels)
     seen: list[Progress] = []
-    done = train(task, CELL, recipe=TOY, device="cpu", on_epoch=seen.append)
+    done = train(task, CELL, recipe=TOY, on="cpu", on_epoch=seen.append)
     assert done.complete and done.valid_accuracy is not None and done.valid_accuracy > 90
     assert (accuracy(done, task, TEST) or 0) > 90
     assert seen == done.curve
@@ -79,40 +81,68 @@ def test_the_same_seed_gives_the_same_weights_and_disturbs_no_other_draw() -> No
     task = stripes()
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
-    first, second = (
-        train(task, CELL, recipe=replace(TOY, augment=True, epochs=2), seed=1, device="cpu") for _ in range(2)
-    )
+    first, second = (train(task, CELL, recipe=replace(TOY, augment=True, epochs=2), seed=1, on="cpu") for _ in range(2))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert torch.equal(weights(first), weights(second))
-    other = train(task, CELL, recipe=replace(TOY, augment=True, epochs=2), seed=2, device="cpu")
+    other = train(task, CELL, recipe=replace(TOY, augment=True, epochs=2), seed=2, on="cpu")
     assert not torch.equal(weights(first), weights(other))
+
+
+def test_a_training_that_was_killed_ends_with_the_same_weights_and_tells_all_epochs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "EVERY", 0.0)
+    recipe, take, told = replace(TOY, augment=True, average=0.5), Loop._step, list[Progress]()
+
+    def trained(*, checkpoint: Path | None = None) -> Training:
+        told.clear()
+        listen = told.append
+        options = {"checks": (0.25, 0.75), "seed": 3, "on": "cpu", "on_epoch": listen, "checkpoint": checkpoint}
+        return train(stripes(channels=3), CELL, recipe=recipe, **options)  # type: ignore[arg-type]
+
+    whole = trained()
+    for at in (2, 5, 13):  # within an epoch, at its end, within the part that is averaged
+
+        def dies(each: Loop, batch: training.Batch, loss: Loss[training.Batch], at: int = at) -> None:
+            if each.step == at:
+                raise KeyboardInterrupt
+            take(each, batch, loss)
+
+        monkeypatch.setattr(Loop, "_step", dies)
+        with pytest.raises(KeyboardInterrupt):
+            trained(checkpoint=tmp_path / "c.pt")
+    monkeypatch.setattr(Loop, "_step", take)
+    again = trained(checkpoint=tmp_path / "c.pt")
+    assert torch.equal(weights(again), weights(whole))
+    assert again.complete and again.curve == told
+    assert [replace(each, seconds=0.0) for each in told] == [replace(each, seconds=0.0) for each in whole.curve]
 
 
 def test_a_deadline_stops_training_after_the_step_that_passes_it(
     monkeypatch: pytest.MonkeyPatch, steps: list[Step]
 ) -> None:
     clock = itertools.count()  # a second passes at every look: at the start, before the epoch, after each step
-    monkeypatch.setattr(training, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
-    done = train(stripes(), CELL, recipe=TOY, device="cpu", deadline=3)
+    monkeypatch.setattr(loop, "time", SimpleNamespace(monotonic=lambda: float(next(clock))))
+    done = train(stripes(), CELL, recipe=TOY, on="cpu", deadline=3)
     assert not done.complete and done.valid_accuracy is not None
     assert (len(steps), len(done.curve)) == (2, 1)  # of five steps an epoch
 
 
 def test_a_deadline_that_has_passed_allows_no_step() -> None:
-    done = train(stripes(), CELL, recipe=TOY, device="cpu", deadline=-math.inf)
+    done = train(stripes(), CELL, recipe=TOY, on="cpu", deadline=-math.inf)
     assert not done.complete and done.curve == []
     assert torch.isfinite(weights(done)).all()
 
 
 def test_few_images_are_seen_often_enough() -> None:
     recipe = replace(TOY, least_steps=30)
-    done = train(stripes(images=40), CELL, recipe=recipe, device="cpu")  # 24 images: two steps an epoch
+    done = train(stripes(images=40), CELL, recipe=recipe, on="cpu")  # 24 images: two steps an epoch
     assert len(done.curve) == 15
 
 
 @pytest.mark.parametrize(("average", "last"), [(0.0, 1), (0.25, 3), (1.0, 12)])
 def test_the_result_is_the_mean_of_the_last_weights(steps: list[Step], average: float, last: int) -> None:
-    done = train(stripes(images=80), CELL, recipe=replace(TOY, average=average), device="cpu")
+    done = train(stripes(images=80), CELL, recipe=replace(TOY, average=average), on="cpu")
     assert len(steps) == 12
     for name, value in done.network.state_dict().items():
         if value.is_floating_point():
@@ -122,7 +152,7 @@ def test_the_result_is_the_mean_of_the_last_weights(steps: list[Step], average: 
 
 def test_every_epoch_shows_each_image_once_in_an_order_of_its_seed(steps: list[Step]) -> None:
     for seed in (1, 2):
-        train(stripes(images=80), CELL, recipe=replace(TOY, epochs=2), seed=seed, device="cpu")
+        train(stripes(images=80), CELL, recipe=replace(TOY, epochs=2), seed=seed, on="cpu")
     epochs = [torch.cat([step.images for step in steps[i : i + 3]]).tolist() for i in range(0, 12, 3)]
     assert all(sorted(epoch) == list(range(48)) for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 4
@@ -131,12 +161,12 @@ def test_every_epoch_shows_each_image_once_in_an_order_of_its_seed(steps: list[S
 def test_an_empty_validation_part_has_no_accuracy() -> None:
     task = stripes()
     task = replace(task, parts=np.where(task.parts == VALIDATION, TEST, task.parts).astype(np.uint8))
-    assert train(task, CELL, recipe=replace(TOY, epochs=1), device="cpu").valid_accuracy is None
+    assert train(task, CELL, recipe=replace(TOY, epochs=1), on="cpu").valid_accuracy is None
 
 
 def test_accuracy_is_the_share_of_right_predictions() -> None:
     task = stripes()
-    done = train(task, CELL, recipe=replace(TOY, epochs=1), device="cpu")
+    done = train(task, CELL, recipe=replace(TOY, epochs=1), on="cpu")
     images, labels = task.part(TRAIN)
     logits = predictions(done, images, batch=7)
     assert logits.shape == (len(labels), 2)
@@ -145,7 +175,7 @@ def test_accuracy_is_the_share_of_right_predictions() -> None:
 
 def test_images_are_brought_to_the_recipes_resolution() -> None:
     task = stripes()
-    done = train(task, CELL, recipe=replace(TOY, resolution=16, epochs=1), device="cpu")
+    done = train(task, CELL, recipe=replace(TOY, resolution=16, epochs=1), on="cpu")
     assert (done.mean, done.scale) == normalisation(task.resized(16)) != normalisation(task)
 
 
@@ -161,9 +191,9 @@ def test_training_images_are_brought_to_mean_zero_and_variance_one() -> None:
 def test_training_holds_no_second_copy_of_the_images_and_none_in_floats() -> None:
     task = stripes(images=6_000, channels=3)
     quick = replace(TOY, epochs=1, batch=500)
-    train(stripes(), CELL, recipe=quick, device="cpu")  # what is imported and cached at first is not counted
+    train(stripes(), CELL, recipe=quick, on="cpu")  # what is imported and cached at first is not counted
     tracemalloc.start()
-    train(task, CELL, recipe=quick, device="cpu")
+    train(task, CELL, recipe=quick, on="cpu")
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 1.5 * task.images.nbytes
@@ -175,42 +205,22 @@ def test_training_holds_no_second_copy_of_the_images_and_none_in_floats() -> Non
 def test_images_that_cannot_be_written_train_alike() -> None:
     task, fixed = stripes(), stripes()
     fixed.images.flags.writeable = False  # such as those that joblib hands its workers
-    assert torch.equal(*(weights(train(each, CELL, recipe=TOY, device="cpu")) for each in (task, fixed)))
-
-
-@pytest.mark.parametrize("shape", [(5, 3, 16, 16), (4, 1, 8, 8), (2, 3, 9, 9)])
-def test_augmentation_flips_and_shifts_and_keeps_the_shape(shape: tuple[int, ...]) -> None:
-    x = torch.arange(1.0, 1 + math.prod(shape)).reshape(shape)
-    moved = augment(x, torch.Generator().manual_seed(0))
-    margin = max(1, shape[-1] // 8)
-    assert moved.shape == x.shape
-    for before, after in zip(x, moved, strict=True):
-        padded = torch.nn.functional.pad(torch.stack([before, before.flip(-1)]), [margin] * 4)
-        windows = padded.unfold(2, shape[-1], 1).unfold(3, shape[-1], 1)  # (flip, c, dy, dx, h, w)
-        same = (windows == after[None, :, None, None]).all(dim=(1, 4, 5))
-        assert same.sum() == 1
-
-
-def test_augmentation_varies_and_repeats_by_its_generator() -> None:
-    x = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    first, again = (augment(x, torch.Generator().manual_seed(1)) for _ in range(2))
-    assert torch.equal(first, again)
-    assert not torch.equal(first, augment(x, torch.Generator().manual_seed(2)))
+    assert torch.equal(*(weights(train(each, CELL, recipe=TOY, on="cpu")) for each in (task, fixed)))
 
 
 def test_checks_tell_the_validation_accuracy_and_change_nothing() -> None:
-    plain, told = train(stripes(), CELL, recipe=TOY, device="cpu"), list[Progress]()
+    plain, told = train(stripes(), CELL, recipe=TOY, on="cpu"), list[Progress]()
 
     def listen(progress: Progress) -> None:
         told.append(progress)
 
-    checked = train(stripes(), CELL, recipe=TOY, device="cpu", checks=(0.25, 0.5, 1.0), on_epoch=listen)
+    checked = train(stripes(), CELL, recipe=TOY, on="cpu", checks=(0.25, 0.5, 1.0), on_epoch=listen)
     assert [each.valid_accuracy is not None for each in told] == [True, True, False, False]
     assert checked.curve == told and torch.equal(weights(plain), weights(checked))
 
 
 def test_a_listener_may_stop_a_training() -> None:
-    stopped = train(stripes(), CELL, recipe=TOY, device="cpu", on_epoch=lambda progress: progress.epoch < 2)
+    stopped = train(stripes(), CELL, recipe=TOY, on="cpu", on_epoch=lambda progress: progress.epoch < 2)
     assert not stopped.complete and len(stopped.curve) == 2 and stopped.valid_accuracy is not None
 
 
@@ -230,10 +240,10 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def test_a_batch_that_does_not_fit_is_cut_and_training_goes_on(memory: list[int], steps: list[Step]) -> None:
-    whole = train(stripes(), CELL, recipe=TOY, device="cpu")
+    whole = train(stripes(), CELL, recipe=TOY, on="cpu")
     count = len(steps)
     memory[0] = 5
-    cut = train(stripes(), CELL, recipe=TOY, device="cpu")
+    cut = train(stripes(), CELL, recipe=TOY, on="cpu")
     assert (whole.parts, cut.parts, cut.complete) == (1, 4, True)
     assert len(steps) == 2 * count and all(
         torch.equal(a.images, b.images) for a, b in zip(steps[:count], steps[count:], strict=True)
@@ -249,9 +259,9 @@ def test_the_parts_of_a_batch_have_its_gradient() -> None:
     losses, gradients = [], []
     for parts in (1, 3):
         images = training._Images(torch.zeros(7, 2, 2, 1, dtype=torch.uint8), torch.arange(7), y, (0.0,), (1.0,))
-        loop = training._Loop(network, TOY, images, 0, torch.contiguous_format)
-        loop.parts = parts
-        losses.append(loop._gradients(x, y))
+        learning = training._Learning(network, TOY, images)
+        learning.parts = parts
+        losses.append(learning.gradients(network, x, y))
         gradients.append(torch.cat([each.grad.flatten() for each in network.parameters() if each.grad is not None]))
     torch.testing.assert_close(losses[0], losses[1])
     torch.testing.assert_close(gradients[0], gradients[1])
@@ -260,14 +270,14 @@ def test_the_parts_of_a_batch_have_its_gradient() -> None:
 def test_no_room_for_one_image_is_a_user_error(memory: list[int]) -> None:
     memory[0] = 0
     with pytest.raises(UserError, match=r"no memory for a single image .* use --on cpu"):
-        train(stripes(), CELL, recipe=TOY, device="cpu")
+        train(stripes(), CELL, recipe=TOY, on="cpu")
 
 
 @pytest.mark.parametrize(("size", "name"), [(2, "nas-rl"), (3, "nas-rl"), (16, "mobilenetv3")])
 def test_a_last_batch_of_one_image_is_trained_where_maps_are_one_pixel(size: int, name: str) -> None:
     task, tiny = stripes(images=81), replace(TOY, batch=size, epochs=1)
     assert len(task.part(TRAIN)[1]) == 49
-    done = train(task, image_space(name).sample(np.random.default_rng(1)), recipe=tiny, device="cpu")
+    done = train(task, image_space(name).sample(np.random.default_rng(1)), recipe=tiny, on="cpu")
     assert done.complete and torch.isfinite(weights(done)).all()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from test_loading import (
     folder,
     refusal,
@@ -15,6 +16,7 @@ from test_loading import (
 )
 
 from databases.datasets.loading import load_task
+from databases.errors import UserError
 
 
 def claim_size(path: Path, side: int) -> None:
@@ -63,3 +65,13 @@ def test_a_class_that_loses_its_pictures_is_refused(tmp_path: Path) -> None:
     write(folder(tmp_path, count=10) / "emu" / "0.png")
     (tmp_path / "emu" / "1.png").write_bytes(b"")
     assert "class 'emu' with 1 image" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 200), (200, 1)])
+def test_pictures_of_one_pixel_each_way_are_refused_as_such_arrays_are(tmp_path: Path, size: tuple[int, int]) -> None:
+    for number in range(12):
+        folder = tmp_path / f"class{number % 2}"
+        folder.mkdir(exist_ok=True)
+        Image.new("RGB", size, (number, 0, 0)).save(folder / f"{number}.png")
+    with pytest.raises(UserError, match=rf"{size[0]}x{size[1]} pixels, allowed are 2 and more"):
+        load_task(tmp_path)

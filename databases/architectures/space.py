@@ -237,9 +237,13 @@ def space(name: str) -> Space:
     return _of_kind(name, Space, "")  # type: ignore[type-abstract]
 
 
-def image_space(name: str) -> ImageSpace:
-    """The space of image classifiers of that name; raises `UserError` that lists the known ones."""
-    return _of_kind(name, ImageSpace, "it builds no image classifiers")  # type: ignore[type-abstract]
+def image_space(name: str, *, beside: Sequence[str] = ()) -> ImageSpace:
+    """The space of image classifiers of that name; raises `UserError` that lists the known ones.
+
+    ``beside`` are spaces that the asker knows to treat otherwise, and are listed too.
+    """
+    otherwise = "it holds no image classifiers to train from scratch"
+    return _of_kind(name, ImageSpace, otherwise, beside)  # type: ignore[type-abstract]
 
 
 def finite_space(name: str) -> FiniteSpace:
@@ -257,13 +261,13 @@ def recurrent_space(name: str) -> RecurrentSpace:
     return _of_kind(name, RecurrentSpace, "it builds no recurrent cells")  # type: ignore[type-abstract]
 
 
-def _of_kind(name: str, kind: type[_Kind], otherwise: str) -> _Kind:
+def _of_kind(name: str, kind: type[_Kind], otherwise: str, beside: Sequence[str] = ()) -> _Kind:
     found = SPACES.get(name)
     if found is None and ":" in name:
         found = MADE[":"].named(name)
     if isinstance(found, kind):
         return found
-    allowed = [each.name for each in SPACES.values() if isinstance(each, kind)]
+    allowed = [*beside, *(each.name for each in SPACES.values() if isinstance(each, kind))]
     if found is None:
         raise unknown("space", name, allowed)
     raise UserError(f"given the space {name!r}, but {otherwise}: choose one of {', '.join(allowed)}")

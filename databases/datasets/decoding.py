@@ -101,6 +101,8 @@ def decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str]:
         size = image.size
         if size[0] * size[1] > MAX_PIXELS:
             raise Image.DecompressionBombError(f"{size[0] * size[1]} pixels")
+        if min(size) < 2:  # arrays of such images are refused too
+            raise ValueError(f"{size[0]}x{size[1]} pixels, allowed are 2 and more each way: take it out")
         image.draft(None, (4 * px, 4 * px))  # a large JPEG is decoded at a fraction of its size, many times faster
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith(("I", "F")):

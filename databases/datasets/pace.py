@@ -29,6 +29,6 @@ class Pace:
             more = math.ceil(1.1 * max(late, 1))
             raise UserError(
                 f"given {given} with {self._count:,} pictures: reading alone takes about {math.ceil(whole)} s here, "
-                f"more than the budget leaves beside ranking and training; give {more} s more, "
-                "or fewer or smaller pictures"
+                f"and the budget leaves {max(0, math.floor(self._deadline - self._begin))} s for it beside the start, "
+                f"ranking and training; give {more} s more, or fewer or smaller pictures"
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,8 @@ from databases.records.recipe import trainable
 from databases.records.record import Record, RecordKey, TaskEntry
 from databases.records.store import Store
 from metad2a.build.acquisition import most_telling
-from metad2a.runtime.executors import HERE, chosen_executor
 from metad2a.runtime.executors.processes import Death, GivenUp
+from metad2a.runtime.place import TWO, Place
 from metad2a.train.inference import predictions
 from metad2a.train.train import train
 from metad2a.train.training import Training
@@ -69,8 +69,7 @@ def build(
     tasks: int,
     per_task: int,
     recipe: str,
-    workers: int = 2,
-    executor: str = HERE,
+    place: Place = TWO,
     judged: int = 6,
     seeds: int = 3,
     seed: int = 0,
@@ -82,13 +81,13 @@ def build(
 
     The first ``judged`` tasks take the whole common core under ``seeds`` seeds instead, so that their noise can
     be told from their spread. ``cache`` is the folder of cached features. ``on_death`` hears of processes that died.
-    ``executor`` says where (`chosen_executor`); on other machines ``folder`` must be there under the same path.
+    Where the ``place`` has other machines, ``folder`` must be there under the same path.
 
     Raises:
         GivenUp: when all else is measured, where measurements ended their process each time.
     """
     trainable(recipe)
-    spread = partial(chosen_executor(executor), workers=workers, nice=19, on_death=on_death)
+    spread = place.crew(nice=19, on_death=on_death)
     specs = sample_specs(folder, tasks=tasks, seed=seed)
     first, last = core_rounds(specs, folder, per_task=per_task, recipe=recipe, judged=judged, seeds=seeds)
     for spec in specs:
@@ -180,7 +179,7 @@ def measure(job: Measurement) -> Record:
     """Trains once and tests on validation and test images; picklable, for the executor."""
     task = _task(job.spec, job.folder)
     architecture = space(job.space).parse(job.architecture)
-    training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, device="auto")
+    training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, on="auto")
     return record_of(task, training, architecture=architecture, recipe=job.recipe, seed=job.seed, source="own")
 
 

@@ -21,39 +21,45 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.records.record import Record, RecordKey
 from databases.records.store import Store
 from metad2a.build.build import Built, entry
-from metad2a.runtime.executors import HERE, chosen_executor
 from metad2a.runtime.executors.processes import Death
-from metad2a.train.augment import Augment, choose
+from metad2a.runtime.place import TWO, Place
+from metad2a.train.augment import Augment
 from metad2a.train.classifier import Classifier
-from metad2a.train.pipeline import Effort, base_of, tune_pipeline
+from metad2a.train.pipeline import Effort, base_of, begin_of, choose_augment, tune_pipeline
 from metad2a.train.probe import Probed, percent_right, probe
+from predictors.outcome import recipe_of
 
 PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
 MOST_TEST = 1_000  # images
 TIMED = 64  # images that tell the speed
-ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their steps, dear ones last
+ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their steps, what a search asks first in front
     (
         ("own 32px probe whole", 0),
         ("hog 64px", 0),
         ("own 48px probe whole", 0),
         ("lite0 64px probe whole", 0),
+        ("own 48px all rate0.03 whole", 400),
+        ("own 48px all rate0.1 whole", 400),
         ("own 32px half rate0.03 whole", 100),
-        ("own 32px half rate0.03 whole", 400),
-        ("own 32px all rate0.03 slim-short", 400),
-        ("own 32px all rate0.03 whole", 400),
     ),
     (
-        ("own 48px half rate0.03 whole", 100),
+        ("own 48px all rate0.1 whole", 100),
         ("own 48px half rate0.03 whole", 400),
-        ("scratch 32px rate0.1 whole", 400),
+        ("own 32px all rate0.03 slim-short", 400),
         ("lite0 64px half rate0.01 whole", 100),
     ),
     (
-        ("own 32px all rate0.03 whole", 100),
         ("own 32px all rate0.1 whole", 400),
-        ("own 48px all rate0.03 whole", 400),
-        ("own 48px all rate0.03 slim", 100),
+        ("own 32px half rate0.03 whole", 400),
+        ("own 48px all rate0.03 whole", 100),
+        ("own 48px half rate0.03 whole", 100),
         ("lite0 64px all rate0.01 whole", 100),
+    ),
+    (
+        ("own 32px all rate0.03 whole", 400),
+        ("own 32px all rate0.03 whole", 100),
+        ("own 48px all rate0.03 slim", 100),
+        ("scratch 32px rate0.1 whole", 400),
         ("lite0 96px probe whole", 0),
         ("lite0 128px probe whole", 0),
     ),
@@ -74,7 +80,7 @@ class Job:
     @property
     def recipe(self) -> str:
         """What the record says of its training."""
-        return f"{self.steps}-steps" if self.steps else PROBE
+        return recipe_of(_pipeline(self.pipeline), self.steps) if self.steps else PROBE
 
     def __str__(self) -> str:
         return f"{self.spec.name}, {self.pipeline} by {self.recipe}, seed {self.seed}"
@@ -86,8 +92,7 @@ def build_pipelines(
     *,
     tasks: int,
     cache: Path,
-    workers: int = 2,
-    executor: str = HERE,
+    place: Place = TWO,
     judged: int = 0,
     seeds: int = 3,
     seed: int = 0,
@@ -106,7 +111,7 @@ def build_pipelines(
     known = store.keys(space=PIPELINE.name)
     todo = [job for job in jobs if _key(job) not in known]
     built = Built(0, len(jobs) - len(todo), len(todo))
-    for record in chosen_executor(executor)(measure, todo, workers=workers, nice=19, on_death=on_death):
+    for record in place.crew(nice=19, on_death=on_death)(measure, todo):
         store.add([record])
         built = Built(built.done + 1, built.known, built.left - 1, record)
         on_progress(built)
@@ -130,8 +135,7 @@ def measure(job: Job) -> Record:
         probed = _probed(pipeline, task, job.cache)
         return _record(job, task, probed.classifier, time.monotonic() - begin, probed.valid_loss)
     effort = Effort(steps=job.steps, augment=_augment(job.spec, job.folder, job.cache), seed=job.seed)
-    base = None if pipeline.weights == "scratch" else _probed(pipeline, task, job.cache).classifier
-    tuned = tune_pipeline(pipeline, task, effort, begin=base)
+    tuned = tune_pipeline(pipeline, task, effort, begin=begin_of(pipeline, task, seed=job.seed, cache=job.cache))
     return _record(job, task, tuned.classifier, tuned.seconds, tuned.valid_loss)
 
 
@@ -142,8 +146,7 @@ def _probed(pipeline: Pipeline, task: Task, cache: Path) -> Probed:
 @lru_cache(maxsize=2)
 def _augment(spec: TaskSpec, folder: Path, cache: Path) -> Augment:
     """What may be done to the training images, as a search finds it out."""
-    task, own = _task(spec, folder), _pipeline(ROUNDS[0][0][0])
-    return choose("auto", base_of(own, task), _probed(own, task, cache).classifier, task, cache=cache)[0]
+    return choose_augment("auto", _task(spec, folder), cache=cache)[0]
 
 
 def _record(job: Job, task: Task, classifier: Classifier, seconds: float, valid_loss: float) -> Record:

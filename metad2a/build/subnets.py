@@ -30,8 +30,8 @@ from databases.errors import UserError
 from databases.records.record import Record, RecordKey, TaskEntry
 from databases.records.store import Store
 from metad2a.build.build import Built, entry
-from metad2a.runtime.executors import HERE, chosen_executor
 from metad2a.runtime.executors.processes import Death
+from metad2a.runtime.place import TWO, Place
 from metad2a.train.classifier import Classifier
 from metad2a.train.precision import half
 from metad2a.train.probe import head, percent_right
@@ -62,8 +62,7 @@ def build_subnets(
     space: str,
     tasks: int,
     subnets: int,
-    workers: int = 2,
-    executor: str = HERE,
+    place: Place = TWO,
     seed: int = 0,
     on_progress: Callable[[Built], None] = lambda built: None,
     on_death: Callable[[Death], None] = lambda death: None,
@@ -90,7 +89,7 @@ def build_subnets(
             jobs.append(Job(chosen.name, text, lacking, file))
     left = sum(len(job.tasks) for job in jobs)
     built = Built(0, total - left, left)
-    for records in chosen_executor(executor)(measure, jobs, workers=workers, nice=19, on_death=on_death):
+    for records in place.crew(nice=19, on_death=on_death)(measure, jobs):
         store.add(records)
         built = Built(built.done + len(records), built.known, built.left - len(records), records[-1])
         on_progress(built)

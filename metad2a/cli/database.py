@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import DatabaseUrl, Executor, Images, Json, Seed, Workers, open_store, shown
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.reports.words import percent, span
@@ -122,13 +123,13 @@ def build(
 ) -> None:
     """Measure cells or pipelines on varied tasks; what the database holds is not measured again."""
     from metad2a.runtime.home import home, shared_data
+    from metad2a.runtime.place import Place
 
     with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
         begun = time.monotonic()
         drawn: dict[str, Any] = {"tasks": tasks, "judged": judged, "seeds": seeds, "seed": seed}
         told: dict[str, Any] = {
-            "workers": workers,
-            "executor": executor,
+            "place": Place(workers=workers, executor=executor),
             "on_progress": lambda each: _tell(reporter, each, begun),
             "on_death": lambda death: reporter.line(str(death)),
         }
@@ -181,8 +182,12 @@ def export(
     json: Json = False,
 ) -> None:
     """Write records and their tasks to one compressed file; the same content gives the same bytes."""
-    with open_store(database) as store:
-        count = store.export_csv(file, source=source)
+    from metad2a.runtime.files import written_file
+
+    file = file.expanduser()
+    check_output_file(file, option="FILE")
+    with open_store(database) as store, written_file(file) as draft:
+        count = store.export_csv(draft, source=source)
     if json:
         print_json({"file": str(file), "records": count})
     else:

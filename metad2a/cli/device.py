@@ -71,9 +71,7 @@ def calibrate(
     ] = None,
     recipe: Size = "tiny",
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Passes of each network; their median counts.")] = 50,
-    torch_device: Annotated[
-        str, typer.Option("--torch-device", help="Where torch runs the timed networks: auto, cpu, cuda, mps.")
-    ] = "cpu",
+    on: Annotated[str, typer.Option("--on", help="Where torch runs the timed networks: auto, cpu, cuda, mps.")] = "cpu",
     ranking: Annotated[
         Path | None,
         typer.Option("--ranking", metavar="FILE", help="Also write all cells with their latencies, fastest first."),
@@ -95,12 +93,12 @@ def calibrate(
     if timings is not None:
         found, how = read_timings(timings), f"timings from {timings.name}"
     else:
-        found, how = _time(size, repeats, torch_device), f"timed here by torch on {torch_device}"
+        found, how = _time(size, repeats, on), f"timed here by torch on {on}"
     device = keep_device(name, found, recipe=recipe, how=how)
     _answer(device, found, ranking, json=json)
 
 
-def _time(size: Recipe, repeats: int, torch_device: str) -> dict[Architecture, float]:
+def _time(size: Recipe, repeats: int, on: str) -> dict[Architecture, float]:
     with reporting("Building the networks ...") as reporter:
         from metad2a.devices.latency_model import shipped
         from metad2a.devices.timing import time_cells
@@ -108,7 +106,7 @@ def _time(size: Recipe, repeats: int, torch_device: str) -> dict[Architecture, f
         def tell(done: int) -> None:
             reporter.now(f"Timing, round {done} of {repeats}", done=done, total=repeats)
 
-        return time_cells(shipped().cells, size, repeats=repeats, torch_device=torch_device, on_progress=tell)
+        return time_cells(shipped().cells, size, repeats=repeats, on=on, on_progress=tell)
 
 
 def _answer(device: TargetDevice, timings: dict[Architecture, float], path: Path | None, *, json: bool) -> None:

@@ -13,27 +13,29 @@ from metad2a.runtime.files import refuse_foreign
 def check_output_folder(folder: Path | None, *names: str, network: bool = False) -> None:
     """Raises UserError where the folder for results is a file or cannot be made, before any work is done.
 
-    Also where files of others stand in the places of these ``names``, or of an exported ``network``.
+    Also where others' files stand in the places of these ``names``, or of an exported ``network``.
     """
     if folder is None:
         return
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise UserError(f"--output {str(folder)!r} is a file: name a folder")
     _check_writable(folder / "result", f"--output {str(folder)!r}")
-    refuse_foreign(folder, names)
-    if network and folder.is_dir():
-        from metad2a.export.export import check_folder
+    if network:
+        from metad2a.export.program import PROGRAM
+        from metad2a.export.weights import WEIGHTS
 
-        check_folder(folder)
+        names = (*names, PROGRAM, WEIGHTS)
+    refuse_foreign(folder, names)
 
 
 def check_output_file(file: Path | None, *, option: str) -> None:
-    """Raises UserError where the file for a result is a folder or cannot be written, before any work is done."""
+    """Raises UserError where the file for a result is a folder, of others or cannot be written, before any work."""
     if file is None:
         return
     if os.path.isdir(file):
         raise UserError(f"{option} {str(file)!r} is a folder: name a file")
     _check_writable(file, f"{option} {str(file)!r}")
+    refuse_foreign(file.absolute().parent, [file.name])
 
 
 def _check_writable(file: Path, given: str) -> None:

@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from databases.errors import UserError, did_you_mean
+from metad2a.reports.words import seen
 
 BAD_INPUT, INTERRUPTED, NO_READER = 2, 130, 141
 RESUMABLE = {"search", "train", "retrain", "pretrain", "build"}  # commands that keep what they have done
@@ -69,7 +70,7 @@ class GuardedGroup(TyperGroup):
 
 
 def _told(message: str) -> int:
-    print("error:", " ".join(message.split()), file=sys.stderr)
+    print("error:", seen(" ".join(message.split())), file=sys.stderr)
     return BAD_INPUT
 
 
@@ -86,7 +87,9 @@ def _usage(problem: typer.TyperException) -> str:
         options = [name for each in context.command.params for name in each.opts if name.startswith("--")]
         nearest = _nearest(problem.option_name, options)
         return f"{problem.message.rstrip('.')}: {nearest}{context.command_path} knows {', '.join(options)}, --help"
-    return f"{message} ({context.command_path} --help tells more)"
+    _, _, told = message.partition(": ")  # such as 'b' is not one of 'a', 'c'
+    choices = told.split("'")[3::2] if "is not one of" in told else []
+    return f"{message} ({_nearest(told, choices)}{context.command_path} --help tells more)"
 
 
 def _nearest(given: str, known: Iterable[str]) -> str:

@@ -133,7 +133,7 @@ def info(
     card: Annotated[bool, typer.Option("--card", help="Print the whole card of the meta-model.")] = False,
     json: Json = False,
 ) -> None:
-    """Show versions, device and folders; with --card, how the meta-model was made and what it reaches."""
+    """Show versions, folders and where networks train; with --card, how the meta-model was made and what it reaches."""
     facts = _facts(model, default_database(context))
     if json:
         print_json(facts)
@@ -185,7 +185,7 @@ def _held_out(figures: dict[str, float | None]) -> Iterator[tuple[str, str]]:
 def _facts(model: Path | None, database: str | None) -> dict[str, Any]:
     from metad2a.recommend.experience import experience
     from metad2a.runtime.versions import versions
-    from metad2a.train.place import pick_device
+    from metad2a.train.place import pick_place
 
     try:
         loaded = open_model(model)
@@ -202,7 +202,7 @@ def _facts(model: Path | None, database: str | None) -> dict[str, Any]:
     tracking = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home_path() / 'mlflow.db'}"
     return {
         "versions": versions(),
-        "device": str(pick_device()),
+        "trains_on": str(pick_place()),
         "processors": os.cpu_count(),
         "home": str(home_path()),
         "database": shown(database),

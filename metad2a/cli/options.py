@@ -117,7 +117,7 @@ Model = Annotated[
         "--model", metavar="FILE|champion|challenger", help="Meta-model to ask.", show_default="the shipped one"
     ),
 ]
-Device = Annotated[str, typer.Option("--on", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")]
+On = Annotated[str, typer.Option("--on", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")]
 Budget = Annotated[
     str | None,
     typer.Option(
@@ -227,7 +227,7 @@ def how_many(text: str) -> int | None:
 
 
 OF_NETWORKS = {  # options that mean nothing in the space of pipelines
-    *("train", "recipe", "searcher", "stop_early", "device", "model", "workers", "executor"),
+    *("train", "recipe", "searcher", "stop_early", "on", "model", "workers", "executor"),
     *("images_per_class", "candidates", "prefer", "target"),
 }
 OF_PIPELINES = {"also", "baseline"}  # and only there

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from metad2a.reports.words import seen
+
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, TaskID
@@ -23,7 +25,13 @@ def console(*, stderr: bool = False) -> Console:
     """A console as wide as the terminal; names of the user's are never taken for markup."""
     from rich.console import Console
 
-    found = Console(stderr=stderr, highlight=False, markup=False, emoji=False)
+    class Plain(Console):
+        """Whatever a class or a file is called, it gives the terminal no orders."""
+
+        def print(self, *objects: Any, **how: Any) -> None:
+            super().print(*(seen(each) if isinstance(each, str) else each for each in objects), **how)
+
+    found = Plain(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not found.is_terminal and "COLUMNS" not in os.environ:
         found.width = WIDTH
     return found
@@ -58,7 +66,7 @@ def table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[st
         whole = number or heading.startswith("=")
         made.add_column(heading.lstrip(">="), justify="right" if number else "left", no_wrap=whole)
     for row in rows:
-        made.add_row(*(Text(cell) for cell in row))
+        made.add_row(*(Text(seen(cell)) for cell in row))
     return made
 
 
@@ -83,9 +91,9 @@ class Reporter:
         if self._progress.disable and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
             self.line(text)  # nobody sees the moving line, and silence looks like a standstill
         if total is not None:
-            self._progress.update(self._task, description=text, completed=done or 0, total=total)
+            self._progress.update(self._task, description=seen(text), completed=done or 0, total=total)
         else:
-            self._progress.update(self._task, description=text)
+            self._progress.update(self._task, description=seen(text))
 
 
 @contextmanager

@@ -54,9 +54,11 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
     check_output_folder(output, "mistakes.png", network=True)
     with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.pipelines.search import search_pipelines
+        from metad2a.train.augment import check
 
+        check(ways.augment)  # refused before any image is read, as the next
         seconds = USUAL_SECONDS if seconds is None else seconds
-        also = _opened(ways.also)  # refused before any image is read
+        also = _opened(ways.also)
         task = read_images(data, reporter, seed=seed, groups=ways.groups, seconds=seconds, up_to=UP_TO)
         result = search_pipelines(
             task,

@@ -9,22 +9,12 @@ from typing import Annotated
 
 import typer
 
-from databases.errors import UserError
 from metad2a import cli
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import Json
 from metad2a.cli.output import console, print_json
 
-HEADING = b"file,class,probability"
 NO_PICTURE = 1  # exit status where a picture cannot be read
-
-
-def _is_foreign(output: Path) -> bool:
-    """Whether a file stands there that predict did not write."""
-    if not output.is_file():
-        return False
-    with output.open("rb") as file:
-        return file.read(len(HEADING)) not in (b"", HEADING)
 
 
 def predict(
@@ -39,8 +29,6 @@ def predict(
     from metad2a.search.predict import open_network, predictions, rows_of
 
     check_output_file(output, option="--output")
-    if output is not None and _is_foreign(output):
-        raise UserError(f"--output {str(output)!r} is no CSV of predictions and would be replaced: name another file")
     network = open_network(run)
     failed: list[str] = []
     rows = list(rows_of(predictions(network, images, on_failure=failed.append)))
@@ -52,11 +40,11 @@ def predict(
     else:
         from io import StringIO
 
-        from metad2a.export.export import write_files
+        from metad2a.runtime.files import write_results
 
         text = StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
-        write_files(output.absolute().parent, {output.name: text.getvalue().encode(errors=cli.ESCAPED)})
+        write_results(output.absolute().parent, {output.name: text.getvalue().encode(errors=cli.ESCAPED)})
     for each in failed:
         console(stderr=True).print(each, soft_wrap=True)
     if failed:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from databases.errors import UserError
-from metad2a.cli.options import Data, Device, Json, NoTracking, Seed, open_tracker
+from metad2a.cli.folders import check_output_file
+from metad2a.cli.options import Data, Json, NoTracking, On, Seed, open_tracker
 from metad2a.cli.output import print_json, reporting
 from metad2a.runtime.home import home
 
@@ -40,7 +41,7 @@ def pretrain(
     ] = None,
     processes: Annotated[int, typer.Option("--processes", min=1, help="Started by torchrun, one thread each.")] = 1,
     seed: Seed = 0,
-    device: Device = "auto",
+    on: On = "auto",
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="File of weights to write.")] = None,
     no_tracking: NoTracking = False,
     json: Json = False,
@@ -54,13 +55,14 @@ def pretrain(
     torchrun --nproc-per-node 8 -m metad2a pretrain IMAGENET --family lite0 --hours 20 --sides 128,160,224
     --batch 1024 --learning-rate 0.5
     """
-    from metad2a.train.place import usable_device
+    from metad2a.train.place import usable_place
     from metad2a.train.together import started_by_torchrun, together
 
     if processes > 1 and not started_by_torchrun():
         return _again(processes)
     shares = _sides(sides)
-    with together(usable_device(device)) as here, reporting("Reading the images ...") as reporter:
+    check_output_file(output, option="--output")
+    with together(usable_place(on)) as here, reporting("Reading the images ...") as reporter:
         from metad2a.supernets import make
         from metad2a.supernets.images import open_images
 

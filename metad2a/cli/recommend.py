@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from databases.errors import UserError
+from databases.errors import UserError, unknown
 from metad2a.cli import pipeline
 from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import (
@@ -153,9 +153,11 @@ def recommend(
 
 def _check_ranked(space: str) -> None:
     """Refuses a space that there is not, and one that the meta-model does not know."""
-    from databases.architectures.space import image_space
+    from databases.architectures.space import DEFAULT_SPACE, SPACES
 
-    if image_space(space).name != "nasbench201":
+    if space not in SPACES:
+        raise unknown("space", space, [SPACE, DEFAULT_SPACE])
+    if space != DEFAULT_SPACE:
         raise UserError(
             f"given the space {space!r}; what can be recommended are pipeline and nasbench201; "
             f"metad2a search --space {space} searches there"

@@ -36,10 +36,9 @@ def export(
     """Write the best network of a run as weights and a model.py that needs torch alone."""
     from metad2a.search.runs import export_run
 
-    check_output_folder(output)
+    check_output_folder(output, *_more(form), network=True)
     if register is not None and form != "mlflow":
         raise UserError("--register means nothing without --format mlflow: add that, or leave it out")
-    _check_more(output, form)
     exported = export_run(run, output)
     more = _in_form(form, exported, register, run)
     if json:
@@ -69,17 +68,18 @@ def _in_form(form: str, exported: Exported, register: str | None, run: str) -> d
     return {"mlflow": str(folder), **registered}
 
 
-def _check_more(output: Path, form: str) -> None:
-    """Refuses to replace what no export wrote, before anything is written."""
+def _more(form: str) -> tuple[str, ...]:
+    """What a form writes beside the weights and their program; raises UserError where it cannot be written here."""
     if form == "onnx":
-        from metad2a.export.onnx import check_onnx
+        from metad2a.export.onnx import ONNX, check_packages
 
-        check_onnx(output)
+        check_packages()
+        return (ONNX,)
     if form == "mlflow":
         from metad2a.export.mlflow_model import FOLDER
-        from metad2a.runtime.mlflow_models import check_replaceable
 
-        check_replaceable(output / FOLDER)
+        return (FOLDER,)
+    return ()
 
 
 def runs(json: Json = False) -> None:

@@ -16,7 +16,6 @@ from metad2a.cli.options import (
     Budget,
     Data,
     DatabaseUrl,
-    Device,
     Executor,
     Groups,
     Json,
@@ -25,6 +24,7 @@ from metad2a.cli.options import (
     MaxParams,
     Model,
     NoTracking,
+    On,
     Output,
     Seed,
     Target,
@@ -95,7 +95,7 @@ def search(
     workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings that go on at once.")] = 1,
     executor: Executor = "processes",
     seed: Seed = 0,
-    device: Device = "auto",
+    on: On = "auto",
     model: Model = None,
     output: Output = None,
     database: DatabaseUrl = None,
@@ -125,16 +125,19 @@ def search(
         return
     check_output_folder(output, network=True)
     check_name(searcher)
-    chosen = image_space(space)
+    chosen = image_space(space, beside=[SPACE])
     parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits
+        from metad2a.runtime.place import Place
         from metad2a.search.limited import check_limits
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
+        from metad2a.train.augment import check
 
+        check(augment)
         limits = Limits(parameters, flops, max_latency, target)
-        check_limits(limits, chosen, check_training(recipe, seconds, device))
+        check_limits(limits, chosen, check_training(recipe, seconds, on))
         asked = open_model(model)
         task = read_images(data, reporter, seed=seed, groups=groups, seconds=seconds)
         reporter.now("Ranking the cells ...")
@@ -152,10 +155,8 @@ def search(
             seed=seed,
             store=store,
             tracker=open_tracker(no_tracking),
-            device=device,
+            place=Place(on, workers, executor),
             begun=cli.started,
-            executor=executor,
-            workers=workers,
             draw=drawn,
             on_progress=lambda each: _tell(reporter, each),
             on_death=lambda death: reporter.line(str(death)),
@@ -174,7 +175,7 @@ def train(
     groups: Groups = "auto",
     seed: Seed = 0,
     budget: Budget = None,
-    device: Device = "auto",
+    on: On = "auto",
     output: Output = None,
     database: DatabaseUrl = None,
     no_tracking: NoTracking = False,
@@ -187,8 +188,10 @@ def train(
     check_output_folder(output, network=True)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one
+        from metad2a.train.augment import check
 
-        check_training(recipe, seconds, device)
+        check(augment)
+        check_training(recipe, seconds, on)
         result = train_one(
             read_images(data, reporter, seed=seed, groups=groups, seconds=seconds),
             cell,
@@ -198,7 +201,7 @@ def train(
             seed=seed,
             augment=augment,
             tracker=open_tracker(no_tracking),
-            device=device,
+            on=on,
             begun=cli.started,
             on_progress=lambda each: _tell(reporter, each),
         )

@@ -19,13 +19,13 @@ import numpy as np
 
 from databases.architectures.space import Architecture, finite_space, space
 from databases.errors import UserError, unknown
-from databases.files import write_files
 from databases.records.csv_file import cell_number, read_rows
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.recipe import recipe as named_recipe
 from databases.records.record import utc_now
 from metad2a.devices import latency_model
 from metad2a.devices.latency_model import HARDWARE, MEASURED
+from metad2a.runtime.files import keep_files, write_results
 from metad2a.runtime.home import home
 from predictors.device_calibration import calibrate
 from predictors.latency import SPACE, Latencies, LatencyOfCells, OtherLength, walks_of
@@ -138,7 +138,8 @@ def keep_device(name: str, timings: Mapping[Architecture, float], *, recipe: str
     named_recipe(recipe)
     kept = {"recipe": recipe, "how": how, "created": utc_now()}
     cells = {str(each): milliseconds for each, milliseconds in timings.items()}
-    _write(_file(name), json.dumps({**kept, "milliseconds": cells}, indent=1) + "\n")
+    text = json.dumps({**kept, "milliseconds": cells}, indent=1) + "\n"
+    keep_files(_folder(), {_file(name).name: text.encode()})
     return _calibrated(name)
 
 
@@ -188,15 +189,8 @@ def write_ranking(cells: Sequence[Architecture], latencies: Latencies, path: Pat
     """Writes a `ranking` as CSV: the columns of timings, and the bounds of the 80% interval."""
     rows = zip(cells, latencies.mean, latencies.low, latencies.high, strict=True)
     lines = [f"{cell},{mean:.6g},{low:.6g},{high:.6g}" for cell, mean, low, high in rows]
-    _write(path, "\n".join([",".join((*COLUMNS, "low", "high")), *lines, ""]))
-
-
-def _write(path: Path, text: str) -> None:
-    """The whole file or none."""
-    try:
-        write_files({path: text.encode()})
-    except OSError as error:
-        raise UserError(f"{path} cannot be written ({error.strerror}): name another file") from error
+    text = "\n".join([",".join((*COLUMNS, "low", "high")), *lines, ""])
+    write_results(path.absolute().parent, {path.name: text.encode()})
 
 
 def _folder() -> Path:

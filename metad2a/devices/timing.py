@@ -14,7 +14,7 @@ from databases.architectures.space import Architecture, image_space
 from databases.errors import UserError
 from databases.hosting import lent
 from databases.records.recipe import Recipe
-from metad2a.train.place import usable_device
+from metad2a.train.place import usable_place
 
 WARM_UP = 5  # passes of each network that are not counted
 IMAGE = (3, 10)  # channels of the image and classes of the timed networks
@@ -25,7 +25,7 @@ def time_cells(
     recipe: Recipe,
     *,
     repeats: int = 50,
-    torch_device: str = "cpu",
+    on: str = "cpu",
     clock: Callable[[], float] | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> dict[Architecture, float]:
@@ -41,13 +41,13 @@ def time_cells(
         architectures: cells to time.
         recipe: gives channels, cells a stage and resolution.
         repeats: passes of each network that count.
-        torch_device: torch's name of the device.
+        on: torch's name of what is timed.
         clock: seconds, by default as told above.
         on_progress: is told how many rounds are done.
     """
     if repeats < 1:
         raise UserError(f"repeats {repeats}: give 1 or more")
-    place = usable_device(torch_device)
+    place = usable_place(on)
     clock = clock or _clock(place)
     with lent(threads=1):
         skeleton = recipe.skeleton(input_channels=IMAGE[0], classes=IMAGE[1])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from metad2a.evaluate.own_figures import LEVEL, OURS, Compared, OwnFigures, Told
 from metad2a.reports.publish import markdown_table
 from metad2a.reports.report import with_interval
 
-REGRETS = {"first pick": "regret of the first pick", "best of three": "regret of the best of three"}
+REGRETS = ("first pick", "best of three")  # in points; tau has three digits
 AS_WELL = {"percentile": 1.0, "Spearman": 0.01}  # a difference below this is none
 TERMS = (
     "The image sources are subsets of public datasets whose terms differ (several: research or non-commercial use "
@@ -104,7 +105,7 @@ def _ablations(found: dict[str, Any]) -> Iterator[str]:
 def _backbones(found: dict[str, Any]) -> Iterator[str]:
     yield "What the frozen features are worth for a held-out task's level (the order looks at probes and pixels)."
     yield ""
-    rows = [(n, _interval(v)) for n, v in found.items() if n.endswith("level")]
+    rows = [(name, _interval(found[name])) for name in map(LEVEL.format, found) if name in found]
     yield from markdown_table(("features", "error of the level, logit"), rows)
 
 
@@ -132,66 +133,63 @@ def _latency(found: dict[str, Any]) -> Iterator[str]:
     yield from markdown_table(("from", *kinds), rows)
 
 
-def _own(own: dict[str, Any]) -> Iterator[str]:
+def _own(found: dict[str, Any]) -> Iterator[str]:
     """The own tasks: order, regret, level, intervals, and what is unlike."""
+    own = OwnFigures.from_json(found)
+    judged, share = own.judged, own.share
+    assert share is not None
     yield "Own tasks, leave one source out: mean [95% bootstrap interval by source]; paired: ours less it."
     yield ""
-    judged = own["judged tasks"]
-    rows = []
-    for name, value in own["tau"].items():
-        paired, there = own["paired"].get(f"against {name}"), judged["paired"].get(f"against {name}")
-        rows.append((name, _interval(value), _paired(paired), _interval(judged["tau"][name]), _paired(there)))
+    rows = [
+        (name, *(cell for of in (own.tau, judged) for cell in (_interval(of.mean[name]), _paired(of.paired.get(name)))))
+        for name in own.tau.mean
+    ]
     yield from markdown_table(("ranking", "tau", "paired", "tau, judged", "paired, judged"), rows)
     yield ""
     yield (
-        f"All: {own['tau']['ours']['tasks']} tasks. Judged: {judged['tau']['ours']['tasks']} tasks, measured under "
+        f"All: {own.tau.mean[OURS]['tasks']} tasks. Judged: {judged.mean[OURS]['tasks']} tasks, measured under "
         "three seeds whose tau of one seed against another (the noise ceiling) is at least 0.4; a perfect predictor "
-        f"would reach about {judged['perfect predictor']:.2f} against their means, and ours goes "
-        f"{100 * judged['share of the way to it']:.0f}% of the way there from the best rival ({judged['best rival']})."
+        f"would reach about {share.perfect:.2f} against their means, and ours goes {100 * share.share:.0f}% of the way "
+        f"there from the best rival ({share.rival})."
     )
     yield ""
     yield from _regrets(own)
-    level, gain = own["error of the median cell"], own["error of best minus median"]
     yield from markdown_table(
         ("mean error, points", "accuracy of the median cell", "best minus median"),
-        [(name, _interval(level[name], 1), _interval(gain[name], 1)) for name in level],
+        [(name, _interval(each, 1), _interval(own.gain.mean[name], 1)) for name, each in own.level.mean.items()],
     )
     yield ""
-    widths, alarms = own["width of the interval, points"], own["unlike"]["false alarms"]
-    told = [(f"{level}% interval covers", _interval(v, 2)) for level, v in own["coverage"].items()]
-    told += [(f"{level}% interval, width in points", _interval(v, 1)) for level, v in widths.items()]
-    told += [("held-out sources called unlike anything learnt", _interval(alarms, 2))]
-    distance = own["unlike"]["Spearman of distance and rank error"]
-    told += [("Spearman of a task's distance and its rank error", f"{distance:.2f}")]
+    told = [(f"{level}% interval covers", _interval(v, 2)) for level, v in own.coverage.items()]
+    told += [(f"{level}% interval, width in points", _interval(v, 1)) for level, v in own.width.items()]
+    told += [("held-out sources called unlike anything learnt", _interval(own.alarms, 2))]
+    told += [("Spearman of a task's distance and its rank error", f"{own.distance:.2f}")]
     yield from markdown_table(("on held-out sources", "mean"), told)
 
 
-def _regrets(own: dict[str, Any]) -> Iterator[str]:
+def _regrets(own: OwnFigures) -> Iterator[str]:
     """What is lost by trusting a ranking, and against which rivals the difference is beyond doubt."""
-    sure = "; ".join(f"{short}, {_beyond_doubt(own[f'{name}, paired'])}" for short, name in REGRETS.items())
+    regrets = {"first pick": own.first_pick, "best of three": own.best_of_three}
+    sure = "; ".join(f"{name}, {_beyond_doubt(each)}" for name, each in regrets.items())
     yield (
         "Regret on all tasks, in points; paired: the other's less ours. Ours is lower beyond doubt (interval above "
         f"zero): {sure}."
     )
     yield ""
-    rows = []
-    for name in own["regret of the first pick"]:
-        cells = []
-        for regret in REGRETS.values():
-            paired = own[f"{regret}, paired"].get(f"against {name}")
-            cells += [_interval(own[regret][name], 2), _paired(paired, 2)]
-        rows.append((name, *cells))
+    both = regrets.values()
+    rows = [
+        (name, *(cell for of in both for cell in (_interval(of.mean[name], 2), _paired(of.paired.get(name), 2))))
+        for name in own.first_pick.mean
+    ]
     yield from markdown_table(("ranking", "first pick", "paired", "best of three", "paired"), rows)
     yield ""
 
 
-def _beyond_doubt(paired: dict[str, Any]) -> str:
-    """The rivals that ours beats with the whole interval."""
-    beaten = [name.removeprefix("against ") for name, value in paired.items() if value["low"] > 0]
-    return f"against {len(beaten)} of {len(paired)} ({', '.join(beaten)})" if beaten else "against none"
+def _beyond_doubt(regret: Compared) -> str:
+    beaten = regret.beaten
+    return f"against {len(beaten)} of {len(regret.paired)} ({', '.join(beaten)})" if beaten else "against none"
 
 
-def _paired(value: dict[str, Any] | None, digits: int = 3) -> str:
+def _paired(value: Told | None, digits: int = 3) -> str:
     return "" if value is None else with_interval(value, f"+.{digits}f")
 
 
@@ -294,7 +292,7 @@ def _regret(value: dict[str, Any]) -> str:
     return f"{value['median']:.2f} ({value['range'][0]:.2f} to {value['range'][1]:.2f})"
 
 
-def _interval(value: dict[str, Any], digits: int = 3) -> str:
+def _interval(value: Told, digits: int = 3) -> str:
     if value["low"] is None or value["low"] != value["low"]:
         return f"{value['mean']:.{digits}f}"
     return with_interval(value, f".{digits}f")

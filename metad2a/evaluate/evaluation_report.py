@@ -11,19 +11,24 @@ from pathlib import Path
 from typing import Any
 
 from metad2a.evaluate.card import tables
+from metad2a.evaluate.own_figures import CEILING, OURS, WITHOUT, OwnFigures, TaskFigures
 from metad2a.reports.publish import markdown_table
 from metad2a.reports.report import Curve, Panel, plain
 from metad2a.runtime.files import write_folder
 
 WIDTH = 120  # of the text between the tables
-DRAWN = ("ours", "best on average", "nearest task's", "ours without the dataset", "parameters")  # on the own tasks
+DRAWN = (OURS, "best on average", "nearest task's", WITHOUT, "parameters")  # on the own tasks
 
 
 def report(figures: dict[str, Any]) -> str:
     """The figures as Markdown that reads well in a terminal: the tables of README and card, then every own task."""
     title = "# Evaluation, fast mode: not all figures" if figures["fast"] else "# Evaluation"
     head = [title, "", f"Weights {figures['weights']}..., {figures['date']}.", ""]
-    return "\n".join(_laid_out([*head, *tables(figures), "", *_every_task(figures["own tasks"]["tasks"])])) + "\n"
+    return "\n".join(_laid_out([*head, *tables(figures), "", *_every_task(_tasks(figures))])) + "\n"
+
+
+def _tasks(figures: dict[str, Any]) -> tuple[TaskFigures, ...]:
+    return OwnFigures.from_json(figures["own tasks"]).tasks
 
 
 def write(figures: dict[str, Any], folder: Path) -> list[str]:
@@ -62,9 +67,10 @@ def _writer(figures: dict[str, Any], stem: str) -> Callable[[Path], list[str]]:
 
 def panels_of(figures: dict[str, Any]) -> list[Panel]:
     """Order, regret and ceiling on held-out own tasks; where CIFAR-10 was opened, what measured cells add there."""
-    tasks = figures["own tasks"]["tasks"]
+    tasks = _tasks(figures)
     share = f"% of the {len(tasks)} held-out own tasks, each curve from its worst"
-    order, regrets = _sorted(tasks, "tau ", falling=False), _sorted(tasks, "regret 1 ", falling=True)
+    order = _sorted([each.tau for each in tasks], falling=False)
+    regrets = _sorted([each.first_pick for each in tasks], falling=True)
     found = [
         Panel("Order of a task's cells", share, "Kendall tau", order),
         Panel("Regret of the first pick", share, "accuracy points", regrets, log_y=True),
@@ -73,23 +79,21 @@ def panels_of(figures: dict[str, Any]) -> list[Panel]:
     return found + _few(figures.get("final", {}).get("few measurements"))
 
 
-def _sorted(tasks: list[dict[str, Any]], kind: str, *, falling: bool) -> tuple[Curve, ...]:
+def _sorted(tasks: list[dict[str, float]], *, falling: bool) -> tuple[Curve, ...]:
     """One curve a ranking over all tasks, sorted by itself."""
     curves = []
     for name in DRAWN:
-        values = sorted((task[kind + name] for task in tasks if _known(task[kind + name], 3)), reverse=falling)
+        values = sorted((task[name] for task in tasks if _known(task[name], 3)), reverse=falling)
         curves.append(_line(name, [100 * (place + 0.5) / len(values) for place in range(len(values))], values))
     return tuple(curves)
 
 
-def _under_the_ceiling(tasks: list[dict[str, Any]]) -> Panel:
+def _under_the_ceiling(tasks: Sequence[TaskFigures]) -> Panel:
     """Tau on each task whose noise ceiling is known, in the ceiling's order."""
-    ceiling = "noise ceiling"
-    known = [each for each in tasks if _known(each[f"tau {ceiling}"], 3)]
-    known.sort(key=lambda each: float(each[f"tau {ceiling}"]))
-    names = {"ours": "ours", "best on average": "best on average", ceiling: "one seed against another (noise ceiling)"}
+    known = sorted((each for each in tasks if _known(each.ceiling, 3)), key=lambda each: each.ceiling)
+    names = {OURS: OURS, "best on average": "best on average", CEILING: "one seed against another (noise ceiling)"}
     places = range(1, len(known) + 1)
-    curves = [_line(label, places, [each[f"tau {name}"] for each in known]) for name, label in names.items()]
+    curves = [_line(label, places, [each.taus[name] for each in known]) for name, label in names.items()]
     title = "Order of the cells' means, and noise"
     return Panel(title, "tasks of several seeds, by ceiling", "Kendall tau", tuple(curves) if known else ())
 
@@ -125,17 +129,19 @@ def _line(label: str, x: Iterable[float], y: Iterable[float]) -> Curve:
     return Curve(label, tuple(map(float, x)), values, values, values)
 
 
-def _every_task(tasks: list[dict[str, Any]]) -> Iterator[str]:
+def _every_task(tasks: Sequence[TaskFigures]) -> Iterator[str]:
     yield (
         "Every held-out own task. Spread and noise are standard deviations in points: between its cells (sensible "
         "ones, with a convolution; no other is measured) and between seeds of one cell. The noise ceiling is tau of "
         "one seed against another; seeds: of the cell with the fewest. Blank where every cell was trained once."
     )
     yield ""
-    columns = {"tau ours": 3, "spread": 2, "noise": 2, "tau noise ceiling": 3}
     heads = ("task", "source", "cells", "seeds", "tau, ours", "spread", "noise", "noise ceiling")
     rows = [
-        (each["task"], each["source"], each["cells"], each["seeds"], *(_known(each[c], d) for c, d in columns.items()))
+        (
+            *(each.task, each.source, each.cells, each.seeds, _known(each.tau[OURS], 3)),
+            *(_known(each.spread, 2), _known(each.noise, 2), _known(each.ceiling, 3)),
+        )
         for each in tasks
     ]
     yield from markdown_table(heads, rows)

@@ -40,7 +40,7 @@ def fast_figures(model: MetaD2A, recipe: str, report: Callable[[str], None]) -> 
     report("leave one source out")
     held_out = leave_one_source_out(learn_process(model.predictor, own), own)
     data = shared_folder()
-    figures: dict[str, Any] = {"own tasks": own_tasks(held_out, own)}
+    figures: dict[str, Any] = {"own tasks": own_tasks(held_out, own).to_json()}
     report("ablations")
     figures["ablations"] = ablations(model.predictor, own, every=EVERY)
     report("devices")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +12,17 @@ from databases.datasets.sampler import TaskSpec, build_task
 from databases.records.episodes import Episode
 from databases.records.recipe import recipe as named_recipe
 from databases.records.store import Store
+from metad2a.evaluate.own_figures import (
+    CEILING,
+    OURS,
+    SWAPPED,
+    WITHOUT,
+    Compared,
+    OwnFigures,
+    Share,
+    TaskFigures,
+    Told,
+)
 from metad2a.retrain.held_out import HeldOut, conformal_factors, tau
 from predictors import rivals
 from predictors.meta import to_logit, to_percent
@@ -20,73 +30,76 @@ from predictors.metrics import bootstrap_interval, kendall_tau, regret, spearman
 from predictors.task_distance import KnownTasks
 
 Values = npt.NDArray[np.float64]
+NEAREST = "nearest task's"
 FEWEST_JUDGED = 0.4  # a task whose ceiling is lower tells little about a ranking
 
 
 def own_tasks(
     held_out: Sequence[HeldOut], own: Sequence[Episode], naswot: Mapping[str, Values] | None = None
-) -> dict[str, Any]:
+) -> OwnFigures:
     """Every figure of leave-one-source-out over the own tasks; without ``naswot`` two rivals are left out."""
-    rows = [_row(each, own, naswot) for each in held_out]
-    judged = [row for row in rows if (row["tau noise ceiling"] or 0) >= FEWEST_JUDGED]
-    return {
-        "tau": _table(rows, "tau "),
-        "paired": _paired(rows, "tau ", sign=1),
-        "judged tasks": {"tau": _table(judged, "tau "), "paired": _paired(judged, "tau ", sign=1), **_share(judged)},
-        "regret of the first pick": _table(rows, "regret 1 "),
-        "regret of the first pick, paired": _paired(rows, "regret 1 ", sign=-1),
-        "regret of the best of three": _table(rows, "regret 3 "),
-        "regret of the best of three, paired": _paired(rows, "regret 3 ", sign=-1),
-        "error of the median cell": _table(rows, "level error "),
-        "error of the median cell, paired": _paired(rows, "level error ", sign=-1),
-        "error of best minus median": _table(rows, "gain error "),
-        "error of best minus median, paired": _paired(rows, "gain error ", sign=-1),
-        **intervals(held_out),
-        "unlike": unlike(held_out, own),
-        "tasks": rows,
-    }
+    tasks = [_figures(each, own, naswot) for each in held_out]
+    judged = [each for each in tasks if each.ceiling >= FEWEST_JUDGED]
+    coverage, width = intervals(held_out)
+    alarms, distance = unlike(held_out, own)
+    return OwnFigures(
+        tau=compared(tasks, lambda each: each.taus, sign=1),
+        judged=compared(judged, lambda each: each.taus, sign=1),
+        share=share_of_the_way(judged),
+        first_pick=compared(tasks, lambda each: each.first_pick, sign=-1),
+        best_of_three=compared(tasks, lambda each: each.best_of_three, sign=-1),
+        level=compared(tasks, lambda each: each.level, sign=-1),
+        gain=compared(tasks, lambda each: each.gain, sign=-1),
+        coverage=coverage,
+        width=width,
+        alarms=alarms,
+        distance=distance,
+        tasks=tuple(tasks),
+    )
 
 
-def _row(each: HeldOut, own: Sequence[Episode], naswot: Mapping[str, Values] | None) -> dict[str, Any]:
-    """One task's figures, over the cells that every ranking knows; regrets and errors in points."""
+def _figures(each: HeldOut, own: Sequence[Episode], naswot: Mapping[str, Values] | None) -> TaskFigures:
     episode, others = each.episode, [other for other in own if other.family != each.episode.family]
     rankings = {
-        "ours": each.mean,
-        "ours without the dataset": each.no_dataset,
-        "ours, datasets swapped": each.swapped,
+        OURS: each.mean,
+        WITHOUT: each.no_dataset,
+        SWAPPED: each.swapped,
         "best on average": each.average,
-        "nearest task's": rivals.copied_ranking(episode, others),
+        NEAREST: rivals.copied_ranking(episode, others),
         "parameters": rivals.parameters_of(episode),
     }
     if naswot is not None:
         rankings["forest without the dataset"] = rivals.forest_ranking(episode, others, naswot)
         rankings["naswot"] = naswot[episode.features.fingerprint]
     among = np.logical_and.reduce([np.isfinite(values) for values in rankings.values()])
-    row: dict[str, Any] = {"task": episode.features.name, "source": episode.family, "cells": int(among.sum())}
-    row |= {f"tau {name}": tau(values, episode, among) for name, values in rankings.items()}
-    row["tau noise ceiling"] = ceiling(episode)
-    row["seeds"] = int(np.isfinite(episode.by_seed).sum(1).min())
-    row["spread"], row["noise"] = float(episode.accuracy.std()), noise(episode)
-    for name, values in rankings.items():
-        if name != "ours, datasets swapped":
-            row[f"regret 1 {name}"] = regret(values[among], episode.accuracy[among])
-            row[f"regret 3 {name}"] = best_of(values[among], episode.accuracy[among], 3)
-    return row | _level_errors(each, others)
+    picked = {name: values[among] for name, values in rankings.items() if name != SWAPPED}
+    level, gain = _level_errors(each, others)
+    return TaskFigures(
+        task=episode.features.name,
+        source=episode.family,
+        cells=int(among.sum()),
+        tau={name: tau(values, episode, among) for name, values in rankings.items()},
+        ceiling=ceiling(episode),
+        seeds=int(np.isfinite(episode.by_seed).sum(1).min()),
+        spread=float(episode.accuracy.std()),
+        noise=noise(episode),
+        first_pick={name: regret(values, episode.accuracy[among]) for name, values in picked.items()},
+        best_of_three={name: best_of(values, episode.accuracy[among], 3) for name, values in picked.items()},
+        level=level,
+        gain=gain,
+    )
 
 
-def _level_errors(each: HeldOut, others: Sequence[Episode]) -> dict[str, float]:
+def _level_errors(each: HeldOut, others: Sequence[Episode]) -> tuple[dict[str, float], dict[str, float]]:
     """Absolute errors, in points, of the median cell's accuracy and of best minus median."""
     true = rivals.level_and_gain(each.episode)
     guesses = {
-        "ours": (float(np.median(to_percent(each.mean))), each.gain),
-        "nearest task's": rivals.level_and_gain(rivals.nearest_first(each.episode, others)[0]),
+        OURS: (float(np.median(to_percent(each.mean))), each.gain),
+        NEAREST: rivals.level_and_gain(rivals.nearest_first(each.episode, others)[0]),
         "linear in images, classes, channels": rivals.linear_levels(each.episode, others),
     }
-    found = {}
-    for name, guess in guesses.items():
-        for what, value, right in zip(("level", "gain"), guess, true, strict=True):
-            found[f"{what} error {name}"] = abs(value - right)
-    return found
+    level, gain = ({name: abs(guess[i] - true[i]) for name, guess in guesses.items()} for i in (0, 1))
+    return level, gain
 
 
 def best_of(predicted: Values, true: Values, picks: int) -> float:
@@ -95,8 +108,8 @@ def best_of(predicted: Values, true: Values, picks: int) -> float:
     return float(true.max() - true[order].max())
 
 
-def intervals(held_out: Sequence[HeldOut]) -> dict[str, Any]:
-    """Coverage and width of the intervals that the other sources calibrate."""
+def intervals(held_out: Sequence[HeldOut]) -> tuple[dict[str, Told], dict[str, Told]]:
+    """Coverage, and width in points, of the intervals that the other sources calibrate; by their level."""
     sources = [each.episode.family for each in held_out]
     covered: dict[str, list[float]] = {"80": [], "95": []}
     widths: dict[str, list[float]] = {"80": [], "95": []}
@@ -107,13 +120,12 @@ def intervals(held_out: Sequence[HeldOut]) -> dict[str, Any]:
             covered[level].append(float((residual <= factor * each.std).mean()))
             low, high = (to_percent(each.mean + sign * factor * each.std) for sign in (-1, 1))
             widths[level].append(float((high - low).mean()))
-    return {
-        "coverage": {level: interval(values, sources) for level, values in covered.items()},
-        "width of the interval, points": {level: interval(values, sources) for level, values in widths.items()},
-    }
+    found = (covered, widths)
+    coverage, width = ({level: interval(of, sources) for level, of in each.items()} for each in found)
+    return coverage, width
 
 
-def unlike(held_out: Sequence[HeldOut], own: Sequence[Episode]) -> dict[str, Any]:
+def unlike(held_out: Sequence[HeldOut], own: Sequence[Episode]) -> tuple[Told, float]:
     """Share of held-out sources called unlike anything learnt, and whether distance tells the rank error.
 
     Each family is judged by the places and the limit that the other families give.
@@ -127,10 +139,8 @@ def unlike(held_out: Sequence[HeldOut], own: Sequence[Episode]) -> dict[str, Any
         alarms.setdefault(each.episode.family, []).append(far)
         distances.append(nearest[0].distance)
         errors.append(1 - tau(each.mean, each.episode))
-    return {
-        "false alarms": interval([float(np.mean(each)) for each in alarms.values()], list(alarms)),
-        "Spearman of distance and rank error": spearman(distances, errors),
-    }
+    shares = interval([float(np.mean(each)) for each in alarms.values()], list(alarms))
+    return shares, spearman(distances, errors)
 
 
 def ceiling(episode: Episode) -> float:
@@ -157,36 +167,27 @@ def naswot_scores(store: Store, own: Sequence[Episode], *, images: Path, cache: 
     return found
 
 
-def _names(rows: Sequence[dict[str, Any]], kind: str) -> list[str]:
-    return [name[len(kind) :] for name in (rows[0] if rows else {}) if name.startswith(kind)]
+def compared(tasks: Sequence[TaskFigures], of: Callable[[TaskFigures], dict[str, float]], *, sign: int) -> Compared:
+    """One figure of the tasks by ranking; ``sign`` -1 where less is better."""
+    sources, found = [each.source for each in tasks], [of(each) for each in tasks]
+    names = list(found[0]) if found else []
+    mean = {name: interval([each[name] for each in found], sources) for name in names}
+    others = [name for name in names if name not in (OURS, CEILING)]
+    less = {name: [sign * (each[OURS] - each[name]) for each in found] for name in others}
+    return Compared(mean, {name: interval(values, sources) for name, values in less.items()})
 
 
-def _table(rows: Sequence[dict[str, Any]], kind: str) -> dict[str, Any]:
-    """The mean over tasks of each column of a kind."""
-    sources = [row["source"] for row in rows]
-    return {name: interval([row[kind + name] for row in rows], sources) for name in _names(rows, kind)}
-
-
-def _paired(rows: Sequence[dict[str, Any]], kind: str, *, sign: int) -> dict[str, Any]:
-    """Ours against every other column, task by task: above zero is better."""
-    sources = [row["source"] for row in rows]
-    return {
-        f"against {name}": interval([sign * (row[kind + "ours"] - row[kind + name]) for row in rows], sources)
-        for name in _names(rows, kind)
-        if name not in ("ours", "noise ceiling")
-    }
-
-
-def _share(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The share of the way from the best rival to a perfect predictor that ours goes, over the tasks' means."""
-    means = {name: float(np.mean([row[f"tau {name}"] for row in rows])) for name in _names(rows, "tau ")}
-    others = {name: value for name, value in means.items() if not name.startswith(("ours", "noise"))}
+def share_of_the_way(tasks: Sequence[TaskFigures]) -> Share | None:
+    """From the best rival to a perfect predictor, over the tasks' means; None without tasks."""
+    if not tasks:
+        return None
+    means = {name: float(np.mean([each.tau[name] for each in tasks])) for name in tasks[0].tau}
+    others = [name for name in means if name not in (OURS, WITHOUT, SWAPPED)]
     if not others:
-        return {}
-    best = max(others, key=others.__getitem__)
-    perfect = float(np.mean([perfect_tau(row["tau noise ceiling"], row["seeds"]) for row in rows]))
-    share = (means["ours"] - others[best]) / (perfect - others[best])
-    return {"best rival": best, "perfect predictor": perfect, "share of the way to it": float(share)}
+        return None
+    best = max(others, key=means.__getitem__)
+    perfect = float(np.mean([perfect_tau(each.ceiling, each.seeds) for each in tasks]))
+    return Share(best, perfect, float((means[OURS] - means[best]) / (perfect - means[best])))
 
 
 def perfect_tau(between_seeds: float, seeds: int) -> float:

@@ -6,19 +6,17 @@ exactly this network.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from databases.architectures.skeleton import Blueprint
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import Task
-from databases.errors import UserError
-from databases.files import write_files as write_whole
 from databases.records.recipe import Recipe
 from metad2a.export.card import Card
-from metad2a.export.program import MADE_BY, PROGRAM, program
+from metad2a.export.program import PROGRAM, program
 from metad2a.export.weights import WEIGHTS, load_weights, weights_file
+from metad2a.runtime.files import write_results
 from metad2a.train.training import Training
 
 
@@ -111,11 +109,9 @@ def card_of(
 def save(training: Training, card: Card, folder: Path) -> Exported:
     """Writes the two files of a network whose card is known; see `export`.
 
-    Raises UserError where nothing can be written, and where a file of that name stands there that no export wrote.
+    Raises UserError where nothing can be written, and where a file of that name stands there that we did not write.
     """
-    check_folder(folder)
-    content = {WEIGHTS: weights_file(training, card), PROGRAM: program(card).encode()}
-    write_files(folder, content)
+    write_results(folder, {WEIGHTS: weights_file(training, card), PROGRAM: program(card).encode()})
     return Exported(folder, card, training)
 
 
@@ -123,36 +119,3 @@ def load_exported(folder: Path) -> Exported:
     """Reads an exported network back; raises UserError where ``folder`` holds none that is whole."""
     card, training = load_weights(folder / WEIGHTS)
     return Exported(folder, card, training)
-
-
-def check_folder(folder: Path) -> None:
-    """Raises UserError where a file of an export would replace one that no export wrote."""
-    for name, ours in ((PROGRAM, _is_program), (WEIGHTS, _is_weights)):
-        try:
-            with (folder / name).open("rb") as file:
-                foreign = not ours(file.read(1 << 16))
-        except OSError:
-            continue  # nothing there, or nothing that can be read: writing will tell
-        if foreign:
-            raise UserError(
-                f"{str(folder / name)!r} was not written by metad2a and would be replaced: "
-                "name another folder, or move that file"
-            )
-
-
-def _is_program(content: bytes) -> bool:
-    return not content.strip() or MADE_BY.encode() in content.split(b"\n", 1)[0]
-
-
-def _is_weights(content: bytes) -> bool:
-    return not content or (b'"__metadata__"' in content and b"metad2a" in content)
-
-
-def write_files(folder: Path, contents: Mapping[str, bytes]) -> None:
-    """Writes files into a folder, all or none; raises UserError where that fails."""
-    try:
-        write_whole({folder / name: content for name, content in contents.items()})
-    except OSError as problem:
-        raise UserError(
-            f"cannot write to {str(folder)!r} ({problem.strerror}): make room there or name another folder"
-        ) from problem

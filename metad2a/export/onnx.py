@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import sys
 import warnings
 from collections.abc import Iterator
@@ -22,9 +21,9 @@ from typing import Any
 from databases.errors import UserError
 from databases.hosting import lent
 from metad2a.export.program import PROGRAM
+from metad2a.runtime.files import refuse_foreign, write_results
 
 ONNX, INPUT, OUTPUT = "model.onnx", "images", "probabilities"
-_MARK = b"fingerprint"  # among the metadata of a file of ours
 _EXAMPLES = 2  # images to trace with: of one alone the exporter would take the number for a constant
 
 
@@ -41,13 +40,13 @@ def load_program(folder: Path) -> ModuleType:
     return module
 
 
-def check_onnx(folder: Path) -> None:
-    """Raises UserError where `ONNX` stands in the folder and is not of an export."""
-    path = folder / ONNX
-    if path.exists() and path.stat().st_size and not all(each in path.read_bytes() for each in (b"pytorch", _MARK)):
-        raise UserError(
-            f"{str(path)!r} was not written by metad2a and would be replaced: name another folder, or move that file"
-        )
+def check_packages() -> None:
+    """Raises UserError where the packages of the extra are missing."""
+    try:
+        import onnx  # noqa: F401
+        import onnxscript  # noqa: F401 (torch's exporter wants it)
+    except ModuleNotFoundError as problem:
+        raise UserError(f"ONNX needs the package {problem.name}: run pip install 'metad2a[onnx]'") from problem
 
 
 def export_onnx(folder: Path) -> Path:
@@ -60,12 +59,10 @@ def export_onnx(folder: Path) -> Path:
     Raises:
         UserError: the packages of the extra are missing, or the folder holds no exported network.
     """
-    try:
-        import onnx
-        import onnxscript  # noqa: F401 (torch's exporter wants it)
-    except ModuleNotFoundError as problem:
-        raise UserError(f"ONNX needs the package {problem.name}: run pip install 'metad2a[onnx]'") from problem
-    check_onnx(folder)
+    check_packages()
+    import onnx
+
+    refuse_foreign(folder, [ONNX])
     program = load_program(folder)
     with lent():  # the exporter draws random numbers
         model = onnx.load_model_from_string(_traced(program))
@@ -78,7 +75,8 @@ def export_onnx(folder: Path) -> Path:
     }
     onnx.helper.set_model_props(model, told)
     onnx.checker.check_model(model)
-    return _written(folder / ONNX, model.SerializeToString())
+    write_results(folder, {ONNX: model.SerializeToString()})
+    return folder / ONNX
 
 
 def _traced(program: ModuleType) -> bytes:
@@ -133,30 +131,3 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-def _written(path: Path, content: bytes) -> Path:
-    """Writes a file at once or not at all."""
-    from metad2a.export.export import write_files
-
-    write_files(path.parent, {path.name: content})
-    return path
-
-
-class OnnxNetwork:
-    """Runs a `model.onnx` on one thread."""
-
-    def __init__(self, path: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = onnxruntime.InferenceSession(os.fspath(path), options, providers=["CPUExecutionProvider"])
-        told = self._session.get_modelmeta().custom_metadata_map
-        self.classes: tuple[str, ...] = tuple(json.loads(told["classes"]))
-        self.size, self.channels = int(told["size"]), int(told["channels"])
-
-    def probabilities(self, images: Any) -> Any:
-        """uint8 (n, size, size, channels) -> float (n, classes)."""
-        return self._session.run([OUTPUT], {INPUT: images})[0]

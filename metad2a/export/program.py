@@ -19,7 +19,6 @@ from databases.architectures.skeleton import Blueprint, place_of
 from metad2a.export.card import Card
 
 PROGRAM = "model.py"
-MADE_BY = "Made by metad2a."  # in the first line of every program
 _HOME = "databases.architectures"
 _TORCH = {"import torch", "from torch import Tensor", "from torch import nn"}
 _FRAME = {"from __future__ import annotations", "import json", "import sys", "from typing import Any"}

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from databases.architectures.decisions import Walk
 from databases.architectures.space import Architecture, space
 from databases.datasets.features import TaskFeatures
 from databases.hosting import lent
 from metad2a.generate.decoder import GraphDecoder
+from metad2a.train.loop import Loop, OnEpoch, in_turn, remembered
 from predictors.meta import with_rows
 from predictors.network_config import NetworkConfig
 from predictors.set_encoder import SetEncoder, TaskBatch, collate
+
+Batch = tuple[TaskBatch, Tensor, list[list[Walk]]]  # tasks, numbers of their recipes, good walks of each
 
 
 @dataclass(frozen=True)
@@ -101,25 +106,31 @@ def train_generator(
     seed: int,
     tasks: int = 6,
     walks: int = 48,
-    on_step: Callable[[int, float], None] | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> Generator:
-    """Trains on drawn lessons (Adam; KL weight 0.005 as published); returns the model in eval mode."""
+    """Trains on drawn lessons (Adam; KL weight 0.005 as published); returns the model in eval mode.
+
+    An epoch is a step. With ``checkpoint`` (a file) it goes on where it was killed, and ``on_epoch`` is told all steps.
+    """
     with lent(seed=seed):
-        rng = np.random.default_rng(seed)
         optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
-        cosine = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=max(2, steps), pct_start=0.1)
-        share = np.array([1 / sum(each.recipe == other.recipe for other in lessons) for each in lessons])
-        model.train()
-        for step in range(steps):
-            drawn = [lessons[i] for i in rng.choice(len(lessons), size=tasks, p=share / share.sum())]
-            picked = [each.draw(walks, rng) for each in drawn]
-            numbers = torch.tensor([model.config.number(each.recipe) for each in drawn])
-            loss = model.loss(collate([each.features for each in drawn], rng), numbers, picked, kl=0.005)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            cosine.step()
-            if on_step is not None:
-                on_step(step + 1, float(loss.detach()))
+        cycle = OneCycleLR(optimiser, 3e-3, total_steps=max(2, steps), pct_start=0.1)
+        loop = Loop(
+            *(model, optimiser), steps=steps, schedule=cycle, seed=seed, gradient_norm=1.0, checkpoint=checkpoint
+        )
+
+        def drawn() -> Iterator[list[Batch]]:
+            rng = np.random.default_rng(seed)
+            share = np.array([1 / sum(each.recipe == other.recipe for other in lessons) for each in lessons])
+            while True:
+                some = [lessons[i] for i in rng.choice(len(lessons), size=tasks, p=share / share.sum())]
+                good = [each.draw(walks, rng) for each in some]
+                numbers = torch.tensor([model.config.number(each.recipe) for each in some])
+                yield [(collate([each.features for each in some], rng), numbers, good)]
+
+        def loss(network: nn.Module, batch: Batch) -> Tensor:
+            return model.loss(*batch, kl=0.005)
+
+        loop.run(in_turn(loop, drawn()), loss, on_epoch=remembered(loop, on_epoch))
     return model.eval()

@@ -34,8 +34,7 @@ FIT_SECONDS, FIT_EACH = 0.5, 2e-8  # of the regression, and for each number: ima
 COST = {"head": 1.5, "half": 2.3, "all": 3.3}  # of a training step, in forward passes
 SLIMMER = {(True, False): 1.5, (False, True): 1.8, (True, True): 2.6}  # times as fast: slim, short
 FAR = 10.0  # points by which HOG is above our weights on images that are no photographs; see `is_far`
-USUAL, GENTLE = 0.03, 0.01  # learning rates: of our weights, and of ImageNet's
-STATISTICS_FROM = 48  # pixels from which statistics of the images are tried
+USUAL, FAST, GENTLE = 0.03, 0.1, 0.01  # learning rates: two of our weights, and that of ImageNet's
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,14 @@ def outcomes() -> OutcomeModel:
 
 def usual(examples: Iterable[Example]) -> tuple[Example, ...]:
     """Those of pipelines that `chances` offers."""
-    return tuple(each for each in examples if each.pipeline.learning_rate in (USUAL, GENTLE))
+    return tuple(each for each in examples if each.pipeline.learning_rate in _rates(each.pipeline))
+
+
+def _rates(pipeline: Pipeline) -> tuple[float, ...]:
+    """Learning rates that are worth asking for; the fast one, by which all is learnt anew, where all layers learn."""
+    if pipeline.weights != "own":
+        return (GENTLE,)
+    return (USUAL,) if pipeline.training == "half" else (USUAL, FAST)
 
 
 def shipped_keys() -> set[RecordKey]:
@@ -83,14 +89,6 @@ def sensible_probes(resolution: int, available: Sequence[str]) -> list[Pipeline]
     HOG and ImageNet weights gain from images that are enlarged to 64 pixels, and from nothing beyond that.
     """
     return [each for each in PROBES if each.weights in available and each.resolution <= max(64, resolution)]
-
-
-def anew_too(pipeline: Pipeline) -> bool:
-    """Whether validation chooses between the statistics of pretraining and those of the images.
-
-    Our weights' belong to 48 px and to the sharpness of Tiny-ImageNet: probes gained up to 6 points, or lost 2.
-    """
-    return pipeline.weights == "own" and pipeline.resolution >= STATISTICS_FROM
 
 
 def is_far(measured: Sequence[Measured]) -> bool:
@@ -135,11 +133,11 @@ def chances(
         if each.pipeline.weights == "hog":
             continue
         own = each.pipeline.weights == "own"
-        for training in ("all", "half"):
-            tuned = replace(each.pipeline, training=training, learning_rate=USUAL if own else GENTLE)
+        parts = [replace(each.pipeline, training=part) for part in ("all", "half")]
+        for tuned in [replace(part, learning_rate=rate) for part in parts for rate in _rates(part)]:
             for slim, short in [(False, False), *(SLIMMER if subnets and own else ())]:
                 rate = each.rate * SLIMMER.get((slim, short), 1.0)
-                steps = seconds * rate / COST[training] / BATCH
+                steps = seconds * rate / COST[tuned.training] / BATCH
                 asked.append((replace(tuned, slim=slim, short=short), steps))
     if not asked:
         return []

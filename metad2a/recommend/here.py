@@ -23,7 +23,7 @@ def timed_here(answer: Recommendation, task: Task) -> Recommendation:
     if not told or recipe is None or recipe.published:
         return answer
     small = replace(recipe, batch=min(recipe.batch, BATCH))
-    step = seconds_a_step(task.resized(recipe.resolution), answer.best.architecture, recipe=small, device="cpu")
+    step = seconds_a_step(task.resized(recipe.resolution), answer.best.architecture, recipe=small, on="cpu")
     images = recipe.steps(int((task.parts == TRAIN).sum())) * recipe.batch
     factor = images * step / small.batch / told
 

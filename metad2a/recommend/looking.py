@@ -10,10 +10,10 @@ from pathlib import Path
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
-from metad2a.recommend.chances import SHARE, Measured, anew_too, fits, is_far, sensible_probes
+from metad2a.recommend.chances import SHARE, Measured, fits, is_far, sensible_probes
 from metad2a.train.bases import OTHER, Base, installed
-from metad2a.train.pipeline import base_of, probe_either
-from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, speed, width
+from metad2a.train.pipeline import base_of
+from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, probe, speed, width
 
 LEFT_OUT = (
     "{} was left out: its probe would take too much of the seconds that were left, or on a few images or beside "
@@ -28,13 +28,12 @@ class Look:
     """One probe.
 
     Attributes:
-        probed: the fitted network; None where its accuracy was known. anew: whether it has statistics of the images.
+        probed: the fitted network; None where its accuracy was known.
         seconds: what features and regression took.
     """
 
     measured: Measured
     probed: Probed | None
-    anew: bool
     seconds: float
 
 
@@ -66,17 +65,16 @@ def looks(
         there_is_time = partial(fits, rate=rate, features=width(base), classes=task.classes, share=part)
         if known and pipeline in known:
             found.append(Measured(pipeline, known[pipeline], rate))
-            yield Look(found[-1], None, False, 0.0)
+            yield Look(found[-1], None, 0.0)
         elif number == 0 or (insist and pipeline.weights == OTHER) or there_is_time(images, left=left()):
             now(f"Probing {pipeline}")
             asked = pipeline.weights in ("lite0", OTHER) and not (insist and pipeline.weights == OTHER)
             if few is not None and asked and not few.promises(pipeline, base):
                 continue
-            both = anew_too(pipeline) and there_is_time(2 * images, left=left())
-            probed, anew = probe_either(pipeline, task, base, anew=both, cache=cache)
+            probed = probe(base, task, resolution=pipeline.resolution, cache=cache)
             insist = insist and pipeline.weights != OTHER
             found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))
-            yield Look(found[-1], probed, anew, probed.seconds)
+            yield Look(found[-1], probed, probed.seconds)
 
 
 class _Few:

@@ -123,13 +123,50 @@ class PipelineRecommendation:
         }
 
 
-# long, since what can be asked and what is answered are a line each
+@dataclass(frozen=True)
+class Seen:
+    """What probes saw of a task, which no budget and no limit changes.
+
+    Attributes:
+        images: how many they looked at. held_out: those among them that measured.
+        probes: what each measured, and the seconds it took.
+    """
+
+    images: int
+    held_out: int
+    probes: tuple[tuple[Measured, float], ...]
+
+
+@lent()
+def look_at(
+    task: Task,
+    *,
+    seconds: float = LOOK_SECONDS,
+    seed: int = 0,
+    cache: Path | None = None,
+    also: Base | None = None,
+    now: Callable[[str], None] = lambda text: None,
+) -> Seen:
+    """Probes for about so many ``seconds``; ``also`` is a network of the user's own, however long that takes.
+
+    Raises:
+        UserError: there is no validation image.
+    """
+    seen = _sample(task, seed)
+    held_out = int(np.count_nonzero(seen.parts == VALIDATION))
+    if not held_out:
+        raise UserError("no image is held out for validation, which tells what a probe reaches; give more images")
+    end = time.monotonic() + seconds
+    found = looks(seen, left=lambda: end - time.monotonic(), cache=cache, also=also, insist=True, now=now)
+    return Seen(len(seen.labels), held_out, tuple((each.measured, each.seconds) for each in found))
+
+
 @lent()
 def recommend_pipelines(
     task: Task,
     *,
     seconds: float,
-    look: float = LOOK_SECONDS,
+    looked: Seen | None = None,
     limits: Limits = NO_LIMITS,
     seed: int = 0,
     cache: Path | None = None,
@@ -137,32 +174,26 @@ def recommend_pipelines(
     store: Store | None = None,
     now: Callable[[str], None] = lambda text: None,
 ) -> PipelineRecommendation:
-    """Probes for about ``look`` seconds and tells what training for ``seconds`` is expected to reach; keeps nothing.
+    """Tells what training for ``seconds`` is expected to reach, by what was ``looked`` at, here if need be.
 
-    ``also`` is a network of the user's own, which is probed however long that takes.
-    ``store`` holds what searches measured on other images.
+    ``also`` is a network of the user's own; ``store`` holds what searches measured on other images.
 
     Raises:
         UserError: no pipeline keeps the limits, or there is no validation image.
     """
-    seen = _sample(task, seed)
-    if not (seen.parts == VALIDATION).any():
-        raise UserError("no image is held out for validation, which tells what a probe reaches; give more images")
-    end = time.monotonic() + look
-    looked = list(looks(seen, left=lambda: end - time.monotonic(), cache=cache, also=also, insist=True, now=now))
-    measured = [each.measured for each in looked]
+    looked = looked or look_at(task, seed=seed, cache=cache, also=also, now=now)
+    measured = [each for each, _ in looked.probes]
     train = int(np.count_nonzero(task.parts == TRAIN))
     now("Weighing what fine-tuning would add")
-    count = int(np.count_nonzero(seen.parts == VALIDATION))
     model, shape = experience(store, task).model, {"images": train, "classes": task.classes}
-    tuned = chances(measured, **shape, seconds=seconds, held_out=count, subnets=True, model=model)
-    found = [_of_probe(each.measured, each.seconds, count, task, also) for each in looked]
+    tuned = chances(measured, **shape, seconds=seconds, held_out=looked.held_out, subnets=True, model=model)
+    found = [_of_probe(each, took, looked.held_out, task, also) for each, took in looked.probes]
     found += [_of_chance(each, task, also) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
     best_of_each = front(choices, cost=lambda each: each.latency_ms, level=lambda each: each.expected_accuracy)
     notes = [*task.notes, *about(also, measured), *absent()]
-    if len(seen.labels) < len(task.labels):
-        notes.append(f"looked at {len(seen.labels):,} of the images; training takes them all")
+    if looked.images < len(task.labels):
+        notes.append(f"looked at {looked.images:,} of the images; training takes them all")
     return PipelineRecommendation(
         choices=tuple(choices),
         front=best_of_each,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["cell_svg", "curve", "overview", "write_recommendation"]
 
 MOST_CELLS, MOST_NUMBERED, MOST_NEAREST = 100, 5, 8
+NEAR = 0.05  # of the span: labels of candidates at less than this would overlap
 
 
 def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
@@ -128,30 +129,36 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
 
 
 def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool) -> None:
-    """The numbered candidates where they are; those at one place share their label."""
-    places: dict[tuple[float, float], list[int]] = {}
-    for rank, each in enumerate(first, start=1):
-        places.setdefault((each.parameters, level(each, known)), []).append(rank)
-    label = f"best {len(first)}" if len(first) > 1 else "best"
-    for (x, y), ranks in places.items():
-        colour, name = (VERMILION, label) if 1 in ranks else (BLUE, None)
-        axes.plot(x, y, "o", color=colour, markersize=6.5, markeredgecolor="white", label=name)
+    """The numbered candidates where they are; those so near each other that labels would overlap share one."""
+    at = [(float(each.parameters), level(each, known)) for each in first]
+    wide, high = ((max(each) - min(each)) or 1.0 for each in zip(*at, strict=True))
+    labels: dict[tuple[float, float], list[int]] = {}
+    for rank, (x, y) in enumerate(at, start=1):
+        near = (each for each in labels if abs(x - each[0]) < NEAR * wide and abs(y - each[1]) < NEAR * high)
+        labels.setdefault(next(near, (x, y)), []).append(rank)
+    for rank in range(len(at), 0, -1):  # the first on top
+        colour, name = (VERMILION, "first") if rank == 1 else (BLUE, f"next {len(at) - 1}" if rank == 2 else None)
+        axes.plot(*at[rank - 1], "o", color=colour, markersize=6.5, markeredgecolor="white", label=name)
+    for place, ranks in labels.items():
         axes.annotate(
             ", ".join(map(str, ranks)),
-            (x, y),
+            place,
             xytext=(7, -3),
             textcoords="offset points",
             fontsize=9,
             fontweight="bold",
-            color=colour,
+            color=VERMILION if 1 in ranks else BLUE,
         )
     axes.margins(y=0.1)
-    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=2, frameon=False, fontsize=9, handlelength=1)
+    axes.legend(loc="lower left", bbox_to_anchor=(-0.01, 0.99), ncols=3, frameon=False, fontsize=9, handlelength=1)
 
 
 def _draw_differences(axes: Axes, first: Sequence[Candidate]) -> None:
     """What each of the first candidates is expected to lack of the very first, the first on top."""
-    plain(axes, "Behind the first", "points of accuracy, 80% interval", "")
+    from matplotlib.ticker import MaxNLocator
+
+    plain(axes, "Behind the first", "points of accuracy that each lacks of #1, 80% interval", "")
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     if not first or any(each.behind is None for each in first):
         return say_empty(axes, "not known for this recipe")
     axes.axvline(0, color=MUTED, linewidth=1)

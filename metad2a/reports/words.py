@@ -23,3 +23,12 @@ def short(number: float) -> str:
         if abs(number) >= size:
             return f"{number / size:.3g}{letter}"
     return f"{number:.3g}"
+
+
+_UNSEEN = (*range(9), *range(14, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+_SEEN = dict.fromkeys(_UNSEEN, "\ufffd")
+
+
+def seen(text: str) -> str:
+    """A text without control characters, and without those that turn the order of what stands beside it."""
+    return text.translate(_SEEN)

@@ -18,6 +18,7 @@ from metad2a.generate.generator import Generator, GeneratorConfig, train_generat
 from metad2a.generate.lessons import lessons
 from metad2a.retrain.held_out import Values
 from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
+from metad2a.train.loop import Epoch, OnEpoch
 from predictors import checkpoint
 from predictors.meta import MetaConfig, MetaPredictor
 from predictors.surrogates import KERNEL, Surrogate, learn_surrogates, published
@@ -29,7 +30,6 @@ GENERATOR_STEPS = 400
 METHOD = 1  # raised whenever something else would be learnt from the same episodes: kept stages are then not used
 Report = Callable[[str], None]
 Module = TypeVar("Module", bound=nn.Module)
-OnStep = Callable[[int, float], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +75,14 @@ def _predictor(
     model = _stage(
         folder / "tables.safetensors",
         fresh(config, seed=seed),
-        lambda each, told: meta_train(each, tables, TABLES_FIRST, seed=seed, on_step=told),
+        lambda each, kept, told: meta_train(each, tables, TABLES_FIRST, seed=seed, checkpoint=kept, on_epoch=told),
         run,
     )
     report("predictor, stage 2: tasks")
     return _stage(
         folder / "predictor.safetensors",
         model,
-        lambda each, told: meta_train(each, rest, THEN_TASKS, seed=seed, on_step=told),
+        lambda each, kept, told: meta_train(each, rest, THEN_TASKS, seed=seed, checkpoint=kept, on_epoch=told),
         run,
     )
 
@@ -102,13 +102,18 @@ def _generator(
     return _stage(
         folder / "generator.safetensors",
         generator,
-        lambda each, told: train_generator(each, taught, steps=GENERATOR_STEPS, seed=seed, on_step=told),
+        lambda each, kept, told: train_generator(
+            each, taught, steps=GENERATOR_STEPS, seed=seed, checkpoint=kept, on_epoch=told
+        ),
         run,
     )
 
 
-def _stage(path: Path, model: Module, train: Callable[[Module, OnStep], Module], run: Run) -> Module:
-    """The trained model of a stage, from disk where that was finished before; the loss is tracked either way."""
+def _stage(path: Path, model: Module, train: Callable[[Module, Path, OnEpoch], Module], run: Run) -> Module:
+    """The trained model of a stage, from disk where that was finished before; the loss is tracked either way.
+
+    One that was killed goes on inside of the stage.
+    """
     name, losses = f"loss_{path.stem}", list[float]()
     if path.is_file():
         tensors, header = checkpoint.load(path)
@@ -116,12 +121,14 @@ def _stage(path: Path, model: Module, train: Callable[[Module, OnStep], Module],
         run.curves({name: header["loss"]})
         return model.eval()
 
-    def told(step: int, loss: float) -> None:
-        losses.append(loss)
-        run.metrics({name: loss}, step=step)
+    def told(step: Epoch) -> None:
+        losses.append(step.loss)
+        run.metrics({name: step.loss}, step=step.number)
 
-    model = train(model, told)
+    kept = path.with_suffix(".training")
+    model = train(model, kept, told)
     checkpoint.save(path, model.state_dict(), {"stage": path.stem, "loss": losses})
+    kept.unlink(missing_ok=True)
     return model
 
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
 
 from databases.architectures.catalogue import Catalogue
 from databases.architectures.space import finite_space
 from databases.hosting import lent
 from databases.records.episodes import FEW, Episode, Known
+from metad2a.train.loop import Loop, OnEpoch, in_turn, remembered
 from predictors.graph_encoder import tensors
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit
-from predictors.set_encoder import collate
+from predictors.set_encoder import TaskBatch, collate
 from predictors.table_memory import shrunk
 
 
@@ -54,6 +57,9 @@ class _Row:
     values: np.ndarray
 
 
+Batch = tuple[list[_Row], TaskBatch | None]  # rows, and the tasks of those whose recipe reads its dataset
+
+
 def fresh(config: MetaConfig, *, seed: int) -> MetaPredictor:
     """An untrained predictor whose weights depend on the seed alone."""
     with lent(seed=seed):
@@ -79,14 +85,15 @@ def meta_train(
     *,
     seed: int,
     catalogue: Catalogue | None = None,
-    on_step: Callable[[int, float], None] | None = None,
+    checkpoint: Path | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> MetaPredictor:
-    """Trains ``model`` in place for one stage and returns it in eval mode.
+    """Trains ``model`` in place for one stage and returns it in eval mode; an epoch is a step.
 
+    With ``checkpoint`` (a file) it goes on where it was killed, and ``on_epoch`` is told all steps.
     ``catalogue`` numbered the cells of the episodes; it may be left out where its space is listed.
     """
     with lent(seed=seed):
-        rng = np.random.default_rng(seed)
         numbered = Catalogue(model.config.space) if catalogue is None else catalogue
         graphs = tensors(numbered.space.graphs(numbered.architectures))
         learn_recipes(model, training)
@@ -97,20 +104,26 @@ def meta_train(
         optimiser = torch.optim.AdamW(
             [{"params": kept}, {"params": rest}], lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
-        cycle = torch.optim.lr_scheduler.OneCycleLR(
-            optimiser, rates, total_steps=max(2, schedule.steps), pct_start=0.15
+        cycle = OneCycleLR(optimiser, rates, total_steps=max(2, schedule.steps), pct_start=0.15)
+        loop = Loop(
+            *(model, optimiser),
+            steps=schedule.steps,
+            schedule=cycle,
+            seed=seed,
+            gradient_norm=1.0,
+            checkpoint=checkpoint,
         )
-        model.train()
-        for step in range(schedule.steps):
-            rows = _draw(known, schedule, rng, len(graphs[0]))
-            loss = _loss(model, rows, graphs, schedule.ranking, rng)
-            optimiser.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimiser.step()
-            cycle.step()
-            if on_step is not None:
-                on_step(step + 1, float(loss.detach()))
+
+        def drawn() -> Iterator[list[Batch]]:
+            rng = np.random.default_rng(seed)
+            while True:
+                rows = _draw(known, schedule, rng, len(graphs[0]))
+                yield [(rows, _tasks(model, rows, rng))]
+
+        def loss(network: nn.Module, batch: Batch) -> Tensor:
+            return _loss(model, *batch, graphs, schedule.ranking)
+
+        loop.run(in_turn(loop, drawn()), loss, on_epoch=remembered(loop, on_epoch))
     return model.eval()
 
 
@@ -142,24 +155,38 @@ def _some(given: Sequence[Episode], count: int, rng: np.random.Generator) -> lis
     return [given[i] for i in rng.permutation(len(given))[:count]]
 
 
+def _reading(model: MetaPredictor, rows: Sequence[_Row]) -> Tensor:
+    """(r,) positions of the rows whose recipe reads its dataset."""
+    return torch.nonzero(model.reads_dataset[_numbers(model, rows)])[:, 0]
+
+
+def _numbers(model: MetaPredictor, rows: Sequence[_Row]) -> Tensor:
+    """(n,) of the rows' recipes."""
+    return torch.tensor([model.number(row.episode.recipe) for row in rows])
+
+
+def _tasks(model: MetaPredictor, rows: Sequence[_Row], rng: np.random.Generator) -> TaskBatch | None:
+    """The tasks of those rows, as `rng` draws their images."""
+    reading = _reading(model, rows).tolist()
+    return collate([rows[i].episode.features for i in reading], rng) if reading else None
+
+
 def _loss(
     model: MetaPredictor,
     rows: Sequence[_Row],
+    batch: TaskBatch | None,
     graphs: tuple[Tensor, Tensor],
     ranking: float,
-    rng: np.random.Generator,
 ) -> Tensor:
     """The mean over the rows of what `_row_loss` says."""
     cells, places = np.unique(np.concatenate([row.cells for row in rows]), return_inverse=True)
     types, adjacency = graphs
     chosen = torch.from_numpy(cells)
     vectors = model.encode_architectures(types[chosen], adjacency if len(adjacency) == 1 else adjacency[chosen])
-    numbers = torch.tensor([model.number(row.episode.recipe) for row in rows])
-    reading = torch.nonzero(model.reads_dataset[numbers])[:, 0]
+    numbers = _numbers(model, rows)
     tasks = torch.zeros(len(rows), model.config.width)
-    if len(reading):
-        batch = collate([rows[i].episode.features for i in reading.tolist()], rng)
-        tasks = tasks.index_copy(0, reading, model.encode_tasks(batch))
+    if batch is not None:
+        tasks = tasks.index_copy(0, _reading(model, rows), model.encode_tasks(batch))
     found = model(tasks, numbers, vectors)
     total, begin = torch.zeros(()), 0
     for i, row in enumerate(rows):

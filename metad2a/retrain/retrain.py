@@ -24,6 +24,7 @@ from metad2a.retrain.champion import MODEL_NAME, Comparison, compare, current_ch
 from metad2a.retrain.from_scratch import Learnt, Report, digest
 from metad2a.retrain.held_out import HeldOut, leave_one_source_out
 from metad2a.retrain.model_file import describe, save_model
+from metad2a.runtime.files import written_file
 from predictors.surrogates import Surrogate, learn_surrogates
 from predictors.task_distance import KnownTasks
 
@@ -96,7 +97,8 @@ def retrain(
         held_out = _held_out(learnt.surrogates, known)
         header = describe(*networks, known, held_out, recipe=recipe, seed=seed, foreign=foreign, start=start)
         champion = current_champion(tracker)  # read before the new model may take the place of its file
-        weights = save_model(output, *networks, _places(known, learnt.surrogates, start), learnt.memory, header)
+        with written_file(output) as draft:
+            weights = save_model(draft, *networks, _places(known, learnt.surrogates, start), learnt.memory, header)
         run.metrics({f"held_out_{name}": value for name, value in header["held_out"].items() if value is not None})
         on_progress("champion and challenger")
         result = RetrainResult(output, weights, header, header["held_out"]["tau"])

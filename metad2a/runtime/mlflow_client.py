@@ -99,7 +99,7 @@ def close_abandoned(client: MlflowClient, place: str) -> None:
 
 @contextmanager
 def quietly() -> Iterator[None]:
-    """What a call makes MLflow and urllib3 tell at length goes unmentioned, whoever imported them first; warnings are ours.
+    """What MLflow and urllib3 tell at length goes unmentioned, whoever imported them first: the one warning is ours.
 
     Within, their loggers are as strict as `ENVIRONMENT` or the user's own variable says; afterwards as before.
     """

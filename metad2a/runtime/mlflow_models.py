@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import warnings
@@ -13,23 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from databases.errors import UserError
-from databases.files import recover_folder, replace_folder
+from databases.files import recover_folder
+from metad2a.runtime.files import refuse_foreign, replace_results
 from metad2a.runtime.mlflow_client import prepare_environment
 
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
 
-def check_replaceable(folder: Path) -> None:
-    """Raises UserError where something stands in the place of a model that is none."""
-    if os.path.lexists(folder) and not (folder / "MLmodel").is_file():
-        raise UserError(f"{str(folder)!r} is no MLflow model and would be replaced: name another folder, or move it")
-
-
 def write_model(
     folder: Path, *, code: Path, files: Mapping[str, Path], signature: ModelSignature, packages: Sequence[str]
 ) -> Path:
-    """Writes an MLflow model into ``folder``, all of it or nothing; an MLflow model that is there is replaced.
+    """Writes an MLflow model into ``folder``, all of it or nothing; one of ours that is there is replaced.
 
     Args:
         folder: where to.
@@ -47,7 +41,7 @@ def write_model(
 
     with suppress(OSError):  # where that cannot be, writing tells
         recover_folder(folder)
-    check_replaceable(folder)
+    refuse_foreign(folder.parent, [folder.name])
     wanted = [_requirement(name) for name in ("mlflow", *packages)]
     draft = None
     try:
@@ -61,7 +55,7 @@ def write_model(
                 signature=signature,
                 pip_requirements=wanted,
             )
-        replace_folder(draft / "model", folder)
+        replace_results(draft / "model", folder)
     except (OSError, mlflow.MlflowException) as problem:
         reason = (str(problem).splitlines() or ["unknown"])[0][:200]
         raise UserError(f"cannot write {str(folder)!r} ({reason}): make room or name another") from problem

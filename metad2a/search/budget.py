@@ -18,7 +18,7 @@ from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.search.runs import RunFolder
 from metad2a.train.inference import seconds_an_image
-from metad2a.train.place import pick_device
+from metad2a.train.place import pick_place
 from metad2a.train.train import seconds_a_step
 
 SLACK_SECONDS, SLACK_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two
@@ -36,7 +36,7 @@ class Budget:
     task: Task
     recipe: Recipe
     run: RunFolder
-    device: str
+    on: str
     limit: float
     looks: dict[Architecture, float] = field(default_factory=dict)  # seconds to evaluate one image
     paces: dict[Architecture, float] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class Budget:
             skeleton = self.recipe.skeleton(input_channels=self.task.channels, classes=self.task.classes)
             with lent():
                 network = image_space(architecture.space).network(architecture, skeleton)
-            self.looks[architecture] = seconds_an_image(self.task, network, pick_device(self.device))
+            self.looks[architecture] = seconds_an_image(self.task, network, pick_place(self.on))
         held_out = np.count_nonzero(self.task.parts != TRAIN)
         slack = min(SLACK_SECONDS, SLACK_SHARE * self.limit)
         left = self.limit - self.run.spent
@@ -62,7 +62,7 @@ class Budget:
     def pace(self, architecture: Architecture) -> float:
         """Seconds of one training step here, as a training takes them."""
         if architecture not in self.paces:
-            measured = seconds_a_step(self.task, architecture, recipe=self.recipe, device=self.device)
+            measured = seconds_a_step(self.task, architecture, recipe=self.recipe, on=self.on)
             self.paces[architecture] = MARGIN * measured
         return self.paces[architecture]
 

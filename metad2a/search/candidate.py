@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from databases.architectures.space import Architecture
 from databases.datasets.task import Task
@@ -56,7 +57,7 @@ class Work:
     task: Task
     recipe: Recipe
     seed: int
-    device: str
+    on: str
     stop_early: bool
     finished: tuple[Curve, ...]
     change: Augment | None = None
@@ -68,8 +69,10 @@ class Work:
         torch.set_flush_denormal(False)  # as in a search that trains in its own process
         return self.train(job)
 
-    def train(self, job: Job, on_epoch: Callable[[Progress], None] = lambda progress: None) -> Done:
-        """Trains until the end, the job's time or hopelessness."""
+    def train(
+        self, job: Job, on_epoch: Callable[[Progress], None] = lambda progress: None, *, checkpoint: Path | None = None
+    ) -> Done:
+        """Trains until the end, the job's time or hopelessness; with ``checkpoint`` it goes on where it was killed."""
         checks: list[float] = []
 
         def look(progress: Progress) -> bool:
@@ -84,12 +87,13 @@ class Work:
             job.architecture,
             recipe=self.recipe,
             seed=self.seed,
-            device=self.device,
+            on=self.on,
             deadline=time.monotonic() + job.until - time.time(),
             checks=SHOWN,
             steps=job.steps,
             fit=job.until < math.inf,
             change=self.change,
+            checkpoint=checkpoint,
             on_epoch=look,
         )
         stopped = not training.complete and self._hopeless(checks)

@@ -15,7 +15,7 @@ from metad2a.search.result import SearchResult
 from metad2a.search.run_state import best_of, tested_card
 from metad2a.search.tracked import SEARCH_FIGURE, known_values
 from metad2a.train.inference import accuracy
-from metad2a.train.place import pick_device
+from metad2a.train.place import pick_place
 from metad2a.train.training import Progress, Training
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def _result(session: Session, best: int, exported: Exported) -> SearchResult:
 
 
 def _test(session: Session, training: Training) -> float | None:
-    """Accuracy in percent on the test images, computed on the search's device."""
-    training.network.to(pick_device(session.device))
+    """Accuracy in percent on the test images, computed where the search trains."""
+    training.network.to(pick_place(session.place.on))
     tested = accuracy(training, session.small, TEST)
     training.network.cpu()
     return tested

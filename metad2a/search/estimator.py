@@ -30,6 +30,7 @@ from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.recommend import model as recommend
 from metad2a.runtime.home import DATABASE, home
+from metad2a.runtime.place import Place
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.result import SearchResult
@@ -59,7 +60,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         recipe: how to train, such as ``tiny``, ``small`` or ``standard``.
         searcher: what asks for the next network: ``surrogate``, ``zero-shot``, ``random``, ``evolution``, ...
         stop_early: give trainings up whose learning curve is hopeless.
-        device: ``auto`` (CUDA, then MPS, then the CPU), or one of torch's names.
+        on: where networks are trained, ``auto`` (CUDA, then MPS, then the CPU), or one of torch's names.
         model: file of a meta-model; None: the shipped one.
         random_state: an integer, a numpy RandomState, or None for another seed each time.
 
@@ -81,13 +82,13 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         recipe: str = "small",
         searcher: str = DEFAULT,
         stop_early: bool = True,
-        device: str = "auto",
+        on: str = "auto",
         model: str | Path | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.max_time, self.space, self.also = max_time, space, also
         self.trials, self.recipe, self.searcher = trials, recipe, searcher
-        self.stop_early, self.device, self.model, self.random_state = stop_early, device, model, random_state
+        self.stop_early, self.on, self.model, self.random_state = stop_early, on, model, random_state
 
     def fit(self, X: npt.ArrayLike, y: npt.ArrayLike) -> Self:
         """Searches for images (n, h, w), (n, h, w, c) or (n, c, h, w), 0..1 or 0..255, and labels (n,).
@@ -128,7 +129,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 space=image_space(self.space).name,
                 stop_early=self.stop_early,
                 seed=seed,
-                device=self.device,
+                place=Place(self.on),
                 begun=begun,
                 patience=patience,
             )

@@ -7,12 +7,11 @@ import numpy as np
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TEST, Task
 from databases.records.recipe import Recipe
-from metad2a.train.augment import PLAIN, Augment, asked, choose
-from metad2a.train.pipeline import base_of
-from metad2a.train.probe import probe, speed
+from metad2a.train.augment import PLAIN, Augment, asked
+from metad2a.train.pipeline import JUDGES, base_of, choose_augment
+from metad2a.train.probe import speed
 
-PROBE = Pipeline("own", 32, "probe")  # what looks at mirrored images
-PASSES, SHARE = 3.0, 0.2  # that looking takes, with what is fitted; of the time, at most
+PASSES, SHARE = 2.0, 0.2  # that looking takes, with what is fitted; of the time, at most
 
 
 def augmentation(choice: str, task: Task, recipe: Recipe, *, seconds: float) -> tuple[Augment, str | None]:
@@ -27,8 +26,11 @@ def augmentation(choice: str, task: Task, recipe: Recipe, *, seconds: float) -> 
         return found
     if not recipe.augment:
         return Augment(shift=False), None
-    base = base_of(PROBE, task)
-    images = np.count_nonzero(task.parts != TEST)
-    if PASSES * images / speed(base, task, resolution=PROBE.resolution) > SHARE * seconds:
+    images, judges, left = np.count_nonzero(task.parts != TEST), list[Pipeline](), SHARE * seconds
+    for each in JUDGES:
+        left -= PASSES * images / speed(base_of(each, task), task, resolution=each.resolution)
+        if left >= 0:
+            judges.append(each)
+    if not judges:
         return PLAIN, "training images are shifted, not mirrored: there is no time to look whether a class would change"
-    return choose(choice, base, probe(base, task, resolution=PROBE.resolution).classifier, task)
+    return choose_augment(choice, task, judges=judges)

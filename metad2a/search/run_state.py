@@ -11,7 +11,7 @@ from typing import Any
 from databases.architectures.space import Architecture, space
 from databases.errors import UserError
 from metad2a.export.card import Card
-from metad2a.export.export import write_files
+from metad2a.runtime.files import keep_files
 
 STATE = "state.json"
 FORMAT = 2
@@ -38,7 +38,7 @@ class Trained:
         stopped: whether it was given up because its learning curve was hopeless.
         score: what the searcher was told: the accuracy, or the likely end of a training that was given up.
         checks: validation accuracies in percent on the way.
-        parts: into how many parts a batch was cut, so that it fits the device's memory.
+        parts: into how many parts a batch was cut, so that it fits into memory.
         shortened: whether it went to the end of a schedule that was fitted to the time left, shorter than the recipe's.
     """
 
@@ -106,7 +106,7 @@ def read_state(folder: Path) -> State | None:
 
 def write_state(folder: Path, state: State) -> None:
     """Writes `state.json` at once or not at all; raises UserError where that fails."""
-    write_files(folder, {STATE: _to_json(state).encode()})
+    keep_files(folder, {STATE: _to_json(state).encode()})
 
 
 def _to_json(state: State) -> str:

@@ -3,6 +3,7 @@
 <home>/runs/<task>-<recipe>-<8 hex digits>/
     state.json            candidates as they were asked for, trainings, seconds spent, the one test
     candidates/0.safetensors ...   weights of the trainings, each with its card
+    candidates/1.checkpoint        a training that goes on
     model.safetensors, model.py    the best network, when the run is done
     lock, lock.holder     held while a process works here, and its id
 """
@@ -23,8 +24,9 @@ from filelock import BaseFileLock
 
 from databases.errors import UserError, unknown
 from metad2a.export.card import Card
-from metad2a.export.export import Exported, save, write_files
+from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights, weights_file
+from metad2a.runtime.files import keep_files
 from metad2a.runtime.home import home
 from metad2a.runtime.lock import Held, hold
 from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
@@ -98,16 +100,20 @@ class RunFolder:
 
     def keep(self, index: int, trained: Trained, training: Training, card: Card) -> None:
         """Stores a training for good: first its weights, then the state that speaks of them."""
-        write_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
+        keep_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
         self.state.trained[index] = trained
         if self.state.tested and self.state.tested[0] == index:
             self.state.again = None
         self.state.tested = None  # another may be the best now
         self.save()
 
+    def checkpoint(self, index: int) -> Path:
+        """Where a training that goes on keeps itself."""
+        return self.folder / CANDIDATES / f"{index}.checkpoint"
+
     def keep_again(self, index: int, steps: int, training: Training, card: Card) -> None:
         """The same of the best that was trained once more, on validation images too."""
-        write_files(self.folder / CANDIDATES, {AGAIN: weights_file(training, card)})
+        keep_files(self.folder / CANDIDATES, {AGAIN: weights_file(training, card)})
         self.state.again, self.state.tested = (index, steps), None
         self.save()
 

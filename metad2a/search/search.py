@@ -11,7 +11,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 
@@ -21,8 +20,8 @@ from databases.errors import UserError
 from databases.records.recipe import Recipe, trainable
 from databases.records.store import Store
 from metad2a.recommend.limits import NO_LIMITS, Limits
-from metad2a.runtime.executors import HERE, chosen_executor
 from metad2a.runtime.executors.processes import Death
+from metad2a.runtime.place import ALONE, Place
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.limited import check_limits, costing_of
@@ -32,7 +31,7 @@ from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
 from metad2a.search.session import Session
 from metad2a.search.tracked import Draw
 from metad2a.train.augment import check
-from metad2a.train.place import usable_device
+from metad2a.train.place import usable_place
 
 USUAL_TRAININGS = 3  # where neither their number nor a time is given
 
@@ -54,11 +53,9 @@ def search(
     seed: int = 0,
     tracker: Tracker | None = None,
     folder: Path | None = None,
-    device: str = "auto",
+    place: Place = ALONE,
     begun: float | None = None,
     patience: float = 0.0,
-    executor: str = HERE,
-    workers: int = 1,
     draw: Draw | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
     on_death: Callable[[Death], None] = lambda death: None,
@@ -73,12 +70,12 @@ def search(
     whose latency is that of the recipe's size. ``folder`` is the run's folder, by default
     one in the home folder that this call alone has. ``begun`` is the monotonic second at which the budget's clock
     started, by default now. A run that another process works on is waited for, ``patience`` seconds at most.
-    ``workers`` trainings go on at once, where ``executor`` says (`chosen_executor`): the searcher learns from all of
-    them before it asks again. A process that dies costs its own training, which ``on_death`` hears of. What ``draw``
-    makes of the trainings goes with the tracked run.
+    Where the ``place`` has several workers, the searcher learns from all of them before it asks again. A process that
+    dies costs its own training, which ``on_death`` hears of. What ``draw`` makes of the trainings goes with the tracked
+    run.
 
     Raises:
-        UserError: impossible budget, recipe, space, searcher, device or limits; run in use; time over before the first
+        UserError: impossible budget, recipe, space, searcher, place or limits; run in use; time over before the first
             step.
     """
     begin = time.monotonic() if begun is None else begun
@@ -86,10 +83,8 @@ def search(
     if train is not None and (not isinstance(train, Integral) or train < 1):
         raise UserError(f"given {train!r} trainings; allowed are whole numbers from 1; 3 is usual")
     check(augment)
-    spread = None
-    if workers > 1 or executor != HERE:
-        spread = partial(chosen_executor(executor), workers=workers, on_death=on_death)
-    chosen = check_training(recipe, seconds, device)
+    spread = None if place.alone else place.crew(on_death=on_death)
+    chosen = check_training(recipe, seconds, place.on)
     check_limits(limits, image_space(space), chosen)
     deadline = math.inf if seconds is None else begin + seconds
     costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes, deadline=deadline)
@@ -99,8 +94,8 @@ def search(
         plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
     origin = plan.origin if costing is None else f"{plan.origin}, {limits.told()}"
     ways = {"searcher": searcher, "stop_early": stop_early, "augment": augment}
-    if workers > 1:
-        ways["at_once"] = workers  # it decides what the searcher knows when it is asked
+    if place.workers > 1:
+        ways["at_once"] = place.workers  # it decides what the searcher knows when it is asked
     run = _run(task, chosen, seed, origin, folder, begin, ways)
     run.patience = patience
     budget = {"trainings": train, "seconds": seconds}
@@ -117,14 +112,13 @@ def search(
             seed=seed,
             seconds=seconds,
             tracker=tracker,
-            device=device,
+            place=place,
             stop_early=stop_early,
             expected=plan.expected,
             on_trained=plan.learn,
             on_progress=on_progress,
             notes=plan.notes,
             spread=spread,
-            at_once=workers,
             augment=augment,
             draw=draw,
         ).go(plan.controller)
@@ -141,13 +135,13 @@ def train_one(
     augment: str = "auto",
     tracker: Tracker | None = None,
     folder: Path | None = None,
-    device: str = "auto",
+    on: str = "auto",
     begun: float | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
     """Trains, tests and exports one architecture; everything else is as in `search`."""
     begin = time.monotonic() if begun is None else begun
-    chosen = check_training(recipe, seconds, device)
+    chosen = check_training(recipe, seconds, on)
     check(augment)
     ways = {"searcher": "given", "stop_early": False, "augment": augment}
     run = _run(task, chosen, seed, f"{architecture.space} {architecture}", folder, begin, ways)
@@ -155,17 +149,17 @@ def train_one(
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "training", parameters=parameters) as tracked:
         given = InOrder(image_space(architecture.space), order=[architecture])
-        work = Session(task, chosen, run, store, tracked, seed=seed, seconds=seconds, device=device, stop_early=False)
+        work = Session(task, chosen, run, store, tracked, seed=seed, seconds=seconds, place=Place(on), stop_early=False)
         work.on_progress, work.augment = on_progress, augment
         return work.go(given)
 
 
-def check_training(recipe: str, seconds: float | None, device: str) -> Recipe:
-    """The recipe, if it, the time and the device can be used; raises UserError."""
+def check_training(recipe: str, seconds: float | None, on: str) -> Recipe:
+    """The recipe, if it, the time and the place to train can be used; raises UserError."""
     chosen = trainable(recipe)
     if seconds is not None and not (isinstance(seconds, Real) and 0 < seconds < math.inf):
         raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; leave it out for no limit")
-    usable_device(device)
+    usable_place(on)
     return chosen
 
 

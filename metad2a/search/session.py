@@ -15,6 +15,7 @@ from databases.records.recipe import Recipe
 from databases.records.record import TaskEntry
 from databases.records.store import Store
 from metad2a.export.export import describe
+from metad2a.runtime.place import ALONE, Place
 from metad2a.runtime.tracking import Run, Tracker
 from metad2a.search import loop
 from metad2a.search.budget import Budget
@@ -40,7 +41,8 @@ class Session:
     ``tracker`` opens a run for each training below ``tracked``; None puts the only training into that itself.
     ``expected`` tells the accuracy in percent that is expected of an architecture; ``on_trained`` is told every
     training that is done, in order, also those of earlier processes. With ``stop_early`` hopeless ones are given up.
-    With ``spread`` trainings run where that puts them, ``at_once`` of them between two looks at what they taught.
+    With ``spread`` trainings run where that puts them, as many as the ``place`` has workers between two looks at what
+    they taught.
     """
 
     task: Task
@@ -52,14 +54,13 @@ class Session:
     seed: int = 0
     seconds: float | None = None
     tracker: Tracker | None = None
-    device: str = "auto"
+    place: Place = ALONE
     stop_early: bool = True
     expected: Callable[[Architecture], float | None] = lambda architecture: None
     on_trained: Callable[[Trained], None] = lambda trained: None
     on_progress: Callable[[SearchProgress], None] | None = None
     notes: tuple[str, ...] = ()  # that the result is told with
     spread: Spread | None = None
-    at_once: int = 1
     augment: str = "auto"
     draw: Draw | None = None
     asked: list[int] = field(default_factory=list)  # positions among the run's candidates
@@ -71,7 +72,7 @@ class Session:
     def budget(self) -> Budget:
         """What there is time for."""
         limit = math.inf if self.seconds is None else self.seconds
-        return Budget(self.small, self.recipe, self.run, self.device, limit)
+        return Budget(self.small, self.recipe, self.run, self.place.on, limit)
 
     @cached_property
     def small(self) -> Task:
@@ -85,7 +86,7 @@ class Session:
         self.tracked.parameters(facts(task))
         statistics = {name: float(value) for name, value in task.statistics().items()}
         self.store.add_task(TaskEntry(task.fingerprint, task.name, task.source, statistics))
-        loop.run(controller, self, trials=self.count or sys.maxsize, batch=self.at_once, on_trial=self._track)
+        loop.run(controller, self, trials=self.count or sys.maxsize, batch=self.place.workers, on_trial=self._track)
         return finished(self)
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
@@ -164,19 +165,24 @@ class Session:
                 tracked.metrics(_epoch_metrics(progress), step=progress.epoch)
                 self.tell("epoch", index, epoch=progress)
 
-            self._keep_better(self.work().train(job, on_epoch), tracked)
+            # without a limit alone: what is left of one fits another schedule
+            checkpoint = self.run.checkpoint(index) if self.budget.limit == math.inf else None
+            self._keep_better(self.work().train(job, on_epoch, checkpoint=checkpoint), tracked)
+            self.run.checkpoint(index).unlink(missing_ok=True)
 
     def _job(self, index: int) -> Job:
         self.worked = True
         architecture = self.run.state.candidates[index].architecture
-        limited = self.budget.limit < math.inf
-        self.tell("started", index, expected=self.budget.takes(architecture) if limited else None)
-        return Job(index, architecture, self.budget.deadline(architecture), self.budget.steps(architecture))
+        steps, takes = self.budget.steps(architecture), None
+        if self.budget.limit < math.inf:
+            takes = self.budget.takes(architecture) if steps is None else steps * self.budget.pace(architecture)
+        self.tell("started", index, expected=takes)
+        return Job(index, architecture, self.budget.deadline(architecture), steps)
 
     def work(self) -> Work:
         """What trains candidates now."""
         curves = tuple(self.finished)
-        return Work(self.small, self.recipe, self.seed, self.device, self.stop_early, curves, self.change)
+        return Work(self.small, self.recipe, self.seed, self.place.on, self.stop_early, curves, self.change)
 
     @cached_property
     def change(self) -> Augment:

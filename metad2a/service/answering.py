@@ -13,9 +13,11 @@ from metad2a.service.helper import serve
 if TYPE_CHECKING:
     from databases.datasets.task import Task
     from metad2a.recommend.model import MetaD2A
+    from metad2a.recommend.pipelines import Seen
 
 _MOST_TASKS = 4
 _tasks: OrderedDict[tuple[str, int, str], Task] = OrderedDict()
+_looks: dict[tuple[str, int, str], Seen] = {}  # of the tasks that are asked for pipelines
 _models: dict[str, MetaD2A] = {}
 
 
@@ -28,10 +30,12 @@ def recommend(path: str, name: str, model: str, options: dict[str, Any], databas
         _tasks[key] = library.load_data(path, name, seed=seed, up_to=UP_TO if space == SPACE else None)
     _tasks.move_to_end(key)
     while len(_tasks) > _MOST_TASKS:
-        _tasks.popitem(last=False)
+        _looks.pop(_tasks.popitem(last=False)[0], None)
     if space == SPACE:
+        if key not in _looks:
+            _looks[key] = pipelines.look_at(_tasks[key], seed)
         with Store(database) as store:
-            return pipelines.recommend(_tasks[key], chosen, store)
+            return pipelines.recommend(_tasks[key], _looks[key], chosen, store)
     return library.recommend(_model(model), _tasks[key], chosen)
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, File, Header, Path, Query, Response, UploadFile
+from fastapi import APIRouter, Depends, File, Header, Path, Query, Response, UploadFile
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
@@ -141,20 +141,20 @@ async def _job_with_events(id: Id, service: Provided, caller: Caller) -> Job:
 
 @router.get("/jobs/{id}/events", response_class=EventSourceResponse, responses=problems(404))
 async def events(
-    id: Id,
+    job: Annotated[Job, Depends(_job_with_events)],  # found before anything is sent
     service: Provided,
-    caller: Caller,
     last: Annotated[int, Header(alias="Last-Event-ID", ge=0, le=2**53)] = 0,
 ) -> AsyncIterator[ServerSentEvent]:
     """Progress as server-sent events, from `Last-Event-ID` on; the last one is `end`."""
     while True:
-        job = await run_in_threadpool(needed_job, service, id)
-        found = await run_in_threadpool(jobs.progress, service.database, id, after=last)
+        now = await run_in_threadpool(jobs.find, service.database, job.id)
+        found = await run_in_threadpool(jobs.progress, service.database, job.id, after=last)
         for each in found:
             last = each.seq
             yield ServerSentEvent(data=each.data, event=each.event, id=str(each.seq), retry=2000)
-        if not found and job.done:
-            yield ServerSentEvent(data={"state": job.state, "reason": job.reason}, event="end", id=str(last))
+        if not found and (now is None or now.done):
+            state, reason = (now.state, now.reason) if now else ("failed", "this job is gone")
+            yield ServerSentEvent(data={"state": state, "reason": reason}, event="end", id=str(last))
             return
         if not found:
             await asyncio.sleep(_LOOK)

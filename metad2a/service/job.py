@@ -90,7 +90,7 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
 
     tracker = _tracker(settings)
     with Store(settings.database) as store:
-        place = library.Place(store, folder, tracker, begun)
+        place = library.Workplace(store, folder, tracker, begun)
         if job.kind == "retraining":
             return _tracked(library.retrain(job.options, place, report), tracker)
         dataset = None if job.dataset is None else datasets.find(database, job.dataset)
@@ -117,7 +117,7 @@ def _tracked(told: dict[str, Any], tracker: Tracker) -> dict[str, Any]:
 
 
 def _found(
-    job: jobs.Job, task: Task, place: library.Place, report: library.Report, *, whole: bool
+    job: jobs.Job, task: Task, place: library.Workplace, report: library.Report, *, whole: bool
 ) -> tuple[dict[str, Any], Exported]:
     """What a search or a training found, in plain values and exported."""
     if whole:

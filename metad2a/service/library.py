@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
+from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
     from databases.architectures.space import Architecture
@@ -36,7 +37,7 @@ _CLOUD = 400
 
 
 @dataclass(frozen=True)
-class Place:
+class Workplace:
     """Where a job works: the records, its folder, MLflow, and the monotonic second at which its budget began."""
 
     store: Store
@@ -142,7 +143,7 @@ def drawing(key: str, title: str = "") -> str:
     return cell_svg(architecture, title) if title else cell_svg(architecture)
 
 
-def search(task: Task, options: Mapping[str, Any], place: Place, report: Report) -> SearchResult:
+def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> SearchResult:
     """Recommends, trains, learns, exports: `metad2a.search.search`."""
     from metad2a.search.search import search as run
 
@@ -159,13 +160,12 @@ def search(task: Task, options: Mapping[str, Any], place: Place, report: Report)
         seed=options["seed"],
         tracker=place.tracker,
         folder=place.folder,
-        device=options.get("device") or "auto",
         begun=place.begun,
         on_progress=Telling(report),
     )
 
 
-def train(task: Task, options: Mapping[str, Any], place: Place, report: Report) -> SearchResult:
+def train(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> SearchResult:
     """Trains one architecture: `metad2a.search.train_one`."""
     from databases.architectures.space import space
     from metad2a.search.search import train_one
@@ -179,13 +179,12 @@ def train(task: Task, options: Mapping[str, Any], place: Place, report: Report) 
         seed=options["seed"],
         tracker=place.tracker,
         folder=place.folder,
-        device=options.get("device") or "auto",
         begun=place.begun,
         on_progress=Telling(report),
     )
 
 
-def retrain(options: Mapping[str, Any], place: Place, report: Report) -> dict[str, Any]:
+def retrain(options: Mapping[str, Any], place: Workplace, report: Report) -> dict[str, Any]:
     """Learns from the database and meets the champion: `metad2a.retrain.retrain`."""
     from metad2a.retrain.retrain import retrain as run
     from metad2a.runtime.home import home, shared_images
@@ -287,7 +286,7 @@ def check_search(*, recipe: str, searcher: str | None = None, space: str = "nasb
     from metad2a.search.controllers import check_name
 
     trainable(recipe)
-    image_space(space)
+    image_space(space, beside=[SPACE])
     if searcher is not None:
         check_name(searcher)
 

@@ -101,12 +101,12 @@ async def cells(
     id: Id,
     service: Provided,
     reader: Reader,
-    recipe: Annotated[str, Query(max_length=80)] = "tiny",
+    recipe: Annotated[str, Query(max_length=80)] = "",
     device: Annotated[str, Query(max_length=80)] = "",
 ) -> Response:
     """The ranked cells of a dataset: a part of its page, or a page of its own without the script."""
     try:
-        asked = RecommendationIn(dataset=id, space=NETWORKS, recipe=recipe, device=device or None, top=LISTED)
+        asked = RecommendationIn(dataset=id, space=NETWORKS, recipe=recipe or None, device=device or None, top=LISTED)
     except ValidationError as problem:
         raise Problem(422, "this recipe or device is none: choose one of the list") from problem
     return await _recommended(request, service, asked, "cells.html")

@@ -14,27 +14,35 @@ from metad2a.search.pipelines import SPACE
 if TYPE_CHECKING:
     from databases.datasets.task import Task
     from databases.records.store import Store
+    from metad2a.recommend.pipelines import Seen
     from metad2a.search.pipelines.search import PipelineResult
     from metad2a.search.run_state import Trained
-    from metad2a.service.library import Place, Report
+    from metad2a.service.library import Report, Workplace
 
 _BETWEEN = 0.5  # seconds between two lines of what goes on just now
 
 
-def recommend(task: Task, options: Mapping[str, Any], store: Store) -> dict[str, Any]:
+def look_at(task: Task, seed: int) -> Seen:
+    """What probes see of a dataset, for every question about it."""
+    from metad2a.recommend.pipelines import look_at as look
+    from metad2a.runtime.home import home
+    from metad2a.search.pipelines.search import CACHE
+
+    return look(task, seed=seed, cache=home() / CACHE)
+
+
+def recommend(task: Task, looked: Seen, options: Mapping[str, Any], store: Store) -> dict[str, Any]:
     """The answer of ``metad2a recommend --json``: the best choices and the front.
 
     Beside it: how many were ``ranked``, and ``cloud``, the latency and expected accuracy of all others, for a picture.
     """
     from metad2a.recommend.limits import Limits
     from metad2a.recommend.pipelines import HERE, recommend_pipelines
-    from metad2a.runtime.home import home
-    from metad2a.search.pipelines.search import CACHE
 
     latency = options["max_latency"]
     limits = Limits(options["max_params"], options["max_flops"], latency, HERE if latency else None)
     answer = recommend_pipelines(
-        task, seconds=options["seconds"], limits=limits, seed=options["seed"], cache=home() / CACHE, store=store
+        task, seconds=options["seconds"], looked=looked, limits=limits, seed=options["seed"], store=store
     )
     kept = [each for each in answer.choices if each in answer.front or each in answer.choices[: options["top"]]]
     cloud = [[each.latency_ms, each.expected_accuracy] for each in answer.choices if each not in kept]
@@ -70,7 +78,7 @@ def shown(answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def search(task: Task, options: Mapping[str, Any], place: Place, report: Report) -> PipelineResult:
+def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> PipelineResult:
     """Probes and fine-tunes within the budget: `metad2a.search.pipelines.search.search_pipelines`."""
     from metad2a.search.pipelines.search import search_pipelines
 

@@ -41,14 +41,14 @@ class Queue:
         """Accepts a job; whether it is new comes with it.
 
         ``key`` is an idempotency key of ``owner``: given again, the same request is answered by the same job, and
-        another one is a problem.
+        another one, or of another priority, is a problem.
         """
         name = secrets.token_hex(16) if key is None else hashlib.sha256(f"{owner}\0{key}".encode()).hexdigest()[:32]
         row = jobs.new_row(name, kind, dataset, options, priority=priority)
         with self._database.writing() as connection:
             new = bool(self._database.insert_new(connection, JOBS, [row]))
-            known = connection.execute(select(JOBS.c.digest).where(JOBS.c.id == name)).scalar_one()
-            if known != row["digest"]:
+            known = connection.execute(select(JOBS.c.digest, JOBS.c.priority).where(JOBS.c.id == name)).one()
+            if tuple(known) != (row["digest"], priority):
                 raise Problem(422, "this Idempotency-Key came with another request before: give a new one")
             if new:
                 asked: EnqueueOptions = {

@@ -16,7 +16,7 @@ Interval = Annotated[list[float], Field(description="80% interval of the accurac
 class RecommendationIn(Strict):
     """A question: what fits this dataset, within these limits; the space ``pipeline`` unless cells are meant."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"dataset": EXAMPLE, "top": 5}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"dataset": EXAMPLE, "top": 5}]})
 
     dataset: DatasetId
     space: Literal["pipeline", "nasbench201"] | None = Field(

@@ -10,18 +10,14 @@ from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from metad2a.reports.words import percent, short, span
+from metad2a.reports.words import percent, seen, short, span
 from metad2a.service import drawings
 from metad2a.service.schemas import stamp
 from metad2a.service.security import COOKIE
 
-_UNSEEN = (*range(9), *range(14, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
-_SEEN = dict.fromkeys(_UNSEEN, "\ufffd")
-
 
 def _seen(value: Any) -> Any:
-    """A text without control characters, and without those that turn the order of what stands beside it."""
-    return value.translate(_SEEN) if isinstance(value, str) else value
+    return seen(value) if isinstance(value, str) else value
 
 
 _environment = Environment(

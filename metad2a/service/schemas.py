@@ -23,9 +23,18 @@ PRIORITIES = {"high": 1, "normal": 5, "low": 9}
 
 
 class Strict(BaseModel):
-    """A request: a field that nobody knows is a mistake, not a wish to ignore."""
+    """A request: a field that nobody knows, or of another type than its own, is a mistake and no wish to guess."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole(cls, given: Any) -> Any:
+        """JSON has one kind of numbers: 5.0 is 5."""
+        if not isinstance(given, dict):
+            return given
+        whole = (name for name, value in given.items() if isinstance(value, float) and value.is_integer())
+        return given | {name: int(given[name]) for name in whole}
 
 
 class ProblemOut(BaseModel):
@@ -95,7 +104,7 @@ class JobIn(Strict):
 class SearchIn(JobIn):
     """Find the network that fits; in the space ``pipeline`` the seconds decide, in others the number of networks."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"dataset": EXAMPLE, "seconds": 60}]})
+    model_config = ConfigDict(json_schema_extra={"examples": [{"dataset": EXAMPLE, "seconds": 60}]})
     dataset: DatasetId
     space: Name | None = Field(default=None, description="pipeline; nasbench201 where an option of networks is given.")
     seconds: Seconds | None = Field(default=None, description="In the space pipeline 60 by default, else no limit.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from typing import Annotated
@@ -71,9 +72,11 @@ class Guard:
 
         request = Request(scope)
         problem = self._refusal(request)
+        answer = problem.response() if problem else self._app
         if scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET"}
-        await (problem.response() if problem else self._app)(scope, receive, with_headers)
+            await _head(answer, {**scope, "method": "GET"}, receive, with_headers)
+        else:
+            await answer(scope, receive, with_headers)
 
     def _refusal(self, request: Request) -> Problem | None:
         if sum(len(name) + len(value) for name, value in request.headers.raw) > _MOST_HEADER_BYTES:
@@ -88,6 +91,29 @@ class Guard:
         if site not in (None, "same-origin", "none") or (origin is not None and urlsplit(origin).netloc != host):
             return Problem(403, "this request comes from another site's page: use the service's own pages or a token")
         return None
+
+
+async def _head(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """What GET answers, up to its body, which is not waited for: a stream's may be long in coming."""
+    told = asyncio.Event()
+
+    async def without_body(message: Message) -> None:
+        if not told.is_set() and message["type"] == "http.response.start":
+            await send(message)
+            await send({"type": "http.response.body"})
+            told.set()
+
+    answering = asyncio.ensure_future(app(scope, receive, without_body))
+    waiting = asyncio.ensure_future(told.wait())
+    try:
+        await asyncio.wait({answering, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in (answering, waiting):
+            if not each.done():
+                each.cancel()
+        ended = await asyncio.gather(answering, waiting, return_exceptions=True)
+    if isinstance(ended[0], Exception):
+        raise ended[0]
 
 
 def _refused_range(request: Request, start: Message) -> Problem | None:

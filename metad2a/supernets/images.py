@@ -160,9 +160,9 @@ def _picture(content: bytes, side: int | None, number: int) -> np.ndarray:
         raise UserError(f"image {number + 1} cannot be read ({reason}): repair it or leave it out") from None
 
 
-def batch_of(images: np.ndarray, places: np.ndarray, device: torch.device) -> Tensor:
-    """(n, h, w, c) uint8, (b,) places -> (b, c, h, w) uint8 on the device."""
-    return torch.from_numpy(images[places]).to(device).permute(0, 3, 1, 2)
+def batch_of(images: np.ndarray, places: np.ndarray, place: torch.device) -> Tensor:
+    """(n, h, w, c) uint8, (b,) places -> (b, c, h, w) uint8 at the place."""
+    return torch.from_numpy(images[places]).to(place).permute(0, 3, 1, 2)
 
 
 def normalised(x: Tensor, mean: tuple[float, ...], scale: tuple[float, ...]) -> Tensor:
@@ -177,7 +177,7 @@ def cropped(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
     A crop is never enlarged: blurred pictures have other statistics than those that the network will see. It may reach
     over the edge a little, where the picture is reflected.
     """
-    whole, device = x.shape[-1], x.device
+    whole, place = x.shape[-1], x.device
     least = min(whole, max(side, round(LEAST_CROP * whole)))
     size = int(torch.randint(least, whole + 1, (), generator=generator))
     over = round(OVER * whole)
@@ -185,9 +185,9 @@ def cropped(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
     mirrored = torch.rand(len(x), generator=generator) < 0.5
     columns = torch.arange(size).repeat(len(x), 1)
     columns[mirrored] = columns[mirrored].flip(1)
-    rows = _reflected(top[:, None] + torch.arange(size), whole).to(device)
-    columns = _reflected(left[:, None] + columns, whole).to(device)
-    every = torch.arange(len(x), device=device)[:, None, None]
+    rows = _reflected(top[:, None] + torch.arange(size), whole).to(place)
+    columns = _reflected(left[:, None] + columns, whole).to(place)
+    every = torch.arange(len(x), device=place)[:, None, None]
     cut = x.permute(0, 2, 3, 1)[every, rows[:, :, None], columns[:, None, :]]
     return resized(cut.permute(0, 3, 1, 2), side)
 

@@ -182,7 +182,7 @@ class InstanceTraining:
         chosen = torch.where(drawn, p, 1 - p).clamp(min=1e-6).log().sum(dim=(1, 2))
         entropy = nn.functional.binary_cross_entropy(p, p, reduction="none").sum(dim=(1, 2))
         loss = -((earned - base) * chosen + self.recipe.entropy * entropy).mean()
-        self.optimiser.zero_grad()
+        self.optimiser.zero_grad()  # no loop: one step inside of a step of the graph's loop, on its batch
         loss.backward()
         self.optimiser.step()
 

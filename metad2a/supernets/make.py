@@ -18,6 +18,7 @@ from databases.architectures.supernets.inherit import enlarge
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
 from databases.hosting import lent
+from metad2a.runtime.files import written_file
 from metad2a.supernets.images import Images
 from metad2a.supernets.pretrain import Plan, Point, accuracy, pretrain, read_curve, settle
 from metad2a.supernets.weights import write_weights
@@ -75,7 +76,6 @@ class Made:
     sha256: str | None = None
 
 
-# long, since what a pretraining is told is a line each: here and where it is handed on
 def make(
     job: Job,
     images: Images,
@@ -88,11 +88,10 @@ def make(
     deadline: float = float("inf"),
 ) -> Made:
     """Pretrains, goes on or reads what is done; writes the weights to ``output`` when it is complete."""
-    network = job.network(len(images.names))
     place, normalisation = job.place(images, folder), images.normalisation()
     place.parent.mkdir(parents=True, exist_ok=True)
     loop = pretrain(
-        network,
+        job.network(len(images.names)),
         images,
         job.plan,
         normalisation=normalisation,
@@ -104,10 +103,9 @@ def make(
     )
     if loop.progress < 1:
         return Made(output, False, None, loop.epoch, loop.seconds)
-    assert loop.average is not None
-    settle(loop.average, images, job.plan, normalisation, processes.device)
+    settle(loop.result, images, job.plan, normalisation, processes.place)
     side = job.plan.sides[-1]
-    percent = accuracy(loop.average, images, images.held, side, normalisation, processes)
+    percent = accuracy(loop.result, images, images.held, side, normalisation, processes)
     curve = [[point.epoch, round(point.loss, 3), round(point.accuracy, 2)] for point in read_curve(place)]
     card = {
         **asdict(job.plan),
@@ -116,8 +114,13 @@ def make(
         **{"mean": normalisation[0], "scale": normalisation[1], "curve": curve},
         **{"accuracy": round(percent, 2), "side": side, "steps": loop.step, "epochs": loop.epoch},
     }
-    digest = write_weights(output, loop.average, card) if processes.first else None
+    digest = _written(output, loop.result, card) if processes.first else None
     return Made(output, True, percent, loop.epoch, loop.seconds, digest)
+
+
+def _written(output: Path, network: nn.Module, card: dict[str, Any]) -> str:
+    with written_file(output) as draft:
+        return write_weights(draft, network, card)
 
 
 def _how(job: Job) -> str:
@@ -162,6 +165,6 @@ def evaluate(base: Pretrained, images: Images, sides: tuple[int, ...], processes
     names: Any = base.card.get("classes", ())
     if tuple(names) != images.names:
         raise UserError(f"{base.name} was not trained for the classes of {images.name}; give the data it learnt from")
-    network = base.network().to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    network = base.network().to(processes.place, memory_format=torch.channels_last)  # type: ignore[call-overload]
     normalisation = base.normalisation()
     return {side: accuracy(network, images, images.held, side, normalisation, processes) for side in sides}

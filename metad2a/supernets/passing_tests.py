@@ -117,7 +117,7 @@ class PassingTests:
 
     def step(self, batches: Batches) -> None:
         """One step of everything: the third level first, then the weights of learner and tester."""
-        outer, creator = self.gradients(batches)
+        outer, creator = self.gradients(batches)  # no loop: four optimisers, and gradients that are no loss's
         self.alpha.grad = outer
         self._architecture.step()
         if creator is not None:

@@ -19,6 +19,7 @@ from databases.errors import UserError
 from databases.files import write_files
 from databases.hosting import lent
 from metad2a.supernets.images import Images, batch_of, cropped, normalised, resized
+from metad2a.train.averaging import Average
 from metad2a.train.loop import Epoch, Loop, cosine
 from metad2a.train.together import Together
 
@@ -81,7 +82,7 @@ def pretrain(
     every: float = 180.0,
     deadline: float = math.inf,
 ) -> Loop:
-    """Trains the network on the training images; the loop's average is the result, its progress 1 when complete.
+    """Trains the network on the training images; the loop's progress is 1 when complete, its `result` the average.
 
     Beside the checkpoint, which is written ``every`` so many seconds, a CSV file tells the curve.
 
@@ -89,8 +90,8 @@ def pretrain(
         UserError: there are fewer training images than a batch holds, or the checkpoint is another training's.
     """
     _check(images, plan)
-    with lent(seed=plan.seed, device=str(processes.device)):
-        network.to(processes.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    with lent(seed=plan.seed, on=str(processes.place)):
+        network.to(processes.place, memory_format=torch.channels_last)  # type: ignore[call-overload]
         loop = Loop(
             network,
             optimiser(network, plan),
@@ -98,7 +99,7 @@ def pretrain(
             schedule=cosine(0.04),
             seed=plan.seed,
             gradient_norm=5.0,
-            average=plan.average,
+            average=Average(keeps=plan.average),
             checkpoint=checkpoint,
             every=every,
             writes=processes.first,
@@ -141,25 +142,24 @@ class _Job:
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
         """Cross entropy of crops of the images."""
         places, seed = batch
-        device = self.processes.device
+        place = self.processes.place
         x = cropped(
-            batch_of(self.images.x, places, device),
+            batch_of(self.images.x, places, place),
             self.plan.side(self.loop.progress),
             torch.Generator().manual_seed(seed),
         )
-        with precision(network, device):
+        with precision(network, place):
             logits: Tensor = network(normalised(x, *self.normalisation))
-        labels = self.images.y[places].to(device)
+        labels = self.images.y[places].to(place)
         return nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.plan.smoothing)
 
     def on_epoch(self, epoch: Epoch) -> None:
         """Validates the averaged network."""
-        assert self.loop.average is not None
         held = self.images.held
         if epoch.progress < 1 and epoch.number % 5:
             held = held[:: max(1, len(held) // SOME)]
         side = self.plan.sides[-1]
-        percent = accuracy(self.loop.average, self.images, held, side, self.normalisation, self.processes)
+        percent = accuracy(self.loop.result, self.images, held, side, self.normalisation, self.processes)
         point = Point(epoch.number, epoch.steps, epoch.seconds, epoch.loss, percent, len(held))
         if self.processes.first:
             _note(self.loop.path, point)
@@ -177,18 +177,18 @@ class _Job:
         )
 
 
-def settle(network: nn.Module, images: Images, plan: Plan, normalisation: Normalisation, device: torch.device) -> None:
+def settle(network: nn.Module, images: Images, plan: Plan, normalisation: Normalisation, place: torch.device) -> None:
     """Takes the statistics of the normalisations anew, of whole training images at the last resolution.
 
     Those of training are of crops, and partly of other resolutions.
     """
     order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(plan.seed)).numpy()
     parts = np.array_split(images.train[order[:SETTLE]], -(-min(SETTLE, len(order)) // 128))
-    with precision(network, device):
+    with precision(network, place):
         recalibrate(
             network,
             (
-                normalised(resized(batch_of(images.x, np.sort(part), device), plan.sides[-1]), *normalisation)
+                normalised(resized(batch_of(images.x, np.sort(part), place), plan.sides[-1]), *normalisation)
                 for part in parts
             ),
         )
@@ -239,11 +239,11 @@ def optimiser(network: nn.Module, plan: Plan) -> torch.optim.SGD:
     return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=0.9, nesterov=True)
 
 
-def precision(network: nn.Module, device: torch.device) -> torch.autocast:
+def precision(network: nn.Module, place: torch.device) -> torch.autocast:
     """bfloat16 where it is faster: on CUDA, and on processors that have it for networks without depthwise layers."""
     depthwise = any(isinstance(each, nn.Conv2d) and each.groups > 1 for each in network.modules())
     here = torch.cpu.get_capabilities().get("avx512_bf16", False) and not depthwise
-    return torch.autocast(device.type, torch.bfloat16, enabled=here if device.type == "cpu" else device.type == "cuda")
+    return torch.autocast(place.type, torch.bfloat16, enabled=here if place.type == "cpu" else place.type == "cuda")
 
 
 @torch.inference_mode()
@@ -260,8 +260,8 @@ def accuracy(
     right = 0
     mine = places[processes.number :: processes.size]
     for chosen in np.array_split(mine, -(-len(mine) // 250)) if len(mine) else []:
-        x = resized(batch_of(images.x, chosen, processes.device), side)
-        with precision(network, processes.device):
+        x = resized(batch_of(images.x, chosen, processes.place), side)
+        with precision(network, processes.place):
             predicted = network(normalised(x, *normalisation)).argmax(1).cpu()
         right += int((predicted == images.y[chosen]).sum())
     return 100 * processes.summed(right) / len(places)

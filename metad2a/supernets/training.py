@@ -19,7 +19,7 @@ from databases.datasets.task import Task
 from databases.hosting import lent
 from metad2a.train.inference import normalisation, prepare
 from metad2a.train.loop import Epoch, Loop, cosine
-from metad2a.train.train import augment
+from metad2a.train.moves import moved
 
 Draw = Callable[[int, int], Sequence[Architecture]]  # how many, seed -> the children that learn the next batches
 Batch = tuple[Tensor, Architecture]  # rows of the images, and the child that learns them
@@ -58,12 +58,12 @@ class Labelled:
     labels: Tensor
 
 
-def labelled(task: Task, part: int, resolution: int, *, device: str = "cpu") -> Labelled:
+def labelled(task: Task, part: int, resolution: int, *, on: str = "cpu") -> Labelled:
     """One part of a task, normalised as its training part is, in a fixed order that mixes its classes.
 
     Data often come class by class; so ordered, a slice or the statistics of a batch would be those of few classes.
     """
-    task, place = task.resized(resolution), torch.device(device)
+    task, place = task.resized(resolution), torch.device(on)
     images, labels = task.part(part)
     order = np.random.default_rng(0).permutation(len(labels))
     images, labels = images[order], labels[order]
@@ -134,7 +134,7 @@ def train_supernet(
         rows = rows.to(train.labels.device)
         images = train.images[rows]
         if recipe.augment:  # the loop keeps torch's generator
-            images = augment(images, torch.default_generator, flip=images.shape[1] == 3)
+            images = moved(images, torch.default_generator, flip=images.shape[1] == 3)
             images = images.clone(memory_format=torch.contiguous_format)
         logits = network(images, space.choices(child))
         return nn.functional.cross_entropy(logits, train.labels[rows])

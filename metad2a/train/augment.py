@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from databases.datasets.task import VALIDATION, Task
-from databases.errors import UserError
+from databases.errors import unknown
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, Labels
@@ -77,7 +77,7 @@ def asked(choice: str) -> tuple[Augment, str] | None:
 def check(choice: str) -> None:
     """Raises `UserError` for an unknown choice."""
     if choice not in CHOICES:
-        raise UserError(f"given the augmentation {choice!r}; allowed are {', '.join(CHOICES)}; give one of these")
+        raise unknown("augmentation", choice, CHOICES)
 
 
 def _mirrored(flip: bool) -> str:

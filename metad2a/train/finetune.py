@@ -23,6 +23,7 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from metad2a.train import logistic
 from metad2a.train.augment import PLAIN, Augment, augmented
+from metad2a.train.averaging import Average
 from metad2a.train.classifier import Classifier
 from metad2a.train.loop import Epoch, Loop, cosine
 from metad2a.train.memory import was_short
@@ -34,7 +35,7 @@ FROZEN: dict[Part, float] = {"head": 0.8, "half": 0.5, "all": 0.0}  # share of t
 BATCH = 32
 MOMENTUM, WEIGHT_DECAY, GRADIENT_NORM = 0.9, 1e-4, 5.0
 WARMUP = 0.1  # share of the training
-AVERAGE = 0.97  # share of the old average that a step keeps
+AVERAGE = Average(keeps=0.97)
 SECONDS_BETWEEN_CHECKPOINTS = 15.0
 RECALIBRATE = 1_024  # images whose statistics the batch normalisations take
 STATISTICS_FOR_ONE = 4  # images that take as much memory without gradients as one with them
@@ -47,7 +48,7 @@ class Tuning:
     Attributes:
         part: what learns; see `FROZEN`. learning_rate: at its peak.
         seconds, steps: how long, one of them given.
-        statistics: whether batch normalisations go on by the statistics of pretraining, not by each batch's.
+        statistics: whether batch normalisations go on by those they have, not by each batch's.
         parts: of the task to learn from. batch: images a step.
     """
 
@@ -125,10 +126,9 @@ def finetune(
                 raise UserError("there is no memory for two images: choose a lower resolution") from problem
             size = -(-size // 2)
     seconds = loop.seconds
-    assert loop.average is not None
     few = torch.randperm(len(labels), generator=torch.Generator().manual_seed(tuning.seed))[:RECALIBRATE]
-    recalibrate(loop.average, begin, images(few), batch=STATISTICS_FOR_ONE * size)
-    ended = replace(begin, network=loop.average.eval())
+    recalibrate(loop.result, begin, images(few), batch=STATISTICS_FOR_ONE * size)
+    ended = replace(begin, network=loop.result.eval())
     return _judged(ended, task, loop.step, seconds, complete=complete, batch=size, images=len(labels))
 
 

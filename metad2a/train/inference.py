@@ -30,9 +30,9 @@ def normalisation(task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
     return tuple(mean.tolist()), tuple(np.maximum(spread, 1.0).tolist())
 
 
-def prepare(images: np.ndarray, mean: tuple[float, ...], scale: tuple[float, ...], device: torch.device) -> Tensor:
+def prepare(images: np.ndarray, mean: tuple[float, ...], scale: tuple[float, ...], place: torch.device) -> Tensor:
     """(n, h, w, c) uint8 -> (n, c, h, w) float32, normalised, channels last in memory."""
-    return normalised(torch.from_numpy(images).to(device), mean, scale)
+    return normalised(torch.from_numpy(images).to(place), mean, scale)
 
 
 def normalised(images: Tensor, mean: tuple[float, ...], scale: tuple[float, ...]) -> Tensor:
@@ -44,11 +44,11 @@ def normalised(images: Tensor, mean: tuple[float, ...], scale: tuple[float, ...]
 
 def predictions(training: Training, images: np.ndarray, *, batch: int = 500) -> np.ndarray:
     """(n, h, w, c) uint8 at the recipe's resolution -> (n, classes) logits."""
-    device = next(training.network.parameters()).device
+    place = next(training.network.parameters()).device
     try:
         with torch.inference_mode():
             parts = [
-                training.network(prepare(images[i : i + batch], training.mean, training.scale, device)).cpu()
+                training.network(prepare(images[i : i + batch], training.mean, training.scale, place)).cpu()
                 for i in range(0, len(images), batch)
             ]
         logits: np.ndarray = torch.cat(parts).numpy()
@@ -70,10 +70,10 @@ def accuracy(training: Training, task: Task, part: int = TEST) -> float | None:
 
 
 def halved(images: int, problem: torch.OutOfMemoryError) -> int:
-    """Half as many images at a time, with the device's memory tidied up."""
+    """Half as many images at a time, with memory tidied up."""
     if images < 2:
         raise UserError(
-            f"the device has no memory for a single image ({' '.join(str(problem).split())[:80]}): "
+            f"there is no memory for a single image ({' '.join(str(problem).split())[:80]}): "
             "use --on cpu or a recipe with a smaller network"
         ) from problem
     if torch.cuda.is_available():
@@ -86,7 +86,7 @@ def seconds_an_image(task: Task, network: nn.Module, place: torch.device) -> flo
     channels = (1.0,) * task.channels
     probe = Training(network.eval().to(place), channels, channels, None, 0.0, True)
     images = task.images[:PROBE_IMAGES]
-    predictions(probe, images)  # the first time prepares the device
+    predictions(probe, images)  # the first time prepares what runs it
     begin = time.monotonic()
     predictions(probe, images)
     return (time.monotonic() - begin) / len(images)

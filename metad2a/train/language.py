@@ -21,6 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from databases.architectures.space import recurrent_space
 from databases.datasets.text import Text, Tokens
 from databases.hosting import lent
+from metad2a.train.loop import Diverged, Loop
 
 MakeCell = Callable[[int, int], nn.Module]  # (inputs, width) -> cell
 WARM_UP = 20  # steps in which the learning rate rises
@@ -125,20 +126,26 @@ def _fit(model: LanguageModel, read: Tensor, recipe: LanguageRecipe) -> bool:
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
     starts = range(0, len(read) - 1, recipe.steps)
     updates = round(recipe.epochs * len(starts))
-    scheduler = LambdaLR(optimiser, partial(_rate, updates=max(1, updates)))
-    state = None
-    for update in range(updates):
-        start = starts[update % len(starts)]
+    loop = Loop(
+        *(model, optimiser),
+        steps=updates,
+        schedule=LambdaLR(optimiser, partial(_rate, updates=max(1, updates))),
+        random=torch.get_rng_state(),
+        gradient_norm=recipe.gradient_norm,
+        finite=True,
+    )
+    state: object = None
+
+    def loss(model: nn.Module, start: int) -> Tensor:
+        nonlocal state
         wanted = read[start + 1 : start + 1 + recipe.steps]
         logits, state = model(read[start : start + len(wanted)], _detached(state) if start else None)
-        loss = functional.cross_entropy(logits.flatten(0, 1), wanted.flatten())
-        optimiser.zero_grad()
-        loss.backward()
-        norm = nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_norm)
-        if not torch.isfinite(norm):
-            return False
-        optimiser.step()
-        scheduler.step()
+        return functional.cross_entropy(logits.flatten(0, 1), wanted.flatten())
+
+    try:
+        loop.run(lambda generator, first: starts[first:], loss)
+    except Diverged:
+        return False
     return True
 
 

@@ -8,5 +8,5 @@ ALLOCATOR = "DefaultCPUAllocator"  # torch's name of it, in the RuntimeError tha
 
 
 def was_short(problem: Exception) -> bool:
-    """Whether a computation failed for want of memory, on a device (CUDA, MPS) or here (torch, numpy)."""
+    """Whether a computation failed for want of memory, on a GPU (CUDA, MPS) or here (torch, numpy)."""
     return isinstance(problem, torch.OutOfMemoryError | MemoryError) or ALLOCATOR in str(problem)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from databases.architectures.supernets.pretrained import Stages
 from databases.datasets.task import TRAIN, Task
 from databases.errors import UserError
 from databases.hosting import lent
-from metad2a.train.augment import PLAIN, Augment
+from metad2a.train.augment import PLAIN, Augment, asked, choose
 from metad2a.train.bases import OTHER, Base, family_of, open_base
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Part, Tuned, Tuning, finetune
@@ -27,6 +27,13 @@ from metad2a.train.loop import Epoch
 from metad2a.train.probe import Probed, probe
 
 STATISTICS_IMAGES, STATISTICS_BATCH = 512, 128  # from which a slice takes its batch-norm statistics
+# Trained by the statistics of Tiny-ImageNet ours can be lost at the first steps where images are unlike it; by those of
+# each batch they are not, but then a layer fitted to others' would have to be found again. ImageNet's weights lose more
+# by other statistics than they gain.
+OURS = ("scratch", "own")
+# Cheap probes, the better of which tells whether mirrored images keep their class: one that knows signs badly takes
+# them for others whether they are mirrored or not.
+JUDGES = (Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"))
 SLIM, SHORT = 0.5, 1  # share of the hidden channels, blocks of a stage
 
 
@@ -73,27 +80,25 @@ def blueprint_of(pipeline: Pipeline, *, channels: int, classes: int, also: Base 
     return family.blueprint(_stages(pipeline) or family.stages, channels, classes)
 
 
-def probe_either(
-    pipeline: Pipeline, task: Task, base: Base, *, anew: bool, cache: Path | None = None
-) -> tuple[Probed, bool]:
-    """The probe of ``base``, and with ``anew`` that with statistics of the images where validation likes it better.
-
-    The second tells whether it did.
-    """
-    found = probe(base, task, resolution=pipeline.resolution, cache=cache)
-    if not anew:
-        return found, False
-    other = probe(base_of(pipeline, task, anew=True), task, resolution=pipeline.resolution, cache=cache)
-    better = (other.valid_accuracy or 0.0, -other.valid_loss) > (found.valid_accuracy or 0.0, -found.valid_loss)
-    return (other, True) if better else (found, False)
-
-
-def probe_pipeline(
-    pipeline: Pipeline, task: Task, *, cache: Path | None = None, also: Base | None = None
-) -> tuple[Base, Probed]:
+def probe_pipeline(pipeline: Pipeline, task: Task, *, cache: Path | None = None) -> Probed:
     """The linear layer on the features of a pipeline's weights."""
-    base = base_of(pipeline, task, also=also)
-    return base, probe(base, task, resolution=pipeline.resolution, cache=cache)
+    return probe(base_of(pipeline, task), task, resolution=pipeline.resolution, cache=cache)
+
+
+def choose_augment(
+    choice: str, task: Task, *, judges: Sequence[Pipeline] = JUDGES, cache: Path | None = None
+) -> tuple[Augment, str]:
+    """What to do to training images, and one line that says so and why; the best of the probes ``judges`` tells.
+
+    Raises:
+        UserError: the choice is unknown.
+    """
+    if (found := asked(choice)) is not None:
+        return found
+    bases = [(base_of(each, task), each.resolution) for each in judges]
+    probed = [probe(base, task, resolution=resolution, cache=cache) for base, resolution in bases]
+    best = max(range(len(judges)), key=lambda place: probed[place].valid_accuracy or 0.0)
+    return choose(choice, bases[best][0], probed[best].classifier, task, cache=cache)
 
 
 def tune_pipeline(
@@ -102,27 +107,38 @@ def tune_pipeline(
     effort: Effort,
     *,
     begin: Classifier | None = None,
-    cache: Path | None = None,
     deadline: float = math.inf,
     checkpoint: Path | None = None,
     on_epoch: Callable[[Epoch], bool | None] | None = None,
 ) -> Tuned:
-    """Fine-tunes from ``begin``, by default from the pipeline's probe, or trains from nothing where it says so."""
-    scratch = pipeline.weights == "scratch"
+    """Fine-tunes from ``begin``, by default from where `begin_of` the pipeline says."""
     if begin is None:
-        begin = from_nothing(pipeline, task, effort.seed) if scratch else _probed(pipeline, task, cache)
+        begin = begin_of(pipeline, task, seed=effort.seed)
     part: Part = "head" if pipeline.training == "head" else "half" if pipeline.training == "half" else "all"
     tuning = Tuning(
         part=part,
         learning_rate=pipeline.learning_rate or 0.03,
         seconds=effort.seconds,
         steps=effort.steps,
-        statistics=not scratch,
+        statistics=pipeline.weights not in OURS,
         augment=effort.augment,
         parts=effort.parts,
         seed=effort.seed,
     )
     return finetune(begin, task, tuning, deadline=deadline, checkpoint=checkpoint, on_epoch=on_epoch)
+
+
+def begin_of(
+    pipeline: Pipeline, task: Task, *, seed: int = 0, cache: Path | None = None, also: Base | None = None
+) -> Classifier:
+    """Where a training begins: at fresh weights, or at a linear layer that is fitted to the frozen weights' features.
+
+    Ours have the statistics of the images before, see `OURS`.
+    """
+    if pipeline.weights == "scratch":
+        return from_nothing(pipeline, task, seed)
+    base = base_of(pipeline, task, anew=pipeline.weights in OURS, also=also)
+    return probe(base, task, resolution=pipeline.resolution, cache=cache).classifier
 
 
 def from_nothing(pipeline: Pipeline, task: Task, seed: int) -> Classifier:
@@ -132,10 +148,6 @@ def from_nothing(pipeline: Pipeline, task: Task, seed: int) -> Classifier:
         network = blueprint.build().eval()
     mean, scale = normalisation(task)
     return Classifier(network, blueprint, mean, scale, pipeline.resolution)
-
-
-def _probed(pipeline: Pipeline, task: Task, cache: Path | None) -> Classifier:
-    return probe_pipeline(pipeline, task, cache=cache)[1].classifier
 
 
 def _stages(pipeline: Pipeline) -> Stages | None:

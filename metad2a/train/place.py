@@ -1,4 +1,4 @@
-"""Where a training runs: the device, and how images lie in its memory."""
+"""Where a training runs, and how images lie in memory there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from databases.architectures.space import ImageSpace
 from databases.errors import UserError
 
 
-def pick_device(name: str = "auto") -> torch.device:
+def pick_place(name: str = "auto") -> torch.device:
     """``auto`` is CUDA, then MPS, then the CPU; any other name is torch's."""
     if name != "auto":
         return torch.device(name)
@@ -17,13 +17,13 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def usable_device(name: str = "auto") -> torch.device:
-    """`pick_device`, tried out; raises `UserError` for a device that cannot be used here."""
+def usable_place(name: str = "auto") -> torch.device:
+    """`pick_place`, tried out; raises `UserError` for one that cannot be used here."""
     try:
-        return torch.zeros(1, device=pick_device(name)).device
+        return torch.zeros(1, device=pick_place(name)).device
     except (RuntimeError, AssertionError) as problem:  # torch asserts where it was built without CUDA
         raise UserError(
-            f"given the device {name!r}, which cannot be used here; 'auto' and 'cpu' always can; give one"
+            f"given {name!r} to train on, which cannot be used here; 'auto' and 'cpu' always can; give one"
         ) from problem
 
 

@@ -22,9 +22,9 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Together:
-    """This process among ``size`` processes, numbered from 0, and the device it computes on."""
+    """This process among ``size`` processes, numbered from 0, and the place where it computes."""
 
-    device: torch.device
+    place: torch.device
     number: int = 0
     size: int = 1
 
@@ -45,7 +45,7 @@ class Together:
         """The first process's value."""
         if self.size == 1:
             return value
-        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
+        shared = torch.tensor(value, dtype=torch.float64, device=self.place)
         distributed.broadcast(shared, 0)
         return float(shared)
 
@@ -53,7 +53,7 @@ class Together:
         """The sum of all processes' values."""
         if self.size == 1:
             return value
-        shared = torch.tensor(value, dtype=torch.float64, device=self.device)
+        shared = torch.tensor(value, dtype=torch.float64, device=self.place)
         distributed.all_reduce(shared)
         return float(shared)
 
@@ -69,21 +69,21 @@ def started_by_torchrun() -> bool:
 
 
 @contextmanager
-def together(device: torch.device) -> Iterator[Together]:
+def together(place: torch.device) -> Iterator[Together]:
     """All processes that torchrun started, over NCCL where they have CUDA and over gloo elsewhere.
 
     They part when all are done. What held the group by then is let go first: a thread of gloo's that outlives the
     interpreter aborts the process.
     """
     if not started_by_torchrun():
-        yield Together(device)
+        yield Together(place)
         return
-    if device.type == "cuda":
-        device = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
-        torch.cuda.set_device(device)
-    distributed.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=PATIENCE)
+    if place.type == "cuda":
+        place = torch.device("cuda", int(os.environ["LOCAL_RANK"]))
+        torch.cuda.set_device(place)
+    distributed.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=PATIENCE)
     try:
-        yield Together(device, distributed.get_rank(), distributed.get_world_size())
+        yield Together(place, distributed.get_rank(), distributed.get_world_size())
         distributed.barrier()
     finally:
         gc.collect()

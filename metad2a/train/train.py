@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Self
 
 import torch
@@ -19,13 +20,16 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.train.augment import Augment
+from metad2a.train.averaging import Average
 from metad2a.train.batches import batches
 from metad2a.train.inference import accuracy, halved, normalisation, normalised
-from metad2a.train.place import memory_format, pick_device
+from metad2a.train.loop import Epoch, Loop, cosine, in_turn
+from metad2a.train.moves import Moves
+from metad2a.train.place import memory_format, pick_place
 from metad2a.train.training import OnEpoch, Progress, Training
 
 TIMED_STEPS = 4  # whose median tells how long a training takes
-LAG = 0.05  # share of the steps that a training may be behind its time before its schedule is made shorter
+Batch = tuple[Tensor, Moves | None]  # places among the training images, and how each is moved
 
 
 def train(
@@ -34,12 +38,13 @@ def train(
     *,
     recipe: Recipe,
     seed: int = 0,
-    device: str = "auto",
+    on: str = "auto",
     deadline: float = math.inf,
     checks: Sequence[float] = (),
     steps: int | None = None,
     fit: bool = False,
     change: Augment | None = None,
+    checkpoint: Path | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Training:
     """Trains on the training part of ``task``; stops after the step that passes ``deadline`` (monotonic s).
@@ -48,45 +53,108 @@ def train(
     be so slow that it would not end by the ``deadline``. ``change`` is what is done to training images, by default what
     the recipe says.
     After these shares of the epochs, ``checks``, the accuracy on the validation part is told to ``on_epoch`` too.
-    The same seed on the same device gives the same weights, checked or not. A batch that does not fit into the
-    device's memory is cut into halves, whose gradients are added: the steps stay the recipe's, the batch
-    statistics of the normalisations are those of a part.
+    The same seed on the same hardware gives the same weights, checked or not. With a ``checkpoint`` (a file) a training
+    that was killed goes on, to the same weights; ``on_epoch`` is told its earlier epochs once more.
+    A batch that does not fit into memory is cut into halves, whose gradients are added: the steps stay
+    the recipe's, the batch statistics of the normalisations are those of a part.
 
     Raises:
-        UserError: a single image does not fit.
+        UserError: a single image does not fit, or the checkpoint is another training's.
     """
-    place = pick_device(device)
+    place = pick_place(on)
     task = task.resized(recipe.resolution)
-    skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
-    one = 1 if place.type == "cpu" else None  # networks this small gain nothing by two threads, and lose at times
-    with lent(seed=seed, threads=one, device=str(place)):
-        space = image_space(architecture.space)
-        network, layout = space.network(architecture, skeleton), memory_format(space, place)
-        network = network.to(place, memory_format=layout)  # type: ignore[call-overload]
-        mean, scale = normalisation(task)
-        loop = _Loop(network, recipe, _Images.of(task, mean, scale, place), seed, layout)
-        loop.steps, loop.fit, loop.change = steps or loop.steps, fit, change or loop.change
-        if checks and len(task.places(VALIDATION)):
-            loop.check(checks, lambda: accuracy(Training(network, mean, scale, None, 0.0, False), task, VALIDATION))
-        trained, curve, complete, seconds = loop.run(deadline, on_epoch)
-        short = complete and (loop.hurried or loop.steps < recipe.steps(len(loop.y)))
-        done = Training(trained.eval(), mean, scale, None, seconds, complete and not short, curve, loop.parts, short)
+    with lent(seed=seed, threads=_threads(place), on=str(place)):
+        network, learning = _begun(task, architecture, recipe, place, seed=seed, change=change)
+        whole = recipe.steps(len(learning.images.labels))
+        loop = Loop(
+            *(network, learning.optimiser),
+            steps=steps or whole,
+            schedule=cosine(),
+            random=torch.get_rng_state(),
+            gradient_norm=recipe.gradient_norm,
+            average=Average(last=recipe.average) if recipe.average else None,
+            checkpoint=checkpoint,
+        )
+        curve = _Curve(task, learning, loop, -(-(steps or whole) // learning.a_pass), checks, deadline, on_epoch)
+        passes = in_turn(loop, learning.passes())
+        complete = curve.again() and loop.run(passes, learning.loss, deadline=deadline, fit=fit, on_epoch=curve)
+        if loop.ongoing is not None:
+            curve(loop.ongoing)
+        short = complete and (loop.hurried or (steps or whole) < whole)
+        done = learning.training(loop.result, loop.seconds, complete=complete and not short)
+        done = replace(done, curve=curve.points, parts=learning.parts, shortened=short)
         valid = accuracy(done, task, VALIDATION)
-    trained.to("cpu")
+    loop.result.to("cpu")
     return replace(done, valid_accuracy=valid)
 
 
-def seconds_a_step(task: Task, architecture: Architecture, *, recipe: Recipe, device: str = "auto") -> float:
+def seconds_a_step(task: Task, architecture: Architecture, *, recipe: Recipe, on: str = "auto") -> float:
     """What one training step takes here: the median of a few, of a network that is then forgotten."""
-    place = pick_device(device)
+    place = pick_place(on)
+    with lent(seed=0, threads=_threads(place), on=str(place)):
+        network, learning = _begun(task, architecture, recipe, place)
+        loop, taken = Loop(network, learning.optimiser, steps=TIMED_STEPS + 1), [0.0]
+        first = learning.first()
+        loop.run(lambda generator, start: [first], learning.loss, on_epoch=lambda each: taken.append(each.seconds))
+        return statistics.median(after - before for before, after in pairwise(taken))
+
+
+def _threads(place: torch.device) -> int | None:
+    """Networks this small gain nothing by two threads, and lose at times."""
+    return 1 if place.type == "cpu" else None
+
+
+def _begun(
+    task: Task,
+    architecture: Architecture,
+    recipe: Recipe,
+    place: torch.device,
+    *,
+    seed: int = 0,
+    change: Augment | None = None,
+) -> tuple[nn.Module, _Learning]:
+    """A fresh network where it is trained, and how it learns the task."""
     skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
-    one = 1 if place.type == "cpu" else None
-    with lent(seed=0, threads=one, device=str(place)):
-        space = image_space(architecture.space)
-        network, layout = space.network(architecture, skeleton), memory_format(space, place)
-        network = network.to(place, memory_format=layout)  # type: ignore[call-overload]
-        loop = _Loop(network.train(), recipe, _Images.of(task, *normalisation(task), place), 0, layout)
-        return statistics.median(loop.timed() for _ in range(TIMED_STEPS + 1))
+    space = image_space(architecture.space)
+    network, layout = space.network(architecture, skeleton), memory_format(space, place)
+    network = network.to(place, memory_format=layout)  # type: ignore[call-overload]
+    images = _Images.of(task, *normalisation(task), place)
+    return network, _Learning(network, recipe, images, seed=seed, layout=layout, change=change)
+
+
+@dataclass
+class _Curve:
+    """What is told of the epochs: the loss, and the accuracy after these shares of them, but not after the last one.
+
+    The loop keeps it with its checkpoint.
+    """
+
+    task: Task
+    learning: _Learning
+    loop: Loop
+    epochs: int
+    checks: Sequence[float]
+    deadline: float
+    on_epoch: OnEpoch | None
+
+    @property
+    def points(self) -> list[Progress]:
+        """All epochs so far."""
+        return [Progress(**each) for each in self.loop.notes]
+
+    def again(self) -> bool:
+        """Tells the epochs of a training that was killed; whether it may go on."""
+        return all(self.on_epoch is None or self.on_epoch(each) is not False for each in self.points)
+
+    def __call__(self, epoch: Epoch) -> bool | None:
+        asked = {math.ceil(share * self.epochs) for share in self.checks} - {self.epochs}
+        valid = None
+        if epoch.number in asked and time.monotonic() < self.deadline:
+            network = self.loop.network.eval()
+            valid = accuracy(self.learning.training(network, 0.0, complete=False), self.task, VALIDATION)
+        point = Progress(epoch.number, self.epochs, epoch.loss, epoch.seconds, valid)
+        self.loop.notes.append(asdict(point))
+        return None if self.on_epoch is None else self.on_epoch(point)
 
 
 @dataclass(frozen=True)
@@ -107,7 +175,7 @@ class _Images:
 
     @classmethod
     def of(cls, task: Task, mean: tuple[float, ...], scale: tuple[float, ...], place: torch.device) -> Self:
-        """Those of a task, on the device."""
+        """Those of a task, where it is learnt."""
         where = task.places(TRAIN)
         labels = torch.from_numpy(task.labels[where]).to(place)
         if isinstance(task.images, Mapped):
@@ -125,15 +193,24 @@ class _Images:
         return normalised(self.stored[self.where[chosen]], self.mean, self.scale)
 
 
-class _Loop:
-    """Optimiser, schedule and weight average of one training."""
+class _Learning:
+    """Optimiser, batches and loss of one training.
+
+    Attributes:
+        parts: into how many a batch is cut, so that it fits into memory. a_pass: steps over all images.
+    """
 
     def __init__(
-        self, network: nn.Module, recipe: Recipe, images: _Images, seed: int, layout: torch.memory_format
+        self,
+        network: nn.Module,
+        recipe: Recipe,
+        images: _Images,
+        *,
+        seed: int = 0,
+        layout: torch.memory_format = torch.contiguous_format,
+        change: Augment | None = None,
     ) -> None:
-        self.network, self.recipe, self.images, self.y, self.layout = network, recipe, images, images.labels, layout
-        self.shuffle = torch.Generator().manual_seed(seed)
-        self.steps = recipe.steps(len(self.y))
+        self.recipe, self.images, self.layout, self.parts = recipe, images, layout, 1
         self.optimiser = torch.optim.SGD(
             network.parameters(),
             lr=recipe.learning_rate,
@@ -141,117 +218,52 @@ class _Loop:
             nesterov=True,
             weight_decay=recipe.weight_decay,
         )
-        self.average = copy.deepcopy(network) if recipe.average else None
-        self.averaged = 0
-        self.parts = 1
-        self.fit, self.hurried = False, False  # whether the schedule goes by the time too, and had to
+        self.shuffle = torch.Generator().manual_seed(seed)
         colour = images.stored.shape[-1] == 3  # grey pictures are mostly signs and scans
-        self.change = Augment(shift=recipe.augment, flip=recipe.augment and colour)
-        self.a_pass = -(-len(self.y) // recipe.batch)
-        self.checks: set[int] = set()
-        self.measure: Callable[[], float | None] = lambda: None
+        self.change = change or Augment(shift=recipe.augment, flip=recipe.augment and colour)
+        self.a_pass = -(-len(images.labels) // recipe.batch)
 
-    def check(self, shares: Sequence[float], measure: Callable[[], float | None]) -> None:
-        """Measures after these shares of the epochs, but not after the last one."""
-        epochs = self._epochs
-        self.measure, self.checks = measure, {math.ceil(share * epochs) for share in shares} - {epochs}
+    def passes(self) -> Iterator[list[Batch]]:
+        """All training images in a new order, and how each is moved, again and again."""
+        y = self.images.labels
+        while True:
+            order = torch.randperm(len(y), generator=self.shuffle).to(y.device)
+            yield [self._batch(chosen) for chosen in batches(order, self.recipe.batch)]
 
-    def run(self, deadline: float, on_epoch: OnEpoch | None) -> tuple[nn.Module, list[Progress], bool, float]:
-        """Trains to the end or the deadline; returns the network, curve, whether the schedule ended, and seconds."""
-        begin, step = time.monotonic(), 0
-        curve: list[Progress] = []
-        self.network.train()
-        hurry = self.steps / max(1e-9, deadline - begin)  # steps a second that the time asks for
-        while step < self.steps and time.monotonic() < deadline:
-            order = torch.randperm(len(self.y), generator=self.shuffle).to(self.y.device)
-            total, taken = torch.zeros((), device=self.y.device), 0
-            for chosen in batches(order, self.recipe.batch):
-                at = hurry * (time.monotonic() - begin) if self.fit else 0.0
-                self.hurried = self.hurried or bool(at > step + LAG * self.steps)
-                total += self._step(max(step, at) if self.hurried else step, chosen)
-                step, taken = step + 1, taken + 1
-                if step >= self.steps or time.monotonic() >= deadline:
-                    break
-            check = len(curve) + 1 in self.checks and time.monotonic() < deadline
-            curve.append(self._progress(len(curve) + 1, float(total) / taken, begin, check=check))
-            if on_epoch is not None and on_epoch(curve[-1]) is False:
-                break
-        network = self.average if self.average is not None and self.averaged else self.network
-        return network, curve, step >= self.steps or (self.fit and self.hurried), time.monotonic() - begin
+    def first(self) -> Batch:
+        """A batch of the first images."""
+        y = self.images.labels
+        return self._batch(torch.arange(min(self.recipe.batch, len(y)), device=y.device))
 
-    def _progress(self, epoch: int, loss: float, begin: float, *, check: bool) -> Progress:
-        """Where training stands, with the validation accuracy where it is checked."""
-        valid = None
-        if check:
-            self.network.eval()
-            valid = self.measure()
-            self.network.train()
-        return Progress(epoch, self._epochs, loss, time.monotonic() - begin, valid)
+    def _batch(self, chosen: Tensor) -> Batch:
+        side, flip = self.images.stored.shape[-2], self.change.flip
+        return chosen, Moves.drawn(len(chosen), side, self.shuffle, flip=flip) if self.change.shift else None
 
-    @property
-    def _epochs(self) -> int:
-        return -(-self.steps // self.a_pass)
-
-    def timed(self) -> float:
-        """Seconds of one step on the first images."""
-        begin = time.perf_counter()
-        float(self._step(0, torch.arange(min(self.recipe.batch, len(self.y)), device=self.y.device)))
-        return time.perf_counter() - begin
-
-    def _step(self, step: float, chosen: Tensor) -> Tensor:
-        """One step, ``step`` of the schedule's: a fraction where it goes by the time, which torch's do not count."""
-        recipe = self.recipe
-        for group in self.optimiser.param_groups:
-            group["lr"] = 0.5 * recipe.learning_rate * (1 + math.cos(math.pi * step / self.steps))
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """The loss of a batch, whose gradients are left in the network."""
+        chosen, moves = batch
         x = self.images.batch(chosen)
-        if self.change.shift:
-            x = augment(x, self.shuffle, flip=self.change.flip)
+        if moves is not None:
+            x = moves.of(x)
         if self.layout == torch.contiguous_format:
             x = x.clone(memory_format=self.layout)  # grey images are "contiguous" in both layouts: strides decide
-        loss = self._gradients(x, self.y[chosen])
-        nn.utils.clip_grad_norm_(self.network.parameters(), recipe.gradient_norm)
-        self.optimiser.step()
-        if self.average is not None and step >= (1 - recipe.average) * self.steps:
-            self._add_to_average()
-        return loss
+        return self.gradients(network, x, self.images.labels[chosen])
 
-    def _gradients(self, x: Tensor, y: Tensor) -> Tensor:
+    def gradients(self, network: nn.Module, x: Tensor, y: Tensor) -> Tensor:
         """The loss and gradients of a batch, in as many parts as memory asks for."""
         size = -(-len(y) // self.parts)
         try:
-            self.optimiser.zero_grad()
+            network.zero_grad()
             total = torch.zeros((), device=y.device)
             for images, labels in zip(batches(x, size), batches(y, size), strict=True):
-                loss = nn.functional.cross_entropy(self.network(images), labels) * (len(labels) / len(y))
+                loss = nn.functional.cross_entropy(network(images), labels) * (len(labels) / len(y))
                 loss.backward()
                 total += loss.detach()
             return total
         except torch.OutOfMemoryError as problem:
             self.parts = -(-len(y) // halved(size, problem))
-        return self._gradients(x, y)
+        return self.gradients(network, x, y)
 
-    @torch.no_grad()
-    def _add_to_average(self) -> None:
-        """Every step alike; torch's `AveragedModel` stops at what is counted in whole numbers (num_batches_tracked)."""
-        assert self.average is not None
-        self.averaged += 1
-        ours, theirs = self.average.state_dict(), self.network.state_dict()
-        names = [name for name, value in ours.items() if value.is_floating_point()]
-        torch._foreach_lerp_([ours[n] for n in names], [theirs[n] for n in names], 1 / self.averaged)
-
-
-def augment(x: Tensor, generator: torch.Generator, *, flip: bool = True) -> Tensor:
-    """Shifts all images by up to an eighth of their side (zeros come in) and, with ``flip``, mirrors half of them."""
-    side = x.shape[-1]
-    if flip:
-        mirrored = torch.rand(len(x), generator=generator) < 0.5
-        x = torch.where(mirrored.view(-1, 1, 1, 1).to(x.device), x.flip(-1), x)
-    margin = max(1, side // 8)
-    dy, dx = torch.randint(0, 2 * margin + 1, (2, len(x)), generator=generator).to(x.device)
-    padded = nn.functional.pad(x, [margin] * 4)
-    rows = dy.view(-1, 1) + torch.arange(side, device=x.device)
-    columns = dx.view(-1, 1) + torch.arange(side, device=x.device)
-    picked = padded.permute(0, 2, 3, 1)[
-        torch.arange(len(x), device=x.device).view(-1, 1, 1), rows.unsqueeze(2), columns.unsqueeze(1)
-    ]
-    return picked.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)
+    def training(self, network: nn.Module, seconds: float, *, complete: bool) -> Training:
+        """The network as it is, for images of this task."""
+        return Training(network.eval(), self.images.mean, self.images.scale, None, seconds, complete)

@@ -32,7 +32,7 @@ class Training:
         valid_accuracy: percent on the validation part (None where it is empty).
         seconds: wall time of training. complete: False where it was stopped.
         curve: one entry an epoch.
-        parts: into how many parts a batch was cut, so that it fits the device's memory.
+        parts: into how many parts a batch was cut, so that it fits into memory.
         shortened: whether it ended by a schedule that was made shorter than the recipe's; it is not complete then.
     """
 

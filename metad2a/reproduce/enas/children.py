@@ -19,7 +19,7 @@ from metad2a.search.controllers.multinomial import Multinomial
 from metad2a.search.controllers.policy_gradient import PolicyGradient
 from metad2a.supernets.alternation import alternate
 from metad2a.supernets.training import Labelled, SharedRecipe, labelled, new_supernet, train_supernet
-from metad2a.train.place import pick_device
+from metad2a.train.place import pick_place
 from predictors.one_shot import OneShot
 
 CELLS = "nasbench201"
@@ -102,10 +102,8 @@ class Outcome:
 def search(job: Job) -> Outcome:
     """Warms the weights, then goes each way on a copy of them."""
     space = shared_space(CELLS)
-    place = pick_device()
-    train_part, valid = (
-        labelled(job.task, part, job.warm.resolution, device=str(place)) for part in (TRAIN, VALIDATION)
-    )
+    place = pick_place()
+    train_part, valid = (labelled(job.task, part, job.warm.resolution, on=str(place)) for part in (TRAIN, VALIDATION))
     supernet = new_supernet(space, job.warm.skeleton(job.task), seed=job.seed, running=True).to(place)
 
     def scores(network: nn.Module) -> Values:

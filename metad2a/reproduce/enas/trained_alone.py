@@ -18,7 +18,7 @@ from metad2a.reproduce.enas import recurrent
 from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet, train_supernet
 from metad2a.train.inference import accuracy
-from metad2a.train.place import pick_device
+from metad2a.train.place import pick_place
 from metad2a.train.train import train
 from predictors.one_shot import OneShot
 
@@ -70,8 +70,8 @@ def shared(job: tuple[str, int, int, int]) -> tuple[str, int, Values]:
     if name == TEXT:
         return name, seed, recurrent.shared(children(name, count), steps=steps, seed=seed)
     recipe = SharedRecipe(channels=4, resolution=8, steps=steps)
-    place = pick_device()
-    train_part, valid = (labelled(digits(), part, recipe.resolution, device=str(place)) for part in (TRAIN, VALIDATION))
+    place = pick_place()
+    train_part, valid = (labelled(digits(), part, recipe.resolution, on=str(place)) for part in (TRAIN, VALIDATION))
     chosen = image_space_of(name)
     supernet = new_supernet(chosen, recipe.skeleton(digits()), seed=seed).to(place)
     train_supernet(supernet, chosen, train_part, recipe=recipe, seed=seed)

@@ -23,6 +23,7 @@ from metad2a.reproduce.graph_space.graph_problems import Knobs, Problem, layered
 from metad2a.reproduce.simulated import ProgramSpace
 from metad2a.runtime.executors import processes as executor
 from metad2a.train.inference import normalisation, prepare
+from metad2a.train.loop import Loop
 
 KNOBS: Knobs = {
     "convolution": (("8", "16"), ("1", "3")),
@@ -79,11 +80,12 @@ def accuracy(found: Layers, *, seed: int = 0) -> float:
     with lent(seed=seed):
         trained = network(found)
         optimiser = torch.optim.Adam(trained.parameters(), lr=LEARNING_RATE)
-        for chosen in torch.randperm(len(y)).split(BATCH):
-            loss = nn.functional.cross_entropy(trained(x[chosen]), y[chosen])
-            optimiser.zero_grad()
-            loss.backward()
-            optimiser.step()
+        order = torch.randperm(len(y)).split(BATCH)
+
+        def loss(trained: nn.Module, chosen: Tensor) -> Tensor:
+            return nn.functional.cross_entropy(trained(x[chosen]), y[chosen])
+
+        Loop(trained, optimiser, steps=len(order)).run(lambda generator, first: order[first:], loss)
     with torch.inference_mode():
         return float(100 * (trained.eval()(valid).argmax(1) == wanted).float().mean())
 

@@ -27,6 +27,7 @@ ABLATIONS = {
     "window does not fall": {"falling": False},
     "exploration not bounded": {"bounded": False},
 }
+CHILD = "static child of at most {} times the cost"
 LEVELS = (0.5, 0.8, 1.2, 2.0)  # costs of the static children that are tuned, in those of InstaNAS's mean path
 DRAWN = 60  # random static children, of which the best below each level by shared weights is tuned
 POINTS = 0.5  # accuracy that counts as equal
@@ -208,13 +209,13 @@ def _candidates(graph: MetaGraph, bench: Bench, costs: Costs, job: Job, ours: fl
     for level in LEVELS:
         below = (spent <= level * ours).nonzero().squeeze(1)
         if len(below):
-            found[f"static child of at most {level} times the cost"] = masks[below[known[below].argmax()]]
+            found[CHILD.format(level)] = masks[below[known[below].argmax()]]
     return found
 
 
 def cheapest(ways: dict[str, Measured]) -> Measured:
     """The fastest static child that is as accurate as InstaNAS on validation images, else the most accurate one."""
-    static = [each for label, each in ways.items() if label == MOBILE or label.startswith("static")]
+    static = [ways[label] for label in (MOBILE, *map(CHILD.format, LEVELS)) if label in ways]
     enough = [each for each in static if each.valid >= ways[OURS].valid - POINTS]
     if enough:
         return min(enough, key=lambda each: each.milliseconds)

@@ -14,13 +14,12 @@ from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, 
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.mnms.multitask import MOST, RULE, WANTED, Job, Learnt, learn
 from metad2a.reproduce.mnms.task_families import (
-    APART,
     BOUNDS,
-    HELD_OUT,
+    NEW,
     REAL,
-    RENAMED,
-    UNRELATED,
+    STRANGER,
     Family,
+    HeldTask,
     made_up,
     real,
 )
@@ -47,12 +46,12 @@ def run(context: Context) -> Report:
         if done % 5 == 0:
             context.say(f"{done} of {len(jobs)} controllers")
     speed = {
-        f"{name}: {task}": _speed([(each.fresh[task], each.transferred[task]) for each in runs])
+        HeldTask(name, task): _speed([(each.fresh[task], each.transferred[task]) for each in runs])
         for name, runs in learnt.items()
         for task in runs[0].fresh
     }
     tables, verdicts = [_speed_table(speed)], _speed_verdicts(speed)
-    figures: dict[str, Any] = {"trials": speed}
+    figures: dict[str, Any] = {"trials": {str(task): found for task, found in speed.items()}}
     if family:
         together, near = _together(learnt[REAL], family), _neighbours(learnt[REAL], family)
         tables += [_together_table(together, family), _neighbour_table(near, family)]
@@ -97,12 +96,12 @@ def _needed(found: Followed) -> int:
     return max(found.needed(WANTED), before, RULE.batch)
 
 
-def _speed_table(speed: dict[str, dict[str, Any]]) -> Table:
+def _speed_table(speed: dict[HeldTask, dict[str, Any]]) -> Table:
     rows: list[tuple[str, ...]] = []
-    for name, found in speed.items():
+    for task, found in speed.items():
         counts = [_trials(float(np.median(found[how]))) for how in ("from scratch", "transferred")]
         at = [f"{a:.0f}, {b:.0f}" for a, b in (found["percentile at first"], found["percentile after 20"])]
-        rows.append((name, *counts, with_interval(found["times fewer"], ".1f"), *at))
+        rows.append((str(task), *counts, with_interval(found["times fewer"], ".1f"), *at))
     rows.append(("random search, any task (by definition)", "never", "never", "", "50, 50", "50, 50"))
     heads = (">from scratch", ">transferred", ">times fewer [95%]", ">percentile at first", ">after 20 trials")
     title = f"Median trials until the policy's mean draw is at the {WANTED:.0f}th percentile (> {MOST}: not reached)"
@@ -114,16 +113,16 @@ def _trials(count: float) -> str:
     return f"{count:.0f}" if count <= MOST else f"> {MOST}"
 
 
-def _speed_verdicts(speed: dict[str, dict[str, Any]]) -> list[Verdict]:
+def _speed_verdicts(speed: dict[HeldTask, dict[str, Any]]) -> list[Verdict]:
     found = []
     for name, of in speed.items():
         times = of["times fewer"]
-        if UNRELATED in name:
-            related = next(other for other in speed if HELD_OUT in other)
+        if name.task == STRANGER:
+            related = HeldTask(name.family, NEW)
             less = _times(speed[related]["times"], of["times"])
             claim = f"{name} (control): transfers less than {related}, {with_interval(times, '.1f')}"
             found.append(judged(claim, "paired ratio, interval above 1", less, above=1, form=".1f"))
-        if name.startswith(APART) or UNRELATED in name or RENAMED in name:
+        if name.control:
             claim = f"{name} (control): what is unrelated transfers less"
             target = "less than 3 times, interval below 3"
             found.append(judged(claim, target, times, below=FEWER, form=".1f"))

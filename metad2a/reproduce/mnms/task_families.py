@@ -34,6 +34,31 @@ SHIFT = 2  # each operation is given the name of the second after it
 REAL, MADE_UP, APART = "NAS-Bench-201", "made up, related", "made up, unrelated"
 
 
+def name_of(dataset: str, epochs: str) -> str:
+    """A dataset trained for so long, as a task."""
+    return f"{dataset}, {epochs}"
+
+
+NEW, STRANGER = name_of(HELD_OUT, LONG), name_of(UNRELATED, LONG)
+CONTROLS = (STRANGER, f"{NEW}, {RENAMED}")  # held-out tasks that are like no known one
+
+
+@dataclass(frozen=True)
+class HeldTask:
+    """A held-out task of a family."""
+
+    family: str
+    task: str
+
+    def __str__(self) -> str:
+        return f"{self.family}: {self.task}"
+
+    @property
+    def control(self) -> bool:
+        """Whether nothing that is known is like it."""
+        return self.family == APART or self.task in CONTROLS
+
+
 @dataclass(frozen=True, eq=False)
 class Family:
     """Tasks that one controller learns, and others that are held out."""
@@ -58,7 +83,7 @@ def real(context: Context) -> Family:
 
     def named(dataset: str, epochs: str) -> BenchmarkTable:
         found = context.table(f"nasbench201/{dataset}", recipe=RECIPES[epochs])
-        return BenchmarkTable(f"{dataset}, {epochs}", found.recipe, found.architectures, found.valid, found.test)
+        return BenchmarkTable(name_of(dataset, epochs), found.recipe, found.architectures, found.valid, found.test)
 
     known = [named(dataset, epochs) for dataset in KNOWN for epochs in RECIPES]
     known += [bounded(named(dataset, LONG), device) for dataset in KNOWN for device in DEVICES]

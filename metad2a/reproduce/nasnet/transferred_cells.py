@@ -229,7 +229,7 @@ def transfer(searched: Sequence[Searched], task: Task, size: Size, context: Cont
 def _trained(cell: Cell) -> Training:
     from metad2a.train.train import train
 
-    return train(cell.task, cell.architecture, recipe=RECIPE, seed=cell.seed, device="cpu")
+    return train(cell.task, cell.architecture, recipe=RECIPE, seed=cell.seed, on="cpu")
 
 
 def _valid(cell: Cell) -> float:

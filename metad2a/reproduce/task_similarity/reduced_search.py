@@ -64,7 +64,7 @@ def measured(job: Job) -> tuple[Job, Pool]:
 
     task = job.task.resized(RECIPE.resolution)
     cells = (fuse(task, job.space, job.stages, seed=job.seed),) if job.stages else drawn(job.space, job.cells, job.seed)
-    trained = [train(task, each, recipe=RECIPE, seed=job.seed, device="cpu") for each in cells]
+    trained = [train(task, each, recipe=RECIPE, seed=job.seed, on="cpu") for each in cells]
     valid = tuple(each.valid_accuracy or 0.0 for each in trained)
     return job, Pool(cells, valid, tuple(accuracy(each, task) or 0.0 for each in trained))
 
@@ -123,7 +123,7 @@ def mixture(
         (training, torch.optim.Adam(mixed.parameters(), lr=WEIGHTS_RATE)),
         (validation, torch.optim.Adam([alpha], lr=MIXTURE_RATE)),
     )
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS):  # no loop: two optimisers take turns, one pass over images of its own each
         for (x, y), optimiser in steps:
             for chosen in torch.randperm(len(y)).split(RECIPE.batch):
                 mixed.zero_grad()

@@ -20,6 +20,7 @@ from databases.hosting import lent
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.supernets.training import labelled
+from metad2a.train.loop import Loop, in_turn
 from predictors.fisher import fisher_diagonal, frechet_distance, log_determinant_distance
 
 Values = npt.NDArray[np.float64]
@@ -151,11 +152,13 @@ def _trained(data: _Data, seed: int, *, order: int) -> nn.Sequential:
     network = _fresh(data.classes, seed)
     optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
     shuffle = torch.Generator().manual_seed(2 * seed + order)
-    for _ in range(EPOCHS):
-        for chosen in torch.randperm(len(data.y), generator=shuffle).split(BATCH):
-            optimiser.zero_grad()
-            nn.functional.cross_entropy(network(data.x[chosen]), data.y[chosen]).backward()
-            optimiser.step()
+    orders = [torch.randperm(len(data.y), generator=shuffle).split(BATCH) for _ in range(EPOCHS)]
+
+    def loss(network: nn.Module, chosen: Tensor) -> Tensor:
+        return nn.functional.cross_entropy(network(data.x[chosen]), data.y[chosen])
+
+    loop = Loop(network, optimiser, steps=sum(map(len, orders)))
+    loop.run(in_turn(loop, iter(orders)), loss)
     return network
 
 

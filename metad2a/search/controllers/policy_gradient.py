@@ -209,7 +209,7 @@ class PolicyGradient(Controller):
         earlier = self._rng.permutation(len(self._bank))[: self.rule.replay]
         batch = fresh + [self._bank[i] for i in earlier]
         advantages = self.advantages(batch)
-        for _ in range(self.rule.epochs):
+        for _ in range(self.rule.epochs):  # no loop: it waits for scores, and its state is the controller's own
             self._optimiser.zero_grad()
             (-self.objective(batch, advantages)).backward()
             nn.utils.clip_grad_norm_(self.decoder.parameters(), 1.0)

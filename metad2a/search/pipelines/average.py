@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from databases.architectures.networks.average import AverageNetwork, Member
 from databases.architectures.skeleton import Blueprint
-from metad2a.export.export import write_files
+from metad2a.runtime.files import keep_files
 from metad2a.search.pipelines.report import temperature
 from metad2a.search.runs import CANDIDATES, RunFolder
 from metad2a.train.classifier import Classifier
@@ -34,7 +34,7 @@ def keep_logits(run: RunFolder, index: int, logits: Floats) -> None:
     """Stores what a candidate says of the validation images, (n, classes), by which it may join others."""
     content = io.BytesIO()
     np.save(content, logits)
-    write_files(run.folder / CANDIDATES, {LOGITS.format(index): content.getvalue()})
+    keep_files(run.folder / CANDIDATES, {LOGITS.format(index): content.getvalue()})
 
 
 def drop_logits(run: RunFolder, index: int) -> None:

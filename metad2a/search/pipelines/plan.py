@@ -7,10 +7,9 @@ from dataclasses import replace
 from typing import TypedDict
 
 from databases.architectures.spaces.pipeline import Pipeline
-from metad2a.recommend.chances import GENTLE, USUAL, Chance, Measured, chances, looked_at, outcomes
+from metad2a.recommend.chances import FAST, GENTLE, USUAL, Chance, Measured, chances, looked_at, outcomes
 from predictors.outcome import OutcomeModel
 
-FAST = 0.1  # learning rate of a network from nothing
 LEAST_TUNING, LEAST_AGAIN = 3.0, 3.0  # seconds below which no fine-tuning is begun, and none goes on
 FIRST_ROUND = 0.5  # share of the time that the first round of several takes
 BEHIND = 4.0  # points of expected accuracy, what is foretold being that sure
@@ -87,5 +86,5 @@ def _close(ranked: Sequence[Chance]) -> list[Chance]:
 
 def _other_rate(pipeline: Pipeline) -> Pipeline:
     """The same at the neighbouring learning rate."""
-    other = {FAST: USUAL, USUAL: GENTLE, GENTLE: USUAL}
+    other = {FAST: USUAL, USUAL: FAST, GENTLE: USUAL}
     return replace(pipeline, learning_rate=other[pipeline.learning_rate or USUAL])

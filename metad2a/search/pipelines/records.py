@@ -12,6 +12,7 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a.train.bases import OTHER
+from predictors.outcome import recipe_of
 
 PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
 USUAL = "auto"  # how training images are changed unless one asks; else the recipe names that too
@@ -48,7 +49,7 @@ class Recorder:
             task=self.task.fingerprint,
             space=PIPELINE.name,
             architecture=str(pipeline),
-            recipe=f"{steps}-steps{changed}" if steps else PROBE,
+            recipe=recipe_of(pipeline, steps) + changed if steps else PROBE,
             seed=self.seed,
             source="user",
             valid_accuracy=accuracy,

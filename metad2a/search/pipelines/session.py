@@ -37,7 +37,7 @@ from metad2a.train.bases import Base, absent
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
-from metad2a.train.pipeline import Effort, base_of, tune_pipeline
+from metad2a.train.pipeline import JUDGES, Effort, base_of, begin_of, tune_pipeline
 from metad2a.train.probe import told_of_sample
 from predictors.outcome import BATCH
 
@@ -124,7 +124,7 @@ class PipelineSession:
 
     def base(self, pipeline: Pipeline) -> Base:
         """The weights that a kept probe stands on."""
-        return base_of(pipeline, self.task, anew=str(pipeline) in self.plan.anew, also=self.also)
+        return base_of(pipeline, self.task, also=self.also)
 
     def pipeline(self, index: int) -> Pipeline:
         """The candidate at a position."""
@@ -151,8 +151,6 @@ class PipelineSession:
                 seconds = self.run.state.trained[index].seconds
                 self.recorder.add(pipeline, known[pipeline], self._loss(index), seconds=seconds)
                 continue
-            if each.anew:
-                self.plan.anew.append(str(pipeline))
             self.plan.penalties[str(pipeline)] = probed.head.penalty
             accuracy, loss = probed.valid_accuracy, probed.valid_loss
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
@@ -200,13 +198,14 @@ class PipelineSession:
         index = self.run.place(Wanted(PIPELINE.of(pipeline)))
         checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
         checkpoint.parent.mkdir(exist_ok=True)
+        begin = self._begin(pipeline, index, again=stage.again)
         seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, self.left)
         self.now(f"Fine-tuning {pipeline} for {seconds:.0f} s")
         tuned = tune_pipeline(
             pipeline,
             self.task,
             Effort(seconds=seconds, augment=self.augmented, seed=self.seed),
-            begin=self._begin(pipeline, index, again=stage.again),
+            begin=begin,
             deadline=time.monotonic() + self.left,
             checkpoint=checkpoint,
             on_epoch=self._epoch(pipeline),
@@ -220,11 +219,11 @@ class PipelineSession:
             self.plan.finish(stage)
             checkpoint.unlink(missing_ok=True)
 
-    def _begin(self, pipeline: Pipeline, index: int, *, again: bool) -> Classifier | None:
-        """Where a fine-tuning begins; None: at fresh weights."""
+    def _begin(self, pipeline: Pipeline, index: int, *, again: bool) -> Classifier:
+        """Where a fine-tuning begins, or goes on."""
         if again:
             return self.classifier(index)
-        return None if pipeline.weights == "scratch" else self._probe_of(pipeline)
+        return begin_of(pipeline, self.task, seed=self.seed, cache=self.cache, also=self.also)
 
     def _take(self, index: int, tuned: Tuned, *, again: bool) -> None:
         """Keeps a fine-tuned network unless what is kept of its pipeline is better."""
@@ -252,10 +251,10 @@ class PipelineSession:
 
     @cached_property
     def augmented(self) -> Augment:
-        """What may be done to training images: a probe of networks that see the whole picture tells."""
-        own = next(each.pipeline for each in self.measured if each.pipeline.weights != "hog")
-        base = self.base(own)
-        found, note = choose(self.augment, base, self._probe_of(own), self.task, cache=self.cache)
+        """What may be done to training images: the better one of cheap probes tells."""
+        judges = [each for each in self.measured if each.pipeline in JUDGES] or self.measured
+        best = max(judges, key=lambda each: each.accuracy).pipeline
+        found, note = choose(self.augment, self.base(best), self._probe_of(best), self.task, cache=self.cache)
         self.notes.append(note)
         self.line(f"note: {note}")
         return found

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from databases.errors import UserError
-from metad2a.export.export import write_files
+from metad2a.runtime.files import keep_files
 
 PLAN = "plan.json"
 
@@ -32,16 +32,12 @@ class Stage:
 
 @dataclass
 class Plan:
-    """All stages in order; by the pipelines' texts validation log-losses of what is kept and penalties of probes.
-
-    ``anew`` names the probes whose batch normalisations took the statistics of the task's images.
-    """
+    """All stages in order; by the pipelines' texts validation log-losses of what is kept and penalties of probes."""
 
     folder: Path
     stages: list[Stage] = field(default_factory=list)
     losses: dict[str, float] = field(default_factory=dict)
     penalties: dict[str, float] = field(default_factory=dict)
-    anew: list[str] = field(default_factory=list)
 
     def add(self, stage: Stage) -> None:
         """Notes a stage that is about to begin."""
@@ -61,7 +57,7 @@ class Plan:
         """Writes the plan at once or not at all."""
         values = {**vars(self), "stages": [asdict(each) for each in self.stages]}
         del values["folder"]
-        write_files(self.folder, {PLAN: json.dumps(values, indent=1).encode()})
+        keep_files(self.folder, {PLAN: json.dumps(values, indent=1).encode()})
 
 
 def read_plan(folder: Path) -> Plan:
@@ -71,7 +67,7 @@ def read_plan(folder: Path) -> Plan:
         losses, penalties = (
             {str(text): float(each) for text, each in values[name].items()} for name in ("losses", "penalties")
         )
-        return Plan(folder, [Stage(**each) for each in values["stages"]], losses, penalties, list(values["anew"]))
+        return Plan(folder, [Stage(**each) for each in values["stages"]], losses, penalties)
     except FileNotFoundError:
         return Plan(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
