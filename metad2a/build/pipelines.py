@@ -40,6 +40,8 @@ ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their step
         ("lite0 64px probe whole", 0),
         ("own 48px all rate0.03 whole", 400),
         ("own 48px all rate0.1 whole", 400),
+        ("own 32px all rate0.03 whole", 400),
+        ("own 32px all rate0.1 whole", 400),
         ("own 32px half rate0.03 whole", 100),
     ),
     (
@@ -49,14 +51,12 @@ ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their step
         ("lite0 64px half rate0.01 whole", 100),
     ),
     (
-        ("own 32px all rate0.1 whole", 400),
         ("own 32px half rate0.03 whole", 400),
         ("own 48px all rate0.03 whole", 100),
         ("own 48px half rate0.03 whole", 100),
         ("lite0 64px all rate0.01 whole", 100),
     ),
     (
-        ("own 32px all rate0.03 whole", 400),
         ("own 32px all rate0.03 whole", 100),
         ("own 48px all rate0.03 slim", 100),
         ("scratch 32px rate0.1 whole", 400),
