@@ -137,7 +137,7 @@ def test_what_is_asked_is_done() -> None:
     probed = probe(base, task, resolution=32).classifier
     asked = {each: choose(each, base, probed, task)[0] for each in ("none", "shift", "flip")}
     assert asked == {"none": Augment(shift=False), "shift": Augment(), "flip": Augment(flip=True)}
-    with pytest.raises(UserError, match="'turn'; allowed are auto, none, shift, flip"):
+    with pytest.raises(UserError, match="'turn': choose one of auto, none, shift, flip"):
         choose("turn", base, probed, task)
 
 

@@ -41,7 +41,8 @@ def test_every_command_says_what_it_and_its_options_do_and_knows_json(
     path: tuple[str, ...], command: TyperCommand
 ) -> None:
     result = run(*path, "--help")
-    assert result.exit_code == 0 and (command.help or "").splitlines()[0].rstrip(".") in " ".join(result.stdout.split())
+    said = " ".join(result.stdout.split()).replace("meta- model", "meta-model")  # where a line ends in a hyphen
+    assert result.exit_code == 0 and (command.help or "").splitlines()[0].rstrip(".") in said
     assert "--json" in result.stdout or path[0] in ("serve", "worker")  # which answer nobody at the terminal
     assert all(getattr(each, "help", None) for each in command.params)
 

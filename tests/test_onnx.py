@@ -84,8 +84,9 @@ def check_onnx(folder: Path) -> None:
     For batches of any size; and making it leaves torch's threads and random numbers as they were.
     """
     threads, state = torch.get_num_threads(), torch.get_rng_state()
-    network, program = OnnxNetwork(export_onnx(folder)), load_program(folder).load(folder)
+    made = export_onnx(folder)
     assert torch.get_num_threads() == threads and torch.equal(torch.get_rng_state(), state)
+    network, program = OnnxNetwork(made), load_program(folder).load(folder)
     assert (network.classes, network.size, network.channels) == (("ash", "<beech>", "槲"), 20, 3)
     for count in (1, 7):
         images = pictures(count, 20)

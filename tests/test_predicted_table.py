@@ -131,7 +131,7 @@ def test_a_predictor_that_cannot_be_had_is_one_line(name: str, line: str, databa
 
 def test_a_space_without_image_networks_has_no_costs() -> None:
     recurrent = BenchmarkTable("t", "r", (Architecture("enas-recurrent", (0,)),), np.ones(1), np.ones(1))
-    with pytest.raises(UserError, match="builds no image classifiers"):
+    with pytest.raises(UserError, match="holds no image classifiers"):
         predicted(recurrent, "flops", Setting("t"))
 
 

@@ -88,10 +88,11 @@ def make(
     deadline: float = float("inf"),
 ) -> Made:
     """Pretrains, goes on or reads what is done; writes the weights to ``output`` when it is complete."""
+    network = job.network(len(images.names))  # reads what it begins with, and tells where that is none
     place, normalisation = job.place(images, folder), images.normalisation()
     place.parent.mkdir(parents=True, exist_ok=True)
     loop = pretrain(
-        job.network(len(images.names)),
+        network,
         images,
         job.plan,
         normalisation=normalisation,
