@@ -87,6 +87,17 @@ class OutcomeModel:
         """The same without the examples of a source."""
         return OutcomeModel(tuple(each for each in self.examples if each.source != source))
 
+    def knows(self, pipeline: Pipeline) -> bool:
+        """Whether fine-tunings of its kind were measured: the same part, rate and slice of such weights.
+
+        Ours by their resolution too; the user's own network is like those of ImageNet.
+        """
+        return _kind(pipeline) in self._kinds
+
+    @cached_property
+    def _kinds(self) -> frozenset[tuple[object, ...]]:
+        return frozenset(_kind(each.pipeline) for each in self.examples)
+
     def expect(self, looked: Looked, asked: Sequence[tuple[Pipeline, float]]) -> Expected:
         """Of pipelines with their steps on a task; each begins with a probe that was measured.
 
@@ -252,6 +263,14 @@ def _levels(looked: Looked, pipeline: Pipeline) -> tuple[float, float, float]:
     begin = float(to_logit(own if pipeline.weights == "own" else [probe]).mean())
     best = float(to_logit(list(looked.probes.values())).max())
     return begin, best, float(to_logit(hog).mean() - to_logit(own).mean()) if hog and own else 0.0
+
+
+def _kind(pipeline: Pipeline) -> tuple[object, ...]:
+    own = pipeline.weights == "own"
+    return (
+        *(own, own and pipeline.resolution > 32),
+        *(pipeline.training, pipeline.learning_rate, pipeline.slim, pipeline.short),
+    )
 
 
 def _curve(pipeline: Pipeline, gained: float) -> tuple[float, ...]:

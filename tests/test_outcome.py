@@ -123,8 +123,22 @@ def test_a_faster_network_gets_more_passes_and_hog_nothing_to_tune(lawful: None)
     slow, fast = (chances([Measured(OWN, 60.0, rate)], images=320, classes=10, seconds=20)[0] for rate in (50.0, 500.0))
     assert slow.expected < fast.expected and slow.steps < fast.steps and slow.low < slow.expected < slow.high
     assert chances([Measured(HOG, 99.0, 999.0)], images=1_000, classes=10, seconds=20) == []
-    wide = chances([Measured(OWN, 60.0, 500.0)], images=320, classes=10, seconds=20, subnets=True)
-    assert {(each.pipeline.slim, each.pipeline.short) for each in wide} == {(a, b) for a in (0, 1) for b in (0, 1)}
+
+
+def test_nothing_is_offered_of_a_kind_that_nobody_measured() -> None:
+    whole, ends = examples(), ((False, False), (True, False), (False, True), (True, True))
+
+    def offered(model: OutcomeModel) -> set[tuple[bool, bool]]:
+        asked = {"images": 320, "classes": 10, "seconds": 20.0, "subnets": True}
+        found = chances([Measured(OWN, 60.0, 500.0)], model=model, **asked)  # type: ignore[arg-type]
+        assert {each.pipeline.learning_rate for each in found} == {each.pipeline.learning_rate for each in whole}
+        return {(each.pipeline.slim, each.pipeline.short) for each in found}
+
+    sliced = [
+        replace(each, pipeline=replace(each.pipeline, slim=slim, short=short)) for each in whole for slim, short in ends
+    ]
+    assert offered(OutcomeModel(whole)) == {(False, False)}
+    assert offered(OutcomeModel(tuple(sliced))) == set(ends)
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def chances(
     subnets: bool = False,
     model: OutcomeModel | None = None,
 ) -> list[Chance]:
-    """Fine-tunings of measured probes, the most promising first, if each is given ``seconds``.
+    """Fine-tunings of measured probes, the most promising first, if each is given ``seconds``; of measured kinds alone.
 
     With ``subnets`` slices of our weights too, which are cheaper to use. ``held_out`` images told the accuracies.
     ``model`` tells what to expect, by default the one learnt from what we measured.
@@ -139,9 +139,11 @@ def chances(
                 rate = each.rate * SLIMMER.get((slim, short), 1.0)
                 steps = seconds * rate / COST[tuned.training] / BATCH
                 asked.append((replace(tuned, slim=slim, short=short), steps))
+    model = model or outcomes()
+    asked = [(pipeline, steps) for pipeline, steps in asked if model.knows(pipeline)]
     if not asked:
         return []
-    found = (model or outcomes()).expect(looked, asked)
+    found = model.expect(looked, asked)
     rows = zip(asked, found.mean.tolist(), found.low.tolist(), found.high.tolist(), strict=True)
     made = [Chance(pipeline, seconds, mean, low, high, steps) for (pipeline, steps), mean, low, high in rows]
     return sorted(made, key=lambda each: -each.expected)
