@@ -95,16 +95,23 @@ class OutcomeModel:
         return _kind(pipeline) in self._kinds
 
     @cached_property
-    def _kinds(self) -> frozenset[tuple[object, ...]]:
-        return frozenset(_kind(each.pipeline) for each in self.examples)
+    def _kinds(self) -> dict[tuple[object, ...], float]:
+        """The most steps for an image that a kind was measured with."""
+        most: dict[tuple[object, ...], float] = {}
+        for each in self.examples:
+            kind = _kind(each.pipeline)
+            most[kind] = max(most.get(kind, 0.0), each.steps / each.looked.images)
+        return most
+
+    def _most(self, pipeline: Pipeline, images: int) -> float:
+        return images * self._kinds.get(_kind(pipeline), max(self._kinds.values()))
 
     def expect(self, looked: Looked, asked: Sequence[tuple[Pipeline, float]]) -> Expected:
         """Of pipelines with their steps on a task; each begins with a probe that was measured.
 
-        More passes over the images than were ever measured count as those.
+        More passes over the images than were ever measured of a kind count as those.
         """
-        most = max(each.steps / each.looked.images for each in self.examples) * looked.images
-        x, base = _rows((looked, pipeline, min(steps, most)) for pipeline, steps in asked)
+        x, base = _rows((looked, each, min(steps, self._most(each, looked.images))) for each, steps in asked)
         gain, doubt = self._process.predict(x)
         mean = base + gain
         chance = [
