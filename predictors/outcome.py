@@ -88,30 +88,22 @@ class OutcomeModel:
         return OutcomeModel(tuple(each for each in self.examples if each.source != source))
 
     def knows(self, pipeline: Pipeline) -> bool:
-        """Whether fine-tunings of its kind were measured: the same part, rate and slice of such weights.
-
-        Ours by their resolution too; the user's own network is like those of ImageNet.
-        """
+        """Whether fine-tunings of its kind were measured: the same part, rate and slice of such weights."""
         return _kind(pipeline) in self._kinds
 
     @cached_property
     def _kinds(self) -> dict[tuple[object, ...], float]:
         """The most steps for an image that a kind was measured with."""
-        most: dict[tuple[object, ...], float] = {}
-        for each in self.examples:
-            kind = _kind(each.pipeline)
-            most[kind] = max(most.get(kind, 0.0), each.steps / each.looked.images)
-        return most
-
-    def _most(self, pipeline: Pipeline, images: int) -> float:
-        return images * self._kinds.get(_kind(pipeline), max(self._kinds.values()))
+        found = [(each.steps / each.looked.images, _kind(each.pipeline)) for each in self.examples]
+        return {kind: most for most, kind in sorted(found, key=lambda each: each[0])}
 
     def expect(self, looked: Looked, asked: Sequence[tuple[Pipeline, float]]) -> Expected:
         """Of pipelines with their steps on a task; each begins with a probe that was measured.
 
         More passes over the images than were ever measured of a kind count as those.
         """
-        x, base = _rows((looked, each, min(steps, self._most(each, looked.images))) for each, steps in asked)
+        ends = [looked.images * self._kinds.get(_kind(each), max(self._kinds.values())) for each, _ in asked]
+        x, base = _rows((looked, each, min(steps, end)) for (each, steps), end in zip(asked, ends, strict=True))
         gain, doubt = self._process.predict(x)
         mean = base + gain
         chance = [
@@ -273,11 +265,8 @@ def _levels(looked: Looked, pipeline: Pipeline) -> tuple[float, float, float]:
 
 
 def _kind(pipeline: Pipeline) -> tuple[object, ...]:
-    own = pipeline.weights == "own"
-    return (
-        *(own, own and pipeline.resolution > 32),
-        *(pipeline.training, pipeline.learning_rate, pipeline.slim, pipeline.short),
-    )
+    own, kept = pipeline.weights == "own", (pipeline.slim, pipeline.short)
+    return own, own and pipeline.resolution > 32, pipeline.training, pipeline.learning_rate, *kept
 
 
 def _curve(pipeline: Pipeline, gained: float) -> tuple[float, ...]:
