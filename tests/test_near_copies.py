@@ -130,10 +130,11 @@ def test_users_name_groups_by_folder_prefix_or_table(tmp_path: Path) -> None:
     task = load_task(prefixes, groups="prefix")
     assert by_name(task, expected) == 0 and "100 images in 10 groups (the groups that were named)" in told(task)
     table = tmp_path / "g.csv"
-    rows = [f"{name},{name.split('_')[0]}" for name in PREFIXES[:90]]
+    rows = ["gone.png,a/t0", *(f"{name},{name.split('_')[0]}" for name in PREFIXES[:90])]
     table.write_text("\n".join(["file,group", *rows]))
     task = load_task(prefixes, groups=table)
-    assert by_name(task, expected) <= 2 and "10 pictures are in no group of g.csv" in told(task)
+    assert by_name(task, expected) <= 2 and "in no group of g.csv, and so each by itself: 10 pictures" in told(task)
+    assert "found no picture for 1 file of g.csv: 'gone.png'" in told(task)
 
 
 @pytest.mark.parametrize(
@@ -142,11 +143,17 @@ def test_users_name_groups_by_folder_prefix_or_table(tmp_path: Path) -> None:
         ("tracks", "given the groups 'tracks'; allowed are folder"),
         ("folder", "leaves each picture by itself"),
         ("b.csv", "without the columns file and group"),
+        ("out.csv", "line 2, names '../a/t0_0.png', which leads out of the folder"),
+        ("elsewhere.csv", "leaves each picture by itself"),
+        ("twice.csv", "line 3, with another group for 'b/t0_0.png' than before"),
     ],
 )
 def test_groups_that_cannot_be_are_refused(tmp_path: Path, groups: str, words: str) -> None:
     data = pictures(tmp_path / "p", PREFIXES)
     (tmp_path / "b.csv").write_text("name,track\n1,2\n")
+    (tmp_path / "twice.csv").write_text("file,group\nb/t0_0.png,1\nb/t0_0.png,2\n")
+    for name, folder in (("out.csv", "../a"), ("elsewhere.csv", "c")):
+        (tmp_path / name).write_text(f"file,group\n{folder}/t0_0.png,1\n{folder}/t0_1.png,1\n")
     with pytest.raises(UserError, match=words):
         load_task(data, groups=str(tmp_path / groups) if "." in groups else groups)
     with pytest.raises(UserError, match="for arrays"):
