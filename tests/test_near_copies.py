@@ -113,6 +113,26 @@ def pictures(root: Path, names: list[str]) -> Path:
     return root
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["Cat", "cat", "dog"], "the classes 'Cat' and 'cat' differ in capitals"),
+        (["dog", "cat ", "cat"], "the classes 'cat' and 'cat ' differ in"),
+        (["caf\u00e9", "cafe\u0301"], "numbered different classes whose names look alike: 'caf\u00e9'"),
+        (["1", "\uff11", "red  kite", "Red Kite"], "the classes '1' and '\uff11', and 1 more such, differ in"),
+    ],
+)
+def test_classes_that_a_reader_takes_for_one_are_told_in_one_note(names: list[str], words: str) -> None:
+    task = load_task((CLEAN, np.array(names)[np.arange(len(CLEAN)) % len(names)]))
+    assert told(task).count(words) == 1 and task.classes == len(names)
+    assert sum("differ in capitals" in note or "look alike" in note for note in task.notes) == 1
+
+
+def test_classes_that_differ_in_more_are_not_told_of() -> None:
+    task = load_task((CLEAN, np.array(["cat", "cats", "c at"])[np.arange(len(CLEAN)) % 3]))
+    assert "differ in capitals" not in told(task)
+
+
 def by_name(task: Task, groups: list[str]) -> int:
     """How many of the groups, in the order of the images, are torn."""
     return torn(task.parts, np.array(groups))

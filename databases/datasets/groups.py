@@ -76,7 +76,8 @@ def _by_table(pictures: Sequence[Picture], path: Path) -> tuple[list[str], list[
             absent.append(name)
         elif group.setdefault(file, told) != told:
             raise UserError(
-                f"given {path}, line {row.line}, with another group for {name!r} than before; allowed is one; correct it"
+                f"given {path}, line {row.line}, with another group for {name!r} than before; "
+                "allowed is one; correct it"
             )
     found = [group.get(picture.file, "") for picture in pictures]
     if absent:
