@@ -99,7 +99,11 @@ def test_the_program_takes_arrays_and_grey_and_names_classes(insects: Exported, 
     as_pillow = np.stack([np.asarray(Image.fromarray(image).convert("L"))[:, :, None] for image in images])
     difference = of_grey.load().probabilities(images) - of_grey.load().probabilities(as_pillow)
     assert difference.abs().max() < 0.01
-    for wrong in (images / 255, images[0], images[:0]):
+    flipped = images[:, ::-1]  # whose strides are negative
+    np.testing.assert_array_equal(network.predict(flipped), network.predict(flipped.copy()))
+    several = [Image.fromarray(each) for each in images]
+    assert len(network.predict(several)) == len(images)
+    for wrong in (images / 255, images[0], images[:0], "a.png", [*several, "b.png"], None, []):
         with pytest.raises(ValueError, match="allowed is uint8"):
             network.predict(wrong)
 
@@ -240,13 +244,21 @@ def test_a_file_that_no_export_wrote_is_not_replaced(insects: Exported, tmp_path
 
 
 def test_the_program_helps_reads_folders_and_bears_a_closed_pipe(insects: Exported, tmp_path: Path) -> None:
+    (tmp_path / "within").mkdir()
+    (tmp_path / ".hidden").mkdir()
     for number in range(30):
-        Image.fromarray(pictures(1, 9, 9, 3, seed=number)[0]).save(tmp_path / f"{number:02}.png")
+        place = tmp_path / ("within" if number > 20 else ".")
+        Image.fromarray(pictures(1, 9, 9, 3, seed=number)[0]).save(place / f"{number:02}.png")
+    (tmp_path / ".hidden" / "x.png").write_bytes(b"")
     program = [sys.executable, "-I", str(insects.program)]
     helped = subprocess.run([*program, "--help"], capture_output=True, text=True)
     assert helped.returncode == 0 and helped.stdout.startswith("usage: python model.py PICTURE")
+    (tmp_path / "empty").mkdir()
+    empty = subprocess.run([*program, str(tmp_path / "empty")], capture_output=True, text=True)
+    assert empty.returncode == 1 and "empty: no file is in that folder" in empty.stderr
     answer = subprocess.run([*program, str(tmp_path)], capture_output=True, text=True, check=True)
     assert [Path(line.partition(":")[0]).name for line in answer.stdout.splitlines()[:2]] == ["00.png", "01.png"]
+    assert answer.stdout.count("\n") == 30  # those in folders within too, without hidden ones
     piped = subprocess.run(
         f"'{sys.executable}' -I '{insects.program}' '{tmp_path}' | head -n 1",
         shell=True,

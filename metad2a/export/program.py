@@ -21,13 +21,7 @@ from metad2a.export.card import Card
 PROGRAM = "model.py"
 _HOME = "databases.architectures"
 _TORCH = {"import torch", "from torch import Tensor", "from torch import nn"}
-_FRAME = {
-    "from __future__ import annotations",
-    "import json",
-    "import sys",
-    "from typing import Any",
-    "import unicodedata",
-}
+_FRAME = {"from __future__ import annotations", "import json", "import sys", "from typing import Any"}
 
 
 def program(card: Card) -> str:
