@@ -3,7 +3,7 @@
 <home>/runs/<task>-<recipe>-<8 hex digits>/
     state.json            candidates as they were asked for, trainings, seconds spent, the one test
     candidates/0.safetensors ...   weights of the trainings, each with its card
-    candidates/1.checkpoint        a training that goes on
+    candidates/1.checkpoint        a training that goes on; again-0.checkpoint: with validation images too
     model.safetensors, model.py    the best network, when the run is done
     lock, lock.holder     held while a process works here, and its id
 """
@@ -14,7 +14,8 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -78,7 +79,7 @@ class RunFolder:
     @property
     def spent(self) -> float:
         """Seconds of this and of earlier processes."""
-        return self._before + (0.0 if self._discounted else time.monotonic() - self._begin)
+        return self._worked + (self.state.prepared if self._discounted else self.prepared)
 
     def discount(self) -> None:
         """This process found everything done: its own seconds are none of the run's."""
@@ -88,6 +89,11 @@ class RunFolder:
     def prepared(self) -> float:
         """Seconds that this process took before it held the folder."""
         return self._held - self._begin
+
+    @property
+    def _worked(self) -> float:
+        """Seconds that this and earlier processes held the folder."""
+        return self._before + (0.0 if self._discounted else time.monotonic() - self._held)
 
     def place(self, wanted: Wanted) -> int:
         """The position of a candidate, which is added where it is new."""
@@ -107,14 +113,14 @@ class RunFolder:
         self.state.tested = None  # another may be the best now
         self.save()
 
-    def checkpoint(self, index: int) -> Path:
-        """Where a training that goes on keeps itself."""
-        return self.folder / CANDIDATES / f"{index}.checkpoint"
+    def checkpoint(self, index: int, *, again: bool = False) -> Path:
+        """Where a training that goes on keeps itself; ``again``: the one on validation images too."""
+        return self.folder / CANDIDATES / f"{'again-' if again else ''}{index}.checkpoint"
 
-    def keep_again(self, index: int, steps: int, training: Training, card: Card) -> None:
+    def keep_again(self, index: int, training: Training, card: Card) -> None:
         """The same of the best that was trained once more, on validation images too."""
         keep_files(self.folder / CANDIDATES, {AGAIN: weights_file(training, card)})
-        self.state.again, self.state.tested = (index, steps), None
+        self.state.again, self.state.tested = (index, training.steps), None
         self.save()
 
     def weights_again(self) -> tuple[Card, Training]:
@@ -132,7 +138,9 @@ class RunFolder:
 
     def save(self) -> None:
         """Writes `state.json`."""
-        self.state.spent = self.spent - (0.0 if self._discounted else self.prepared)
+        self.state.spent = self._worked
+        if not self._discounted:
+            self.state.prepared = self.prepared
         write_state(self.folder, self.state)
         self._saved = time.monotonic()
 
@@ -149,14 +157,32 @@ class RunFolder:
         state.trained = {index: each for index, each in state.trained.items() if index in there}
         if not (self.folder / CANDIDATES / AGAIN).exists():
             state.again = None
-        self.state, self._before = state, state.spent
+        self.state, self._before = state, state.spent + self._unnoted()
+
+    def _unnoted(self) -> float:
+        """Seconds that a killed process lived on after its last note: a training that goes on was kept then."""
+        kept = [each.stat().st_mtime for each in (self.folder / CANDIDATES).glob("*.checkpoint")]
+        return max(0.0, max(kept, default=0.0) - (self.folder / STATE).stat().st_mtime)
 
 
 def run_name(task: str, recipe: str, identity: Mapping[str, object]) -> str:
     """The name of a run's folder: readable, and the same for the same command only."""
-    words = re.sub(r"[^a-z0-9]+", "-", task.lower()).strip("-")[:30].strip("-")
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return f"{words or 'task'}-{recipe}-{digest[:8]}"
+    return f"{_words(task)}-{recipe}-{digest[:8]}"
+
+
+def _words(task: str) -> str:
+    """With what the names of a task's runs begin."""
+    return re.sub(r"[^a-z0-9]+", "-", task.lower()).strip("-")[:30].strip("-") or "task"
+
+
+def finished_runs(task: str) -> Iterator[State]:
+    """What finished runs of data of that name hold: given again, they answer whatever time there is."""
+    for path in runs_folder().glob(f"{_words(task)}-*/{STATE}"):
+        with suppress(UserError):
+            state = read_state(path.parent)
+            if state is not None and state.tested is not None:
+                yield state
 
 
 def runs_folder() -> Path:

@@ -133,6 +133,7 @@ class PipelineSession:
     def _probe_all(self) -> None:
         state = self.run.state
         known = {self.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
+        left_out: dict[str, str] = {}
         begun = looks(
             self.task,
             left=lambda: self.left,
@@ -140,6 +141,7 @@ class PipelineSession:
             known=known,
             also=self.also,
             share=PROBE_SHARE,
+            left_out=left_out,
             now=self.now,
         )
         for each in begun:
@@ -156,7 +158,7 @@ class PipelineSession:
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
             keep_logits(self.run, index, probed.valid_logits)
             self.recorder.add(pipeline, accuracy, loss, seconds=probed.seconds)
-        self.notes += [*about(self.also, self.measured), *absent()]
+        self.notes += [*about(self.also, self.measured, left_out), *absent()]
 
     def _tune_all(self) -> None:
         if not self.plan.round(1):
