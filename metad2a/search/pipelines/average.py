@@ -26,7 +26,6 @@ Shares: TypeAlias = npt.NDArray[np.floating]
 
 LOGITS = "{}.logits.npy"  # beside the weights of a candidate
 MOST = 3  # networks
-LEAST_FALL = 0.01  # share of the log-loss by which one that joins lowers it
 TINY = 1e-12
 
 
@@ -68,7 +67,7 @@ def finalists(logits: Mapping[int, Floats], labels: Labels, best: int) -> tuple[
             if index not in chosen
         }
         added = min(together, key=lambda index: _loss(together[index], labels), default=None)
-        if added is None or _loss(together[added], labels) > (1 - LEAST_FALL) * _loss(now, labels):
+        if added is None or _loss(together[added], labels) >= _loss(now, labels):
             break
         chosen, now = (*chosen, added), together[added]
     return chosen
