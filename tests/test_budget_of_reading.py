@@ -111,7 +111,7 @@ def test_a_finished_search_answers_under_a_budget_that_its_start_alone_takes(mod
     first = answer(*asked, "--budget", "99s")
     again = answer(*asked, "--budget", "1s")
     assert model.asked["deadline"] == math.inf  # nobody is refused before what is there was looked at
-    assert again == {**first, "resumed": 1, "seconds": pytest.approx(first["seconds"], abs=1.0)}
+    assert again == {**first, "resumed": 1}  # and takes none of the run's seconds
     np.savez(data, x=np.random.default_rng(1).integers(0, 255, (60, 8, 8, 1), dtype=np.uint8), y=np.arange(60) % 3)
     run(*asked, "--budget", "1s")
     assert model.asked["deadline"] < math.inf  # other images of that name

@@ -77,6 +77,12 @@ class Choice:
         told = {name: getattr(self, name) for name in named}
         return {"pipeline": str(self.pipeline), **told, "interval": list(self.interval)}
 
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.pipeline}, {self.expected_accuracy:.1f}% expected, {self.latency_ms:.2g} ms an image"
+
+    __repr__ = __str__  # which notebooks show
+
 
 @dataclass(frozen=True)
 class PipelineRecommendation:
@@ -121,6 +127,12 @@ class PipelineRecommendation:
             "notes": list(self.notes),
             "versions": versions(),
         }
+
+    def __str__(self) -> str:
+        """The front, a line each, and the reason; `to_json` has everything."""
+        return "\n".join([f"Pipelines for {self.data}", *map(str, self.front), self.reason])
+
+    __repr__ = __str__
 
 
 @dataclass(frozen=True)

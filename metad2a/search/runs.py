@@ -53,6 +53,7 @@ class RunFolder:
         self._held = begin
         self._before = 0.0
         self._discounted = False
+        self._end: float | None = None
         self._lock: BaseFileLock | None = None
         self.patience = 0.0  # seconds to wait for another process that holds the folder
         self.state = State(dict(identity))
@@ -85,6 +86,11 @@ class RunFolder:
         """This process found everything done: its own seconds are none of the run's."""
         self._discounted = True
 
+    def end(self) -> None:
+        """The run has its result: what is told of it from now on takes none of its seconds."""
+        self._end = time.monotonic()
+        self.save()
+
     @property
     def prepared(self) -> float:
         """Seconds that this process took before it held the folder."""
@@ -93,7 +99,8 @@ class RunFolder:
     @property
     def _worked(self) -> float:
         """Seconds that this and earlier processes held the folder."""
-        return self._before + (0.0 if self._discounted else time.monotonic() - self._held)
+        now = time.monotonic() if self._end is None else self._end
+        return self._before + (0.0 if self._discounted else now - self._held)
 
     def place(self, wanted: Wanted) -> int:
         """The position of a candidate, which is added where it is new."""
