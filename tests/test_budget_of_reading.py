@@ -53,6 +53,19 @@ def test_reading_that_ends_in_time_goes_on(pictures: Path) -> None:
     assert len(load_task(pictures, deadline=200.0).images) == len(load_task(pictures).images) == 80
 
 
+def test_what_passes_before_the_first_picture_tells_nothing_of_the_pace(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(pace, "time", type("Clock", (), {"monotonic": staticmethod(lambda: now)}))
+    reading = pace.Pace(1000, deadline=40.0)
+    now = 20.0  # processes were started
+    reading.check(64, "x")
+    now = 21.0
+    reading.check(128, "x")  # of which the rest take 14 s
+    now = 31.0
+    with pytest.raises(UserError, match="reading alone takes about 55 s"):
+        reading.check(264, "x")
+
+
 @pytest.mark.parametrize("command", ["search --space nasbench201", "search", "train --architecture CELL"])
 def test_each_command_with_a_budget_leaves_time_to_train(
     command: str, pictures: Path, monkeypatch: pytest.MonkeyPatch

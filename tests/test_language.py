@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ from torch import Tensor, nn
 
 from databases.datasets.text import Text
 from databases.errors import UserError
+from metad2a.train import loop
 from metad2a.train.language import LanguageModel, LanguageRecipe, cross_entropy, maker, train
 
 FIGURE = "nas-rl-recurrent: add tanh, multiply relu, multiply sigmoid; add relu into 0, memory 1"
@@ -38,6 +42,27 @@ def test_the_same_seed_gives_the_same_model() -> None:
     recipe = replace(RECIPE, epochs=0.5, dropout=0.2)
     losses = [train(maker("tanh"), counting(), recipe, seed=seed).valid for seed in (0, 0, 1)]
     assert losses[0] == losses[1] != losses[2]
+
+
+@pytest.mark.parametrize("cell", ["lstm", FIGURE])
+def test_a_training_that_is_killed_ends_with_the_same_weights(
+    cell: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(RECIPE, epochs=2, dropout=0.2)
+    whole, take = train(maker(cell), counting(), recipe), loop.Loop._step
+    monkeypatch.setattr(loop, "EVERY", 0.0)
+    for step in (7, 33, math.inf):  # of 30 an epoch
+
+        def until(each: loop.Loop, *given: Any, last: float = step) -> None:
+            if each.step == last:
+                raise KeyboardInterrupt
+            take(each, *given)
+
+        monkeypatch.setattr(loop.Loop, "_step", until)
+        with suppress(KeyboardInterrupt):
+            ended = train(maker(cell), counting(), recipe, checkpoint=tmp_path / "kept")
+    assert all(map(torch.equal, ended.model.parameters(), whole.model.parameters()))
+    assert ended.valid == whole.valid
 
 
 def test_a_training_that_diverges_scores_like_a_guess() -> None:

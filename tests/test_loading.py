@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from databases.datasets import loading
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
@@ -90,6 +91,14 @@ def test_missing_parts_are_drawn_from_train(tmp_path: Path) -> None:
         assert (of_part(task, TRAIN), of_part(task, missing), len(task.images)) == (16, 4, 26)
     only_train = load_task(folder(tmp_path / "c" / "train", count=10).parent)
     assert [of_part(only_train, part) for part in (TRAIN, VALIDATION, TEST)] == [12, 4, 4]
+
+
+def test_no_more_images_are_held_out_than_judge(monkeypatch: pytest.MonkeyPatch) -> None:
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    for most, held_out in ((12, 12), (6, 6), (1000, 12)):
+        monkeypatch.setattr(loading, "MOST_HELD_OUT", most)
+        parts = load_task((images, np.arange(60) % 3)).parts
+        assert [(parts == part).sum() for part in (VALIDATION, TEST)] == [held_out, held_out]
 
 
 @pytest.mark.parametrize(

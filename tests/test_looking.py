@@ -124,3 +124,14 @@ def test_images_where_hog_is_better_are_far_and_imagenets_weights_not_probed(
     monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN, HOG, LITE))
     found = [each.measured.pipeline for each in looks(stripes(30), left=lambda: 9.0, known=known)]
     assert (LITE not in found) == far and found[:2] == [OWN, HOG]
+
+
+def test_the_first_probe_is_of_fewer_images_where_time_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "LEAST", 12)
+    monkeypatch.setattr(looking, "LEAST_EACH", 2)
+    monkeypatch.setattr(looking, "speed", lambda *given, **options: 10.0)
+    task = stripes(60)  # of which 36 are for training, and 12 for validation take 1.2 s
+    for left, most in ((1e9, 36), (6.0, 20), (0.1, 12)):
+        first = next(looks(task, left=lambda left=left: left))  # type: ignore[misc]
+        assert first.probed is not None
+        assert most - 2 <= len(first.probed.features) <= most

@@ -77,6 +77,29 @@ def test_complete_training_is_not_begun_again(tmp_path: Path) -> None:
     assert torch.equal(weights(again), before)
 
 
+def test_what_was_planned_stays_unless_there_is_time_for_more(tmp_path: Path) -> None:
+    for steps, ended in ((17, 5), (11, 9), (17, 17)):
+        loop = made(steps=steps, checkpoint=tmp_path / "c.pt", every=0.0)
+        with suppress(KeyboardInterrupt):
+            loop.run(batches, killed_at(ended, loop))
+        assert loop.steps == 17
+    again = made(steps=18, checkpoint=tmp_path / "c.pt")
+    assert (again.step, again.steps) == (0, 18)
+
+
+def test_steps_that_there_was_no_time_for_are_begun_anew_where_there_is(tmp_path: Path) -> None:
+    def late(network: nn.Module, chosen: Tensor) -> Tensor:
+        time.sleep(0.01)
+        return killed_at(5, loop)(network, chosen)
+
+    for steps, begins_at in ((1000, 0), (999, 5), (1000, 0)):
+        loop = made(steps=steps, checkpoint=tmp_path / "c.pt", every=0.0)
+        assert loop.step == begins_at
+        with suppress(KeyboardInterrupt):
+            loop.run(batches, late, deadline=time.monotonic() + 0.2, fit=True)
+        assert loop.hurried
+
+
 def test_passed_deadline_leaves_it_incomplete() -> None:
     loop = made()
     assert not loop.run(batches, loss, deadline=time.monotonic() - 1)

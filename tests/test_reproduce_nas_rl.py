@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from metad2a.reproduce.nas_rl import demonstration as nas_rl
 from metad2a.reproduce.nas_rl import planted_edges, recurrent_cell
 from metad2a.reproduce.nas_rl.planted_edges import METHODS, EdgeSize, edges, f1, find, plant, skips
 from metad2a.reproduce.nas_rl.recurrent_cell import FOUND, LSTM, TANH, CellSize, Trained, _ratios, _verdicts
+from metad2a.train import loop
 
 TINY = EdgeSize(layers=4, samples=300, seeds=2, every=100)
 
@@ -72,9 +74,12 @@ def counting(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(recurrent_cell, name, replace(getattr(recurrent_cell, name), **small))
 
 
-def test_cells_are_searched_chosen_and_trained_at_both_levels(counting: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cells_are_searched_chosen_and_trained_at_both_levels(
+    counting: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setattr(recurrent_cell, "FAST_CELLS", CellSize(children=3, epochs=0.5, finalists=2, seeds=2))
-    tables, verdicts, curves, figures = recurrent_cell.show_cells(Context(fast=True, workers=1, say=lambda line: None))
+    context = Context(fast=True, workers=1, say=lambda line: None, trainings=tmp_path)
+    tables, verdicts, curves, figures = recurrent_cell.show_cells(context)
     assert len(tables) == 3 and len(verdicts) == 4 and len(curves) == 2
     names = {cell for children in figures["search"].values() for cell, _ in children}
     assert {figures["cells"][label] for label in figures["cells"] if label not in (TANH, LSTM)} <= names
@@ -82,6 +87,10 @@ def test_cells_are_searched_chosen_and_trained_at_both_levels(counting: None, mo
         assert {len(each["trainings"]) for each in figures[level].values()} == {2}
         assert all(each["parameters"] <= 1500 for one in figures[level].values() for each in one["trainings"])
     assert figures["word"][TANH]["ratios"][TANH]["mean"] == 1
+    monkeypatch.setattr(loop.Loop, "_step", lambda *given: pytest.fail("trained again"))
+    again = recurrent_cell.show_cells(context)[3]  # as after a kill at the very end
+    assert again["search"] == figures["search"]
+    assert again["character"][LSTM]["ratios"] == figures["character"][LSTM]["ratios"]
 
 
 @pytest.mark.slow

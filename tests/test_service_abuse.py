@@ -219,6 +219,15 @@ def test_hostile_json_is_refused(open_service: tuple[TestClient, Settings], kind
     refused(client.post("/v1/recommendations", content=BODIES[kind], headers=headers), 400, 413, 422)
 
 
+def test_large_json_is_refused_whether_it_says_so_or_not(open_service: tuple[TestClient, Settings]) -> None:
+    client, settings = open_service
+    body, headers = b" " * (settings.limits.json_bytes + 1), {"content-type": "application/json"}
+    for path in ("/v1/recommendations", "/v1/searches"):
+        assert str(settings.limits.json_bytes)[:3] in refused(client.post(path, content=body, headers=headers), 413)
+        refused(client.post(path, content=iter([body]), headers=headers), 413)
+    refused(client.post("/sign-in", data={"token": body.decode()}), 413)
+
+
 FORMS: dict[str, tuple[str, bytes]] = {
     "no boundary": ("multipart/form-data", b"--x\r\n\r\n--x--\r\n"),
     "junk around the boundary": ("multipart/form-data; boundary=x", b"junk" * 1000 + b"--y\r\n"),
@@ -251,9 +260,7 @@ def test_hostile_forms_are_refused_quickly(open_service: tuple[TestClient, Setti
     assert time.process_time() - begun < 2
 
 
-def test_an_upload_larger_than_allowed_is_refused_whether_it_says_so_or_not(
-    open_service: tuple[TestClient, Settings],
-) -> None:
+def test_a_large_upload_is_refused_whether_it_says_so_or_not(open_service: tuple[TestClient, Settings]) -> None:
     client, _ = open_service
     headers = {"content-type": "application/zip"}
     refused(client.post("/v1/datasets", content=bytes(2**21), headers=headers), 413)

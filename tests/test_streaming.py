@@ -143,6 +143,7 @@ def test_a_picture_that_ends_its_process_is_unreadable_and_the_others_are_not() 
         "import os, pickle, sys\n"
         "from databases.datasets.decoding import Found\n"
         "given = sys.stdin.buffer\n"
+        "sys.stdout.buffer.write(b'.'); sys.stdout.buffer.flush()\n"
         "while True:\n"
         "    start, count = pickle.load(given)\n"
         "    if b'poison' in [pickle.load(given) for _ in range(count)]: os._exit(1)\n"

@@ -28,6 +28,7 @@ from databases.errors import UserError
 MOST_WORKERS, MOST_DEATHS = 8, 50
 LOST = (EOFError, OSError, pickle.UnpicklingError)  # what a process that died leaves
 DIED = "its decoder broke down"
+READY = b"."  # the first that a process answers
 
 Read = Callable[[int], bytes | str]
 
@@ -135,6 +136,8 @@ class _Fleet:
                 start_new_session=True,  # an interruption by keyboard is the parent's business
             )
             self._all.append(process)
+        assert process.stdout is not None
+        process.stdout.read(len(READY))
         return process
 
 
@@ -169,6 +172,8 @@ def main(arguments: list[str]) -> int:
     """Serves the parent; see the head of this module."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a decoder prints must not become an answer
+    answers.write(READY)
+    answers.flush()
     serve(sys.stdin.buffer, answers, Path(arguments[0]), Path(arguments[1]), int(arguments[2]))
     return 0
 

@@ -53,6 +53,7 @@ from databases.datasets.task import (
 from databases.errors import UserError
 from databases.hosting import importing
 
+HELD_OUT, MOST_HELD_OUT = 0.2, 10_000  # share, and images, of a part that is drawn: more judge no better, and take time
 MAX_IMAGES, MAX_LOOKED_AT = 100_000, 2**30  # images, and bytes of pictures, that are looked at
 MOST_MOVED = 512 * 2**20  # bytes of images that are brought into order: more would take as much memory again
 DIGITS = "sklearn:digits"
@@ -286,7 +287,8 @@ def _completed(
 ) -> Parts:
     """The parts that the data bring, with the missing ones drawn from the training images in that order."""
     labels, parts = loaded.labels[order], loaded.parts[order]
-    validation, test = (0.0 if (parts == part).any() else 0.2 for part in (VALIDATION, TEST))
+    share = min(HELD_OUT, MOST_HELD_OUT / len(labels))
+    validation, test = (0.0 if (parts == part).any() else share for part in (VALIDATION, TEST))
     together = None if groups is None else groups[order]
     found = np.empty_like(parts)
     found[order] = divide(labels, parts, groups=together, seed=seed, validation=validation, test=test)

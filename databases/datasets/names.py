@@ -18,7 +18,7 @@ def natural(text: str) -> tuple[list[str], str]:
     """Sort key by which class 2 stands before class 10."""
     # A number sorts like its digits after their count, which also holds for numbers too long to convert.
     pieces = re.split(r"([0-9]+)", text)
-    pieces[1::2] = [f"{len(digits.lstrip('0')):06}{digits.lstrip('0')}" for digits in pieces[1::2]]
+    pieces[1::2] = [f"{len(digits):06}{digits}" for digits in (piece.lstrip("0") for piece in pieces[1::2])]
     return pieces, text
 
 

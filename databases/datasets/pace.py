@@ -12,20 +12,25 @@ DOUBT = 0.25  # how far the rest may be off the pace
 
 
 class Pace:
-    """How fast ``count`` pictures are read, from now on, that must be there at the monotonic second ``deadline``."""
+    """How fast ``count`` pictures are read that must be there at the monotonic second ``deadline``.
+
+    It is measured from the first check on: until then processes may start, which tells nothing of the pace.
+    """
 
     def __init__(self, count: int, deadline: float = math.inf) -> None:
         self._count, self._deadline, self._begin = count, deadline, time.monotonic()
+        self._first: tuple[float, int] | None = None
 
     def check(self, done: int, given: str) -> None:
         """Raises UserError as soon as it is clear that the pictures cannot be read in time."""
         now = time.monotonic()
-        took = now - self._begin
-        if self._deadline == math.inf or done < LEAST_SEEN or took < LEAST_SECONDS:
+        self._first = self._first or (now, done)
+        took, seen = now - self._first[0], done - self._first[1]
+        if self._deadline == math.inf or seen < LEAST_SEEN or took < LEAST_SECONDS:
             return
-        whole = took * self._count / done
-        late = self._begin + whole - self._deadline
-        if late > DOUBT * (whole - took) or now > self._deadline:
+        whole, rest = took * self._count / seen, took * (self._count - done) / seen
+        late = now + rest - self._deadline
+        if late > DOUBT * rest or now > self._deadline:
             more = math.ceil(1.1 * max(late, 1))
             raise UserError(
                 f"given {given} with {self._count:,} pictures: reading alone takes about {math.ceil(whole)} s here, "

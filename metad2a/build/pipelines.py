@@ -25,8 +25,8 @@ from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.place import TWO, Place
 from metad2a.train.augment import Augment
 from metad2a.train.classifier import Classifier
-from metad2a.train.pipeline import Effort, base_of, begin_of, choose_augment, tune_pipeline
-from metad2a.train.probe import Probed, percent_right, probe
+from metad2a.train.pipeline import Effort, begin_of, choose_augment, probe_pipeline, tune_pipeline
+from metad2a.train.probe import percent_right
 from predictors.outcome import recipe_of
 
 PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
@@ -132,15 +132,11 @@ def measure(job: Job) -> Record:
     """One pipeline trained and tested; picklable, for the executor."""
     task, pipeline, begin = _task(job.spec, job.folder), _pipeline(job.pipeline), time.monotonic()
     if not job.steps:
-        probed = _probed(pipeline, task, job.cache)
+        probed = probe_pipeline(pipeline, task, cache=job.cache)
         return _record(job, task, probed.classifier, time.monotonic() - begin, probed.valid_loss)
     effort = Effort(steps=job.steps, augment=_augment(job.spec, job.folder, job.cache), seed=job.seed)
     tuned = tune_pipeline(pipeline, task, effort, begin=begin_of(pipeline, task, seed=job.seed, cache=job.cache))
     return _record(job, task, tuned.classifier, tuned.seconds, tuned.valid_loss)
-
-
-def _probed(pipeline: Pipeline, task: Task, cache: Path) -> Probed:
-    return probe(base_of(pipeline, task), task, resolution=pipeline.resolution, cache=cache)
 
 
 @lru_cache(maxsize=2)

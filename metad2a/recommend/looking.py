@@ -10,15 +10,17 @@ from pathlib import Path
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
-from metad2a.recommend.chances import SHARE, Measured, fits, is_far, sensible_probes
+from metad2a.recommend.chances import FIT_EACH, FIT_SECONDS, SHARE, Measured, fits, is_far, sensible_probes
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of
-from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, probe, speed, width
+from metad2a.train.probe import FEW, MOST, Probed, looked_at, loss_of_few, probe, speed, width
 
 IS_FAR = "HOG tells these images well better than our weights do, and where it did, it was better than lite0 too"
 IS_BEHIND = "on a few images it was behind"
 NO_TIME = "its probe would take too much of the seconds that were left"
 OURS = Pipeline("own", 32, "probe")
+FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
+LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
 MANY = 2  # times the few images, from which a dear network is looked at with a few of them first
 
 
@@ -50,6 +52,7 @@ def looks(
 ) -> Iterator[Look]:
     """The first probe always, networks where they fit into a ``share`` of the seconds ``left``; ``known`` are timed.
 
+    The first one learns from as many images as there is time for.
     ``also`` is the user's own network, probed once at least where one is to ``insist`` on it. Where there are many
     images, networks that are dearer than ours look at a few first, and at all of them only where they are not behind.
     ``left_out`` is told why, by the name of the weights, of each network that is not probed.
@@ -75,12 +78,20 @@ def looks(
             if few is not None and asked and not few.promises(pipeline, base):
                 why[pipeline.weights] = IS_BEHIND
                 continue
-            probed = probe(base, task, resolution=pipeline.resolution, cache=cache)
+            most = MOST[TRAIN] if number else _affordable(task, FIRST * left(), rate=rate, features=width(base))
+            probed = probe(base, task, resolution=pipeline.resolution, cache=cache, most=most)
             insist = insist and pipeline.weights != OTHER
             found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))
             yield Look(found[-1], probed, probed.seconds)
         else:
             why.setdefault(pipeline.weights, NO_TIME)
+
+
+def _affordable(task: Task, seconds: float, *, rate: float, features: int) -> int:
+    """Of how many training images, a few at least, a probe takes no more than these seconds."""
+    left = seconds - FIT_SECONDS - len(looked_at(task, VALIDATION)) / rate
+    fitting = left / (1 / rate + FIT_EACH * features * task.classes)
+    return int(min(MOST[TRAIN], max(LEAST, LEAST_EACH * task.classes, fitting)))
 
 
 class _Few:

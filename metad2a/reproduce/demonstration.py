@@ -39,7 +39,8 @@ class Context:
         fast: about 15 s and loose, for CI; else the full run. seed: the first seed.
         database: path or URL of the store with the tables, None where there is none.
         images: folder of image sources, None where there is none. workers: processes to use.
-        say: prints a line of progress.
+        say: prints a line of progress. trainings: folder where long trainings are kept, so that a demonstration that
+            was killed goes on inside them; None: they are not.
     """
 
     fast: bool
@@ -48,6 +49,7 @@ class Context:
     images: Path | None = None
     workers: int = 2
     say: Say = print
+    trainings: Path | None = None
 
     def table(self, task: str, *, recipe: str = "nasbench201", name: str = "nasbench201") -> BenchmarkTable:
         """The benchmark table of a task, such as ``nasbench201/cifar10``, over the space ``name``.

@@ -23,13 +23,15 @@ SHOWN = tuple(eighth / 8 for eighth in range(1, 8))  # shares of the epochs afte
 class Job:
     """A candidate by its position; ``until`` are seconds since 1970, which all machines count alike.
 
-    ``steps`` are those of a schedule that was shortened, None: the recipe's.
+    ``steps`` are those of a schedule that was shortened, None: the recipe's. With a ``checkpoint`` (a file) a training
+    goes on where it was killed.
     """
 
     index: int
     architecture: Architecture
     until: float = math.inf
     steps: int | None = None
+    checkpoint: Path | None = None
 
     def __str__(self) -> str:
         return str(self.architecture)
@@ -69,10 +71,8 @@ class Work:
         torch.set_flush_denormal(False)  # as in a search that trains in its own process
         return self.train(job)
 
-    def train(
-        self, job: Job, on_epoch: Callable[[Progress], None] = lambda progress: None, *, checkpoint: Path | None = None
-    ) -> Done:
-        """Trains until the end, the job's time or hopelessness; with ``checkpoint`` it goes on where it was killed."""
+    def train(self, job: Job, on_epoch: Callable[[Progress], None] = lambda progress: None) -> Done:
+        """Trains until the end, the job's time or hopelessness."""
         checks: list[float] = []
 
         def look(progress: Progress) -> bool:
@@ -93,7 +93,7 @@ class Work:
             steps=job.steps,
             fit=job.until < math.inf,
             change=self.change,
-            checkpoint=checkpoint,
+            checkpoint=job.checkpoint,
             on_epoch=look,
         )
         stopped = not training.complete and self._hopeless(checks)

@@ -69,23 +69,26 @@ def _train_again(session: Session, best: int) -> None:
     architecture = trained.architecture
     if not trained.complete or (state.again is not None and state.again[0] == best):
         return
-    steps = session.budget.last_steps(architecture)
-    if steps is None:
+    steps, checkpoint = session.budget.last_steps(architecture), session.run.checkpoint(best, again=True)
+    if steps is None and not checkpoint.is_file():
         return
     session.worked = True
-    session.tell("again", best, expected=steps * session.budget.pace(architecture))
+    takes = steps * session.budget.pace(architecture) if steps else session.budget.left(architecture)
+    session.tell("again", best, expected=takes)
 
     def tick(progress: Progress) -> None:
         session.run.tick()
 
-    job = Job(best, architecture, session.budget.deadline(architecture), steps)
+    least = steps or 1  # one that was killed had its time, and goes on with the steps that were planned then
+    job = Job(best, architecture, session.budget.deadline(architecture), least, checkpoint)
     done = replace(session.work(), task=with_validation_images(session.small), finished=()).train(job, tick)
     reached = accuracy(done.training, session.small, VALIDATION)
     ended = done.training.complete or done.training.shortened
     if ended and reached is not None and reached >= (trained.valid_accuracy or 0.0):
         whole = replace(done.training, complete=True, valid_accuracy=trained.valid_accuracy)
         card = describe(whole, task=session.task, architecture=architecture, recipe=session.recipe, seed=session.seed)
-        session.run.keep_again(best, steps, whole, card)
+        session.run.keep_again(best, whole, card)
+    checkpoint.unlink(missing_ok=True)
 
 
 def _result(session: Session, best: int, exported: Exported) -> SearchResult:

@@ -3,7 +3,7 @@
 <home>/runs/<task>-<recipe>-<8 hex digits>/
     state.json            candidates as they were asked for, trainings, seconds spent, the one test
     candidates/0.safetensors ...   weights of the trainings, each with its card
-    candidates/1.checkpoint        a training that goes on
+    candidates/1.checkpoint        a training that goes on; again-0.checkpoint: with validation images too
     model.safetensors, model.py    the best network, when the run is done
     lock, lock.holder     held while a process works here, and its id
 """
@@ -120,14 +120,14 @@ class RunFolder:
         self.state.tested = None  # another may be the best now
         self.save()
 
-    def checkpoint(self, index: int) -> Path:
-        """Where a training that goes on keeps itself."""
-        return self.folder / CANDIDATES / f"{index}.checkpoint"
+    def checkpoint(self, index: int, *, again: bool = False) -> Path:
+        """Where a training that goes on keeps itself; ``again``: the one on validation images too."""
+        return self.folder / CANDIDATES / f"{'again-' if again else ''}{index}.checkpoint"
 
-    def keep_again(self, index: int, steps: int, training: Training, card: Card) -> None:
+    def keep_again(self, index: int, training: Training, card: Card) -> None:
         """The same of the best that was trained once more, on validation images too."""
         keep_files(self.folder / CANDIDATES, {AGAIN: weights_file(training, card)})
-        self.state.again, self.state.tested = (index, steps), None
+        self.state.again, self.state.tested = (index, training.steps), None
         self.save()
 
     def weights_again(self) -> tuple[Card, Training]:
@@ -164,7 +164,12 @@ class RunFolder:
         state.trained = {index: each for index, each in state.trained.items() if index in there}
         if not (self.folder / CANDIDATES / AGAIN).exists():
             state.again = None
-        self.state, self._before = state, state.spent
+        self.state, self._before = state, state.spent + self._unnoted()
+
+    def _unnoted(self) -> float:
+        """Seconds that a killed process lived on after its last note: a training that goes on was kept then."""
+        kept = [each.stat().st_mtime for each in (self.folder / CANDIDATES).glob("*.checkpoint")]
+        return max(0.0, max(kept, default=0.0) - (self.folder / STATE).stat().st_mtime)
 
 
 def run_name(task: str, recipe: str, identity: Mapping[str, object]) -> str:

@@ -15,6 +15,7 @@ from databases.records.recipe import Recipe
 from databases.records.record import TaskEntry
 from databases.records.store import Store
 from metad2a.export.export import describe
+from metad2a.runtime.executors import HERE
 from metad2a.runtime.place import ALONE, Place
 from metad2a.runtime.tracking import Run, Tracker
 from metad2a.search import loop
@@ -115,10 +116,15 @@ class Session:
         return [self.run.state.trained.get(index) for index, _ in asked]
 
     def _fits(self, index: int) -> bool:
-        """Whether a training may begin: the first in any case, one more only where all of it has time."""
+        """Whether a training may begin: the first in any case, one more only where all of it has time.
+
+        One that was killed had its time when it was begun, and goes on.
+        """
         state, architecture = self.run.state, self.run.state.candidates[index].architecture
         if self.run.spent >= self.budget.limit:
             return False
+        if self.run.checkpoint(index).is_file():
+            return True
         best = best_of(state, state.trained)
         if best is not None and best != index and (state.trained[best].complete or state.trained[best].shortened):
             return self.budget.room(architecture, state.candidates[best].architecture)
@@ -165,10 +171,7 @@ class Session:
                 tracked.metrics(_epoch_metrics(progress), step=progress.epoch)
                 self.tell("epoch", index, epoch=progress)
 
-            # without a limit alone: what is left of one fits another schedule
-            checkpoint = self.run.checkpoint(index) if self.budget.limit == math.inf else None
-            self._keep_better(self.work().train(job, on_epoch, checkpoint=checkpoint), tracked)
-            self.run.checkpoint(index).unlink(missing_ok=True)
+            self._keep_better(self.work().train(job, on_epoch), tracked)
 
     def _job(self, index: int) -> Job:
         self.worked = True
@@ -177,7 +180,8 @@ class Session:
         if self.budget.limit < math.inf:
             takes = self.budget.takes(architecture) if steps is None else steps * self.budget.pace(architecture)
         self.tell("started", index, expected=takes)
-        return Job(index, architecture, self.budget.deadline(architecture), steps)
+        checkpoint = self.run.checkpoint(index) if self.place.executor == HERE else None  # others have other disks
+        return Job(index, architecture, self.budget.deadline(architecture), steps, checkpoint)
 
     def work(self) -> Work:
         """What trains candidates now."""
@@ -207,6 +211,7 @@ class Session:
             or len(done.training.curve) > (known.epochs if known else 0)
         ):
             self._keep(done, tracked)
+        self.run.checkpoint(done.index).unlink(missing_ok=True)
 
     def _keep(self, done: Done, tracked: Run) -> None:
         """Stores weights, state and record of a training, in this order."""

@@ -50,7 +50,6 @@ def create_app(settings: Settings) -> FastAPI:
         docs_url=None,  # these two load programs from elsewhere
         redoc_url=None,
         openapi_url="/v1/openapi.json",
-        max_body_size=settings.limits.upload_bytes + 2**20,
         separate_input_output_schemas=False,
     )
     app.state.service = service

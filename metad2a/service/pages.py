@@ -22,7 +22,7 @@ from metad2a.service.security import COOKIE, Provided, SignIn, caller
 from metad2a.service.state import Service
 
 router = APIRouter()
-PLOTTED, LISTED = 400, 8
+LISTED = 8
 Text = Annotated[str, Form(max_length=200)]
 
 

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from fastapi import Depends, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.datastructures import Headers
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from metad2a.service import tokens
@@ -36,6 +37,7 @@ HEADERS = {
     "cache-control": "no-store",
 }
 _MOST_HEADER_BYTES = 32 * 1024
+UPLOADS, SLACK = ("/v1/datasets", "/upload"), 2**20  # where pictures come, and what a form adds to them
 
 
 class Guard:
@@ -45,7 +47,7 @@ class Guard:
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
+        self._app, self._limits = app, settings.limits
         self._hosts = frozenset({*LOOPBACK, "[::1]", *settings.names}) if settings.local else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,15 +74,24 @@ class Guard:
 
         request = Request(scope)
         problem = self._refusal(request)
-        answer = problem.response() if problem else self._app
+        answer = problem.response() if problem else RequestBodyLimitMiddleware(self._app, self._most(request))
         if scope["method"] == "HEAD":
             await _head(answer, {**scope, "method": "GET"}, receive, with_headers)
         else:
             await answer(scope, receive, with_headers)
 
+    def _most(self, request: Request) -> int:
+        """Bytes that its body may have."""
+        pictures = request.url.path in UPLOADS or request.url.path.endswith("/predict")
+        return self._limits.upload_bytes + SLACK if pictures else self._limits.json_bytes
+
     def _refusal(self, request: Request) -> Problem | None:
         if sum(len(name) + len(value) for name, value in request.headers.raw) > _MOST_HEADER_BYTES:
             return Problem(431, "the headers are too large: send fewer or shorter ones")
+        declared, most = request.headers.get("content-length", ""), self._most(request)
+        large = declared.isdecimal() and (len(declared) > 20 or int(declared) > most)
+        if large and request.url.path not in UPLOADS:  # these say more about it
+            return Problem(413, f"the request has more than {most:,} bytes: send less")
         host = request.headers.get("host", "")
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
         if self._hosts is not None and name.lower() not in self._hosts:

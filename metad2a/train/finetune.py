@@ -36,7 +36,6 @@ BATCH = 32
 MOMENTUM, WEIGHT_DECAY, GRADIENT_NORM = 0.9, 1e-4, 5.0
 WARMUP = 0.1  # share of the training
 AVERAGE = Average(keeps=0.97)
-SECONDS_BETWEEN_CHECKPOINTS = 15.0
 RECALIBRATE = 1_024  # images whose statistics the batch normalisations take
 STATISTICS_FOR_ONE = 4  # images that take as much memory without gradients as one with them
 
@@ -191,7 +190,6 @@ def _loop(network: nn.Module, tuning: Tuning, checkpoint: Path | None) -> Loop:
         gradient_norm=GRADIENT_NORM,
         average=AVERAGE,
         checkpoint=checkpoint,
-        every=SECONDS_BETWEEN_CHECKPOINTS,
     )
 
 

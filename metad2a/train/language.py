@@ -7,10 +7,10 @@ Wolf, 2017). A cell has the interface of `torch.nn.LSTM`, so torch's own cells a
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -53,7 +53,7 @@ class LanguageTraining:
     """A finished training. valid: mean cross-entropy in nats per token, the vocabulary's uniform guess if it diverged.
 
     Attributes:
-        width: of the cell. parameters: of the whole model. seconds: processor time.
+        width: of the cell. parameters: of the whole model. seconds: wall time of training, in all its lives.
     """
 
     model: LanguageModel
@@ -96,17 +96,21 @@ def maker(cell: str) -> MakeCell:
     return lambda inputs, width: chosen.cell(architecture, inputs, width)
 
 
-def train(make: MakeCell, text: Text, recipe: LanguageRecipe, *, seed: int = 0) -> LanguageTraining:
-    """Trains on the training part, on one thread; the same seed gives the same weights."""
-    begin = time.process_time()
+def train(
+    make: MakeCell, text: Text, recipe: LanguageRecipe, *, seed: int = 0, checkpoint: Path | None = None
+) -> LanguageTraining:
+    """Trains on the training part, on one thread; the same seed gives the same weights.
+
+    With a ``checkpoint`` (a file) a training that was killed goes on, to the same weights.
+    """
     with lent(seed=seed, threads=1):
         width, parameters = _widest(make, len(text.vocabulary), recipe)
         model = _model(make, width, len(text.vocabulary), recipe)
-        finite = _fit(model.train(), streams(text.train, recipe.batch), recipe)
+        finite, seconds = _fit(model.train(), streams(text.train, recipe.batch), recipe, checkpoint)
         uniform = math.log(len(text.vocabulary))
         valid = cross_entropy(model, text.valid) if finite else uniform
     valid = min(valid, uniform) if math.isfinite(valid) else uniform
-    return LanguageTraining(model, width, parameters, valid, time.process_time() - begin)
+    return LanguageTraining(model, width, parameters, valid, seconds)
 
 
 @torch.no_grad()
@@ -121,8 +125,8 @@ def cross_entropy(model: LanguageModel, tokens: Tokens, *, batch: int = 16, step
     return total / ((len(read) - 1) * batch)
 
 
-def _fit(model: LanguageModel, read: Tensor, recipe: LanguageRecipe) -> bool:
-    """Trains in place; false where the loss is no longer finite."""
+def _fit(model: LanguageModel, read: Tensor, recipe: LanguageRecipe, checkpoint: Path | None) -> tuple[bool, float]:
+    """Trains in place; whether the loss stayed finite, and the seconds."""
     optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
     starts = range(0, len(read) - 1, recipe.steps)
     updates = round(recipe.epochs * len(starts))
@@ -133,20 +137,21 @@ def _fit(model: LanguageModel, read: Tensor, recipe: LanguageRecipe) -> bool:
         random=torch.get_rng_state(),
         gradient_norm=recipe.gradient_norm,
         finite=True,
+        checkpoint=checkpoint,
     )
-    state: object = None
 
     def loss(model: nn.Module, start: int) -> Tensor:
-        nonlocal state
+        state = loop.notes[-1]["state"] if start else None  # of the cell, as the step before left it
         wanted = read[start + 1 : start + 1 + recipe.steps]
-        logits, state = model(read[start : start + len(wanted)], _detached(state) if start else None)
+        logits, state = model(read[start : start + len(wanted)], state)
+        loop.notes[:] = [{"state": _detached(state)}]
         return functional.cross_entropy(logits.flatten(0, 1), wanted.flatten())
 
     try:
         loop.run(lambda generator, first: starts[first:], loss)
     except Diverged:
-        return False
-    return True
+        return False, loop.seconds
+    return True, loop.seconds
 
 
 def _rate(update: int, *, updates: int) -> float:

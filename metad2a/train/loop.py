@@ -2,7 +2,8 @@
 
 A training lasts a number of steps or of seconds; its progress goes from 0 to 1 and sets the learning rate. One of so
 many steps may be fitted to a deadline: its progress then goes by the time as soon as its steps lag behind. With a
-checkpoint the seconds that a killed training already had count, and one of so many steps ends as if never killed.
+checkpoint the seconds that a killed training already had count, and one of so many steps ends as if never killed. Its
+steps are those that were planned when it began, unless there is time for more of them now: then it begins anew.
 
 >>> loop = Loop(network, SGD(network.parameters(), lr=0.1), steps=1000, checkpoint=Path("training.pt"))
 >>> loop.run(lambda generator, first: torch.randperm(n, generator=generator).split(64)[first:], loss)
@@ -32,7 +33,8 @@ Batches = Callable[[torch.Generator, int], Iterable[Batch]]
 # (network, batch) -> what to go down; one without a gradient has left its own in the network already
 Loss = Callable[[nn.Module, Batch], Tensor]
 OnEpoch: TypeAlias = "Callable[[Epoch], bool | None]"  # False stops the training
-EVERY = 180.0  # seconds between two checkpoints
+EVERY = 15.0  # seconds between two checkpoints
+QUICKLY = 0.3  # seconds in which one is written; where it takes longer, fewer are
 LAG = 0.05  # share of a training that its steps may be behind its time before its schedule is made shorter
 
 
@@ -96,8 +98,8 @@ class Loop:
         random: state of torch's generator as it begins, by default the ``seed``'s.
         gradient_norm: gradients are clipped to it. finite: raises `Diverged` where it is not, before such a step.
         average: what `result` is the average of.
-        checkpoint: a file, written every ``every`` seconds (`EVERY`) and read where it is there. writes: whether this
-            process writes it.
+        checkpoint: a file, written every ``every`` seconds (`EVERY`, more where writing takes long) and read where it
+            is there. writes: whether this process writes it.
         agree: the progress of this process -> that of all processes.
 
     Raises:
@@ -127,14 +129,14 @@ class Loop:
             raise ValueError("a training has a number of steps or of seconds")
         self.network, self.optimiser, self.steps, self.limit = network, optimiser, steps, seconds
         self.seed, self.gradient_norm, self.finite, self.agree = seed, gradient_norm, finite, agree
-        self.path, self.every, self.writes = checkpoint, EVERY if every is None else every, writes
+        self.path, self.every, self.writes = checkpoint, every, writes
         self.parallel = network if parallel is None else parallel
         self._average, self._averaged = average, None if average is None else average.of(network)
         self.step, self.epoch, self.place, self.before = 0, 0, 0, 0.0
         self.total = torch.zeros(())  # of the losses of the epoch, where they are: nothing waits for another device
         self.begun: float | None = None
-        self.saved, self.progress, self.hurried = 0.0, 0.0, False
-        self.notes: list[dict[str, Any]] = []  # plain values that belong to the training: the checkpoint keeps them
+        self.saved, self.took, self.progress, self.hurried = 0.0, 0.0, 0.0, False
+        self.notes: list[dict[str, Any]] = []  # what else belongs to it: plain values and tensors
         self.random = torch.Generator().manual_seed(seed).get_state() if random is None else random
         self.scheduler = (
             schedule if isinstance(schedule, LRScheduler) else LambdaLR(optimiser, lambda step: schedule(self.progress))
@@ -173,7 +175,8 @@ class Loop:
         What a network draws at random (dropout) depends on the seed alone, and torch's own generator stays as it was.
         """
         self.begun = self.saved = time.monotonic()
-        self.deadline, self._fits = deadline, (self.progress, self.begun) if fit else None
+        self.deadline = float(deadline)  # what follows from it is kept: plain numbers, none of numpy's
+        self._fits = (self.progress, self.begun) if fit else None
         with torch.random.fork_rng(devices=[]):
             torch.set_rng_state(self.random)
             try:
@@ -245,30 +248,34 @@ class Loop:
         self.step, self.place, self.total = self.step + 1, self.place + 1, self.total + value.detach()
 
     def _save_sometimes(self) -> None:
-        if self.path is not None and time.monotonic() - self.saved >= self.every:
+        every = EVERY * max(1.0, self.took / QUICKLY) if self.every is None else self.every
+        if self.path is not None and time.monotonic() - self.saved >= every:
             self.save()
 
     def save(self) -> None:
         """Writes the checkpoint as a whole or not at all."""
         if self.path is None or not self.writes:
             return
+        begin = time.monotonic()
         write_files({self.path: lambda file: torch.save(self._state(), file)})
         self.saved = time.monotonic()
+        self.took = self.saved - begin
 
     def _parts(self) -> dict[str, Any]:
         parts = {"network": self.network, "optimiser": self.optimiser, "scheduler": self.scheduler}
         return parts if self._averaged is None else {**parts, "average": self._averaged}
 
     def _state(self) -> dict[str, Any]:
-        numbers = {
-            name: getattr(self, name) for name in ("step", "epoch", "place", "total", "progress", "hurried", "notes")
-        }
+        names = ("steps", "step", "epoch", "place", "total", "progress", "hurried", "notes")
+        numbers = {name: getattr(self, name) for name in names}
         parts = {name: part.state_dict() for name, part in self._parts().items()}
         return {**numbers, **parts, "before": self.seconds, "random": torch.get_rng_state()}
 
     def _restore(self, path: Path) -> None:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+            if self._has_time_for_more(state):
+                return
             for name, part in self._parts().items():
                 part.load_state_dict(state.pop(name))
         except Exception as problem:  # torch raises whatever its readers do
@@ -276,3 +283,8 @@ class Loop:
             raise UserError(f"{path} is no checkpoint of this training ({reason}): give another or remove it") from None
         for name, value in state.items():
             setattr(self, name, value)
+
+    def _has_time_for_more(self, kept: dict[str, Any]) -> bool:
+        """Whether more steps than a kept training's are asked for, or as many as it had no time for."""
+        planned = kept.get("steps")
+        return self.steps is not None and planned is not None and self.steps > planned - kept["hurried"]

@@ -52,11 +52,14 @@ class Probed:
         return self.head.logits(self.valid_features)
 
 
-def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None) -> Probed:
-    """Fits the linear layer of ``base`` on the training part, its penalty chosen on the validation part."""
-    begin = time.monotonic()
-    found = {part: features(base, task, part, resolution=resolution, cache=cache) for part in (TRAIN, VALIDATION)}
-    labels = {part: task.labels[looked_at(task, part)] for part in found}
+def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None, most: int = MOST[TRAIN]) -> Probed:
+    """Fits the linear layer of ``base`` on the training part, its penalty chosen on the validation part.
+
+    It learns from ``most`` images, a share of each class.
+    """
+    begin, look = time.monotonic(), {**MOST, TRAIN: most}
+    found = {part: features(base, task, part, resolution=resolution, cache=cache, most=look) for part in MOST}
+    labels = {part: task.labels[looked_at(task, part, look)] for part in found}
     fitted = logistic.fit(found[TRAIN], labels[TRAIN], task.classes, valid=(found[VALIDATION], labels[VALIDATION]))
     asked = fitted.logits(found[VALIDATION])
     count = len(labels[VALIDATION])
@@ -71,13 +74,13 @@ def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None)
     )
 
 
-def looked_at(task: Task, part: int, most: Mapping[int, int] | None = None) -> npt.NDArray[np.intp]:
+def looked_at(task: Task, part: int, most: Mapping[int, int] = MOST) -> npt.NDArray[np.intp]:
     """Positions (n,) of the images of a part that probes look at: all, or a share of each class of too many.
 
     Features of all would not fit into memory, and a linear layer gains nothing from more.
     """
     where = task.places(part)
-    return where[sample(task.labels[where], task.parts[where], most=(most or MOST)[part], seed=0)]
+    return where[sample(task.labels[where], task.parts[where], most=most[part], seed=0)]
 
 
 def loss_of_few(base: Base, task: Task, *, resolution: int) -> float:
@@ -119,10 +122,17 @@ def refit(base: Base, task: Task, *, resolution: int, penalty: float, cache: Pat
 
 
 def features(
-    base: Base, task: Task, part: int, *, resolution: int, cache: Path | None = None, mirrored: bool = False
+    base: Base,
+    task: Task,
+    part: int,
+    *,
+    resolution: int,
+    cache: Path | None = None,
+    mirrored: bool = False,
+    most: Mapping[int, int] = MOST,
 ) -> Floats:
     """Features (n, d) of the images of a part that are `looked_at`; with ``cache`` (a folder) they are kept there."""
-    where = looked_at(task, part)
+    where = looked_at(task, part, most)
     if not len(where):
         return np.zeros((0, width(base)), dtype=np.float32)
     all_of_them = len(where) == int((task.parts == part).sum())

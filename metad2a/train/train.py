@@ -54,7 +54,8 @@ def train(
     the recipe says.
     After these shares of the epochs, ``checks``, the accuracy on the validation part is told to ``on_epoch`` too.
     The same seed on the same hardware gives the same weights, checked or not. With a ``checkpoint`` (a file) a training
-    that was killed goes on, to the same weights; ``on_epoch`` is told its earlier epochs once more.
+    that was killed goes on, to the same weights, with the steps that it began with (more of them: it begins anew);
+    ``on_epoch`` is told its earlier epochs once more.
     A batch that does not fit into memory is cut into halves, whose gradients are added: the steps stay
     the recipe's, the batch statistics of the normalisations are those of a part.
 
@@ -75,16 +76,16 @@ def train(
             average=Average(last=recipe.average) if recipe.average else None,
             checkpoint=checkpoint,
         )
-        curve = _Curve(task, learning, loop, -(-(steps or whole) // learning.a_pass), checks, deadline, on_epoch)
+        curve = _Curve(task, learning, loop, checks, deadline, on_epoch)
         passes = in_turn(loop, learning.passes())
         complete = curve.again() and loop.run(passes, learning.loss, deadline=deadline, fit=fit, on_epoch=curve)
         if loop.ongoing is not None:
             curve(loop.ongoing)
-        short = complete and (loop.hurried or (steps or whole) < whole)
+        short = complete and (loop.hurried or (loop.steps or whole) < whole)
         done = learning.training(loop.result, loop.seconds, complete=complete and not short)
-        done = replace(done, curve=curve.points, parts=learning.parts, shortened=short)
         valid = accuracy(done, task, VALIDATION)
     loop.result.to("cpu")
+    done = replace(done, curve=curve.points, steps=loop.step, parts=learning.parts, shortened=short)
     return replace(done, valid_accuracy=valid)
 
 
@@ -132,10 +133,14 @@ class _Curve:
     task: Task
     learning: _Learning
     loop: Loop
-    epochs: int
     checks: Sequence[float]
     deadline: float
     on_epoch: OnEpoch | None
+
+    @property
+    def epochs(self) -> int:
+        """How many are planned, the last one perhaps in part."""
+        return -(-(self.loop.steps or 0) // self.learning.a_pass)
 
     @property
     def points(self) -> list[Progress]:

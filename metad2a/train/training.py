@@ -31,7 +31,7 @@ class Training:
         mean, scale: (channels,) normalisation of the images, which the network expects.
         valid_accuracy: percent on the validation part (None where it is empty).
         seconds: wall time of training. complete: False where it was stopped.
-        curve: one entry an epoch.
+        curve: one entry an epoch. steps: of all epochs.
         parts: into how many parts a batch was cut, so that it fits into memory.
         shortened: whether it ended by a schedule that was made shorter than the recipe's; it is not complete then.
     """
@@ -43,6 +43,7 @@ class Training:
     seconds: float
     complete: bool
     curve: list[Progress] = field(default_factory=list)
+    steps: int = 0
     parts: int = 1
     shortened: bool = False
 

@@ -7,10 +7,12 @@ the test part is opened.
 
 from __future__ import annotations
 
+import hashlib
 import math
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,13 +70,14 @@ FAST_CELLS = CellSize(children=3, epochs=0.5, finalists=1, seeds=2, share=0.3, t
 
 @dataclass(frozen=True)
 class Job:
-    """One full training."""
+    """One full training; ``kept`` is the folder where it goes on after a kill."""
 
     label: str
     cell: str
     level: str
     seed: int
     size: CellSize
+    kept: Path | None
     open_test: bool = False
 
 
@@ -91,24 +94,34 @@ class Trained:
 
 def fully(job: Job) -> tuple[Job, Trained]:
     """Trains one cell; opens the test part only where the job says so."""
-    text = job.size.text(job.level)
-    done = train(maker(job.cell), text, job.size.recipe(job.level), seed=job.seed)
+    text, recipe = job.size.text(job.level), job.size.recipe(job.level)
+    kept = _checkpoint(job.kept, job.cell, job.level, job.size.tokens, recipe, job.seed)
+    done = train(maker(job.cell), text, recipe, seed=job.seed, checkpoint=kept)
     test = cross_entropy(done.model, text.test) if job.open_test else math.nan
     return job, Trained(done.valid, test, done.width, done.parameters, done.seconds)
 
 
-def search(job: tuple[str, int, CellSize]) -> tuple[str, list[tuple[str, float]]]:
+def _checkpoint(folder: Path | None, *told: object) -> Path | None:
+    """The file of a training that is told by these values; the text is of the running Python."""
+    digest = hashlib.sha256(repr((platform.python_version(), *told)).encode()).hexdigest()
+    return None if folder is None else folder / f"{digest[:16]}.checkpoint"
+
+
+def search(job: tuple[str, int, CellSize, Path | None]) -> tuple[str, list[tuple[str, float]]]:
     """Runs one searcher; returns each child's cell and validation loss, in order."""
     from metad2a.search.controllers import controller
 
-    name, seed, size = job
+    name, seed, size, folder = job
     text, recipe = size.text("word"), replace(WORD, epochs=size.epochs)
     uniform = math.log(len(text.vocabulary))
 
+    def valid(cell: str) -> float:
+        kept = _checkpoint(folder, cell, "word", size.tokens, recipe, seed)
+        return train(maker(cell), text, recipe, seed=seed, checkpoint=kept).valid
+
     def saved(architectures: Sequence[Architecture]) -> list[float]:
         """Percent of a uniform guess's nats that the child saves."""
-        found = [train(maker(_cell(each)), text, recipe, seed=seed).valid for each in architectures]
-        return [100 * (1 - valid / uniform) for valid in found]
+        return [100 * (1 - valid(_cell(each)) / uniform) for each in architectures]
 
     searcher = controller(SEARCHERS[name], space(SPACE), seed=seed)
     done = run(searcher, saved, trials=size.children, batch=min(10, size.children))
@@ -119,11 +132,12 @@ def search(job: tuple[str, int, CellSize]) -> tuple[str, list[tuple[str, float]]
 def show_cells(context: Context) -> tuple[tuple[Table, ...], tuple[Verdict, ...], tuple[Curve, ...], dict[str, Any]]:
     """The tables, verdicts, curves of the search and figures."""
     size = FAST_CELLS if context.fast else CellSize()
-    searched = dict(executor.run(search, [(name, context.seed, size) for name in SEARCHERS], workers=context.workers))
+    searches = [(name, context.seed, size, context.trainings) for name in SEARCHERS]
+    searched = dict(executor.run(search, searches, workers=context.workers))
     context.say(f"recurrent cells: {size.children} children of each searcher trained")
     cells = _choose(searched, size, context)
     jobs = [
-        Job(label, cell, level, context.seed + i, size, open_test=True)
+        Job(label, cell, level, context.seed + i, size, context.trainings, open_test=True)
         for level in LEVELS
         for label, cell in cells.items()
         for i in range(size.seeds)
@@ -149,7 +163,7 @@ def show_cells(context: Context) -> tuple[tuple[Table, ...], tuple[Verdict, ...]
 def _choose(searched: dict[str, list[tuple[str, float]]], size: CellSize, context: Context) -> dict[str, str]:
     """Label -> cell: the finalist of each searcher that is best by validation, the median random cell, the rivals."""
     jobs = [
-        Job(name, cell, "word", context.seed + 100, size)
+        Job(name, cell, "word", context.seed + 100, size, context.trainings)
         for name, children in searched.items()
         for cell, _ in sorted(children, key=lambda each: each[1])[: size.finalists]
     ]

@@ -38,7 +38,7 @@ from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import JUDGES, Effort, base_of, begin_of, tune_pipeline
-from metad2a.train.probe import told_of_sample
+from metad2a.train.probe import looked_at, told_of_sample
 from predictors.outcome import BATCH
 
 if TYPE_CHECKING:
@@ -153,7 +153,12 @@ class PipelineSession:
                 seconds = self.run.state.trained[index].seconds
                 self.recorder.add(pipeline, known[pipeline], self._loss(index), seconds=seconds)
                 continue
-            self.plan.penalties[str(pipeline)] = probed.head.penalty
+            there = len(looked_at(self.task, TRAIN))
+            if len(probed.features) < there:
+                learnt = f"{pipeline} learnt from {len(probed.features):,} of {there:,} training images"
+                self.notes.append(f"{learnt}: for more there was no time, and a larger budget fine-tunes it on all")
+            else:
+                self.plan.penalties[str(pipeline)] = probed.head.penalty
             accuracy, loss = probed.valid_accuracy, probed.valid_loss
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
             keep_logits(self.run, index, probed.valid_logits)
