@@ -131,8 +131,8 @@ class PipelineSession:
         return PIPELINE.pipeline(self.run.state.candidates[index].architecture)
 
     def _probe_all(self) -> None:
-        state = self.run.state
-        known = {self.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
+        kept = self.run.state.trained
+        known = {self.pipeline(index): each.valid_accuracy or 0.0 for index, each in kept.items()}
         left_out: dict[str, str] = {}
         begun = looks(
             self.task,
@@ -150,8 +150,7 @@ class PipelineSession:
             index = self.run.place(Wanted(PIPELINE.of(pipeline)))
             if probed is None:  # kept by an earlier process, which may have been killed before it recorded it
                 self.resumed += 1
-                seconds = self.run.state.trained[index].seconds
-                self.recorder.add(pipeline, known[pipeline], self._loss(index), seconds=seconds)
+                self.recorder.add(pipeline, known[pipeline], self._loss(index), seconds=kept[index].seconds)
                 continue
             there = len(looked_at(self.task, TRAIN))
             if len(probed.features) < there:
@@ -167,8 +166,7 @@ class PipelineSession:
 
     def _tune_all(self) -> None:
         if not self.plan.round(1):
-            left = self.left - self._held_out(VALIDATION)
-            chosen = plan.first_round(self.measured, **self.known, seconds=left)
+            chosen = plan.first_round(self.measured, **self.known, seconds=self.left - self._held_out(VALIDATION))
             for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
         for stage in self.plan.round(1):
