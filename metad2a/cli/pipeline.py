@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
@@ -132,7 +134,8 @@ def recommend(
     if json:
         print_json(answer.to_json())
     else:
-        _show(answer, data, top, also)
+        asked = {"also": also, "groups": None if groups == "auto" else groups, "seed": str(seed) if seed else None}
+        _show(answer, data, top, asked)
 
 
 def only_one(also: list[str] | None) -> str | None:
@@ -148,8 +151,8 @@ def _opened(also: str | None, *, channels: int = 3) -> Base | None:
     return None if also is None else open_also(also, channels=channels)
 
 
-def _show(answer: PipelineRecommendation, data: str, top: int | None, also: str | None) -> None:
-    """The front of accuracy against cost, then the best ones."""
+def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Mapping[str, str | None]) -> None:
+    """The front of accuracy against cost, then the best ones; ``asked`` are options for a search too."""
     to = console()
     listed = [*answer.front, *(each for each in answer.choices[:top] if each not in answer.front)]
     headings = ("", "Pipeline", ">Accuracy", ">80% interval", ">ms here", ">MB", ">Training")
@@ -178,8 +181,8 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None, also: str 
         )
     for note in answer.notes:
         to.print(f"Note: {note}", soft_wrap=True)
-    given = f" --also {also}" if also else ""
-    to.print(f"Next: metad2a search {data} --budget {answer.seconds:.0f}s{given}", soft_wrap=True)
+    given = "".join(f" --{name} {quote(value)}" for name, value in asked.items() if value is not None)
+    to.print(f"Next: metad2a search {quote(data)} --budget {answer.seconds:.0f}s{given}", soft_wrap=True)
 
 
 def _copy(result: PipelineResult, output: Path | None) -> Exported:
@@ -227,14 +230,13 @@ def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:
     _by_class(result, task)
     if result.rivals:
         to.print(beside(result))
-    to.print(f"{span(result.seconds)} in all; run {result.folder.name}", soft_wrap=True)
+    run = result.folder.name
+    to.print(f"{span(result.seconds)} in all; run {run}", soft_wrap=True)
     for note in result.notes:
         to.print(f"Note: {note}", soft_wrap=True)
     to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it:", soft_wrap=True)
-    to.print(
-        f"    cd {exported.folder}\n    python model.py PICTURE\n    metad2a predict {result.folder.name} PICTURES",
-        soft_wrap=True,
-    )
+    next_ones = (f"cd {quote(str(exported.folder))}", "python model.py PICTURE", f"metad2a predict {run} PICTURES")
+    to.print("\n".join(f"    {each}" for each in next_ones), soft_wrap=True)
 
 
 def beside(result: PipelineResult) -> Table:

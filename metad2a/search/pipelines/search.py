@@ -158,6 +158,8 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     state.tested = (best, tested)  # what is exported: told after it is there
     session.run.end()
+    for path in (exported.weights, exported.program):
+        session.tracked.artifact(path, folder="model")
     return PipelineResult(
         best=session.pipeline(best),
         members=tuple(map(session.pipeline, members)),
