@@ -108,8 +108,8 @@ def test_given_again_with_its_time_over_a_search_ends_with_the_same_network(monk
     assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
-def test_each_training_is_tracked_with_what_it_was_and_a_rerun_leaves_no_run(tmp_path: Path) -> None:
-    tracker = Tracker(uri=f"sqlite:///{tmp_path / 'runs.db'}")
+def test_each_training_is_tracked_with_what_it_was_and_a_rerun_leaves_no_run() -> None:
+    tracker = Tracker()
     searched(stripes(60), tracker=tracker, draw=lambda trained: new_figure(2, 2))
     client, place = tracker.attempt(lambda *opened: opened) or pytest.fail(str(tracker.failure))
     runs = {each.info.run_name: each for each in client.search_runs([place])}
