@@ -138,9 +138,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     task, state = session.task, session.run.state
     truth = task.labels[task.places(VALIDATION)]
     logits = {index: each for index, each in read_logits(session.run).items() if len(each) == len(truth)}
-    members = finalists(logits, truth, best)
-    while session.allowed and not session.allowed(*map(session.pipeline, members)):
-        members = members[:-1]
+    members = _within(session, finalists(logits, truth, best))
     known = state.tested is not None and state.tested[0] == best and (session.run.folder / WEIGHTS).is_file()
     if known and not session.worked:
         session.run.discount()
@@ -175,6 +173,13 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         notes=tuple(notes),
         exported=exported,
     )
+
+
+def _within(session: PipelineSession, members: tuple[int, ...]) -> tuple[int, ...]:
+    """As many of the finalists, the first in any case, as keep the limits together."""
+    while len(members) > 1 and session.allowed and not session.allowed(*map(session.pipeline, members)):
+        members = members[:-1]
+    return members
 
 
 def _chosen(
