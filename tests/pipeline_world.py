@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+from functools import cache
+
 import numpy as np
 import torch
 
@@ -36,7 +40,13 @@ def arrows(images: int = 120, *, side: int = 16, seed: int = 0) -> Task:
 
 
 def random_base(channels: int = 3, *, name: str = "own") -> Base:
-    """The residual family's smallest slice with random weights."""
+    """The residual family's smallest slice with random weights, a copy of its own for who asks."""
+    base = _random_base(channels, name)
+    return replace(base, network=copy.deepcopy(base.network))
+
+
+@cache
+def _random_base(channels: int, name: str) -> Base:
     stages = RESIDUAL.slice(depth=1, expansion=0.5)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

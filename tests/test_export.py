@@ -243,31 +243,33 @@ def test_a_file_that_no_export_wrote_is_not_replaced(insects: Exported, tmp_path
     save(insects.training, insects.card, tmp_path)
 
 
-def test_the_program_helps_reads_folders_and_bears_a_closed_pipe(insects: Exported, tmp_path: Path) -> None:
+def test_the_program_helps_reads_folders_and_bears_a_closed_pipe(
+    insects: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "within").mkdir()
     (tmp_path / ".hidden").mkdir()
     for number in range(30):
         place = tmp_path / ("within" if number > 20 else ".")
         Image.fromarray(pictures(1, 9, 9, 3, seed=number)[0]).save(place / f"{number:02}.png")
     (tmp_path / ".hidden" / "x.png").write_bytes(b"")
-    program = [sys.executable, "-I", str(insects.program)]
-    helped = subprocess.run([*program, "--help"], capture_output=True, text=True)
-    assert helped.returncode == 0 and helped.stdout.startswith("usage: python model.py PICTURE")
+    program = module(insects.program)
+    assert not program.main(["--help"]) and capsys.readouterr().out.startswith("usage: python model.py PICTURE")
     (tmp_path / "empty").mkdir()
-    empty = subprocess.run([*program, str(tmp_path / "empty")], capture_output=True, text=True)
-    assert empty.returncode == 1 and "empty: no file is in that folder" in empty.stderr
-    answer = subprocess.run([*program, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert [Path(line.partition(":")[0]).name for line in answer.stdout.splitlines()[:2]] == ["00.png", "01.png"]
-    assert answer.stdout.count("\n") == 30  # those in folders within too, without hidden ones
+    assert program.main([str(tmp_path / "empty")])
+    assert "empty: no file is in that folder" in capsys.readouterr().err
+    assert not program.main([str(tmp_path)])
+    answer = capsys.readouterr().out
+    assert [Path(line.partition(":")[0]).name for line in answer.splitlines()[:2]] == ["00.png", "01.png"]
+    assert answer.count("\n") == 30  # those in folders within too, without hidden ones
     piped = subprocess.run(
         f"'{sys.executable}' -I '{insects.program}' '{tmp_path}' | head -n 1",
         shell=True,
         capture_output=True,
         text=True,
     )
-    assert piped.stdout.count("\n") == 1 and piped.stderr == ""
+    assert piped.stdout == answer[: answer.index("\n") + 1] and piped.stderr == ""
     pillow = Image.fromarray(pictures(1, 9, 9, 3)[0])
-    assert module(insects.program).load().predict(pillow) == [answer.stdout.split(": ")[1].split(" ")[0]]
+    assert program.load().predict(pillow) == [answer.split(": ")[1].split(" ")[0]]
 
 
 def test_the_program_refuses_the_weights_of_another_network(insects: Exported, tmp_path: Path) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +63,7 @@ def searched(task: Task, **given: object) -> PipelineResult:
     return search_pipelines(task, seconds=500, **given)  # type: ignore[arg-type]
 
 
-def test_a_probe_and_a_fine_tuning_are_kept_and_the_best_is_exported_as_it_was_tested(tmp_path: Path) -> None:
+def test_a_probe_and_a_fine_tuning_are_kept_and_the_best_is_exported_as_it_was_tested() -> None:
     task = stripes(90)
     result = searched(task)
     assert [str(each.architecture) for each in result.trained] == [str(OWN), str(TUNED)]
@@ -72,16 +71,12 @@ def test_a_probe_and_a_fine_tuning_are_kept_and_the_best_is_exported_as_it_was_t
     assert result.report.confusion.sum() == np.count_nonzero(task.parts == TEST)
     assert repr(result).startswith(f"{result.best}: validation ") and len(repr(result)) < 1_000
     images, labels = task.part(TEST)
-    program = "import sys, numpy, model\nfound = model.load().predict(numpy.load(sys.argv[1]))\nprint(*found)\n"
-    np.save(tmp_path / "images.npy", images)
-    ran = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "images.npy")],
-        cwd=result.folder,
-        capture_output=True,
-        text=True,
-    )
-    assert ran.returncode == 0, ran.stderr
-    right = [task.class_names[label] == name for label, name in zip(labels, ran.stdout.split(), strict=True)]
+    spec = importlib.util.spec_from_file_location("exported_model", result.exported.program)
+    assert spec is not None and spec.loader is not None
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    found = program.load().predict(images)
+    right = [task.class_names[label] == name for label, name in zip(labels, found, strict=True)]
     assert 100 * np.mean(right) == pytest.approx(result.test_accuracy)
     card = result.exported.card
     assert card.temperature == result.temperature and card.architecture == str(result.best)
@@ -109,8 +104,8 @@ def test_given_again_with_its_time_over_a_search_ends_with_the_same_network(monk
     assert all((ours[name] == theirs[name]).all() for name in ours)
 
 
-def test_each_training_is_tracked_with_what_it_was_and_a_rerun_leaves_no_run(tmp_path: Path) -> None:
-    tracker = Tracker(uri=f"sqlite:///{tmp_path / 'runs.db'}")
+def test_each_training_is_tracked_with_what_it_was_and_a_rerun_leaves_no_run() -> None:
+    tracker = Tracker()
     searched(stripes(60), tracker=tracker, draw=lambda trained: new_figure(2, 2))
     client, place = tracker.attempt(lambda *opened: opened) or pytest.fail(str(tracker.failure))
     runs = {each.info.run_name: each for each in client.search_runs([place])}

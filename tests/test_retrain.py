@@ -31,20 +31,20 @@ from predictors.surrogates import learn_surrogates
 CELLS = list(range(0, 6400, 64))
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     """A user's table: tasks on which cells with many 3x3 convolutions are bad."""
-    rng = np.random.default_rng(0)
-    np.savez(tmp_path / "f.npz", features=rng.normal(size=(20, 192)), labels=np.arange(20) % 2)
+    folder, rng = tmp_path_factory.mktemp("table"), np.random.default_rng(0)
+    np.savez(folder / "f.npz", features=rng.normal(size=(20, 192)), labels=np.arange(20) % 2)
     values = 90 - 8 * convolutions(CELLS) + rng.uniform(0, 1, len(CELLS))
-    with (tmp_path / "mine.csv").open("w", newline="") as file:
+    with (folder / "mine.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow("task architecture recipe value seed features channels cells resolution".split())
         for name in ("one", "two"):
             for i, value in zip(CELLS[::2], values[::2], strict=True):
                 writer.writerow((name, str(CLASSES[i]), "mine", value, 0, "f.npz", 4, 1, 8))
     with Store("sqlite://") as opened:
-        import_table(opened, tmp_path / "mine.csv")
+        import_table(opened, folder / "mine.csv")
         yield opened
 
 
@@ -63,10 +63,13 @@ def run(store: Store, start: MetaD2A | None, folder: Path, **options: object) ->
     return retrain.retrain(store, start=start, **given)  # type: ignore[arg-type]
 
 
-def test_held_out_cells_of_a_users_benchmark_are_ranked_after_retraining(
-    store: Store, start: MetaD2A, tmp_path: Path
-) -> None:
-    result = run(store, start, tmp_path)
+@pytest.fixture(scope="module")
+def result(store: Store, start: MetaD2A, tmp_path_factory: pytest.TempPathFactory) -> RetrainResult:
+    """What retraining makes of the table, once for all that look at it."""
+    return run(store, start, tmp_path_factory.mktemp("retrained"))
+
+
+def test_held_out_cells_of_a_users_benchmark_are_ranked_after_retraining(result: RetrainResult, start: MetaD2A) -> None:
     model, held_out = load(result.path), CELLS[1::2]
     asked, wanted = [CLASSES[i] for i in held_out], -convolutions(held_out).astype(float)
     before = start.score(task(width=192), asked, recipe="nasbench201").mean
@@ -76,10 +79,8 @@ def test_held_out_cells_of_a_users_benchmark_are_ranked_after_retraining(
     assert {"one", "two"} <= set(model.known.names)
 
 
-def test_what_the_model_knew_stays_and_a_new_recipe_has_its_own_size(
-    store: Store, start: MetaD2A, tmp_path: Path
-) -> None:
-    model = load(run(store, start, tmp_path).path)
+def test_what_the_model_knew_stays_and_a_new_recipe_has_its_own_size(result: RetrainResult, start: MetaD2A) -> None:
+    model = load(result.path)
     pool = list(CLASSES[:50])
     for recipe in ("tiny", "nasbench201"):
         before, after = (each.score(task(width=192), pool, recipe=recipe).mean for each in (start, model))
@@ -95,16 +96,14 @@ def test_a_rival_that_no_task_allows_is_left_out(store: Store, start: MetaD2A, t
     assert found["tau"] > 0 and found["tau_best_on_average"] is None
 
 
-def test_a_recipe_without_tasks_cannot_judge_and_those_that_can_are_named(
-    store: Store, start: MetaD2A, tmp_path: Path
-) -> None:
-    found = run(store, start, tmp_path).comparison
+def test_a_recipe_without_tasks_cannot_judge_and_those_that_can_are_named(result: RetrainResult) -> None:
+    found = result.comparison
     assert found is not None and found.others == ("mine",)
     assert found.verdict.endswith("so the champion stays: judge it on your own with --recipe mine")
 
 
-def test_a_retrained_model_can_be_retrained(store: Store, start: MetaD2A, tmp_path: Path) -> None:
-    once = load(run(store, start, tmp_path).path)
+def test_a_retrained_model_can_be_retrained(store: Store, result: RetrainResult, tmp_path: Path) -> None:
+    once = load(result.path)
     twice = load(run(store, once, tmp_path).path)
     assert twice.predictor.config.recipes == once.predictor.config.recipes
     assert {name: each.names for name, each in twice.surrogates.items()} == {

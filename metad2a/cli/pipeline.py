@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
@@ -35,6 +35,7 @@ Augment = Annotated[
 Baseline = Annotated[
     bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
 ]
+Most: TypeAlias = tuple[int | None, int | None, str | None]  # parameters, FLOPs and latency
 MOST_CLASSES = 20  # of a confusion matrix that is printed
 
 
@@ -46,6 +47,7 @@ class Ways:
     baseline: bool
     groups: str
     also: str | None
+    most: Most
     database: str | None
     no_tracking: bool
     json: bool
@@ -55,11 +57,12 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
     """`metad2a search` in the space of pipelines."""
     check_output_folder(output, "mistakes.png", network=True)
     with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
+        from metad2a.recommend.pipeline_cost import limits_here
         from metad2a.search.pipelines.search import search_pipelines
         from metad2a.train.augment import check
 
         check(ways.augment)  # refused before any image is read, as the next
-        seconds = USUAL_SECONDS if seconds is None else seconds
+        seconds, limits = USUAL_SECONDS if seconds is None else seconds, limits_here(*ways.most)
         also = _opened(ways.also)
         task = read_images(data, reporter, seed=seed, groups=ways.groups, seconds=seconds, up_to=UP_TO)
         result = search_pipelines(
@@ -67,6 +70,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             seconds=seconds,
             augment=ways.augment,
             baseline=ways.baseline,
+            limits=limits,
             seed=seed,
             tracker=open_tracker(ways.no_tracking),
             begun=cli.started,
@@ -90,7 +94,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
 # long, since what a recommendation can be told is a line each: here and where it is handed on
 def recommend(
     data: str,
-    most: tuple[int | None, int | None, str | None],
+    most: Most,
     *,
     top: int | None,
     budget: str | None,
@@ -105,13 +109,12 @@ def recommend(
     from databases.datasets.loading import load_task
 
     with stored(database) as store, reporting("Reading the images ...") as reporter:
-        from metad2a.recommend.limits import Limits
-        from metad2a.recommend.pipelines import HERE, recommend_pipelines
+        from metad2a.recommend.pipeline_cost import limits_here
+        from metad2a.recommend.pipelines import recommend_pipelines
         from metad2a.runtime.home import home
         from metad2a.search.pipelines.search import CACHE
 
-        parameters, flops, latency = most
-        limits = Limits(parameters, flops, latency, HERE if latency else None)
+        limits = limits_here(*most)
         seconds = duration(budget) or USUAL_SECONDS
         opened = _opened(also)  # refused before any image is read
         task = load_task(data, up_to=UP_TO, seed=seed, groups=groups)

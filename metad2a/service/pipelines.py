@@ -36,11 +36,10 @@ def recommend(task: Task, looked: Seen, options: Mapping[str, Any], store: Store
 
     Beside it: how many were ``ranked``, and ``cloud``, the latency and expected accuracy of all others, for a picture.
     """
-    from metad2a.recommend.limits import Limits
-    from metad2a.recommend.pipelines import HERE, recommend_pipelines
+    from metad2a.recommend.pipeline_cost import limits_here
+    from metad2a.recommend.pipelines import recommend_pipelines
 
-    latency = options["max_latency"]
-    limits = Limits(options["max_params"], options["max_flops"], latency, HERE if latency else None)
+    limits = limits_here(options["max_params"], options["max_flops"], options["max_latency"])
     answer = recommend_pipelines(
         task, seconds=options["seconds"], looked=looked, limits=limits, seed=options["seed"], store=store
     )
