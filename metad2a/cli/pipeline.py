@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from databases.errors import UserError
+from databases.errors import UserError, in_a_line
 from metad2a import cli
 from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
@@ -250,7 +250,7 @@ def beside(result: PipelineResult) -> Table:
 
 def _by_class(result: PipelineResult, task: Task) -> None:
     """Accuracy of each class, and what it was taken for."""
-    names, confusion = task.class_names, result.report.confusion
+    names, confusion = [*map(in_a_line, task.class_names)], result.report.confusion
     if not confusion.sum():
         return
     wrong = confusion.copy()
