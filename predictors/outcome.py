@@ -292,9 +292,9 @@ def _ridge(x: Values, y: Values, penalty: float) -> Values:
 
 
 def _quantile(errors: Sequence[Values]) -> float:
-    """The share `SHARE` of all errors, each source counting alike, with one more that is infinite in theory."""
+    """The share `SHARE` of all errors, each source counting alike; it holds on average, not for certain."""
     values = np.concatenate(errors)
     weights = np.concatenate([np.full(len(each), 1 / len(each)) for each in errors])
     order = np.argsort(values)
-    reached = np.cumsum(weights[order]) / (len(errors) + 1)
+    reached = np.cumsum(weights[order]) / len(errors)
     return float(values[order][min(int(np.searchsorted(reached, SHARE)), len(values) - 1)])

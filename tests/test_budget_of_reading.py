@@ -11,6 +11,7 @@ import pytest
 from cli_world import (
     OF_CELLS,
     FakeModel,
+    answer,
     data_fixture,  # noqa: F401
     home_fixture,  # noqa: F401
     model_fixture,  # noqa: F401
@@ -19,12 +20,13 @@ from cli_world import (
 from PIL import Image
 from records_world import says
 
-from databases.datasets import pace
+from databases.datasets import loading, pace
 from databases.datasets.features import extract
 from databases.datasets.loading import load_task
 from databases.errors import UserError
 from metad2a.cli import options
-from metad2a.search.runs import RunFolder
+from metad2a.search.run_state import State, write_state
+from metad2a.search.runs import RunFolder, run_name, runs_folder
 
 
 @pytest.fixture(name="pictures")
@@ -68,7 +70,7 @@ def test_what_passes_before_the_first_picture_tells_nothing_of_the_pace(monkeypa
 def test_each_command_with_a_budget_leaves_time_to_train(
     command: str, pictures: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(options, "reading_ends", lambda seconds: seconds - 10.0)
+    monkeypatch.setattr(options, "reading_ends", lambda seconds, again: seconds - 10.0)
     cell = "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|"
     words = [cell if word == "CELL" else word for word in command.split()]
     refused = run("--no-tracking", words[0], str(pictures), *words[1:], "--budget", "45s")
@@ -102,3 +104,32 @@ def test_a_search_ranks_within_its_budget(model: FakeModel, data: str) -> None:
     assert begin < model.asked["deadline"] < time.monotonic() + 99
     assert run("search", data, *OF_CELLS, "--recipe", "quick", "--train", "1").exit_code == 0
     assert model.asked["deadline"] == math.inf
+
+
+def test_a_finished_search_answers_under_a_budget_that_its_start_alone_takes(model: FakeModel, data: str) -> None:
+    asked = ("search", data, *OF_CELLS, "--recipe", "quick", "--train", "1")
+    first = answer(*asked, "--budget", "99s")
+    again = answer(*asked, "--budget", "1s")
+    assert model.asked["deadline"] == math.inf  # nobody is refused before what is there was looked at
+    assert again == {**first, "resumed": 1}  # and takes none of the run's seconds
+    np.savez(data, x=np.random.default_rng(1).integers(0, 255, (60, 8, 8, 1), dtype=np.uint8), y=np.arange(60) % 3)
+    run(*asked, "--budget", "1s")
+    assert model.asked["deadline"] < math.inf  # other images of that name
+
+
+def test_reading_may_take_again_what_it_took_a_finished_run_of_that_name(
+    data: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ends: list[float] = []
+
+    def stop(data: str, *, deadline: float, **given: object) -> None:
+        ends.append(deadline - time.monotonic())
+        raise UserError("enough")
+
+    monkeypatch.setattr(loading, "load_task", stop)
+    (tmp_path / "other").mkdir()
+    for name, took, tested in (("toy", 1000.0, (0, 90.0)), ("other", 2000.0, None)):
+        write_state(runs_folder() / run_name(name, "pipeline", {}), State({}, prepared=took, tested=tested))
+    for path in (data, str(tmp_path / "other")):
+        assert run("search", path, "--budget", "20s").stderr.endswith("enough\n")
+    assert ends[0] > 1000 and ends[1] <= 10

@@ -223,60 +223,6 @@ def test_heic_is_read_where_pillow_heif_is_there(tmp_path: Path) -> None:
     assert task.class_names == ("a", "b") and abs(int(task.images[5, 9, 9, 0]) - 250) < 12
 
 
-def table(root: Path, text: str, name: str = "labels.csv") -> Path:
-    (root / name).write_text(text, encoding="utf-8-sig")
-    return root
-
-
-def rows(files: int, *, head: str = "file,class", form: str = "{i}.png,{name}") -> str:
-    return "\n".join([head, *(form.format(i=i, name="dog" if i % 2 else "cat") for i in range(files)), ""])
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        rows(10),
-        rows(10, head="filename;label", form="{i}.png;{name}"),
-        rows(10, head="id,label", form="{i},{name}"),
-        rows(10, head="path,x,class", form="pictures/{i}.png,1,{name}"),
-    ],
-)
-def test_a_table_of_labels_beside_the_pictures_tells_the_classes(tmp_path: Path, text: str) -> None:
-    make(tmp_path, "pictures", count=10)
-    task = load_task(table(tmp_path, text), as_stored=True)
-    assert task.class_names == ("cat", "dog") and task.labels.tolist() == [0, 1] * 5
-    assert "took the classes of 10 pictures from labels.csv" in told(task)
-
-
-def test_a_table_may_tell_the_parts_too(tmp_path: Path) -> None:
-    make(tmp_path, ".", count=10)
-    text = "file,class,split\n" + "".join(f"{i}.png,{'ab'[i % 2]},{'test' if i > 7 else 'train'}\n" for i in range(10))
-    assert sizes(load_task(table(tmp_path, text))) == [6, 2, 2]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        (rows(10) + "1.png,cat\n", "two classes for '1.png'"),
-        (rows(8), "lists 8 of 10 pictures, not '8.png', '9.png'"),
-        (rows(20), "names 10 files that are no pictures"),
-        (rows(10) + "lost.png,emu\n", "the class 'emu', of which no picture can be read"),
-        (rows(10, form="{i}.png,"), "line 2 has no class"),
-        (rows(10) + "1.png\n", "line 12 has 1 cells"),
-    ],
-)
-def test_a_table_of_labels_that_cannot_be_right_is_refused(tmp_path: Path, text: str, words: str) -> None:
-    make(tmp_path, ".", count=10)
-    assert words in refusal(table(tmp_path, text))
-
-
-def test_another_table_changes_nothing_and_its_name_is_advised(tmp_path: Path) -> None:
-    make(tmp_path / "a", "cat", "dog")
-    assert load_task(table(tmp_path / "a", "x,y\n1,2\n")).class_names == ("cat", "dog")
-    make(tmp_path / "b", ".")
-    assert "labels.csv with the columns file and class" in refusal(table(tmp_path / "b", rows(5), name="train.csv"))
-
-
 @pytest.mark.parametrize(
     ("name", "ending"),
     [("a/b.PNG", ".png"), ("a.b/c", ""), (".hidden", ""), ("a/b.", ""), ("a/b.tar.gz", ".gz"), ("..x", "")],

@@ -95,6 +95,10 @@ def test_recommend_writes_its_files_where_it_is_told(model: FakeModel, data: str
     value = answer("recommend", data, *OF_CELLS, "--output", str(tmp_path / "out"))
     written = json.loads((tmp_path / "out" / "recommendation.json").read_text())
     assert written == value and (tmp_path / "out" / "cell-1.svg").exists()
+    told = run("recommend", data, *OF_CELLS, "--output", str(tmp_path / "out")).stderr
+    names = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
+    assert f"Written to {tmp_path / 'out'}: cell-1.svg to cell-3.svg, overview.svg" in told
+    assert all(name in told for name in names - {"cell-2.svg"})
 
 
 def test_search_trains_exports_and_goes_on(model: FakeModel, data: str, tmp_path: Path, home: Path) -> None:

@@ -21,6 +21,8 @@ from cli_world import (
     model_fixture,  # noqa: F401
     run,
 )
+from rich.panel import Panel
+from rich.text import Text
 from typer.testing import Result
 
 from databases.errors import UserError
@@ -254,6 +256,7 @@ def test_what_a_class_is_called_gives_the_terminal_no_orders(capsys: pytest.Capt
     evil = "a\x1b[2Jb\u202ec\x9b"
     console().print(evil, "plain 猫")
     console().print(table(None, ("Class",), [(evil,)]))
+    console().print(Panel(Text(evil)))  # whatever it is that holds the name
     with reporting("...") as reporter:
         reporter.line(evil)
 
@@ -263,4 +266,4 @@ def test_what_a_class_is_called_gives_the_terminal_no_orders(capsys: pytest.Capt
     assert guarded(refuse) == 2
     told = "".join(capsys.readouterr())
     assert not {"\x1b", "\u202e", "\x9b"} & set(told)
-    assert told.count("a\ufffd[2Jb\ufffdc\ufffd") == 4 and "plain 猫" in told
+    assert told.count("a\ufffd[2Jb\ufffdc\ufffd") == 5 and "plain 猫" in told

@@ -99,7 +99,11 @@ def test_the_program_takes_arrays_and_grey_and_names_classes(insects: Exported, 
     as_pillow = np.stack([np.asarray(Image.fromarray(image).convert("L"))[:, :, None] for image in images])
     difference = of_grey.load().probabilities(images) - of_grey.load().probabilities(as_pillow)
     assert difference.abs().max() < 0.01
-    for wrong in (images / 255, images[0], images[:0]):
+    flipped = images[:, ::-1]  # whose strides are negative
+    np.testing.assert_array_equal(network.predict(flipped), network.predict(flipped.copy()))
+    several = [Image.fromarray(each) for each in images]
+    assert len(network.predict(several)) == len(images)
+    for wrong in (images / 255, images[0], images[:0], "a.png", [*several, "b.png"], None, []):
         with pytest.raises(ValueError, match="allowed is uint8"):
             network.predict(wrong)
 
@@ -176,6 +180,22 @@ def test_any_class_name_survives_and_none_becomes_code(tmp_path: Path) -> None:
     assert load_exported(tmp_path).card.class_names == names
 
 
+def test_the_program_shows_names_in_one_line_each_and_gives_the_terminal_no_orders(tmp_path: Path) -> None:
+    names = ("a\x1b[2J", "b\nc.png: bee 100.0%", "d\u202ee", "f\x9b", "\u067e\u200c\u062a", "g\u2066")
+    made = exported(tmp_path / "made", a_task(names=names))
+    places = [tmp_path / f"{name.partition(':')[0]}.png" for name in names]
+    for place in places:
+        Image.fromarray(pictures(1, 9, 9, 3)[0]).save(place)
+    (tmp_path / "broken\x1b.png").write_bytes(b"")
+    command = [sys.executable, "-I", str(made.program), *map(str, places), str(tmp_path / "broken\x1b.png")]
+    answer = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
+    told = answer.stdout + answer.stderr
+    assert answer.stdout.count("\n") == len(names) and answer.stderr.count("\n") == 1
+    assert not set("\x1b\u202e\x9b\u2066") & set(told) and "\u067e\u200c\u062a" in told  # which Persian needs
+    assert "a\ufffd[2J" in told and "broken\ufffd.png: cannot be read" in told
+    assert module(made.program).CLASS_NAMES == names
+
+
 def test_an_export_is_read_back_whole(insects: Exported) -> None:
     read, images = load_exported(insects.folder), pictures(5, 8, 8, 3)
     assert read.card == insects.card
@@ -226,13 +246,20 @@ def test_a_file_that_no_export_wrote_is_not_replaced(insects: Exported, tmp_path
 def test_the_program_helps_reads_folders_and_bears_a_closed_pipe(
     insects: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    for name in ("within", ".hidden", "empty"):
+        (tmp_path / name).mkdir()
     for number in range(30):
-        Image.fromarray(pictures(1, 9, 9, 3, seed=number)[0]).save(tmp_path / f"{number:02}.png")
+        place = tmp_path / ("within" if number > 20 else ".")
+        Image.fromarray(pictures(1, 9, 9, 3, seed=number)[0]).save(place / f"{number:02}.png")
+    (tmp_path / ".hidden" / "x.png").write_bytes(b"")
     program = module(insects.program)
-    assert not program.main(["--help"]) and capsys.readouterr().out.startswith("usage: python model.py PICTURE")
-    assert not program.main([str(tmp_path)])
+    assert program.main(["--help"]) == 0 and capsys.readouterr().out.startswith("usage: python model.py PICTURE")
+    assert program.main([str(tmp_path / "empty")]) == 1
+    assert "empty: no file is in that folder" in capsys.readouterr().err
+    assert program.main([str(tmp_path)]) == 0
     answer = capsys.readouterr().out
     assert [Path(line.partition(":")[0]).name for line in answer.splitlines()[:2]] == ["00.png", "01.png"]
+    assert answer.count("\n") == 30  # those in folders within too, without hidden ones
     piped = subprocess.run(
         f"'{sys.executable}' -I '{insects.program}' '{tmp_path}' | head -n 1",
         shell=True,

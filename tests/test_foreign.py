@@ -159,9 +159,11 @@ def test_the_users_network_is_looked_at_and_told_of(monkeypatch: pytest.MonkeyPa
     task, also = stripes(40, side=96), random_base(name="mine")
     seen = [each.measured for each in looks(task, left=lambda: 0.0, also=also, insist=True)]
     assert [str(each.pipeline) for each in seen] == ["hog 64px", "other 64px probe"]
-    assert about(also, seen)[0].startswith("other is mine;")
-    hurried = [each.measured for each in looks(task, left=lambda: 0.0, also=also)]
-    assert about(also, hurried)[0].startswith("mine was left out") and about(None, hurried) == []
+    assert about(also, seen, {})[0].startswith("other is mine;")
+    why: dict[str, str] = {}
+    hurried = [each.measured for each in looks(task, left=lambda: 0.0, also=also, left_out=why)]
+    assert about(also, hurried, why)[0].startswith("mine was left out: its probe would take too much")
+    assert about(None, hurried, why) == []
     whole = [each.measured.pipeline for each in looks(task, left=lambda: 1e9, also=also)]
     assert [each.resolution for each in whole if each.weights == "other"] == [64, 96]
 

@@ -14,7 +14,7 @@ from metad2a.recommend.chances import Chance, Measured, outcomes
 from metad2a.recommend.looking import about, looks
 from metad2a.search.pipelines.plan import BEHIND, first_round
 from metad2a.train.bases import Base
-from metad2a.train.probe import loss_of_few
+from metad2a.train.probe import loss_of_few, probe, told_of_few
 from predictors.outcome import Looked
 
 OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
@@ -56,9 +56,33 @@ def test_of_few_images_all_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_was_left_out_is_said() -> None:
-    (note,) = about(None, [Measured(OWN, 70.0, 900.0)])
-    assert note.startswith("lite0 was left out")
-    assert about(None, [Measured(LITE, 70.0, 900.0)]) == []
+    assert about(None, [Measured(OWN, 70.0, 900.0)], {"lite0": looking.IS_BEHIND}) == [
+        f"lite0 was left out: {looking.IS_BEHIND}"
+    ]
+    assert about(None, [Measured(LITE, 70.0, 900.0)], {"lite0": looking.IS_BEHIND}) == []
+    assert about(None, [Measured(OWN, 70.0, 900.0)], {}) == []  # nobody asked for it: it is not installed
+
+
+@pytest.mark.parametrize(
+    ("reason", "losses", "known", "left"),
+    [
+        (looking.IS_BEHIND, {32: 1.0, 64: 1.2, 96: 1.1}, {}, 1e9),
+        (looking.NO_TIME, {}, {}, 0.0),
+        (looking.IS_FAR, {}, {OWN: 50.0, HOG: 65.0}, 1e9),
+    ],
+)
+def test_the_one_reason_for_which_a_network_was_left_out_is_said(
+    reason: str,
+    losses: dict[int, float],
+    known: dict[Pipeline, float],
+    left: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(looking, "FEW", {0: 4, VALIDATION: 2})
+    monkeypatch.setattr(looking, "loss_of_few", lambda base, task, *, resolution: losses[resolution])
+    why: dict[str, str] = {}
+    list(looks(stripes(60, side=96), left=lambda: left, known=known, left_out=why))
+    assert why["lite0"] == reason
 
 
 def test_a_few_images_tell_a_network_from_a_blind_one() -> None:
@@ -111,3 +135,10 @@ def test_the_first_probe_is_of_fewer_images_where_time_is_short(monkeypatch: pyt
         first = next(looks(task, left=lambda left=left: left))  # type: ignore[misc]
         assert first.probed is not None
         assert most - 2 <= len(first.probed.features) <= most
+
+
+def test_a_probe_of_fewer_images_is_told() -> None:
+    task, base = stripes(60), random_base(3)
+    assert told_of_few(probe(base, task, resolution=32), task) is None
+    told = told_of_few(probe(base, task, resolution=32, most=12), task)
+    assert told is not None and told.startswith("learnt from 12 of 36 training images")

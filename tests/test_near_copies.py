@@ -113,6 +113,26 @@ def pictures(root: Path, names: list[str]) -> Path:
     return root
 
 
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (["Cat", "cat", "dog"], "the classes 'Cat' and 'cat' differ in capitals"),
+        (["dog", "cat ", "cat"], "the classes 'cat' and 'cat ' differ in"),
+        (["caf\u00e9", "cafe\u0301"], "numbered different classes whose names look alike: 'caf\u00e9'"),
+        (["1", "\uff11", "red  kite", "Red Kite"], "the classes '1' and '\uff11', and 1 more such, differ in"),
+    ],
+)
+def test_classes_that_a_reader_takes_for_one_are_told_in_one_note(names: list[str], words: str) -> None:
+    task = load_task((CLEAN, np.array(names)[np.arange(len(CLEAN)) % len(names)]))
+    assert told(task).count(words) == 1 and task.classes == len(names)
+    assert sum("differ in capitals" in note or "look alike" in note for note in task.notes) == 1
+
+
+def test_classes_that_differ_in_more_are_not_told_of() -> None:
+    task = load_task((CLEAN, np.array(["cat", "cats", "c at"])[np.arange(len(CLEAN)) % 3]))
+    assert "differ in capitals" not in told(task)
+
+
 def by_name(task: Task, groups: list[str]) -> int:
     """How many of the groups, in the order of the images, are torn."""
     return torn(task.parts, np.array(groups))
@@ -130,10 +150,11 @@ def test_users_name_groups_by_folder_prefix_or_table(tmp_path: Path) -> None:
     task = load_task(prefixes, groups="prefix")
     assert by_name(task, expected) == 0 and "100 images in 10 groups (the groups that were named)" in told(task)
     table = tmp_path / "g.csv"
-    rows = [f"{name},{name.split('_')[0]}" for name in PREFIXES[:90]]
+    rows = ["gone.png,a/t0", *(f"{name},{name.split('_')[0]}" for name in PREFIXES[:90])]
     table.write_text("\n".join(["file,group", *rows]))
     task = load_task(prefixes, groups=table)
-    assert by_name(task, expected) <= 2 and "10 pictures are in no group of g.csv" in told(task)
+    assert by_name(task, expected) <= 2 and "in no group of g.csv, and so each by itself: 10 pictures" in told(task)
+    assert "found no picture for 1 file of g.csv: 'gone.png'" in told(task)
 
 
 @pytest.mark.parametrize(
@@ -142,11 +163,17 @@ def test_users_name_groups_by_folder_prefix_or_table(tmp_path: Path) -> None:
         ("tracks", "given the groups 'tracks'; allowed are folder"),
         ("folder", "leaves each picture by itself"),
         ("b.csv", "without the columns file and group"),
+        ("out.csv", "line 2, names '../a/t0_0.png', which leads out of the folder"),
+        ("elsewhere.csv", "leaves each picture by itself"),
+        ("twice.csv", "line 3, with another group for 'b/t0_0.png' than before"),
     ],
 )
 def test_groups_that_cannot_be_are_refused(tmp_path: Path, groups: str, words: str) -> None:
     data = pictures(tmp_path / "p", PREFIXES)
     (tmp_path / "b.csv").write_text("name,track\n1,2\n")
+    (tmp_path / "twice.csv").write_text("file,group\nb/t0_0.png,1\nb/t0_0.png,2\n")
+    for name, folder in (("out.csv", "../a"), ("elsewhere.csv", "c")):
+        (tmp_path / name).write_text(f"file,group\n{folder}/t0_0.png,1\n{folder}/t0_1.png,1\n")
     with pytest.raises(UserError, match=words):
         load_task(data, groups=str(tmp_path / groups) if "." in groups else groups)
     with pytest.raises(UserError, match="for arrays"):

@@ -172,6 +172,7 @@ def test_an_answer_has_a_front_a_knee_and_costs(world: None, tmp_path: Path) -> 
     save(front_figure(answer), tmp_path / "again.svg")
     told = answer.to_json()
     assert told["choices"][0]["pipeline"] == str(answer.best.pipeline) and told["space"] == "pipeline"
+    assert repr(answer) == str(answer) and str(answer).count("\n") == len(answer.front) + 1
 
 
 def test_limits_hold_and_impossible_ones_name_the_nearest(world: None) -> None:

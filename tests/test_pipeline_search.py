@@ -69,6 +69,7 @@ def test_a_probe_and_a_fine_tuning_are_kept_and_the_best_is_exported_as_it_was_t
     assert [str(each.architecture) for each in result.trained] == [str(OWN), str(TUNED)]
     assert result.valid_accuracy == max(each.valid_accuracy or 0 for each in result.trained)
     assert result.report.confusion.sum() == np.count_nonzero(task.parts == TEST)
+    assert repr(result).startswith(f"{result.best}: validation ") and len(repr(result)) < 1_000
     images, labels = task.part(TEST)
     spec = importlib.util.spec_from_file_location("exported_model", result.exported.program)
     assert spec is not None and spec.loader is not None

@@ -118,8 +118,10 @@ def test_a_recipe_of_unknown_level_gives_the_order_alone(images: Task) -> None:
 
 
 def test_a_printed_answer_is_short(model: MetaD2A, images: Task) -> None:
-    text = str(with_process(model, 4.0).recommend(images, top=None))
+    answer = with_process(model, 4.0).recommend(images, top=None)
+    text = str(answer)
     lines = text.splitlines()
+    assert repr(answer) == text and repr(answer.best) == str(answer.best)  # which notebooks show
     assert len(lines) == 8 and lines[1].startswith("1. ") and "% expected" in lines[1] and "more" in lines[6]
     assert len(text) < 1500 and "Choosing is worth" in lines[-1]
 

@@ -34,10 +34,26 @@ def small_task(**changes: Any) -> Task:
 def test_a_summary_says_what_was_read_and_names_few_classes() -> None:
     read = "40 coloured images of 16x16 px in 2 classes (cat, dog): 24 for training, 8 for validation, 8 for test"
     assert small_task().summary == read
+
     many = small_task(
         labels=np.arange(40, dtype=np.int64) % 8, parts=np.zeros(40, np.uint8), class_names=tuple("abcdefgh")
     )
     assert "in 8 classes (a, b, c, d, e, f, ...): 40 for training, 0 " in many.summary
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("dog ", "'dog '"),
+        ("b\nnew", r"'b\nnew'"),
+        ("a\x1b[31m", r"'a\x1b[31m'"),
+        ("a\u202eb", r"'a\u202eb'"),
+        ("Ara\u00f1a roja", "Ara\u00f1a roja"),
+        ("\u067e\u200c\u062a", "\u067e\u200c\u062a"),
+    ],
+)
+def test_the_summary_stays_one_line_that_shows_what_a_class_is_called(name: str, told: str) -> None:
+    assert f"(cat, {told}):" in replace(small_task(), class_names=("cat", name)).summary
 
 
 @pytest.mark.parametrize(

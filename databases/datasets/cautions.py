@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,7 +23,7 @@ USES = {VALIDATION: "validation", TEST: "test"}
 def cautions(
     labels: Labels, parts: Parts, class_names: Sequence[str], copies: Copies, files: Sequence[str] = ()
 ) -> list[str]:
-    """Notes on the balance of classes, classes absent from a part, and pictures that are in two places.
+    """Notes on names of classes, their balance, classes absent from a part, and pictures that are in two places.
 
     Args:
         labels: (n,) class numbers.
@@ -32,10 +34,26 @@ def cautions(
     """
     names = files or [f"image {index}" for index in range(len(labels))]
     return [
+        *_alike(class_names),
         *_balance(labels, class_names),
         *_absent(labels, parts, class_names),
         *_two_classes(labels, class_names, copies, names),
         *_across(parts, copies, names),
+    ]
+
+
+def _alike(class_names: Sequence[str]) -> list[str]:
+    """A note on classes whose names a reader takes for one."""
+    alike = defaultdict[str, list[str]](list)
+    for name in class_names:
+        alike[" ".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
+    pairs = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
+    if not pairs:
+        return []
+    more = f", and {len(pairs) - 1:,} more such," if len(pairs) > 1 else ""
+    return [
+        f"the classes {pairs[0]}{more} differ in capitals, spaces or width of letters alone: "
+        "if they are one, give them one name"
     ]
 
 

@@ -60,17 +60,31 @@ def named_groups(pictures: Sequence[Picture], groups: str | Path) -> tuple[list[
 
 
 def _by_table(pictures: Sequence[Picture], path: Path) -> tuple[list[str], list[str]]:
-    """Groups from a CSV file, and a note on pictures that it does not list."""
+    """Groups from a CSV file, and notes on pictures that it does not list and on files that are none."""
     rows = read_table(path.read_bytes(), ("file", "group"), given=repr(str(path)))
     if rows is None:
         raise UserError(
             f"given {str(path)!r} without the columns file and group; allowed is a table with both; add them"
         )
     find = Finder([picture.file for picture in pictures], ".")
-    group = {find(row.cells["file"], f"{path}, line {row.line},"): row.cells["group"] for row in rows}
+    group, notes = dict[str, str](), list[str]()
+    absent = []
+    for row in rows:
+        name, told = row.cells["file"], row.cells["group"]
+        file = find(name, f"{path}, line {row.line},")
+        if file is None:
+            absent.append(name)
+        elif group.setdefault(file, told) != told:
+            raise UserError(
+                f"given {path}, line {row.line}, with another group for {name!r} than before; "
+                "allowed is one; correct it"
+            )
     found = [group.get(picture.file, "") for picture in pictures]
-    alone = sum(not each for each in found)
-    return found, [f"{count(alone, 'picture')} are in no group of {path.name}: each is by itself"] if alone else []
+    if absent:
+        notes.append(f"found no picture for {count(len(absent), 'file')} of {path.name}: {some(absent)}")
+    if alone := sum(not each for each in found):
+        notes.append(f"in no group of {path.name}, and so each by itself: {count(alone, 'picture')}")
+    return found, notes
 
 
 def group_numbers(groups: object, images: int, *, given: str) -> Groups | None:

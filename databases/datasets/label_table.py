@@ -4,14 +4,16 @@
     a.png,cat
     b.png,dog
 
-Files are named from the table's folder on, or by what is unique of their names; ``part`` (train, val, test) and
-``group`` may stand beside.
+Files are named by their paths from the table's folder on, or by as much of the end of these as is unique; ``part``
+(train, val, test) and ``group`` may stand beside.
 """
 
 from __future__ import annotations
 
 import csv
 import io
+import posixpath
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +22,7 @@ from pathlib import PurePosixPath
 from databases.datasets.archives import Files
 from databases.datasets.class_folders import Arranged, Picture
 from databases.datasets.file_kinds import MOST_UNREAD, hidden, unread_notes
-from databases.datasets.names import natural, part_of, shown_apart, some, sort_key
+from databases.datasets.names import natural, part_of, shown, shown_apart, some, sort_key
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
 
@@ -130,30 +132,50 @@ def read_table(content: bytes, needed: Sequence[str], *, given: str) -> list[Row
 
 
 class Finder:
-    """Finds the file that a table names: by its path from the table's folder, by its name or the stem of that."""
+    """Finds the file that a table names: by its path from the table's folder or from that of the data.
+
+    Folders may be left out at the beginning, and the ending, where what is left names one file. Names that Unicode
+    writes in two ways are the same where no file is called just so.
+    """
 
     def __init__(self, names: Sequence[str], folder: str) -> None:
         self._names, self._folder = set(names), folder
         self._by_name, self._by_stem = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
         for name in names:
-            path = PurePosixPath(name)
+            path = PurePosixPath(shown(name))
             self._by_name[path.name].append(name)
             self._by_stem[path.stem].append(name)
 
     def __call__(self, text: str, place: str) -> str | None:
-        """The name of the file, None where there is none; raises UserError where several could be meant."""
+        """The name of the file, None where there is none.
+
+        Raises:
+            UserError: the text leads out of the data, or may mean several files.
+        """
         text = text.replace("\\", "/")
-        for way in (str(PurePosixPath(self._folder) / text), str(PurePosixPath(text))):
+        meant = posixpath.normpath(posixpath.join(self._folder, text))
+        if f"{meant}/".startswith(("/", "../")) or re.match("[A-Za-z]:/", text):
+            raise UserError(
+                f"given {place} names {text!r}, which leads out of the folder of the pictures; "
+                "allowed are paths within it, from the table's folder on; correct it"
+            )
+        inside = posixpath.normpath(text)
+        for way in (meant, inside):
             if way in self._names:
                 return way
-        last = PurePosixPath(text).name
-        several = [name for name in self._by_name.get(last, ()) if name.endswith(f"/{text}")] or self._by_name.get(last)
-        several = several or self._by_stem.get(last) or []
+        several = self._ending(shown(inside))
         if len(several) > 1:
             raise UserError(
                 f"given {place} names {text!r}, which may be {some(several)}; allowed is one file; give its path"
             )
         return several[0] if several else None
+
+    def _ending(self, text: str) -> list[str]:
+        """The files whose path ends so, with the ending of the file's name or else without."""
+        last = posixpath.basename(text)
+        named = [name for name in self._by_name.get(last, ()) if f"/{shown(name)}".endswith(f"/{text}")]
+        bare = ((name, PurePosixPath(shown(name)).with_suffix("")) for name in self._by_stem.get(last, ()))
+        return named or [name for name, path in bare if f"/{path}".endswith(f"/{text}")]
 
 
 def _part(row: Row, place: str) -> int:

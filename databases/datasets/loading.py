@@ -40,7 +40,7 @@ from databases.datasets.near_copies import MOST_LOOKED_AT, find_copies, find_gro
 from databases.datasets.npz import read_npz
 from databases.datasets.pictures import Labelled, read_pictures
 from databases.datasets.room import MOST_WANTED, Room
-from databases.datasets.sides import kept_side, picture_side, side_of
+from databases.datasets.sides import array_side, kept_side, picture_side
 from databases.datasets.task import (
     TEST,
     TRAIN,
@@ -106,9 +106,9 @@ def load_task(
         check_resolution(resolution)
     if max_images is not None and max_images < 1:
         raise UserError(f"given max_images={max_images}; allowed are whole numbers from 1; leave it out")
+    name = name_of(data)
     if isinstance(data, str | Path) and not str(data).startswith("sklearn:"):
         path = _existing(str(data))
-        name = shown(path.name if path.is_dir() else path.stem)
         with closing(_open(path, max_files=max_files, max_bytes=max_bytes)) as files:
             loaded = _read(
                 files,
@@ -123,14 +123,23 @@ def load_task(
                 on_progress=on_progress,
             )
     else:
-        name = data if isinstance(data, str) else "arrays"
         arrays = _digits(data) if isinstance(data, str) else _pair(data)
-        resolution = resolution or _array_side(arrays[0], up_to)
+        resolution = resolution or array_side(arrays[0], up_to)
         together = None if _is_way(groups) else groups
         most = _most_arrays(max_images, room)
         loaded = from_arrays({TRAIN: arrays}, given=name, resolution=resolution, most=most, seed=seed, groups=together)
     check_classes(loaded.labels, loaded.parts, loaded.class_names, least=2)
     return _divided(loaded, name, seed=seed, look=str(groups) == AUTOMATIC, as_stored=as_stored)
+
+
+def name_of(data: Data) -> str:
+    """What a task of these data is called; raises UserError where they are not there."""
+    if not isinstance(data, str | Path):
+        return "arrays"
+    if str(data).startswith("sklearn:"):
+        return str(data)
+    path = _existing(str(data))
+    return shown(path.name if path.is_dir() else path.stem)
 
 
 def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: bool) -> Task:
@@ -234,7 +243,7 @@ def _read(
         _is_way(groups)
         arrays = read_npz(files, given=given)
         arrays = arrays if groups == AUTOMATIC else replace(arrays, groups=None)
-        resolution = resolution or _array_side(arrays.images[0], up_to)
+        resolution = resolution or array_side(arrays.images[0], up_to)
         return from_npz(arrays, given=given, resolution=resolution, most=_most_arrays(most, room), seed=seed)
     check_way(groups)
     px, notes = resolution or 0, list[str]()
@@ -260,15 +269,6 @@ def _read(
 def _most_arrays(most: int | None, room: Room | None) -> int:
     """How many images of arrays, which are in memory already, are used."""
     return most or (MAX_IMAGES if room is None else sys.maxsize)
-
-
-def _array_side(images: npt.ArrayLike, up_to: int | None) -> int | None:
-    """The side for images (n, h, w), (n, h, w, c) or (n, c, h, w); None where the usual rule is asked for."""
-    shape = getattr(images, "shape", ())
-    if up_to is None or len(shape) not in (3, 4):
-        return None
-    width, height = sorted(shape[1:])[-2:]  # channels are few
-    return side_of(height, width, up_to=up_to)
 
 
 def _digits(text: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import statistics
 from io import BytesIO
 
+import numpy.typing as npt
+
 from databases.datasets.archives import Files
 from databases.datasets.arrays import KEPT_RESOLUTIONS
 from databases.datasets.decoding import MAX_PICTURE_BYTES
@@ -20,6 +22,15 @@ def side_of(height: int, width: int, *, up_to: int) -> int:
     if height == width and MIN_RESOLUTION <= height <= up_to:
         return height
     return max((side for side in SIDES if side <= min(height, width, up_to)), default=PICTURE_RESOLUTION)
+
+
+def array_side(images: npt.ArrayLike, up_to: int | None) -> int | None:
+    """The side for images (n, h, w), (n, h, w, c) or (n, c, h, w); None where the usual rule is asked for."""
+    shape = getattr(images, "shape", ())
+    if up_to is None or len(shape) not in (3, 4):
+        return None
+    width, height = sorted(shape[1:])[-2:]  # channels are few
+    return side_of(height, width, up_to=up_to)
 
 
 def picture_side(files: Files, *, up_to: int, most_bytes: int | None = None) -> tuple[int, list[str]]:

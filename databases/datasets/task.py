@@ -91,7 +91,7 @@ class Task:
     def summary(self) -> str:
         """One line for people: how many images of which size, the classes, and what each part holds."""
         colour = "grey" if self.channels == 1 else "coloured"
-        names = ", ".join(self.class_names[:NAMED]) + (", ..." if self.classes > NAMED else "")
+        names = ", ".join(map(_in_a_line, self.class_names[:NAMED])) + (", ..." if self.classes > NAMED else "")
         train, validation, test = (f"{int((self.parts == part).sum()):,}" for part in (TRAIN, VALIDATION, TEST))
         return (
             f"{len(self.images):,} {colour} images of {self.resolution}x{self.resolution} px in {self.classes} classes "
@@ -145,6 +145,12 @@ class Task:
             "largest_class": int(sizes.max()),
             "balance": min(1.0, float(-(shares * np.log(shares)).sum() / np.log(self.classes))),
         }
+
+
+def _in_a_line(name: str) -> str:
+    """A name that is read as it is, or in quotes where line ends, spaces or control characters would mislead."""
+    joiners = str.maketrans("", "", "\u200c\u200d")  # which Persian and others are written with
+    return name if name.translate(joiners).isprintable() and name == name.strip() else repr(name)
 
 
 def check_classes(labels: Labels, parts: Parts, class_names: Sequence[str], *, least: int = 1) -> None:

@@ -187,28 +187,34 @@ def duration(text: str | None) -> float | None:
     return seconds
 
 
+AGAIN = 3.0  # times what a finished run took to begin: it may answer, on a machine that is busier now
 RANKING_SECONDS = 10.0  # kept beside reading: to group and rank, and to train and test a little
 
 
-def reading_ends(seconds: float | None) -> float:
-    """The monotonic second at which the images must be read, where the program has so many seconds in all."""
+def reading_ends(seconds: float | None, *, again: float = 0.0) -> float:
+    """The monotonic second at which the images must be read, where the program has so many seconds in all.
+
+    A finished run that took the seconds ``again`` to begin is let begin once more.
+    """
     if seconds is None:
         return math.inf
-    return (cli.started or time.monotonic()) + seconds - RANKING_SECONDS
+    return (cli.started or time.monotonic()) + max(seconds - RANKING_SECONDS, AGAIN * again)
 
 
 def read_images(
     data: str, reporter: Reporter, *, seed: int, groups: str, seconds: float | None, up_to: int | None = None
 ) -> Task:
     """All images, to train with, in a program that has so many seconds in all; what is to be known is told."""
-    from databases.datasets.loading import load_task
+    from databases.datasets.loading import load_task, name_of
+    from metad2a.search.runs import finished_runs
 
+    again = max((state.prepared for state in finished_runs(name_of(data))), default=0.0)
     task = load_task(
         data,
         up_to=up_to,
         seed=seed,
         groups=groups,
-        deadline=reading_ends(seconds),
+        deadline=reading_ends(seconds, again=again),
         room=picture_room(),
         on_progress=reporter.reading,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,8 +14,11 @@ from typing import TYPE_CHECKING, Any
 from metad2a.reports.words import seen
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from pathlib import Path
+
+    from rich.console import Console, ConsoleOptions, RenderableType
     from rich.progress import Progress, TaskID
+    from rich.segment import Segment
     from rich.table import Table
 
 SECONDS_BETWEEN_LINES = 15  # of progress, where no terminal shows it
@@ -28,8 +32,9 @@ def console(*, stderr: bool = False) -> Console:
     class Plain(Console):
         """Whatever a class or a file is called, it gives the terminal no orders."""
 
-        def print(self, *objects: Any, **how: Any) -> None:
-            super().print(*(seen(each) if isinstance(each, str) else each for each in objects), **how)
+        def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+            for each in super().render(renderable, options):
+                yield each if each.control else each._replace(text=seen(each.text))
 
     found = Plain(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not found.is_terminal and "COLUMNS" not in os.environ:
@@ -40,6 +45,14 @@ def console(*, stderr: bool = False) -> Console:
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on stdout; a number that is not finite becomes null."""
     print(json.dumps(_finite(value), indent=2, allow_nan=False))
+
+
+def tell_written(names: Sequence[str], folder: Path) -> None:
+    """Says on stderr which files were written; of many that are numbered the first and the last."""
+    numbered = [name for name in names if re.search("-[0-9]+[.]", name)]
+    told = numbered if len(numbered) < 3 else [f"{numbered[0]} to {numbered[-1]}"]
+    others = [name for name in names if name not in numbered]
+    console(stderr=True).print(f"Written to {folder}: {', '.join([*told, *others])}", soft_wrap=True)
 
 
 def _finite(value: Any) -> Any:
@@ -91,9 +104,9 @@ class Reporter:
         if self._progress.disable and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
             self.line(text)  # nobody sees the moving line, and silence looks like a standstill
         if total is not None:
-            self._progress.update(self._task, description=seen(text), completed=done or 0, total=total)
+            self._progress.update(self._task, description=text, completed=done or 0, total=total)
         else:
-            self._progress.update(self._task, description=seen(text))
+            self._progress.update(self._task, description=text)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from databases.errors import UserError
 from metad2a import cli
 from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
-from metad2a.cli.output import console, print_json, reporting, table
+from metad2a.cli.output import console, print_json, reporting, table, tell_written
 from metad2a.cli.tracked import drawn
 from metad2a.recommend.front import EQUAL
 from metad2a.reports.words import percent, short, span
@@ -126,8 +126,7 @@ def recommend(
     if output is not None:
         from metad2a.reports.pipeline_figures import write_pipelines
 
-        write_pipelines(answer, output)
-        console(stderr=True).print(f"Written to {output}: recommendation.json, front.svg")
+        tell_written(write_pipelines(answer, output), output)
     if json:
         print_json(answer.to_json())
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
+from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +14,8 @@ from metad2a import cli
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import Json
 from metad2a.cli.output import console, print_json
+from metad2a.reports.words import seen
+from metad2a.runtime.files import write_results
 
 NO_PICTURE = 1  # exit status where a picture cannot be read
 
@@ -35,16 +38,14 @@ def predict(
     if json:
         heading, *found = rows
         print_json({"predictions": [dict(zip(heading, row, strict=True)) for row in found], "failed": failed})
-    elif output is None:
-        csv.writer(sys.stdout, lineterminator="\n").writerows(rows)
     else:
-        from io import StringIO
-
-        from metad2a.runtime.files import write_results
-
         text = StringIO()
         csv.writer(text, lineterminator="\n").writerows(rows)
-        write_results(output.absolute().parent, {output.name: text.getvalue().encode(errors=cli.ESCAPED)})
+        told = text.getvalue()
+        if output is not None:
+            write_results(output.absolute().parent, {output.name: told.encode(errors=cli.ESCAPED)})
+        else:
+            sys.stdout.write(seen(told) if sys.stdout.isatty() else told)
     for each in failed:
         console(stderr=True).print(each, soft_wrap=True)
     if failed:

@@ -28,7 +28,7 @@ from metad2a.cli.options import (
     how_many,
     open_store,
 )
-from metad2a.cli.output import WIDTH, console, print_json, reporting, table
+from metad2a.cli.output import WIDTH, console, print_json, reporting, table, tell_written
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
 from metad2a.runtime.home import DATABASE, home
@@ -190,8 +190,8 @@ def write(answer: Recommendation, folder: Path) -> None:
     from metad2a.reports.plots import write_recommendation
 
     with reporting("Drawing ..."):
-        write_recommendation(answer, folder)
-    console(stderr=True).print(f"Written to {folder}: recommendation.json, overview.svg, cell-1.svg ...")
+        names = write_recommendation(answer, folder)
+    tell_written(names, folder)
 
 
 def show(answer: Recommendation, data: str, to: Console) -> None:

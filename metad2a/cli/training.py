@@ -256,7 +256,7 @@ def _answer(result: SearchResult, exported: Exported, *, json: bool) -> None:
     )
     to.print(f"{span(result.seconds)} in all; run {result.folder.name}", soft_wrap=True)
     for note in result.notes:
-        to.print(f"Note: {note}")
+        to.print(f"Note: {note}", soft_wrap=True)
     print_files(exported)
 
 

@@ -15,10 +15,9 @@ from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of
 from metad2a.train.probe import FEW, MOST, Probed, looked_at, loss_of_few, probe, speed, width
 
-LEFT_OUT = (
-    "{} was left out: its probe would take too much of the seconds that were left, or on a few images or beside "
-    "HOG it is behind"
-)
+IS_FAR = "HOG tells these images well better than our weights do, and where it did, it was better than lite0 too"
+IS_BEHIND = "on a few images it was behind"
+NO_TIME = "its probe would take too much of the seconds that were left"
 OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
 LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
@@ -48,6 +47,7 @@ def looks(
     also: Base | None = None,
     insist: bool = False,
     share: float = SHARE,
+    left_out: dict[str, str] | None = None,
     now: Callable[[str], None] = lambda text: None,
 ) -> Iterator[Look]:
     """The first probe always, networks where they fit into a ``share`` of the seconds ``left``; ``known`` are timed.
@@ -55,12 +55,15 @@ def looks(
     The first one learns from as many images as there is time for.
     ``also`` is the user's own network, probed once at least where one is to ``insist`` on it. Where there are many
     images, networks that are dearer than ours look at a few first, and at all of them only where they are not behind.
+    ``left_out`` is told why, by the name of the weights, of each network that is not probed.
     """
+    why: dict[str, str] = {} if left_out is None else left_out
     images = sum(len(looked_at(task, part)) for part in (TRAIN, VALIDATION))
     few = _Few(task) if images > MANY * sum(FEW.values()) else None
     found: list[Measured] = []
     for number, pipeline in enumerate(_to_probe(task, also)):
         if pipeline.weights == "lite0" and is_far(found):
+            why[pipeline.weights] = IS_FAR
             continue
         base = base_of(pipeline, task, also=also)
         rate = speed(base, task, resolution=pipeline.resolution)
@@ -73,12 +76,15 @@ def looks(
             now(f"Probing {pipeline}")
             asked = pipeline.weights in ("lite0", OTHER) and not (insist and pipeline.weights == OTHER)
             if few is not None and asked and not few.promises(pipeline, base):
+                why[pipeline.weights] = IS_BEHIND
                 continue
             most = MOST[TRAIN] if number else _affordable(task, FIRST * left(), rate=rate, features=width(base))
             probed = probe(base, task, resolution=pipeline.resolution, cache=cache, most=most)
             insist = insist and pipeline.weights != OTHER
             found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))
             yield Look(found[-1], probed, probed.seconds)
+        else:
+            why.setdefault(pipeline.weights, NO_TIME)
 
 
 def _affordable(task: Task, seconds: float, *, rate: float, features: int) -> int:
@@ -113,13 +119,14 @@ def _to_probe(task: Task, also: Base | None) -> list[Pipeline]:
     return [each for each in found if each.weights != OTHER or each.resolution == last]
 
 
-def about(also: Base | None, measured: Sequence[Measured]) -> list[str]:
-    """What is to be known of dear networks: which the user's own is, and which were not looked at."""
+def about(also: Base | None, measured: Sequence[Measured], left_out: Mapping[str, str]) -> list[str]:
+    """What is to be known of dear networks: which the user's own is, and why one was not looked at."""
     seen = {each.pipeline.weights for each in measured}
-    left_out = [LEFT_OUT.format("lite0")] if installed().get("lite0") and "lite0" not in seen else []
-    if also is None:
-        return left_out
-    if OTHER not in seen:
-        return [LEFT_OUT.format(also.name), *left_out]
+    names = {"lite0": "lite0"} if also is None else {OTHER: also.name, "lite0": "lite0"}
+    why = [
+        f"{name} was left out: {left_out[key]}" for key, name in names.items() if key in left_out and key not in seen
+    ]
+    if also is None or OTHER not in seen:
+        return why
     enlarged = f", which sees images enlarged to {also.side} px" if also.side else ""
-    return [f"{OTHER} is {also.name}{enlarged}; what fine-tuning it adds is judged by trainings of lite0", *left_out]
+    return [f"{OTHER} is {also.name}{enlarged}; what fine-tuning it adds is judged by trainings of lite0", *why]

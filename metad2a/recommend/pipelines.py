@@ -6,8 +6,8 @@ Probes of frozen networks look at the images for a few seconds; what fine-tuning
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,6 +77,12 @@ class Choice:
         told = {name: getattr(self, name) for name in named}
         return {"pipeline": str(self.pipeline), **told, "interval": list(self.interval)}
 
+    def __str__(self) -> str:
+        """One line."""
+        return f"{self.pipeline}, {self.expected_accuracy:.1f}% expected, {self.latency_ms:.2g} ms an image"
+
+    __repr__ = __str__  # which notebooks show
+
 
 @dataclass(frozen=True)
 class PipelineRecommendation:
@@ -122,6 +128,12 @@ class PipelineRecommendation:
             "versions": versions(),
         }
 
+    def __str__(self) -> str:
+        """The front, a line each, and the reason; `to_json` has everything."""
+        return "\n".join([f"Pipelines for {self.data}", *map(str, self.front), self.reason])
+
+    __repr__ = __str__
+
 
 @dataclass(frozen=True)
 class Seen:
@@ -129,12 +141,13 @@ class Seen:
 
     Attributes:
         images: how many they looked at. held_out: those among them that measured.
-        probes: what each measured, and the seconds it took.
+        probes: what each measured, and the seconds it took. left_out: why, by the name of weights, others did not look.
     """
 
     images: int
     held_out: int
     probes: tuple[tuple[Measured, float], ...]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
 
 @lent()
@@ -157,8 +170,9 @@ def look_at(
     if not held_out:
         raise UserError("no image is held out for validation, which tells what a probe reaches; give more images")
     end = time.monotonic() + seconds
-    found = looks(seen, left=lambda: end - time.monotonic(), cache=cache, also=also, insist=True, now=now)
-    return Seen(len(seen.labels), held_out, tuple((each.measured, each.seconds) for each in found))
+    why: dict[str, str] = {}
+    found = looks(seen, left=lambda: end - time.monotonic(), cache=cache, also=also, insist=True, left_out=why, now=now)
+    return Seen(len(seen.labels), held_out, tuple((each.measured, each.seconds) for each in found), why)
 
 
 @lent()
@@ -191,7 +205,7 @@ def recommend_pipelines(
     found += [_of_chance(each, task, also) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
     best_of_each = front(choices, cost=lambda each: each.latency_ms, level=lambda each: each.expected_accuracy)
-    notes = [*task.notes, *about(also, measured), *absent()]
+    notes = [*task.notes, *about(also, measured, looked.left_out), *absent()]
     if looked.images < len(task.labels):
         notes.append(f"looked at {looked.images:,} of the images; training takes them all")
     return PipelineRecommendation(

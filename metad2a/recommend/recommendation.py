@@ -59,6 +59,8 @@ class Candidate:
         told = "" if self.expected_accuracy is None else f", {self.expected_accuracy:.1f}% expected"
         return f"{image_space(self.architecture.space).brief(self.architecture)}{told}, {self.parameters:,} parameters"
 
+    __repr__ = __str__  # which notebooks show
+
     def build(self) -> nn.Module:
         """The untrained network at the recipe's size: (batch, channels, h, w) -> (batch, classes)."""
         return image_space(self.architecture.space).network(self.architecture, self.skeleton)
@@ -126,6 +128,8 @@ class Recommendation:
         lines = [f"{rank}. {each}" for rank, each in enumerate(self.candidates[:SHOWN], start=1)]
         more = [f"... and {len(self.candidates) - SHOWN:,} more"] if len(self.candidates) > SHOWN else []
         return "\n".join([f"Networks under the recipe {self.recipe!r}: {self.data}", *lines, *more, self.reason])
+
+    __repr__ = __str__
 
     def to_json(self) -> dict[str, Any]:
         """The contract of ``recommendation.json`` and of ``metad2a recommend --json``."""

@@ -29,6 +29,8 @@ COLUMNS, MOST_ROWS, LETTERS = 8, 4, 22  # of the sheet of mistakes
 def write_pipelines(answer: PipelineRecommendation, folder: Path) -> list[str]:
     """Writes recommendation.json, front.svg and front.png; an earlier answer is replaced as a whole.
 
+    Returns the names.
+
     Raises:
         UserError: the folder is a file or cannot be written; it is then left as it was.
     """

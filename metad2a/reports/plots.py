@@ -31,16 +31,18 @@ MOST_CELLS, MOST_NUMBERED, MOST_NEAREST = 100, 5, 8
 NEAR = 0.05  # of the span: labels of candidates at less than this would overlap
 
 
-def write_recommendation(recommendation: Recommendation, folder: Path) -> None:
+def write_recommendation(recommendation: Recommendation, folder: Path) -> list[str]:
     """Writes recommendation.json, cell-1.svg ... (at most 100), overview.svg, .png; for a device front.svg, .png.
 
-    Everything is drawn beside the folder's files and then moved in; an earlier answer is replaced as a whole.
+    Returns the names. Everything is drawn beside the folder's files and then moved in; an earlier answer is replaced as
+    a whole.
 
     Raises:
         UserError: the folder is a file or cannot be written; it is then left as it was.
     """
     names = write_folder(folder, lambda beside: _write_all(recommendation, beside))
     _remove_earlier(names, folder)
+    return names
 
 
 def _write_all(recommendation: Recommendation, folder: Path) -> list[str]:

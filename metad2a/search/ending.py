@@ -51,7 +51,7 @@ def finished(session: Session) -> SearchResult:
     if not session.worked:
         session.run.discount()
         session.tracked.discard()
-    session.run.save()
+    session.run.end()
     session.tracked.metrics(
         known_values(valid_accuracy=card.valid_accuracy, test_accuracy=state.tested[1], seconds=session.run.spent)
     )

@@ -36,8 +36,29 @@ class SearchProgress:
     expected: float | None = None
 
 
-@dataclass(frozen=True)
-class SearchResult:
+class Outcome:
+    """How the outcome of a search tells of itself."""
+
+    best: object
+    valid_accuracy: float | None
+    test_accuracy: float | None
+    trained: tuple[Trained, ...]
+    seconds: float
+    notes: tuple[str, ...]
+    folder: Path
+
+    def __str__(self) -> str:
+        """The outcome in a few lines."""
+        told = {"validation": self.valid_accuracy, "test": self.test_accuracy}
+        known = ", ".join(f"{name} {value:.1f}%" for name, value in told.items() if value is not None)
+        first = f"{self.best}: {known or 'no accuracy measured'}; {len(self.trained)} trained in {self.seconds:.0f} s"
+        return "\n".join([first, *self.notes, f"in {self.folder}"])
+
+    __repr__ = __str__  # which notebooks show
+
+
+@dataclass(frozen=True, repr=False)
+class SearchResult(Outcome):
     """The outcome of a search.
 
     Attributes:
@@ -61,13 +82,6 @@ class SearchResult:
     stopped_by: Literal["trainings", "time"]
     notes: tuple[str, ...]
     exported: Exported
-
-    def __str__(self) -> str:
-        """The outcome in a few lines."""
-        told = {"validation": self.valid_accuracy, "test": self.test_accuracy}
-        known = ", ".join(f"{name} {value:.1f}%" for name, value in told.items() if value is not None)
-        first = f"{self.best}: {known or 'no accuracy measured'}; {len(self.trained)} trained in {self.seconds:.0f} s"
-        return "\n".join([first, *self.notes, f"in {self.folder}"])
 
 
 def record_of(trained: Trained, task: Task, *, recipe: str, seed: int) -> Record:

@@ -58,6 +58,6 @@ def _summary(name: str) -> RunSummary | None:
         valid_accuracy=None if best is None else state.trained[best].valid_accuracy,
         test_accuracy=tested,
         trained=len(state.trained),
-        seconds=state.spent,
+        seconds=state.spent + state.prepared,
         last=last,
     )

@@ -69,7 +69,8 @@ class State:
     identity: dict[str, object]
     candidates: list[Wanted] = field(default_factory=list)
     trained: dict[int, Trained] = field(default_factory=dict)
-    spent: float = 0.0
+    spent: float = 0.0  # by all processes, of working here
+    prepared: float = 0.0  # what the one that worked last took before: reading and ranking
     tested: tuple[int, float | None] | None = None  # which candidate, and its accuracy in percent
     again: tuple[int, int] | None = None  # which candidate was trained on validation images too, and for how many steps
     notes: tuple[str, ...] = ()  # on what is exported
@@ -121,6 +122,7 @@ def _to_json(state: State) -> str:
             "candidates": [plain(each) for each in state.candidates],
             "trained": [[index, plain(each)] for index, each in state.trained.items()],
             "spent": state.spent,
+            "prepared": state.prepared,
             "tested": state.tested,
             "again": state.again,
             "notes": state.notes,
@@ -145,6 +147,7 @@ def _from_json(text: str) -> State:
         candidates=[Wanted(**whole(each)) for each in values["candidates"]],
         trained={index: Trained(**whole(each)) for index, each in values["trained"]},
         spent=float(values["spent"]),
+        prepared=float(values.get("prepared", 0.0)),
         tested=tuple(values["tested"]) if values["tested"] else None,
         notes=tuple(values.get("notes", ())),
         again=tuple(values["again"]) if values.get("again") else None,

@@ -14,7 +14,8 @@ import hashlib
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -52,6 +53,7 @@ class RunFolder:
         self._held = begin
         self._before = 0.0
         self._discounted = False
+        self._end: float | None = None
         self._lock: BaseFileLock | None = None
         self.patience = 0.0  # seconds to wait for another process that holds the folder
         self.state = State(dict(identity))
@@ -78,16 +80,27 @@ class RunFolder:
     @property
     def spent(self) -> float:
         """Seconds of this and of earlier processes."""
-        return self._before + (0.0 if self._discounted else time.monotonic() - self._begin)
+        return self._worked + (self.state.prepared if self._discounted else self.prepared)
 
     def discount(self) -> None:
         """This process found everything done: its own seconds are none of the run's."""
         self._discounted = True
 
+    def end(self) -> None:
+        """The run has its result: what is told of it from now on takes none of its seconds."""
+        self._end = time.monotonic()
+        self.save()
+
     @property
     def prepared(self) -> float:
         """Seconds that this process took before it held the folder."""
         return self._held - self._begin
+
+    @property
+    def _worked(self) -> float:
+        """Seconds that this and earlier processes held the folder."""
+        now = time.monotonic() if self._end is None else self._end
+        return self._before + (0.0 if self._discounted else now - self._held)
 
     def place(self, wanted: Wanted) -> int:
         """The position of a candidate, which is added where it is new."""
@@ -132,7 +145,9 @@ class RunFolder:
 
     def save(self) -> None:
         """Writes `state.json`."""
-        self.state.spent = self.spent - (0.0 if self._discounted else self.prepared)
+        self.state.spent = self._worked
+        if not self._discounted:
+            self.state.prepared = self.prepared
         write_state(self.folder, self.state)
         self._saved = time.monotonic()
 
@@ -159,9 +174,22 @@ class RunFolder:
 
 def run_name(task: str, recipe: str, identity: Mapping[str, object]) -> str:
     """The name of a run's folder: readable, and the same for the same command only."""
-    words = re.sub(r"[^a-z0-9]+", "-", task.lower()).strip("-")[:30].strip("-")
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return f"{words or 'task'}-{recipe}-{digest[:8]}"
+    return f"{_words(task)}-{recipe}-{digest[:8]}"
+
+
+def _words(task: str) -> str:
+    """With what the names of a task's runs begin."""
+    return re.sub(r"[^a-z0-9]+", "-", task.lower()).strip("-")[:30].strip("-") or "task"
+
+
+def finished_runs(task: str) -> Iterator[State]:
+    """What finished runs of data of that name hold: given again, they answer whatever time there is."""
+    for path in runs_folder().glob(f"{_words(task)}-*/{STATE}"):
+        with suppress(UserError):
+            state = read_state(path.parent)
+            if state is not None and state.tested is not None:
+                yield state
 
 
 def runs_folder() -> Path:

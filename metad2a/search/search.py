@@ -26,7 +26,7 @@ from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.limited import check_limits, costing_of
 from metad2a.search.result import SearchProgress, SearchResult
-from metad2a.search.runs import RunFolder, run_name, runs_folder
+from metad2a.search.runs import RunFolder, finished_runs, run_name, runs_folder
 from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
 from metad2a.search.session import Session
 from metad2a.search.tracked import Draw
@@ -86,17 +86,19 @@ def search(
     spread = None if place.alone else place.crew(on_death=on_death)
     chosen = check_training(recipe, seconds, place.on)
     check_limits(limits, image_space(space), chosen)
-    deadline = math.inf if seconds is None else begin + seconds
+    ways = {"searcher": searcher, "stop_early": stop_early, "augment": augment}
+    if place.workers > 1:
+        ways["at_once"] = place.workers  # it decides what the searcher knows when it is asked
+    identity = _identity(task, chosen, seed, ways)
+    done = any(identity.items() <= state.identity.items() for state in finished_runs(task.name))
+    deadline = math.inf if seconds is None or done else begin + seconds
     costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes, deadline=deadline)
     if space == DEFAULT_SPACE:
         plan = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing, deadline=deadline)
     else:
         plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
     origin = plan.origin if costing is None else f"{plan.origin}, {limits.told()}"
-    ways = {"searcher": searcher, "stop_early": stop_early, "augment": augment}
-    if place.workers > 1:
-        ways["at_once"] = place.workers  # it decides what the searcher knows when it is asked
-    run = _run(task, chosen, seed, origin, folder, begin, ways)
+    run = _run(task, chosen, {**identity, "origin": origin}, folder, begin)
     run.patience = patience
     budget = {"trainings": train, "seconds": seconds}
     parameters = {"recipe": recipe, "seed": seed, "weights": origin, "searcher": searcher, **budget}
@@ -144,7 +146,8 @@ def train_one(
     chosen = check_training(recipe, seconds, on)
     check(augment)
     ways = {"searcher": "given", "stop_early": False, "augment": augment}
-    run = _run(task, chosen, seed, f"{architecture.space} {architecture}", folder, begin, ways)
+    identity = {**_identity(task, chosen, seed, ways), "origin": f"{architecture.space} {architecture}"}
+    run = _run(task, chosen, identity, folder, begin)
     parameters = {"recipe": recipe, "seed": seed, "seconds": seconds, "architecture": architecture}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "training", parameters=parameters) as tracked:
@@ -163,21 +166,11 @@ def check_training(recipe: str, seconds: float | None, on: str) -> Recipe:
     return chosen
 
 
-def _run(
-    task: Task,
-    recipe: Recipe,
-    seed: int,
-    origin: str,
-    folder: Path | None,
-    begin: float,
-    ways: Mapping[str, object],
-) -> RunFolder:
-    """The run's folder; ``origin`` says where its candidates come from, ``ways`` how they are searched."""
-    identity = {
-        **ways,
-        "fingerprint": task.fingerprint,
-        "recipe": asdict(recipe),
-        "seed": seed,
-        "origin": origin,
-    }
+def _identity(task: Task, recipe: Recipe, seed: int, ways: Mapping[str, object]) -> dict[str, object]:
+    """What tells a run from others, but for its origin: where its candidates come from; ``ways`` how it searches."""
+    return {**ways, "fingerprint": task.fingerprint, "recipe": asdict(recipe), "seed": seed}
+
+
+def _run(task: Task, recipe: Recipe, identity: Mapping[str, object], folder: Path | None, begin: float) -> RunFolder:
+    """The run's folder, by default one in the home folder."""
     return RunFolder(folder or runs_folder() / run_name(task.name, recipe.name, identity), identity, begin=begin)

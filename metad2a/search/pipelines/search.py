@@ -23,6 +23,7 @@ from metad2a.search.pipelines.average import averaged, finalists, read_logits, t
 from metad2a.search.pipelines.kept import training_of
 from metad2a.search.pipelines.report import Report, milliseconds, report, temperature
 from metad2a.search.pipelines.session import PipelineSession
+from metad2a.search.result import Outcome
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.search.tracked import SEARCH_FIGURE, Draw, known_values
@@ -47,8 +48,8 @@ class Rival:
     seconds: float
 
 
-@dataclass(frozen=True)
-class PipelineResult:
+@dataclass(frozen=True, repr=False)
+class PipelineResult(Outcome):
     """The outcome.
 
     Attributes:
@@ -151,7 +152,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     state.tested = (best, tested)  # what is exported: told after it is there
-    session.run.save()
+    session.run.end()
     return PipelineResult(
         best=session.pipeline(best),
         members=tuple(map(session.pipeline, members)),

@@ -38,7 +38,7 @@ from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import JUDGES, Effort, base_of, begin_of, tune_pipeline
-from metad2a.train.probe import looked_at, told_of_sample
+from metad2a.train.probe import told_of_few, told_of_sample
 from predictors.outcome import BATCH
 
 if TYPE_CHECKING:
@@ -133,6 +133,7 @@ class PipelineSession:
     def _probe_all(self) -> None:
         state = self.run.state
         known = {self.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
+        left_out: dict[str, str] = {}
         begun = looks(
             self.task,
             left=lambda: self.left,
@@ -140,6 +141,7 @@ class PipelineSession:
             known=known,
             also=self.also,
             share=PROBE_SHARE,
+            left_out=left_out,
             now=self.now,
         )
         for each in begun:
@@ -151,17 +153,15 @@ class PipelineSession:
                 seconds = self.run.state.trained[index].seconds
                 self.recorder.add(pipeline, known[pipeline], self._loss(index), seconds=seconds)
                 continue
-            there = len(looked_at(self.task, TRAIN))
-            if len(probed.features) < there:
-                learnt = f"{pipeline} learnt from {len(probed.features):,} of {there:,} training images"
-                self.notes.append(f"{learnt}: for more there was no time, and a larger budget fine-tunes it on all")
+            if few := told_of_few(probed, self.task):
+                self.notes.append(f"{pipeline} {few}")
             else:
                 self.plan.penalties[str(pipeline)] = probed.head.penalty
             accuracy, loss = probed.valid_accuracy, probed.valid_loss
             self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
             keep_logits(self.run, index, probed.valid_logits)
             self.recorder.add(pipeline, accuracy, loss, seconds=probed.seconds)
-        self.notes += [*about(self.also, self.measured), *absent()]
+        self.notes += [*about(self.also, self.measured, left_out), *absent()]
 
     def _tune_all(self) -> None:
         if not self.plan.round(1):

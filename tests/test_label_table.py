@@ -1,0 +1,86 @@
+"""A labels.csv beside pictures: paths are taken as they are written, and nothing is guessed."""
+
+from __future__ import annotations
+
+import unicodedata
+from pathlib import Path
+
+import pytest
+from test_class_folders import make, refusal, sizes, told
+
+from databases.datasets.loading import load_task
+
+
+def table(root: Path, text: str, name: str = "labels.csv") -> Path:
+    (root / name).write_text(text, encoding="utf-8-sig")
+    return root
+
+
+def rows(files: int, *, head: str = "file,class", form: str = "{i}.png,{name}") -> str:
+    return "\n".join([head, *(form.format(i=i, name="dog" if i % 2 else "cat") for i in range(files)), ""])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        rows(10),
+        rows(10, head="filename;label", form="{i}.png;{name}"),
+        rows(10, head="id,label", form="{i},{name}"),
+        rows(10, head="path,x,class", form="pictures/{i}.png,1,{name}"),
+        rows(10, form="./{i}.png,{name}"),
+        rows(10, form="pictures/../pictures/{i}.png,{name}"),
+        rows(10, form="pictures\\{i},{name}"),
+    ],
+)
+def test_a_table_of_labels_beside_the_pictures_tells_the_classes(tmp_path: Path, text: str) -> None:
+    make(tmp_path, "pictures", count=10)
+    task = load_task(table(tmp_path, text), as_stored=True)
+    assert task.class_names == ("cat", "dog") and task.labels.tolist() == [0, 1] * 5
+    assert "took the classes of 10 pictures from labels.csv" in told(task)
+
+
+def test_a_table_within_the_data_names_what_lies_beside_its_folder(tmp_path: Path) -> None:
+    make(tmp_path, "a/pictures", "b/pictures", count=10)
+    (tmp_path / "tables").mkdir()
+    text = "".join(f"../{c}/pictures/{i}.png,{c}\n" for c in "ab" for i in range(10))
+    table(tmp_path / "tables", f"file,class\n{text}")
+    assert load_task(tmp_path, as_stored=True).labels.tolist() == [0] * 10 + [1] * 10
+
+
+def test_a_name_that_unicode_writes_in_two_ways_is_found(tmp_path: Path) -> None:
+    make(tmp_path, unicodedata.normalize("NFD", "épines"), count=10)
+    assert load_task(table(tmp_path, rows(10, form="épines/{i}.png,{name}"))).class_names == ("cat", "dog")
+
+
+def test_a_table_may_tell_the_parts_too(tmp_path: Path) -> None:
+    make(tmp_path, ".", count=10)
+    text = "file,class,split\n" + "".join(f"{i}.png,{'ab'[i % 2]},{'test' if i > 7 else 'train'}\n" for i in range(10))
+    assert sizes(load_task(table(tmp_path, text))) == [6, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (rows(10) + "1.png,cat\n", "two classes for '1.png'"),
+        (rows(8), "lists 8 of 10 pictures, not '8.png', '9.png'"),
+        (rows(20), "names 10 files that are no pictures"),
+        (rows(10) + "lost.png,emu\n", "the class 'emu', of which no picture can be read"),
+        (rows(10, form="{i}.png,"), "line 2 has no class"),
+        (rows(10) + "1.png\n", "line 12 has 1 cells"),
+        (rows(10, form="../{i}.png,{name}"), "line 2 names '../0.png', which leads out of the folder"),
+        (rows(10, form="a/../../{i}.png,{name}"), "line 2 names 'a/../../0.png', which leads out"),
+        (rows(10, form="/home/me/{i}.png,{name}"), "'/home/me/0.png', which leads out"),
+        (rows(10, form="C:\\me\\{i}.png,{name}"), "'C:/me/0.png', which leads out"),
+        (rows(10, form="elsewhere/{i}.png,{name}"), "names 10 files that are no pictures there"),
+    ],
+)
+def test_a_table_of_labels_that_cannot_be_right_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    make(tmp_path, ".", count=10)
+    assert words in refusal(table(tmp_path, text))
+
+
+def test_another_table_changes_nothing_and_its_name_is_advised(tmp_path: Path) -> None:
+    make(tmp_path / "a", "cat", "dog")
+    assert load_task(table(tmp_path / "a", "x,y\n1,2\n")).class_names == ("cat", "dog")
+    make(tmp_path / "b", ".")
+    assert "labels.csv with the columns file and class" in refusal(table(tmp_path / "b", rows(5), name="train.csv"))
