@@ -246,18 +246,17 @@ def test_a_file_that_no_export_wrote_is_not_replaced(insects: Exported, tmp_path
 def test_the_program_helps_reads_folders_and_bears_a_closed_pipe(
     insects: Exported, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "within").mkdir()
-    (tmp_path / ".hidden").mkdir()
+    for name in ("within", ".hidden", "empty"):
+        (tmp_path / name).mkdir()
     for number in range(30):
         place = tmp_path / ("within" if number > 20 else ".")
         Image.fromarray(pictures(1, 9, 9, 3, seed=number)[0]).save(place / f"{number:02}.png")
     (tmp_path / ".hidden" / "x.png").write_bytes(b"")
     program = module(insects.program)
-    assert not program.main(["--help"]) and capsys.readouterr().out.startswith("usage: python model.py PICTURE")
-    (tmp_path / "empty").mkdir()
-    assert program.main([str(tmp_path / "empty")])
+    assert program.main(["--help"]) == 0 and capsys.readouterr().out.startswith("usage: python model.py PICTURE")
+    assert program.main([str(tmp_path / "empty")]) == 1
     assert "empty: no file is in that folder" in capsys.readouterr().err
-    assert not program.main([str(tmp_path)])
+    assert program.main([str(tmp_path)]) == 0
     answer = capsys.readouterr().out
     assert [Path(line.partition(":")[0]).name for line in answer.splitlines()[:2]] == ["00.png", "01.png"]
     assert answer.count("\n") == 30  # those in folders within too, without hidden ones

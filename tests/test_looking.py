@@ -14,7 +14,7 @@ from metad2a.recommend.chances import Chance, Measured, outcomes
 from metad2a.recommend.looking import about, looks
 from metad2a.search.pipelines.plan import BEHIND, first_round
 from metad2a.train.bases import Base
-from metad2a.train.probe import loss_of_few
+from metad2a.train.probe import loss_of_few, probe, told_of_few
 from predictors.outcome import Looked
 
 OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
@@ -137,3 +137,10 @@ def test_the_first_probe_is_of_fewer_images_where_time_is_short(monkeypatch: pyt
         first = next(looks(task, left=lambda left=left: left))  # type: ignore[misc]
         assert first.probed is not None
         assert most - 2 <= len(first.probed.features) <= most
+
+
+def test_a_probe_of_fewer_images_is_told() -> None:
+    task, base = stripes(60), random_base(3)
+    assert told_of_few(probe(base, task, resolution=32), task) is None
+    told = told_of_few(probe(base, task, resolution=32, most=12), task)
+    assert told is not None and told.startswith("learnt from 12 of 36 training images")

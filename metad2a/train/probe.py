@@ -103,6 +103,17 @@ def told_of_sample(task: Task) -> list[str]:
     return [f"probes look at {seen:,} of {there:,} images, a share of each class; fine-tuning learns from all"]
 
 
+def told_of_few(probed: Probed, task: Task) -> str | None:
+    """That a probe learnt from fewer images than probes look at, None where it did not."""
+    learnt, there = len(probed.features), len(looked_at(task, TRAIN))
+    if learnt == there:
+        return None
+    return (
+        f"learnt from {learnt:,} of {there:,} training images: for more there was no time, and a larger budget "
+        "fine-tunes it on all"
+    )
+
+
 def speed(base: Base, task: Task, *, resolution: int) -> float:
     """Images a second of the frozen network here."""
     classifier, images = base.at(resolution), task.images[:TIMED]

@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from databases.datasets.task import TRAIN
 from metad2a.recommend.looking import about, looks
 from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.run_state import Wanted
 from metad2a.train.bases import absent
 from metad2a.train.pipeline import probe_pipeline
-from metad2a.train.probe import Probed, looked_at
+from metad2a.train.probe import Probed, told_of_few
 
 if TYPE_CHECKING:
     from metad2a.search.pipelines.session import PipelineSession
@@ -58,10 +57,9 @@ def probe_all(session: PipelineSession) -> None:
 
 
 def _keep(session: PipelineSession, pipeline: Pipeline, probed: Probed) -> None:
-    there, index = len(looked_at(session.task, TRAIN)), session.run.place(Wanted(PIPELINE.of(pipeline)))
-    if len(probed.features) < there:
-        learnt = f"{pipeline} learnt from {len(probed.features):,} of {there:,} training images"
-        session.notes.append(f"{learnt}: for more there was no time, and a larger budget fine-tunes it on all")
+    index = session.run.place(Wanted(PIPELINE.of(pipeline)))
+    if few := told_of_few(probed, session.task):
+        session.notes.append(f"{pipeline} {few}")
     else:
         session.plan.penalties[str(pipeline)] = probed.head.penalty
     accuracy, loss = probed.valid_accuracy, probed.valid_loss
