@@ -93,6 +93,17 @@ def test_given_again_it_trains_nothing_twice(monkeypatch: pytest.MonkeyPatch) ->
     assert again.valid_accuracy == first.valid_accuracy
 
 
+def test_a_network_that_an_earlier_version_exported_alone_is_told_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for members in (1, 2):
+
+        def finalists(logits: dict[int, object], truth: object, best: int, **given: object) -> tuple[int, ...]:
+            return (best, *(each for each in logits if each != best))[:members]  # noqa: B023
+
+        monkeypatch.setattr("metad2a.search.pipelines.search.finalists", finalists)
+        result = searched(stripes(60))
+        assert result.members == (result.best,)
+
+
 def test_given_again_with_its_time_over_a_search_ends_with_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plan, "first_round", lambda measured, **given: [])
     first = searched(stripes(60))

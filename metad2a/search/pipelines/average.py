@@ -8,7 +8,7 @@ greedy choice of an ensemble on validation images): it tells more of few images 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TypeAlias
 
 import numpy as np
@@ -47,13 +47,20 @@ def read_logits(run: RunFolder) -> dict[int, Floats]:
     return {index: np.load(file, allow_pickle=False) for index, file in files.items() if file.is_file()}
 
 
-def finalists(logits: Mapping[int, Floats], labels: Labels, best: int) -> tuple[int, ...]:
+def finalists(
+    logits: Mapping[int, Floats],
+    labels: Labels,
+    best: int,
+    *,
+    fits: Callable[[tuple[int, ...]], bool] = lambda chosen: True,
+) -> tuple[int, ...]:
     """The networks whose mean is best on the validation images, ``best`` first; alone where no other helps.
 
     Args:
         logits: (n, classes) of each network, by its number.
         labels: (n,) the truth.
         best: the number of the network to begin with.
+        fits: whether so many, by their numbers, may answer together.
     """
     if best not in logits or not len(labels):
         return (best,)
@@ -64,7 +71,7 @@ def finalists(logits: Mapping[int, Floats], labels: Labels, best: int) -> tuple[
         together = {
             index: (len(chosen) * now + each) / (len(chosen) + 1)
             for index, each in shares.items()
-            if index not in chosen
+            if index not in chosen and fits((*chosen, index))
         }
         added = min(together, key=lambda index: _loss(together[index], labels), default=None)
         if added is None or _loss(together[added], labels) >= _loss(now, labels):

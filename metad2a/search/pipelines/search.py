@@ -6,9 +6,11 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from numbers import Real
 from pathlib import Path
 
+from databases.architectures.networks.average import AverageNetwork
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import UserError
@@ -138,7 +140,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     task, state = session.task, session.run.state
     truth = task.labels[task.places(VALIDATION)]
     logits = {index: each for index, each in read_logits(session.run).items() if len(each) == len(truth)}
-    members = _within(session, finalists(logits, truth, best))
+    members = finalists(logits, truth, best, fits=partial(_fit, session))
     known = state.tested is not None and state.tested[0] == best and (session.run.folder / WEIGHTS).is_file()
     if known and not session.worked:
         session.run.discount()
@@ -146,6 +148,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         card, training = load_weights(session.run.folder / WEIGHTS)
         classifier = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
         valid, heat = card.valid_accuracy, card.temperature
+        members = members[: _answering(classifier)]  # an earlier version let fewer join, in the same order
     else:
         heats = {index: temperature(logits[index], truth) for index in members} if len(members) > 1 else {}
         classifier, valid, heat, more = _chosen(session, best, logits, heats)
@@ -175,11 +178,15 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     )
 
 
-def _within(session: PipelineSession, members: tuple[int, ...]) -> tuple[int, ...]:
-    """As many of the finalists, the first in any case, as keep the limits together."""
-    while len(members) > 1 and session.allowed and not session.allowed(*map(session.pipeline, members)):
-        members = members[:-1]
-    return members
+def _fit(session: PipelineSession, members: tuple[int, ...]) -> bool:
+    """Whether these keep the limits together."""
+    return session.allowed is None or session.allowed(*map(session.pipeline, members))
+
+
+def _answering(classifier: Classifier) -> int:
+    """How many networks answer together in it."""
+    network = classifier.network
+    return len(network.members) if isinstance(network, AverageNetwork) else 1
 
 
 def _chosen(
