@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -74,7 +75,7 @@ def _train_again(session: Session, best: int) -> None:
         return
     session.worked = True
     takes = steps * session.budget.pace(architecture) if steps else session.budget.left(architecture)
-    session.tell("again", best, expected=takes)
+    session.tell("again", best, expected=takes if takes < math.inf else None)
 
     def tick(progress: Progress) -> None:
         session.run.tick()
