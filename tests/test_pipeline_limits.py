@@ -10,6 +10,7 @@ from pipeline_world import stripes
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.errors import UserError
+from databases.records.store import Store
 from metad2a.recommend.chances import Chance, Measured
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import Allowed, cost_of, limits_here
@@ -61,6 +62,22 @@ def test_each_limit_is_a_run_of_its_own_and_none_is_as_ever() -> None:
 def test_limits_that_nothing_keeps_are_told_with_the_nearest_possible() -> None:
     with pytest.raises(UserError, match="at most 10,000 parameters: the smallest has 63"):
         searched(limits_here(10_000, None, None))
+    with pytest.raises(UserError, match="at most 10 parameters: the smallest has 5,295"):
+        Allowed(limits_here(10, None, None), TASK).probes([Pipeline("hog", 64, "probe")])
+    with pytest.raises(UserError, match="give a time above zero"):
+        limits_here(None, None, 0.0)
+
+
+def test_a_probe_of_a_slice_is_of_as_many_images_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place in ("recommend.looking", "search.pipelines.probing"):
+        monkeypatch.setattr(f"metad2a.{place}.affordable", lambda *given, **options: 12)
+    told = [f"{each} learnt from 12 of 36 training images" for each in (OWN, SLIM)]
+    with Store("sqlite://") as store:
+        notes = search_pipelines(TASK, seconds=500, limits=SMALL, store=store).notes
+        assert all(any(each.startswith(line) for each in notes) for line in told)
+        again = search_pipelines(TASK, seconds=500, limits=SMALL, store=store).notes
+        assert sum("learnt from a part of the training images" in each for each in again) == 2
+        assert [each.architecture for each in store.records()] == [str(TUNED[1])]  # none of a part
 
 
 @pytest.mark.parametrize("limits", [Limits(latency="5ms", device="pixel2"), Limits(device="pixel2", prefer="latency")])

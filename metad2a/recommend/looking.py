@@ -79,7 +79,7 @@ def looks(
             if few is not None and asked and not few.promises(pipeline, base):
                 why[pipeline.weights] = IS_BEHIND
                 continue
-            most = MOST[TRAIN] if number else _affordable(task, FIRST * left(), rate=rate, features=width(base))
+            most = MOST[TRAIN] if number else affordable(task, FIRST * left(), rate=rate, features=width(base))
             probed = probe(base, task, resolution=pipeline.resolution, cache=cache, most=most)
             insist = insist and pipeline.weights != OTHER
             found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))
@@ -88,7 +88,7 @@ def looks(
             why.setdefault(pipeline.weights, NO_TIME)
 
 
-def _affordable(task: Task, seconds: float, *, rate: float, features: int) -> int:
+def affordable(task: Task, seconds: float, *, rate: float, features: int) -> int:
     """Of how many training images, a few at least, a probe takes no more than these seconds."""
     left = seconds - FIT_SECONDS - len(looked_at(task, VALIDATION)) / rate
     fitting = left / (1 / rate + FIT_EACH * features * task.classes)

@@ -16,7 +16,7 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import Task
 from databases.errors import UserError
 from metad2a.recommend.chances import SLIMMER
-from metad2a.recommend.limits import NO_LIMITS, Limits
+from metad2a.recommend.limits import Limits
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
@@ -62,8 +62,6 @@ class Allowed:
 
     def __call__(self, *pipelines: Pipeline) -> bool:
         """Whether the mean of these keeps all limits."""
-        if self.limits == NO_LIMITS:
-            return True
         costs = [cost_of(each, self.task, self.also) for each in pipelines]
         total = replace(
             costs[0],
@@ -82,13 +80,14 @@ class Allowed:
         if any(map(self, tried)):
             return []
         slices = [replace(OURS, slim=slim, short=short) for slim, short in SLIMMER]
-        kept = self.limits.within([cost_of(each, self.task, self.also) for each in slices])
+        there = [*slices, *tried]  # the nearest possible may be among the latter
+        kept = self.limits.within([cost_of(each, self.task, self.also) for each in there])
         return [each.pipeline for each in kept[:1]]
 
 
 def limits_here(parameters: int | None, flops: int | None, latency: str | float | None) -> Limits:
     """Limits on what a pipeline costs here."""
-    return Limits(parameters, flops, latency, HERE if latency else None)
+    return Limits(parameters, flops, latency, None if latency is None else HERE)
 
 
 def cost_of(pipeline: Pipeline, task: Task, also: Base | None = None) -> PipelineCost:

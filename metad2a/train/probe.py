@@ -23,6 +23,7 @@ from metad2a.train.logistic import Floats, Linear
 
 WARM, TIMED = 8, 48  # images that wake the machine up, and that tell its speed
 MOST = {TRAIN: 50_000, VALIDATION: 20_000}  # images that a probe looks at
+NO_MORE = "for more there was no time, and a larger budget fine-tunes it on all"
 FEW = {TRAIN: 400, VALIDATION: 200}  # images that tell whether it is worth looking at all of them
 
 
@@ -108,10 +109,7 @@ def told_of_few(probed: Probed, task: Task) -> str | None:
     learnt, there = len(probed.features), len(looked_at(task, TRAIN))
     if learnt == there:
         return None
-    return (
-        f"learnt from {learnt:,} of {there:,} training images: for more there was no time, and a larger budget "
-        "fine-tunes it on all"
-    )
+    return f"learnt from {learnt:,} of {there:,} training images: {NO_MORE}"
 
 
 def speed(base: Base, task: Task, *, resolution: int) -> float:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from metad2a.recommend.looking import about, looks
+from metad2a.recommend.looking import FIRST, about, affordable, looks
 from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.run_state import Wanted
 from metad2a.train.bases import absent
-from metad2a.train.pipeline import probe_pipeline
-from metad2a.train.probe import Probed, told_of_few
+from metad2a.train.pipeline import base_of
+from metad2a.train.probe import NO_MORE, Probed, probe, speed, told_of_few, width
 
 if TYPE_CHECKING:
     from metad2a.search.pipelines.session import PipelineSession
@@ -40,29 +40,48 @@ def probe_all(session: PipelineSession) -> None:
     for each in begun:
         session.measured.append(each.measured)
         pipeline, probed = each.measured.pipeline, each.probed
-        index = session.run.place(Wanted(PIPELINE.of(pipeline)))
-        if probed is None:  # kept by an earlier process, which may have been killed before it recorded it
-            session.resumed += 1
-            seconds = state.trained[index].seconds
-            session.recorder.add(pipeline, known[pipeline], session.loss(index), seconds=seconds)
+        if probed is None:
+            _again(session, pipeline)
         else:
             _keep(session, pipeline, probed)
     smaller = session.allowed.probes([each.pipeline for each in session.measured]) if session.allowed else []
     for pipeline in smaller:
         if pipeline in known:
-            session.resumed += 1
+            _again(session, pipeline)
         else:
-            _keep(session, pipeline, probe_pipeline(pipeline, session.task, cache=session.cache))
+            _keep(session, pipeline, _of_slice(session, pipeline))
     session.notes += [*about(session.also, session.measured, left_out), *absent()]
+
+
+def _again(session: PipelineSession, pipeline: Pipeline) -> None:
+    """Takes what an earlier process kept, which may have been killed before it recorded it."""
+    index = session.run.place(Wanted(PIPELINE.of(pipeline)))
+    kept = session.run.state.trained[index]
+    session.resumed += 1
+    if str(pipeline) in session.plan.penalties:
+        session.recorder.add(pipeline, kept.valid_accuracy, session.loss(index), seconds=kept.seconds)
+    else:
+        session.notes.append(f"{pipeline} learnt from a part of the training images: {NO_MORE}")
+
+
+def _of_slice(session: PipelineSession, pipeline: Pipeline) -> Probed:
+    """The probe of a slice, of as many images as there is time for, as the first one is."""
+    task, side = session.task, pipeline.resolution
+    base = base_of(pipeline, task)
+    rate = speed(base, task, resolution=side)
+    most = affordable(task, FIRST * session.left, rate=rate, features=width(base))
+    return probe(base, task, resolution=side, cache=session.cache, most=most)
 
 
 def _keep(session: PipelineSession, pipeline: Pipeline, probed: Probed) -> None:
     index = session.run.place(Wanted(PIPELINE.of(pipeline)))
-    if few := told_of_few(probed, session.task):
+    few = told_of_few(probed, session.task)
+    if few is not None:
         session.notes.append(f"{pipeline} {few}")
     else:
         session.plan.penalties[str(pipeline)] = probed.head.penalty
     accuracy, loss = probed.valid_accuracy, probed.valid_loss
     session.keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
     keep_logits(session.run, index, probed.valid_logits)
-    session.recorder.add(pipeline, accuracy, loss, seconds=probed.seconds)
+    if few is None:  # a record says that all images were learnt from
+        session.recorder.add(pipeline, accuracy, loss, seconds=probed.seconds)
