@@ -1,7 +1,9 @@
-"""The one family of errors that a user can cause and mend, and how such lines count things."""
+"""The one family of errors that a user can cause and mend, and how lines for people count and name things."""
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -25,3 +27,15 @@ def did_you_mean(given: str, known: Iterable[str]) -> str:
 def count(number: int, noun: str) -> str:
     """'1 image', '2 images'."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def in_a_line(name: str) -> str:
+    """A name as it is, or in quotes where line ends, outer spaces or control characters would mislead."""
+    joiners = str.maketrans("", "", "\u200c\u200d")  # which Persian and others are written with
+    return name if name.translate(joiners).isprintable() and name == name.strip() else repr(name)
+
+
+def key_of_name(name: str) -> str:
+    """The same for names that a reader takes for one: Cat and cat, 1 and 01 and 1.0."""
+    plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    return re.sub("[.]0*$", "", plain).lstrip("0") if re.fullmatch("[0-9]+([.]0*)?", plain) else plain

@@ -216,7 +216,7 @@ def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[
             accuracy = record.test_accuracy if tested else record.valid_accuracy
             if accuracy is None:
                 continue
-            if pipeline.training == "probe":
+            if pipeline.training == "probe" and not (pipeline.slim or pipeline.short):
                 probes[pipeline.weights, pipeline.resolution] = accuracy
             elif steps := _steps_of(pipeline, record.recipe):
                 tuned.append((pipeline, record, steps, accuracy))

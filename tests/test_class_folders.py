@@ -223,6 +223,11 @@ def test_heic_is_read_where_pillow_heif_is_there(tmp_path: Path) -> None:
     assert task.class_names == ("a", "b") and abs(int(task.images[5, 9, 9, 0]) - 250) < 12
 
 
+def test_a_class_that_is_written_in_two_ways_in_two_parts_is_refused_with_both(tmp_path: Path) -> None:
+    make(tmp_path, "train/Cat", "train/dog", "test/cat", "test/dog")
+    assert "given class 'cat'" in refusal(tmp_path) and "or call it 'Cat' if it is that class" in refusal(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "ending"),
     [("a/b.PNG", ".png"), ("a.b/c", ""), (".hidden", ""), ("a/b.", ""), ("a/b.tar.gz", ".gz"), ("..x", "")],

@@ -72,7 +72,12 @@ def test_a_table_escapes_what_the_output_cannot_show(
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
 def test_predictions_of_any_names_are_told_and_written(
-    encoding: str, monkeypatch: pytest.MonkeyPatch, pictures: Path, network: None, tmp_path: Path
+    encoding: str,
+    monkeypatch: pytest.MonkeyPatch,
+    pictures: Path,
+    network: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # torch's of arrays that cannot be written
@@ -81,6 +86,7 @@ def test_predictions_of_any_names_are_told_and_written(
     assert status == 0 and len({row["file"] for row in rows}) == len(rows) == 12
     assert {row["class"] for row in rows} == {NAMES[0].encode(encoding, "backslashreplace").decode(encoding)}
     told(monkeypatch, encoding, "predict", "any", str(pictures), "--output", str(tmp_path / "found.csv"))
+    assert capsys.readouterr().err == f"Written: {tmp_path / 'found.csv'}\n"
     written = list(csv.DictReader((tmp_path / "found.csv").read_text(encoding="utf-8").splitlines()))
     assert len(written) == 12 and {row["class"] for row in written} == {NAMES[0]}
     assert sum("\\udce9" in row["file"] for row in written) == 1

@@ -162,7 +162,7 @@ def test_the_users_network_is_looked_at_and_told_of(monkeypatch: pytest.MonkeyPa
     assert about(also, seen, {})[0].startswith("other is mine;")
     why: dict[str, str] = {}
     hurried = [each.measured for each in looks(task, left=lambda: 0.0, also=also, left_out=why)]
-    assert about(also, hurried, why)[0].startswith("mine was left out: its probe would take too much")
+    assert about(also, hurried, why)[0].startswith("mine was left out: a probe would take too much")
     assert about(None, hurried, why) == []
     whole = [each.measured.pipeline for each in looks(task, left=lambda: 1e9, also=also)]
     assert [each.resolution for each in whole if each.weights == "other"] == [64, 96]

@@ -60,6 +60,8 @@ def test_what_was_left_out_is_said() -> None:
         f"lite0 was left out: {looking.IS_BEHIND}"
     ]
     assert about(None, [Measured(LITE, 70.0, 900.0)], {"lite0": looking.IS_BEHIND}) == []
+    hurried = about(None, [Measured(OWN, 70.0, 900.0)], {"hog": looking.NO_TIME, "lite0": looking.NO_TIME})
+    assert hurried == [f"HOG and lite0 were left out: {looking.NO_TIME}"]
     assert about(None, [Measured(OWN, 70.0, 900.0)], {}) == []  # nobody asked for it: it is not installed
 
 

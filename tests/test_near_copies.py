@@ -118,6 +118,7 @@ def pictures(root: Path, names: list[str]) -> Path:
     [
         (["Cat", "cat", "dog"], "the classes 'Cat' and 'cat' differ in capitals"),
         (["dog", "cat ", "cat"], "the classes 'cat' and 'cat ' differ in"),
+        (["1", "01", "1.0", "10"], "the classes '01' and '1' and '1.0' differ in"),
         (["caf\u00e9", "cafe\u0301"], "numbered different classes whose names look alike: 'caf\u00e9'"),
         (["1", "\uff11", "red  kite", "Red Kite"], "the classes '1' and '\uff11', and 1 more such, differ in"),
     ],
@@ -164,7 +165,7 @@ def test_users_name_groups_by_folder_prefix_or_table(tmp_path: Path) -> None:
         ("folder", "leaves each picture by itself"),
         ("b.csv", "without the columns file and group"),
         ("out.csv", "line 2, names '../a/t0_0.png', which leads out of the folder"),
-        ("elsewhere.csv", "leaves each picture by itself"),
+        ("elsewhere.csv", "with 2 files that are no pictures there .'c/t0_0.png', 'c/t0_1.png'"),
         ("twice.csv", "line 3, with another group for 'b/t0_0.png' than before"),
     ],
 )

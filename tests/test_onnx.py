@@ -10,6 +10,7 @@ import torch
 from onnx_network import OnnxNetwork
 from test_spaces import every_image_space
 from torch import nn
+from typer.testing import CliRunner
 
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.space import Architecture, ImageSpace, image_space
@@ -17,9 +18,11 @@ from databases.datasets.task import Task, split
 from databases.errors import UserError
 from databases.hosting import lent
 from databases.records.recipe import Recipe
+from metad2a.cli.app import app
 from metad2a.export.card import Card
-from metad2a.export.export import export, save
+from metad2a.export.export import export, load_exported, save
 from metad2a.export.onnx import export_onnx, load_program
+from metad2a.search import runs
 from metad2a.train.train import train
 from metad2a.train.training import Training
 
@@ -120,3 +123,13 @@ def test_a_folder_without_a_network_is_told(tmp_path: Path) -> None:
     pytest.importorskip("onnx")
     with pytest.raises(UserError, match=r"model\.py"):
         export_onnx(tmp_path)
+
+
+def test_an_export_names_every_file_that_it_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxscript")
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(runs, "export_run", lambda name, folder: load_exported(exported(folder)))
+    told = CliRunner().invoke(app, ["export", "any", "--output", str(tmp_path / "out"), "--format", "onnx"])
+    written = {path.name for path in (tmp_path / "out").iterdir() if not path.name.startswith(".")}
+    assert told.exit_code == 0 and written == {"model.safetensors", "model.py", "model.onnx"}
+    assert all(name in told.stdout for name in written)

@@ -19,7 +19,8 @@ from databases.records.record import Record, TaskEntry
 from metad2a.recommend import chances as chances_module
 from metad2a.recommend.chances import Measured, chances, fits, outcomes, sensible_probes
 from metad2a.recommend.limits import Limits
-from metad2a.recommend.pipelines import HERE, PipelineRecommendation, Seen, look_at, recommend_pipelines
+from metad2a.recommend.pipeline_cost import HERE
+from metad2a.recommend.pipelines import PipelineRecommendation, Seen, look_at, recommend_pipelines
 from metad2a.reports.figure import save
 from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
 from metad2a.search.pipelines import plan

@@ -116,6 +116,8 @@ def test_each_training_is_tracked_with_what_it_was_and_a_rerun_leaves_no_run() -
     (whole,) = (each for each in runs.values() if each.data.tags["kind"] == "search")
     assert whole.data.params["classes"] == "3" and not any(" " in name for name in whole.data.metrics)
     assert [each.path for each in client.list_artifacts(whole.info.run_id, "figures")] == ["figures/search.png"]
+    written = {each.path for each in client.list_artifacts(whole.info.run_id, "model")}
+    assert written == {"model/model.safetensors", "model/model.py"}
     searched(stripes(60), tracker=tracker)
     assert len(client.search_runs([place])) == 3
 

@@ -20,6 +20,8 @@ from databases.records.store import Store
 from metad2a.export.export import load_exported
 from metad2a.runtime.tracking import Kind, NullTracker, Run
 from metad2a.search.result import SearchProgress
+from metad2a.search.run_list import all_runs
+from metad2a.search.run_state import State, Trained, Wanted, write_state
 from metad2a.search.runs import export_run, find_run, run_names, runs_folder
 from metad2a.search.search import train_one
 
@@ -55,6 +57,16 @@ def test_an_unfinished_run_exports_its_best_so_far(store: Store, tmp_path: Path)
                 find_run("x")
     card = export_run(run_names()[0], tmp_path / "out").card
     assert (card.architecture, card.test_accuracy) == (str(CELLS[0]), None)
+
+
+def test_the_list_of_runs_names_what_was_exported_where_several_are_equal() -> None:
+    trained = {index: Trained(each, None, 90.0, True, 1, 1.0, 1, 1) for index, each in enumerate(CELLS[:2])}
+    state = State({}, [Wanted(each) for each in CELLS[:2]], trained, spent=5.0, prepared=2.0)
+    for tested, best in ((None, 0), ((1, 80.0), 1)):
+        state.tested = tested
+        write_state(runs_folder() / "toy", state)
+        (found,) = all_runs()
+        assert found.best == CELLS[best] and found.test_accuracy == (tested and 80.0) and found.seconds == 7.0
 
 
 class Recorder(NullTracker):

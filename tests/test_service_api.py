@@ -186,6 +186,10 @@ def test_a_value_of_another_type_is_no_number(client: TestClient, wrong: dict[st
     assert f"/{next(iter(wrong))}" in refused(client.post("/v1/searches", json={"dataset": key, **wrong}), 422)
     for name in ("top", "max_params", "max_latency"):
         refused(client.post("/v1/recommendations", json={"dataset": key, name: True}), 422)
+    for name in ("max_params", "max_flops", "max_latency"):
+        refused(client.post("/v1/searches", json={"dataset": key, name: True}), 422)
+        cells = {"dataset": key, "space": "nasbench201", name: 5}
+        assert "means nothing in the space nasbench201" in refused(client.post("/v1/searches", json=cells), 422)
     right = client.post("/v1/recommendations", json={"dataset": key, "top": 5.0, "seconds": 30})
     assert right.status_code == 200, "5.0 is 5 in JSON"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from databases.datasets.names import some
 from databases.datasets.near_copies import Copies
 from databases.datasets.task import TEST, VALIDATION, Labels, Parts
-from databases.errors import count
+from databases.errors import count, key_of_name
 
 IMBALANCE = 10  # images of the largest class for one of the smallest
 FEW = 0.01  # share of a part whose near copies in training may be chance
@@ -46,13 +45,13 @@ def _alike(class_names: Sequence[str]) -> list[str]:
     """A note on classes whose names a reader takes for one."""
     alike = defaultdict[str, list[str]](list)
     for name in class_names:
-        alike[" ".join(unicodedata.normalize("NFKC", name).casefold().split())].append(name)
+        alike[key_of_name(name)].append(name)
     pairs = [" and ".join(map(repr, names)) for names in alike.values() if len(names) > 1]
     if not pairs:
         return []
     more = f", and {len(pairs) - 1:,} more such," if len(pairs) > 1 else ""
     return [
-        f"the classes {pairs[0]}{more} differ in capitals, spaces or width of letters alone: "
+        f"the classes {pairs[0]}{more} differ in capitals, spaces or ways of writing alone: "
         "if they are one, give them one name"
     ]
 

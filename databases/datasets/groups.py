@@ -79,6 +79,11 @@ def _by_table(pictures: Sequence[Picture], path: Path) -> tuple[list[str], list[
                 f"given {path}, line {row.line}, with another group for {name!r} than before; "
                 "allowed is one; correct it"
             )
+    if absent and not group:
+        raise UserError(
+            f"given {path} with {count(len(absent), 'file')} that are no pictures there ({some(absent)}); "
+            "allowed are paths from the folder of the pictures on; correct them"
+        )
     found = [group.get(picture.file, "") for picture in pictures]
     if absent:
         notes.append(f"found no picture for {count(len(absent), 'file')} of {path.name}: {some(absent)}")

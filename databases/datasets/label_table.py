@@ -197,7 +197,7 @@ def _refuse_gaps(
         raise UserError(
             f"given {place} names {count(len(absent), 'file')} that are no pictures there "
             f"({some(row.cells['file'] for row in absent)}) and {len(labelled):,} that are; "
-            "allowed is a tenth; correct it"
+            "allowed is a tenth; paths begin at the table's folder: correct it"
         )
     if len(unlisted) * MOST_UNREAD > len(pictures):
         raise UserError(

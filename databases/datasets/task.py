@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.mapped import Mapped, let_go
-from databases.errors import UserError, count
+from databases.errors import UserError, count, in_a_line, key_of_name
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 MAX_CLASSES = 1_000
@@ -91,7 +91,7 @@ class Task:
     def summary(self) -> str:
         """One line for people: how many images of which size, the classes, and what each part holds."""
         colour = "grey" if self.channels == 1 else "coloured"
-        names = ", ".join(map(_in_a_line, self.class_names[:NAMED])) + (", ..." if self.classes > NAMED else "")
+        names = ", ".join(map(in_a_line, self.class_names[:NAMED])) + (", ..." if self.classes > NAMED else "")
         train, validation, test = (f"{int((self.parts == part).sum()):,}" for part in (TRAIN, VALIDATION, TEST))
         return (
             f"{len(self.images):,} {colour} images of {self.resolution}x{self.resolution} px in {self.classes} classes "
@@ -147,12 +147,6 @@ class Task:
         }
 
 
-def _in_a_line(name: str) -> str:
-    """A name that is read as it is, or in quotes where line ends, spaces or control characters would mislead."""
-    joiners = str.maketrans("", "", "\u200c\u200d")  # which Persian and others are written with
-    return name if name.translate(joiners).isprintable() and name == name.strip() else repr(name)
-
-
 def check_classes(labels: Labels, parts: Parts, class_names: Sequence[str], *, least: int = 1) -> None:
     """Refuse too few or too many classes, labels outside them, and classes that cannot be learnt.
 
@@ -183,9 +177,11 @@ def check_classes(labels: Labels, parts: Parts, class_names: Sequence[str], *, l
     train_sizes = np.bincount(labels[parts == TRAIN], minlength=classes)
     for name, size, train_size in zip(class_names, sizes, train_sizes, strict=True):
         if size < least or not train_size:
+            same = [each for each in class_names if each != name and key_of_name(each) == key_of_name(name)]
             raise UserError(
-                f"given class {name!r} with {count(size, 'image')}, {train_size} of them for training; "
-                f"allowed is at least {least}, 1 of them for training; add images to the class or remove it"
+                f"given class {name!r} with {count(size, 'image')}, {train_size} of them for training; allowed is at "
+                f"least {least}, 1 of them for training; add images to the class or remove it"
+                f"{f', or call it {same[0]!r} if it is that class' if same else ''}"
             )
 
 

@@ -13,7 +13,10 @@ from databases.errors import UserError
 from databases.records.store import Store
 
 OWN = "table"  # the prefix of users' tasks, which need not be given
-IMPORT_FIRST = "run `metad2a database import nasbench201 FILE` first"
+IMPORT_FIRST = (
+    "run `metad2a database import nasbench201 FILE` first, with NAS-Bench-201-v1_1-096897.pth, to which "
+    "github.com/D-X-Y/NAS-Bench-201 leads"
+)
 BENCHMARKS = {"nasbench201": "nasbench201"}  # the prefix of a benchmark's tasks -> its space
 Values = npt.NDArray[np.float64]
 

@@ -116,6 +116,7 @@ def _answer(device: TargetDevice, timings: dict[Architecture, float], path: Path
     fastest, middle, slowest = (float(latencies.mean[i]) for i in (0, len(ranked) // 2, -1))
     if path is not None:
         write_ranking(ranked, latencies, path)
+        console(stderr=True).print(f"Written: {path}", soft_wrap=True)
     if json:
         measured = [{"architecture": str(cell), "milliseconds": value} for cell, value in timings.items()]
         span = {"fastest_ms": fastest, "slowest_ms": slowest}

@@ -238,7 +238,6 @@ OF_NETWORKS = {  # options that mean nothing in the space of pipelines
 }
 OF_PIPELINES = {"also", "baseline"}  # and only there
 OF_PIPELINES_HERE = {"recommend": {"budget"}}  # what only means something there in one command
-OF_NETWORKS_HERE = {"search": {"max_params", "max_flops", "max_latency"}}
 
 OF_CELLS = (  # measured by scripts/device_transfer.py
     "given --device with the space 'pipeline': what is known of devices are latencies of cells, which foretell those "
@@ -252,13 +251,12 @@ def check_meaning(context: typer.Context, space: str) -> None:
     pipelines = space == SPACE
     name = context.command.name or ""
     only = OF_PIPELINES | OF_PIPELINES_HERE.get(name, set())
-    networks = OF_NETWORKS | OF_NETWORKS_HERE.get(name, set())
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         given = source is not None and source.name == "COMMANDLINE"
-        if given and pipelines and (name, option.name) == ("recommend", "target"):
+        if given and pipelines and option.name == "target":
             raise UserError(OF_CELLS)
-        if given and option.name in (networks if pipelines else only):
+        if given and option.name in (OF_NETWORKS if pipelines else only):
             where = "in spaces of networks only" if pipelines else "in the space pipeline only"
             other = "nasbench201" if pipelines else SPACE
             raise UserError(

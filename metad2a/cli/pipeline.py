@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import typer
 
-from databases.errors import UserError
+from databases.errors import UserError, in_a_line
 from metad2a import cli
 from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
@@ -33,6 +35,7 @@ Augment = Annotated[
 Baseline = Annotated[
     bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
 ]
+Most: TypeAlias = tuple[int | None, int | None, str | None]  # parameters, FLOPs and latency
 MOST_CLASSES = 20  # of a confusion matrix that is printed
 
 
@@ -44,6 +47,7 @@ class Ways:
     baseline: bool
     groups: str
     also: str | None
+    most: Most
     database: str | None
     no_tracking: bool
     json: bool
@@ -53,11 +57,12 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
     """`metad2a search` in the space of pipelines."""
     check_output_folder(output, "mistakes.png", network=True)
     with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
+        from metad2a.recommend.pipeline_cost import limits_here
         from metad2a.search.pipelines.search import search_pipelines
         from metad2a.train.augment import check
 
         check(ways.augment)  # refused before any image is read, as the next
-        seconds = USUAL_SECONDS if seconds is None else seconds
+        seconds, limits = USUAL_SECONDS if seconds is None else seconds, limits_here(*ways.most)
         also = _opened(ways.also)
         task = read_images(data, reporter, seed=seed, groups=ways.groups, seconds=seconds, up_to=UP_TO)
         result = search_pipelines(
@@ -65,6 +70,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             seconds=seconds,
             augment=ways.augment,
             baseline=ways.baseline,
+            limits=limits,
             seed=seed,
             tracker=open_tracker(ways.no_tracking),
             begun=cli.started,
@@ -88,7 +94,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
 # long, since what a recommendation can be told is a line each: here and where it is handed on
 def recommend(
     data: str,
-    most: tuple[int | None, int | None, str | None],
+    most: Most,
     *,
     top: int | None,
     budget: str | None,
@@ -103,13 +109,12 @@ def recommend(
     from databases.datasets.loading import load_task
 
     with stored(database) as store, reporting("Reading the images ...") as reporter:
-        from metad2a.recommend.limits import Limits
-        from metad2a.recommend.pipelines import HERE, recommend_pipelines
+        from metad2a.recommend.pipeline_cost import limits_here
+        from metad2a.recommend.pipelines import recommend_pipelines
         from metad2a.runtime.home import home
         from metad2a.search.pipelines.search import CACHE
 
-        parameters, flops, latency = most
-        limits = Limits(parameters, flops, latency, HERE if latency else None)
+        limits = limits_here(*most)
         seconds = duration(budget) or USUAL_SECONDS
         opened = _opened(also)  # refused before any image is read
         task = load_task(data, up_to=UP_TO, seed=seed, groups=groups)
@@ -130,7 +135,8 @@ def recommend(
     if json:
         print_json(answer.to_json())
     else:
-        _show(answer, data, top, also)
+        asked = {"also": also, "groups": None if groups == "auto" else groups, "seed": str(seed) if seed else None}
+        _show(answer, data, top, asked)
 
 
 def only_one(also: list[str] | None) -> str | None:
@@ -146,8 +152,8 @@ def _opened(also: str | None, *, channels: int = 3) -> Base | None:
     return None if also is None else open_also(also, channels=channels)
 
 
-def _show(answer: PipelineRecommendation, data: str, top: int | None, also: str | None) -> None:
-    """The front of accuracy against cost, then the best ones."""
+def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Mapping[str, str | None]) -> None:
+    """The front of accuracy against cost, then the best ones; ``asked`` are options for a search too."""
     to = console()
     listed = [*answer.front, *(each for each in answer.choices[:top] if each not in answer.front)]
     headings = ("", "Pipeline", ">Accuracy", ">80% interval", ">ms here", ">MB", ">Training")
@@ -176,8 +182,8 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None, also: str 
         )
     for note in answer.notes:
         to.print(f"Note: {note}", soft_wrap=True)
-    given = f" --also {also}" if also else ""
-    to.print(f"Next: metad2a search {data} --budget {answer.seconds:.0f}s{given}", soft_wrap=True)
+    given = "".join(f" --{name} {quote(value)}" for name, value in asked.items() if value is not None)
+    to.print(f"Next: metad2a search {quote(data)} --budget {answer.seconds:.0f}s{given}", soft_wrap=True)
 
 
 def _copy(result: PipelineResult, output: Path | None) -> Exported:
@@ -225,14 +231,13 @@ def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:
     _by_class(result, task)
     if result.rivals:
         to.print(beside(result))
-    to.print(f"{span(result.seconds)} in all; run {result.folder.name}", soft_wrap=True)
+    run = result.folder.name
+    to.print(f"{span(result.seconds)} in all; run {run}", soft_wrap=True)
     for note in result.notes:
         to.print(f"Note: {note}", soft_wrap=True)
     to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it:", soft_wrap=True)
-    to.print(
-        f"    cd {exported.folder}\n    python model.py PICTURE\n    metad2a predict {result.folder.name} PICTURES",
-        soft_wrap=True,
-    )
+    next_ones = (f"cd {quote(str(exported.folder))}", "python model.py PICTURE", f"metad2a predict {run} PICTURES")
+    to.print("\n".join(f"    {each}" for each in next_ones), soft_wrap=True)
 
 
 def beside(result: PipelineResult) -> Table:
@@ -245,7 +250,7 @@ def beside(result: PipelineResult) -> Table:
 
 def _by_class(result: PipelineResult, task: Task) -> None:
     """Accuracy of each class, and what it was taken for."""
-    names, confusion = task.class_names, result.report.confusion
+    names, confusion = [*map(in_a_line, task.class_names)], result.report.confusion
     if not confusion.sum():
         return
     wrong = confusion.copy()

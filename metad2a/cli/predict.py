@@ -44,6 +44,7 @@ def predict(
         told = text.getvalue()
         if output is not None:
             write_results(output.absolute().parent, {output.name: told.encode(errors=cli.ESCAPED)})
+            console(stderr=True).print(f"Written: {output}", soft_wrap=True)
         else:
             sys.stdout.write(seen(told) if sys.stdout.isatty() else told)
     for each in failed:

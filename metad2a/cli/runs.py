@@ -48,6 +48,8 @@ def export(
     to.print(f"{card.architecture} for {card.task}, recipe {card.recipe}", soft_wrap=True)
     to.print(f"validation {percent(card.valid_accuracy)}, test {percent(card.test_accuracy)}")
     print_files(exported)
+    if "onnx" in more:
+        to.print(f"Written: {more['onnx']}, the same network as ONNX.", soft_wrap=True)
     if "mlflow" in more:
         told = f"{more['mlflow']}: mlflow models serve -m {more.get('registered', more['mlflow'])} --env-manager local"
         to.print(told, soft_wrap=True)

@@ -120,7 +120,8 @@ def search(
     check_meaning(context, space)
     if space == SPACE:
         other = pipeline.only_one(also)
-        ways = pipeline.Ways(augment, baseline, groups, other, database, no_tracking=no_tracking, json=json)
+        most = amount(max_params, "--max-params"), amount(max_flops, "--max-flops"), max_latency
+        ways = pipeline.Ways(augment, baseline, groups, other, most, database, no_tracking=no_tracking, json=json)
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output, network=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -17,7 +18,7 @@ from metad2a.train.probe import FEW, MOST, Probed, looked_at, loss_of_few, probe
 
 IS_FAR = "HOG tells these images well better than our weights do, and where it did, it was better than lite0 too"
 IS_BEHIND = "on a few images it was behind"
-NO_TIME = "its probe would take too much of the seconds that were left"
+NO_TIME = "a probe would take too much of the seconds that were left"
 OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
 LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
@@ -120,11 +121,16 @@ def _to_probe(task: Task, also: Base | None) -> list[Pipeline]:
 
 
 def about(also: Base | None, measured: Sequence[Measured], left_out: Mapping[str, str]) -> list[str]:
-    """What is to be known of dear networks: which the user's own is, and why one was not looked at."""
+    """What is to be known of networks: which the user's own is, and why some were not looked at, a line a reason."""
     seen = {each.pipeline.weights for each in measured}
-    names = {"lite0": "lite0"} if also is None else {OTHER: also.name, "lite0": "lite0"}
+    own = {} if also is None else {OTHER: also.name}
+    names = defaultdict[str, list[str]](list)
+    for key, name in {**own, "hog": "HOG", "lite0": "lite0"}.items():
+        if key in left_out and key not in seen:
+            names[left_out[key]].append(name)
     why = [
-        f"{name} was left out: {left_out[key]}" for key, name in names.items() if key in left_out and key not in seen
+        f"{' and '.join(each)} {'was' if len(each) == 1 else 'were'} left out: {reason}"
+        for reason, each in names.items()
     ]
     if also is None or OTHER not in seen:
         return why

@@ -8,14 +8,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from databases.architectures.networks import cost
-from databases.architectures.skeleton import Blueprint
 from databases.architectures.space import Architecture
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
@@ -26,10 +23,9 @@ from metad2a.recommend.experience import experience
 from metad2a.recommend.front import as_good, front
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.looking import about, looks
+from metad2a.recommend.pipeline_cost import cost_of
 from metad2a.runtime.versions import versions
 from metad2a.train.bases import Base, absent
-from metad2a.train.classifier import Classifier
-from metad2a.train.pipeline import blueprint_of
 from predictors.outcome import OutcomeModel
 from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
 
@@ -38,8 +34,6 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 3.0  # of probing
 MOST_SEEN = 2_000  # images that are looked at
-SINGLE = 5  # images, one at a time, that tell the latency
-HERE = "this machine"
 
 
 @dataclass(frozen=True)
@@ -245,33 +239,17 @@ def _of_probe(measured: Measured, took: float, count: int, task: Task, also: Bas
 
 
 def _of_chance(chance: Chance, task: Task, also: Base | None) -> Choice:
-    blueprint = blueprint_of(chance.pipeline, channels=task.channels, classes=task.classes, also=also)
-    parameters, flops, latency = _cost(blueprint, task.channels, chance.pipeline.resolution)
+    cost = cost_of(chance.pipeline, task, also)
     return Choice(
         pipeline=chance.pipeline,
         expected_accuracy=chance.expected,
         interval=(chance.low, chance.high),
         seconds=chance.seconds,
         measured=False,
-        parameters=parameters,
-        flops=flops,
-        latency_ms=latency,
+        parameters=cost.parameters,
+        flops=cost.flops,
+        latency_ms=cost.latency_ms,
     )
-
-
-@lru_cache(maxsize=64)
-def _cost(blueprint: Blueprint, channels: int, resolution: int) -> tuple[int, int, float]:
-    """Parameters, multiply-adds and milliseconds for one image here, of the network that would be exported."""
-    network = cost.with_zeros(cost.without_weights(blueprint.build))
-    parameters = cost.parameters(network)
-    flops = cost.multiply_adds(network, (channels, resolution, resolution))
-    classifier = Classifier(network.eval(), blueprint, (0.0,) * channels, (255.0,) * channels, resolution)
-    image, times = np.zeros((1, resolution, resolution, channels), dtype=np.uint8), []
-    for _ in range(1 + SINGLE):
-        begin = time.perf_counter()
-        classifier.logits(image)
-        times.append(time.perf_counter() - begin)
-    return parameters, flops, 1_000 * min(times[1:])  # other work on the machine only adds
 
 
 def _knee(front: Sequence[Choice]) -> Choice:

@@ -16,7 +16,7 @@ class RunSummary:
     """A run in one line.
 
     Attributes:
-        best: the best architecture by validation so far, None where nothing is trained.
+        best: the architecture that was exported, before that the best by validation; None where nothing is trained.
         valid_accuracy, test_accuracy: its accuracies in percent; None where not measured.
         trained: how many architectures were trained, in part or whole. seconds: spent by all processes.
         last: when something was kept last, in this machine's time.
@@ -50,8 +50,9 @@ def _summary(name: str) -> RunSummary | None:
         return None
     if state is None:
         return None
-    best = best_of(state, state.trained)
-    tested = state.tested[1] if state.tested is not None and state.tested[0] == best else None
+    best, tested = best_of(state, state.trained), None
+    if state.tested is not None and state.tested[0] in state.trained:  # of equals the search chose by more
+        best, tested = state.tested
     return RunSummary(
         name=name,
         best=None if best is None else state.candidates[best].architecture,

@@ -101,7 +101,7 @@ def search(
     run = _run(task, chosen, {**identity, "origin": origin}, folder, begin)
     run.patience = patience
     budget = {"trainings": train, "seconds": seconds}
-    parameters = {"recipe": recipe, "seed": seed, "weights": origin, "searcher": searcher, **budget}
+    parameters = {"space": space, "recipe": recipe, "seed": seed, "weights": origin, **ways, **budget}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "search", parameters=parameters) as tracked:
         return Session(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from metad2a.search.run_state import Trained
     from metad2a.service.library import Report, Workplace
 
+LIMITS = ("max_params", "max_flops", "max_latency")  # the names of `limits_here`'s in requests
 _BETWEEN = 0.5  # seconds between two lines of what goes on just now
 
 
@@ -36,11 +37,10 @@ def recommend(task: Task, looked: Seen, options: Mapping[str, Any], store: Store
 
     Beside it: how many were ``ranked``, and ``cloud``, the latency and expected accuracy of all others, for a picture.
     """
-    from metad2a.recommend.limits import Limits
-    from metad2a.recommend.pipelines import HERE, recommend_pipelines
+    from metad2a.recommend.pipeline_cost import limits_here
+    from metad2a.recommend.pipelines import recommend_pipelines
 
-    latency = options["max_latency"]
-    limits = Limits(options["max_params"], options["max_flops"], latency, HERE if latency else None)
+    limits = limits_here(*(options[name] for name in LIMITS))
     answer = recommend_pipelines(
         task, seconds=options["seconds"], looked=looked, limits=limits, seed=options["seed"], store=store
     )
@@ -80,9 +80,10 @@ def shown(answer: Mapping[str, Any]) -> dict[str, Any]:
 
 def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> PipelineResult:
     """Probes and fine-tunes within the budget: `metad2a.search.pipelines.search.search_pipelines`."""
+    from metad2a.recommend.pipeline_cost import limits_here
     from metad2a.search.pipelines.search import search_pipelines
 
-    told = 0.0
+    told, limits = 0.0, limits_here(*(options.get(name) for name in LIMITS))
 
     def now(text: str) -> None:
         nonlocal told
@@ -94,6 +95,7 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
         task,
         seconds=options["seconds"],
         augment=options["augment"],
+        limits=limits,
         seed=options["seed"],
         tracker=place.tracker,
         folder=place.folder,

@@ -7,7 +7,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from metad2a.search.pipelines import SPACE, USUAL_SECONDS
-from metad2a.service.schemas import EXAMPLE, NETWORKS, DatasetId, Model, Name, Seconds, Seed, Strict
+from metad2a.service.pipelines import LIMITS
+from metad2a.service.schemas import (
+    EXAMPLE,
+    NETWORKS,
+    DatasetId,
+    MaxFlops,
+    MaxLatency,
+    MaxParams,
+    Model,
+    Name,
+    Seconds,
+    Seed,
+    Strict,
+)
 
 Accuracy = Annotated[float, Field(description="Percent, on new images like these.")]
 Interval = Annotated[list[float], Field(description="80% interval of the accuracy.")]
@@ -25,10 +38,10 @@ class RecommendationIn(Strict):
     top: int = Field(default=5, ge=1, le=1000)
     seconds: Seconds | None = Field(default=None, description="Of fine-tuning that accuracies hold for; 60 by default.")
     seed: Seed = 0
-    max_params: int | None = Field(default=None, ge=1, le=10**15)
-    max_flops: int | None = Field(default=None, ge=1, le=10**18)
-    max_latency: float | None = Field(
-        default=None, gt=0, le=1e6, description="Milliseconds: of pipelines on the server, of cells on the device."
+    max_params: MaxParams = None
+    max_flops: MaxFlops = None
+    max_latency: MaxLatency = Field(
+        default=None, description="Milliseconds: of pipelines on the server, of cells on the device."
     )
     recipe: Name | None = Field(
         default=None, description="Of cells, as are the next five; tiny, or one of the size known on the device."
@@ -53,7 +66,7 @@ class RecommendationIn(Strict):
 
     def options(self) -> dict[str, Any]:
         """What is told of the space that is asked, and nothing of the other."""
-        common = {"space", "top", "seed", "max_params", "max_flops", "max_latency"}
+        common = {"space", "top", "seed", *LIMITS}
         if self.space == SPACE:
             return self.model_dump(include=common | {"seconds"})
         return self.model_dump(exclude={"dataset", "model", "seconds"})

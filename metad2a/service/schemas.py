@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from metad2a.search.pipelines import SPACE, USUAL_SECONDS
 from metad2a.service.datasets import Dataset
 from metad2a.service.jobs import Job, Kind, State
+from metad2a.service.pipelines import LIMITS
 
 HEX = r"^[0-9a-f]{32}$"
 EXAMPLE = "9f86d081884c7d659a2feaa0c55ad015"
@@ -18,6 +19,9 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="The same seed gives
 Model = Annotated[Literal["shipped", "champion", "challenger"], Field(description="The meta-model that is asked.")]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, description="Time to train; waiting does not count.")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.-]+$")]
+MaxParams = Annotated[int | None, Field(ge=1, le=10**15)]
+MaxFlops = Annotated[int | None, Field(ge=1, le=10**18)]
+MaxLatency = Annotated[float | None, Field(gt=0, le=1e6)]
 NETWORKS: Literal["nasbench201"] = "nasbench201"  # the space whose networks are ranked
 PRIORITIES = {"high": 1, "normal": 5, "low": 9}
 
@@ -109,6 +113,9 @@ class SearchIn(JobIn):
     space: Name | None = Field(default=None, description="pipeline; nasbench201 where an option of networks is given.")
     seconds: Seconds | None = Field(default=None, description="In the space pipeline 60 by default, else no limit.")
     augment: Literal["auto", "none", "shift", "flip"] = Field(default="auto", description="Of pipelines.")
+    max_params: MaxParams = Field(default=None, description="Of pipelines, as are the next two: what the model keeps.")
+    max_flops: MaxFlops = None
+    max_latency: MaxLatency = Field(default=None, description="Milliseconds for an image on the server.")
     recipe: Name = Field(default="small", description="Of networks, as are the next four.")
     train: int = Field(default=3, ge=1, le=1000, description="How many networks to train at most.")
     searcher: Name = "surrogate"
@@ -120,7 +127,7 @@ class SearchIn(JobIn):
         networks = self.model_fields_set & {"recipe", "train", "searcher", "stop_early", "model"}
         if self.space is None:
             self.space = NETWORKS if networks else SPACE
-        foreign = networks if self.space == SPACE else self.model_fields_set & {"augment"}
+        foreign = networks if self.space == SPACE else self.model_fields_set & {"augment", *LIMITS}
         if foreign:
             raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
         if self.space == SPACE:

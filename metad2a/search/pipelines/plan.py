@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypedDict
 
@@ -25,26 +25,35 @@ class Known(TypedDict):
 
 
 def first_round(
-    measured: Sequence[Measured], *, images: int, classes: int, seconds: float, model: OutcomeModel | None = None
+    measured: Sequence[Measured],
+    *,
+    images: int,
+    classes: int,
+    seconds: float,
+    model: OutcomeModel | None = None,
+    allowed: Callable[[Pipeline], bool] | None = None,
 ) -> list[Chance]:
     """The trainings that begin: the best of each weights where time is short, and with more of each part that learns.
 
     Pretrained weights need not suit signs, spectrograms or scans at all, so where time allows these compete on
     validation, and one from scratch. What is expected far behind is not begun: one long training is worth more than
-    two short ones.
+    two short ones. Where not all is ``allowed``, slices of our weights are offered too.
     """
     count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
     best: dict[tuple[str, ...], Chance] = {}
-    for chance in chances(measured, images=images, classes=classes, seconds=seconds, model=model):
+    subnets = allowed is not None
+    found = chances(measured, images=images, classes=classes, seconds=seconds, subnets=subnets, model=model)
+    for chance in [each for each in found if allowed is None or allowed(each.pipeline)]:
         pipeline = chance.pipeline
         kind = (pipeline.weights,) if seconds < MANY else (pipeline.weights, pipeline.training)
         best.setdefault(kind, replace(chance, seconds=each))
     chosen = _close(list(best.values())[:count])
     if len(chosen) == 1 and seconds < MOST:
         return [replace(chosen[0], seconds=seconds)]
-    if seconds >= MOST:
-        chosen = [*chosen[: count - 1], Chance(Pipeline("scratch", 32, "all", FAST), each, 0.0)]
+    scratch = Pipeline("scratch", 32, "all", FAST)
+    if seconds >= MOST and (allowed is None or allowed(scratch)):
+        chosen = [*chosen[: count - 1], Chance(scratch, each, 0.0)]
     for chance in list(chosen):
         if len(chosen) < count:
             chosen.append(replace(chance, pipeline=_other_rate(chance.pipeline)))

@@ -15,6 +15,8 @@ from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights
+from metad2a.recommend.limits import NO_LIMITS, Limits
+from metad2a.recommend.pipeline_cost import Allowed
 from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements
@@ -83,6 +85,7 @@ def search_pipelines(
     seconds: float = USUAL_SECONDS,
     augment: str = "auto",
     baseline: bool = False,
+    limits: Limits = NO_LIMITS,
     seed: int = 0,
     tracker: Tracker | None = None,
     folder: Path | None = None,
@@ -100,34 +103,34 @@ def search_pipelines(
     The same call goes on where an earlier one was stopped, however it was; a larger budget goes on further. With
     ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
     another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
-    the home folder. ``also`` is a pretrained network of the user's own, which competes with ours.
+    the home folder. ``also`` is a pretrained network of the user's own, which competes with ours. What is exported
+    keeps the ``limits``, whose latency is that of `HERE`.
     What is measured lands in ``store``, whose measurements of other images help to choose. What ``draw`` makes of the
     trainings goes with the tracked run.
 
     Raises:
-        UserError: impossible budget or augmentation; run in use.
+        UserError: impossible budget, augmentation or limits; run in use.
     """
     begin = time.monotonic() if begun is None else begun
     if not (isinstance(seconds, Real) and 0 < seconds < math.inf):
         raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; 60 is usual")
     check(augment)
+    allowed = None if limits == NO_LIMITS else Allowed(limits, task, also)
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
-    identity |= {} if also is None else {"also": also.digest}
+    identity |= ({} if also is None else {"also": also.digest}) | ({} if allowed is None else {"limits": limits.told()})
     run = RunFolder(folder or runs_folder() / run_name(task.name, PIPELINE.name, identity), identity, begin=begin)
-    parameters = {**identity, "seconds": seconds, "weights": ", ".join(k for k, v in installed().items() if v)}
     run.patience = patience
+    parameters = {**identity, "seconds": seconds, "weights": ", ".join(k for k, v in installed().items() if v)}
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
-        ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also, "store": store}
-        session = PipelineSession(task, run, tracked, seconds, **ways, line=line, now=now)
+        ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also, "allowed": allowed}
+        session = PipelineSession(task, run, tracked, seconds, **ways, store=store, line=line, now=now)
         best = session.go()
         now("Testing and exporting the best")
         result = _finish(session, best)
         tracked.metrics(known_values(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
         if draw is not None and tracked.id is not None:
             tracked.figure(draw(result.trained), SEARCH_FIGURE)
-        if baseline:
-            result = replace(result, rivals=_rivals(session, now))
-        return result
+        return replace(result, rivals=_rivals(session, now) if baseline else ())
 
 
 def _finish(session: PipelineSession, best: int) -> PipelineResult:
@@ -135,7 +138,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     task, state = session.task, session.run.state
     truth = task.labels[task.places(VALIDATION)]
     logits = {index: each for index, each in read_logits(session.run).items() if len(each) == len(truth)}
-    members = finalists(logits, truth, best)
+    members = _within(session, finalists(logits, truth, best))
     known = state.tested is not None and state.tested[0] == best and (session.run.folder / WEIGHTS).is_file()
     if known and not session.worked:
         session.run.discount()
@@ -153,6 +156,8 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     state.tested = (best, tested)  # what is exported: told after it is there
     session.run.end()
+    for path in (exported.weights, exported.program):
+        session.tracked.artifact(path, folder="model")
     return PipelineResult(
         best=session.pipeline(best),
         members=tuple(map(session.pipeline, members)),
@@ -168,6 +173,13 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         notes=tuple(notes),
         exported=exported,
     )
+
+
+def _within(session: PipelineSession, members: tuple[int, ...]) -> tuple[int, ...]:
+    """As many of the finalists, the first in any case, as keep the limits together."""
+    while len(members) > 1 and session.allowed and not session.allowed(*map(session.pipeline, members)):
+        members = members[:-1]
+    return members
 
 
 def _chosen(

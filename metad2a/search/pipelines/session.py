@@ -21,31 +21,31 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from metad2a.export.card import Card
 from metad2a.recommend.chances import Measured
 from metad2a.recommend.experience import experience
-from metad2a.recommend.looking import about, looks
+from metad2a.recommend.pipeline_cost import Allowed
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.average import drop_logits, keep_logits
 from metad2a.search.pipelines.kept import card_of, trained_of, training_of
 from metad2a.search.pipelines.plan import Known
+from metad2a.search.pipelines.probing import probe_all
 from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.stages import Plan, Stage, read_plan
 from metad2a.search.run_state import Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
 from metad2a.search.tracked import facts, track_pipeline
 from metad2a.train.augment import Augment, choose
-from metad2a.train.bases import Base, absent
+from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import JUDGES, Effort, base_of, begin_of, tune_pipeline
-from metad2a.train.probe import told_of_few, told_of_sample
+from metad2a.train.probe import told_of_sample
 from predictors.outcome import BATCH
 
 if TYPE_CHECKING:
     from databases.records.store import Store
 
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
-PROBE_SHARE = 0.3  # of the time left that one probe may take: the rest is for what is learnt
 Say = Callable[[str], None]
 
 
@@ -53,7 +53,7 @@ Say = Callable[[str], None]
 class PipelineSession:
     """Works on ``run`` for ``seconds`` in all; ``line`` is told what happened, ``now`` what goes on.
 
-    What is measured lands in ``store``, whose earlier measurements help to choose.
+    What is measured lands in ``store``, whose earlier measurements help to choose. Without ``allowed`` everything is.
     """
 
     task: Task
@@ -64,6 +64,7 @@ class PipelineSession:
     seed: int = 0
     cache: Path | None = None
     also: Base | None = None
+    allowed: Allowed | None = None
     store: Store | None = None
     line: Say = lambda text: None
     now: Say = lambda text: None
@@ -101,7 +102,7 @@ class PipelineSession:
         self.tracked.parameters(facts(self.task))
         self.recorder.begin()
         self.notes += told_of_sample(self.task)
-        self._probe_all()
+        probe_all(self)
         if self.measured:
             self._tune_all()
         best = self.best()
@@ -109,9 +110,10 @@ class PipelineSession:
         return best
 
     def best(self) -> int | None:
-        """The best by validation accuracy; of equals the one of lower log-loss."""
-        known = self.run.state.trained
-        return max(known, key=lambda index: (known[index].valid_accuracy or 0.0, -self._loss(index)), default=None)
+        """The best of those allowed by validation accuracy; of equals the one of lower log-loss."""
+        known, allowed = self.run.state.trained, self.allowed
+        there = [index for index in known if allowed is None or allowed(self.pipeline(index))]
+        return max(there, key=lambda index: (known[index].valid_accuracy or 0.0, -self.loss(index)), default=None)
 
     def classifier(self, index: int) -> Classifier:
         """The kept network of a candidate."""
@@ -130,43 +132,10 @@ class PipelineSession:
         """The candidate at a position."""
         return PIPELINE.pipeline(self.run.state.candidates[index].architecture)
 
-    def _probe_all(self) -> None:
-        state = self.run.state
-        known = {self.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
-        left_out: dict[str, str] = {}
-        begun = looks(
-            self.task,
-            left=lambda: self.left,
-            cache=self.cache,
-            known=known,
-            also=self.also,
-            share=PROBE_SHARE,
-            left_out=left_out,
-            now=self.now,
-        )
-        for each in begun:
-            self.measured.append(each.measured)
-            pipeline, probed = each.measured.pipeline, each.probed
-            index = self.run.place(Wanted(PIPELINE.of(pipeline)))
-            if probed is None:  # kept by an earlier process, which may have been killed before it recorded it
-                self.resumed += 1
-                seconds = self.run.state.trained[index].seconds
-                self.recorder.add(pipeline, known[pipeline], self._loss(index), seconds=seconds)
-                continue
-            if few := told_of_few(probed, self.task):
-                self.notes.append(f"{pipeline} {few}")
-            else:
-                self.plan.penalties[str(pipeline)] = probed.head.penalty
-            accuracy, loss = probed.valid_accuracy, probed.valid_loss
-            self._keep(index, probed.classifier, accuracy, loss, seconds=probed.seconds, passes=1)
-            keep_logits(self.run, index, probed.valid_logits)
-            self.recorder.add(pipeline, accuracy, loss, seconds=probed.seconds)
-        self.notes += [*about(self.also, self.measured, left_out), *absent()]
-
     def _tune_all(self) -> None:
         if not self.plan.round(1):
             left = self.left - self._held_out(VALIDATION)
-            chosen = plan.first_round(self.measured, **self.known, seconds=left)
+            chosen = plan.first_round(self.measured, **self.known, seconds=left, allowed=self.allowed)
             for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
         for stage in self.plan.round(1):
@@ -188,7 +157,7 @@ class PipelineSession:
     def _promising(self, tuned: list[int], left: float) -> int:
         """The fine-tuned candidate that is expected to end best, if it alone goes on for the seconds left."""
         state = self.run.state.trained
-        tuned = sorted(tuned, key=self._loss)
+        tuned = sorted(tuned, key=self.loss)
         rows = [(self.pipeline(index), state[index].valid_accuracy or 0.0, state[index].seconds) for index in tuned]
         return tuned[plan.to_go_on(rows, self.measured, **self.known, left=left)]
 
@@ -234,14 +203,14 @@ class PipelineSession:
         """Keeps a fine-tuned network unless what is kept of its pipeline is better."""
         known = self.run.state.trained.get(index)
         new = (tuned.valid_accuracy or 0.0, -tuned.valid_loss)
-        if known is not None and new <= ((known.valid_accuracy or 0.0), -self._loss(index)):
+        if known is not None and new <= ((known.valid_accuracy or 0.0), -self.loss(index)):
             told = f"{self.pipeline(index)}: {_percent(tuned.valid_accuracy)} after more time"
             self.line(f"{told}: the earlier one stays")
             return
         before = known if again else None  # else a cut one went on, whose figures hold all of it
         passes = tuned.passes + (before.epochs if before else 0)
         seconds = tuned.seconds + (before.seconds if before else 0.0)
-        self._keep(index, tuned.classifier, tuned.valid_accuracy, tuned.valid_loss, seconds=seconds, passes=passes)
+        self.keep(index, tuned.classifier, tuned.valid_accuracy, tuned.valid_loss, seconds=seconds, passes=passes)
         keep_logits(self.run, index, tuned.valid_logits)
 
     def _epoch(self, pipeline: Pipeline) -> Callable[[Epoch], None]:
@@ -269,9 +238,10 @@ class PipelineSession:
         wanted = replace(pipeline, training="probe", learning_rate=None)
         return self.classifier(self.run.place(Wanted(PIPELINE.of(wanted))))
 
-    def _keep(
+    def keep(
         self, index: int, classifier: Classifier, accuracy: float | None, loss: float, *, seconds: float, passes: float
     ) -> None:
+        """Stores weights, state and figures of a candidate, and tells of it."""
         architecture = self.run.state.candidates[index].architecture
         trained = trained_of(architecture, classifier, accuracy, seconds=seconds, passes=passes)
         self.plan.losses[str(architecture)] = loss if math.isfinite(loss) else 1e9
@@ -286,7 +256,8 @@ class PipelineSession:
         self.tracked.metrics(where, step=len(self.run.state.trained))
         self.line(f"{architecture}: validation {_percent(accuracy)} in {seconds:.1f} s")
 
-    def _loss(self, index: int) -> float:
+    def loss(self, index: int) -> float:
+        """Log-loss of a candidate on the validation images."""
         return self.plan.losses.get(str(self.run.state.candidates[index].architecture), math.inf)
 
     def _held_out(self, part: int) -> float:

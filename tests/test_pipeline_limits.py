@@ -1,0 +1,85 @@
+"""A search for a pipeline within limits: what is exported keeps them, alone and together with others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pipeline_world import stripes
+
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.errors import UserError
+from metad2a.recommend.chances import Chance, Measured
+from metad2a.recommend.limits import Limits
+from metad2a.recommend.pipeline_cost import Allowed, cost_of, limits_here
+from metad2a.search.pipelines import plan
+from metad2a.search.pipelines.plan import first_round
+from metad2a.search.pipelines.search import PipelineResult, search_pipelines
+
+OWN, SLIM = Pipeline("own", 32, "probe"), Pipeline("own", 32, "probe", slim=True)
+TUNED = (Pipeline("own", 32, "all", 0.03), Pipeline("own", 32, "all", 0.03, slim=True))
+SMALL = limits_here(1_500_000, None, None)
+TASK = stripes(60)
+
+
+@pytest.fixture(autouse=True)
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home of its own, our weights alone, and short fine-tunings of those that are allowed."""
+
+    def first(measured: object, *, allowed: Callable[[Pipeline], bool] | None, **given: object) -> list[Chance]:
+        return [Chance(each, 0.3, 50.0) for each in TUNED if allowed is None or allowed(each)]
+
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(plan, "first_round", first)
+    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
+    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
+    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
+
+
+def searched(limits: Limits) -> PipelineResult:
+    return search_pipelines(TASK, seconds=500, limits=limits)
+
+
+def test_what_is_exported_keeps_the_limits_and_a_dearer_probe_only_looks() -> None:
+    result = searched(SMALL)
+    assert [str(each.architecture) for each in result.trained] == [str(OWN), str(SLIM), str(TUNED[1])]
+    assert sum(cost_of(each, TASK).parameters for each in result.members) <= 1_500_000
+    assert sum(each.numel() for each in result.exported.training.network.parameters()) <= 1_500_000
+    again = searched(SMALL)
+    assert again.resumed == 3 and again.members == result.members
+
+
+def test_each_limit_is_a_run_of_its_own_and_none_is_as_ever() -> None:
+    free, bound = searched(Limits()), searched(limits_here(None, 20_000_000, None))
+    assert free.folder != bound.folder
+    assert OWN in (PIPELINE.pipeline(each.architecture) for each in free.trained)
+    assert sum(cost_of(each, TASK).flops for each in bound.members) <= 20_000_000
+
+
+def test_limits_that_nothing_keeps_are_told_with_the_nearest_possible() -> None:
+    with pytest.raises(UserError, match="at most 10,000 parameters: the smallest has 63"):
+        searched(limits_here(10_000, None, None))
+
+
+@pytest.mark.parametrize("limits", [Limits(latency="5ms", device="pixel2"), Limits(device="pixel2", prefer="latency")])
+def test_latencies_are_those_of_this_machine(limits: Limits) -> None:
+    with pytest.raises(UserError, match="this machine"):
+        searched(limits)
+
+
+def test_a_mean_costs_what_all_its_members_cost() -> None:
+    one = cost_of(SLIM, TASK)
+    assert Allowed(limits_here(one.parameters, None, None), TASK)(SLIM)
+    assert not Allowed(limits_here(2 * one.parameters - 1, None, None), TASK)(SLIM, SLIM)
+    assert Allowed(limits_here(2 * one.parameters, 2 * one.flops, None), TASK)(SLIM, SLIM)
+
+
+@pytest.mark.parametrize("seconds", [5.0, 60.0, 240.0])
+def test_slices_begin_where_the_whole_is_too_dear(seconds: float) -> None:
+    measured = [Measured(OWN, 70.0, 1_000.0), Measured(Pipeline("lite0", 64, "probe"), 75.0, 100.0)]
+    chosen = first_round(measured, images=800, classes=5, seconds=seconds, allowed=Allowed(SMALL, TASK))
+    assert chosen and all(
+        each.pipeline.weights == "own" and (each.pipeline.slim or each.pipeline.short) for each in chosen
+    )
