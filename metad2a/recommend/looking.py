@@ -79,7 +79,7 @@ def looks(
             if few is not None and asked and not few.promises(pipeline, base):
                 why[pipeline.weights] = IS_BEHIND
                 continue
-            most = MOST[TRAIN] if number else affordable(task, FIRST * left(), rate=rate, features=width(base))
+            most = None if number else affordable(task, FIRST * left(), rate=rate, features=width(base))
             probed = probe(base, task, resolution=pipeline.resolution, cache=cache, most=most)
             insist = insist and pipeline.weights != OTHER
             found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))

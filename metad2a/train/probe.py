@@ -53,12 +53,12 @@ class Probed:
         return self.head.logits(self.valid_features)
 
 
-def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None, most: int = MOST[TRAIN]) -> Probed:
+def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None, most: int | None = None) -> Probed:
     """Fits the linear layer of ``base`` on the training part, its penalty chosen on the validation part.
 
-    It learns from ``most`` images, a share of each class.
+    It learns from ``most`` images, a share of each class; by default from as many as probes look at.
     """
-    begin, look = time.monotonic(), {**MOST, TRAIN: most}
+    begin, look = time.monotonic(), {**MOST, **({} if most is None else {TRAIN: most})}
     found = {part: features(base, task, part, resolution=resolution, cache=cache, most=look) for part in MOST}
     labels = {part: task.labels[looked_at(task, part, look)] for part in found}
     fitted = logistic.fit(found[TRAIN], labels[TRAIN], task.classes, valid=(found[VALIDATION], labels[VALIDATION]))
@@ -75,13 +75,13 @@ def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None,
     )
 
 
-def looked_at(task: Task, part: int, most: Mapping[int, int] = MOST) -> npt.NDArray[np.intp]:
+def looked_at(task: Task, part: int, most: Mapping[int, int] | None = None) -> npt.NDArray[np.intp]:
     """Positions (n,) of the images of a part that probes look at: all, or a share of each class of too many.
 
     Features of all would not fit into memory, and a linear layer gains nothing from more.
     """
     where = task.places(part)
-    return where[sample(task.labels[where], task.parts[where], most=most[part], seed=0)]
+    return where[sample(task.labels[where], task.parts[where], most=(most or MOST)[part], seed=0)]
 
 
 def loss_of_few(base: Base, task: Task, *, resolution: int) -> float:
@@ -138,7 +138,7 @@ def features(
     resolution: int,
     cache: Path | None = None,
     mirrored: bool = False,
-    most: Mapping[int, int] = MOST,
+    most: Mapping[int, int] | None = None,
 ) -> Floats:
     """Features (n, d) of the images of a part that are `looked_at`; with ``cache`` (a folder) they are kept there."""
     where = looked_at(task, part, most)
