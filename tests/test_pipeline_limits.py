@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,15 @@ def test_what_is_exported_keeps_the_limits_and_a_dearer_probe_only_looks() -> No
     assert sum(each.numel() for each in result.exported.training.network.parameters()) <= 1_500_000
     again = searched(SMALL)
     assert again.resumed == 3 and again.members == result.members
+
+
+def test_what_a_network_took_holds_for_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = limits_here(None, None, "10s")
+    first = searched(limits)
+    busy = replace(cost_of(OWN, TASK), latency_ms=1e6)
+    monkeypatch.setattr("metad2a.recommend.pipeline_cost.cost_of", lambda pipeline, task, also: busy)
+    again = searched(limits)
+    assert again.members == first.members and again.resumed == len(first.trained)
 
 
 def test_each_limit_is_a_run_of_its_own_and_none_is_as_ever() -> None:

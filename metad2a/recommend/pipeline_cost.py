@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 import numpy as np
@@ -45,6 +45,8 @@ class PipelineCost:
 class Allowed:
     """Which pipelines keep the ``limits`` on a task; ``also`` is the user's own network.
 
+    ``milliseconds`` are those that were measured, by the pipelines' texts: they are measured once.
+
     Raises:
         UserError: limits for another machine, or a preference.
     """
@@ -52,6 +54,7 @@ class Allowed:
     limits: Limits
     task: Task
     also: Base | None = None
+    milliseconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.limits.device not in (None, HERE) or self.limits.prefer != "accuracy":
@@ -62,7 +65,7 @@ class Allowed:
 
     def __call__(self, *pipelines: Pipeline) -> bool:
         """Whether the mean of these keeps all limits."""
-        costs = [cost_of(each, self.task, self.also) for each in pipelines]
+        costs = [self._cost(each) for each in pipelines]
         total = replace(
             costs[0],
             parameters=sum(each.parameters for each in costs),
@@ -81,8 +84,12 @@ class Allowed:
             return []
         slices = [replace(OURS, slim=slim, short=short) for slim, short in SLIMMER]
         there = [*slices, *tried]  # the nearest possible may be among the latter
-        kept = self.limits.within([cost_of(each, self.task, self.also) for each in there])
+        kept = self.limits.within([self._cost(each) for each in there])
         return [each.pipeline for each in kept[:1]]
+
+    def _cost(self, pipeline: Pipeline) -> PipelineCost:
+        found = cost_of(pipeline, self.task, self.also)
+        return replace(found, latency_ms=self.milliseconds.setdefault(str(pipeline), found.latency_ms))
 
 
 def limits_here(parameters: int | None, flops: int | None, latency: str | float | None) -> Limits:

@@ -24,13 +24,14 @@ from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Part, Tuned, Tuning, finetune
 from metad2a.train.inference import normalisation
 from metad2a.train.loop import Epoch
-from metad2a.train.probe import Probed, probe
+from metad2a.train.probe import MOST, Probed, probe
 
 STATISTICS_IMAGES, STATISTICS_BATCH = 512, 128  # from which a slice takes its batch-norm statistics
 # Trained by the statistics of Tiny-ImageNet ours can be lost at the first steps where images are unlike it; by those of
 # each batch they are not, but then a layer fitted to others' would have to be found again. ImageNet's weights lose more
 # by other statistics than they gain.
 OURS = ("scratch", "own")
+BEGIN, BEGIN_EACH = 5_000, 20  # images, and of each class, to which the linear layer is fitted that they begin with
 # Cheap probes, the better of which tells whether mirrored images keep their class: one that knows signs badly takes
 # them for others whether they are mirrored or not.
 JUDGES = (Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"))
@@ -137,8 +138,10 @@ def begin_of(
     """
     if pipeline.weights == "scratch":
         return from_nothing(pipeline, task, seed)
-    base = base_of(pipeline, task, anew=pipeline.weights in OURS, also=also)
-    return probe(base, task, resolution=pipeline.resolution, cache=cache).classifier
+    ours = pipeline.weights in OURS
+    base = base_of(pipeline, task, anew=ours, also=also)
+    most = max(BEGIN, BEGIN_EACH * task.classes) if ours else MOST[TRAIN]  # others' features are known from their probe
+    return probe(base, task, resolution=pipeline.resolution, cache=cache, most=most).classifier
 
 
 def from_nothing(pipeline: Pipeline, task: Task, seed: int) -> Classifier:

@@ -76,8 +76,12 @@ class PipelineSession:
 
     @cached_property
     def plan(self) -> Plan:
-        """What was begun."""
-        return read_plan(self.run.folder)
+        """What was begun; what networks took to answer holds for the run, however busy the machine is later."""
+        found = read_plan(self.run.folder)
+        if self.allowed is not None:
+            self.allowed.milliseconds.update(found.milliseconds)
+            found.milliseconds = self.allowed.milliseconds
+        return found
 
     @cached_property
     def recorder(self) -> Recorder:
@@ -101,12 +105,14 @@ class PipelineSession:
         self.tracked.dataset(self.task.name, self.task.fingerprint)
         self.tracked.parameters(facts(self.task))
         self.recorder.begin()
+        _ = self.plan
         self.notes += told_of_sample(self.task)
         probe_all(self)
         if self.measured:
             self._tune_all()
         best = self.best()
         assert best is not None  # one probe is always done
+        self.plan.save()
         return best
 
     def best(self) -> int | None:
@@ -173,6 +179,8 @@ class PipelineSession:
         checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
         checkpoint.parent.mkdir(exist_ok=True)
         begin = self._begin(pipeline, index, again=stage.again)
+        if self.left < 1:
+            return
         seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, self.left)
         self.now(f"Fine-tuning {pipeline} for {seconds:.0f} s")
         tuned = tune_pipeline(

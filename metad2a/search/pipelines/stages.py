@@ -32,12 +32,16 @@ class Stage:
 
 @dataclass
 class Plan:
-    """All stages in order; by the pipelines' texts validation log-losses of what is kept and penalties of probes."""
+    """All stages in order; by the pipelines' texts validation log-losses of what is kept and penalties of probes.
+
+    With limits also the milliseconds that one image took.
+    """
 
     folder: Path
     stages: list[Stage] = field(default_factory=list)
     losses: dict[str, float] = field(default_factory=dict)
     penalties: dict[str, float] = field(default_factory=dict)
+    milliseconds: dict[str, float] = field(default_factory=dict)
 
     def add(self, stage: Stage) -> None:
         """Notes a stage that is about to begin."""
@@ -64,10 +68,11 @@ def read_plan(folder: Path) -> Plan:
     """The plan of a run's folder, an empty one where there is none; raises `UserError` where it is damaged."""
     try:
         values = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        losses, penalties = (
-            {str(text): float(each) for text, each in values[name].items()} for name in ("losses", "penalties")
+        by_text = (
+            {str(text): float(each) for text, each in values.get(name, {}).items()}
+            for name in ("losses", "penalties", "milliseconds")
         )
-        return Plan(folder, [Stage(**each) for each in values["stages"]], losses, penalties)
+        return Plan(folder, [Stage(**each) for each in values["stages"]], *by_text)
     except FileNotFoundError:
         return Plan(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
