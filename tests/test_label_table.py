@@ -58,10 +58,15 @@ def test_a_table_may_tell_the_parts_too(tmp_path: Path) -> None:
     assert sizes(load_task(table(tmp_path, text))) == [6, 2, 2]
 
 
+def of_parts(part: str) -> str:
+    return "file,class,part\n" + "".join(f"{i}.png,{'ab'[i % 2]},{part}\n" for i in range(10))
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         (rows(10) + "1.png,cat\n", "two classes for '1.png'"),
+        (of_parts("train") + "1.png,b,test\n", "in lines 3 and 12 has two parts for '1.png'"),
         (rows(8), "lists 8 of 10 pictures, not '8.png', '9.png'"),
         (rows(20), "names 10 files that are no pictures"),
         (rows(10) + "lost.png,emu\n", "the class 'emu', of which no picture can be read"),

@@ -33,6 +33,7 @@ COLUMNS = {  # what a column may be called
     "part": ("part", "split", "subset", "set"),
     "group": ("group", "track", "patient"),
 }
+ONE = {"class": "classes", "part": "parts", "group": "groups"}  # of which a file has one
 MOST_BYTES = 2**29
 
 
@@ -94,11 +95,14 @@ def _matched(rows: Sequence[Row], find: Finder, place: str) -> tuple[dict[str, R
             raise UserError(f"given {place} in line {row.line} has no class; allowed is one a file; fill it in")
         if file is None:
             absent.append(row)
-        elif labelled.setdefault(file, row).cells["class"] != row.cells["class"]:
-            raise UserError(
-                f"given {place} in lines {labelled[file].line} and {row.line} has two classes for {file!r}; "
-                "allowed is one; correct the table"
-            )
+            continue
+        first = labelled.setdefault(file, row)
+        for what, plural in ONE.items():
+            if first.cells.get(what) != row.cells.get(what):
+                raise UserError(
+                    f"given {place} in lines {first.line} and {row.line} has two {plural} for {file!r}; "
+                    "allowed is one; correct the table"
+                )
     return labelled, absent
 
 

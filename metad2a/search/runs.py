@@ -185,7 +185,10 @@ def _words(task: str) -> str:
 
 def finished_runs(task: str) -> Iterator[State]:
     """What finished runs of data of that name hold: given again, they answer whatever time there is."""
+    name = re.compile(rf"{_words(task)}-[^-]+-[0-9a-f]{{8}}")  # not those of a task whose name goes on
     for path in runs_folder().glob(f"{_words(task)}-*/{STATE}"):
+        if not name.fullmatch(path.parent.name):
+            continue
         with suppress(UserError):
             state = read_state(path.parent)
             if state is not None and state.tested is not None:
