@@ -144,9 +144,9 @@ def test_a_finalist_joins_that_errs_elsewhere_and_none_that_repeats_or_guesses()
     assert finalists({0: first, 1: second}, labels, 0) == (0, 1)
     assert finalists({0: first, 1: first}, labels, 0) == (0,)
     assert finalists({0: first, 1: guess}, labels, 0) == (0,)
-    third = told(labels, rng.random(300) < 0.7) + 0.3 * rng.normal(size=(300, 3)).astype(np.float32)
+    third = told(labels, rng.random(300) < 0.8) + 0.3 * rng.normal(size=(300, 3)).astype(np.float32)
     many = {0: first, 1: second, 2: third}
-    assert finalists(many, labels, 0) == (0, 1, 2)
+    assert sorted(finalists(many, labels, 0)) == [0, 1, 2]
     assert finalists(many, labels, 0, fits=lambda chosen: 1 not in chosen) == (0, 2)  # what is too dear bars no other
 
 

@@ -36,7 +36,8 @@ def load_program(folder: Path) -> ModuleType:
         raise UserError(f"there is no {PROGRAM} in {str(folder)!r}: name a folder that metad2a exported into")
     module = module_from_spec(spec)
     sys.modules[name] = module  # where dataclasses look their module up
-    spec.loader.exec_module(module)
+    # imported, it would leave a __pycache__ beside what the user got
+    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
     return module
 
 
