@@ -218,7 +218,9 @@ def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:
         for each in result.trained
     ]
     to.print(table("Trained pipelines", headings, rows))
-    to.print(f"{result.best}, the best by validation", soft_wrap=True)
+    alone = len(result.members) == 1
+    named = " and ".join(map(str, result.members)) + (", the best by validation" if alone else ", their mean")
+    to.print(named, soft_wrap=True)
     valid, test = percent(result.valid_accuracy), percent(result.test_accuracy)
     to.print(f"validation {valid}, which chose; test {test}, on images that chose nothing")
     found = result.report
@@ -242,7 +244,9 @@ def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:
 
 def beside(result: PipelineResult) -> Table:
     """What the same seconds give without a choice, and ours."""
-    ours = (f"ours: {result.best}", result.valid_accuracy, result.test_accuracy, result.seconds)
+    others = len(result.members) - 1
+    name = f"ours: {result.best}" + (f" and {others} more" if others else "")
+    ours = (name, result.valid_accuracy, result.test_accuracy, result.seconds)
     rivals = [(each.name, each.valid_accuracy, each.test_accuracy, each.seconds) for each in result.rivals]
     rows = [(name, percent(valid), percent(test), span(took)) for name, valid, test, took in (*rivals, ours)]
     return table("In the same seconds", ("", ">Validation", ">Test", ">Time"), rows)
