@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from databases.architectures.space import Architecture
-from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.hosting import lent
@@ -23,7 +22,7 @@ from metad2a.recommend.experience import experience
 from metad2a.recommend.front import as_good, front
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.looking import about, looks
-from metad2a.recommend.pipeline_cost import cost_of
+from metad2a.recommend.pipeline_cost import PipelineCost, cost_of
 from metad2a.runtime.versions import versions
 from metad2a.train.bases import Base, absent
 from predictors.outcome import OutcomeModel
@@ -37,28 +36,18 @@ MOST_SEEN = 2_000  # images that are looked at
 
 
 @dataclass(frozen=True)
-class Choice:
-    """A pipeline that could be chosen.
+class Choice(PipelineCost):
+    """A pipeline that could be chosen, and what it costs.
 
     Attributes:
         expected_accuracy, interval: percent on new images like these, and the 80% interval.
         seconds: what it takes here to train it. measured: whether it is a probe that was tried on the images.
-        parameters: of the network. flops: multiply-adds for one image. latency_ms: milliseconds for one image here.
     """
 
-    pipeline: Pipeline
     expected_accuracy: float
     interval: tuple[float, float]
     seconds: float
     measured: bool
-    parameters: int
-    flops: int
-    latency_ms: float
-
-    @property
-    def architecture(self) -> Architecture:
-        """The walk of the space."""
-        return PIPELINE.of(self.pipeline)
 
     @property
     def megabytes(self) -> float:
@@ -239,16 +228,12 @@ def _of_probe(measured: Measured, took: float, count: int, task: Task, also: Bas
 
 
 def _of_chance(chance: Chance, task: Task, also: Base | None) -> Choice:
-    cost = cost_of(chance.pipeline, task, also)
     return Choice(
-        pipeline=chance.pipeline,
+        **vars(cost_of(chance.pipeline, task, also)),
         expected_accuracy=chance.expected,
         interval=(chance.low, chance.high),
         seconds=chance.seconds,
         measured=False,
-        parameters=cost.parameters,
-        flops=cost.flops,
-        latency_ms=cost.latency_ms,
     )
 
 
