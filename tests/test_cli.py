@@ -31,10 +31,11 @@ from databases.records.store import Store
 from metad2a.build import build, shipped
 from metad2a.build.build import Built
 from metad2a.cli import demo
-from metad2a.cli.options import amount, duration, shown
+from metad2a.cli.options import duration, shown
 from metad2a.evaluate import evaluation
 from metad2a.export.export import load_exported
 from metad2a.generate.generator import Generator, GeneratorConfig
+from metad2a.recommend.amounts import amount
 from metad2a.recommend.limits import Limits
 from metad2a.retrain import retrain
 from metad2a.runtime.home import home

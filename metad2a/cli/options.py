@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from metad2a.cli.output import Reporter
     from metad2a.runtime.tracking import Tracker
 
-_MULTIPLES = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9}
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -162,17 +161,6 @@ def open_tracker(no_tracking: bool) -> Tracker:
     from metad2a.runtime.tracking import NullTracker, Tracker
 
     return NullTracker() if no_tracking else Tracker()
-
-
-def amount(text: str | None, option: str) -> int | None:
-    """300k -> 300,000, 1.5M -> 1,500,000; None stays."""
-    if text is None:
-        return None
-    found = re.fullmatch(r"(\d[\d_]*(?:\.\d+)?)([kMG]?)", text.strip())
-    number = float(found[1]) * _MULTIPLES[found[2]] if found else 0.0
-    if number < 1 or number == math.inf:
-        raise UserError(f"{option} {text!r}: give a number from 1, such as 250000, 300k or 1.5M")
-    return round(number)
 
 
 def duration(text: str | None) -> float | None:

@@ -22,13 +22,13 @@ from metad2a.cli.options import (
     Output,
     Seed,
     Target,
-    amount,
     check_meaning,
     default_database,
     how_many,
     open_store,
 )
 from metad2a.cli.output import WIDTH, console, print_json, reporting, table, tell_written
+from metad2a.recommend.amounts import amount
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
 from metad2a.runtime.home import DATABASE, home

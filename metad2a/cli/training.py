@@ -28,7 +28,6 @@ from metad2a.cli.options import (
     Output,
     Seed,
     Target,
-    amount,
     check_meaning,
     duration,
     open_store,
@@ -40,6 +39,7 @@ from metad2a.cli.pipeline import Augment, Baseline
 from metad2a.cli.recommend import compact
 from metad2a.cli.runs import card_of, files_of, print_files
 from metad2a.cli.tracked import drawn
+from metad2a.recommend.amounts import amount
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
 from metad2a.search.pipelines import SPACE

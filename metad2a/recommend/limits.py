@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,11 +11,11 @@ from typing import Literal, Protocol, TypeVar, get_args
 from databases.architectures.space import Architecture
 from databases.errors import UserError
 from metad2a.devices.devices import TargetDevice, find_device
+from metad2a.recommend.amounts import milliseconds
 
 Prefer = Literal["accuracy", "balanced", "latency"]
 # What the whole range of latencies on the front is worth, in whole ranges of accuracy.
 WEIGHTS: dict[Prefer, float] = {"accuracy": 0.0, "balanced": 1.0, "latency": 3.0}
-_UNITS = {"us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
 class Costed(Protocol):
@@ -116,15 +115,6 @@ class Limits:
 
 
 NO_LIMITS = Limits()
-
-
-def milliseconds(given: str | float) -> float:
-    """15ms -> 15.0, 0.015s -> 15.0; a number is milliseconds already. Raises `UserError` for anything else."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*(us|ms|s)\s*", given) if isinstance(given, str) else None
-    value = float(found[1]) * _UNITS[found[2]] if found else math.nan if isinstance(given, str) else float(given)
-    if not 0 < value < math.inf:
-        raise UserError(f"latency {given!r}: give a time above zero with its unit, such as 15ms, 0.015s or 800us")
-    return value
 
 
 def latency_of(candidate: Costed) -> float:

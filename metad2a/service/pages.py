@@ -8,22 +8,21 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from pydantic import ValidationError
 
-from metad2a.search.pipelines import SPACE, USUAL_SECONDS
+from metad2a.search.pipelines import SPACE
 from metad2a.service import api_data, api_jobs, cursors, datasets, library, pipelines, records, tokens
 from metad2a.service.api_data import Cursor, Id
+from metad2a.service.forms import Asked, Wish, checked
 from metad2a.service.jobs import Job
 from metad2a.service.problems import Problem
 from metad2a.service.recommendations import RecommendationIn
 from metad2a.service.rendering import page
-from metad2a.service.schemas import NETWORKS, DatasetOut, RetrainingIn, SearchIn
+from metad2a.service.schemas import NETWORKS, DatasetOut, RetrainingIn
 from metad2a.service.security import COOKIE, Provided, SignIn, caller
 from metad2a.service.state import Service
 
 router = APIRouter()
 LISTED = 8
-Text = Annotated[str, Form(max_length=200)]
 
 
 async def reader(request: Request) -> str:
@@ -53,15 +52,7 @@ async def upload(request: Request, service: Provided, reader: Reader) -> Respons
 
 
 @router.get("/datasets/{id}")
-def dataset(
-    request: Request,
-    id: Id,
-    service: Provided,
-    reader: Reader,
-    seconds: Annotated[float, Query(gt=0, le=86_400)] = USUAL_SECONDS,
-    recipe: Annotated[str, Query(max_length=80)] = "",
-    device: Annotated[str, Query(max_length=80)] = "",
-) -> Response:
+def dataset(request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[Asked, Query()]) -> Response:
     """What was understood of a dataset, and what fits it; cells are ranked once a recipe or a device is chosen."""
     shown = DatasetOut.of(api_data.needed(service, id))
     pictures: dict[int, list[str]] = {}
@@ -76,40 +67,26 @@ def dataset(
         jobs=found,
         recipes=library.recipes(),
         devices=library.device_names(),
-        seconds=seconds,
-        recipe=recipe,
-        device=device,
+        asked=asked,
     )
 
 
 @router.get("/datasets/{id}/recommendation")
 async def recommendation(
-    request: Request,
-    id: Id,
-    service: Provided,
-    reader: Reader,
-    seconds: Annotated[float, Query(gt=0, le=86_400)] = USUAL_SECONDS,
+    request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[Asked, Query()]
 ) -> Response:
     """The pipelines that fit a dataset: a part of its page, or a page of its own without the script."""
-    asked = RecommendationIn(dataset=id, seconds=seconds, top=LISTED)
-    return await _recommended(request, service, asked, "pipelines.html")
+    return await _recommended(request, service, asked.pipelines(id, top=LISTED), "pipelines.html")
 
 
 @router.get("/datasets/{id}/cells")
 async def cells(
-    request: Request,
-    id: Id,
-    service: Provided,
-    reader: Reader,
-    recipe: Annotated[str, Query(max_length=80)] = "",
-    device: Annotated[str, Query(max_length=80)] = "",
+    request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[Asked, Query()]
 ) -> Response:
     """The ranked cells of a dataset: a part of its page, or a page of its own without the script."""
-    try:
-        asked = RecommendationIn(dataset=id, space=NETWORKS, recipe=recipe or None, device=device or None, top=LISTED)
-    except ValidationError as problem:
-        raise Problem(422, "this recipe or device is none: choose one of the list") from problem
-    return await _recommended(request, service, asked, "cells.html")
+    chosen = {name: getattr(asked, name) or None for name in ("recipe", "device")}
+    question = checked(RecommendationIn, dataset=id, space=NETWORKS, top=LISTED, **chosen)
+    return await _recommended(request, service, question, "cells.html")
 
 
 async def _recommended(request: Request, service: Service, asked: RecommendationIn, template: str) -> Response:
@@ -121,21 +98,9 @@ async def _recommended(request: Request, service: Service, asked: Recommendation
 
 
 @router.post("/datasets/{id}/train")
-def train(
-    id: Id,
-    service: Provided,
-    reader: Reader,
-    count: Text = "",
-    minutes: Text = "",
-    recipe: Text = "small",
-) -> Response:
+def train(id: Id, service: Provided, reader: Reader, wish: Annotated[Wish, Form()]) -> Response:
     """Asks for a search: by time alone, or of so many networks."""
-    try:
-        seconds = 60 * float(minutes) if minutes.strip() else None
-        networks: dict[str, Any] = {"train": int(count), "recipe": recipe} if count.strip() else {}
-        asked = SearchIn(dataset=id, seconds=seconds, **networks)
-    except ValueError as problem:  # pydantic's is one
-        raise Problem(422, "give 1 to 1000 networks and a time in minutes, or no time for no limit") from problem
+    asked = wish.search(id)
     api_jobs.check_search(asked)
     return RedirectResponse(f"/jobs/{api_jobs.accept(service, 'search', asked, reader).id}", 303)
 
