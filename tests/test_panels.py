@@ -46,6 +46,21 @@ def test_the_legend_lies_beside_the_drawing(tmp_path: Path) -> None:
         assert legend is not None and legend.get_window_extent().y1 <= axes.get_window_extent().y0
 
 
+def test_neither_legends_nor_the_title_are_wider_than_what_they_belong_to(tmp_path: Path) -> None:
+    names = [f"a rather long name of the kind that demonstrations have, {number}" for number in range(7)]
+    curves = tuple(flat(name) for name in names)
+    title = "system (many authors, at a conference; and a comparison by many other authors, at another conference)"
+    alone = panels((Panel("a", "x", "y", curves),), tmp_path / "alone.png", title=title)
+    alone.draw_without_rendering()  # at its own resolution, not the file's
+    assert alone.legends[0].get_window_extent().width <= alone.bbox.width
+    assert alone.get_suptitle().replace("\n", " ") == title
+    assert alone.texts[0].get_window_extent().x1 <= alone.bbox.x1
+    apart = panels((Panel("a", "x", "y", curves[:3]), Panel("b", "x", "y", curves[3:])), tmp_path / "apart.png")
+    for axes in apart.axes:
+        legend = axes.get_legend()
+        assert legend is not None and legend.get_window_extent().width <= axes.get_window_extent().width
+
+
 def test_bands_end_where_values_do_and_unknown_places_are_left_out(tmp_path: Path) -> None:
     gap = Curve("gap", (1.0, 2.0), (math.nan, 5.0), (math.nan, 5.0), (math.nan, 5.0))
     drawn = (Panel("a", "x", "%", (flat("one", at=98.0, half=9.0), gap), least=0, most=100),)

@@ -142,6 +142,18 @@ def test_a_short_run_does_not_fail_what_its_interval_leaves_open() -> None:
     assert judged("", "", low, below=0).holds and not judged("", "", wide, below=0).holds
 
 
+def test_a_short_run_refutes_nothing_of_what_searching_or_learning_reaches() -> None:
+    low = paired([-1, -2, -1, -2, -3], [0] * 5)
+    report = toy(Context(fast=True, say=lambda line: None))
+    verdicts = [judged("found", "> 0", low, above=0, learnt=learnt) for learnt in (True, False)]
+    said = [replace(report, verdicts=(each,)) for each in verdicts]
+    assert [summary(replace(each, short=True)) for each in said] == [
+        "1 of 1 cannot be told by so short a run: found.",
+        "1 of 1 verdicts FAIL: found.",
+    ]
+    assert all(summary(replace(each, short=False)) == "1 of 1 verdicts FAIL: found." for each in said)
+
+
 def test_few_seeds_refute_only_what_lies_far_on_the_wrong_side() -> None:
     near, far, alone, alike = (paired(each, [0] * len(each)) for each in ([-1, -2], [-10, -10.1], [-1], [-1, -1]))
     assert [judged("", "", each, above=0).open for each in (near, far, alone, alike)] == [True, False, True, True]

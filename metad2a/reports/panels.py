@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from metad2a.reports.figure import BLUE, VERMILION, new_figure, plain, save, say
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.legend import Legend
 
     from metad2a.reports.report import Curve, Panel
 
@@ -25,6 +27,7 @@ LINES, MARKERS = ("-", "--", ":"), ("o", "s", "^", "D", "v", "P", "X", "*")
 FEW_POINTS = 12  # of a curve, which are marked
 LEGEND_COLUMNS = {1: 3, 2: 5, 3: 7}  # of the figure's legend, by its columns of panels
 TICKS = 6  # on a logarithmic axis
+LETTERS = 9.5  # of a title, an inch
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,8 @@ def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
     if shared:
         _one_legend(figure, all_axes, most=LEGEND_COLUMNS[columns])
     if title:
-        figure.suptitle(one_line(title, 120), x=0.012, horizontalalignment="left", fontweight="bold", color=INK)
+        told = textwrap.fill(one_line(title, 240), int(LETTERS * figure.get_figwidth()))
+        figure.suptitle(told, x=0.012, horizontalalignment="left", fontweight="bold", color=INK)
     save(figure, path)
     return figure
 
@@ -83,8 +87,11 @@ def _shared(drawn: Sequence[Panel]) -> bool:
 
 
 def _own_legend(axes: Axes) -> None:
+    def make(columns: int) -> Legend:
+        return axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=columns)
+
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.15), ncols=2)
+        _fitting(make, 2, axes.get_window_extent().width)
 
 
 def _one_legend(figure: Figure, all_axes: Sequence[Axes], *, most: int) -> None:
@@ -93,11 +100,24 @@ def _one_legend(figure: Figure, all_axes: Sequence[Axes], *, most: int) -> None:
         for axes in all_axes
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True)
     }  # fmt: skip
-    if found:
-        columns = -(-len(found) // -(-len(found) // most))  # rows of equal length
-        figure.legend(
-            found.values(), found.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize=9
+
+    def make(columns: int) -> Legend:
+        equal = -(-len(found) // -(-len(found) // columns))  # rows of equal length
+        return figure.legend(
+            found.values(), found.keys(), loc="outside lower center", ncols=equal, frameon=False, fontsize=9
         )
+
+    if found:
+        _fitting(make, most, figure.bbox.width)
+
+
+def _fitting(make: Callable[[int], Legend], most: int, width: float) -> None:
+    """Leaves the legend of at most so many columns that is no wider than what it belongs to."""
+    for columns in range(most, 0, -1):
+        made = make(columns)
+        if columns == 1 or made.get_window_extent().width <= width:
+            return
+        made.remove()
 
 
 def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:

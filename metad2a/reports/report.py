@@ -58,7 +58,8 @@ class Panel:
 class Verdict:
     """One claim: the figure asked for, the figure reached with its interval, and whether that is enough.
 
-    ``open``: whether a longer run might find otherwise, since the interval has both sides of what was asked for.
+    ``open``: whether a longer run might find otherwise, since the interval has both sides of what was asked for, or
+    since the claim is of what searching or learning reaches, which a short run cuts off.
     """
 
     claim: str
@@ -127,10 +128,14 @@ def judged(
     below: float | None = None,
     form: str = "+.2f",
     reached: str | None = None,
+    learnt: bool = False,
 ) -> Verdict:
-    """The verdict that the whole interval of ``found`` lies ``above`` or ``below`` a number."""
+    """The verdict that the whole interval of ``found`` lies ``above`` or ``below`` a number.
+
+    ``learnt``: the claim is of what searching or learning reaches, so that a run with less of it refutes nothing.
+    """
     bound, holds = _beyond(found, above, below)
-    return Verdict(claim, target, reached or with_interval(found, form), holds, undecided(found, bound))
+    return Verdict(claim, target, reached or with_interval(found, form), holds, learnt or undecided(found, bound))
 
 
 def not_refuted(

@@ -222,7 +222,12 @@ def _verdicts(
         judged("with lambda = 0 it does raise them (control)", "interval above 0.5", carefree, above=0.5, form=".2f"),
         judged("lambda spares them: less than with 0", "interval above 0", spared, above=0),
         judged(
-            "the found cell ranks above first-order DARTS's", "interval above 0", above[DARTS], above=0, form="+.1f"
+            "the found cell ranks above first-order DARTS's",
+            "interval above 0",
+            above[DARTS],
+            above=0,
+            form="+.1f",
+            learnt=True,
         ),
     )
 

@@ -219,6 +219,7 @@ def _verdicts(
             last[OURS],
             above=50,
             form=".1f",
+            learnt=True,
         ),
         judged(
             "and than that of one told shuffled accuracies (control)",

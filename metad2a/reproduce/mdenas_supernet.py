@@ -125,6 +125,7 @@ def _verdicts(
             good[OURS],
             above=50,
             form=".1f",
+            learnt=True,
         ),
         not_refuted(
             "and not worse than REINFORCE's in equal steps",

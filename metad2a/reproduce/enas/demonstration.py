@@ -210,9 +210,10 @@ def _found_verdicts(good: dict[str, Interval], above: dict[str, Interval]) -> tu
             good[ENAS],
             above=50,
             form=".1f",
+            learnt=True,
         ),
-        _above_zero("and than that of the search with running statistics (control)", above[COLLAPSED], "+.1f"),
-        _above_zero("and than the best of random children by the same weights", above[RANDOM], "+.1f"),
+        _above_zero("and than that of the search with running statistics (control)", above[COLLAPSED], "+.1f", True),
+        _above_zero("and than the best of random children by the same weights", above[RANDOM], "+.1f", True),
     )
 
 
@@ -220,8 +221,8 @@ def _told(found: Interval) -> str:
     return with_interval(found, "+.3f")
 
 
-def _above_zero(claim: str, found: Interval, form: str = "+.3f") -> Verdict:
-    return judged(claim, "interval above 0", found, above=0, form=form)
+def _above_zero(claim: str, found: Interval, form: str = "+.3f", learnt: bool = False) -> Verdict:
+    return judged(claim, "interval above 0", found, above=0, form=form, learnt=learnt)
 
 
 def _tau_table(rank: dict[str, Interval], levels: dict[str, Values]) -> Table:

@@ -142,6 +142,7 @@ def _verdicts(figures: dict[str, Any], size: Size) -> tuple[Verdict, ...]:
             drawn,
             above=TARGET,
             form=".1f",
+            learnt=True,
         ),
         Verdict(
             "told shuffled accuracies, it is not better than random search (control)",

@@ -244,6 +244,7 @@ def _verdicts(level: str, ratios: dict[str, dict[str, dict[str, float]]]) -> tup
             tanh,
             below=1,
             form=".3f",
+            learnt=True,
         ),
         judged(
             f"{level} level: the found cell is within 2% of an LSTM's perplexity at equal parameters",
@@ -251,6 +252,7 @@ def _verdicts(level: str, ratios: dict[str, dict[str, dict[str, float]]]) -> tup
             lstm,
             below=WITHIN,
             form=".3f",
+            learnt=True,
         ),
     )
 

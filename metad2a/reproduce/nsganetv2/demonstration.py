@@ -7,6 +7,7 @@ other images and asks nothing. Some of the 340 are run here; the time of all is 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -234,10 +235,10 @@ def report(
 
 def _panel(search: Search) -> Panel:
     """The best within the bound as the search goes on."""
-    best, spent = 0.0, np.cumsum(search.tuning)
+    best, spent = math.nan, np.cumsum(search.tuning)  # nothing is known before the first within the bound
     path = []
     for each, value in search.measured.items():
-        best = max(best, value) if cheap(each) else best
+        best = float(np.fmax(best, value)) if cheap(each) else best
         path.append(best)
     told = tuple(path)
     curve = Curve(THEIRS, tuple(float(each) for each in spent), told, told, told)

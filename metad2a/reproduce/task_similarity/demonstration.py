@@ -287,7 +287,7 @@ def _in_order(distance: Values, gain: Values, target: int) -> Values:
 def _search_panel(quality: dict[str, Values]) -> Panel:
     tasks = range(1, quality[FULL].shape[1] + 1)
     curves = tuple(band(name, tasks, each) for name, each in quality.items())
-    return Panel("What is found on each task", "task", "test accuracy in percent", curves)
+    return Panel("What is found on each task", "task", "test accuracy in percent", curves, joined=False)
 
 
 DEMONSTRATION = Demonstration("task-similarity", "What one task says about another", SOURCE, run)
