@@ -132,8 +132,10 @@ def test_the_best_by_validation_is_exported_and_tested_once(
     assert result.valid_accuracy == best > 40
     assert result.best == next(each.architecture for each in result.trained if each.valid_accuracy == best)
     assert (result.stopped_by, result.resumed) == ("trainings", 0)
+    first, second, third = (each.expected_accuracy for each in result.trained)
+    assert first == 50.0 != second != third, "what is expected follows what was measured"
     (told,) = result.notes
-    assert told.startswith("Expected is of before the first training: 3 finished trainings measured")
+    assert "follows what those before it measured: 3 finished trainings measured" in told
     assert re.fullmatch("my-images-quick-[0-9a-f]{8}", result.folder.name)
     assert result.folder.parent == home / "runs"
     exported = load_exported(result.folder)
@@ -249,7 +251,11 @@ def test_what_became_of_each_training_is_told() -> None:
     assert remarks([made, replace(cut, valid_accuracy=50.0)], made, recipe="r") == []
     judged = [replace(made, expected_accuracy=each) for each in (66.0, 58.0)]
     assert remarks([*judged, made, replace(cut, expected_accuracy=90.0, valid_accuracy=50.0)], made, recipe="r") == [
-        "Expected is of before the first training: 2 finished trainings measured 2.0 points below it on average"
+        "Expected is of before each training, and follows what those before it measured: "
+        "2 finished trainings measured 2.0 points below it on average"
+    ]
+    assert remarks(judged[:1], made, recipe="r") == [
+        "Expected is of before the training, which measured 6.0 points below it"
     ]
 
 

@@ -57,7 +57,7 @@ def remarks(trained: Sequence[Trained], best: Trained, *, recipe: str) -> list[s
 
 
 def _expectation(trained: Sequence[Trained]) -> list[str]:
-    """A note on what was expected before the trainings, once some of them were finished by the recipe."""
+    """A note on what was expected of the trainings, once some of them were finished by the recipe."""
     pairs = [
         (each.valid_accuracy, each.expected_accuracy)
         for each in trained
@@ -66,11 +66,12 @@ def _expectation(trained: Sequence[Trained]) -> list[str]:
     if not pairs:
         return []
     gap = sum(measured - expected for measured, expected in pairs) / len(pairs)
-    many = f"{len(pairs)} finished trainings" if len(pairs) > 1 else "the finished training"
-    average = " on average" if len(pairs) > 1 else ""
+    told = f"{abs(gap):.1f} points {'above' if gap >= 0 else 'below'} it"
+    if len(pairs) == 1:
+        return [f"Expected is of before the training, which measured {told}"]
     return [
-        f"Expected is of before the first training: {many} measured {abs(gap):.1f} points "
-        f"{'above' if gap >= 0 else 'below'} it{average}"
+        "Expected is of before each training, and follows what those before it measured: "
+        f"{len(pairs)} finished trainings measured {told} on average"
     ]
 
 

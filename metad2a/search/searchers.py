@@ -18,6 +18,7 @@ from metad2a.search.controllers import controller, options
 from metad2a.search.controllers.controller import Controller, Setting
 from metad2a.search.limited import Costing, Limited
 from metad2a.search.run_state import Trained
+from predictors.level import Level
 from predictors.scale import sampling_noise
 from predictors.training_time import TrainingTime
 
@@ -97,7 +98,7 @@ class Plan:
 
     Attributes:
         controller: asks for architectures. origin: names the weights or the space that it begins with.
-        expected: the accuracy in percent that is expected of an architecture, None where it is not known.
+        expected: the accuracy in percent that is expected of an architecture by now, None where it is not known.
         learn: told every training that is done. notes: what to know about its beginning.
     """
 
@@ -148,14 +149,24 @@ def recommended(
         name = "zero-shot"
     known = {each.architecture: each.expected_accuracy for each in answer.candidates}
 
+    level = Level()
+
     def learn(trained: Trained) -> None:
-        if trained.complete:
-            takes.learn(trained.flops, trained.seconds)
+        if not trained.complete:
+            return
+        takes.learn(trained.flops, trained.seconds)
+        before = _expected(trained.architecture, known)
+        if before is not None and trained.valid_accuracy is not None:
+            level.learn(before, trained.valid_accuracy)
+
+    def expected(architecture: Architecture) -> float | None:
+        before = _expected(architecture, known)
+        return None if before is None else level(before)
 
     return Plan(
         _within(controller(name, chosen, seed=seed, **_options(name, model, answer, task, recipe, takes)), costing),
         answer.weights,
-        lambda architecture: _expected(architecture, known),
+        expected,
         learn,
         (SAME.format(recipe=recipe.name),) if answer.same_for_all and name in BEGIN_WITH_ORDER else (),
     )
@@ -179,7 +190,7 @@ def _within(searcher: Controller, costing: Costing | None) -> Controller:
 
 
 def _expected(architecture: Architecture, known: Mapping[Architecture, float | None]) -> float | None:
-    """The accuracy that is expected of an architecture, or of what computes the same."""
+    """The accuracy that was expected of an architecture, or of what computes the same, before any training."""
     if architecture in known:
         return known[architecture]
     return known.get(space(architecture.space).canonical(architecture))
