@@ -25,11 +25,12 @@ from metad2a.recommend.pipeline_cost import Allowed
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.average import drop_logits, keep_logits
+from metad2a.search.pipelines.ending import before_last, last_stage, take_last
 from metad2a.search.pipelines.kept import card_of, trained_of, training_of
 from metad2a.search.pipelines.plan import Known
 from metad2a.search.pipelines.probing import probe_all
 from metad2a.search.pipelines.records import Recorder
-from metad2a.search.pipelines.stages import Plan, Stage, read_plan
+from metad2a.search.pipelines.stages import LAST_ROUND, Plan, Stage, read_plan
 from metad2a.search.run_state import Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
 from metad2a.search.tracked import facts, track_pipeline
@@ -141,24 +142,36 @@ class PipelineSession:
     def _tune_all(self) -> None:
         if not self.plan.round(1):
             left = self.left - self._held_out(VALIDATION)
-            chosen = plan.first_round(self.measured, **self.known, seconds=left, allowed=self.allowed)
+            free = before_last(self, left)
+            chosen = plan.first_round(self.measured, **self.known, seconds=free, allowed=self.allowed)
             for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
         for stage in self.plan.round(1):
             self._tune(stage)
         self._promote()
+        last = last_stage(self)
+        if last is not None:
+            self._tune(last)
 
     def _promote(self) -> None:
-        """The fine-tuned pipeline that promises most gets the time that is left."""
+        """The fine-tuned pipeline that promises most gets the time before the last training."""
         open_ones = [each for each in self.plan.round(2) if not each.done]
         tuned = [index for index in self.run.state.trained if self.pipeline(index).learning_rate is not None]
-        left = self.left - self._held_out(VALIDATION)
-        if not open_ones and left >= plan.LEAST_AGAIN and tuned:
+        left = before_last(self, self.left - self._held_out(VALIDATION))
+        if not open_ones and left >= plan.LEAST_AGAIN and tuned and self._goes_on():
             best = self.pipeline(self._promising(tuned, left))
             self.plan.add(Stage(str(best), left, again=True, round=2))
             open_ones = self.plan.round(2)[-1:]
         for stage in open_ones:
             self._tune(stage)
+
+    def _goes_on(self) -> bool:
+        """Whether training images alone are gone on with: for one of several, or by a larger budget after the last."""
+        last = self.plan.stages[-1]
+        if last.round == LAST_ROUND:
+            return last.done
+        alone = len(self.plan.round(1)) == 1
+        return (last.round == 1 and not alone) or not len(self.task.places(VALIDATION))
 
     def _promising(self, tuned: list[int], left: float) -> int:
         """The fine-tuned candidate that is expected to end best, if it alone goes on for the seconds left."""
@@ -183,16 +196,20 @@ class PipelineSession:
             return
         seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, self.left)
         self.now(f"Fine-tuning {pipeline} for {seconds:.0f} s")
+        parts = (TRAIN, VALIDATION) if stage.round == LAST_ROUND else (TRAIN,)
         tuned = tune_pipeline(
             pipeline,
             self.task,
-            Effort(seconds=seconds, augment=self.augmented, seed=self.seed),
+            Effort(seconds=seconds, augment=self.augmented, seed=self.seed, parts=parts),
             begin=begin,
             deadline=time.monotonic() + self.left,
             checkpoint=checkpoint,
             on_epoch=self._epoch(pipeline),
         )
-        self._take(index, tuned, again=stage.again)
+        if stage.round == LAST_ROUND:
+            take_last(self, index, tuned)
+        else:
+            self._take(index, tuned, again=stage.again)
         if tuned.complete:  # else a larger budget goes on with it
             if not stage.again:  # what went on had two schedules, as no training that we foretell
                 steps = max(1, round(tuned.passes * self.known["images"] / BATCH))  # of whole batches
