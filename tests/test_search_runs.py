@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +22,7 @@ from metad2a.export.export import load_exported
 from metad2a.runtime.tracking import Kind, NullTracker, Run
 from metad2a.search.result import SearchProgress
 from metad2a.search.run_list import all_runs
-from metad2a.search.run_state import State, Trained, Wanted, write_state
+from metad2a.search.run_state import State, Trained, Wanted, read_state, write_state
 from metad2a.search.runs import export_run, find_run, run_names, runs_folder
 from metad2a.search.search import train_one
 
@@ -57,6 +58,27 @@ def test_an_unfinished_run_exports_its_best_so_far(store: Store, tmp_path: Path)
                 find_run("x")
     card = export_run(run_names()[0], tmp_path / "out").card
     assert (card.architecture, card.test_accuracy) == (str(CELLS[0]), None)
+
+
+def test_a_finished_run_that_is_asked_again_and_interrupted_has_taken_no_more_seconds(store: Store) -> None:
+    before = read_state(quick(store).folder)
+
+    def stop(event: SearchProgress) -> None:
+        time.sleep(0.1)
+        if event.stage == wanted:
+            raise KeyboardInterrupt
+
+    wanted = "kept"
+    with pytest.raises(KeyboardInterrupt):
+        quick(store, on_progress=stop)
+    after = read_state(find_run(run_names()[0]))
+    assert before is not None and after is not None
+    assert (after.spent, after.prepared) == (before.spent, before.prepared)
+    wanted = "epoch"
+    with pytest.raises(KeyboardInterrupt):
+        quick(store, train=4, on_progress=stop)  # a larger one does work
+    later = read_state(find_run(run_names()[0]))
+    assert later is not None and later.spent > after.spent
 
 
 def test_the_list_of_runs_names_what_was_exported_where_several_are_equal() -> None:

@@ -70,6 +70,7 @@ class State:
     candidates: list[Wanted] = field(default_factory=list)
     trained: dict[int, Trained] = field(default_factory=dict)
     spent: float = 0.0  # by all processes, of working here
+    noted: float | None = None  # the second since 1970 at which that was so
     prepared: float = 0.0  # what the one that worked last took before: reading and ranking
     tested: tuple[int, float | None] | None = None  # which candidate, and its accuracy in percent
     again: tuple[int, int] | None = None  # which candidate was trained on validation images too, and for how many steps
@@ -122,6 +123,7 @@ def _to_json(state: State) -> str:
             "candidates": [plain(each) for each in state.candidates],
             "trained": [[index, plain(each)] for index, each in state.trained.items()],
             "spent": state.spent,
+            "noted": state.noted,
             "prepared": state.prepared,
             "tested": state.tested,
             "again": state.again,
@@ -147,6 +149,7 @@ def _from_json(text: str) -> State:
         candidates=[Wanted(**whole(each)) for each in values["candidates"]],
         trained={index: Trained(**whole(each)) for index, each in values["trained"]},
         spent=float(values["spent"]),
+        noted=values.get("noted"),
         prepared=float(values.get("prepared", 0.0)),
         tested=tuple(values["tested"]) if values["tested"] else None,
         notes=tuple(values.get("notes", ())),

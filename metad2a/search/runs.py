@@ -31,6 +31,7 @@ from metad2a.runtime.files import keep_files
 from metad2a.runtime.home import home
 from metad2a.runtime.lock import Held, hold
 from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
+from metad2a.train.loop import written_at
 from metad2a.train.training import Training
 
 LOCK, CANDIDATES, AGAIN = "lock", "candidates", "again.safetensors"
@@ -53,6 +54,7 @@ class RunFolder:
         self._held = begin
         self._before = 0.0
         self._discounted = False
+        self._answered = self._active = False  # whether it was found finished; whether this process trained
         self._end: float | None = None
         self._lock: BaseFileLock | None = None
         self.patience = 0.0  # seconds to wait for another process that holds the folder
@@ -72,6 +74,8 @@ class RunFolder:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
+            if error is not None and self._answered and not self._active and not self._checkpoints():
+                self.discount()
             self.save()
         finally:
             assert self._lock is not None
@@ -107,12 +111,14 @@ class RunFolder:
         known = [each.architecture for each in self.state.candidates]
         if wanted.architecture in known:
             return known.index(wanted.architecture)
+        self._active = True
         self.state.candidates.append(wanted)
         self.save()
         return len(known)
 
     def keep(self, index: int, trained: Trained, training: Training, card: Card) -> None:
         """Stores a training for good: first its weights, then the state that speaks of them."""
+        self._active = True
         keep_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
         self.state.trained[index] = trained
         if self.state.tested and self.state.tested[0] == index:
@@ -139,13 +145,14 @@ class RunFolder:
         return _kept(self.folder, index)
 
     def tick(self) -> None:
-        """Notes the time spent, at most once a second."""
+        """Notes the time spent in training, at most once a second."""
+        self._active = True
         if time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES:
             self.save()
 
     def save(self) -> None:
         """Writes `state.json`."""
-        self.state.spent = self._worked
+        self.state.spent, self.state.noted = self._worked, time.time()
         if not self._discounted:
             self.state.prepared = self.prepared
         write_state(self.folder, self.state)
@@ -164,12 +171,19 @@ class RunFolder:
         state.trained = {index: each for index, each in state.trained.items() if index in there}
         if not (self.folder / CANDIDATES / AGAIN).exists():
             state.again = None
-        self.state, self._before = state, state.spent + self._unnoted()
+        self.state, self._before = state, state.spent + self._unnoted(state.noted)
+        self._answered = state.tested is not None
 
-    def _unnoted(self) -> float:
-        """Seconds that a killed process lived on after its last note: a training that goes on was kept then."""
-        kept = [each.stat().st_mtime for each in (self.folder / CANDIDATES).glob("*.checkpoint")]
-        return max(0.0, max(kept, default=0.0) - (self.folder / STATE).stat().st_mtime)
+    def _unnoted(self, noted: float | None) -> float:
+        """Seconds that a killed process lived on after its last note: a training that goes on was kept then.
+
+        Both files tell their time themselves: in a home that was copied those of the files are others.
+        """
+        kept = [at for at in map(written_at, self._checkpoints()) if at is not None]
+        return 0.0 if noted is None else max(0.0, max(kept, default=noted) - noted)
+
+    def _checkpoints(self) -> list[Path]:
+        return list((self.folder / CANDIDATES).glob("*.checkpoint"))
 
 
 def run_name(task: str, recipe: str, identity: Mapping[str, object]) -> str:

@@ -269,13 +269,14 @@ class Loop:
         names = ("steps", "step", "epoch", "place", "total", "progress", "hurried", "notes")
         numbers = {name: getattr(self, name) for name in names}
         parts = {name: part.state_dict() for name, part in self._parts().items()}
-        return {**numbers, **parts, "before": self.seconds, "random": torch.get_rng_state()}
+        return {**numbers, **parts, "before": self.seconds, "random": torch.get_rng_state(), "written": time.time()}
 
     def _restore(self, path: Path) -> None:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             if self._has_time_for_more(state):
                 return
+            state.pop("written", None)
             for name, part in self._parts().items():
                 part.load_state_dict(state.pop(name))
         except Exception as problem:  # torch raises whatever its readers do
@@ -288,3 +289,11 @@ class Loop:
         """Whether more steps than a kept training's are asked for, or as many as it had no time for."""
         planned = kept.get("steps")
         return self.steps is not None and planned is not None and self.steps > planned - kept["hurried"]
+
+
+def written_at(path: Path) -> float | None:
+    """The second since 1970 at which a checkpoint was written; None where it does not say so, or is none."""
+    try:
+        return float(torch.load(path, map_location="cpu", weights_only=True, mmap=True)["written"])
+    except Exception:  # torch raises whatever its readers do; whoever goes on with it tells what is wrong
+        return None
