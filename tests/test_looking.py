@@ -139,6 +139,17 @@ def test_the_first_probe_is_of_fewer_images_where_time_is_short(monkeypatch: pyt
         assert most - 2 <= len(first.probed.features) <= most
 
 
+def test_a_machine_that_seems_a_little_slower_finds_the_kept_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "LEAST", 12)
+    monkeypatch.setattr(looking, "LEAST_EACH", 2)
+
+    def most(rate: float) -> int:
+        return looking.affordable(stripes(60), 4.0, rate=rate, features=8)
+
+    assert most(9.9) == most(10.0) == most(10.1) == 18 and most(5.0) == 12
+    assert most(1e9) >= 36, "all where there is time for all"
+
+
 def test_a_probe_of_fewer_images_is_told() -> None:
     task, base = stripes(60), random_base(3)
     assert told_of_few(probe(base, task, resolution=32), task) is None

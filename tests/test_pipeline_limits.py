@@ -91,6 +91,17 @@ def test_a_probe_of_a_slice_is_of_as_many_images_as_there_is_time_for(monkeypatc
         assert [each.architecture for each in store.records()] == [str(TUNED[1])]  # none of a part
 
 
+def test_with_more_time_a_probe_of_a_part_learns_from_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Store("sqlite://") as store:
+        with monkeypatch.context() as patch:
+            for place in ("recommend.looking", "search.pipelines.probing"):
+                patch.setattr(f"metad2a.{place}.affordable", lambda *given, **options: 12)
+            few = search_pipelines(TASK, seconds=500, limits=SMALL, store=store)
+        whole = search_pipelines(TASK, seconds=900, limits=SMALL, store=store)
+        assert whole.folder == few.folder and not any("learnt from" in each for each in whole.notes)
+        assert {str(OWN), str(SLIM)} < {str(each.architecture) for each in store.records()}
+
+
 @pytest.mark.parametrize("limits", [Limits(latency="5ms", device="pixel2"), Limits(device="pixel2", prefer="latency")])
 def test_latencies_are_those_of_this_machine(limits: Limits) -> None:
     with pytest.raises(UserError, match="this machine"):

@@ -22,6 +22,7 @@ NO_TIME = "a probe would take too much of the seconds that were left"
 OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
 LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
+STEP = 1.25  # times so many images
 MANY = 2  # times the few images, from which a dear network is looked at with a few of them first
 
 
@@ -89,10 +90,18 @@ def looks(
 
 
 def affordable(task: Task, seconds: float, *, rate: float, features: int) -> int:
-    """Of how many training images, a few at least, a probe takes no more than these seconds."""
+    """Of how many training images, a few at least, a probe takes no more than these seconds.
+
+    Where that is not all of them it goes in steps: another time the machine seems somewhat quicker or slower, and would
+    not find the features that were kept.
+    """
     left = seconds - FIT_SECONDS - len(looked_at(task, VALIDATION)) / rate
     fitting = left / (1 / rate + FIT_EACH * features * task.classes)
-    return int(min(MOST[TRAIN], max(LEAST, LEAST_EACH * task.classes, fitting)))
+    if fitting >= len(looked_at(task, TRAIN)):
+        return MOST[TRAIN]
+    least = max(LEAST, LEAST_EACH * task.classes)
+    steps = math.floor(math.log(max(1.0, fitting / least), STEP))
+    return min(MOST[TRAIN], int(least * STEP**steps))
 
 
 class _Few:

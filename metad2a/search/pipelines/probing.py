@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.datasets.task import TRAIN
 from metad2a.recommend.looking import FIRST, about, affordable, looks
 from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.run_state import Wanted
 from metad2a.train.bases import absent
 from metad2a.train.pipeline import base_of
-from metad2a.train.probe import NO_MORE, Probed, probe, speed, told_of_few, width
+from metad2a.train.probe import NO_MORE, Probed, looked_at, probe, speed, told_of_few, width
 
 if TYPE_CHECKING:
     from metad2a.search.pipelines.session import PipelineSession
@@ -25,7 +26,8 @@ def probe_all(session: PipelineSession) -> None:
         UserError: no slice keeps the limits.
     """
     state = session.run.state
-    known = {session.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
+    there = {session.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
+    known = {pipeline: accuracy for pipeline, accuracy in there.items() if not _may_learn_from_all(session, pipeline)}
     left_out: dict[str, str] = {}
     begun = looks(
         session.task,
@@ -53,24 +55,40 @@ def probe_all(session: PipelineSession) -> None:
     session.notes += [*about(session.also, session.measured, left_out), *absent()]
 
 
+def _may_learn_from_all(session: PipelineSession, pipeline: Pipeline) -> bool:
+    """Whether a kept probe learnt from a part of the images, and there is time for all of them by now."""
+    if pipeline.training != "probe" or not _is_of_few(session, pipeline):
+        return False
+    return _most(session, pipeline) >= len(looked_at(session.task, TRAIN))
+
+
+def _is_of_few(session: PipelineSession, pipeline: Pipeline) -> bool:
+    return str(pipeline) not in session.plan.penalties
+
+
+def _most(session: PipelineSession, pipeline: Pipeline) -> int:
+    """Of how many training images there is time for a probe."""
+    base = base_of(pipeline, session.task, also=session.also)
+    rate = speed(base, session.task, resolution=pipeline.resolution)
+    return affordable(session.task, FIRST * session.left, rate=rate, features=width(base))
+
+
 def _again(session: PipelineSession, pipeline: Pipeline) -> None:
     """Takes what an earlier process kept, which may have been killed before it recorded it."""
     index = session.run.place(Wanted(PIPELINE.of(pipeline)))
     kept = session.run.state.trained[index]
     session.resumed += 1
-    if str(pipeline) in session.plan.penalties:
-        session.recorder.add(pipeline, kept.valid_accuracy, session.loss(index), seconds=kept.seconds)
-    else:
+    if _is_of_few(session, pipeline):
         session.notes.append(f"{pipeline} learnt from a part of the training images: {NO_MORE}")
+    else:
+        session.recorder.add(pipeline, kept.valid_accuracy, session.loss(index), seconds=kept.seconds)
 
 
 def _of_slice(session: PipelineSession, pipeline: Pipeline) -> Probed:
     """The probe of a slice, of as many images as there is time for, as the first one is."""
-    task, side = session.task, pipeline.resolution
-    base = base_of(pipeline, task)
-    rate = speed(base, task, resolution=side)
-    most = affordable(task, FIRST * session.left, rate=rate, features=width(base))
-    return probe(base, task, resolution=side, cache=session.cache, most=most)
+    most = _most(session, pipeline)
+    base = base_of(pipeline, session.task)
+    return probe(base, session.task, resolution=pipeline.resolution, cache=session.cache, most=most)
 
 
 def _keep(session: PipelineSession, pipeline: Pipeline, probed: Probed) -> None:
