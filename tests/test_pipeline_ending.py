@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -99,10 +99,10 @@ def test_the_exported_network_is_the_one_of_all_images(efforts: list[Effort], mo
 
 def test_a_last_training_that_forgets_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     begin(monkeypatch, SLOW)
-    real = vars(module)["tune_pipeline"]
+    real: Callable[..., Tuned] = vars(module)["tune_pipeline"]
 
     def lost(pipeline: Pipeline, task: Task, effort: Effort, **given: object) -> Tuned:
-        tuned = real(pipeline, task, effort, **given)  # type: ignore[arg-type]
+        tuned = real(pipeline, task, effort, **given)
         return replace(tuned, valid_accuracy=1.0) if VALIDATION in effort.parts else tuned
 
     monkeypatch.setattr(module, "tune_pipeline", lost)
@@ -114,10 +114,10 @@ def test_a_last_training_that_is_killed_is_gone_on_with_alone(
     efforts: list[Effort], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin(monkeypatch, SLOW)
-    real = vars(module)["tune_pipeline"]
+    real: Callable[..., Tuned] = vars(module)["tune_pipeline"]
 
     def killed(pipeline: Pipeline, task: Task, effort: Effort, **given: object) -> Tuned:
-        tuned = real(pipeline, task, effort, **given)  # type: ignore[arg-type]
+        tuned = real(pipeline, task, effort, **given)
         if VALIDATION in effort.parts:
             raise KeyboardInterrupt
         return tuned

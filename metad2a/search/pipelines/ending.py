@@ -10,6 +10,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import VALIDATION
 from metad2a.search.pipelines.average import finalists, read_logits
 from metad2a.search.pipelines.kept import training_of
@@ -49,21 +50,28 @@ def _fit(session: PipelineSession, members: tuple[int, ...]) -> bool:
     return session.allowed is None or session.allowed(*map(session.pipeline, members))
 
 
-def last_stage(session: PipelineSession) -> Stage | None:
-    """The last training, which goes on where it was begun; None where there is nothing to train or no time."""
-    begun = [each for each in session.plan.round(LAST_ROUND) if not each.done]
+def last_stage(session: PipelineSession) -> tuple[Stage | None, list[Pipeline]]:
+    """The last training, which goes on where it was begun, and what will answer together.
+
+    None where there is nothing to train or no time.
+    """
     best = session.best()
-    if begun or best is None or not len(session.task.places(VALIDATION)):
-        return begun[-1] if begun else None
+    if best is None or not len(session.task.places(VALIDATION)):
+        return None, []
     members = answering(session, best)
-    tuned = [index for index in members if session.pipeline(index).learning_rate is not None]
-    probes = [index for index in members if index not in tuned]
-    left = session.left - sum(REFIT_SHARE * session.run.state.trained[index].seconds for index in probes)
+    pipelines = [session.pipeline(index) for index in members]
+    begun = [each for each in session.plan.round(LAST_ROUND) if not each.done]
+    if begun:
+        return begun[-1], pipelines
+    tuned = [each for each in pipelines if each.learning_rate is not None]
+    refits = [REFIT_SHARE * session.run.state.trained[index].seconds for index in members]
+    left = session.left_for(pipelines)
+    left -= sum(takes for takes, each in zip(refits, pipelines, strict=True) if each not in tuned)
     if not tuned or left < LEAST_LAST:
-        return None
-    stage = Stage(str(session.pipeline(tuned[0])), left, again=True, round=LAST_ROUND)
+        return None, pipelines
+    stage = Stage(str(tuned[0]), left, again=True, round=LAST_ROUND)
     session.plan.add(stage)
-    return stage
+    return stage, pipelines
 
 
 def take_last(session: PipelineSession, index: int, tuned: Tuned) -> None:
@@ -85,7 +93,7 @@ def of_all_images(session: PipelineSession, index: int) -> tuple[Classifier, boo
         return Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution), True
     penalty = session.plan.penalties.get(str(pipeline))
     takes = REFIT_SHARE * state.trained[index].seconds
-    if pipeline.training != "probe" or penalty is None or session.left < takes:
+    if pipeline.training != "probe" or penalty is None or session.left_for([pipeline]) < takes:
         return session.classifier(index), False
     base = session.base(pipeline)
     side = pipeline.resolution

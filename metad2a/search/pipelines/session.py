@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -98,8 +98,12 @@ class PipelineSession:
     @property
     def left(self) -> float:
         """Seconds until testing and writing must begin."""
+        return self.left_for(None)
+
+    def left_for(self, answering: Sequence[Pipeline] | None) -> float:
+        """The same where it is known which pipelines will answer."""
         slack = min(SLACK_SECONDS, SLACK_SHARE * self.seconds)
-        return self.seconds - self.run.spent - slack - self._held_out(TEST)
+        return self.seconds - self.run.spent - slack - self._held_out(TEST, answering)
 
     def go(self) -> int:
         """Does what time allows; returns the best candidate's position."""
@@ -149,9 +153,9 @@ class PipelineSession:
         for stage in self.plan.round(1):
             self._tune(stage)
         self._promote()
-        last = last_stage(self)
+        last, members = last_stage(self)
         if last is not None:
-            self._tune(last)
+            self._tune(last, answering=members)
 
     def _promote(self) -> None:
         """The fine-tuned pipeline that promises most gets the time before the last training."""
@@ -180,21 +184,22 @@ class PipelineSession:
         rows = [(self.pipeline(index), state[index].valid_accuracy or 0.0, state[index].seconds) for index in tuned]
         return tuned[plan.to_go_on(rows, self.measured, **self.known, left=left)]
 
-    def _tune(self, stage: Stage) -> None:
+    def _tune(self, stage: Stage, *, answering: Sequence[Pipeline] | None = None) -> None:
         """One fine-tuning, from the probe or from where it stands; what is kept is the better one."""
         if stage.done:
             self.resumed += 1
             return
-        if self.left < 1:
+        if self.left_for(answering) < 1:
             return
         pipeline = PIPELINE.pipeline(PIPELINE.parse(stage.pipeline))
         index = self.run.place(Wanted(PIPELINE.of(pipeline)))
         checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
         checkpoint.parent.mkdir(exist_ok=True)
         begin = self._begin(pipeline, index, again=stage.again)
-        if self.left < 1:
+        left = self.left_for(answering)
+        if left < 1:
             return
-        seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, self.left)
+        seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, left)
         self.now(f"Fine-tuning {pipeline} for {seconds:.0f} s")
         parts = (TRAIN, VALIDATION) if stage.round == LAST_ROUND else (TRAIN,)
         tuned = tune_pipeline(
@@ -202,7 +207,7 @@ class PipelineSession:
             self.task,
             Effort(seconds=seconds, augment=self.augmented, seed=self.seed, parts=parts),
             begin=begin,
-            deadline=time.monotonic() + self.left,
+            deadline=time.monotonic() + left,
             checkpoint=checkpoint,
             on_epoch=self._epoch(pipeline),
         )
@@ -285,11 +290,9 @@ class PipelineSession:
         """Log-loss of a candidate on the validation images."""
         return self.plan.losses.get(str(self.run.state.candidates[index].architecture), math.inf)
 
-    def _held_out(self, part: int) -> float:
-        """Seconds to classify the images of a part by three networks: the slowest of all in two forms, and the next."""
-        slowest = sorted(each.rate for each in self.measured)[:2]
-        each = sum(1 / rate for rate in (*slowest[:1], *slowest))
-        return float(np.count_nonzero(self.task.parts == part)) * each
+    def _held_out(self, part: int, among: Sequence[Pipeline] | None = None) -> float:
+        """Seconds to classify the images of a part by ``among``, by default by what may be slowest."""
+        return plan.to_classify(self.measured, int(np.count_nonzero(self.task.parts == part)), among)
 
 
 def _percent(value: float | None) -> str:
