@@ -290,6 +290,7 @@ def test_the_service_looks_at_a_dataset_once_for_all_questions(
     monkeypatch.setattr("metad2a.service.library.load_data", lambda *given, **named: stripes(90))
     question = {"space": "pipeline", "top": 5, "max_params": None, "max_flops": None, "max_latency": None}
     for seed, seconds in ((0, 60), (0, 30), (1, 60)):
-        told = answering.recommend("a", "a", "shipped", {**question, "seed": seed, "seconds": seconds}, "sqlite://")
+        asked = {**question, "seed": seed, "seconds": seconds}
+        told = answering.recommend("a", "a", "shipped", asked, "sqlite://", str(tmp_path))
         assert told["seconds"] == seconds
     assert looked == [0, 1]

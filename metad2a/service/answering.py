@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.records.store import Store
 from metad2a.search.pipelines import SPACE, UP_TO
-from metad2a.service import library, pipelines
+from metad2a.service import bases, library, pipelines
 from metad2a.service.helper import serve
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
     from metad2a.recommend.model import MetaD2A
     from metad2a.recommend.pipelines import Seen
+    from metad2a.train.bases import Base
 
 _MOST_TASKS = 4
 _tasks: OrderedDict[tuple[str, int, str], Task] = OrderedDict()
-_looks: dict[tuple[str, int, str], Seen] = {}  # of the tasks that are asked for pipelines
+# of the tasks that are asked for pipelines, also with a network of the team's own: its version -> what probes saw
+_looks: dict[tuple[str, int, str], dict[str, tuple[Seen, Base | None]]] = {}
 _models: dict[str, MetaD2A] = {}
 
 
-def recommend(path: str, name: str, model: str, options: dict[str, Any], database: str) -> dict[str, Any]:
+def recommend(path: str, name: str, model: str, options: dict[str, Any], database: str, bases: str) -> dict[str, Any]:
     """The answer for a stored dataset; of pipelines, learnt from what searches measured into the database too."""
     chosen = dict(options)
     seed, space = int(chosen["seed"]), str(chosen.pop("space"))
@@ -32,11 +35,20 @@ def recommend(path: str, name: str, model: str, options: dict[str, Any], databas
     while len(_tasks) > _MOST_TASKS:
         _looks.pop(_tasks.popitem(last=False)[0], None)
     if space == SPACE:
-        if key not in _looks:
-            _looks[key] = pipelines.look_at(_tasks[key], seed)
+        looked, also = _looked(key, Path(bases), chosen.pop("also", None))
         with Store(database) as store:
-            return pipelines.recommend(_tasks[key], _looks[key], chosen, store)
+            return pipelines.recommend(_tasks[key], looked, chosen, store, also=also)
     return library.recommend(_model(model), _tasks[key], chosen)
+
+
+def _looked(key: tuple[str, int, str], folder: Path, name: str | None) -> tuple[Seen, Base | None]:
+    """What probes see of a task, and the team's own network of that name."""
+    known, version = _looks.setdefault(key, {}), bases.version(folder, name)
+    if version not in known:
+        task = _tasks[key]
+        also = bases.open_one(folder, name, channels=task.channels)
+        known[version] = pipelines.look_at(task, key[1], also=also), also
+    return known[version]
 
 
 def _model(name: str) -> MetaD2A:

@@ -12,12 +12,13 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.datastructures import UploadFile
 
 from databases.errors import UserError
-from metad2a.service import cursors, datasets, library, receiving, records
+from metad2a.service import bases, cursors, datasets, library, receiving, records
 from metad2a.service.datasets import Dataset
 from metad2a.service.problems import MEDIA_TYPE, Problem, not_found
 from metad2a.service.recommendations import CellsOut, PipelinesOut, RecommendationIn
 from metad2a.service.schemas import (
     HEX,
+    Bases,
     DatasetOut,
     Datasets,
     ProblemOut,
@@ -177,6 +178,12 @@ async def recommend(asked: RecommendationIn, service: Provided, caller: Caller) 
     """Tells what fits a dataset, with expected accuracy, interval, cost and reason. Fine-tunes nothing."""
     dataset = await run_in_threadpool(needed, service, asked.dataset)
     return Response(await service.recommend(dataset, asked.model, asked.options()), media_type="application/json")
+
+
+@router.get("/bases", responses=problems())
+def list_bases(service: Provided, caller: Caller) -> Bases:
+    """The pretrained networks of the team's own that may compete with ours."""
+    return Bases(items=bases.names(service.settings.bases))
 
 
 @router.get(

@@ -14,7 +14,7 @@ from fastapi.responses import FileResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from metad2a.search.pipelines import SPACE
-from metad2a.service import cursors, jobs, judging, library, receiving
+from metad2a.service import bases, cursors, jobs, judging, library, receiving
 from metad2a.service.api_data import Cursor, Id, Limit, needed, picture, problems
 from metad2a.service.helper import Broken
 from metad2a.service.jobs import Job, Kind, State
@@ -80,11 +80,12 @@ def _accept(service: Service, kind: Kind, asked: JobIn, caller: str, key: str | 
 
 
 def accept(service: Service, kind: Kind, asked: JobIn, caller: str, key: str | None = None) -> Job:
-    """Puts a job into the queue."""
+    """Puts a job into the queue; raises UserError where it asks for a network that is not there."""
     options = asked.model_dump(exclude={"dataset", "priority"})
     dataset: str | None = getattr(asked, "dataset", None)
     if dataset is not None:
         needed(service, dataset)
+    bases.version(service.settings.bases, options.get("also"))
     priority = PRIORITIES[asked.priority]
     return service.queue.put(kind, dataset, options, priority=priority, key=key, owner=caller)[0]
 

@@ -19,11 +19,20 @@ Question = TypeVar("Question", bound=BaseModel)
 
 
 class Limited(BaseModel):
-    """Limits on what one image costs: 300k or 1.5M of parameters and multiply-adds, milliseconds on the server."""
+    """Limits on what one image costs: 300k or 1.5M of parameters and multiply-adds, milliseconds on the server.
 
+    Beside them a network of the team's own that competes.
+    """
+
+    also: Choice = ""
     max_params: Text = ""
     max_flops: Text = ""
     max_latency: Text = ""
+
+    @property
+    def beside(self) -> dict[str, str]:
+        """The network that competes, by the name that the API has for it."""
+        return {"also": self.also} if self.also else {}
 
     def limits(self) -> dict[str, float]:
         """Those that are wanted, by the names that the API has for them; raises UserError for a text that is none."""
@@ -45,7 +54,7 @@ class Asked(Limited):
 
     def pipelines(self, dataset: str, *, top: int) -> RecommendationIn:
         """The question what fits; raises UserError for a limit that is none."""
-        return checked(RecommendationIn, dataset=dataset, seconds=self.seconds, top=top, **self.limits())
+        return checked(RecommendationIn, dataset=dataset, seconds=self.seconds, top=top, **self.beside, **self.limits())
 
     @property
     def address(self) -> str:
@@ -70,7 +79,7 @@ class Wish(Limited):
                 f"given {self.count!r} networks and {self.minutes!r} minutes: "
                 "give 1 to 1000 networks and a time in minutes, or no time for no limit"
             ) from problem
-        return checked(SearchIn, dataset=dataset, seconds=seconds, **networks, **self.limits())
+        return checked(SearchIn, dataset=dataset, seconds=seconds, **networks, **self.beside, **self.limits())
 
 
 def checked(kind: type[Question], **values: Any) -> Question:

@@ -90,7 +90,7 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
 
     tracker = _tracker(settings)
     with Store(settings.database) as store:
-        place = library.Workplace(store, folder, tracker, begun)
+        place = library.Workplace(store, folder, settings.bases, tracker, begun)
         if job.kind == "retraining":
             return _tracked(library.retrain(job.options, place, report), tracker)
         dataset = None if job.dataset is None else datasets.find(database, job.dataset)

@@ -38,10 +38,11 @@ _CLOUD = 400
 
 @dataclass(frozen=True)
 class Workplace:
-    """Where a job works: the records, its folder, MLflow, and the monotonic second at which its budget began."""
+    """Where a job works: records, its folder, own networks, MLflow, the monotonic second at which its budget began."""
 
     store: Store
     folder: Path
+    bases: Path
     tracker: Tracker
     begun: float
 

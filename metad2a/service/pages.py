@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from metad2a.search.pipelines import SPACE
-from metad2a.service import api_data, api_jobs, cursors, datasets, library, pipelines, records, tokens
+from metad2a.service import api_data, api_jobs, bases, cursors, datasets, library, pipelines, records, tokens
 from metad2a.service.api_data import Cursor, Id
 from metad2a.service.forms import Asked, Wish, checked
 from metad2a.service.jobs import Job
@@ -68,6 +68,7 @@ def dataset(request: Request, id: Id, service: Provided, reader: Reader, asked: 
         recipes=library.recipes(),
         devices=library.device_names(),
         asked=asked,
+        bases=bases.names(service.settings.bases),
     )
 
 

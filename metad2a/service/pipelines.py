@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from metad2a.recommend.front import front
 from metad2a.search.pipelines import SPACE
+from metad2a.service import bases
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -18,21 +19,24 @@ if TYPE_CHECKING:
     from metad2a.search.pipelines.search import PipelineResult
     from metad2a.search.run_state import Trained
     from metad2a.service.library import Report, Workplace
+    from metad2a.train.bases import Base
 
 LIMITS = ("max_params", "max_flops", "max_latency")  # the names of `limits_here`'s in requests
 _BETWEEN = 0.5  # seconds between two lines of what goes on just now
 
 
-def look_at(task: Task, seed: int) -> Seen:
-    """What probes see of a dataset, for every question about it."""
+def look_at(task: Task, seed: int, *, also: Base | None = None) -> Seen:
+    """What probes see of a dataset, for every question about it; ``also`` is a network of the team's own."""
     from metad2a.recommend.pipelines import look_at as look
     from metad2a.runtime.home import home
     from metad2a.search.pipelines.search import CACHE
 
-    return look(task, seed=seed, cache=home() / CACHE)
+    return look(task, seed=seed, cache=home() / CACHE, also=also)
 
 
-def recommend(task: Task, looked: Seen, options: Mapping[str, Any], store: Store) -> dict[str, Any]:
+def recommend(
+    task: Task, looked: Seen, options: Mapping[str, Any], store: Store, *, also: Base | None = None
+) -> dict[str, Any]:
     """The answer of ``metad2a recommend --json``: the best choices and the front.
 
     Beside it: how many were ``ranked``, and ``cloud``, the latency and expected accuracy of all others, for a picture.
@@ -42,7 +46,7 @@ def recommend(task: Task, looked: Seen, options: Mapping[str, Any], store: Store
 
     limits = limits_here(*(options[name] for name in LIMITS))
     answer = recommend_pipelines(
-        task, seconds=options["seconds"], looked=looked, limits=limits, seed=options["seed"], store=store
+        task, seconds=options["seconds"], looked=looked, limits=limits, seed=options["seed"], store=store, also=also
     )
     kept = [each for each in answer.choices if each in answer.front or each in answer.choices[: options["top"]]]
     cloud = [[each.latency_ms, each.expected_accuracy] for each in answer.choices if each not in kept]
@@ -83,6 +87,7 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
     from metad2a.recommend.pipeline_cost import limits_here
     from metad2a.search.pipelines.search import search_pipelines
 
+    also = bases.open_one(place.bases, options.get("also"), channels=task.channels)
     told, limits = 0.0, limits_here(*(options.get(name) for name in LIMITS))
 
     def now(text: str) -> None:
@@ -96,6 +101,7 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
         seconds=options["seconds"],
         augment=options["augment"],
         limits=limits,
+        also=also,
         seed=options["seed"],
         tracker=place.tracker,
         folder=place.folder,

@@ -37,6 +37,9 @@ class RecommendationIn(Strict):
     )
     top: int = Field(default=5, ge=1, le=1000)
     seconds: Seconds | None = Field(default=None, description="Of fine-tuning that accuracies hold for; 60 by default.")
+    also: Name | None = Field(
+        default=None, description="Of pipelines: a pretrained network of the team's own; GET /v1/bases lists them."
+    )
     seed: Seed = 0
     max_params: MaxParams = None
     max_flops: MaxFlops = None
@@ -57,7 +60,7 @@ class RecommendationIn(Strict):
         cells = self.model_fields_set & {"recipe", "images_per_class", "candidates", "device", "prefer", "model"}
         if self.space is None:
             self.space = NETWORKS if cells else SPACE
-        foreign = cells if self.space == SPACE else self.model_fields_set & {"seconds"}
+        foreign = cells if self.space == SPACE else self.model_fields_set & {"seconds", "also"}
         if foreign:
             raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
         if self.space == SPACE:
@@ -68,8 +71,8 @@ class RecommendationIn(Strict):
         """What is told of the space that is asked, and nothing of the other."""
         common = {"space", "top", "seed", *LIMITS}
         if self.space == SPACE:
-            return self.model_dump(include=common | {"seconds"})
-        return self.model_dump(exclude={"dataset", "model", "seconds"})
+            return self.model_dump(include=common | {"seconds", "also"})
+        return self.model_dump(exclude={"dataset", "model", "seconds", "also"})
 
 
 class ChoiceOut(BaseModel):

@@ -41,6 +41,12 @@ class Strict(BaseModel):
         return given | {name: int(given[name]) for name in whole}
 
 
+class Bases(BaseModel):
+    """Pretrained networks of the team's own, by the names that ``also`` takes."""
+
+    items: list[str]
+
+
 class ProblemOut(BaseModel):
     """An error, as RFC 9457 has it."""
 
@@ -116,6 +122,9 @@ class SearchIn(JobIn):
     max_params: MaxParams = Field(default=None, description="Of pipelines, as are the next two: what the model keeps.")
     max_flops: MaxFlops = None
     max_latency: MaxLatency = Field(default=None, description="Milliseconds for an image on the server.")
+    also: Name | None = Field(
+        default=None, description="Of pipelines: a pretrained network of the team's own; GET /v1/bases lists them."
+    )
     recipe: Name = Field(default="small", description="Of networks, as are the next four.")
     train: int = Field(default=3, ge=1, le=1000, description="How many networks to train at most.")
     searcher: Name = "surrogate"
@@ -127,7 +136,7 @@ class SearchIn(JobIn):
         networks = self.model_fields_set & {"recipe", "train", "searcher", "stop_early", "model"}
         if self.space is None:
             self.space = NETWORKS if networks else SPACE
-        foreign = networks if self.space == SPACE else self.model_fields_set & {"augment", *LIMITS}
+        foreign = networks if self.space == SPACE else self.model_fields_set & {"augment", "also", *LIMITS}
         if foreign:
             raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
         if self.space == SPACE:

@@ -76,6 +76,11 @@ class Settings:
         return self.folder / "datasets"
 
     @property
+    def bases(self) -> Path:
+        """Pretrained networks that the server's owner put there."""
+        return self.folder / "bases"
+
+    @property
     def uploads(self) -> Path:
         """What is still being received."""
         return self.folder / "uploads"

@@ -14,7 +14,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from databases.records.connection import Database
 from metad2a.search.pipelines import SPACE
-from metad2a.service import records
+from metad2a.service import bases, records
 from metad2a.service.datasets import Dataset, path_of
 from metad2a.service.helper import Broken, Helper
 from metad2a.service.metrics import Metrics
@@ -42,10 +42,11 @@ class Service:
 
     async def recommend(self, dataset: Dataset, model: str, options: dict[str, Any]) -> bytes:
         """The JSON of a recommendation; the same question is computed once, until there is more to learn from."""
+        own = await run_in_threadpool(bases.version, self.settings.bases, options.get("also"))
         now = 0 if model == "shipped" else int(time.monotonic() / _SECONDS_OF_AN_ALIAS)
         if options["space"] == SPACE:
             now = await run_in_threadpool(records.count_in, self.database, SPACE)
-        key = hashlib.sha256(json.dumps([dataset.id, model, now, options], sort_keys=True).encode()).hexdigest()
+        key = hashlib.sha256(json.dumps([dataset.id, model, now, own, options], sort_keys=True).encode()).hexdigest()
         task = self._answers.get(key)
         self.metrics.cache.labels("hit" if task else "miss").inc()
         if task is None:
@@ -64,7 +65,8 @@ class Service:
     async def _computed(self, dataset: Dataset, model: str, options: dict[str, Any]) -> bytes:
         path = str(path_of(self.settings, dataset))
         asked = {"path": path, "name": dataset.name, "model": model, "options": options}
-        told = await self.answering.call("recommend", **asked, database=self.settings.database)
+        places = {"database": self.settings.database, "bases": str(self.settings.bases)}
+        told = await self.answering.call("recommend", **asked, **places)
         return json.dumps({"dataset": dataset.id, "space": options["space"], **told}, allow_nan=False).encode()
 
     async def warm(self) -> None:
