@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from cli_world import CELLS, FakeModel, data_fixture, home_fixture, model_fixture, run  # noqa: F401
+from cli_world import answer as run_answer
 from made_up import meta_model
 from records_world import says
 
@@ -13,12 +14,16 @@ from databases.datasets.backbone import WIDTHS
 from databases.datasets.loading import load_task
 from databases.errors import UserError
 from databases.records.recipe import RECIPES
+from databases.records.record import Record
+from databases.records.store import Store
 from metad2a.devices.devices import find_device, size_of
 from metad2a.recommend import here
 from metad2a.recommend.limits import Limits
+from metad2a.recommend.measured import measured_here
 from metad2a.recommend.preference import usual_recipe
 from metad2a.recommend.ranking import reason
 from metad2a.recommend.recommendation import Recommendation
+from metad2a.runtime.home import DATABASE, home
 from predictors.gain import Gain
 
 
@@ -41,6 +46,35 @@ def test_a_recipe_that_nobody_trains_by_here_is_not_timed(data: str, monkeypatch
     monkeypatch.delattr(here, "seconds_a_step")
     for told in (answer(data, "metad2a"), answer(data, "a user's own")):
         assert here.timed_here(told, load_task(data)) == told
+
+
+def test_what_is_expected_follows_trainings_of_the_same_images(data: str) -> None:
+    told = answer(data, "quick")
+    told = replace(told, front=told.candidates[:1])
+    with Store("sqlite://") as store:
+        assert measured_here(told, store) == measured_here(told, None) == told
+        others = [("elsewhere", "quick"), (told.fingerprint, "tiny")]
+        for task, recipe in others:
+            store.add([Record(task, "nasbench201", CELLS[0], recipe, 0, "user", valid_accuracy=1.0)])
+        assert measured_here(told, store) == told, "neither other images nor other recipes count"
+        for seed in range(16):
+            store.add([Record(told.fingerprint, "nasbench201", CELLS[1], "quick", seed, "user", valid_accuracy=74.0)])
+        found = measured_here(told, store)
+    assert [each.expected_accuracy for each in told.candidates] == [90.0, 89.0, 88.0]
+    first, second, third = (each.expected_accuracy or 0.0 for each in found.candidates)
+    assert 74 < second < 76 and first > second > third and found.front == found.candidates[:1]
+    low, high = found.best.interval or (0.0, 0.0)
+    assert low < first < high and low < 70
+    assert found.notes[-1].startswith("16 trainings of these images by the recipe measured 15.0 points below")
+
+
+def test_the_command_knows_what_was_measured_and_lists_as_many_as_wanted(model: FakeModel, data: str) -> None:
+    fingerprint = load_task(data).fingerprint
+    with Store(home() / DATABASE) as store:
+        store.add([Record(fingerprint, "nasbench201", CELLS[2], "quick", 0, "user", valid_accuracy=60.0)])
+    told = run_answer("recommend", data, "--space", "nasbench201", "--recipe", "quick", "--top", "2")
+    assert len(told["candidates"]) == 2 and told["candidates"][0]["expected_accuracy"] < 85
+    assert any("1 training of these images" in each for each in told["notes"])
 
 
 def test_the_command_tells_whose_time_a_training_takes(model: FakeModel, data: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -26,6 +27,7 @@ from metad2a.cli.options import (
     default_database,
     how_many,
     open_store,
+    stored,
 )
 from metad2a.cli.output import WIDTH, console, print_json, reporting, table, tell_written
 from metad2a.recommend.amounts import amount
@@ -125,6 +127,7 @@ def recommend(
     with reporting("Reading the images ...") as reporter:
         from metad2a.recommend.here import timed_here
         from metad2a.recommend.limits import Limits
+        from metad2a.recommend.measured import measured_here
 
         limits = Limits(parameters, flops, max_latency, target, prefer)
         _ = limits.target  # an unknown device is refused before any image is read
@@ -134,15 +137,17 @@ def recommend(
         reporter.now("Ranking the cells ...")
         answer = (asked or open_model(None)).recommend(
             task,
-            top=count,
+            top=None,
             seed=seed,
             images_per_class=images_per_class,
             candidates=candidates,
             recipe=recipe,
             limits=limits,
         )
+        with stored(default_database(context)) as store:
+            answer = measured_here(answer, store)
         reporter.now("Timing a few steps ...")
-        answer = timed_here(answer, task)
+        answer = timed_here(replace(answer, candidates=answer.candidates[:count]), task)
     if output is not None:
         write(answer, output)
     if json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +14,7 @@ from databases.architectures.space import Architecture, ImageSpace, space
 from databases.datasets.task import VALIDATION, Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe
+from metad2a.recommend.measured import expected_of
 from metad2a.search.controllers import controller, options
 from metad2a.search.controllers.controller import Controller, Setting
 from metad2a.search.limited import Costing, Limited
@@ -155,12 +156,12 @@ def recommended(
         if not trained.complete:
             return
         takes.learn(trained.flops, trained.seconds)
-        before = _expected(trained.architecture, known)
+        before = expected_of(trained.architecture, known)
         if before is not None and trained.valid_accuracy is not None:
             level.learn(before, trained.valid_accuracy)
 
     def expected(architecture: Architecture) -> float | None:
-        before = _expected(architecture, known)
+        before = expected_of(architecture, known)
         return None if before is None else level(before)
 
     return Plan(
@@ -187,13 +188,6 @@ def unaided(
 
 def _within(searcher: Controller, costing: Costing | None) -> Controller:
     return searcher if costing is None else Limited(searcher, costing)
-
-
-def _expected(architecture: Architecture, known: Mapping[Architecture, float | None]) -> float | None:
-    """The accuracy that was expected of an architecture, or of what computes the same, before any training."""
-    if architecture in known:
-        return known[architecture]
-    return known.get(space(architecture.space).canonical(architecture))
 
 
 def training_time(answer: Answer) -> TrainingTime:

@@ -25,7 +25,7 @@ _models: dict[str, MetaD2A] = {}
 
 
 def recommend(path: str, name: str, model: str, options: dict[str, Any], database: str, bases: str) -> dict[str, Any]:
-    """The answer for a stored dataset; of pipelines, learnt from what searches measured into the database too."""
+    """The answer for a stored dataset, which knows what searches measured into the database."""
     chosen = dict(options)
     seed, space = int(chosen["seed"]), str(chosen.pop("space"))
     key = (path, seed, space)
@@ -34,11 +34,11 @@ def recommend(path: str, name: str, model: str, options: dict[str, Any], databas
     _tasks.move_to_end(key)
     while len(_tasks) > _MOST_TASKS:
         _looks.pop(_tasks.popitem(last=False)[0], None)
-    if space == SPACE:
-        looked, also = _looked(key, Path(bases), chosen.pop("also", None))
-        with Store(database) as store:
+    with Store(database) as store:
+        if space == SPACE:
+            looked, also = _looked(key, Path(bases), chosen.pop("also", None))
             return pipelines.recommend(_tasks[key], looked, chosen, store, also=also)
-    return library.recommend(_model(model), _tasks[key], chosen)
+        return library.recommend(_model(model), _tasks[key], chosen, store)
 
 
 def _looked(key: tuple[str, int, str], folder: Path, name: str | None) -> tuple[Seen, Base | None]:

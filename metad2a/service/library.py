@@ -75,7 +75,7 @@ def load_model(which: str | None = None) -> MetaD2A:
     return open_model(None if which in (None, "shipped") else Path(str(which)))
 
 
-def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any]) -> dict[str, Any]:
+def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any], store: Store) -> dict[str, Any]:
     """The answer of ``metad2a recommend --json``; each candidate with a title, and a key where it can be drawn.
 
     Beside it: ``front``, the candidates that none beats in both accuracy and cost, cheapest first, and ``cloud``, the
@@ -84,15 +84,15 @@ def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any]) -> dict[st
     """
     from metad2a.recommend.here import timed_here
     from metad2a.recommend.limits import Limits
+    from metad2a.recommend.measured import measured_here
     from metad2a.recommend.preference import front_of
 
     given = {name: value for name, value in options.items() if value is not None} | {"top": None}
     named = {_LIMITS[name]: value for name, value in given.items() if name in _LIMITS}
     chosen = {name: value for name, value in given.items() if name not in _LIMITS}
-    answer = timed_here(model.recommend(task, **chosen, limits=Limits(**named)), task)
+    answer = timed_here(measured_here(model.recommend(task, **chosen, limits=Limits(**named)), store), task)
     everything = answer.candidates
-    front = answer.front or front_of(everything)
-    kept = replace(answer, candidates=everything[: options["top"]], front=front)
+    kept = replace(answer, candidates=everything[: options["top"]], front=answer.front or front_of(everything))
     told = kept.to_json()
     for name, candidates in (("candidates", kept.candidates), ("front", kept.front)):
         for each, candidate in zip(told[name], candidates, strict=True):

@@ -13,7 +13,6 @@ from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
 from databases.records.connection import Database
-from metad2a.search.pipelines import SPACE
 from metad2a.service import bases, records
 from metad2a.service.datasets import Dataset, path_of
 from metad2a.service.helper import Broken, Helper
@@ -43,9 +42,8 @@ class Service:
     async def recommend(self, dataset: Dataset, model: str, options: dict[str, Any]) -> bytes:
         """The JSON of a recommendation; the same question is computed once, until there is more to learn from."""
         own = await run_in_threadpool(bases.version, self.settings.bases, options.get("also"))
-        now = 0 if model == "shipped" else int(time.monotonic() / _SECONDS_OF_AN_ALIAS)
-        if options["space"] == SPACE:
-            now = await run_in_threadpool(records.count_in, self.database, SPACE)
+        now = [0 if model == "shipped" else int(time.monotonic() / _SECONDS_OF_AN_ALIAS)]
+        now.append(await run_in_threadpool(records.count_in, self.database, options["space"]))
         key = hashlib.sha256(json.dumps([dataset.id, model, now, own, options], sort_keys=True).encode()).hexdigest()
         task = self._answers.get(key)
         self.metrics.cache.labels("hit" if task else "miss").inc()
