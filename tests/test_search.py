@@ -243,6 +243,7 @@ def test_what_became_of_each_training_is_told() -> None:
     made = Trained(CELLS[0], None, 60.0, True, 2, 1.0, 10, 10)
     cut, stopped = replace(made, complete=False, valid_accuracy=64.0), replace(made, complete=False, stopped=True)
     short = replace(cut, shortened=True)
+    assert [each.fate for each in (made, short, stopped, cut)] == ["", "shortened", "given up", "cut"]
     told = "no time for another training: of 5 trainings 1 finished, 1 shortened, 1 given up, 1 cut, 1 never begun"
     assert ended([made, short, stopped, cut], 5) == told
     assert ended([made, made], None) == "no time for another training: of 2 trainings 2 finished"

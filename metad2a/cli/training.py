@@ -267,7 +267,7 @@ def _row(each: Trained, *, best: bool) -> tuple[str, ...]:
         compact(each.architecture),
         percent(each.expected_accuracy),
         percent(each.valid_accuracy),
-        f"{each.epochs}{'' if each.complete else ' (given up)' if each.stopped else ' (cut)'}",
+        f"{each.epochs} ({each.fate})" if each.fate else str(each.epochs),
         span(each.seconds),
         short(each.parameters),
         short(each.flops),

@@ -57,6 +57,11 @@ class Trained:
     shortened: bool = False
 
     @property
+    def fate(self) -> str:
+        """How it ended before its recipe's end, in a word or two; empty where it did not."""
+        return "" if self.complete else "given up" if self.stopped else "shortened" if self.shortened else "cut"
+
+    @property
     def done(self) -> bool:
         """Whether nothing more is to be trained."""
         return self.complete or self.stopped
