@@ -32,10 +32,25 @@ def test_what_fits_is_asked_within_the_limits_that_were_typed(
 
 def test_limits_stay_in_both_forms_and_in_the_address_of_what_fits(client: TestClient) -> None:
     page = f"/datasets/{send(client)['id']}"
-    assert "<details open" not in client.get(page).text and client.get(page).text.count('class="limits">') == 2
+    assert "<details open" not in client.get(page).text and client.get(page).text.count('class="limits">') == 3
     shown = client.get(page, params={"max_params": "300k", "max_latency": '2"><script>'}).text
     assert shown.count('name="max_params" value="300k"') == shown.count('class="limits" open>') == 2
     assert "/recommendation?max_params=300k&amp;max_latency=2%22%3E%3Cscript%3E" in shown and "<script>" not in shown
+
+
+def test_limits_of_cells_are_asked_of_cells_alone(client: TestClient, answers: list[dict[str, Any]]) -> None:
+    page = f"/datasets/{send(client)['id']}"
+    typed = {"cells": "1", "device": "raspi4", "max_params": "300k", "max_latency": "15"}
+    assert client.get(f"{page}/cells", params=typed).status_code == 200
+    asked = answers[-1]["options"]
+    assert (asked["space"], asked["max_params"], asked["max_latency"]) == ("nasbench201", 300_000, 15.0)
+    assert client.get(f"{page}/recommendation", params=typed).status_code == 200
+    assert answers[-1]["options"]["max_params"] is None
+    assert client.get(f"{page}/cells", params={"max_params": "300k"}).status_code == 200
+    assert answers[-1]["options"]["max_params"] is None, "those were of pipelines"
+    shown = client.get(page, params=typed).text
+    assert shown.count('name="max_params" value="300k"') == 1 and '<details class="more" open>' in shown
+    assert "parameters at most 'few'" in refused(client.get(f"{page}/cells?cells=1&max_params=few"), 422)
 
 
 def test_a_search_keeps_the_limits_that_were_typed(client: TestClient) -> None:

@@ -11,7 +11,7 @@ from databases.errors import UserError
 from metad2a.recommend.amounts import amount, milliseconds
 from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.service.recommendations import RecommendationIn
-from metad2a.service.schemas import SearchIn
+from metad2a.service.schemas import NETWORKS, SearchIn
 
 Text = Annotated[str, Field(max_length=200)]
 Choice = Annotated[str, Field(max_length=80)]
@@ -46,15 +46,26 @@ class Limited(BaseModel):
 
 
 class Asked(Limited):
-    """What a dataset's page is asked to show: what fits, and the cells once a recipe or a device is chosen."""
+    """What a dataset's page is asked to show: what fits, and the cells once one of their options is chosen.
 
+    ``cells``: the limits are those of cells, whose milliseconds are of the ``device``.
+    """
+
+    cells: bool = False
     seconds: Annotated[float, Field(gt=0, le=86_400)] = USUAL_SECONDS
     recipe: Choice = ""
     device: Choice = ""
 
     def pipelines(self, dataset: str, *, top: int) -> RecommendationIn:
         """The question what fits; raises UserError for a limit that is none."""
-        return checked(RecommendationIn, dataset=dataset, seconds=self.seconds, top=top, **self.beside, **self.limits())
+        wanted = {} if self.cells else {**self.beside, **self.limits()}
+        return checked(RecommendationIn, dataset=dataset, seconds=self.seconds, top=top, **wanted)
+
+    def networks(self, dataset: str, *, top: int) -> RecommendationIn:
+        """The question which cells fit; raises UserError for a limit that is none."""
+        wanted = self.limits() if self.cells else {}
+        chosen = {"recipe": self.recipe or None, "device": self.device or None}
+        return checked(RecommendationIn, dataset=dataset, space=NETWORKS, top=top, **chosen, **wanted)
 
     @property
     def address(self) -> str:

@@ -12,12 +12,12 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from metad2a.search.pipelines import SPACE
 from metad2a.service import api_data, api_jobs, bases, cursors, datasets, library, pipelines, records, tokens
 from metad2a.service.api_data import Cursor, Id
-from metad2a.service.forms import Asked, Wish, checked
+from metad2a.service.forms import Asked, Wish
 from metad2a.service.jobs import Job
 from metad2a.service.problems import Problem
 from metad2a.service.recommendations import RecommendationIn
 from metad2a.service.rendering import page
-from metad2a.service.schemas import NETWORKS, DatasetOut, RetrainingIn
+from metad2a.service.schemas import DatasetOut, RetrainingIn
 from metad2a.service.security import COOKIE, Provided, SignIn, caller
 from metad2a.service.state import Service
 
@@ -68,6 +68,7 @@ def dataset(request: Request, id: Id, service: Provided, reader: Reader, asked: 
         recipes=library.recipes(),
         devices=library.device_names(),
         asked=asked,
+        nothing=Asked(),
         bases=bases.names(service.settings.bases),
     )
 
@@ -85,9 +86,7 @@ async def cells(
     request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[Asked, Query()]
 ) -> Response:
     """The ranked cells of a dataset: a part of its page, or a page of its own without the script."""
-    chosen = {name: getattr(asked, name) or None for name in ("recipe", "device")}
-    question = checked(RecommendationIn, dataset=id, space=NETWORKS, top=LISTED, **chosen)
-    return await _recommended(request, service, question, "cells.html")
+    return await _recommended(request, service, asked.networks(id, top=LISTED), "cells.html")
 
 
 async def _recommended(request: Request, service: Service, asked: RecommendationIn, template: str) -> Response:
