@@ -117,7 +117,7 @@ def recommend(
         limits = limits_here(*most)
         seconds = duration(budget) or USUAL_SECONDS
         opened = _opened(also)  # refused before any image is read
-        task = load_task(data, up_to=UP_TO, seed=seed, groups=groups)
+        task = load_task(data, up_to=UP_TO, seed=seed, looking=True, groups=groups, on_progress=reporter.reading)
         answer = recommend_pipelines(
             task,
             seconds=seconds,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
-from metad2a.recommend.chances import FIT_EACH, FIT_SECONDS, SHARE, Measured, fits, is_far, sensible_probes
+from metad2a.recommend.chances import FIT_SECONDS, SHARE, Measured, fit_seconds, fits, is_far, sensible_probes
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of
 from metad2a.train.probe import FEW, MOST, Probed, looked_at, loss_of_few, probe, speed, width
@@ -91,7 +91,7 @@ def looks(
 def affordable(task: Task, seconds: float, *, rate: float, features: int) -> int:
     """Of how many training images, a few at least, a probe takes no more than these seconds."""
     left = seconds - FIT_SECONDS - len(looked_at(task, VALIDATION)) / rate
-    fitting = left / (1 / rate + FIT_EACH * features * task.classes)
+    fitting = left / (1 / rate + fit_seconds(features, task.classes))
     return int(min(MOST[TRAIN], max(LEAST, LEAST_EACH * task.classes, fitting)))
 
 
