@@ -15,7 +15,7 @@ from databases.records.store import Store
 from metad2a.recommend.chances import Chance, Measured
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import Allowed, cost_of, limits_here
-from metad2a.search.pipelines import plan
+from metad2a.search.pipelines import ending, plan
 from metad2a.search.pipelines.plan import first_round
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 
@@ -38,6 +38,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
     monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
     monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
+    monkeypatch.setattr(ending, "LEAST_LAST", 1e9)
 
 
 def searched(limits: Limits) -> PipelineResult:

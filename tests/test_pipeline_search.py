@@ -25,7 +25,7 @@ from metad2a.recommend.chances import Chance, Measured
 from metad2a.recommend.pipelines import recommend_pipelines
 from metad2a.reports.figure import new_figure
 from metad2a.runtime.tracking import Tracker
-from metad2a.search.pipelines import plan
+from metad2a.search.pipelines import ending, plan
 from metad2a.search.pipelines.plan import first_round
 from metad2a.search.pipelines.report import macro_f1, temperature
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
@@ -56,6 +56,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
     monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
     monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
+    monkeypatch.setattr(ending, "LEAST_LAST", 1e9)
     yield
 
 
@@ -99,7 +100,7 @@ def test_a_network_that_an_earlier_version_exported_alone_is_told_alone(monkeypa
         def finalists(logits: dict[int, object], truth: object, best: int, **given: object) -> tuple[int, ...]:
             return (best, *(each for each in logits if each != best))[:members]  # noqa: B023
 
-        monkeypatch.setattr("metad2a.search.pipelines.search.finalists", finalists)
+        monkeypatch.setattr("metad2a.search.pipelines.ending.finalists", finalists)
         result = searched(stripes(60))
         assert result.members == (result.best,)
 
@@ -108,7 +109,7 @@ def test_given_again_with_its_time_over_a_search_ends_with_the_same_network(monk
     monkeypatch.setattr(plan, "first_round", lambda measured, **given: [])
     first = searched(stripes(60))
     assert any("learnt from training and validation images" in note for note in first.notes)
-    monkeypatch.setattr("metad2a.search.pipelines.search.refit", None)
+    monkeypatch.setattr("metad2a.search.pipelines.ending.refit", None)
     again = search_pipelines(stripes(60), seconds=first.seconds)
     assert again.notes == first.notes and again.temperature == first.temperature
     ours, theirs = (each.exported.training.network.state_dict() for each in (first, again))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypedDict
@@ -86,6 +87,18 @@ def to_go_on(
         return (model or outcomes()).later(looked, pipeline, accuracy, 1 + left / max(seconds, 1.0))
 
     return max(range(len(tuned)), key=end)
+
+
+def to_classify(measured: Sequence[Measured], images: int, among: Sequence[Pipeline] | None = None) -> float:
+    """Seconds that ``among`` take for so many images; by default the slowest in two forms and the next, as a mean."""
+    if among is None:
+        slowest = sorted(each.rate for each in measured)[:2]
+        rates = [*slowest[:1], *slowest]
+    else:
+        known = {(each.pipeline.weights, each.pipeline.resolution): each.rate for each in measured}
+        usual = max(known.values(), default=math.inf)  # of a network from scratch, which is as ours
+        rates = [known.get((each.weights, each.resolution), usual) for each in among]
+    return images * sum(1 / rate for rate in rates)
 
 
 def _close(ranked: Sequence[Chance]) -> list[Chance]:

@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from numbers import Real
 from pathlib import Path
 
@@ -23,7 +22,8 @@ from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements
 from metad2a.search.pipelines import USUAL_SECONDS
-from metad2a.search.pipelines.average import averaged, finalists, read_logits, together
+from metad2a.search.pipelines.average import averaged, together
+from metad2a.search.pipelines.ending import answering, of_all_images, valid_logits
 from metad2a.search.pipelines.kept import training_of
 from metad2a.search.pipelines.report import Report, milliseconds, report, temperature
 from metad2a.search.pipelines.session import PipelineSession
@@ -36,10 +36,10 @@ from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats
 from metad2a.train.pipeline import Effort, tune_pipeline
-from metad2a.train.probe import percent_right, refit
+from metad2a.train.probe import percent_right
 
 CACHE = "features"  # in the home folder
-REFIT_SECONDS = 2.0  # that must be left to fit the winning probe again on more images
+ON_ALL = "what is exported learnt from training and validation images; its validation accuracy is of before"
 
 
 @dataclass(frozen=True)
@@ -139,8 +139,8 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     """Calibrates the best on the validation images, tests and exports it."""
     task, state = session.task, session.run.state
     truth = task.labels[task.places(VALIDATION)]
-    logits = {index: each for index, each in read_logits(session.run).items() if len(each) == len(truth)}
-    members = finalists(logits, truth, best, fits=partial(_fit, session))
+    logits = valid_logits(session)
+    members = answering(session, best)
     known = state.tested is not None and state.tested[0] == best and (session.run.folder / WEIGHTS).is_file()
     if known and not session.worked:
         session.run.discount()
@@ -178,11 +178,6 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     )
 
 
-def _fit(session: PipelineSession, members: tuple[int, ...]) -> bool:
-    """Whether these keep the limits together."""
-    return session.allowed is None or session.allowed(*map(session.pipeline, members))
-
-
 def _answering(classifier: Classifier) -> int:
     """How many networks answer together in it."""
     network = classifier.network
@@ -206,35 +201,23 @@ def _chosen(
     classifier = session.classifier(best)
     known = logits[best] if best in logits else classifier.logits(task.images, asked)
     heat = temperature(known, truth) if len(truth) else 1.0
-    classifier, more = _on_more_images(session, session.pipeline(best), classifier)
-    return classifier, session.run.state.trained[best].valid_accuracy, heat, more
+    classifier, again = of_all_images(session, best)
+    return classifier, session.run.state.trained[best].valid_accuracy, heat, [ON_ALL] if again else []
 
 
 def _together(session: PipelineSession, heats: Mapping[int, float], valid: float) -> tuple[Classifier, list[str]]:
     """The mean of the finalists, given with their temperatures, as one network, and what it costs."""
     task = session.task
-    parts = {index: session.classifier(index) for index in heats}
+    found = {index: of_all_images(session, index) for index in heats}
+    parts = {index: classifier for index, (classifier, _) in found.items()}
     made = averaged(parts, heats, resolution=task.resolution)
     best, *others = heats
     alone = session.run.state.trained[best].valid_accuracy or 0.0
     dearer = milliseconds(made, task) - milliseconds(parts[best], task)
     named = " and ".join(str(session.pipeline(index)) for index in others)
     told = f"what is exported is the mean with {named}: validation {alone:.1f} -> {valid:.1f}%"
-    return made, [f"{told}, for {dearer:.1f} ms more an image"]
-
-
-def _on_more_images(
-    session: PipelineSession, pipeline: Pipeline, classifier: Classifier
-) -> tuple[Classifier, list[str]]:
-    """A probe is fitted again with the validation images, which chose its penalty and need not be held out any more."""
-    penalty = session.plan.penalties.get(str(pipeline))
-    if pipeline.training != "probe" or penalty is None or session.left < REFIT_SECONDS:
-        return classifier, []
-    base = session.base(pipeline)
-    again = refit(base, session.task, resolution=pipeline.resolution, penalty=penalty, cache=session.cache)
-    return again, [
-        "the exported probe learnt from training and validation images; its validation accuracy is of before"
-    ]
+    more = [ON_ALL] if any(again for _, again in found.values()) else []
+    return made, [f"{told}, for {dearer:.1f} ms more an image", *more]
 
 
 def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival, ...]:

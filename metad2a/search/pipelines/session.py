@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +25,12 @@ from metad2a.recommend.pipeline_cost import Allowed
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.average import drop_logits, keep_logits
+from metad2a.search.pipelines.ending import before_last, last_stage, take_last
 from metad2a.search.pipelines.kept import card_of, trained_of, training_of
 from metad2a.search.pipelines.plan import Known
 from metad2a.search.pipelines.probing import probe_all
 from metad2a.search.pipelines.records import Recorder
-from metad2a.search.pipelines.stages import Plan, Stage, read_plan
+from metad2a.search.pipelines.stages import LAST_ROUND, Plan, Stage, read_plan
 from metad2a.search.run_state import Wanted
 from metad2a.search.runs import CANDIDATES, RunFolder
 from metad2a.search.tracked import facts, track_pipeline
@@ -97,8 +98,12 @@ class PipelineSession:
     @property
     def left(self) -> float:
         """Seconds until testing and writing must begin."""
+        return self.left_for(None)
+
+    def left_for(self, answering: Sequence[Pipeline] | None) -> float:
+        """The same where it is known which pipelines will answer."""
         slack = min(SLACK_SECONDS, SLACK_SHARE * self.seconds)
-        return self.seconds - self.run.spent - slack - self._held_out(TEST)
+        return self.seconds - self.run.spent - slack - self._held_out(TEST, answering)
 
     def go(self) -> int:
         """Does what time allows; returns the best candidate's position."""
@@ -141,24 +146,36 @@ class PipelineSession:
     def _tune_all(self) -> None:
         if not self.plan.round(1):
             left = self.left - self._held_out(VALIDATION)
-            chosen = plan.first_round(self.measured, **self.known, seconds=left, allowed=self.allowed)
+            free = before_last(self, left)
+            chosen = plan.first_round(self.measured, **self.known, seconds=free, allowed=self.allowed)
             for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
         for stage in self.plan.round(1):
             self._tune(stage)
         self._promote()
+        last, members = last_stage(self)
+        if last is not None:
+            self._tune(last, answering=members)
 
     def _promote(self) -> None:
-        """The fine-tuned pipeline that promises most gets the time that is left."""
+        """The fine-tuned pipeline that promises most gets the time before the last training."""
         open_ones = [each for each in self.plan.round(2) if not each.done]
         tuned = [index for index in self.run.state.trained if self.pipeline(index).learning_rate is not None]
-        left = self.left - self._held_out(VALIDATION)
-        if not open_ones and left >= plan.LEAST_AGAIN and tuned:
+        left = before_last(self, self.left - self._held_out(VALIDATION))
+        if not open_ones and left >= plan.LEAST_AGAIN and tuned and self._goes_on():
             best = self.pipeline(self._promising(tuned, left))
             self.plan.add(Stage(str(best), left, again=True, round=2))
             open_ones = self.plan.round(2)[-1:]
         for stage in open_ones:
             self._tune(stage)
+
+    def _goes_on(self) -> bool:
+        """Whether training images alone are gone on with: for one of several, or by a larger budget after the last."""
+        last = self.plan.stages[-1]
+        if last.round == LAST_ROUND:
+            return last.done
+        alone = len(self.plan.round(1)) == 1
+        return (last.round == 1 and not alone) or not len(self.task.places(VALIDATION))
 
     def _promising(self, tuned: list[int], left: float) -> int:
         """The fine-tuned candidate that is expected to end best, if it alone goes on for the seconds left."""
@@ -167,32 +184,37 @@ class PipelineSession:
         rows = [(self.pipeline(index), state[index].valid_accuracy or 0.0, state[index].seconds) for index in tuned]
         return tuned[plan.to_go_on(rows, self.measured, **self.known, left=left)]
 
-    def _tune(self, stage: Stage) -> None:
+    def _tune(self, stage: Stage, *, answering: Sequence[Pipeline] | None = None) -> None:
         """One fine-tuning, from the probe or from where it stands; what is kept is the better one."""
         if stage.done:
             self.resumed += 1
             return
-        if self.left < 1:
+        if self.left_for(answering) < 1:
             return
         pipeline = PIPELINE.pipeline(PIPELINE.parse(stage.pipeline))
         index = self.run.place(Wanted(PIPELINE.of(pipeline)))
         checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
         checkpoint.parent.mkdir(exist_ok=True)
         begin = self._begin(pipeline, index, again=stage.again)
-        if self.left < 1:
+        left = self.left_for(answering)
+        if left < 1:
             return
-        seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, self.left)
+        seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, left)
         self.now(f"Fine-tuning {pipeline} for {seconds:.0f} s")
+        parts = (TRAIN, VALIDATION) if stage.round == LAST_ROUND else (TRAIN,)
         tuned = tune_pipeline(
             pipeline,
             self.task,
-            Effort(seconds=seconds, augment=self.augmented, seed=self.seed),
+            Effort(seconds=seconds, augment=self.augmented, seed=self.seed, parts=parts),
             begin=begin,
-            deadline=time.monotonic() + self.left,
+            deadline=time.monotonic() + left,
             checkpoint=checkpoint,
             on_epoch=self._epoch(pipeline),
         )
-        self._take(index, tuned, again=stage.again)
+        if stage.round == LAST_ROUND:
+            take_last(self, index, tuned)
+        else:
+            self._take(index, tuned, again=stage.again)
         if tuned.complete:  # else a larger budget goes on with it
             if not stage.again:  # what went on had two schedules, as no training that we foretell
                 steps = max(1, round(tuned.passes * self.known["images"] / BATCH))  # of whole batches
@@ -268,11 +290,9 @@ class PipelineSession:
         """Log-loss of a candidate on the validation images."""
         return self.plan.losses.get(str(self.run.state.candidates[index].architecture), math.inf)
 
-    def _held_out(self, part: int) -> float:
-        """Seconds to classify the images of a part by three networks: the slowest of all in two forms, and the next."""
-        slowest = sorted(each.rate for each in self.measured)[:2]
-        each = sum(1 / rate for rate in (*slowest[:1], *slowest))
-        return float(np.count_nonzero(self.task.parts == part)) * each
+    def _held_out(self, part: int, among: Sequence[Pipeline] | None = None) -> float:
+        """Seconds to classify the images of a part by ``among``, by default by what may be slowest."""
+        return plan.to_classify(self.measured, int(np.count_nonzero(self.task.parts == part)), among)
 
 
 def _percent(value: float | None) -> str:

@@ -10,6 +10,7 @@ from databases.errors import UserError
 from metad2a.runtime.files import keep_files
 
 PLAN = "plan.json"
+LAST_ROUND = 3
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Stage:
     Attributes:
         pipeline: its text. seconds: what it was given.
         again: whether it goes on from its own weights, not from the probe's.
-        round: 1 for those that compete, 2 for what the best gets.
+        round: 1 for those that compete, 2 for what the best gets, `LAST_ROUND` with validation images too.
         done: whether nothing more is to be done.
     """
 

@@ -1,0 +1,158 @@
+"""The end of a search for pipelines: what is exported learns from the validation images too, and nothing is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pipeline_world import random_base, stripes
+
+from databases.architectures.spaces.pipeline import Pipeline
+from databases.datasets.task import TRAIN, VALIDATION, Task
+from metad2a.export.weights import load_weights
+from metad2a.recommend.chances import Chance
+from metad2a.search.pipelines import ending, plan
+from metad2a.search.pipelines import session as module
+from metad2a.search.pipelines.search import ON_ALL, PipelineResult, search_pipelines
+from metad2a.search.pipelines.session import PipelineSession
+from metad2a.search.pipelines.stages import LAST_ROUND, read_plan
+from metad2a.search.runs import AGAIN, CANDIDATES
+from metad2a.train.bases import Base
+from metad2a.train.finetune import Tuned
+from metad2a.train.pipeline import Effort, tune_pipeline
+
+KNOWN = 102.0
+OWN = Pipeline("own", 32, "probe")
+SLOW, FAST = Pipeline("own", 32, "all", 0.03), Pipeline("own", 32, "all", 0.1)
+
+
+@pytest.fixture(autouse=True)
+def efforts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Effort]]:
+    """What is trained, in a world of tiny random weights, always with 100 s left; fine-tuning beats the probe."""
+
+    def opened(name: str, *, channels: int, resolution: int, stages: object = None) -> Base:
+        return replace(random_base(channels), name=name, digest=name)
+
+    trained = list[Effort]()
+
+    def better(pipeline: Pipeline, task: Task, effort: Effort, **given: object) -> Tuned:
+        trained.append(effort)
+        short = replace(effort, seconds=None, steps=4)
+        tuned = tune_pipeline(pipeline, task, short, **given)  # type: ignore[arg-type]
+        accuracy = KNOWN if VALIDATION in effort.parts else 101.0  # the probe may know all
+        return replace(tuned, valid_accuracy=accuracy, valid_loss=0.1)
+
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
+    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
+    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
+    monkeypatch.setattr(module, "tune_pipeline", better)
+    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(plan, "LEAST_AGAIN", 0.1)
+    monkeypatch.setattr(ending, "LEAST_LAST", 0.2)
+    monkeypatch.setattr(PipelineSession, "left", property(lambda session: 100.0))
+    yield trained
+
+
+def begin(monkeypatch: pytest.MonkeyPatch, *pipelines: Pipeline) -> None:
+    monkeypatch.setattr(plan, "first_round", lambda measured, **given: [Chance(each, 0.3, 50.0) for each in pipelines])
+
+
+def searched(task: Task) -> PipelineResult:
+    return search_pipelines(task, seconds=500)
+
+
+def parts(efforts: list[Effort]) -> list[tuple[int, ...]]:
+    return [each.parts for each in efforts]
+
+
+def test_what_is_exported_learns_from_validation_images_last(
+    efforts: list[Effort], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(monkeypatch, SLOW)
+    result = searched(stripes(60))
+    assert parts(efforts) == [(TRAIN,), (TRAIN, VALIDATION)]
+    assert result.best == SLOW and ON_ALL in result.notes
+    assert result.valid_accuracy != KNOWN  # which is of images that were learnt from
+
+
+def test_one_of_several_goes_on_before_the_last(efforts: list[Effort], monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(monkeypatch, SLOW, FAST)
+    result = searched(stripes(60))
+    assert parts(efforts) == [(TRAIN,)] * 3 + [(TRAIN, VALIDATION)]
+    assert [each.round for each in read_plan(result.folder).stages] == [1, 1, 2, LAST_ROUND]
+
+
+def test_the_exported_network_is_the_one_of_all_images(efforts: list[Effort], monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(monkeypatch, SLOW)
+    monkeypatch.setattr(ending, "finalists", lambda logits, truth, best, **given: (best,))
+    result = searched(stripes(60))
+    _, last = load_weights(result.folder / CANDIDATES / AGAIN)
+    _, first = load_weights(result.folder / CANDIDATES / "1.safetensors")
+    exported = result.exported.training.network.state_dict()
+    assert all((exported[name] == value).all() for name, value in last.network.state_dict().items())
+    assert any((exported[name] != value).any() for name, value in first.network.state_dict().items())
+
+
+def test_a_last_training_that_forgets_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(monkeypatch, SLOW)
+    real: Callable[..., Tuned] = vars(module)["tune_pipeline"]
+
+    def lost(pipeline: Pipeline, task: Task, effort: Effort, **given: object) -> Tuned:
+        tuned = real(pipeline, task, effort, **given)
+        return replace(tuned, valid_accuracy=1.0) if VALIDATION in effort.parts else tuned
+
+    monkeypatch.setattr(module, "tune_pipeline", lost)
+    result = searched(stripes(60))
+    assert result.best == SLOW and not (result.folder / CANDIDATES / AGAIN).exists()
+
+
+def test_a_last_training_that_is_killed_is_gone_on_with_alone(
+    efforts: list[Effort], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(monkeypatch, SLOW)
+    real: Callable[..., Tuned] = vars(module)["tune_pipeline"]
+
+    def killed(pipeline: Pipeline, task: Task, effort: Effort, **given: object) -> Tuned:
+        tuned = real(pipeline, task, effort, **given)
+        if VALIDATION in effort.parts:
+            raise KeyboardInterrupt
+        return tuned
+
+    monkeypatch.setattr(module, "tune_pipeline", killed)
+    with pytest.raises(KeyboardInterrupt):
+        searched(stripes(60))
+    monkeypatch.setattr(module, "tune_pipeline", real)
+    efforts.clear()
+    result = searched(stripes(60))
+    assert parts(efforts) == [(TRAIN, VALIDATION)] and ON_ALL in result.notes
+    assert not list((result.folder / CANDIDATES).glob("*.checkpoint"))
+
+
+def test_more_time_goes_on_with_what_validation_chose(efforts: list[Effort], monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(monkeypatch, SLOW)
+    searched(stripes(60))
+    efforts.clear()
+    result = searched(stripes(60))
+    assert parts(efforts) == [(TRAIN,), (TRAIN, VALIDATION)] and result.valid_accuracy != KNOWN
+
+
+def test_without_validation_images_all_time_is_for_what_there_is(
+    efforts: list[Effort], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(monkeypatch, SLOW)
+    task = stripes(60)
+    none = replace(task, parts=np.where(task.parts == VALIDATION, np.uint8(TRAIN), task.parts))
+    result = searched(none)
+    assert {*parts(efforts)} == {(TRAIN,)} and ON_ALL not in result.notes
+
+
+@pytest.mark.parametrize(("left", "free"), [(100.0, 70.0), (0.5, 0.5)])
+def test_a_share_of_the_time_is_kept_where_it_is_worth_a_training(left: float, free: float) -> None:
+    class Session:
+        task = stripes(60)
+
+    assert ending.before_last(Session(), left) == pytest.approx(free)  # type: ignore[arg-type]
