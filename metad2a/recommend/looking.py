@@ -22,6 +22,7 @@ NO_TIME = "a probe would take too much of the seconds that were left"
 OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
 LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
+JUDGE, LEAST_JUDGES = 0.3, 500  # of these seconds, that validation images may take, and how many judge in any case
 MANY = 2  # times the few images, from which a dear network is looked at with a few of them first
 
 
@@ -53,7 +54,7 @@ def looks(
 ) -> Iterator[Look]:
     """The first probe always, networks where they fit into a ``share`` of the seconds ``left``; ``known`` are timed.
 
-    The first one learns from as many images as there is time for.
+    The first one learns from as many images as there is time for, and is judged by as many.
     ``also`` is the user's own network, probed once at least where one is to ``insist`` on it. Where there are many
     images, networks that are dearer than ours look at a few first, and at all of them only where they are not behind.
     ``left_out`` is told why, by the name of the weights, of each network that is not probed.
@@ -88,11 +89,12 @@ def looks(
             why.setdefault(pipeline.weights, NO_TIME)
 
 
-def affordable(task: Task, seconds: float, *, rate: float, features: int) -> int:
-    """Of how many training images, a few at least, a probe takes no more than these seconds."""
-    left = seconds - FIT_SECONDS - len(looked_at(task, VALIDATION)) / rate
-    fitting = left / (1 / rate + fit_seconds(features, task.classes))
-    return int(min(MOST[TRAIN], max(LEAST, LEAST_EACH * task.classes, fitting)))
+def affordable(task: Task, seconds: float, *, rate: float, features: int) -> dict[int, int]:
+    """Of how many images of each part, a few at least, a probe takes no more than these seconds."""
+    left, there = seconds - FIT_SECONDS, len(looked_at(task, VALIDATION))
+    judges = min(there, max(LEAST_JUDGES, int(JUDGE * left * rate)))
+    learnt = (left - judges / rate) / (1 / rate + fit_seconds(features, task.classes))
+    return {TRAIN: int(min(MOST[TRAIN], max(LEAST, LEAST_EACH * task.classes, learnt))), VALIDATION: judges}
 
 
 class _Few:
