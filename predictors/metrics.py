@@ -117,18 +117,19 @@ def percentiles(values: npt.ArrayLike, population: npt.ArrayLike) -> Floats:
 
 def bootstrap_interval(
     values: npt.ArrayLike,
-    groups: Sequence[Hashable],
+    groups: Sequence[Hashable] | None = None,
     *,
     seed: int = 0,
     level: float = 0.95,
     draws: int = 10_000,
 ) -> Interval:
-    """Mean of values (n,) with a percentile bootstrap interval that resamples whole groups.
+    """Mean of values (n,) with a percentile bootstrap interval that resamples whole groups; None: each value is one.
 
     Values of one group (an image source) are no independent witnesses, so a group is drawn or left out as one
     (Davison, Hinkley, 1997, 3.8). Raises ValueError where values are missing, not finite or not one a group.
     """
     given = np.asarray(values, dtype=np.float64)
+    groups = range(len(given)) if groups is None else groups
     if not len(given) or len(given) != len(groups) or not np.isfinite(given).all():
         raise ValueError(f"{len(given)} values for {len(groups)} groups: one finite value each is needed")
     number: dict[Hashable, int] = {}

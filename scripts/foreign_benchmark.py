@@ -158,7 +158,7 @@ def show(found: dict[str, dict[str, list[float]]], cells: int, seeds: int) -> No
 def interval(values: npt.ArrayLike) -> Interval:
     """The mean over the draws with its interval."""
     given = np.asarray(values, dtype=np.float64)
-    return bootstrap_interval(given, range(len(given)))
+    return bootstrap_interval(given)
 
 
 if __name__ == "__main__":

@@ -217,7 +217,7 @@ def table(path: Path) -> None:
             above = above[np.isfinite(above)]
             if not len(above):
                 continue
-            found = bootstrap_interval(above, range(len(above)))
+            found = bootstrap_interval(above)
             told = f"{found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}], at worst {above.min():+.1f}"
             print(f"ours above {method} at {seconds:g} s: {told}")
 

@@ -7,7 +7,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
+from databases.datasets import probes
 from metad2a.runtime import mlflow_client, tracking
 from metad2a.runtime.home import home
 
@@ -46,15 +48,28 @@ def shared() -> Path:
 def tables(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A database with the published means of NAS-Bench-201, which are development data; read it only.
 
-    Takes seconds: tests that ask for it are slow ones.
+    Takes seconds, once for all test processes: tests that ask for it are slow ones.
     """
     from databases.records.importers import tables as importer
     from databases.records.record import PUBLISHED_MEAN
     from databases.records.store import Store
 
-    place = tmp_path_factory.mktemp("tables") / "database.db"
+    base = tmp_path_factory.getbasetemp()
+    place = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "tables.db"
     means = tuple(run for run in importer._RUNS if run.seed == PUBLISHED_MEAN or "ninapro" in run.task)
-    with pytest.MonkeyPatch.context() as patch, Store(place) as store:
-        patch.setattr(importer, "_RUNS", means)
-        importer.import_nasbench201_csv(store, shared / "nasbench201" / "accuracy.csv.gz")
+    with FileLock(place.with_suffix(".lock")):
+        if not place.exists():
+            begun = place.with_suffix(".begun")
+            begun.unlink(missing_ok=True)
+            with pytest.MonkeyPatch.context() as patch, Store(begun) as store:
+                patch.setattr(importer, "_RUNS", means)
+                importer.import_nasbench201_csv(store, shared / "nasbench201" / "accuracy.csv.gz")
+            begun.rename(place)
     return str(place)
+
+
+@pytest.fixture
+def few_probed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Probes of untrained cells look at a tenth of the images: for tests of what else is done with a task."""
+    monkeypatch.setattr(probes, "TRAIN_IMAGES", 64)
+    monkeypatch.setattr(probes, "VALIDATION_IMAGES", 40)

@@ -83,18 +83,27 @@ def assert_plain(value: Any) -> None:
 @every_space
 def test_asks_are_valid_and_new_and_a_state_stored_in_the_middle_has_the_same_future(name: str, space: Space) -> None:
     searcher, other = made(name, space), made(name, space, seed=7)
-    past = rounds(searcher, 3)
+    past = rounds(searcher, 2, batch=5)  # of which policies have learnt once
     pending = searcher.ask(3)  # some of what was asked is not told yet
     state = searcher.state()
     assert_plain(state)
     searcher.tell(pending[:2], worth(pending[:2]))
-    future = rounds(searcher, 2)
+    future = searcher.ask(4)
     asked = [*past, *pending, *future]
-    assert len(asked) == 12 + 3 + 8 == len({each.walk for each in asked})
+    assert len(asked) == 10 + 3 + 4 == len({each.walk for each in asked})
     assert all(space.architecture(each.walk) == each for each in asked)
     other.restore(state)  # which the searcher that went on has not changed
     other.tell(pending[:2], worth(pending[:2]))
-    assert rounds(other, 2) == future
+    assert other.ask(4) == future
+
+
+@every_controller
+def test_a_stored_state_learns_on_as_one_that_went_on(name: str) -> None:
+    space = SPACES["nasbench201"]
+    searcher, other = made(name, space), made(name, space, seed=7)
+    rounds(searcher, 4, batch=6)
+    other.restore(searcher.state())
+    assert rounds(other, 5, batch=6) == rounds(searcher, 5, batch=6)
 
 
 @every_controller

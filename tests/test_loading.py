@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from databases.datasets import loading
+from databases.datasets import group_split
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
@@ -96,7 +96,7 @@ def test_missing_parts_are_drawn_from_train(tmp_path: Path) -> None:
 def test_no_more_images_are_held_out_than_judge(monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     for most, held_out in ((12, 12), (6, 6), (1000, 12)):
-        monkeypatch.setattr(loading, "MOST_HELD_OUT", most)
+        monkeypatch.setattr(group_split, "MOST_HELD_OUT", most)
         parts = load_task((images, np.arange(60) % 3)).parts
         assert [(parts == part).sum() for part in (VALIDATION, TEST)] == [held_out, held_out]
 

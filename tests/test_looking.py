@@ -8,7 +8,7 @@ import pytest
 from pipeline_world import random_base, stripes
 
 from databases.architectures.spaces.pipeline import Pipeline
-from databases.datasets.task import VALIDATION, Task
+from databases.datasets.task import TRAIN, VALIDATION, Task
 from metad2a.recommend import looking
 from metad2a.recommend.chances import Chance, Measured, outcomes
 from metad2a.recommend.looking import about, looks
@@ -133,7 +133,7 @@ def test_the_first_probe_is_of_fewer_images_where_time_is_short(monkeypatch: pyt
     monkeypatch.setattr(looking, "LEAST_EACH", 2)
     monkeypatch.setattr(looking, "speed", lambda *given, **options: 10.0)
     task = stripes(60)  # of which 36 are for training, and 12 for validation take 1.2 s
-    for left, most in ((1e9, 36), (6.0, 20), (0.1, 12)):
+    for left, most in ((1e9, 36), (6.0, 18), (0.1, 12)):
         first = next(looks(task, left=lambda left=left: left))  # type: ignore[misc]
         assert first.probed is not None
         assert most - 2 <= len(first.probed.features) <= most
@@ -144,7 +144,7 @@ def test_a_machine_that_seems_a_little_slower_finds_the_kept_features(monkeypatc
     monkeypatch.setattr(looking, "LEAST_EACH", 2)
 
     def most(rate: float) -> int:
-        return looking.affordable(stripes(60), 4.0, rate=rate, features=8)
+        return looking.affordable(stripes(60), 4.0, rate=rate, features=8)[TRAIN]
 
     assert most(9.9) == most(10.0) == most(10.1) == 18 and most(5.0) == 12
     assert most(1e9) >= 36, "all where there is time for all"
@@ -153,5 +153,5 @@ def test_a_machine_that_seems_a_little_slower_finds_the_kept_features(monkeypatc
 def test_a_probe_of_fewer_images_is_told() -> None:
     task, base = stripes(60), random_base(3)
     assert told_of_few(probe(base, task, resolution=32), task) is None
-    told = told_of_few(probe(base, task, resolution=32, most=12), task)
+    told = told_of_few(probe(base, task, resolution=32, most={TRAIN: 12}), task)
     assert told is not None and told.startswith("learnt from 12 of 36 training images")

@@ -249,7 +249,7 @@ def test_no_images_to_validate_on_and_broken_files_are_refused(tmp_path: Path) -
 @pytest.mark.slow
 def test_two_processes_train_one_network(home: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "metad2a", "pretrain", str(blobs(tmp_path / "noise.npz"))]
-    options = ["--hours", "0.001", "--sides", "12", "--batch", "8", "--processes", "2", "--no-tracking", "--json"]
+    options = ["--hours", "0.0003", "--sides", "12", "--batch", "8", "--processes", "2", "--no-tracking", "--json"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     done = subprocess.run([*command, *options], env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr

@@ -21,11 +21,12 @@ from metad2a.supernets.instance import InstanceRecipe
 SHORTER: dict[str, tuple[str, dict[str, Any], int]] = {
     "enas": ("enas.demonstration", {"judged": 6, "told": 4, "alone": 2}, 11),
     "lpt": ("lpt", {"steps": 2, "every": 1}, 5),
-    "instanas": ("instanas.demonstration", {"timed": 2, "drawn": 4, "digits": InstanceRecipe(2, 1, 1)}, 3),
-    "shufflenasnets": ("shufflenasnets", {"cells": 2, "trained": 2, "searches": 1}, 7),
-    "cells": ("cells.demonstration", {"seeds": 5, "trials": 20, "images": 80}, 15),
+    "instanas": ("instanas.demonstration", {"timed": 2, "drawn": 2, "digits": InstanceRecipe(1, 1, 1)}, 3),
+    "shufflenasnets": ("shufflenasnets", {"cells": 2, "trained": 2, "searches": 1, "images": 40}, 7),
+    "cells": ("cells.demonstration", {"seeds": 4, "trials": 12, "images": 60}, 15),
     "task-similarity": ("task_similarity.demonstration", {"images": 90, "cells": 3}, 12),
 }
+IMAGES = {"lpt": 400}  # for more than a batch in each of its parts
 
 
 def intervals(value: Any) -> Iterator[dict[str, Any]]:
@@ -40,13 +41,13 @@ def intervals(value: Any) -> Iterator[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHORTER)
 def test_a_short_run_shows_every_part(
-    name: str, tables: str, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, tables: str, shared: Path, few_probed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     module, smaller, verdicts = SHORTER[name]
     there = import_module(f"metad2a.reproduce.{module}")
     monkeypatch.setattr(there, "FAST", replace(there.FAST, **smaller))
     if hasattr(there, "load_task"):
-        monkeypatch.setattr(there, "load_task", partial(there.load_task, max_images=400))
+        monkeypatch.setattr(there, "load_task", partial(there.load_task, max_images=IMAGES.get(name, 120)))
     context = Context(fast=True, database=tables, images=shared / "images", workers=1, say=lambda line: None)
     report = find_demonstration(name).report(context)
     assert len(report.verdicts) == verdicts and report.short

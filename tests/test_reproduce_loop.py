@@ -134,6 +134,6 @@ def test_a_wrong_prediction_fails_its_verdicts(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.slow
-def test_on_the_published_table_the_target_is_reached(tables: str, shared: Path) -> None:
+def test_on_the_published_table_the_target_is_reached(tables: str, shared: Path, few_probed: None) -> None:
     report = run(Context(fast=True, database=tables, images=shared / "images", workers=1, say=lambda line: None))
     assert all(each.holds for each in report.verdicts if each.claim.startswith("cifar10"))

@@ -44,7 +44,7 @@ def test_what_is_left_is_measured_for_each_seed() -> None:
 
 
 @pytest.mark.slow
-def test_on_the_published_table_the_answer_is_worth_many_trainings(tables: str, shared: Path) -> None:
+def test_on_the_published_table_the_answer_is_worth_many_trainings(tables: str, shared: Path, few_probed: None) -> None:
     report = run(Context(fast=True, database=tables, images=shared / "images", workers=1, say=lambda line: None))
     assert all(each.holds for each in report.verdicts if "longer" in each.claim)
     assert all(each.holds for each in report.verdicts if each.claim.endswith("random cells"))

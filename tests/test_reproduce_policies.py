@@ -101,7 +101,7 @@ def test_a_task_that_was_trained_often_keeps_the_cells_of_every_seed_another_the
 
 
 @pytest.mark.slow
-def test_a_small_run_on_cifar_10_shows_the_start_and_the_learning(shared: Path, tables: str) -> None:
+def test_a_small_run_on_cifar_10_shows_the_start_and_the_learning(shared: Path, tables: str, few_probed: None) -> None:
     report = warm_start.run(Context(True, database=tables, images=shared / "images", workers=1, say=lambda line: None))
     assert [each.holds for each in report.verdicts[:2]] == [True, True]
     more = report.figures["more_than_warm_start"]["CIFAR-10"]

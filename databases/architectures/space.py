@@ -38,7 +38,8 @@ class Space(ABC):
 
     Implementations give ``name``, ``program``, ``nodes`` (inputs that exist before the first decision),
     ``node_types`` (vocabulary of the typed graph, entry 0 for padding), ``example`` (a valid text) and the
-    abstract methods. What a walk builds is said by the subclasses: an `ImageSpace` builds image classifiers.
+    abstract methods. ``ranked`` tells whether the shipped meta-model ranks it for a dataset. What a walk builds is
+    said by the subclasses: an `ImageSpace` builds image classifiers.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Space(ABC):
     nodes: int = 0
     node_types: tuple[str, ...]
     example: str
+    ranked: bool = False
 
     def start(self) -> State:
         """The state before the first decision."""

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from databases.datasets.cautions import told_of_sample
 from databases.datasets.conversion import plain_array
 from databases.datasets.decoding import is_coloured
 from databases.datasets.groups import group_numbers
@@ -83,16 +84,13 @@ def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, s
         group_numbers(arrays.groups, len(stacked), given=given)  # refused before anything is read
     scale, told = find_scale(values_of(stacked), given=given, most=_most(stacked))
     chosen = sample(labels, where, most=most, seed=seed)
-    notes = [*arrays.notes, *notes, *told]
-    if len(chosen) < len(stacked):
-        notes.append(
-            f"looked at {len(chosen):,} of {len(stacked):,} images, the same share of each class, and figures are for "
-            "so many: search and train use all"
-        )
-        stacked = stacked[chosen]
+    seen = told_of_sample(len(chosen), len(stacked), "images")
+    notes = [*arrays.notes, *notes, *told, *seen]
+    stacked = stacked[chosen] if seen else stacked
     pixels = _one_size(_without_copies(scale.to_bytes(stacked), notes), resolution, notes)
     groups = None if arrays.groups is None else np.asarray(arrays.groups)[chosen]
-    return Labelled(pixels, labels[chosen], where[chosen], names, tuple(notes), groups=groups)
+    in_all = where if seen else None
+    return Labelled(pixels, labels[chosen], where[chosen], names, tuple(notes), groups=groups, in_all=in_all)
 
 
 def kind_of_images(values: Array, task_images: Images, *, given: str) -> Kind:

@@ -41,6 +41,16 @@ def cautions(
     ]
 
 
+def told_of_sample(seen: int, there: int, what: str) -> list[str]:
+    """A note where a `sample` of ``there`` images, called ``what``, is looked at."""
+    if seen == there:
+        return []
+    return [
+        f"looked at {seen:,} of {there:,} {what}, the same share of each class: search and train use all, and figures "
+        "are for all; the fingerprint is that of the sample"
+    ]
+
+
 def _alike(class_names: Sequence[str]) -> list[str]:
     """A note on classes whose names a reader takes for one."""
     alike = defaultdict[str, list[str]](list)

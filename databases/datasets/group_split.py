@@ -7,7 +7,29 @@ import numpy.typing as npt
 
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Labels, Parts, image_draws, move_share
 
+HELD_OUT, MOST_HELD_OUT = 0.2, 10_000  # share, and images, of a part that is drawn: more judge no better, and take time
+
 Groups = npt.NDArray[np.int64]
+
+
+def completed(labels: Labels, parts: Parts, groups: Groups | None, order: npt.NDArray[np.intp], *, seed: int) -> Parts:
+    """Parts (n,) as the data bring them, with missing ones drawn from the training images in that order."""
+    share = _share(len(labels))
+    validation, test = (0.0 if (parts == part).any() else share for part in (VALIDATION, TEST))
+    together = None if groups is None else groups[order]
+    found = np.empty_like(parts)
+    found[order] = divide(labels[order], parts[order], groups=together, seed=seed, validation=validation, test=test)
+    return found
+
+
+def training_images(parts: Parts) -> int:
+    """How many of the images with these parts (n,) are left to train with when missing parts are drawn."""
+    drawn = sum(not (parts == part).any() for part in (VALIDATION, TEST))
+    return round(int((parts == TRAIN).sum()) * (1 - drawn * _share(len(parts))))
+
+
+def _share(images: int) -> float:
+    return min(HELD_OUT, MOST_HELD_OUT / images)
 
 
 def divide(

@@ -32,7 +32,7 @@ from databases.datasets.arrays import from_arrays, from_npz
 from databases.datasets.cautions import cautions
 from databases.datasets.content_order import content_order, image_digests
 from databases.datasets.draft import Progress
-from databases.datasets.group_split import divide
+from databases.datasets.group_split import completed, training_images
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.mapped import Mapped
 from databases.datasets.names import shown
@@ -45,7 +45,6 @@ from databases.datasets.task import (
     TEST,
     TRAIN,
     VALIDATION,
-    Parts,
     Task,
     check_classes,
     check_resolution,
@@ -53,8 +52,8 @@ from databases.datasets.task import (
 from databases.errors import UserError
 from databases.hosting import importing
 
-HELD_OUT, MOST_HELD_OUT = 0.2, 10_000  # share, and images, of a part that is drawn: more judge no better, and take time
 MAX_IMAGES, MAX_LOOKED_AT = 100_000, 2**30  # images, and bytes of pictures, that are looked at
+ENOUGH = 5_000  # pictures that tell what fits
 MOST_MOVED = 512 * 2**20  # bytes of images that are brought into order: more would take as much memory again
 DIGITS = "sklearn:digits"
 ALLOWED = f"allowed are a folder of class folders, a zip of one, an .npz file, (x, y) arrays and '{DIGITS}'"
@@ -70,6 +69,7 @@ def load_task(
     up_to: int | None = None,
     seed: int = 0,
     max_images: int | None = None,
+    looking: bool = False,
     max_files: int = MAX_FILES,
     max_bytes: int = MAX_BYTES,
     groups: str | Path | npt.ArrayLike = AUTOMATIC,
@@ -88,6 +88,7 @@ def load_task(
         seed: draws the parts that the data do not bring, and the images when there are too many.
         max_images: use a stratified part of larger data (still two images of each class and part at least). By
             default all are used with a ``room``, which is for training; else 100,000, or 1 GiB of pictures.
+        looking: nothing is trained on what is read, so that of pictures in files `ENOUGH` are decoded.
         max_files: refuse folders and archives with more files.
         max_bytes: refuse archives that unpack to more bytes.
         groups: what belongs together, so that no part is drawn across it: 'auto' (near copies and tracks by their
@@ -116,6 +117,7 @@ def load_task(
                 resolution=resolution,
                 up_to=up_to,
                 most=max_images,
+                looking=looking,
                 seed=seed,
                 groups=groups,
                 deadline=deadline,
@@ -158,7 +160,8 @@ def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: b
                 "so many images are searched for exact copies only: name what belongs together, if anything does"
             )
     order = np.arange(len(labels)) if as_stored else content_order(digests, labels)
-    parts = _completed(loaded, groups, order, seed=seed)
+    parts = completed(labels, loaded.parts, groups, order, seed=seed)
+    in_all = None if loaded.in_all is None else training_images(loaded.in_all)
     if groups is not None:
         notes.append(_groups_note(groups, told=loaded.groups is not None))
     if all((image == loaded.images[0]).all() for image in loaded.images):
@@ -170,7 +173,7 @@ def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: b
         groups = None if groups is None else groups[order]
     else:
         images = loaded.images
-    return Task(name, images, labels, parts, loaded.class_names, name, tuple(notes), loaded.white, groups)
+    return Task(name, images, labels, parts, loaded.class_names, name, tuple(notes), loaded.white, groups, in_all)
 
 
 def _groups_note(groups: npt.NDArray[np.int64], *, told: bool) -> str:
@@ -229,6 +232,7 @@ def _read(
     resolution: int | None,
     up_to: int | None,
     most: int | None,
+    looking: bool,
     seed: int,
     groups: object,
     deadline: float,
@@ -251,7 +255,8 @@ def _read(
         px, notes = picture_side(files, up_to=up_to, most_bytes=None if room is None or most else MOST_WANTED)
     px = px or kept_side(files)
     if most is None:
-        most = sys.maxsize if room is not None else min(MAX_IMAGES, MAX_LOOKED_AT // (3 * px * px))
+        usual = ENOUGH if looking else MAX_IMAGES
+        most = sys.maxsize if room is not None else min(usual, MAX_LOOKED_AT // (3 * px * px))
     found = read_pictures(
         files,
         given=given,
@@ -280,16 +285,3 @@ def _digits(text: str) -> tuple[npt.ArrayLike, npt.ArrayLike]:
 
     digits = load_digits()
     return np.rint(digits.images * (255 / 16)).astype(np.uint8), digits.target
-
-
-def _completed(
-    loaded: Labelled, groups: npt.NDArray[np.int64] | None, order: npt.NDArray[np.intp], *, seed: int
-) -> Parts:
-    """The parts that the data bring, with the missing ones drawn from the training images in that order."""
-    labels, parts = loaded.labels[order], loaded.parts[order]
-    share = min(HELD_OUT, MOST_HELD_OUT / len(labels))
-    validation, test = (0.0 if (parts == part).any() else share for part in (VALIDATION, TEST))
-    together = None if groups is None else groups[order]
-    found = np.empty_like(parts)
-    found[order] = divide(labels, parts, groups=together, seed=seed, validation=validation, test=test)
-    return found

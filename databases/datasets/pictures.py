@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.archives import Files
+from databases.datasets.cautions import told_of_sample
 from databases.datasets.class_folders import Arranged, arrange
 from databases.datasets.decoding import MAX_PICTURE_BYTES, Deep, Found, decode_run, why_unreadable
 from databases.datasets.draft import Progress
@@ -40,7 +41,8 @@ class Labelled:
     """Images (n, h, w, c) with labels and parts as found; `parts` is all TRAIN when there were none.
 
     `white` is the value that stood for white in pictures of more than 8 bits, None when there were none; `files` are
-    their names, `groups` (n,) what the data say belongs together, None where they do not.
+    their names, `groups` (n,) what the data say belongs together, None where they do not; `in_all` tells the parts of
+    all images that these are a sample of, None where these are all.
     """
 
     images: Images
@@ -51,19 +53,12 @@ class Labelled:
     white: int | None = None
     files: tuple[str, ...] = ()
     groups: object = None
+    in_all: Parts | None = None
 
 
-def _left_out(files: Files, *, looked_at: int, of: int) -> list[str]:
-    """Notes on empty folders, and on pictures that nobody looks at."""
-    notes = []
-    if files.empty:
-        notes.append(f"left out {count(len(files.empty), 'empty folder')}: {some(files.empty)}")
-    if looked_at < of:
-        notes.append(
-            f"looked at {looked_at:,} of {of:,} pictures, the same share of each class, and figures are for so many: "
-            "search and train use all"
-        )
-    return notes
+def _left_out(files: Files) -> list[str]:
+    """A note on empty folders."""
+    return [f"left out {count(len(files.empty), 'empty folder')}: {some(files.empty)}"] if files.empty else []
 
 
 # long, since what can be asked and what is told of pictures are a line each
@@ -104,7 +99,8 @@ def read_pictures(
     check_classes(labels, parts, class_names, least=2)
     chosen = sample(labels, parts, most=most, seed=seed)
     named, told = named_groups(pictures, groups)
-    notes = [*files.notes, *arranged.notes, *told, *_left_out(files, looked_at=len(chosen), of=len(pictures))]
+    seen = told_of_sample(len(chosen), len(pictures), "pictures")
+    notes = [*files.notes, *arranged.notes, *told, *_left_out(files), *seen]
     names = [pictures[index].file for index in chosen]
     settle = _Settling(names, given, px)
     if room is None or len(names) * px * px * 3 <= room.held:
@@ -127,6 +123,7 @@ def read_pictures(
         settled.white,
         tuple(pictures[index].file for index in chosen),
         [named[index] for index in chosen] if any(named) else None,
+        parts if seen else None,
     )
 
 

@@ -42,6 +42,7 @@ class Task:
         notes: one line for each thing that loading changed or left out.
         white: the value that stood for white in pictures of more than 8 bits; None where there were none.
         groups: int64 (n,), equal for images that belong together, which no part is drawn across; None: none do.
+        train_in_all: training images of the data that these are a sample of; None: these are all.
 
     Raises:
         UserError: when the fields do not fit together.
@@ -56,6 +57,7 @@ class Task:
     notes: tuple[str, ...] = ()
     white: int | None = None
     groups: npt.NDArray[np.int64] | None = None
+    train_in_all: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse fields that do not fit together."""
@@ -86,6 +88,11 @@ class Task:
     def resolution(self) -> int:
         """Height and width of an image, in pixels."""
         return int(self.images.shape[1])
+
+    @property
+    def train_images(self) -> int:
+        """How many images training takes, which are more than these hold where these are a sample."""
+        return int((self.parts == TRAIN).sum()) if self.train_in_all is None else self.train_in_all
 
     @property
     def summary(self) -> str:
@@ -137,7 +144,7 @@ class Task:
         shares = sizes / sizes.sum()
         return {
             "images": len(self.images),
-            "train_images": int(sizes.sum()),
+            "train_images": self.train_images,
             "classes": self.classes,
             "channels": self.channels,
             "resolution": self.resolution,

@@ -117,7 +117,7 @@ def recommend(
         limits = limits_here(*most)
         seconds = duration(budget) or USUAL_SECONDS
         opened = _opened(also)  # refused before any image is read
-        task = load_task(data, up_to=UP_TO, seed=seed, groups=groups)
+        task = load_task(data, up_to=UP_TO, seed=seed, looking=True, groups=groups, on_progress=reporter.reading)
         answer = recommend_pipelines(
             task,
             seconds=seconds,
@@ -194,12 +194,11 @@ def _copy(result: PipelineResult, output: Path | None) -> Exported:
 
 def _mistakes(result: PipelineResult, task: Task, folder: Path) -> Path | None:
     """The sheet of test pictures that were taken for another class, where there are any."""
-    from databases.datasets.task import TEST
     from metad2a.reports.pipeline_figures import write_mistakes
 
-    asked = task.places(TEST)
-    labels = task.labels[asked]
-    return write_mistakes(task.images, result.report.taken, labels, task.class_names, folder, places=asked)
+    found = result.report
+    labels = task.labels[found.places]
+    return write_mistakes(task.images, found.taken, labels, task.class_names, folder, places=found.places)
 
 
 def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:

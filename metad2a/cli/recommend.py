@@ -133,7 +133,7 @@ def recommend(
         _ = limits.target  # an unknown device is refused before any image is read
         asked = None if model is None else open_model(model)  # may know more recipes than the shipped one
         _check_recipe(recipe, asked, default_database(context))
-        task = load_task(data, seed=seed, groups=groups, on_progress=reporter.reading)
+        task = load_task(data, seed=seed, looking=True, groups=groups, on_progress=reporter.reading)
         reporter.now("Ranking the cells ...")
         answer = (asked or open_model(None)).recommend(
             task,
@@ -162,9 +162,9 @@ def _check_ranked(space: str) -> None:
 
     if space not in SPACES:
         raise unknown("space", space, [SPACE, DEFAULT_SPACE])
-    if space != DEFAULT_SPACE:
+    if not SPACES[space].ranked:
         raise UserError(
-            f"given the space {space!r}; what can be recommended are pipeline and nasbench201; "
+            f"given the space {space!r}; what can be recommended are {SPACE} and {DEFAULT_SPACE}; "
             f"metad2a search --space {space} searches there"
         )
 

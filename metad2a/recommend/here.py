@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from databases.datasets.task import TRAIN, Task
+from databases.datasets.task import Task
 from databases.records.recipe import RECIPES
 from metad2a.recommend.recommendation import Candidate, Recommendation
 from metad2a.train.train import seconds_a_step
@@ -24,7 +24,7 @@ def timed_here(answer: Recommendation, task: Task) -> Recommendation:
         return answer
     small = replace(recipe, batch=min(recipe.batch, BATCH))
     step = seconds_a_step(task.resized(recipe.resolution), answer.best.architecture, recipe=small, on="cpu")
-    images = recipe.steps(int((task.parts == TRAIN).sum())) * recipe.batch
+    images = recipe.steps(task.train_images) * recipe.batch
     factor = images * step / small.batch / told
 
     def here(each: Candidate) -> Candidate:

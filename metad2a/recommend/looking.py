@@ -11,10 +11,10 @@ from pathlib import Path
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
-from metad2a.recommend.chances import FIT_EACH, FIT_SECONDS, SHARE, Measured, fits, is_far, sensible_probes
+from metad2a.recommend.chances import FIT_SECONDS, SHARE, Measured, fit_seconds, fits, is_far, sensible_probes
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of
-from metad2a.train.probe import FEW, MOST, Probed, looked_at, loss_of_few, probe, speed, width
+from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, probe, speed, width
 
 IS_FAR = "HOG tells these images well better than our weights do, and where it did, it was better than lite0 too"
 IS_BEHIND = "on a few images it was behind"
@@ -23,6 +23,7 @@ OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
 LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
 STEP = 1.25  # times so many images
+JUDGE, LEAST_JUDGES = 0.3, 500  # of these seconds, that validation images may take, and how many judge in any case
 MANY = 2  # times the few images, from which a dear network is looked at with a few of them first
 
 
@@ -54,7 +55,7 @@ def looks(
 ) -> Iterator[Look]:
     """The first probe always, networks where they fit into a ``share`` of the seconds ``left``; ``known`` are timed.
 
-    The first one learns from as many images as there is time for.
+    The first one learns from as many images as there is time for, and is judged by as many.
     ``also`` is the user's own network, probed once at least where one is to ``insist`` on it. Where there are many
     images, networks that are dearer than ours look at a few first, and at all of them only where they are not behind.
     ``left_out`` is told why, by the name of the weights, of each network that is not probed.
@@ -89,19 +90,23 @@ def looks(
             why.setdefault(pipeline.weights, NO_TIME)
 
 
-def affordable(task: Task, seconds: float, *, rate: float, features: int) -> int:
-    """Of how many training images, a few at least, a probe takes no more than these seconds.
+def affordable(task: Task, seconds: float, *, rate: float, features: int) -> dict[int, int]:
+    """Of how many images of each part, a few at least, a probe takes no more than these seconds.
 
     Where that is not all of them it goes in steps: another time the machine seems somewhat quicker or slower, and would
     not find the features that were kept.
     """
-    left = seconds - FIT_SECONDS - len(looked_at(task, VALIDATION)) / rate
-    fitting = left / (1 / rate + FIT_EACH * features * task.classes)
-    if fitting >= len(looked_at(task, TRAIN)):
-        return MOST[TRAIN]
-    least = max(LEAST, LEAST_EACH * task.classes)
+    left = seconds - FIT_SECONDS
+    judges = _some(JUDGE * left * rate, len(looked_at(task, VALIDATION)), least=LEAST_JUDGES)
+    fitting = (left - judges / rate) / (1 / rate + fit_seconds(features, task.classes))
+    learnt = _some(fitting, len(looked_at(task, TRAIN)), least=max(LEAST, LEAST_EACH * task.classes))
+    return {TRAIN: learnt, VALIDATION: judges}
+
+
+def _some(fitting: float, there: int, *, least: int) -> int:
+    """As many images as are fitting, in steps of `STEP` from ``least`` on, of those that are there."""
     steps = math.floor(math.log(max(1.0, fitting / least), STEP))
-    return min(MOST[TRAIN], int(least * STEP**steps))
+    return there if fitting >= there else min(there, int(least * STEP**steps))
 
 
 class _Few:

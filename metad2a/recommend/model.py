@@ -16,7 +16,7 @@ import numpy.typing as npt
 from databases.architectures.space import Architecture, FiniteSpace, finite_space
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
-from databases.datasets.task import TRAIN, Task, check_seed
+from databases.datasets.task import Task, check_seed
 from databases.errors import UserError, count
 from databases.hosting import lent
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
@@ -160,7 +160,7 @@ class MetaD2A:
         target = limits.target and limits.target.of_size(chosen)
         if target is not None and limits.latency is not None:
             target.check_builds(chosen)
-        task = data if isinstance(data, Task) else load_task(data, seed=seed)
+        task = data if isinstance(data, Task) else load_task(data, seed=seed, looking=True)
         features = extract(task, images_per_class=images_per_class, seed=seed, deadline=deadline)
         offered = self._ranked(task, features, chosen, candidates, seed)
         if target is not None:
@@ -215,7 +215,7 @@ class MetaD2A:
         drawn = [each for each in map(live, drawn) if each is not None]
         given = drawn if candidates == "generator" else map(live, self.predictor_space.classes)
         pool = list(dict.fromkeys(each for each in given if each is not None))
-        conformal, images = self.header.get("conformal", {}), len(task.places(TRAIN))
+        conformal, images = self.header.get("conformal", {}), task.train_images
         factor = float(conformal.get(recipe.name, {}).get("80", NORMAL_80))
         return ranked(
             pool,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from databases.architectures.spaces.pipeline import PIPELINE
-from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import UserError
 from databases.hosting import lent
 from metad2a.recommend.chances import Chance, Measured, chances
@@ -180,9 +180,8 @@ def recommend_pipelines(
     """
     looked = looked or look_at(task, seed=seed, cache=cache, also=also, now=now)
     measured = [each for each, _ in looked.probes]
-    train = int(np.count_nonzero(task.parts == TRAIN))
     now("Weighing what fine-tuning would add")
-    model, shape = experience(store, task).model, {"images": train, "classes": task.classes}
+    model, shape = experience(store, task).model, {"images": task.train_images, "classes": task.classes}
     tuned = chances(measured, **shape, seconds=seconds, held_out=looked.held_out, subnets=True, model=model)
     found = [_of_probe(each, took, looked.held_out, task, also) for each, took in looked.probes]
     found += [_of_chance(each, task, also) for each in tuned]

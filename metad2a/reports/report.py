@@ -105,8 +105,7 @@ def band(label: str, x: Any, runs: Any) -> Curve:
 def paired(ours: Any, theirs: Any, *, seed: int = 0) -> dict[str, float]:
     """Mean of ours less theirs over paired seeds (n,), with its bootstrap 95% interval: above zero is better."""
     difference = np.asarray(ours, dtype=np.float64) - np.asarray(theirs, dtype=np.float64)
-    found = bootstrap_interval(difference, list(range(len(difference))), seed=seed)
-    return found.to_json()
+    return bootstrap_interval(difference, seed=seed).to_json()
 
 
 def ratio(log: Mapping[str, float]) -> dict[str, float]:

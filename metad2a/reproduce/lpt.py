@@ -153,9 +153,12 @@ def run(context: Context) -> Report:
         label: {kind: np.stack([getattr(one, kind) for one in found[label]]) for kind in ("hard", "outliers")}
         for label in (OURS, CAREFREE)
     }
-    last = {label: {kind: _mean(each[:, -1]) for kind, each in kinds.items()} for label, kinds in scores.items()}
+    last = {
+        label: {kind: bootstrap_interval(each[:, -1]).to_json() for kind, each in kinds.items()}
+        for label, kinds in scores.items()
+    }
     spared = paired(scores[CAREFREE]["outliers"][:, -1], scores[OURS]["outliers"][:, -1])
-    good = {label: _mean(each) for label, each in ranks.items()}
+    good = {label: bootstrap_interval(each).to_json() for label, each in ranks.items()}
     above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}
     return Report(
         "lpt",
@@ -189,10 +192,6 @@ def _panel(scores: dict[str, dict[str, Values]], size: Size) -> Panel:
         for kind, each in kinds.items()
     )
     return Panel("What the creator raises", "steps", "chance of a higher score than an easy image", curves)
-
-
-def _mean(values: Values) -> dict[str, float]:
-    return bootstrap_interval(values, list(range(len(values)))).to_json()
 
 
 def _score_table(last: dict[str, dict[str, dict[str, float]]]) -> Table:

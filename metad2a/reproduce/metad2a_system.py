@@ -190,7 +190,7 @@ def _speed_verdicts(needed: dict[str, list[dict[str, Any]]], spent: float, trial
     found = []
     for name, runs in needed.items():
         log = np.log([each["seconds"] / spent for each in runs])
-        interval = bootstrap_interval(log, list(range(len(log))))
+        interval = bootstrap_interval(log)
         low, middle, high = (float(np.exp(each)) for each in (interval.low, interval.mean, interval.high))
         more = "" if all(each["reached"] for each in runs) else f" (at least: some never did within {trials})"
         reached = f"{middle:.0f} times [{low:.0f}, {high:.0f}]{more}"

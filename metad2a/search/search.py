@@ -93,7 +93,7 @@ def search(
     done = any(identity.items() <= state.identity.items() for state in finished_runs(task.name))
     deadline = math.inf if seconds is None or done else begin + seconds
     costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes, deadline=deadline)
-    if space == DEFAULT_SPACE:
+    if image_space(space).ranked:
         plan = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing, deadline=deadline)
     else:
         plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)

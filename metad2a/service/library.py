@@ -62,10 +62,11 @@ def device_names() -> list[str]:
 
 
 def load_data(path: str, name: str, *, seed: int = 0, up_to: int | None = None, room: Room | None = None) -> Task:
-    """A stored dataset under the name that its owner gave it; ``up_to`` and ``room`` are as in `load_task`."""
+    """A stored dataset by its owner's name for it, to train on where a ``room`` is given; see `load_task`."""
     from databases.datasets.loading import load_task
 
-    return replace(load_task(path, seed=seed, up_to=up_to, room=room), name=name, source=name)
+    task = load_task(path, seed=seed, up_to=up_to, looking=room is None, room=room)
+    return replace(task, name=name, source=name)
 
 
 def load_model(which: str | None = None) -> MetaD2A:

@@ -57,7 +57,7 @@ def fit(
     x = torch.from_numpy((features - center) / spread)
     y = torch.from_numpy(labels)
     asked = None if valid is None or not len(valid[1]) else ((valid[0] - center) / spread, valid[1])
-    weights = np.zeros((features.shape[1] + 1, classes))
+    weights = np.zeros((classes, features.shape[1] + 1))
     best, least, rises = (weights, USUAL), np.inf, 0
     for each in PENALTIES if asked else _path(USUAL if penalty is None else penalty):
         weights = _minimum(x, y, weights, each)
@@ -67,8 +67,8 @@ def fit(
             best, least = (weights, each), loss
         if rises == 2:
             break
-    scaled = best[0][:-1].T / spread  # (classes, d)
-    bias = best[0][-1] - scaled @ center
+    scaled = best[0][:, :-1] / spread
+    bias = best[0][:, -1] - scaled @ center
     return Linear(scaled.astype(np.float32), bias.astype(np.float32), best[1])
 
 
@@ -83,21 +83,25 @@ def log_loss(logits: npt.NDArray[np.floating], labels: Labels) -> float:
 
 
 def _log_loss(features: Floats, labels: Labels, weights: npt.NDArray[np.float64]) -> float:
-    return log_loss(features @ weights[:-1] + weights[-1], labels)
+    return log_loss(features @ weights[:, :-1].T + weights[:, -1], labels)
 
 
 def _minimum(x: Tensor, y: Tensor, begin: npt.NDArray[np.float64], penalty: float) -> npt.NDArray[np.float64]:
-    """The weights (d + 1, classes), bias last, at which penalised mean log-loss is least."""
-    shape, rows = begin.shape, torch.arange(len(y))
+    """The weights (classes, d + 1), bias last, at which penalised mean log-loss is least.
+
+    Classes come first everywhere: for few of them products with (n, d) features are several times as fast so.
+    """
+    shape, columns = begin.shape, torch.arange(len(y))
 
     def loss_and_slope(flat: npt.NDArray[np.float64]) -> tuple[float, npt.NDArray[np.float64]]:
         weights = torch.from_numpy(flat.reshape(shape)).float()
-        found = torch.log_softmax(torch.addmm(weights[-1], x, weights[:-1]), 1)  # (n, classes)
-        loss = -found[rows, y].mean() + 0.5 * penalty * weights[:-1].square().sum()
+        inner = weights[:, :-1].contiguous()
+        found = torch.log_softmax(torch.addmm(weights[:, -1:], inner, x.T), 0)  # (classes, n)
+        loss = -found[y, columns].mean() + 0.5 * penalty * inner.square().sum()
         residual = found.exp_()
-        residual[rows, y] -= 1
+        residual[y, columns] -= 1
         residual /= len(y)
-        slope = torch.cat([x.T @ residual + penalty * weights[:-1], residual.sum(0, keepdim=True)])
+        slope = torch.cat([residual @ x + penalty * inner, residual.sum(1, keepdim=True)], 1)
         return float(loss), slope.double().numpy().ravel()
 
     found = minimize(loss_and_slope, begin.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": STEPS})

@@ -15,7 +15,7 @@ from databases.architectures.spaces.pipeline import Pipeline
 from databases.architectures.supernets.families import RESIDUAL
 from databases.architectures.supernets.inherit import recalibrate
 from databases.architectures.supernets.pretrained import Stages
-from databases.datasets.task import TRAIN, Task
+from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.hosting import lent
 from metad2a.train.augment import PLAIN, Augment, asked, choose
@@ -24,7 +24,7 @@ from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Part, Tuned, Tuning, finetune
 from metad2a.train.inference import normalisation
 from metad2a.train.loop import Epoch
-from metad2a.train.probe import MOST, Probed, probe
+from metad2a.train.probe import Probed, probe
 
 STATISTICS_IMAGES, STATISTICS_BATCH = 512, 128  # from which a slice takes its batch-norm statistics
 # Trained by the statistics of Tiny-ImageNet ours can be lost at the first steps where images are unlike it; by those of
@@ -140,7 +140,8 @@ def begin_of(
         return from_nothing(pipeline, task, seed)
     ours = pipeline.weights in OURS
     base = base_of(pipeline, task, anew=ours, also=also)
-    most = max(BEGIN, BEGIN_EACH * task.classes) if ours else MOST[TRAIN]  # others' features are known from their probe
+    few = max(BEGIN, BEGIN_EACH * task.classes)
+    most = {TRAIN: few, VALIDATION: few} if ours else None  # others' features are known from their probe
     return probe(base, task, resolution=pipeline.resolution, cache=cache, most=most).classifier
 
 

@@ -53,12 +53,14 @@ class Probed:
         return self.head.logits(self.valid_features)
 
 
-def probe(base: Base, task: Task, *, resolution: int, cache: Path | None = None, most: int | None = None) -> Probed:
+def probe(
+    base: Base, task: Task, *, resolution: int, cache: Path | None = None, most: Mapping[int, int] | None = None
+) -> Probed:
     """Fits the linear layer of ``base`` on the training part, its penalty chosen on the validation part.
 
-    It learns from ``most`` images, a share of each class; by default from as many as probes look at.
+    It looks at ``most`` images of a part, a share of each class; by default at as many as probes look at.
     """
-    begin, look = time.monotonic(), {**MOST, **({} if most is None else {TRAIN: most})}
+    begin, look = time.monotonic(), {**MOST, **(most or {})}
     found = {part: features(base, task, part, resolution=resolution, cache=cache, most=look) for part in MOST}
     labels = {part: task.labels[looked_at(task, part, look)] for part in found}
     fitted = logistic.fit(found[TRAIN], labels[TRAIN], task.classes, valid=(found[VALIDATION], labels[VALIDATION]))
@@ -105,11 +107,13 @@ def told_of_sample(task: Task) -> list[str]:
 
 
 def told_of_few(probed: Probed, task: Task) -> str | None:
-    """That a probe learnt from fewer images than probes look at, None where it did not."""
-    learnt, there = len(probed.features), len(looked_at(task, TRAIN))
-    if learnt == there:
+    """That a probe learnt from fewer images than probes look at, or was judged by fewer; None where it was not."""
+    learnt, judged = len(probed.features), len(probed.valid_features)
+    train, valid = (len(looked_at(task, part)) for part in (TRAIN, VALIDATION))
+    if (learnt, judged) == (train, valid):
         return None
-    return f"learnt from {learnt:,} of {there:,} training images: {NO_MORE}"
+    judges = f" and was judged by {judged:,} of {valid:,} for validation" if judged < valid else ""
+    return f"learnt from {learnt:,} of {train:,} training images{judges}: {NO_MORE}"
 
 
 def speed(base: Base, task: Task, *, resolution: int) -> float:

@@ -44,6 +44,7 @@ class NASBench201(FiniteSpace, SharedSpace):
     """The cell space of NAS-Bench-201 as a chain of six decisions."""
 
     name, example = "nasbench201", EXAMPLE
+    ranked = True
     nodes = 1
     channels_last = True  # no cell ever failed, and the recorded measurements were made so
     node_types = ("padding", "input", "output", *OPERATIONS)

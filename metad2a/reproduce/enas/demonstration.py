@@ -129,10 +129,6 @@ def _elsewhere(size: Size, seeds: range, context: Context) -> dict[str, Values]:
     return {name: _taus([done[name, seed] for seed in seeds], truth[name]) for name in kinds}
 
 
-def _mean(values: Values) -> Interval:
-    return bootstrap_interval(values, list(range(len(values)))).to_json()
-
-
 def _report(
     size: Size,
     taus: dict[str, Values],
@@ -141,8 +137,8 @@ def _report(
     cost: tuple[int, float],
     outcomes: list[Outcome],
 ) -> Report:
-    rank = {label: _mean(values) for label, values in taus.items()}
-    good = {label: _mean(percentile) for label, (percentile, _) in found.items()}
+    rank = {label: bootstrap_interval(values).to_json() for label, values in taus.items()}
+    good = {label: bootstrap_interval(percentile).to_json() for label, (percentile, _) in found.items()}
     above = {label: paired(found[ENAS][0], found[label][0]) for label in (COLLAPSED, RANDOM)}
     lost = paired(levels[WARMED], levels[RUNNING])
     return Report(
@@ -158,11 +154,13 @@ def _report(
         tuple(_panel(*each, outcomes) for each in PANELS),
         {
             "tau": {label: {**each, "of_seeds": taus[label]} for label, each in rank.items()},
-            "accuracy": {label: {**_mean(values), "of_seeds": values} for label, values in levels.items()},
+            "accuracy": {
+                label: {**bootstrap_interval(values).to_json(), "of_seeds": values} for label, values in levels.items()
+            },
             "accuracy_lost": lost,
             "tau_lost": paired(taus[WARMED], taus[RUNNING]),
             "percentile": {label: {**each, "of_seeds": found[label][0]} for label, each in good.items()},
-            "test_accuracy": {label: _mean(values) for label, (_, values) in found.items()},
+            "test_accuracy": {label: bootstrap_interval(values).to_json() for label, (_, values) in found.items()},
             "enas_above": above,
             "cells": {way: [str(one.ways[of].found) for one in outcomes] for way, of in WAYS.items()},
             "judged": cost[0],

@@ -113,7 +113,7 @@ def _of(field: str, ways: list[Measured]) -> np.ndarray:
 def _saved(ways: dict[str, list[Measured]], than: str) -> dict[str, float]:
     """Percent of the time of a static child that InstaNAS saves."""
     share = 100 * (1 - _of("milliseconds", ways[OURS]) / _of("milliseconds", ways[than]))
-    return bootstrap_interval(share, list(range(len(share)))).to_json()
+    return bootstrap_interval(share).to_json()
 
 
 def _table(name: str, found: list[Outcome]) -> Table:

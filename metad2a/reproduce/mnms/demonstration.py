@@ -87,7 +87,7 @@ def _speed(pairs: Sequence[tuple[Followed, Followed]]) -> dict[str, Any]:
 
 def _times(more: Sequence[float] | Values, less: Sequence[float] | Values) -> dict[str, float]:
     """Geometric mean of the paired ratios with its interval over the seeds."""
-    return ratio(bootstrap_interval(np.log(np.divide(more, less)), range(len(more))).to_json())
+    return ratio(bootstrap_interval(np.log(np.divide(more, less))).to_json())
 
 
 def _needed(found: Followed) -> int:

@@ -107,7 +107,7 @@ def _figures(test: dict[str, Values], looks: dict[str, Values]) -> dict[str, Any
     figures = {}
     for method in METHODS:
         best, drawn = test[method][:, -1], looks[method][:, -1]
-        mean = bootstrap_interval(drawn, list(range(len(drawn))))
+        mean = bootstrap_interval(drawn)
         figures[method] = {
             "best": best.tolist(),
             "above_random": paired(best, test[RANDOM][:, -1]),

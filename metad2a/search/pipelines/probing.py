@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from databases.datasets.task import TRAIN
 from metad2a.recommend.looking import FIRST, about, affordable, looks
 from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.run_state import Wanted
@@ -59,15 +58,15 @@ def _may_learn_from_all(session: PipelineSession, pipeline: Pipeline) -> bool:
     """Whether a kept probe learnt from a part of the images, and there is time for all of them by now."""
     if pipeline.training != "probe" or not _is_of_few(session, pipeline):
         return False
-    return _most(session, pipeline) >= len(looked_at(session.task, TRAIN))
+    return all(most >= len(looked_at(session.task, part)) for part, most in _most(session, pipeline).items())
 
 
 def _is_of_few(session: PipelineSession, pipeline: Pipeline) -> bool:
     return str(pipeline) not in session.plan.penalties
 
 
-def _most(session: PipelineSession, pipeline: Pipeline) -> int:
-    """Of how many training images there is time for a probe."""
+def _most(session: PipelineSession, pipeline: Pipeline) -> dict[int, int]:
+    """Of how many images of each part there is time for a probe."""
     base = base_of(pipeline, session.task, also=session.also)
     rate = speed(base, session.task, resolution=pipeline.resolution)
     return affordable(session.task, FIRST * session.left, rate=rate, features=width(base))

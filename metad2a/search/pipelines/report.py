@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 import time
 from dataclasses import dataclass
@@ -12,10 +13,12 @@ import torch
 from scipy.optimize import minimize_scalar
 
 from databases.datasets.task import TEST, Task
-from metad2a.train.classifier import Classifier
+from metad2a.train.classifier import Classifier, Places
 from metad2a.train.logistic import Floats, Labels, log_loss
+from metad2a.train.probe import looked_at
 
 TIMED = 15  # images, one at a time
+PACE, LEAST = 64, 500  # images that tell how long the others take, and how many are classified in any case
 COOLEST, HOTTEST = 0.1, 20.0  # temperatures that are thought of
 
 
@@ -24,7 +27,8 @@ class Report:
     """Figures of the test images, which chose nothing.
 
     Attributes:
-        taken: (n,) class that each test image was taken for.
+        places: (n,) of the test images in the task: all, or a share of each class where time was short.
+        taken: (n,) class that each of them was taken for.
         confusion: (classes, classes) images of each class (row) by what they were taken for (column).
         recall: (classes,) accuracy of each class in percent, nan for one without a test image.
         macro_f1: mean over the classes that have a test image, 0 to 1.
@@ -32,6 +36,7 @@ class Report:
         megabytes: of the weights. milliseconds: to classify one image here, the median of a few.
     """
 
+    places: Places
     taken: Labels
     confusion: npt.NDArray[np.int64]
     recall: tuple[float, ...]
@@ -42,9 +47,11 @@ class Report:
     milliseconds: float
 
 
-def report(classifier: Classifier, task: Task, *, temperature: float) -> tuple[float | None, Report]:
-    """Test accuracy in percent, None without test images, and all else."""
-    asked = task.places(TEST)
+def report(
+    classifier: Classifier, task: Task, *, temperature: float, seconds: float = math.inf
+) -> tuple[float | None, Report]:
+    """Test accuracy in percent, None without test images, and all else; of as many as ``seconds`` allow."""
+    asked = in_time(classifier, task, TEST, seconds)
     labels = task.labels[asked]
     count = task.classes
     confusion, losses = np.zeros((count, count), dtype=np.int64), (float("nan"), float("nan"))
@@ -58,6 +65,7 @@ def report(classifier: Classifier, task: Task, *, temperature: float) -> tuple[f
     with np.errstate(invalid="ignore"):
         recall = np.where(sizes > 0, 100 * right / np.maximum(sizes, 1), np.nan)
     found = Report(
+        places=asked,
         taken=taken,
         confusion=confusion,
         recall=tuple(recall.tolist()),
@@ -68,6 +76,25 @@ def report(classifier: Classifier, task: Task, *, temperature: float) -> tuple[f
         milliseconds=milliseconds(classifier, task),
     )
     return (float(100 * right.sum() / len(labels)) if len(labels) else None), found
+
+
+def in_time(classifier: Classifier, task: Task, part: int, seconds: float) -> Places:
+    """Positions of the images of a part that are classified in so many seconds: all, or a share of each class."""
+    where = task.places(part)
+    if math.isinf(seconds) or len(where) <= LEAST:
+        return where
+    begin = time.perf_counter()
+    classifier.logits(task.images, where[:PACE])
+    took = time.perf_counter() - begin
+    return looked_at(task, part, {part: max(LEAST, int(PACE * (seconds - took) / took))})
+
+
+def told_of_tested(found: Report, task: Task) -> list[str]:
+    """A note where a part of the test images was classified alone."""
+    there = len(task.places(TEST))
+    if len(found.places) == there:
+        return []
+    return [f"tested on {len(found.places):,} of {there:,} test images, a share of each class: for more was no time"]
 
 
 def macro_f1(confusion: npt.NDArray[np.int64]) -> float:
