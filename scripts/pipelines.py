@@ -3,6 +3,7 @@
     nice python scripts/pipelines.py RESULTS --seconds 20 60 --sources flowers5_64px gtsrb elpv
     python scripts/pipelines.py RESULTS --table
 
+A source NAME@10 is ten images of each class for training and ten for validation.
 Seconds are CPU-seconds of one thread, loading not counted: every clock of a measuring process shows its CPU time, so
 that a busy machine changes nothing. The same command goes on where it was stopped: RESULTS (JSON lines) holds what is
 done. Validation chooses, test images are used once; what fine-tuning adds is learnt without the source; the recipe's
@@ -72,6 +73,7 @@ def measure(asked: argparse.Namespace) -> None:
 
     from databases.datasets.sampler import family
     from databases.datasets.task import TEST
+    from metad2a.cli.demo import few_of_each
     from metad2a.recommend import chances
     from metad2a.runtime.home import shared_images
     from metad2a.train.probe import percent_right
@@ -80,14 +82,16 @@ def measure(asked: argparse.Namespace) -> None:
     folder = asked.images or shared_images()
     assert folder is not None, "there are no shared data: give --images"
     (source,), (seconds,), (seed,) = asked.sources, asked.seconds, asked.seeds
-    known = chances.outcomes().without(family(source))
+    name, _, few = source.partition("@")
+    known = chances.outcomes().without(family(name))
     # what fine-tuning adds is learnt without the source: whoever asks is imported after this
     chances.outcomes = lambda: known  # type: ignore[assignment]
     from metad2a.recommend import experience
 
     assert experience.outcomes() is known
     with TemporaryDirectory() as place:
-        task = load(folder / f"{source}.npz", Path(place), seed)
+        task = load(folder / f"{name}.npz", Path(place), seed)
+        task = few_of_each(task, int(few)) if few else task
         images, labels = task.part(TEST)
         for method in asked.methods:
             begin = time.process_time()
