@@ -144,7 +144,7 @@ def test_a_machine_that_seems_a_little_slower_finds_the_kept_features(monkeypatc
     monkeypatch.setattr(looking, "LEAST_EACH", 2)
 
     def most(rate: float) -> int:
-        return looking.affordable(stripes(60), 3.8, rate=rate, features=8)[TRAIN]
+        return looking.affordable(stripes(60), 3.4, rate=rate, features=8)[TRAIN]
 
     assert most(9.9) == most(10.0) == most(10.1) == 18 and most(5.0) == 12
     assert most(1e9) >= 36, "all where there is time for all"
