@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from metad2a.recommend import looking
 from metad2a.recommend.looking import affordable
 from metad2a.search.pipelines import report as module
 from metad2a.search.pipelines.report import report, told_of_tested
+from metad2a.search.pipelines.search import search_pipelines
 from metad2a.train.classifier import Classifier, Places
 from metad2a.train.probe import probe, told_of_few
 
@@ -66,3 +68,24 @@ def test_a_report_tests_on_as_many_images_as_there_is_time_for(monkeypatch: pyte
         assert accuracy is not None and (TASK.parts[found.places] == TEST).all()
         assert bool(told_of_tested(found, TASK)) == (tested < 120)
         assert set(np.bincount(TASK.labels[found.places])) == {tested // 3}
+
+
+def test_a_search_out_of_time_judges_and_tests_on_a_few_images_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
+    monkeypatch.setattr("metad2a.train.pipeline.open_base", lambda name, **given: random_base(given["channels"]))
+    monkeypatch.setattr(looking, "installed", lambda: {"own": True})
+    counted, really = list[int](), Classifier.logits
+
+    def spied(self: Classifier, images: np.ndarray, places: Places | None = None) -> np.ndarray:
+        counted.append(len(images) if places is None else len(places))
+        return really(self, images, places)
+
+    monkeypatch.setattr(Classifier, "logits", spied)
+    result = search_pipelines(TASK, seconds=1e-3)
+    assert len(result.report.places) == 30 and max(counted) == 30
+    assert any("judged by 18 of 120 for validation" in each for each in result.notes)
+    assert any(each.startswith("tested on 30 of 120 test images") for each in result.notes)
+    again = search_pipelines(TASK, seconds=1e-3)  # what was found answers whole
+    assert len(again.report.places) == 120

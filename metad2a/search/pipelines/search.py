@@ -25,7 +25,7 @@ from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.search.pipelines.average import averaged, together
 from metad2a.search.pipelines.ending import answering, of_all_images, valid_logits
 from metad2a.search.pipelines.kept import training_of
-from metad2a.search.pipelines.report import Report, milliseconds, report, temperature
+from metad2a.search.pipelines.report import Report, in_time, milliseconds, report, temperature, told_of_tested
 from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.result import Outcome
 from metad2a.search.run_state import Trained
@@ -142,7 +142,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     logits = valid_logits(session)
     members = answering(session, best)
     known = state.tested is not None and state.tested[0] == best and (session.run.folder / WEIGHTS).is_file()
-    if known and not session.worked:
+    if again := known and not session.worked:
         session.run.discount()
         session.tracked.discard()
         card, training = load_weights(session.run.folder / WEIGHTS)
@@ -153,8 +153,8 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         heats = {index: temperature(logits[index], truth) for index in members} if len(members) > 1 else {}
         classifier, valid, heat, more = _chosen(session, best, logits, heats)
         state.notes = tuple(more)
-    tested, found = report(classifier, task, temperature=heat)
-    notes = [*session.notes, *state.notes, *judgements(task, valid, tested)]
+    tested, found = report(classifier, task, temperature=heat, seconds=math.inf if again else _left(session))
+    notes = [*session.notes, *state.notes, *told_of_tested(found, task), *judgements(task, valid, tested)]
     card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     state.tested = (best, tested)  # what is exported: told after it is there
@@ -178,6 +178,11 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     )
 
 
+def _left(session: PipelineSession) -> float:
+    """Seconds of the budget, in which the winner is tested."""
+    return session.seconds - session.run.spent
+
+
 def _answering(classifier: Classifier) -> int:
     """How many networks answer together in it."""
     network = classifier.network
@@ -199,6 +204,9 @@ def _chosen(
         classifier, more = _together(session, heats, valid)
         return classifier, valid, temperature(mean, truth), more
     classifier = session.classifier(best)
+    if best not in logits:  # a part of them judged it
+        asked = in_time(classifier, task, VALIDATION, session.left / 2)
+        truth = task.labels[asked]
     known = logits[best] if best in logits else classifier.logits(task.images, asked)
     heat = temperature(known, truth) if len(truth) else 1.0
     classifier, again = of_all_images(session, best)
