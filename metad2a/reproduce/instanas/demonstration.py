@@ -177,7 +177,7 @@ def _panel(name: str, found: list[Outcome]) -> Panel:
         order = np.argsort(_of("milliseconds", each))
         x, y = (tuple(map(float, _of(field, each)[order])) for field in ("milliseconds", "test"))
         curves.append(Curve(label, x, y, y, y))
-    return Panel(name, "milliseconds an image", "test accuracy, %", tuple(curves))
+    return Panel(name, "milliseconds an image", "test accuracy, %", tuple(curves), joined=False)
 
 
 DEMONSTRATION = Demonstration("instanas", "InstaNAS: a network for each image", SOURCE, run)
