@@ -14,6 +14,7 @@ from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import VALIDATION
 from metad2a.search.pipelines.average import finalists, read_logits
 from metad2a.search.pipelines.kept import training_of
+from metad2a.search.pipelines.plan import to_classify
 from metad2a.search.pipelines.stages import LAST_ROUND, Stage
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
@@ -69,6 +70,7 @@ def last_stage(session: PipelineSession) -> tuple[Stage | None, list[Pipeline]]:
     left -= sum(takes for takes, each in zip(refits, pipelines, strict=True) if each not in tuned)
     if not tuned or left < LEAST_LAST:
         return None, pipelines
+    left -= to_classify(session.measured, len(session.task.places(VALIDATION)), tuned[:1])  # when it is over
     stage = Stage(str(tuned[0]), left, again=True, round=LAST_ROUND)
     session.plan.add(stage)
     return stage, pipelines
@@ -93,7 +95,7 @@ def of_all_images(session: PipelineSession, index: int) -> tuple[Classifier, boo
         return Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution), True
     penalty = session.plan.penalties.get(str(pipeline))
     takes = REFIT_SHARE * state.trained[index].seconds
-    if pipeline.training != "probe" or penalty is None or session.left_for([pipeline]) < takes:
+    if pipeline.training != "probe" or penalty is None or session.seconds - session.run.spent < takes:
         return session.classifier(index), False
     base = session.base(pipeline)
     side = pipeline.resolution
