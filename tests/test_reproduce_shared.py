@@ -28,6 +28,12 @@ def test_cells_of_two_frames_are_compared_at_equal_parameters() -> None:
         assert found == pytest.approx(wanted, rel=0.15)
 
 
+def test_a_part_of_fewer_images_than_a_batch_is_drawn_whole() -> None:
+    few = Labelled(torch.zeros(5, 1, 4, 4), torch.arange(5))
+    batch = next(lpt._drawn(few, torch.Generator().manual_seed(0)))
+    assert sorted(batch.labels.tolist()) == [0, 1, 2, 3, 4] and batch.images.shape == (5, 1, 4, 4)
+
+
 def test_tests_are_easy_hard_but_clean_or_mislabelled() -> None:
     part = Labelled(torch.arange(400.0).view(400, 1, 1, 1).expand(-1, 1, 4, 4).clone(), torch.arange(400) % 10)
     part.images[:, :, 0, 0] = -1

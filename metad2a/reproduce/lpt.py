@@ -88,7 +88,8 @@ def mixed(part: Labelled, seed: int, *, outliers: bool = True) -> tuple[Labelled
 def _drawn(part: Labelled, random: torch.Generator) -> Iterator[Labelled]:
     """Batches without end."""
     while True:
-        for rows in torch.randperm(len(part.labels), generator=random).split(BATCH)[:-1]:
+        batches = torch.randperm(len(part.labels), generator=random).split(BATCH)
+        for rows in batches[:-1] or batches:
             yield Labelled(part.images[rows], part.labels[rows])
 
 
