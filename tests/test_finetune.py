@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,14 @@ def test_the_seconds_that_are_given_are_kept() -> None:
     begin = probe(random_base(), task, resolution=32).classifier
     tuned = finetune(begin, task, Tuning(seconds=0.3))
     assert tuned.complete and tuned.steps >= 1 and tuned.seconds >= 0.3
+
+
+def test_a_schedule_that_begins_late_still_ends_by_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = stripes(40)
+    begin = probe(random_base(), task, resolution=32).classifier
+    monkeypatch.setattr(module, "freeze", lambda *given, **options: time.sleep(0.2))  # as long images are prepared
+    tuned = finetune(begin, task, Tuning(seconds=0.5), deadline=time.monotonic() + 0.5)
+    assert tuned.complete and 0.1 <= tuned.seconds < 0.5
 
 
 def test_a_killed_training_ends_like_one_that_was_not(tmp_path: Path) -> None:

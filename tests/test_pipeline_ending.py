@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from pipeline_world import random_base, stripes
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
+from metad2a.cli.output import print_json
+from metad2a.cli.pipeline import plain
 from metad2a.export.weights import load_weights
 from metad2a.recommend.chances import Chance
 from metad2a.search.pipelines import ending, plan
@@ -19,6 +22,7 @@ from metad2a.search.pipelines import session as module
 from metad2a.search.pipelines.search import ON_ALL, PipelineResult, search_pipelines
 from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.pipelines.stages import LAST_ROUND, read_plan
+from metad2a.search.run_state import read_state
 from metad2a.search.runs import AGAIN, CANDIDATES
 from metad2a.train.bases import Base
 from metad2a.train.finetune import Tuned
@@ -110,7 +114,7 @@ def test_a_last_training_that_forgets_is_not_taken(monkeypatch: pytest.MonkeyPat
     assert result.best == SLOW and not (result.folder / CANDIDATES / AGAIN).exists()
 
 
-def test_a_last_training_that_is_killed_is_gone_on_with_alone(
+def test_a_last_training_that_is_killed_is_gone_on_with_before_more_time_is_used(
     efforts: list[Effort], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begin(monkeypatch, SLOW)
@@ -128,7 +132,7 @@ def test_a_last_training_that_is_killed_is_gone_on_with_alone(
     monkeypatch.setattr(module, "tune_pipeline", real)
     efforts.clear()
     result = searched(stripes(60))
-    assert parts(efforts) == [(TRAIN, VALIDATION)] and ON_ALL in result.notes
+    assert parts(efforts) == [(TRAIN, VALIDATION), (TRAIN,), (TRAIN, VALIDATION)] and ON_ALL in result.notes
     assert not list((result.folder / CANDIDATES).glob("*.checkpoint"))
 
 
@@ -138,6 +142,54 @@ def test_more_time_goes_on_with_what_validation_chose(efforts: list[Effort], mon
     efforts.clear()
     result = searched(stripes(60))
     assert parts(efforts) == [(TRAIN,), (TRAIN, VALIDATION)] and result.valid_accuracy != KNOWN
+
+
+def test_a_last_training_is_forgotten_with_the_network_that_it_went_on_from(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(monkeypatch, SLOW)
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("metad2a.search.pipelines.search.report", interrupt)
+        searched(stripes(60))  # killed before it is tested
+    real: Callable[..., Tuned] = vars(module)["tune_pipeline"]
+    monkeypatch.setattr(module, "tune_pipeline", lambda *given, **more: replace(real(*given, **more), valid_loss=0.05))
+    monkeypatch.setattr(module, "last_stage", lambda session: (None, []))
+    result = searched(stripes(60))
+    state = read_state(result.folder)
+    assert state is not None and state.again is None and ON_ALL not in result.notes
+
+
+def interrupt(*given: object, **more: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_what_is_told_of_a_mean_is_why_and_who_learnt_from_what(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(monkeypatch, SLOW)
+    monkeypatch.setattr(ending, "finalists", lambda logits, truth, best, **given: (best, 0))
+    monkeypatch.setattr(module, "take_last", lambda *given: None)  # the probe alone learns from all
+    notes = searched(stripes(60)).notes
+    assert any(f"{OWN}, since log-loss on validation images is lower, " in each for each in notes)
+    assert any(each.startswith(f"of what is exported {OWN} learnt") for each in notes) and ON_ALL not in notes
+
+
+def test_a_last_training_that_time_cut_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    begin(monkeypatch, SLOW)
+    real: Callable[..., Tuned] = vars(module)["tune_pipeline"]
+
+    def cut(pipeline: Pipeline, task: Task, effort: Effort, **given: object) -> Tuned:
+        tuned = real(pipeline, task, effort, **given)
+        return replace(tuned, complete=VALIDATION not in effort.parts)
+
+    monkeypatch.setattr(module, "tune_pipeline", cut)
+    lines = list[str]()
+    search_pipelines(stripes(60), seconds=500, line=lines.append)
+    assert "not to its end" in lines[-1]
+
+
+def test_the_answer_is_one_json_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    begin(monkeypatch, SLOW)
+    result = searched(stripes(60))
+    print_json(plain(result, result.exported))
+    told = json.loads(capsys.readouterr().out)
+    assert told["run"] == result.folder.name and told["architecture"] == str(SLOW)
 
 
 def test_without_validation_images_all_time_is_for_what_there_is(
@@ -150,7 +202,7 @@ def test_without_validation_images_all_time_is_for_what_there_is(
     assert {*parts(efforts)} == {(TRAIN,)} and ON_ALL not in result.notes
 
 
-@pytest.mark.parametrize(("left", "free"), [(100.0, 70.0), (0.5, 0.5)])
+@pytest.mark.parametrize(("left", "free"), [(100.0, 70.0), (5.0, 5.0), (0.5, 0.5)])
 def test_a_share_of_the_time_is_kept_where_it_is_worth_a_training(left: float, free: float) -> None:
     class Session:
         task = stripes(60)

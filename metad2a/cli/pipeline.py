@@ -84,7 +84,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
         exported = _copy(result, output)
         pictures = _mistakes(result, task, exported.folder)
     if ways.json:
-        print_json({**_plain(result, exported), "mistakes": None if pictures is None else str(pictures)})
+        print_json({**plain(result, exported), "mistakes": None if pictures is None else str(pictures)})
     else:
         _answer(result, exported, task)
         if pictures is not None:
@@ -270,12 +270,13 @@ def _by_class(result: PipelineResult, task: Task) -> None:
     console().print(table(title, ("Class", ">Images", ">Right", "Most often taken for"), rows))
 
 
-def _plain(result: PipelineResult, exported: Exported) -> dict[str, Any]:
+def plain(result: PipelineResult, exported: Exported) -> dict[str, Any]:
+    """What a search tells as JSON values."""
     from dataclasses import asdict
 
     trained = [{**asdict(each), "architecture": str(each.architecture)} for each in result.trained]
     report = {**asdict(result.report), "confusion": result.report.confusion.tolist()}
-    del report["taken"]
+    del report["taken"], report["places"]
     return {
         "run": result.folder.name,
         "architecture": str(result.best),

@@ -121,8 +121,8 @@ class RunFolder:
         self._active = True
         keep_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
         self.state.trained[index] = trained
-        if self.state.tested and self.state.tested[0] == index:
-            self.state.again = None
+        if self.state.again and self.state.again[0] == index:
+            self.state.again = None  # which went on from an earlier network
         self.state.tested = None  # another may be the best now
         self.save()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import math
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,6 +38,7 @@ MOMENTUM, WEIGHT_DECAY, GRADIENT_NORM = 0.9, 1e-4, 5.0
 WARMUP = 0.1  # share of the training
 AVERAGE = Average(keeps=0.97)
 RECALIBRATE = 1_024  # images whose statistics the batch normalisations take
+TINY = 1e-3  # seconds, for which a step is made where there is no time
 STATISTICS_FOR_ONE = 4  # images that take as much memory without gradients as one with them
 
 
@@ -96,7 +98,8 @@ def finetune(
 ) -> Tuned:
     """Trains a copy of ``begin``; with ``checkpoint`` (a file) it goes on where it was killed.
 
-    A batch that does not fit into memory is halved, and the training goes on.
+    A batch that does not fit into memory is halved, and the training goes on. The schedule of one of so many seconds
+    that begins now ends by the deadline; one that goes on has the schedule that it began with, and may be cut.
 
     Raises:
         UserError: a single image does not fit.
@@ -114,6 +117,8 @@ def finetune(
             if len(chosen) > 1:  # one image alone has no statistics
                 yield begin.normalised(augmented(images(chosen), tuning.augment, generator)), labels[chosen]
 
+    if loop.limit is not None and not loop.step and (left := deadline - time.monotonic()) < loop.limit:
+        loop.limit, deadline = max(left, TINY), math.inf  # what was prepared above took some of its time
     complete = None
     while complete is None:
         try:

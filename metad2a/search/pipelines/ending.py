@@ -25,13 +25,14 @@ if TYPE_CHECKING:
     from metad2a.search.pipelines.session import PipelineSession
 
 LAST_SHARE, LEAST_LAST = 0.3, 3.0  # of the time that is left for fine-tuning; seconds below which it is not worth it
+BETWEEN = 1.5  # seconds that what is before the last training may take more than planned: less is not kept for it
 REFIT_SHARE = 0.3  # of the seconds of a probe, which also read the images and found the penalty
 
 
 def before_last(session: PipelineSession, left: float) -> float:
     """What is free of the seconds ``left``, if some are kept for the last training."""
     kept = LAST_SHARE * left
-    return left - kept if kept >= LEAST_LAST and len(session.task.places(VALIDATION)) else left
+    return left - kept if kept >= LEAST_LAST + BETWEEN and len(session.task.places(VALIDATION)) else left
 
 
 def answering(session: PipelineSession, best: int) -> tuple[int, ...]:
@@ -80,7 +81,10 @@ def take_last(session: PipelineSession, index: int, tuned: Tuned) -> None:
     """Keeps the network that learnt from all images, unless it knows validation images worse than before."""
     known = session.run.state.trained[index]
     told = f"{session.pipeline(index)}: on validation images too for {tuned.seconds:.1f} s"
-    if not tuned.complete or (tuned.valid_accuracy or 0.0) < (known.valid_accuracy or 0.0):
+    if not tuned.complete:
+        session.line(f"{told}, not to its end: the earlier one stays; a larger budget goes on with it")
+        return
+    if (tuned.valid_accuracy or 0.0) < (known.valid_accuracy or 0.0):
         session.line(f"{told}: the earlier one stays")
         return
     session.run.keep_again(index, training_of(tuned.classifier, known), session.card(index, tuned.classifier))

@@ -34,7 +34,7 @@ from metad2a.search.tracked import SEARCH_FIGURE, Draw, known_values
 from metad2a.train.augment import check
 from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
-from metad2a.train.logistic import Floats
+from metad2a.train.logistic import Floats, log_loss
 from metad2a.train.pipeline import Effort, tune_pipeline
 from metad2a.train.probe import percent_right
 
@@ -200,9 +200,10 @@ def _chosen(
     task, asked = session.task, session.task.places(VALIDATION)
     truth = task.labels[asked]
     if heats:
-        mean = together(logits, heats)
+        mean, alone = together(logits, heats), together(logits, {best: heats[best]})
+        falls = f"{log_loss(alone, truth):.3f} -> {log_loss(mean, truth):.3f}"
         valid = percent_right(mean, truth)
-        classifier, more = _together(session, heats, valid)
+        classifier, more = _together(session, heats, valid, falls)
         return classifier, valid, temperature(mean, truth), more
     classifier = session.classifier(best)
     if best not in logits:  # a part of them judged it
@@ -214,8 +215,13 @@ def _chosen(
     return classifier, session.run.state.trained[best].valid_accuracy, heat, [ON_ALL] if again else []
 
 
-def _together(session: PipelineSession, heats: Mapping[int, float], valid: float) -> tuple[Classifier, list[str]]:
-    """The mean of the finalists, given with their temperatures, as one network, and what it costs."""
+def _together(
+    session: PipelineSession, heats: Mapping[int, float], valid: float, falls: str
+) -> tuple[Classifier, list[str]]:
+    """The mean of the finalists, given with their temperatures, as one network, and what it costs.
+
+    ``falls`` says how log-loss does, for which it was chosen: accuracy may fall too.
+    """
     task = session.task
     found = {index: of_all_images(session, index) for index in heats}
     parts = {index: classifier for index, (classifier, _) in found.items()}
@@ -224,9 +230,16 @@ def _together(session: PipelineSession, heats: Mapping[int, float], valid: float
     alone = session.run.state.trained[best].valid_accuracy or 0.0
     dearer = milliseconds(made, task) - milliseconds(parts[best], task)
     named = " and ".join(str(session.pipeline(index)) for index in others)
-    told = f"what is exported is the mean with {named}: validation {alone:.1f} -> {valid:.1f}%"
-    more = [ON_ALL] if any(again for _, again in found.values()) else []
-    return made, [f"{told}, for {dearer:.1f} ms more an image", *more]
+    told = f"what is exported is the mean with {named}, since log-loss on validation images is lower, {falls}"
+    told += f"; validation {alone:.1f} -> {valid:.1f}%, for {dearer:.1f} ms more an image"
+    return made, [told, *_told_of_all(session, {index: again for index, (_, again) in found.items()})]
+
+
+def _told_of_all(session: PipelineSession, learnt: Mapping[int, bool]) -> list[str]:
+    """A note where members learnt from validation images too, which names them where others did not."""
+    named = " and ".join(str(session.pipeline(index)) for index, again in learnt.items() if again)
+    some = f"of what is exported {named} learnt from training and validation images, the rest from training images"
+    return [] if not named else [ON_ALL] if all(learnt.values()) else [f"{some}; its validation accuracy is of before"]
 
 
 def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival, ...]:

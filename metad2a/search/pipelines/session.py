@@ -152,10 +152,12 @@ class PipelineSession:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
         for stage in self.plan.round(1):
             self._tune(stage)
-        self._promote()
-        last, members = last_stage(self)
-        if last is not None:
-            self._tune(last, answering=members)
+        begun = not all(each.done for each in self.plan.round(LAST_ROUND))
+        for _ in range(1 + begun):  # a larger budget goes on further than a last one that was killed would
+            self._promote()
+            last, members = last_stage(self)
+            if last is not None:
+                self._tune(last, answering=members)
 
     def _promote(self) -> None:
         """The fine-tuned pipeline that promises most gets the time before the last training."""
@@ -174,8 +176,7 @@ class PipelineSession:
         last = self.plan.stages[-1]
         if last.round == LAST_ROUND:
             return last.done
-        alone = len(self.plan.round(1)) == 1
-        return (last.round == 1 and not alone) or not len(self.task.places(VALIDATION))
+        return (last.round == 1 and len(self.plan.round(1)) > 1) or not len(self.task.places(VALIDATION))
 
     def _promising(self, tuned: list[int], left: float) -> int:
         """The fine-tuned candidate that is expected to end best, if it alone goes on for the seconds left."""
@@ -218,8 +219,8 @@ class PipelineSession:
         if tuned.complete:  # else a larger budget goes on with it
             if not stage.again:  # what went on had two schedules, as no training that we foretell
                 steps = max(1, round(tuned.passes * self.known["images"] / BATCH))  # of whole batches
-                loss, seconds = tuned.valid_loss, tuned.seconds
-                self.recorder.add(pipeline, tuned.valid_accuracy, loss, seconds=seconds, steps=steps)
+                accuracy, loss = tuned.valid_accuracy, tuned.valid_loss
+                self.recorder.add(pipeline, accuracy, loss, seconds=tuned.seconds, steps=steps)
             self.plan.finish(stage)
             checkpoint.unlink(missing_ok=True)
 
@@ -234,9 +235,8 @@ class PipelineSession:
         known = self.run.state.trained.get(index)
         new = (tuned.valid_accuracy or 0.0, -tuned.valid_loss)
         if known is not None and new <= ((known.valid_accuracy or 0.0), -self.loss(index)):
-            told = f"{self.pipeline(index)}: {_percent(tuned.valid_accuracy)} after more time"
-            self.line(f"{told}: the earlier one stays")
-            return
+            after = f"{_percent(tuned.valid_accuracy)} after more time"
+            return self.line(f"{self.pipeline(index)}: {after}: the earlier one stays")
         before = known if again else None  # else a cut one went on, whose figures hold all of it
         passes = tuned.passes + (before.epochs if before else 0)
         seconds = tuned.seconds + (before.seconds if before else 0.0)
