@@ -19,6 +19,7 @@ from metad2a.recommend.pipeline_cost import Allowed, cost_of, limits_here
 from metad2a.search.pipelines import ending, plan
 from metad2a.search.pipelines.plan import first_round
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
+from metad2a.search.runs import best_network, run_names
 
 OWN, SLIM = Pipeline("own", 32, "probe"), Pipeline("own", 32, "probe", slim=True)
 TUNED = (Pipeline("own", 32, "all", 0.03), Pipeline("own", 32, "all", 0.03, slim=True))
@@ -53,6 +54,22 @@ def test_what_is_exported_keeps_the_limits_and_a_dearer_probe_only_looks() -> No
     assert sum(each.numel() for each in result.exported.training.network.parameters()) <= 1_500_000
     again = searched(SMALL)
     assert again.resumed == 3 and again.members == result.members
+
+
+def test_a_run_that_was_killed_gives_nothing_that_breaks_its_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("metad2a.search.pipelines.search.report", interrupt)
+        searched(SMALL)
+    (name,) = run_names()
+    with pytest.raises(UserError, match="not chosen within its limits"):
+        best_network(name)
+    searched(SMALL)
+    _, training = best_network(name)
+    assert sum(each.numel() for each in training.network.parameters()) <= 1_500_000
+
+
+def interrupt(*given: object, **more: object) -> None:
+    raise KeyboardInterrupt
 
 
 def test_what_a_network_took_holds_for_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

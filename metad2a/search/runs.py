@@ -259,8 +259,11 @@ def best_network(name: str) -> tuple[Card, Training]:
     best = None if state is None else best_of(state, range(len(state.candidates)))
     if state is None or best is None:
         raise UserError(f"the run {name!r} has no trained network yet: give the same command again to go on")
-    if state.tested is not None and (place / WEIGHTS).is_file():
+    bound = "limits" in state.identity  # which the best so far need not keep: what was exported does
+    if (bound or state.tested is not None) and (place / WEIGHTS).is_file():
         return load_weights(place / WEIGHTS)  # calibrated, and perhaps fitted on more images, or the mean of several
+    if bound:
+        raise UserError(f"the run {name!r} has not chosen within its limits yet: give the same command again to go on")
     card, training = _kept(place, best)
     return tested_card(card, state, best), training
 
