@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -53,7 +54,7 @@ def clock_fixture(monkeypatch: pytest.MonkeyPatch, settings: Settings, client: T
 
     def read(*given: Any, **named: Any) -> object:
         clock.now += READING
-        return object()
+        return SimpleNamespace(channels=3)
 
     monkeypatch.setattr(job, "settings_of_parent", lambda: settings)
     monkeypatch.setattr(job, "end_with_parent", lambda: None)
