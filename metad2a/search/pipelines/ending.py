@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LAST_SHARE, LEAST_LAST = 0.3, 3.0  # of the time that is left for fine-tuning; seconds below which it is not worth it
 BETWEEN = 1.5  # seconds that what is before the last training may take more than planned: less is not kept for it
+AFTER = 1.0  # seconds that are kept for what comes after it, beside testing: the mean is built and timed
 REFIT_SHARE = 0.3  # of the seconds of a probe, which also read the images and found the penalty
 
 
@@ -67,7 +68,7 @@ def last_stage(session: PipelineSession) -> tuple[Stage | None, list[Pipeline]]:
         return begun[-1], pipelines
     tuned = [each for each in pipelines if each.learning_rate is not None]
     refits = [REFIT_SHARE * session.run.state.trained[index].seconds for index in members]
-    left = session.left_for(pipelines)
+    left = session.left_for(pipelines) - AFTER
     left -= sum(takes for takes, each in zip(refits, pipelines, strict=True) if each not in tuned)
     if not tuned or left < LEAST_LAST:
         return None, pipelines
