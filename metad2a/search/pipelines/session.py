@@ -46,6 +46,7 @@ from predictors.outcome import BATCH
 if TYPE_CHECKING:
     from databases.records.store import Store
 
+TESTING = 0.25  # of the budget, the most that is kept for testing before it is known what answers
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
 Say = Callable[[str], None]
 
@@ -103,7 +104,8 @@ class PipelineSession:
     def left_for(self, answering: Sequence[Pipeline] | None) -> float:
         """The same where it is known which pipelines will answer."""
         slack = min(SLACK_SECONDS, SLACK_SHARE * self.seconds)
-        return self.seconds - self.run.spent - slack - self._held_out(TEST, answering)
+        most = TESTING * self.seconds if answering is None else math.inf  # the slowest need not be what answers
+        return self.seconds - self.run.spent - slack - min(self._held_out(TEST, answering), most)
 
     def go(self) -> int:
         """Does what time allows; returns the best candidate's position."""
@@ -192,8 +194,7 @@ class PipelineSession:
             return
         if self.left_for(answering) < 1:
             return
-        pipeline = PIPELINE.pipeline(PIPELINE.parse(stage.pipeline))
-        index = self.run.place(Wanted(PIPELINE.of(pipeline)))
+        index = self.run.place(Wanted(PIPELINE.of(pipeline := PIPELINE.pipeline(PIPELINE.parse(stage.pipeline)))))
         checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
         checkpoint.parent.mkdir(exist_ok=True)
         begin = self._begin(pipeline, index, again=stage.again)
