@@ -70,9 +70,9 @@ def last_stage(session: PipelineSession) -> tuple[Stage | None, list[Pipeline]]:
     refits = [REFIT_SHARE * session.run.state.trained[index].seconds for index in members]
     left = session.left_for(pipelines) - AFTER
     left -= sum(takes for takes, each in zip(refits, pipelines, strict=True) if each not in tuned)
+    left -= to_classify(session.measured, len(session.task.places(VALIDATION)), tuned[:1])  # when it is over
     if not tuned or left < LEAST_LAST:
         return None, pipelines
-    left -= to_classify(session.measured, len(session.task.places(VALIDATION)), tuned[:1])  # when it is over
     stage = Stage(str(tuned[0]), left, again=True, round=LAST_ROUND)
     session.plan.add(stage)
     return stage, pipelines

@@ -12,6 +12,7 @@ from metad2a.recommend.chances import FAST, GENTLE, USUAL, Chance, Measured, cha
 from predictors.outcome import OutcomeModel
 
 LEAST_TUNING, LEAST_AGAIN = 3.0, 3.0  # seconds below which no fine-tuning is begun, and none goes on
+TESTING = 0.25  # of the budget, the most that is kept for testing before it is known what answers
 FIRST_ROUND = 0.5  # share of the time that the first round of several takes
 BEHIND = 4.0  # points of expected accuracy, what is foretold being that sure
 SEVERAL, MANY, MOST = 30.0, 90.0, 180.0  # seconds from which two, three, and with one from scratch four compete

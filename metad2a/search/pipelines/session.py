@@ -46,7 +46,6 @@ from predictors.outcome import BATCH
 if TYPE_CHECKING:
     from databases.records.store import Store
 
-TESTING = 0.25  # of the budget, the most that is kept for testing before it is known what answers
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
 Say = Callable[[str], None]
 
@@ -104,7 +103,7 @@ class PipelineSession:
     def left_for(self, answering: Sequence[Pipeline] | None) -> float:
         """The same where it is known which pipelines will answer."""
         slack = min(SLACK_SECONDS, SLACK_SHARE * self.seconds)
-        most = TESTING * self.seconds if answering is None else math.inf  # the slowest need not be what answers
+        most = plan.TESTING * self.seconds if answering is None else math.inf  # the slowest need not be what answers
         return self.seconds - self.run.spent - slack - min(self._held_out(TEST, answering), most)
 
     def go(self) -> int:
@@ -194,7 +193,8 @@ class PipelineSession:
             return
         if self.left_for(answering) < 1:
             return
-        index = self.run.place(Wanted(PIPELINE.of(pipeline := PIPELINE.pipeline(PIPELINE.parse(stage.pipeline)))))
+        pipeline = PIPELINE.pipeline(PIPELINE.parse(stage.pipeline))
+        index = self.run.place(Wanted(PIPELINE.of(pipeline)))
         checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
         checkpoint.parent.mkdir(exist_ok=True)
         begin = self._begin(pipeline, index, again=stage.again)
