@@ -5,6 +5,7 @@ The features of a base are kept by the task's fingerprint and the weights' diges
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -166,8 +167,8 @@ def head(classifier: Classifier, features: Floats) -> Floats:
 
 
 def percent_right(logits: Floats, labels: logistic.Labels) -> float:
-    """Accuracy in percent of (n, classes) on (n,)."""
-    return float(100 * np.mean(logits.argmax(1) == labels))
+    """Accuracy in percent of (n, classes) on (n,); nan without any."""
+    return 100 * int(np.count_nonzero(logits.argmax(1) == labels)) / len(labels) if len(labels) else math.nan
 
 
 def width(base: Base) -> int:
