@@ -222,10 +222,11 @@ def how_many(text: str) -> int | None:
 
 OF_NETWORKS = {  # options that mean nothing in the space of pipelines
     *("train", "recipe", "searcher", "stop_early", "on", "model", "workers", "executor"),
-    *("images_per_class", "candidates", "prefer", "target"),
+    *("images_per_class", "candidates", "target"),
 }
+OF_NETWORKS_HERE = {"recommend": {"prefer"}}  # in one command
 OF_PIPELINES = {"also", "baseline"}  # and only there
-OF_PIPELINES_HERE = {"recommend": {"budget"}}  # what only means something there in one command
+OF_PIPELINES_HERE = {"recommend": {"budget"}, "search": {"prefer"}}
 
 OF_CELLS = (  # measured by scripts/device_transfer.py
     "given --device with the space 'pipeline': what is known of devices are latencies of cells, which foretell those "
@@ -239,12 +240,13 @@ def check_meaning(context: typer.Context, space: str) -> None:
     pipelines = space == SPACE
     name = context.command.name or ""
     only = OF_PIPELINES | OF_PIPELINES_HERE.get(name, set())
+    never = OF_NETWORKS | OF_NETWORKS_HERE.get(name, set())
     for option in context.command.params:
         source = context.get_parameter_source(option.name or "")
         given = source is not None and source.name == "COMMANDLINE"
         if given and pipelines and option.name == "target":
             raise UserError(OF_CELLS)
-        if given and option.name in (OF_NETWORKS if pipelines else only):
+        if given and option.name in (never if pipelines else only):
             where = "in spaces of networks only" if pipelines else "in the space pipeline only"
             other = "nasbench201" if pipelines else SPACE
             raise UserError(

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -35,6 +35,10 @@ Augment = Annotated[
 Baseline = Annotated[
     bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
 ]
+Preference = Annotated[
+    Literal["accuracy", "latency"],
+    typer.Option("--prefer", help="latency: the fastest of those that are as good on validation images (pipeline)."),
+]
 Most: TypeAlias = tuple[int | None, int | None, str | None]  # parameters, FLOPs and latency
 MOST_CLASSES = 20  # of a confusion matrix that is printed
 
@@ -48,6 +52,7 @@ class Ways:
     groups: str
     also: str | None
     most: Most
+    prefer: Preference
     database: str | None
     no_tracking: bool
     json: bool
@@ -62,7 +67,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
         from metad2a.train.augment import check
 
         check(ways.augment)  # refused before any image is read, as the next
-        seconds, limits = USUAL_SECONDS if seconds is None else seconds, limits_here(*ways.most)
+        seconds, limits = USUAL_SECONDS if seconds is None else seconds, limits_here(*ways.most, prefer=ways.prefer)
         also = _opened(ways.also)
         task = read_images(data, reporter, seed=seed, groups=ways.groups, seconds=seconds, up_to=UP_TO)
         result = search_pipelines(

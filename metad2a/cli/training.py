@@ -91,6 +91,7 @@ def search(
     max_flops: MaxFlops = None,
     target: Target = None,
     max_latency: MaxLatency = None,
+    prefer: pipeline.Preference = "accuracy",
     groups: Groups = "auto",
     workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings that go on at once.")] = 1,
     executor: Executor = "processes",
@@ -121,7 +122,9 @@ def search(
     if space == SPACE:
         other = pipeline.only_one(also)
         most = amount(max_params, "--max-params"), amount(max_flops, "--max-flops"), max_latency
-        ways = pipeline.Ways(augment, baseline, groups, other, most, database, no_tracking=no_tracking, json=json)
+        ways = pipeline.Ways(
+            augment, baseline, groups, other, most, prefer, database, no_tracking=no_tracking, json=json
+        )
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output, network=True)

@@ -103,6 +103,12 @@ class Limits:
         told += [] if self.milliseconds is None else [f"{self.milliseconds:.4g} ms on {self.device}"]
         return f"at most {' and '.join(told)}"
 
+    def named(self) -> dict[str, str]:
+        """What a run is told apart by: nothing where there are no limits and no preference."""
+        limited = not (self.params is None and self.flops is None and self.latency is None)
+        preferred = {} if self.prefer == "accuracy" else {"prefer": self.prefer}
+        return {**({"limits": self.told()} if limited else {}), **preferred}
+
     def _nearest(self, ranked: Sequence[Costed]) -> str:
         small = [each for each in ranked if self.small(each)]
         if small:

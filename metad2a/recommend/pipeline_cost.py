@@ -16,13 +16,14 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import Task
 from databases.errors import UserError
 from metad2a.recommend.chances import SLIMMER
-from metad2a.recommend.limits import Limits
+from metad2a.recommend.limits import Limits, Prefer
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
 
 SINGLE = 5  # images, one at a time, that tell the latency
 HERE = "this machine"
+PREFER: tuple[Prefer, ...] = ("accuracy", "latency")
 OURS = Pipeline("own", 32, "probe")
 
 
@@ -47,8 +48,10 @@ class Allowed:
 
     ``milliseconds`` are those that were measured, by the pipelines' texts: they are measured once.
 
+    With the preference ``latency`` the fastest answers of those that are as good.
+
     Raises:
-        UserError: limits for another machine, or a preference.
+        UserError: limits for another machine, or another preference.
     """
 
     limits: Limits
@@ -57,11 +60,25 @@ class Allowed:
     milliseconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.limits.device not in (None, HERE) or self.limits.prefer != "accuracy":
+        if self.limits.device not in (None, HERE):
             raise UserError(
-                f"given the device {self.limits.device!r} or a preference for a search of pipelines: "
-                f"their milliseconds are those of {HERE}, and accuracy chooses: leave it out"
+                f"given the device {self.limits.device!r} for a search of pipelines: "
+                f"their milliseconds are those of {HERE}: leave it out"
             )
+        if self.limits.prefer not in PREFER:
+            raise UserError(
+                f"given the preference {self.limits.prefer!r} for a search of pipelines; "
+                f"allowed are {' and '.join(PREFER)}; give one of these"
+            )
+
+    @property
+    def fast(self) -> bool:
+        """Whether the fastest of those that are as good is preferred."""
+        return self.limits.prefer == "latency"
+
+    def latency(self, pipeline: Pipeline) -> float:
+        """Milliseconds that it takes for one image."""
+        return self._cost(pipeline).latency_ms
 
     def __call__(self, *pipelines: Pipeline) -> bool:
         """Whether the mean of these keeps all limits."""
@@ -92,9 +109,12 @@ class Allowed:
         return replace(found, latency_ms=self.milliseconds.setdefault(str(pipeline), found.latency_ms))
 
 
-def limits_here(parameters: int | None, flops: int | None, latency: str | float | None) -> Limits:
-    """Limits on what a pipeline costs here."""
-    return Limits(parameters, flops, latency, None if latency is None else HERE)
+def limits_here(
+    parameters: int | None, flops: int | None, latency: str | float | None, *, prefer: Prefer = "accuracy"
+) -> Limits:
+    """Limits on what a pipeline costs here, and whether the fastest of those as good is preferred."""
+    timed = latency is not None or prefer != "accuracy"
+    return Limits(parameters, flops, latency, HERE if timed else None, prefer)
 
 
 def cost_of(pipeline: Pipeline, task: Task, also: Base | None = None) -> PipelineCost:

@@ -88,7 +88,8 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
     from metad2a.search.pipelines.search import search_pipelines
 
     also = bases.open_one(place.bases, options.get("also"), channels=task.channels)
-    told, limits = 0.0, limits_here(*(options.get(name) for name in LIMITS))
+    told, prefer = 0.0, options.get("prefer", "accuracy")
+    limits = limits_here(*(options.get(name) for name in LIMITS), prefer=prefer)
 
     def now(text: str) -> None:
         nonlocal told

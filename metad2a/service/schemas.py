@@ -122,6 +122,9 @@ class SearchIn(JobIn):
     max_params: MaxParams = Field(default=None, description="Of pipelines, as are the next two: what the model keeps.")
     max_flops: MaxFlops = None
     max_latency: MaxLatency = Field(default=None, description="Milliseconds for an image on the server.")
+    prefer: Literal["accuracy", "latency"] = Field(
+        default="accuracy", description="Of pipelines; latency: the fastest of those that are as good."
+    )
     also: Name | None = Field(
         default=None, description="Of pipelines: a pretrained network of the team's own; GET /v1/bases lists them."
     )
@@ -136,7 +139,7 @@ class SearchIn(JobIn):
         networks = self.model_fields_set & {"recipe", "train", "searcher", "stop_early", "model"}
         if self.space is None:
             self.space = NETWORKS if networks else SPACE
-        foreign = networks if self.space == SPACE else self.model_fields_set & {"augment", "also", *LIMITS}
+        foreign = networks if self.space == SPACE else self.model_fields_set & {"augment", "prefer", "also", *LIMITS}
         if foreign:
             raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
         if self.space == SPACE:

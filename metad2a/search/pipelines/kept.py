@@ -50,3 +50,8 @@ def card_of(task: Task, trained: Trained, classifier: Classifier, *, seed: int) 
         resolution=classifier.resolution,
         seed=seed,
     )
+
+
+def known_percent(value: float | None) -> str:
+    """An accuracy in words."""
+    return "unknown" if value is None else f"{value:.1f}%"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TypedDict
 
 from databases.architectures.spaces.pipeline import Pipeline
 from metad2a.recommend.chances import FAST, GENTLE, USUAL, Chance, Measured, chances, looked_at, outcomes
+from metad2a.recommend.front import EQUAL
+from metad2a.recommend.pipeline_cost import Allowed
 from predictors.outcome import OutcomeModel
 
 LEAST_TUNING, LEAST_AGAIN = 3.0, 3.0  # seconds below which no fine-tuning is begun, and none goes on
@@ -33,20 +35,21 @@ def first_round(
     classes: int,
     seconds: float,
     model: OutcomeModel | None = None,
-    allowed: Callable[[Pipeline], bool] | None = None,
+    allowed: Allowed | None = None,
 ) -> list[Chance]:
     """The trainings that begin: the best of each weights where time is short, and with more of each part that learns.
 
     Pretrained weights need not suit signs, spectrograms or scans at all, so where time allows these compete on
     validation, and one from scratch. What is expected far behind is not begun: one long training is worth more than
-    two short ones. Where not all is ``allowed``, slices of our weights are offered too.
+    two short ones. Where not all is ``allowed``, or speed is preferred, slices of our weights are offered too.
     """
     count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
     best: dict[tuple[str, ...], Chance] = {}
     subnets = allowed is not None
     found = chances(measured, images=images, classes=classes, seconds=seconds, subnets=subnets, model=model)
-    for chance in [each for each in found if allowed is None or allowed(each.pipeline)]:
+    found = [each for each in found if allowed is None or allowed(each.pipeline)]
+    for chance in found if allowed is None or not allowed.fast else _fastest_first(found, allowed):
         pipeline = chance.pipeline
         kind = (pipeline.weights,) if seconds < MANY else (pipeline.weights, pipeline.training)
         best.setdefault(kind, replace(chance, seconds=each))
@@ -100,6 +103,12 @@ def to_classify(measured: Sequence[Measured], images: int, among: Sequence[Pipel
         usual = max(known.values(), default=math.inf)  # of a network from scratch, which is as ours
         rates = [known.get((each.weights, each.resolution), usual) for each in among]
     return images * sum(1 / rate for rate in rates)
+
+
+def _fastest_first(ranked: Sequence[Chance], allowed: Allowed) -> list[Chance]:
+    """Those that are expected to be as good as the first by their speed, then the others."""
+    equal = [each for each in ranked if each.expected >= ranked[0].expected - EQUAL]
+    return [*sorted(equal, key=lambda each: allowed.latency(each.pipeline)), *ranked[len(equal) :]]
 
 
 def _close(ranked: Sequence[Chance]) -> list[Chance]:

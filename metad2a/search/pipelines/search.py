@@ -24,6 +24,7 @@ from metad2a.search.judgement import judgements
 from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.search.pipelines.average import averaged, together
 from metad2a.search.pipelines.ending import answering, of_all_images, valid_logits
+from metad2a.search.pipelines.faster import told_of_fastest
 from metad2a.search.pipelines.kept import training_of
 from metad2a.search.pipelines.report import Report, in_time, milliseconds, report, temperature, told_of_tested
 from metad2a.search.pipelines.session import PipelineSession
@@ -107,7 +108,8 @@ def search_pipelines(
     ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
     another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
     the home folder. ``also`` is a pretrained network of the user's own, which competes with ours. What is exported
-    keeps the ``limits``, whose latency is that of `HERE`.
+    keeps the ``limits``, whose latency is that of `HERE`; with their preference ``latency`` it is the fastest of those
+    that are as good on validation images.
     What is measured lands in ``store``, whose measurements of other images help to choose. What ``draw`` makes of the
     trainings goes with the tracked run.
 
@@ -120,7 +122,8 @@ def search_pipelines(
     check(augment)
     allowed = None if limits == NO_LIMITS else Allowed(limits, task, also)
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
-    identity |= ({} if also is None else {"also": also.digest}) | ({} if allowed is None else {"limits": limits.told()})
+    identity |= {} if also is None else {"also": also.digest}
+    identity |= limits.named()
     run = RunFolder(folder or runs_folder() / run_name(task.name, PIPELINE.name, identity), identity, begin=begin)
     run.patience = patience
     parameters = {**identity, "seconds": seconds, "weights": ", ".join(k for k, v in installed().items() if v)}
@@ -155,7 +158,13 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         classifier, valid, heat, more = _chosen(session, best, logits, heats)
         state.notes = tuple(more)
     tested, found = report(classifier, task, temperature=heat, seconds=math.inf if again else _left(session))
-    notes = [*session.notes, *state.notes, *told_of_tested(found, task), *judgements(task, valid, tested)]
+    notes = [
+        *session.notes,
+        *state.notes,
+        *told_of_fastest(session, best),
+        *told_of_tested(found, task),
+        *judgements(task, valid, tested),
+    ]
     card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     state.tested = (best, tested)  # what is exported: told after it is there

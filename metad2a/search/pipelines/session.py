@@ -26,7 +26,8 @@ from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.average import drop_logits, keep_logits
 from metad2a.search.pipelines.ending import before_last, last_stage, take_last
-from metad2a.search.pipelines.kept import card_of, trained_of, training_of
+from metad2a.search.pipelines.faster import fastest
+from metad2a.search.pipelines.kept import card_of, known_percent, trained_of, training_of
 from metad2a.search.pipelines.plan import Known
 from metad2a.search.pipelines.probing import probe_all
 from metad2a.search.pipelines.records import Recorder
@@ -121,11 +122,21 @@ class PipelineSession:
         self.plan.save()
         return best
 
-    def best(self) -> int | None:
-        """The best of those allowed by validation accuracy; of equals the one of lower log-loss."""
+    @property
+    def fast(self) -> bool:
+        """Whether the fastest of those that are as good is preferred."""
+        return self.allowed is not None and self.allowed.fast
+
+    def ranked(self) -> list[int]:
+        """Those allowed, the best by validation accuracy first; of equals the one of lower log-loss."""
         known, allowed = self.run.state.trained, self.allowed
         there = [index for index in known if allowed is None or allowed(self.pipeline(index))]
-        return max(there, key=lambda index: (known[index].valid_accuracy or 0.0, -self.loss(index)), default=None)
+        return sorted(there, key=lambda index: (-(known[index].valid_accuracy or 0.0), self.loss(index)))
+
+    def best(self) -> int | None:
+        """What is to be exported: the first of those `ranked` unless speed is preferred."""
+        ranked = self.ranked()
+        return fastest(self, ranked) if self.fast else next(iter(ranked), None)
 
     def classifier(self, index: int) -> Classifier:
         """The kept network of a candidate."""
@@ -236,7 +247,7 @@ class PipelineSession:
         known = self.run.state.trained.get(index)
         new = (tuned.valid_accuracy or 0.0, -tuned.valid_loss)
         if known is not None and new <= ((known.valid_accuracy or 0.0), -self.loss(index)):
-            after = f"{_percent(tuned.valid_accuracy)} after more time"
+            after = f"{known_percent(tuned.valid_accuracy)} after more time"
             return self.line(f"{self.pipeline(index)}: {after}: the earlier one stays")
         before = known if again else None  # else a cut one went on, whose figures hold all of it
         passes = tuned.passes + (before.epochs if before else 0)
@@ -285,7 +296,7 @@ class PipelineSession:
         best = max(each.valid_accuracy or 0.0 for each in self.run.state.trained.values())
         where = {"best_valid_accuracy": best, "seconds": self.run.spent}
         self.tracked.metrics(where, step=len(self.run.state.trained))
-        self.line(f"{architecture}: validation {_percent(accuracy)} in {seconds:.1f} s")
+        self.line(f"{architecture}: validation {known_percent(accuracy)} in {seconds:.1f} s")
 
     def loss(self, index: int) -> float:
         """Log-loss of a candidate on the validation images."""
@@ -294,7 +305,3 @@ class PipelineSession:
     def _held_out(self, part: int, among: Sequence[Pipeline] | None = None) -> float:
         """Seconds to classify the images of a part by ``among``, by default by what may be slowest."""
         return plan.to_classify(self.measured, int(np.count_nonzero(self.task.parts == part)), among)
-
-
-def _percent(value: float | None) -> str:
-    return "unknown" if value is None else f"{value:.1f}%"
