@@ -156,15 +156,9 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     else:
         heats = {index: temperature(logits[index], truth) for index in members} if len(members) > 1 else {}
         classifier, valid, heat, more = _chosen(session, best, logits, heats)
-        state.notes = tuple(more)
+        state.notes = (*told_of_fastest(session, best), *more)
     tested, found = report(classifier, task, temperature=heat, seconds=math.inf if again else _left(session))
-    notes = [
-        *session.notes,
-        *state.notes,
-        *told_of_fastest(session, best),
-        *told_of_tested(found, task),
-        *judgements(task, valid, tested),
-    ]
+    notes = [*session.notes, *state.notes, *told_of_tested(found, task), *judgements(task, valid, tested)]
     card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     state.tested = (best, tested)  # what is exported: told after it is there

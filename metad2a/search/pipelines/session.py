@@ -120,6 +120,7 @@ class PipelineSession:
         best = self.best()
         assert best is not None  # one probe is always done
         self.plan.save()
+        self.notes += [self.plan.augmented] if self.plan.augmented else []
         return best
 
     @property
@@ -271,8 +272,9 @@ class PipelineSession:
         judges = [each for each in self.measured if each.pipeline in JUDGES] or self.measured
         best = max(judges, key=lambda each: each.accuracy).pipeline
         found, note = choose(self.augment, self.base(best), self._probe_of(best), self.task, cache=self.cache)
-        self.notes.append(note)
-        self.line(f"note: {note}")
+        if note != self.plan.augmented:
+            self.line(f"note: {note}")
+        self.plan.augmented = note  # told again when nothing is left to do
         return found
 
     def _probe_of(self, pipeline: Pipeline) -> Classifier:

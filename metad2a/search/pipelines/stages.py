@@ -35,7 +35,7 @@ class Stage:
 class Plan:
     """All stages in order; by the pipelines' texts validation log-losses of what is kept and penalties of probes.
 
-    With limits also the milliseconds that one image took.
+    With limits also the milliseconds that one image took; what was told of augmentation.
     """
 
     folder: Path
@@ -43,6 +43,7 @@ class Plan:
     losses: dict[str, float] = field(default_factory=dict)
     penalties: dict[str, float] = field(default_factory=dict)
     milliseconds: dict[str, float] = field(default_factory=dict)
+    augmented: str = ""
 
     def add(self, stage: Stage) -> None:
         """Notes a stage that is about to begin."""
@@ -73,7 +74,7 @@ def read_plan(folder: Path) -> Plan:
             {str(text): float(each) for text, each in values.get(name, {}).items()}
             for name in ("losses", "penalties", "milliseconds")
         )
-        return Plan(folder, [Stage(**each) for each in values["stages"]], *by_text)
+        return Plan(folder, [Stage(**each) for each in values["stages"]], *by_text, str(values.get("augmented", "")))
     except FileNotFoundError:
         return Plan(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
