@@ -30,6 +30,7 @@ from metad2a.search.pipelines.faster import fastest
 from metad2a.search.pipelines.kept import card_of, known_percent, trained_of, training_of
 from metad2a.search.pipelines.plan import Known
 from metad2a.search.pipelines.probing import probe_all
+from metad2a.search.pipelines.promotion import promoted
 from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.stages import LAST_ROUND, Plan, Stage, read_plan
 from metad2a.search.run_state import Wanted
@@ -105,7 +106,7 @@ class PipelineSession:
         """The same where it is known which pipelines will answer."""
         slack = min(SLACK_SECONDS, SLACK_SHARE * self.seconds)
         most = plan.TESTING * self.seconds if answering is None else math.inf  # the slowest need not be what answers
-        return self.seconds - self.run.spent - slack - min(self._held_out(TEST, answering), most)
+        return self.seconds - self.run.spent - slack - min(self.held_out(TEST, answering), most)
 
     def go(self) -> int:
         """Does what time allows; returns the best candidate's position."""
@@ -158,7 +159,7 @@ class PipelineSession:
 
     def _tune_all(self) -> None:
         if not self.plan.round(1):
-            left = self.left - self._held_out(VALIDATION)
+            left = self.left - self.held_out(VALIDATION)
             free = before_last(self, left)
             chosen = plan.first_round(self.measured, **self.known, seconds=free, allowed=self.allowed)
             for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
@@ -167,36 +168,11 @@ class PipelineSession:
             self._tune(stage)
         begun = not all(each.done for each in self.plan.round(LAST_ROUND))
         for _ in range(1 + begun):  # a larger budget goes on further than a last one that was killed would
-            self._promote()
+            for stage in promoted(self):
+                self._tune(stage)
             last, members = last_stage(self)
             if last is not None:
                 self._tune(last, answering=members)
-
-    def _promote(self) -> None:
-        """The fine-tuned pipeline that promises most gets the time before the last training."""
-        open_ones = [each for each in self.plan.round(2) if not each.done]
-        tuned = [index for index in self.run.state.trained if self.pipeline(index).learning_rate is not None]
-        left = before_last(self, self.left - self._held_out(VALIDATION))
-        if not open_ones and left >= plan.LEAST_AGAIN and tuned and self._goes_on():
-            best = self.pipeline(self._promising(tuned, left))
-            self.plan.add(Stage(str(best), left, again=True, round=2))
-            open_ones = self.plan.round(2)[-1:]
-        for stage in open_ones:
-            self._tune(stage)
-
-    def _goes_on(self) -> bool:
-        """Whether training images alone are gone on with: for one of several, or by a larger budget after the last."""
-        last = self.plan.stages[-1]
-        if last.round == LAST_ROUND:
-            return last.done
-        return (last.round == 1 and len(self.plan.round(1)) > 1) or not len(self.task.places(VALIDATION))
-
-    def _promising(self, tuned: list[int], left: float) -> int:
-        """The fine-tuned candidate that is expected to end best, if it alone goes on for the seconds left."""
-        state = self.run.state.trained
-        tuned = sorted(tuned, key=self.loss)
-        rows = [(self.pipeline(index), state[index].valid_accuracy or 0.0, state[index].seconds) for index in tuned]
-        return tuned[plan.to_go_on(rows, self.measured, **self.known, left=left)]
 
     def _tune(self, stage: Stage, *, answering: Sequence[Pipeline] | None = None) -> None:
         """One fine-tuning, from the probe or from where it stands; what is kept is the better one."""
@@ -304,6 +280,6 @@ class PipelineSession:
         """Log-loss of a candidate on the validation images."""
         return self.plan.losses.get(str(self.run.state.candidates[index].architecture), math.inf)
 
-    def _held_out(self, part: int, among: Sequence[Pipeline] | None = None) -> float:
+    def held_out(self, part: int, among: Sequence[Pipeline] | None = None) -> float:
         """Seconds to classify the images of a part by ``among``, by default by what may be slowest."""
         return plan.to_classify(self.measured, int(np.count_nonzero(self.task.parts == part)), among)

@@ -70,11 +70,12 @@ def read_plan(folder: Path) -> Plan:
     """The plan of a run's folder, an empty one where there is none; raises `UserError` where it is damaged."""
     try:
         values = json.loads((folder / PLAN).read_text(encoding="utf-8"))
-        by_text = (
+        losses, penalties, times = (
             {str(text): float(each) for text, each in values.get(name, {}).items()}
             for name in ("losses", "penalties", "milliseconds")
         )
-        return Plan(folder, [Stage(**each) for each in values["stages"]], *by_text, str(values.get("augmented", "")))
+        stages = [Stage(**each) for each in values["stages"]]
+        return Plan(folder, stages, losses, penalties, times, str(values.get("augmented", "")))
     except FileNotFoundError:
         return Plan(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
