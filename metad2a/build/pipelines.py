@@ -63,9 +63,9 @@ ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their step
         ("lite0 96px probe whole", 0),
         ("lite0 128px probe whole", 0),
     ),
-    (  # as long as a minute lasts
-        ("own 32px all rate0.1 whole", 1_600),
-        ("own 48px all rate0.1 whole", 700),
+    (  # half of the channels for as long as the whole takes
+        ("own 48px all rate0.1 slim", 640),
+        ("own 48px all rate0.03 slim", 640),
     ),
 )
 
