@@ -3,11 +3,11 @@
     python scripts/regret.py [DATABASE.csv.gz]
 
 On each task of the measured pipelines (by default the shipped ones) everybody chooses one of those that were measured
-there, within the same number of training steps; regret is how far its test accuracy is below the best of them. Beside
-ours: one fixed pipeline, the dearest network, what was best on the nearest task of another source (by the probes'
-accuracies), the best probe, and one at random. Then how much less a network costs that is as good (within half a
-point) as the dearest: ours takes the fastest that is expected to be. CPU time is taken. 95% intervals are over
-sources.
+there, in the time of the same number of training steps of the whole network; regret is how far its test accuracy is
+below the best of them. Beside ours: one fixed pipeline, the dearest network, what was best on the nearest task of
+another source (by the probes' accuracies), the best probe, and one at random. Then how much less a network costs that
+is as good (within half a point) as the dearest: ours takes the fastest that is expected to be. CPU time is taken. 95%
+intervals are over sources.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from databases.architectures.networks import cost
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.records.csv_file import read_csv
 from databases.records.record import Record, TaskEntry
-from metad2a.recommend.chances import MEASURED, usual
+from metad2a.recommend.chances import MEASURED, SLIMMER, usual
 from metad2a.recommend.front import EQUAL
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
@@ -37,19 +37,23 @@ from predictors.scale import to_logit
 FIXED = "own 48px all rate0.1 whole"  # of all that we measured the best on average; the same for everybody
 OWN_PROBE = "own 32px probe whole"
 FEWEST = 6  # pipelines of a task that make a choice
-BUDGETS = (0, 100, 400)  # steps
+BUDGETS = (0, 100, 400)  # steps of a whole network
 CLASSES, REPEATS = 10, 30
 
 
 @dataclass(frozen=True)
 class Tried:
-    """A pipeline that was measured on a task: steps of training, accuracies in percent, multiply-adds."""
+    """A pipeline that was measured on a task: steps of training, accuracies in percent, multiply-adds.
+
+    ``lasts``: for how many steps of the whole network.
+    """
 
     pipeline: Pipeline
     steps: int
     accuracy: float
     valid_accuracy: float
     flops: float
+    lasts: float
 
 
 @dataclass(frozen=True)
@@ -61,8 +65,8 @@ class Measured:
     tried: tuple[Tried, ...]
 
     def within(self, steps: int) -> list[Tried]:
-        """Those with so many steps at most."""
-        return [each for each in self.tried if each.steps <= steps]
+        """Those that last no longer than so many steps of the whole network."""
+        return [each for each in self.tried if each.lasts <= steps]
 
 
 def main() -> None:
@@ -108,7 +112,8 @@ def _tried(record: Record) -> Tried:
     pipeline = PIPELINE.pipeline(PIPELINE.parse(record.architecture))
     steps = int(record.recipe.partition("-")[0]) if pipeline.training != "probe" else 0
     assert record.test_accuracy is not None
-    return Tried(pipeline, steps, record.test_accuracy, record.valid_accuracy or 0.0, record.extra["flops"])
+    lasts = steps / SLIMMER.get((pipeline.slim, pipeline.short), 1.0)
+    return Tried(pipeline, steps, record.test_accuracy, record.valid_accuracy or 0.0, record.extra["flops"], lasts)
 
 
 def choices(task: Measured, tasks: Sequence[Measured], model: OutcomeModel, steps: int) -> dict[str, float]:

@@ -130,7 +130,7 @@ def test_nothing_is_offered_of_a_kind_that_nobody_measured() -> None:
     whole, ends = examples(), ((False, False), (True, False), (False, True), (True, True))
 
     def offered(model: OutcomeModel) -> set[tuple[bool, bool]]:
-        asked = {"images": 320, "classes": 10, "seconds": 20.0, "subnets": True}
+        asked = {"images": 320, "classes": 10, "seconds": 20.0}
         found = chances([Measured(OWN, 60.0, 500.0)], model=model, **asked)  # type: ignore[arg-type]
         assert {each.pipeline.learning_rate for each in found} == {each.pipeline.learning_rate for each in whole}
         return {(each.pipeline.slim, each.pipeline.short) for each in found}

@@ -41,13 +41,12 @@ def first_round(
 
     Pretrained weights need not suit signs, spectrograms or scans at all, so where time allows these compete on
     validation, and one from scratch. What is expected far behind is not begun: one long training is worth more than
-    two short ones. Where not all is ``allowed``, or speed is preferred, slices of our weights are offered too.
+    two short ones. Of what is ``allowed`` the fastest that are expected to be as good come first where it says so.
     """
     count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
     best: dict[tuple[str, ...], Chance] = {}
-    subnets = allowed is not None
-    found = chances(measured, images=images, classes=classes, seconds=seconds, subnets=subnets, model=model)
+    found = chances(measured, images=images, classes=classes, seconds=seconds, model=model)
     found = [each for each in found if allowed is None or allowed(each.pipeline)]
     for chance in found if allowed is None or not allowed.fast else _fastest_first(found, allowed):
         pipeline = chance.pipeline
