@@ -244,7 +244,7 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
         )
         plain = (begin, best - begin, max(0.0, hog), passes, rate)
         size = (math.log(looked.classes), math.log(looked.images))
-        mixed = (begin * passes, passes * flags[0], begin * flags[0], hog * rate)
+        mixed = (begin * passes, passes * flags[0], begin * flags[0], hog * rate, hog * flags[3])
         rows.append((*plain, *size, *map(float, flags), *mixed))
         base.append(begin)
     return np.array(rows, dtype=np.float64), np.array(base, dtype=np.float64)

@@ -119,11 +119,11 @@ def _tried(record: Record) -> Tried:
 def choices(task: Measured, tasks: Sequence[Measured], model: OutcomeModel, steps: int) -> dict[str, float]:
     """Regret in points of each way to choose."""
     there = task.within(steps)
-    best = max(each.accuracy for each in there)
+    best, level = max(each.accuracy for each in there), {each: expected(task, each, model) for each in there}
     reached = {
-        "ours": max(there, key=lambda each: expected(task, each, model)).accuracy,
+        "ours": max((each for each in there if not each.pipeline.short), key=lambda each: level[each]).accuracy,
         "fixed pipeline": _of(there, FIXED, max((e.steps for e in there if str(e.pipeline) == FIXED), default=0)),
-        "dearest network": max(there, key=lambda each: (each.flops, each.steps)).accuracy,
+        "dearest network": max(there, key=lambda each: (each.flops, each.steps, level[each])).accuracy,
         "nearest task's best": _nearest(task, tasks, steps),
         "best probe": max((each.valid_accuracy, each.accuracy) for each in there if not each.steps)[1],
         "random": float(np.mean([each.accuracy for each in there])),
@@ -171,8 +171,9 @@ def saved(tasks: Sequence[Measured], model: OutcomeModel) -> None:
         for task in tasks:
             known, there = model.without(task.source), task.within(steps)
             level = {each: expected(task, each, known) for each in there}
-            dearest = max(there, key=lambda each: (each.flops, each.steps))
-            equal = (each for each in there if level[each] >= level[dearest] - EQUAL)
+            dearest = max(there, key=lambda each: (each.flops, each.steps, level[each]))
+            offered = (each for each in there if not each.pipeline.short)  # as a search offers them
+            equal = (each for each in offered if level[each] >= level[dearest] - EQUAL)
             ours = min(equal, key=lambda each: milliseconds(each.pipeline))
             less.append(100 - 100 * ours.flops / dearest.flops)
             faster.append(100 - 100 * milliseconds(ours.pipeline) / milliseconds(dearest.pipeline))

@@ -84,7 +84,8 @@ def test_what_is_expected_as_good_begins_with_the_fastest() -> None:
     measured = [Measured(PROBE, 90.0, 1_000.0)]
     free = first_round(measured, images=800, classes=5, seconds=20.0)
     fast = first_round(measured, images=800, classes=5, seconds=20.0, allowed=Allowed(FAST, TASK))
-    assert not free[0].pipeline.slim and TAKES["slim" if fast[0].pipeline.slim else "whole"] <= 3.0
+    equal = [each for each in free if each.expected >= free[0].expected - 0.5]
+    assert fast[0].pipeline.slim or not any(each.pipeline.slim for each in equal)
     assert fast[0].expected >= free[0].expected - 0.5
 
 

@@ -182,7 +182,7 @@ def recommend_pipelines(
     measured = [each for each, _ in looked.probes]
     now("Weighing what fine-tuning would add")
     model, shape = experience(store, task).model, {"images": task.train_images, "classes": task.classes}
-    tuned = chances(measured, **shape, seconds=seconds, held_out=looked.held_out, model=model)
+    tuned = chances(measured, **shape, seconds=seconds, held_out=looked.held_out, short=True, model=model)
     found = [_of_probe(each, took, looked.held_out, task, also) for each, took in looked.probes]
     found += [_of_chance(each, task, also) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))

@@ -46,7 +46,8 @@ def first_round(
     count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
     best: dict[tuple[str, ...], Chance] = {}
-    found = chances(measured, images=images, classes=classes, seconds=seconds, model=model)
+    short = allowed is not None and allowed.bound
+    found = chances(measured, images=images, classes=classes, seconds=seconds, short=short, model=model)
     found = [each for each in found if allowed is None or allowed(each.pipeline)]
     for chance in found if allowed is None or not allowed.fast else _fastest_first(found, allowed):
         pipeline = chance.pipeline
