@@ -129,8 +129,8 @@ def test_a_faster_network_gets_more_passes_and_hog_nothing_to_tune(lawful: None)
 def test_nothing_is_offered_of_a_kind_that_nobody_measured() -> None:
     whole, ends = examples(), ((False, False), (True, False), (False, True), (True, True))
 
-    def offered(model: OutcomeModel) -> set[tuple[bool, bool]]:
-        asked = {"images": 320, "classes": 10, "seconds": 20.0}
+    def offered(model: OutcomeModel, *, short: bool = True) -> set[tuple[bool, bool]]:
+        asked = {"images": 320, "classes": 10, "seconds": 20.0, "short": short}
         found = chances([Measured(OWN, 60.0, 500.0)], model=model, **asked)  # type: ignore[arg-type]
         assert {each.pipeline.learning_rate for each in found} == {each.pipeline.learning_rate for each in whole}
         return {(each.pipeline.slim, each.pipeline.short) for each in found}
@@ -140,6 +140,7 @@ def test_nothing_is_offered_of_a_kind_that_nobody_measured() -> None:
     ]
     assert offered(OutcomeModel(whole)) == {(False, False)}
     assert offered(OutcomeModel(tuple(sliced))) == set(ends)
+    assert offered(OutcomeModel(tuple(sliced)), short=False) == {(False, False), (True, False)}
 
 
 @pytest.fixture
