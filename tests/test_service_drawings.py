@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import pytest
 from service_world import (
     answers_fixture,  # noqa: F401
     client_fixture,  # noqa: F401
@@ -13,9 +17,12 @@ from service_world import (
 )
 from starlette.testclient import TestClient
 
-from metad2a.service import jobs
+from databases.architectures.spaces.pipeline import Pipeline
+from metad2a.service import jobs, pipelines
 from metad2a.service.drawings import front_svg
+from metad2a.service.library import Workplace
 from metad2a.service.state import Service
+from metad2a.train.loop import Epoch
 
 
 def answer(*points: tuple[float, float]) -> dict[str, Any]:
@@ -62,3 +69,18 @@ def test_the_list_of_jobs_tells_what_each_was_told(client: TestClient) -> None:
     assert re.search("small, 1 network<", client.get("/jobs").text)
     client.post("/v1/retrainings", json={})
     assert client.get("/jobs").status_code == 200
+
+
+def test_a_search_tells_the_points_of_its_curves(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def search(task: Any, *, on_epoch: Any, **named: Any) -> None:
+        on_epoch(Pipeline("own", 48, "half", 0.03), Epoch(1, 0.75, 3, 0.25, 2.0))
+
+    monkeypatch.setattr("metad2a.search.pipelines.search.search_pipelines", search)
+    told: list[tuple[str, dict[str, Any]]] = []
+    place = Workplace(cast(Any, None), tmp_path, tmp_path, cast(Any, None), time.monotonic())
+    options = {"seconds": 9.0, "augment": "auto", "seed": 0}
+    task = cast(Any, SimpleNamespace(channels=3))
+    pipelines.search(task, options, place, lambda event, data: told.append((event, data)))
+    ((event, data),) = told
+    assert event == "curve" and data.items() >= {"progress": 0.25, "loss": 0.75}.items()
+    assert data["title"] == str(Pipeline("own", 48, "half", 0.03)) and "25%, loss 0.750" in data["text"]

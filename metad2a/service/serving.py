@@ -83,7 +83,7 @@ def listen(settings: Settings) -> socket.socket:
     try:
         return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except (OSError, UnicodeError) as problem:
-        reason = getattr(problem, "strerror", None) or "no name of a host"
+        reason = (getattr(problem, "strerror", None) or "no name of a host").partition(" (")[0]
         raise UserError(
             f"--host {settings.host} --port {settings.port} cannot be listened on ({reason}): give another one"
         ) from problem
