@@ -66,8 +66,10 @@ def searched(task: Task, **given: object) -> PipelineResult:
 
 def test_a_probe_and_a_fine_tuning_are_kept_and_the_best_is_exported_as_it_was_tested() -> None:
     task = stripes(90)
-    result = searched(task)
+    told: list[tuple[str, float]] = []
+    result = searched(task, on_epoch=lambda pipeline, epoch: told.append((str(pipeline), epoch.progress)))
     assert [str(each.architecture) for each in result.trained] == [str(OWN), str(TUNED)]
+    assert {name for name, _ in told} == {str(TUNED)} and told[-1][1] >= 1
     assert result.valid_accuracy == max(each.valid_accuracy or 0 for each in result.trained)
     assert result.report.confusion.sum() == np.count_nonzero(task.parts == TEST)
     assert repr(result).startswith(f"{result.best}: validation ") and len(repr(result)) < 1_000

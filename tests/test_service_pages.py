@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from service_process import Processes
-from service_world import png, zipped
+from service_world import pictures, png, zipped
+
+from metad2a.service import jobs
+from metad2a.service.tables import open_database
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -190,6 +193,27 @@ def test_the_pages_work_by_the_keyboard_alone(tmp_path: Path, page: Page) -> Non
         page.wait_for_url("**/jobs/*")
         tab_to(page, "document.activeElement.textContent === 'Cancel this job'")
         page.keyboard.press("Enter")
+        page.wait_for_selector(".state.cancelled")
+
+
+def test_curves_of_a_search_grow_on_its_page(tmp_path: Path, page: Page) -> None:
+    database = str(tmp_path / "database.db")
+    with Processes(tmp_path) as service:
+        service.serve("--no-worker")
+        dataset = service.send(zipped(pictures()))
+        job = service.ask("/v1/searches", {"dataset": dataset, "seconds": 60})["id"]
+        page.goto(f"{service.address}/jobs/{job}")
+        assert page.get_by_text("Training loss").is_hidden()
+        shares = {"first": (0.1, 0.5, 1.0), "second": (0.2, 0.6), "first again": (0.3, 0.9)}
+        for number, (name, curve) in enumerate(shares.items()):
+            for share in curve:
+                point = {"title": name.split()[0], "progress": share, "loss": 1 / (1 + share), "text": name}
+                jobs.tell(open_database(database), job, "curve", {**point, "seconds": 10.0 * number + share})
+        page.wait_for_selector("#plot .curve >> nth=2")
+        assert page.locator("#names li").all_inner_texts() == ["first", "second", "first"]
+        assert page.locator("#now").inner_text() == "first again" and "s left" in page.locator("#left").inner_text()
+        looked_at(page, "job-curves")
+        service.ask(f"/v1/jobs/{job}", method="DELETE")
         page.wait_for_selector(".state.cancelled")
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from postgres_server import postgres_fixture  # noqa: F401
 from records_world import says
 
 from databases.errors import UserError
@@ -119,8 +120,8 @@ def test_a_url_that_cannot_be_used_is_a_user_error(url: str, message: str) -> No
     assert message in says(error)
 
 
-def add_one_by_one(path: Path, first: int) -> None:
-    with Store(path) as store:
+def add_one_by_one(place: Path | str, first: int) -> None:
+    with Store(place) as store:
         for record in numbered(200, first=first):
             store.add([record])
 
@@ -136,13 +137,15 @@ def start(target: Callable[..., None], *arguments: object) -> multiprocessing.pr
     return process
 
 
-def test_two_processes_writing_at_once_lose_nothing(tmp_path: Path) -> None:
-    path = tmp_path / "records.db"
-    processes = [start(add_one_by_one, path, first) for first in (0, 100)]  # half of their records are the same
+@pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def test_two_processes_writing_at_once_lose_nothing(tmp_path: Path, request: pytest.FixtureRequest, kind: str) -> None:
+    server = request.getfixturevalue("postgres") if kind == "postgresql" else None
+    place = tmp_path / "records.db" if server is None else server.database()
+    processes = [start(add_one_by_one, place, first) for first in (0, 100)]  # half of their records are the same
     for process in processes:
         process.join(120)
         assert process.exitcode == 0
-    with Store(path) as store:
+    with Store(place) as store:
         assert {key.seed for key in store.keys()} == set(range(300))
 
 

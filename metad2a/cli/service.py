@@ -51,7 +51,6 @@ def serve(
     limits = replace(settings.limits, upload_bytes=max_upload * MEBIBYTE)
     settings = replace(settings, host=host, port=port, names=tuple(name or ()), limits=limits)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    console(stderr=True).print(f"metad2a serves http://{host}:{port} (stop it with Ctrl-C)", soft_wrap=True)
     run(settings, worker=worker)
 
 

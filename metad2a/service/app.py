@@ -19,7 +19,7 @@ from metad2a.service import api_data, api_jobs, pages, problems
 from metad2a.service.metrics import Counting
 from metad2a.service.queueing import Queue
 from metad2a.service.schemas import Status
-from metad2a.service.security import Caller, Guard, Provided, Rate, SignIn
+from metad2a.service.security import HEADERS, Caller, Guard, Provided, Rate, SignIn
 from metad2a.service.settings import Settings
 from metad2a.service.state import Service
 from metad2a.service.tables import open_database
@@ -53,7 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         separate_input_output_schemas=False,
     )
     app.state.service = service
-    problems.install(app, pages.problem_page)
+    problems.install(app, pages.problem_page, HEADERS)
 
     @app.exception_handler(SignIn)
     async def sign_in(request: Request, error: SignIn) -> Response:

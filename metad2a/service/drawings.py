@@ -64,7 +64,7 @@ def front_svg(answer: dict[str, Any]) -> Markup:
         tuple(p) for p in cloud
     ]
     points = [(cost, level) for cost, level in points if cost > 0]
-    if len(points) < 2:
+    if len(set(points)) < 2:
         return Markup("")
     costs, levels = zip(*points, strict=True)
     plot = _Plot(min(costs), max(costs), min(levels), max(levels))
@@ -88,7 +88,7 @@ class _Plot:
     """Places of costs (logarithmic) and levels."""
 
     def __init__(self, cheapest: float, dearest: float, lowest: float, highest: float) -> None:
-        pad = 0.06 * max(highest - lowest, 1e-6)
+        pad = max(0.06 * (highest - lowest), 0.01 * abs(highest)) or 1.0  # where all are equal too
         self._costs = math.log10(cheapest), math.log10(max(dearest, cheapest * 1.01))
         self._levels = lowest - pad, highest + pad
 

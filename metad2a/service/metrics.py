@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from databases.records.connection import Database
 from metad2a.service import jobs
 
+_METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"})  # others are counted as one
 _BUCKETS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0)
 
 
@@ -69,6 +70,7 @@ class Counting:
         finally:
             route = getattr(scope.get("route"), "path", "none")
             metrics: Metrics = scope["app"].state.service.metrics
-            metrics.requests.labels(scope["method"] if route != "none" else "any", route, str(status)).inc()
+            method = scope["method"] if route != "none" and scope["method"] in _METHODS else "any"
+            metrics.requests.labels(method, route, str(status)).inc()
             if not route.endswith("/events"):  # a stream is open as long as somebody looks
                 metrics.seconds.labels(route).observe(time.perf_counter() - begin)

@@ -13,6 +13,7 @@ from metad2a.search.pipelines import SPACE
 from metad2a.service import bases
 
 if TYPE_CHECKING:
+    from databases.architectures.spaces.pipeline import Pipeline
     from databases.datasets.task import Task
     from databases.records.store import Store
     from metad2a.recommend.pipelines import Seen
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from metad2a.search.run_state import Trained
     from metad2a.service.library import Report, Workplace
     from metad2a.train.bases import Base
+    from metad2a.train.loop import Epoch
 
 LIMITS = ("max_params", "max_flops", "max_latency")  # the names of `limits_here`'s in requests
 _BETWEEN = 0.5  # seconds between two lines of what goes on just now
@@ -85,17 +87,21 @@ def shown(answer: Mapping[str, Any]) -> dict[str, Any]:
 def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> PipelineResult:
     """Probes and fine-tunes within the budget: `metad2a.search.pipelines.search.search_pipelines`."""
     from metad2a.recommend.pipeline_cost import limits_here
-    from metad2a.search.pipelines.search import search_pipelines
+    from metad2a.search.pipelines.search import search_pipelines, told_of_epoch
 
     also = bases.open_one(place.bases, options.get("also"), channels=task.channels)
     told, prefer = 0.0, options.get("prefer", "accuracy")
     limits = limits_here(*(options.get(name) for name in LIMITS), prefer=prefer)
 
-    def now(text: str) -> None:
+    def now(text: str, event: str = "now", **more: Any) -> None:
         nonlocal told
         if time.monotonic() - told >= _BETWEEN:
             told = time.monotonic()
-            report("now", {"text": text, "seconds": round(told - place.begun, 2)})
+            report(event, {"text": text, "seconds": round(told - place.begun, 2), **more})
+
+    def on_epoch(pipeline: Pipeline, epoch: Epoch) -> None:
+        point = {"title": str(pipeline), "progress": epoch.progress, "loss": epoch.loss}
+        now(told_of_epoch(pipeline, epoch), "curve", **point)
 
     return search_pipelines(
         task,
@@ -110,6 +116,7 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
         store=place.store,
         line=lambda text: report("line", {"text": text, "seconds": round(time.monotonic() - place.begun, 2)}),
         now=now,
+        on_epoch=on_epoch,
     )
 
 

@@ -49,7 +49,9 @@ def predict(folder: str, pictures: list[list[str]]) -> list[list[float]]:
         try:
             opened.append(network.open(path))
         except Exception as problem:  # a decoder raises whatever broken bytes make it raise
-            raise UserError(f"the picture {name!r} cannot be read ({_line(problem)}): send another one") from problem
+            raise UserError(
+                f"the picture {name!r} cannot be read ({_line(problem, path)}): send another one"
+            ) from problem
     return network.probabilities(opened)
 
 
@@ -81,8 +83,9 @@ def warm() -> bool:
     return True
 
 
-def _line(problem: Exception) -> str:
-    return " ".join(str(problem).split())[:80] or type(problem).__name__
+def _line(problem: Exception, path: str) -> str:
+    """What a decoder says; where the picture lies is nobody's business."""
+    return " ".join(str(problem).replace(path, "it").split())[:200] or type(problem).__name__
 
 
 if __name__ == "__main__":

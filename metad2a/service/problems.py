@@ -56,8 +56,11 @@ def not_found(what: str, name: str, where: str) -> Problem:
     return Problem(404, f"there is no {what} {name[:80]!r}: {where} lists those that are there")
 
 
-def install(app: FastAPI, show: Callable[[Request, Problem], Response]) -> None:
-    """Makes every error of the app a problem; ``show`` makes a page of it for people."""
+def install(app: FastAPI, show: Callable[[Request, Problem], Response], headers: Mapping[str, str]) -> None:
+    """Makes every error of the app a problem; ``show`` makes a page of it for people.
+
+    ``headers`` are those of every answer: a mistake of ours is told outside of all layers, which would add them.
+    """
 
     def answer(request: Request, problem: Problem) -> Response:
         wanted = request.headers.get("accept", "")
@@ -88,7 +91,9 @@ def install(app: FastAPI, show: Callable[[Request, Problem], Response]) -> None:
 
     @app.exception_handler(Exception)
     async def ours(request: Request, error: Exception) -> Response:
-        return answer(request, OURS)
+        told = answer(request, OURS)
+        told.headers.update(headers)
+        return told
 
 
 def _mistaken(error: UserError) -> Problem:
@@ -100,13 +105,21 @@ def _mistaken(error: UserError) -> Problem:
     return Problem(503, "the service's database cannot be used just now: ask again in a minute, or tell its owner")
 
 
+def _words(error: Mapping[str, Any]) -> str:
+    """What is wrong, for people who do not know our libraries."""
+    if error["type"] == "model_attributes_type":
+        return "send one JSON object, with the header Content-Type: application/json"
+    told = str(error["msg"]).removeprefix("Value error, ")
+    return "this is no file: send it as one" if told.startswith("Expected UploadFile") else told
+
+
 def _invalid(error: RequestValidationError) -> Problem:
     """All that is wrong with a request, each with a pointer into it."""
     errors = []
     for each in error.errors()[:20]:
         place, *trail = (str(part) for part in each["loc"])
         pointer = "#/" + "/".join(part.replace("~", "~0").replace("/", "~1") for part in trail)
-        errors.append({"pointer": pointer if place == "body" else f"{place}{pointer[1:]}", "detail": str(each["msg"])})
+        errors.append({"pointer": pointer if place == "body" else f"{place}{pointer[1:]}", "detail": _words(each)})
     first = errors[0] if errors else {"pointer": "", "detail": "the request cannot be read"}
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
     return Problem(422, f"{first['pointer']}: {first['detail']}{more}: correct it and send it again", errors=errors)

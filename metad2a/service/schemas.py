@@ -14,6 +14,7 @@ from metad2a.service.pipelines import LIMITS
 
 HEX = r"^[0-9a-f]{32}$"
 EXAMPLE = "9f86d081884c7d659a2feaa0c55ad015"
+CELL = "|nor_conv_3x3~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|none~1|nor_conv_3x3~2|"
 DatasetId = Annotated[str, Field(pattern=HEX, description="As POST /v1/datasets gave it.", examples=[EXAMPLE])]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="The same seed gives the same answer.")]
 Model = Annotated[Literal["shipped", "champion", "challenger"], Field(description="The meta-model that is asked.")]
@@ -150,6 +151,9 @@ class SearchIn(JobIn):
 class TrainingIn(JobIn):
     """Train one network."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"dataset": EXAMPLE, "architecture": CELL, "recipe": "small"}]}
+    )
     dataset: DatasetId
     architecture: str = Field(min_length=1, max_length=3000, description="As a candidate of a recommendation has it.")
     space: Name = "nasbench201"
@@ -160,6 +164,7 @@ class TrainingIn(JobIn):
 class RetrainingIn(JobIn):
     """Learn from everything measured here, and meet the champion."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"recipe": "tiny"}]})
     recipe: Name = "tiny"
     start: Model = "shipped"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -76,6 +77,18 @@ def check_binding(settings: Settings) -> None:
         database.engine.dispose()
 
 
+def listen(settings: Settings) -> socket.socket:
+    """Takes the service's address; raises UserError where it cannot be had."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+    except (OSError, UnicodeError) as problem:
+        reason = (getattr(problem, "strerror", None) or "no name of a host").partition(" (")[0]
+        raise UserError(
+            f"--host {settings.host} --port {settings.port} cannot be listened on ({reason}): give another one"
+        ) from problem
+
+
 def serve(settings: Settings, *, worker: bool) -> None:
     """Serves until SIGTERM or SIGINT, with a worker beside it or without."""
     import uvicorn
@@ -83,6 +96,7 @@ def serve(settings: Settings, *, worker: bool) -> None:
     from metad2a.service.app import create_app
 
     check_binding(settings)
+    listening = listen(settings)
     settings.uploads.mkdir(parents=True, exist_ok=True)
     import tempfile
 
@@ -90,8 +104,6 @@ def serve(settings: Settings, *, worker: bool) -> None:
     app = create_app(settings)
     config = uvicorn.Config(
         app,
-        host=settings.host,
-        port=settings.port,
         log_level="warning",
         access_log=False,
         timeout_graceful_shutdown=2,
@@ -99,12 +111,14 @@ def serve(settings: Settings, *, worker: bool) -> None:
         h11_max_incomplete_event_size=64 * 1024,
     )
     beside = Workers(settings) if worker else None
+    name = f"[{settings.host}]" if ":" in settings.host else settings.host
+    logger.warning("metad2a serves http://%s:%d (stop it with Ctrl-C)", name, listening.getsockname()[1])
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn stops by its own handlers, then raises the signal once more
     if beside is not None:
         beside.start()
     try:
-        asyncio.run(uvicorn.Server(config).serve())
+        asyncio.run(uvicorn.Server(config).serve([listening]))
     finally:
         if beside is not None:
             beside.stop()

@@ -27,7 +27,7 @@ from metad2a.search.pipelines.ending import answering, of_all_images, valid_logi
 from metad2a.search.pipelines.faster import told_of_fastest
 from metad2a.search.pipelines.kept import training_of
 from metad2a.search.pipelines.report import Report, in_time, milliseconds, report, temperature, told_of_tested
-from metad2a.search.pipelines.session import PipelineSession
+from metad2a.search.pipelines.session import OnEpoch, PipelineSession
 from metad2a.search.result import Outcome
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
@@ -36,6 +36,7 @@ from metad2a.train.augment import check
 from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, log_loss
+from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, tune_pipeline
 from metad2a.train.probe import percent_right
 
@@ -101,6 +102,7 @@ def search_pipelines(
     draw: Draw | None = None,
     line: Callable[[str], None] = lambda text: None,
     now: Callable[[str], None] = lambda text: None,
+    on_epoch: OnEpoch | None = None,
 ) -> PipelineResult:
     """Probes, then fine-tunes what promises most, within ``seconds``; tests and exports the best by validation.
 
@@ -109,7 +111,8 @@ def search_pipelines(
     another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
     the home folder. ``also`` is a pretrained network of the user's own, which competes with ours. What is exported
     keeps the ``limits``, whose latency is that of `HERE`; with their preference ``latency`` it is the fastest of those
-    that are as good on validation images.
+    that are as good on validation images. Each epoch of a fine-tuning is told to ``on_epoch``, by default in words to
+    ``now``.
     What is measured lands in ``store``, whose measurements of other images help to choose. What ``draw`` makes of the
     trainings goes with the tracked run.
 
@@ -130,17 +133,23 @@ def search_pipelines(
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
         ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also, "allowed": allowed}
         session = PipelineSession(task, run, tracked, seconds, **ways, store=store, line=line, now=now)
-        best = session.go()
-        now("Testing and exporting the best")
-        result = _finish(session, best)
+        session.on_epoch = on_epoch or (lambda pipeline, epoch: now(told_of_epoch(pipeline, epoch)))
+        result = _finish(session, session.go())
         tracked.metrics(known_values(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
         if draw is not None and tracked.id is not None:
             tracked.figure(draw(result.trained), SEARCH_FIGURE)
         return replace(result, rivals=_rivals(session, now) if baseline else ())
 
 
+def told_of_epoch(pipeline: Pipeline, epoch: Epoch) -> str:
+    """How far a fine-tuning is, in words."""
+    return f"Fine-tuning {pipeline}: {100 * epoch.progress:.0f}%, loss {epoch.loss:.3f}"
+
+
+# long, since it names all that the result holds
 def _finish(session: PipelineSession, best: int) -> PipelineResult:
     """Calibrates the best on the validation images, tests and exports it."""
+    session.now("Testing and exporting the best")
     task, state = session.task, session.run.state
     truth = task.labels[task.places(VALIDATION)]
     logits = valid_logits(session)

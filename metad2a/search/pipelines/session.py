@@ -50,11 +50,12 @@ if TYPE_CHECKING:
 
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
 Say = Callable[[str], None]
+OnEpoch = Callable[[Pipeline, Epoch], None]
 
 
 @dataclass
 class PipelineSession:
-    """Works on ``run`` for ``seconds`` in all; ``line`` is told what happened, ``now`` what goes on.
+    """Works on ``run`` for ``seconds`` in all; ``line`` is told what happened, ``now`` and ``on_epoch`` what goes on.
 
     What is measured lands in ``store``, whose earlier measurements help to choose. Without ``allowed`` everything is.
     """
@@ -71,6 +72,7 @@ class PipelineSession:
     store: Store | None = None
     line: Say = lambda text: None
     now: Say = lambda text: None
+    on_epoch: OnEpoch = lambda pipeline, epoch: None
     measured: list[Measured] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     resumed: int = 0
@@ -186,8 +188,7 @@ class PipelineSession:
         checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
         checkpoint.parent.mkdir(exist_ok=True)
         begin = self._begin(pipeline, index, again=stage.again)
-        left = self.left_for(answering)
-        if left < 1:
+        if (left := self.left_for(answering)) < 1:
             return
         seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, left)
         self.now(f"Fine-tuning {pipeline} for {seconds:.0f} s")
@@ -238,7 +239,7 @@ class PipelineSession:
         def tell(epoch: Epoch) -> None:
             self.run.tick()
             self.curve.append(epoch)
-            self.now(f"Fine-tuning {pipeline}: {100 * epoch.progress:.0f}%, loss {epoch.loss:.3f}")
+            self.on_epoch(pipeline, epoch)
 
         return tell
 
@@ -272,8 +273,7 @@ class PipelineSession:
         self.worked, curve, self.curve = True, self.curve, []
         track_pipeline(self.tracked, self.task, trained, seed=self.seed, curve=curve)
         best = max(each.valid_accuracy or 0.0 for each in self.run.state.trained.values())
-        where = {"best_valid_accuracy": best, "seconds": self.run.spent}
-        self.tracked.metrics(where, step=len(self.run.state.trained))
+        self.tracked.metrics({"best_valid_accuracy": best, "seconds": self.run.spent}, step=len(self.run.state.trained))
         self.line(f"{architecture}: validation {known_percent(accuracy)} in {seconds:.1f} s")
 
     def loss(self, index: int) -> float:

@@ -126,13 +126,24 @@ function draw() {
   for (const share of [0, 0.5, 1]) {
     plot.append(make("line", { class: "grid", x1: 50, x2: WIDTH - 30, y1: y(share * top), y2: y(share * top) }));
     plot.append(make("text", { x: 42, y: y(share * top) + 4, "text-anchor": "end" }, (share * top).toPrecision(2)));
-    plot.append(make("text", { x: x(share * epochs), y: HEIGHT - 12, "text-anchor": "middle" }, String(Math.round(share * epochs))));
+    plot.append(make("text", { x: x(share * epochs), y: HEIGHT - 12, "text-anchor": "middle" }, find("names") ? `${100 * share}%` : String(Math.round(share * epochs))));
   }
   curves.forEach(([number, run]) => {
     const colour = (number - 1) % 6, [epoch, loss] = run.curve.at(-1);
     plot.append(make("polyline", { class: `curve s${colour}`, points: run.curve.map(([e, l]) => `${x(e).toFixed(1)},${y(l).toFixed(1)}`).join(" ") }));
     plot.append(make("text", { class: `f${colour}`, x: x(epoch) + 5, y: y(loss) - 5 }, String(number)));
   });
+}
+
+function point(data) { // of a fine-tuning, whose progress is a share; one that begins anew is another curve
+  let number = Math.max(0, ...[...runs].filter(([, run]) => run.title === data.title).map(([known]) => known));
+  if (!number || runs.get(number).curve.at(-1)[0] > data.progress) {
+    number = runs.size + 1;
+    runs.set(number, { title: data.title, curve: [], epochs: 1 });
+    find("names").append(make("li", { class: "mono" }, data.title));
+    find("tuning").hidden = false;
+  }
+  runs.get(number).curve.push([data.progress, data.loss]);
 }
 
 function row(number) {
@@ -183,6 +194,11 @@ function follow(job) {
   });
   stream.addEventListener("now", (event) => {
     const data = JSON.parse(event.data);
+    if (live) { state("running"); tell("now", data.text); progress(data, 0); }
+  });
+  stream.addEventListener("curve", (event) => {
+    const data = JSON.parse(event.data);
+    point(data); later();
     if (live) { state("running"); tell("now", data.text); progress(data, 0); }
   });
   stream.addEventListener("end", () => { stream.close(); if (live) location.reload(); });
