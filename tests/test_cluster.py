@@ -40,6 +40,7 @@ def machines() -> Iterator[Any]:
     importlib.import_module("ray.cluster_utils")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), str(ROOT / "tests"))))
+        patch.setenv("OMP_NUM_THREADS", "2")  # of the machines; jobs are told another number
         patch.setenv("RAY_DISABLE_USAGE_STATS", "1")
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_health_check_failure_threshold", "2")
