@@ -78,6 +78,7 @@ class Processes:
                 each.wait(15)
             except subprocess.TimeoutExpired:
                 each.kill()
+                each.wait()
 
     @contextmanager
     def exporting(self) -> Iterator[None]:
