@@ -27,9 +27,9 @@ def mlflow_server(folder: Path) -> Iterator[str]:
         end(server)
 
 
-def start(folder: Path) -> tuple[str, subprocess.Popen[bytes]]:
+def start(folder: Path, port: int | None = None) -> tuple[str, subprocess.Popen[bytes]]:
     """The address and the process of a server that answers."""
-    address, program = f"http://127.0.0.1:{free_port()}", "from mlflow.cli import cli; cli()"
+    address, program = f"http://127.0.0.1:{port or free_port()}", "from mlflow.cli import cli; cli()"
     store = ["--backend-store-uri", f"sqlite:///{folder / 'tracking.db'}", "--artifacts-destination", str(folder / "a")]
     place = ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--workers", "1"]
     with (folder / "mlflow.log").open("wb") as log:

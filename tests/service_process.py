@@ -10,8 +10,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import HTTPError
@@ -27,12 +27,15 @@ def free_port() -> int:
 
 
 def until(condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "it") -> Any:
-    """The first true value of a condition; AssertionError when it stays false."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    """The first true value of a condition; AssertionError when it stays false.
+
+    It is asked the more rarely the longer it takes: each answer costs those who are waited for some of their time.
+    """
+    begun = time.monotonic()
+    while (waited := time.monotonic() - begun) < seconds:
         if found := condition():
             return found
-        time.sleep(0.1)
+        time.sleep(min(0.5, 0.05 + waited / 20))
     raise AssertionError(f"waited {seconds:g} s for {what}")
 
 
@@ -56,10 +59,11 @@ class Processes:
         self.address = f"http://127.0.0.1:{self.port}"
         self.started: list[subprocess.Popen[bytes]] = []
         self._path = [str(ROOT)]
+        self._hidden = home / "hidden" / "onnxscript.py"
         if not onnx:
-            self._path.insert(0, str(home / "hidden"))
-            (home / "hidden").mkdir()
-            (home / "hidden" / "onnxscript.py").write_text("raise ModuleNotFoundError(name=__name__)\n")
+            self._path.insert(0, str(self._hidden.parent))
+            self._hidden.parent.mkdir()
+            self._hidden.write_text("raise ModuleNotFoundError(name=__name__)\n")
 
     def __enter__(self) -> Self:
         return self
@@ -74,6 +78,16 @@ class Processes:
                 each.wait(15)
             except subprocess.TimeoutExpired:
                 each.kill()
+                each.wait()
+
+    @contextmanager
+    def exporting(self) -> Iterator[None]:
+        """Jobs that begin within write ONNX too."""
+        away = self._hidden.rename(self._hidden.with_suffix(".away"))
+        try:
+            yield
+        finally:
+            away.rename(self._hidden)
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """Runs ``metad2a ARGUMENTS`` in the background."""

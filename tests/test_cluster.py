@@ -40,6 +40,7 @@ def machines() -> Iterator[Any]:
     importlib.import_module("ray.cluster_utils")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join((str(ROOT), str(ROOT / "tests"))))
+        patch.setenv("OMP_NUM_THREADS", "2")  # of the machines; jobs are told another number
         patch.setenv("RAY_DISABLE_USAGE_STATS", "1")
         patch.setenv("RAY_AUTH_MODE", "disabled")
         patch.setenv("RAY_health_check_failure_threshold", "2")
@@ -52,12 +53,10 @@ def machines() -> Iterator[Any]:
 
 
 @pytest.fixture
-def pair(machines: Any) -> Iterator[Any]:
-    """The second machine, for one test."""
-    node = machines.add_node(num_cpus=1, object_store_memory=MEMORY)
-    yield node
-    if node in machines.list_all_nodes():
-        machines.remove_node(node)
+def pair(machines: Any) -> Any:
+    """The second machine; it stays until a test loses it."""
+    there = [each for each in machines.list_all_nodes() if each is not machines.head_node]
+    return there[0] if there else machines.add_node(num_cpus=1, object_store_memory=MEMORY)
 
 
 def where(job: tuple[str, float]) -> tuple[str, str, str | None]:
@@ -85,43 +84,32 @@ def spread(machines: Any) -> Any:
     return chosen_executor(f"ray:{machines.address}")
 
 
-def test_jobs_are_spread_and_a_lost_machine_costs_only_what_ran_there(
-    machines: Any, pair: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    places = [tmp_path / str(number) for number in range(4)]
-    for each in places:
-        each.mkdir()
-    deaths: list[Death] = []
-
-    def lose() -> None:
-        until(lambda: sum(len(list(each.iterdir())) for each in places) >= 2, what="two jobs")
-        machines.remove_node(pair, allow_graceful=False)
-
-    losing = threading.Thread(target=lose)
-    losing.start()
-    jobs = [(str(each), 4.0 if number < 2 else 0.0) for number, each in enumerate(places)]
-    handler = signal.getsignal(signal.SIGTERM)
-    found = sorted(spread(machines)(where, jobs, workers=2, on_death=deaths.append))
-    losing.join()
-    assert [name for name, _, _ in found] == ["0", "1", "2", "3"]
-    assert {threads for _, _, threads in found} == {"1"}
-    begun = {each.name: len(list(each.iterdir())) for each in places}
-    assert [each.times for each in deaths] == [1] and sorted(begun.values()) == [1, 1, 1, 2], (deaths, begun)
-    assert begun[Path(deaths[0].job[0]).name] == 2
-    assert signal.getsignal(signal.SIGTERM) is handler
-    assert capfd.readouterr().out == "" and not ray.is_initialized()
-
-
 def test_failures_are_as_in_processes(machines: Any) -> None:
-    with pytest.raises(UserError, match=r"^two is too many$"):
-        list(spread(machines)(broken, range(9), workers=2))
     deaths: list[Death] = []
     found = []
-    with pytest.raises(GivenUp) as problem:
-        for each in spread(machines)(deadly, range(4), workers=2, on_death=deaths.append):
-            found.append(each)
+    with cluster._connected(machines.address):  # both use a connection that is there, and leave it
+        with pytest.raises(UserError, match=r"^two is too many$"):
+            list(spread(machines)(broken, range(9), workers=2))
+        with pytest.raises(GivenUp) as problem:
+            for each in spread(machines)(deadly, range(4), workers=2, on_death=deaths.append):
+                found.append(each)
+        assert ray.is_initialized()
     assert sorted(found) == [0, 1, 3] and problem.value.jobs == (2,)
     assert [each.times for each in deaths] == [1, 2, 3]
+
+
+def test_what_is_no_cluster_of_ours_is_a_user_error(machines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("threads", "ray", "ray:", "ray:ray://somewhere:1", "processes:2"):
+        with pytest.raises(UserError, match="ray:HOST:PORT"):
+            chosen_executor(text)
+    with pytest.raises(UserError, match=r"no Ray cluster can be used at '127\.0\.0\.1:1'"):
+        list(chosen_executor("ray:127.0.0.1:1")(broken, [1]))
+    monkeypatch.setattr(cluster, "versions", lambda: {"metad2a": "0.0.0-other"})
+    with pytest.raises(UserError, match=r"has metad2a .* where this one has 0\.0\.0-other"):
+        list(spread(machines)(broken, [1]))
+    monkeypatch.delenv("RAY_AUTH_MODE")
+    with pytest.raises(UserError, match="RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"):
+        list(spread(machines)(broken, [1]))
 
 
 def a_task() -> Task:
@@ -166,18 +154,31 @@ def test_a_search_in_the_cluster_finds_what_a_serial_one_finds_seed_for_seed(
     assert there == serial and len(serial) == 3
 
 
-def test_what_is_no_cluster_of_ours_is_a_user_error(machines: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    for text in ("threads", "ray", "ray:", "ray:ray://somewhere:1", "processes:2"):
-        with pytest.raises(UserError, match="ray:HOST:PORT"):
-            chosen_executor(text)
-    with pytest.raises(UserError, match=r"no Ray cluster can be used at '127\.0\.0\.1:1'"):
-        list(chosen_executor("ray:127.0.0.1:1")(broken, [1]))
-    monkeypatch.setattr(cluster, "versions", lambda: {"metad2a": "0.0.0-other"})
-    with pytest.raises(UserError, match=r"has metad2a .* where this one has 0\.0\.0-other"):
-        list(spread(machines)(broken, [1]))
-    monkeypatch.delenv("RAY_AUTH_MODE")
-    with pytest.raises(UserError, match="RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"):
-        list(spread(machines)(broken, [1]))
+def test_jobs_are_spread_and_a_lost_machine_costs_only_what_ran_there(
+    machines: Any, pair: Any, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    places = [tmp_path / str(number) for number in range(4)]
+    for each in places:
+        each.mkdir()
+    deaths: list[Death] = []
+
+    def lose() -> None:
+        until(lambda: sum(len(list(each.iterdir())) for each in places) >= 2, what="two jobs")
+        machines.remove_node(pair, allow_graceful=False)
+
+    losing = threading.Thread(target=lose)
+    losing.start()
+    jobs = [(str(each), 4.0 if number < 2 else 0.0) for number, each in enumerate(places)]
+    handler = signal.getsignal(signal.SIGTERM)
+    found = sorted(spread(machines)(where, jobs, workers=2, on_death=deaths.append))
+    losing.join()
+    assert [name for name, _, _ in found] == ["0", "1", "2", "3"]
+    assert {threads for _, _, threads in found} == {"1"}
+    begun = {each.name: len(list(each.iterdir())) for each in places}
+    assert [each.times for each in deaths] == [1] and sorted(begun.values()) == [1, 1, 1, 2], (deaths, begun)
+    assert begun[Path(deaths[0].job[0]).name] == 2
+    assert signal.getsignal(signal.SIGTERM) is handler
+    assert capfd.readouterr().out == "" and not ray.is_initialized()
 
 
 PROGRAM = """

@@ -180,20 +180,23 @@ def test_any_class_name_survives_and_none_becomes_code(tmp_path: Path) -> None:
     assert load_exported(tmp_path).card.class_names == names
 
 
-def test_the_program_shows_names_in_one_line_each_and_gives_the_terminal_no_orders(tmp_path: Path) -> None:
+def test_the_program_shows_names_in_one_line_each_and_gives_the_terminal_no_orders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     names = ("a\x1b[2J", "b\nc.png: bee 100.0%", "d\u202ee", "f\x9b", "\u067e\u200c\u062a", "g\u2066")
     made = exported(tmp_path / "made", a_task(names=names))
     places = [tmp_path / f"{name.partition(':')[0]}.png" for name in names]
     for place in places:
         Image.fromarray(pictures(1, 9, 9, 3)[0]).save(place)
     (tmp_path / "broken\x1b.png").write_bytes(b"")
-    command = [sys.executable, "-I", str(made.program), *map(str, places), str(tmp_path / "broken\x1b.png")]
-    answer = subprocess.run(command, capture_output=True, text=True, encoding="utf-8")
-    told = answer.stdout + answer.stderr
-    assert answer.stdout.count("\n") == len(names) and answer.stderr.count("\n") == 1
+    program = module(made.program)
+    assert program.main([*map(str, places), str(tmp_path / "broken\x1b.png")]) == 1
+    answer = capsys.readouterr()
+    told = answer.out + answer.err
+    assert answer.out.count("\n") == len(names) and answer.err.count("\n") == 1
     assert not set("\x1b\u202e\x9b\u2066") & set(told) and "\u067e\u200c\u062a" in told  # which Persian needs
     assert "a\ufffd[2J" in told and "broken\ufffd.png: cannot be read" in told
-    assert module(made.program).CLASS_NAMES == names
+    assert program.CLASS_NAMES == names
 
 
 def test_an_export_is_read_back_whole(insects: Exported) -> None:

@@ -51,31 +51,25 @@ def fill(disk: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_without_an_mlflow_server_a_job_is_done_and_has_a_note(tmp_path: Path) -> None:
-    """Within bounded time."""
-    with Processes(tmp_path, tracking=f"http://127.0.0.1:{free_port()}", onnx=False) as service:
+def test_jobs_are_done_without_an_mlflow_server_with_one_and_when_it_dies_meanwhile(tmp_path: Path) -> None:
+    """They tell where their run is, or that it is nowhere."""
+    port = free_port()
+    with Processes(tmp_path, tracking=f"http://127.0.0.1:{port}", onnx=False) as service:
         service.serve()
         dataset = service.send(zipped(pictures(each=20)))
         done_all_the_same(service, service.ask("/v1/trainings", training(dataset))["id"])
-
-
-@pytest.mark.slow
-def test_a_job_tells_where_its_mlflow_run_is_and_is_done_when_the_server_dies_meanwhile(tmp_path: Path) -> None:
-    address, server = start(tmp_path)
-    try:
-        with Processes(tmp_path, tracking=address, onnx=False) as service:
-            service.serve()
-            dataset = service.send(zipped(pictures(each=20)))
-            ended = service.ended(service.ask("/v1/searches", {"dataset": dataset, "seconds": 8})["id"])
+        address, server = start(tmp_path, port)
+        try:
+            ended = service.ended(service.ask("/v1/searches", {"dataset": dataset, "seconds": 5})["id"])
             assert ended["state"] == "succeeded", ended["reason"]
             assert ended["result"]["tracking"].startswith(f"{address}/#/experiments/")
             assert "The run in MLflow" in service.text(f"/models/{ended['id']}")
-            job = service.ask("/v1/trainings", training(dataset))["id"]
+            job = service.ask("/v1/trainings", training(dataset, seed=1))["id"]
             until((service.home / "runs" / f"job-{job}" / "state.json").exists, what="the training")
             os.killpg(server.pid, signal.SIGKILL)
             done_all_the_same(service, job)
-    finally:
-        end(server)
+        finally:
+            end(server)
 
 
 def done_all_the_same(service: Processes, job: str) -> None:

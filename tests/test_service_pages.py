@@ -20,7 +20,7 @@ from metad2a.service import jobs
 from metad2a.service.tables import open_database
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.slow
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -47,24 +47,38 @@ def archive(shared: Path) -> bytes:
     return zipped(files)
 
 
-@pytest.fixture(name="page")
-def page_fixture() -> Iterator[Page]:
-    """A page of a browser, which must have nothing to complain of."""
+@pytest.fixture(name="service", scope="module")
+def service_fixture(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Processes]:
+    """Begun where there is a browser to look at its pages; each test brings a dataset of its own."""
+    with Processes(tmp_path_factory.mktemp("service"), onnx=False) as service:
+        service.serve()
+        yield service
+
+
+@pytest.fixture(name="browser", scope="module")
+def browser_fixture() -> Iterator[Browser]:
     if CHROMIUM is None:
         if os.environ.get("CI"):
             pytest.fail("chromium is missing: `apt-get install chromium`")
         pytest.skip("needs chromium: `apt-get install chromium`")
     from playwright.sync_api import sync_playwright
 
-    complaints: list[str] = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport=SIZES["desktop"])  # type: ignore[arg-type]
-        page.set_default_timeout(120_000)
-        page.on("console", lambda said: complaints.append(said.text) if complains(said) else None)
-        page.on("pageerror", lambda problem: complaints.append(str(problem)))
-        yield page
+        yield browser
         browser.close()
+
+
+@pytest.fixture(name="page")
+def page_fixture(browser: Browser) -> Iterator[Page]:
+    """A page of a browser, which must have nothing to complain of."""
+    complaints: list[str] = []
+    page = browser.new_page(viewport=SIZES["desktop"])  # type: ignore[arg-type]
+    page.set_default_timeout(120_000)
+    page.on("console", lambda said: complaints.append(said.text) if complains(said) else None)
+    page.on("pageerror", lambda problem: complaints.append(str(problem)))
+    yield page
+    page.close()
     assert complaints == []
 
 
@@ -78,6 +92,7 @@ def looked_at(page: Page, name: str) -> None:
     from axe_playwright_python.sync_playwright import Axe
 
     folder = os.environ.get("METAD2A_SCREENSHOTS")
+    page.evaluate(Axe().axe_script)  # once a page, since reading it takes as long as half a look
     for size, pixels in SIZES.items():
         page.set_viewport_size(pixels)  # type: ignore[arg-type]
         for light in ("light", "dark"):
@@ -85,7 +100,7 @@ def looked_at(page: Page, name: str) -> None:
             page.wait_for_timeout(250)
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= pixels["width"], f"{name} is {wide} px wide on a {size}"
-            found: Any = Axe().run(page).response["violations"]
+            found: Any = page.evaluate("axe.run({resultTypes: ['violations']}).then(told => told.violations)")
             serious = [
                 (each["id"], each["nodes"][0]["target"]) for each in found if each["impact"] in ("serious", "critical")
             ]
@@ -98,56 +113,54 @@ def looked_at(page: Page, name: str) -> None:
 
 
 # long, since it is one visit, page after page
-def test_the_whole_way_on_the_pages(tmp_path: Path, page: Page) -> None:
+def test_the_whole_way_on_the_pages(tmp_path: Path, page: Page, service: Processes) -> None:
     named = os.environ.get("METAD2A_SHARED")
     content = archive(Path(named) if named else Path(__file__).parents[1].parent / "shared" / "data")
     (tmp_path / "pictures.zip").write_bytes(content)
-    with Processes(tmp_path) as service:
-        service.serve()
-        page.goto(service.address)
-        page.set_input_files("#upload [name=file]", tmp_path / "pictures.zip")
-        page.wait_for_url("**/datasets/*")
-        page.wait_for_selector("table.ranked")
-        assert page.locator(".classes > li").count() == 5
-        listed = page.locator("table.ranked tbody tr").count()
-        assert page.locator(".plot .ranked").count() == listed >= 4
-        for mark in ("best", "knee", "equal"):
-            assert page.locator(f"table.ranked .mark-{mark}").count() == 1
-        looked_at(page, "dataset")
-        if folder := os.environ.get("METAD2A_SCREENSHOTS"):  # the README's picture
-            box: Any = page.locator("section[aria-labelledby=fits]").bounding_box()
-            width, height = box["width"] + 48, box["height"] + 48
-            clip: Any = {"x": box["x"] - 24, "y": box["y"] - 24, "width": width, "height": height}
-            page.screenshot(path=Path(folder) / "page.png", full_page=True, clip=clip)
-        page.goto(service.address)
-        looked_at(page, "start")
-        page.locator(".card").click()
-        within_limits(page)
-        page.fill("#train ~ form [name=minutes] >> nth=0", "0.2")
-        page.get_by_role("button", name="Find it").click()
-        page.wait_for_selector("#lines li")
-        looked_at(page, "job-running")
-        page.get_by_role("link", name="See the winner").click()
-        page.wait_for_selector(".confusion")
-        assert page.locator(".plot .ranked").count() == page.locator("#all ~ .scroll tbody tr").count() >= 1
-        picture = tmp_path / "own.png"
-        picture.write_bytes(png(np.full((40, 40, 3), 120, dtype=np.uint8)))
-        page.set_input_files("#predict input", picture)
-        page.wait_for_selector(".prediction strong")
-        looked_at(page, "model")
-        page.go_back()
-        page.get_by_role("link", name="pictures").first.click()
-        page.get_by_text("Cells to train from scratch").click()
-        page.wait_for_selector(".more table.ranked .drawing")
-        looked_at(page, "cells")
-        page.fill("[name=count]", "1")
-        page.select_option(".more [method=post] [name=recipe]", "tiny")
-        page.get_by_role("button", name="Train", exact=True).click()
-        page.wait_for_selector("#plot .curve")
-        looked_at(page, "job-of-networks")
-        for name in ("jobs", "models", "records", "sign-in"):
-            page.goto(f"{service.address}/{name}")
-            looked_at(page, name)
+    page.goto(service.address)
+    page.set_input_files("#upload [name=file]", tmp_path / "pictures.zip")
+    page.wait_for_url("**/datasets/*")
+    page.wait_for_selector("table.ranked")
+    assert page.locator(".classes > li").count() == 5
+    listed = page.locator("table.ranked tbody tr").count()
+    assert page.locator(".plot .ranked").count() == listed >= 4
+    for mark in ("best", "knee", "equal"):
+        assert page.locator(f"table.ranked .mark-{mark}").count() == 1
+    looked_at(page, "dataset")
+    if folder := os.environ.get("METAD2A_SCREENSHOTS"):  # the README's picture
+        box: Any = page.locator("section[aria-labelledby=fits]").bounding_box()
+        width, height = box["width"] + 48, box["height"] + 48
+        clip: Any = {"x": box["x"] - 24, "y": box["y"] - 24, "width": width, "height": height}
+        page.screenshot(path=Path(folder) / "page.png", full_page=True, clip=clip)
+    page.goto(service.address)
+    looked_at(page, "start")
+    page.locator(".card").click()
+    within_limits(page)
+    page.fill("#train ~ form [name=minutes] >> nth=0", "0.12")
+    page.get_by_role("button", name="Find it").click()
+    page.wait_for_selector("#lines li")
+    looked_at(page, "job-running")
+    page.get_by_role("link", name="See the winner").click()
+    page.wait_for_selector(".confusion")
+    assert page.locator(".plot .ranked").count() == page.locator("#all ~ .scroll tbody tr").count() >= 1
+    picture = tmp_path / "own.png"
+    picture.write_bytes(png(np.full((40, 40, 3), 120, dtype=np.uint8)))
+    page.set_input_files("#predict input", picture)
+    page.wait_for_selector(".prediction strong")
+    looked_at(page, "model")
+    page.go_back()
+    page.get_by_role("link", name="pictures").first.click()
+    page.get_by_text("Cells to train from scratch").click()
+    page.wait_for_selector(".more table.ranked .drawing")
+    looked_at(page, "cells")
+    page.fill("[name=count]", "1")
+    page.select_option(".more [method=post] [name=recipe]", "tiny")
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.wait_for_selector("#plot .curve")
+    looked_at(page, "job-of-networks")
+    for name in ("jobs", "models", "records", "sign-in"):
+        page.goto(f"{service.address}/{name}")
+        looked_at(page, name)
 
 
 def within_limits(page: Page) -> None:
@@ -165,35 +178,33 @@ def within_limits(page: Page) -> None:
     looked_at(page, "limits")
 
 
-def test_the_pages_work_by_the_keyboard_alone(tmp_path: Path, page: Page) -> None:
+def test_the_pages_work_by_the_keyboard_alone(page: Page, service: Processes) -> None:
     from sklearn.datasets import load_digits
 
     digits = load_digits()
     chosen = np.flatnonzero(digits.target < 2)[:40]
     files = {f"set/{digits.target[i]}/{i}.png": png((digits.images[i] * 15).astype(np.uint8)) for i in chosen}
-    with Processes(tmp_path) as service:
-        service.serve("--no-worker")
-        service.send(zipped(files))
-        page.goto(service.address)
-        page.keyboard.press("Tab")
-        assert page.evaluate("document.activeElement.textContent") == "Skip to content"
-        page.keyboard.press("Enter")
-        tab_to(page, "document.activeElement.matches('.card')")
-        page.keyboard.press("Enter")
-        page.wait_for_selector("table.ranked")
-        tab_to(page, "document.activeElement.tagName === 'SUMMARY' && document.activeElement.textContent === 'Limits'")
-        page.keyboard.press("Enter")
-        tab_to(page, "document.activeElement.name === 'max_params'")
-        tab_to(page, "document.activeElement.textContent === 'Cells to train from scratch'")
-        page.keyboard.press("Enter")
-        tab_to(page, "document.activeElement.name === 'count'")
-        page.keyboard.press("Control+a")
-        page.keyboard.type("1")
-        page.keyboard.press("Enter")
-        page.wait_for_url("**/jobs/*")
-        tab_to(page, "document.activeElement.textContent === 'Cancel this job'")
-        page.keyboard.press("Enter")
-        page.wait_for_selector(".state.cancelled")
+    service.send(zipped(files))
+    page.goto(service.address)
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to content"
+    page.keyboard.press("Enter")
+    tab_to(page, "document.activeElement.matches('.card')")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("table.ranked")
+    tab_to(page, "document.activeElement.tagName === 'SUMMARY' && document.activeElement.textContent === 'Limits'")
+    page.keyboard.press("Enter")
+    tab_to(page, "document.activeElement.name === 'max_params'")
+    tab_to(page, "document.activeElement.textContent === 'Cells to train from scratch'")
+    page.keyboard.press("Enter")
+    tab_to(page, "document.activeElement.name === 'count'")
+    page.keyboard.press("Control+a")
+    page.keyboard.type("1")
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/jobs/*")
+    tab_to(page, "document.activeElement.textContent === 'Cancel this job'")
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".state.cancelled")
 
 
 def test_curves_of_a_search_grow_on_its_page(tmp_path: Path, page: Page) -> None:

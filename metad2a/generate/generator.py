@@ -17,6 +17,7 @@ from databases.datasets.features import TaskFeatures
 from databases.hosting import lent
 from metad2a.generate.decoder import GraphDecoder
 from metad2a.train.loop import Loop, OnEpoch, in_turn, remembered
+from metad2a.train.optimisers import Adam
 from predictors.meta import with_rows
 from predictors.network_config import NetworkConfig
 from predictors.set_encoder import SetEncoder, TaskBatch, collate
@@ -114,7 +115,7 @@ def train_generator(
     An epoch is a step. With ``checkpoint`` (a file) it goes on where it was killed, and ``on_epoch`` is told all steps.
     """
     with lent(seed=seed):
-        optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+        optimiser = Adam(model.parameters(), lr=3e-3)
         cycle = OneCycleLR(optimiser, 3e-3, total_steps=max(2, steps), pct_start=0.1)
         loop = Loop(
             *(model, optimiser), steps=steps, schedule=cycle, seed=seed, gradient_norm=1.0, checkpoint=checkpoint

@@ -17,6 +17,7 @@ from databases.architectures.space import finite_space
 from databases.hosting import lent
 from databases.records.episodes import FEW, Episode, Known
 from metad2a.train.loop import Loop, OnEpoch, in_turn, remembered
+from metad2a.train.optimisers import AdamW
 from predictors.graph_encoder import tensors
 from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit
 from predictors.set_encoder import TaskBatch, collate
@@ -101,7 +102,7 @@ def meta_train(
         kept = [*model.graph.parameters(), *model.base.parameters()]
         rest = [each for each in model.parameters() if all(each is not other for other in kept)]
         rates = [schedule.slow * schedule.learning_rate, schedule.learning_rate]
-        optimiser = torch.optim.AdamW(
+        optimiser = AdamW(
             [{"params": kept}, {"params": rest}], lr=schedule.learning_rate, weight_decay=schedule.weight_decay
         )
         cycle = OneCycleLR(optimiser, rates, total_steps=max(2, schedule.steps), pct_start=0.15)

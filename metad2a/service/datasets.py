@@ -15,7 +15,6 @@ from sqlalchemy import Row, delete, insert, select, tuple_
 from databases.errors import UserError
 from databases.records.connection import Database
 from metad2a.service import jobs
-from metad2a.service.problems import Problem
 from metad2a.service.settings import Settings
 from metad2a.service.tables import DATASETS, JOBS
 
@@ -86,6 +85,8 @@ def keep(
 
 def remove(database: Database, settings: Settings, key: str) -> bool:
     """Removes a dataset; refused while a job needs it. False where there is none."""
+    from metad2a.service.problems import Problem  # a job's process, which removes nothing, is spared fastapi
+
     with database.writing() as connection:
         live = (JOBS.c.dataset == key) & JOBS.c.state.in_(jobs.LIVE)
         if connection.execute(select(JOBS.c.id).where(live)).first() is not None:

@@ -13,7 +13,6 @@ from sqlalchemy import select
 from databases.records.connection import Database
 from metad2a.service import jobs
 from metad2a.service.jobs import Job, Kind
-from metad2a.service.problems import Problem
 from metad2a.service.tables import JOBS, dbos_url
 
 QUEUE, WORKFLOW, APPLICATION = "jobs", "job", "metad2a"
@@ -49,6 +48,8 @@ class Queue:
             new = bool(self._database.insert_new(connection, JOBS, [row]))
             known = connection.execute(select(JOBS.c.digest, JOBS.c.priority).where(JOBS.c.id == name)).one()
             if tuple(known) != (row["digest"], priority):
+                from metad2a.service.problems import Problem  # workers, which put nothing, are spared fastapi
+
                 raise Problem(422, "this Idempotency-Key came with another request before: give a new one")
             if new:
                 asked: EnqueueOptions = {

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from databases.architectures.supernets.instanas import InstanceNetwork, MetaGraph
 from metad2a.supernets.training import Labelled
 from metad2a.train.loop import Loop, cosine
+from metad2a.train.optimisers import SGD, Adam
 
 WON, LOST = 30.0, 0.0  # rewards of a right and of a wrong answer, before the time counts
 
@@ -119,7 +120,7 @@ class InstanceTraining:
         self.network, self.graph, self.controller = network, network.graph, network.controller
         self.train, self.costs, self.recipe, self.seed = train, costs, recipe, seed
         self.random = torch.Generator().manual_seed(seed)
-        self.optimiser = torch.optim.Adam(self.controller.parameters(), lr=recipe.controller_rate)
+        self.optimiser = Adam(self.controller.parameters(), lr=recipe.controller_rate)
         everything = torch.ones(1, *self.controller.shape, dtype=torch.bool)
         mobile = torch.zeros_like(everything)
         mobile[..., 0] = True
@@ -206,7 +207,7 @@ class InstanceTraining:
         *,
         before: Callable[[Tensor, Tensor, float], None] = lambda images, labels, progress: None,
     ) -> None:
-        optimiser = torch.optim.SGD(self.graph.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=4e-5)
+        optimiser = SGD(self.graph.parameters(), rate, momentum=0.9, nesterov=True, weight_decay=4e-5)
         loop = Loop(self.graph, optimiser, steps=steps, schedule=cosine(), seed=self.seed, gradient_norm=5.0)
         images, labels = self.train.images, self.train.labels
 

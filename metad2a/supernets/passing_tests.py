@@ -23,6 +23,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from metad2a.supernets.training import Labelled
+from metad2a.train.optimisers import SGD, Adam
 
 Weights: TypeAlias = dict[str, Tensor]
 
@@ -108,11 +109,10 @@ class PassingTests:
     ) -> None:
         self.learner, self.tester, self.creator, self.rule = learner, tester, creator, rule
         self.alpha = torch.zeros(edges, requires_grad=True)
-        self._architecture = torch.optim.Adam([self.alpha], lr=rule.architecture, betas=(0.5, 0.999))
-        self._creator = torch.optim.Adam(creator.parameters(), lr=rule.creator, betas=(0.5, 0.999))
+        self._architecture = Adam([self.alpha], lr=rule.architecture, betas=(0.5, 0.999))
+        self._creator = Adam(creator.parameters(), lr=rule.creator, betas=(0.5, 0.999))
         self._weights = [
-            torch.optim.SGD(each.parameters(), lr=rule.weights, momentum=0.9, weight_decay=3e-4)
-            for each in (learner, tester)
+            SGD(each.parameters(), lr=rule.weights, momentum=0.9, weight_decay=3e-4) for each in (learner, tester)
         ]
 
     def step(self, batches: Batches) -> None:

@@ -21,6 +21,7 @@ from databases.hosting import lent
 from metad2a.supernets.images import Images, batch_of, cropped, normalised, resized
 from metad2a.train.averaging import Average
 from metad2a.train.loop import Epoch, Loop, cosine
+from metad2a.train.optimisers import SGD
 from metad2a.train.together import Together
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
@@ -231,12 +232,12 @@ def _point(row: dict[str, str]) -> Point:
     return Point(epoch, steps, seconds, loss, percent, images)
 
 
-def optimiser(network: nn.Module, plan: Plan) -> torch.optim.SGD:
+def optimiser(network: nn.Module, plan: Plan) -> SGD:
     """SGD with Nesterov momentum; weights of convolutions and of the classifier alone decay."""
     decays = [each for each in network.parameters() if each.ndim > 1]
     stays = [each for each in network.parameters() if each.ndim <= 1]
     groups = [{"params": decays, "weight_decay": plan.weight_decay}, {"params": stays, "weight_decay": 0.0}]
-    return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=0.9, nesterov=True)
+    return SGD(groups, lr=plan.learning_rate, momentum=0.9, nesterov=True)
 
 
 def precision(network: nn.Module, place: torch.device) -> torch.autocast:

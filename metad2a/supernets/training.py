@@ -20,6 +20,7 @@ from databases.hosting import lent
 from metad2a.train.inference import normalisation, prepare
 from metad2a.train.loop import Epoch, Loop, cosine
 from metad2a.train.moves import moved
+from metad2a.train.optimisers import SGD
 
 Draw = Callable[[int, int], Sequence[Architecture]]  # how many, seed -> the children that learn the next batches
 Batch = tuple[Tensor, Architecture]  # rows of the images, and the child that learns them
@@ -109,7 +110,7 @@ def train_supernet(
     Raises:
         UserError: the checkpoint cannot be read or belongs to another training.
     """
-    optimiser = torch.optim.SGD(
+    optimiser = SGD(
         supernet.parameters(), lr=recipe.learning_rate, momentum=0.9, nesterov=True, weight_decay=recipe.weight_decay
     )
     loop = Loop(

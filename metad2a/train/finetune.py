@@ -28,6 +28,7 @@ from metad2a.train.averaging import Average
 from metad2a.train.classifier import Classifier
 from metad2a.train.loop import Epoch, Loop, cosine
 from metad2a.train.memory import was_short
+from metad2a.train.optimisers import SGD
 from metad2a.train.precision import half
 from metad2a.train.probe import percent_right
 
@@ -182,9 +183,7 @@ def _loss(network: nn.Module, given: tuple[Tensor, Tensor]) -> Tensor:
 
 def _loop(network: nn.Module, tuning: Tuning, checkpoint: Path | None) -> Loop:
     learning = [each for each in network.parameters() if each.requires_grad]
-    optimiser = torch.optim.SGD(
-        learning, tuning.learning_rate, momentum=MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY
-    )
+    optimiser = SGD(learning, tuning.learning_rate, momentum=MOMENTUM, nesterov=True, weight_decay=WEIGHT_DECAY)
     return Loop(
         network,
         optimiser,

@@ -22,6 +22,7 @@ from databases.architectures.space import recurrent_space
 from databases.datasets.text import Text, Tokens
 from databases.hosting import lent
 from metad2a.train.loop import Diverged, Loop
+from metad2a.train.optimisers import Adam
 
 MakeCell = Callable[[int, int], nn.Module]  # (inputs, width) -> cell
 WARM_UP = 20  # steps in which the learning rate rises
@@ -127,7 +128,7 @@ def cross_entropy(model: LanguageModel, tokens: Tokens, *, batch: int = 16, step
 
 def _fit(model: LanguageModel, read: Tensor, recipe: LanguageRecipe, checkpoint: Path | None) -> tuple[bool, float]:
     """Trains in place; whether the loss stayed finite, and the seconds."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
+    optimiser = Adam(model.parameters(), lr=recipe.learning_rate, betas=(0.9, 0.99))
     starts = range(0, len(read) - 1, recipe.steps)
     updates = round(recipe.epochs * len(starts))
     loop = Loop(

@@ -25,6 +25,7 @@ from metad2a.train.batches import batches
 from metad2a.train.inference import accuracy, halved, normalisation, normalised
 from metad2a.train.loop import Epoch, Loop, cosine, in_turn
 from metad2a.train.moves import Moves
+from metad2a.train.optimisers import SGD
 from metad2a.train.place import memory_format, pick_place
 from metad2a.train.training import OnEpoch, Progress, Training
 
@@ -216,7 +217,7 @@ class _Learning:
         change: Augment | None = None,
     ) -> None:
         self.recipe, self.images, self.layout, self.parts = recipe, images, layout, 1
-        self.optimiser = torch.optim.SGD(
+        self.optimiser = SGD(
             network.parameters(),
             lr=recipe.learning_rate,
             momentum=0.9,

@@ -18,6 +18,7 @@ from databases.datasets.text import Text, python_topics
 from databases.hosting import lent
 from metad2a.train.language import LanguageModel, LanguageRecipe, cross_entropy, maker, streams, train
 from metad2a.train.loop import Loop, cosine
+from metad2a.train.optimisers import Adam
 
 SPACE = ENAS_RECURRENT.name
 RECIPE = LanguageRecipe(learning_rate=0.03)
@@ -54,7 +55,7 @@ def shared(children: list[Architecture], *, steps: int, seed: int) -> npt.NDArra
 
 def _teach(model: LanguageModel, cell: SharedHighwayCell, read: Tensor, *, steps: int, seed: int) -> None:
     """Each piece of the text, (tokens, streams), is learnt by a random child."""
-    optimiser = torch.optim.Adam(model.parameters(), lr=RATE, betas=(0.9, 0.99))
+    optimiser = Adam(model.parameters(), lr=RATE, betas=(0.9, 0.99))
     loop = Loop(model, optimiser, steps=steps, schedule=cosine(0.05), seed=seed, gradient_norm=RECIPE.gradient_norm)
     starts = torch.arange(0, len(read) - RECIPE.steps, RECIPE.steps)
 

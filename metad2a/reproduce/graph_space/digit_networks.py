@@ -24,6 +24,7 @@ from metad2a.reproduce.simulated import ProgramSpace
 from metad2a.runtime.executors import processes as executor
 from metad2a.train.inference import normalisation, prepare
 from metad2a.train.loop import Loop
+from metad2a.train.optimisers import Adam
 
 KNOBS: Knobs = {
     "convolution": (("8", "16"), ("1", "3")),
@@ -79,7 +80,7 @@ def accuracy(found: Layers, *, seed: int = 0) -> float:
     x, y, valid, wanted = _digits()
     with lent(seed=seed):
         trained = network(found)
-        optimiser = torch.optim.Adam(trained.parameters(), lr=LEARNING_RATE)
+        optimiser = Adam(trained.parameters(), lr=LEARNING_RATE)
         order = torch.randperm(len(y)).split(BATCH)
 
         def loss(trained: nn.Module, chosen: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from databases.architectures.supernets.mixed_edge import MixedEdge
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
+from metad2a.train.optimisers import Adam
 
 SPACE = "nasbench201"
 RECIPE = Recipe("", channels=4, cells=1, resolution=8, epochs=6, batch=32, learning_rate=0.05)
@@ -120,8 +121,8 @@ def mixture(
     """
     alpha = torch.zeros(len(mixed.options), requires_grad=True)
     steps = (
-        (training, torch.optim.Adam(mixed.parameters(), lr=WEIGHTS_RATE)),
-        (validation, torch.optim.Adam([alpha], lr=MIXTURE_RATE)),
+        (training, Adam(mixed.parameters(), lr=WEIGHTS_RATE)),
+        (validation, Adam([alpha], lr=MIXTURE_RATE)),
     )
     for _ in range(ROUNDS):  # no loop: two optimisers take turns, one pass over images of its own each
         for (x, y), optimiser in steps:

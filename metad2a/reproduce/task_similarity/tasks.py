@@ -21,6 +21,7 @@ from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.supernets.training import labelled
 from metad2a.train.loop import Loop, in_turn
+from metad2a.train.optimisers import Adam
 from predictors.fisher import fisher_diagonal, frechet_distance, log_determinant_distance
 
 Values = npt.NDArray[np.float64]
@@ -150,7 +151,7 @@ def _fresh(classes: int, seed: int) -> nn.Sequential:
 
 def _trained(data: _Data, seed: int, *, order: int) -> nn.Sequential:
     network = _fresh(data.classes, seed)
-    optimiser = torch.optim.Adam(network.parameters(), lr=LEARNING_RATE)
+    optimiser = Adam(network.parameters(), lr=LEARNING_RATE)
     shuffle = torch.Generator().manual_seed(2 * seed + order)
     orders = [torch.randperm(len(data.y), generator=shuffle).split(BATCH) for _ in range(EPOCHS)]
 

@@ -30,6 +30,7 @@ from metad2a.generate.decoder import GraphDecoder, Walks
 from metad2a.search.controllers.controller import Controller, unseen
 from metad2a.search.controllers.learning_rule import MULTITASK, PROXIMAL, REINFORCE, Rule
 from metad2a.search.controllers.memory import Average, Memory, Sample
+from metad2a.train.optimisers import Adam
 
 FARTHEST = 3.0  # largest normalised advantage: one failed training must not outweigh a batch
 
@@ -65,7 +66,7 @@ class PolicyGradient(Controller):
             self.decoder = decoder or GraphDecoder(space, context=context, width=64)
         self._draws = torch.Generator().manual_seed(seed)
         self._rng = np.random.default_rng([seed, 1])
-        self._optimiser = torch.optim.Adam(self.decoder.parameters(), lr=rule.learning_rate)
+        self._optimiser = Adam(self.decoder.parameters(), lr=rule.learning_rate)
         self._tasks: dict[str, Memory] = {}
         self._fresh: list[Sample] = []
         self._bank: list[Sample] = []
