@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ from starlette.testclient import TestClient
 
 from databases.records.connection import Database
 from metad2a.search.runs import RunFolder
-from metad2a.service import job, jobs, library
+from metad2a.service import job, jobs, library, running
 from metad2a.service.settings import Settings
 from metad2a.service.tables import open_database
 
@@ -91,3 +92,11 @@ def test_waiting_costs_nothing_and_what_was_spent_is_not_given_again(
         jobs.give_up(database, key, owner)
     database.engine.dispose()
     assert left == [30 - READING, 30 - WORK - READING]
+
+
+@pytest.mark.parametrize("name", ["SIGSEGV", "SIGBUS", "SIGABRT"])
+def test_a_job_that_dies_within_a_limit_of_memory_names_it(name: str, tmp_path: Path) -> None:
+    status = -signal.Signals[name]
+    assert f"({name}), most likely because memory ran out" in running._why(status, tmp_path / "log", 2**30)
+    assert "memory" not in running._why(status, tmp_path / "log")
+    assert "memory ran out" in running._why(-signal.SIGKILL, tmp_path / "log")

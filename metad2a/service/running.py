@@ -85,7 +85,10 @@ def _child(
         _end(process)
     if stopping.is_set():
         return None
-    return _finished(settings, job) or {"state": "failed", "reason": _why(process.returncode, folder / LOG)}
+    return _finished(settings, job) or {
+        "state": "failed",
+        "reason": _why(process.returncode, folder / LOG, settings.job_bytes),
+    }
 
 
 def _start(settings: Settings, job: Job, owner: str, log: Any) -> subprocess.Popen[bytes]:
@@ -116,13 +119,15 @@ def lacks_memory(words: str) -> bool:
     return any(each in words.lower() for each in ("memory", "failed to map segment"))
 
 
-def _why(status: int, log: Path) -> str:
+def _why(status: int, log: Path, limit: int | None = None) -> str:
+    """Why a job's process ended by itself; within a ``limit`` of memory libraries die of not getting any."""
     if status == NO_ROOM_STATUS:
         return NO_ROOM
     if status < 0:
         name = signal.Signals(-status).name
+        short = {signal.SIGKILL} if limit is None else {signal.SIGKILL, signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT}
         memory = ", most likely because memory ran out: take a smaller recipe or a machine with more"
-        return f"the training was ended by the system ({name}){memory if status == -signal.SIGKILL else ''}"
+        return f"the training was ended by the system ({name}){memory if -status in short else ''}"
     lines: list[str] = []
     with suppress(OSError):
         lines = [each for each in log.read_text(encoding="utf-8", errors="replace").splitlines() if each.strip()]
