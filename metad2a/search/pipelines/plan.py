@@ -40,22 +40,29 @@ def first_round(
     """The trainings that begin: the best of each weights where time is short, and with more of each part that learns.
 
     Pretrained weights need not suit signs, spectrograms or scans at all, so where time allows these compete on
-    validation, and one from scratch. What is expected far behind is not begun: one long training is worth more than
-    two short ones. Of what is ``allowed`` the fastest that are expected to be as good come first where it says so.
+    validation, and one from scratch. What competes is what is best after its share of the time; what is expected far
+    behind is not begun: one long training is worth more than two short ones. Of what is ``allowed`` the fastest that
+    are expected to be as good come first where it says so.
     """
     count = 1 + sum(seconds >= least for least in (SEVERAL, MANY, MOST))
     each = seconds if count == 1 else FIRST_ROUND * seconds / count
     best: dict[tuple[str, ...], Chance] = {}
-    short = allowed is not None and allowed.bound
-    found = chances(measured, images=images, classes=classes, seconds=seconds, short=short, model=model)
-    found = [each for each in found if allowed is None or allowed(each.pipeline)]
-    for chance in found if allowed is None or not allowed.fast else _fastest_first(found, allowed):
+
+    def ranked(seconds: float) -> list[Chance]:
+        short = allowed is not None and allowed.bound
+        found = chances(measured, images=images, classes=classes, seconds=seconds, short=short, model=model)
+        if allowed is None:
+            return found
+        found = [each for each in found if allowed(each.pipeline)]
+        return _fastest_first(found, allowed) if allowed.fast else found
+
+    for chance in ranked(each):
         pipeline = chance.pipeline
         kind = (pipeline.weights,) if seconds < MANY else (pipeline.weights, pipeline.training)
-        best.setdefault(kind, replace(chance, seconds=each))
+        best.setdefault(kind, chance)
     chosen = _close(list(best.values())[:count])
     if len(chosen) == 1 and seconds < MOST:
-        return [replace(chosen[0], seconds=seconds)]
+        return ranked(seconds)[:1]
     scratch = Pipeline("scratch", 32, "all", FAST)
     if seconds >= MOST and (allowed is None or allowed(scratch)):
         chosen = [*chosen[: count - 1], Chance(scratch, each, 0.0)]
