@@ -109,6 +109,21 @@ def test_what_is_expected_far_behind_is_not_begun_and_its_time_goes_to_the_other
     assert len(found) == count and (count > 1 or found[0].seconds == 50.0)
 
 
+@pytest.mark.parametrize(("gap", "rates"), [(BEHIND / 2, [0.03, 0.01]), (2 * BEHIND, [0.1])])
+def test_what_competes_is_best_after_its_share_and_one_alone_after_all_of_the_time(
+    gap: float, rates: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chances(measured: object, *, seconds: float, **given: object) -> list[Chance]:
+        found = [(0.03, 80.0, "own"), (0.1, 70.0 + seconds / 4, "own"), (0.01, 80.0 - gap, "lite0")]
+        made = [Chance(Pipeline(name, 48, "all", rate), seconds, level) for rate, level, name in found]
+        return sorted(made, key=lambda each: -each.expected)
+
+    monkeypatch.setattr("metad2a.search.pipelines.plan.chances", chances)
+    found = first_round([Measured(OWN, 70.0, 900.0)], images=1_000, classes=10, seconds=60.0)
+    assert [each.pipeline.learning_rate for each in found] == rates
+    assert [each.seconds for each in found] == ([15.0, 15.0] if len(rates) == 2 else [60.0])
+
+
 def test_where_a_fine_tuning_of_ours_begins_hardly_matters() -> None:
     """A probe that was lucky at one resolution promises no more of that resolution."""
     told = []
