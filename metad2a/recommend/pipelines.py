@@ -25,6 +25,7 @@ from metad2a.recommend.looking import about, looks
 from metad2a.recommend.pipeline_cost import PipelineCost, cost_of
 from metad2a.runtime.versions import versions
 from metad2a.train.bases import Base, absent
+from predictors.nearness import Nearness, nearness
 from predictors.outcome import OutcomeModel
 from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
 
@@ -187,21 +188,29 @@ def recommend_pipelines(
     found += [_of_chance(each, task, also) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
     best_of_each = front(choices, cost=lambda each: each.latency_ms, level=lambda each: each.expected_accuracy)
-    notes = [*task.notes, *about(also, measured, looked.left_out), *absent()]
-    if looked.images < len(task.labels):
-        notes.append(f"looked at {looked.images:,} of the images; training takes them all")
+    probes = {(each.pipeline.weights, each.pipeline.resolution): each.accuracy for each in measured}
+    like = nearness(probes, model.examples)
     return PipelineRecommendation(
         choices=tuple(choices),
         front=best_of_each,
         knee=_knee(best_of_each),
         equal=as_good(choices, level=lambda each: each.expected_accuracy, cost=lambda each: each.latency_ms),
         seconds=seconds,
-        reason=_reason(choices[0], measured, seconds, model),
+        reason=f"{_reason(choices[0], measured, seconds, model)} {like}",
         seed=seed,
         data=task.summary,
         fingerprint=task.fingerprint,
-        notes=tuple(notes),
+        notes=tuple(_notes(task, looked, like, also)),
     )
+
+
+def _notes(task: Task, looked: Seen, like: Nearness, also: Base | None) -> list[str]:
+    notes = [*task.notes, *about(also, [each for each, _ in looked.probes], looked.left_out), *absent()]
+    if like.unlike:
+        notes.append("these images are unlike all that was measured: take what is expected of fine-tuning with care")
+    if looked.images < len(task.labels):
+        notes.append(f"looked at {looked.images:,} of the images; training takes them all")
+    return notes
 
 
 def _sample(task: Task, seed: int) -> Task:
