@@ -19,7 +19,7 @@ from starlette.testclient import TestClient
 
 from databases.architectures.spaces.pipeline import Pipeline
 from metad2a.service import jobs, pipelines
-from metad2a.service.drawings import front_svg
+from metad2a.service.drawings import front_svg, network_svg
 from metad2a.service.library import Workplace
 from metad2a.service.state import Service
 from metad2a.train.loop import Epoch
@@ -84,3 +84,21 @@ def test_a_search_tells_the_points_of_its_curves(monkeypatch: pytest.MonkeyPatch
     ((event, data),) = told
     assert event == "curve" and data.items() >= {"progress": 0.25, "loss": 0.75}.items()
     assert data["title"] == str(Pipeline("own", 48, "half", 0.03)) and "25%, loss 0.750" in data["text"]
+
+
+@pytest.mark.parametrize(
+    ("pipeline", "said", "bars", "learn"),
+    [
+        ("own 48px all rate0.1 slim", "own: 8 blocks, half of their channels; all of it learns", 8, 8),
+        ("own 32px half rate0.03 whole", "own: 8 blocks; its second half learns", 8, 4),
+        ("own 32px all rate0.03 slim-short", "own: 4 blocks, half of their channels; all of it learns", 4, 4),
+        ("lite0 64px probe whole", "lite0: 16 blocks; its linear layer learns", 16, 0),
+        ("hog 64px", "hog: no network; its linear layer learns", 0, 0),
+        ("scratch 32px rate0.1 whole", "scratch: 8 blocks; all of it learns", 8, 8),
+        ("other 64px probe", "other: no network; its linear layer learns", 0, 0),
+    ],
+)
+def test_a_pipeline_is_drawn_by_the_blocks_it_keeps_and_trains(pipeline: str, said: str, bars: int, learn: int) -> None:
+    drawn = network_svg(pipeline)
+    assert said in drawn and drawn.count("<rect") == bars
+    assert drawn.count('class="learns"') == learn + 1  # the linear layer

@@ -41,6 +41,36 @@ def interval_bar(candidate: dict[str, Any], scale: tuple[float, float]) -> Marku
     )
 
 
+def network_svg(pipeline: str) -> Markup:
+    """The blocks that a pipeline keeps of its weights, a bar each as high as its channels; what learns is filled."""
+    from databases.architectures.spaces.pipeline import PIPELINE
+    from metad2a.train.finetune import FROZEN
+    from metad2a.train.pipeline import stages_of
+
+    found = PIPELINE.pipeline(PIPELINE.parse(pipeline))
+    stages = stages_of(found)
+    frozen = next((share for part, share in FROZEN.items() if part == found.training), 1.0)  # a probe's: all
+    widths = [width for blocks in stages for _, width in blocks]
+    most, x, parts = max([1.0, *widths]), 1.0, list[str]()
+    for blocks in stages:
+        for _, width in blocks:
+            kind = "learns" if len(parts) >= frozen * len(widths) else "frozen"
+            high = 16 * width / most
+            parts.append(f'<rect class="{kind}" x="{x:.1f}" y="{9 - high / 2:.1f}" width="5" height="{high:.1f}"/>')
+            x += 7
+        x += 3
+    parts.append(f'<circle class="learns" cx="{x + 3:.1f}" cy="9" r="3"/>')  # the linear layer
+    kept = f"{len(widths)} blocks{', half of their channels' if found.slim else ''}" if widths else "no network"
+    learns = {"probe": "its linear layer", "all": "all of it", "head": "its end", "half": "its second half"}[
+        found.training
+    ]
+    words = f"{found.weights}: {kept}; {learns} learns"
+    return Markup(
+        f'<svg class="blocks" viewBox="0 0 150 18" role="img" aria-label="{escape(words)}"><title>{escape(words)}'
+        f"</title>{''.join(parts)}</svg>"
+    )
+
+
 def balance_bar(entry: Any, largest: int) -> Markup:
     """The images of a class, by part, against the largest class."""
     parts = (("train", entry.train), ("validation", entry.validation), ("test", entry.test))

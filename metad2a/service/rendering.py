@@ -50,6 +50,7 @@ _environment.globals |= {
     "balance_bar": drawings.balance_bar,
     "front_svg": drawings.front_svg,
     "interval_bar": drawings.interval_bar,
+    "network_svg": drawings.network_svg,
     "accuracy_scale": drawings.accuracy_scale,
 }
 

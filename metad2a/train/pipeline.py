@@ -163,6 +163,14 @@ def _stages(pipeline: Pipeline) -> Stages | None:
     return family.slice(depth=SHORT if pipeline.short else None, expansion=slim if pipeline.slim else None)
 
 
+def stages_of(pipeline: Pipeline) -> Stages:
+    """The blocks that a pipeline keeps; none of HOG and of networks that are not ours to know."""
+    if pipeline.weights in ("hog", OTHER):
+        return ()
+    family = RESIDUAL if pipeline.weights == "scratch" else family_of(pipeline.weights)
+    return _stages(pipeline) or family.stages
+
+
 def _batches(classifier: Classifier, task: Task) -> Iterator[Tensor]:
     where = task.places(TRAIN)
     some = task.images[where[np.random.default_rng(0).permutation(len(where))[:STATISTICS_IMAGES]]]
