@@ -63,7 +63,8 @@ def test_a_training_that_does_not_fit_is_not_begun(store: Store, paces: dict[Arc
     assert len(started) == 1 and started[0].expected is not None and started[0].expected < 1
 
 
-def test_the_first_training_is_fitted_to_the_time(store: Store) -> None:
+def test_the_first_training_is_fitted_to_the_time(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "seconds_a_step", lambda *given, **options: 4 * seconds_a_step(*given, **options))
     events: list[SearchProgress] = []
     result = quick(store, recipe="endless", seconds=2.0, on_progress=events.append)
     (expected,) = [each.expected for each in events if each.stage == "started"]

@@ -45,7 +45,7 @@ def test_time_is_a_promise_and_a_training_whose_schedule_is_shortened_is_no_meas
 def test_time_that_earlier_processes_spent_counts(store: Store, trainings: list[Architecture]) -> None:
     result = quick(store, recipe="endless", seconds=1.0)
     with RunFolder(result.folder, identity_of(result), begin=time.monotonic()) as run:
-        assert run.spent > 0.5
+        assert run.spent > result.seconds / 2 > 0
     quick(store, recipe="endless", seconds=result.seconds)
     assert len(trainings) == 1
     assert quick(store, recipe="endless", seconds=result.seconds + 5.0).trained[0].epochs >= 1

@@ -87,12 +87,26 @@ def complains(said: Any) -> bool:
     return said.type in ("error", "warning") and "status of 422" not in said.text
 
 
+def violations(page: Page, script: str) -> Any:
+    """What axe finds; it is given to a page once, since that takes as long as half a look."""
+    from playwright.sync_api import Error
+
+    for _ in range(3):
+        try:
+            if page.evaluate("typeof axe") == "undefined":
+                page.evaluate(script)
+            return page.evaluate("axe.run({resultTypes: ['violations']}).then(told => told.violations)")
+        except Error:  # the page of a job that ends is read anew meanwhile
+            page.wait_for_load_state()
+    raise AssertionError("the page does not come to rest")
+
+
 def looked_at(page: Page, name: str) -> None:
     """The page in both sizes and lights: nothing hangs over, nothing serious for readers of screens, a picture each."""
     from axe_playwright_python.sync_playwright import Axe
 
     folder = os.environ.get("METAD2A_SCREENSHOTS")
-    page.evaluate(Axe().axe_script)  # once a page, since reading it takes as long as half a look
+    script = Axe().axe_script
     for size, pixels in SIZES.items():
         page.set_viewport_size(pixels)  # type: ignore[arg-type]
         for light in ("light", "dark"):
@@ -100,7 +114,7 @@ def looked_at(page: Page, name: str) -> None:
             page.wait_for_timeout(250)
             wide = page.evaluate("document.documentElement.scrollWidth")
             assert wide <= pixels["width"], f"{name} is {wide} px wide on a {size}"
-            found: Any = page.evaluate("axe.run({resultTypes: ['violations']}).then(told => told.violations)")
+            found = violations(page, script)
             serious = [
                 (each["id"], each["nodes"][0]["target"]) for each in found if each["impact"] in ("serious", "critical")
             ]
