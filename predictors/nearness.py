@@ -41,7 +41,7 @@ def nearness(probes: Probes, examples: Iterable[Example], *, count: int = 3) -> 
     """The nearest ``count`` sources of the examples by what ``probes`` reach there; without two sources none is."""
     known = {(each.source, tuple(sorted(each.looked.probes.items()))) for each in examples}
     between = {
-        (one, other): _distance(dict(one[1]), dict(other[1]))
+        (one, other): distance(dict(one[1]), dict(other[1]))
         for one, other in combinations(sorted(known), 2)
         if one[0] != other[0]
     }
@@ -51,12 +51,11 @@ def nearness(probes: Probes, examples: Iterable[Example], *, count: int = 3) -> 
     least = [min(value for pair, value in between.items() if each in pair) for each in known]
     found: dict[str, float] = {}
     for source, theirs in known:
-        distance = _distance(probes, dict(theirs)) / unit
-        found[source] = min(distance, found.get(source, np.inf))
+        found[source] = min(distance(probes, dict(theirs)) / unit, found.get(source, np.inf))
     return Nearness(tuple(sorted(found.items(), key=lambda each: each[1])[:count]), max(least) / unit)
 
 
-def _distance(one: Probes, other: Probes) -> float:
+def distance(one: Probes, other: Probes) -> float:
     """The mean difference of the probes that both have, in logits; infinite where there is none."""
     both = sorted(one.keys() & other.keys())
     a, b = (to_logit([probes[key] for key in both]) for probes in (one, other))

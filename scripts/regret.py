@@ -31,8 +31,8 @@ from metad2a.recommend.front import EQUAL
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
 from predictors.metrics import bootstrap_interval
+from predictors.nearness import distance
 from predictors.outcome import Looked, OutcomeModel, examples_of
-from predictors.scale import to_logit
 
 FIXED = "own 48px all rate0.1 whole"  # of all that we measured the best on average; the same for everybody
 OWN_PROBE = "own 32px probe whole"
@@ -149,20 +149,16 @@ def _of(there: Sequence[Tried], pipeline: str, steps: int) -> float:
 
 def _nearest(task: Measured, tasks: Sequence[Measured], steps: int) -> float:
     """What the best pipeline of the most similar task of another source reaches here."""
-    others = sorted((each for each in tasks if each.source != task.source), key=lambda each: _distance(task, each))
+    others = sorted(
+        (each for each in tasks if each.source != task.source),
+        key=lambda each: distance(task.looked.probes, each.looked.probes),
+    )
     here = {(str(each.pipeline), each.steps): each.accuracy for each in task.within(steps)}
     for other in others:
         for each in sorted(other.within(steps), key=lambda each: -each.accuracy):
             if (str(each.pipeline), each.steps) in here:
                 return here[str(each.pipeline), each.steps]
     raise ValueError("no task has a pipeline in common")
-
-
-def _distance(one: Measured, other: Measured) -> float:
-    """Between the probes that both have, in logits."""
-    both = one.looked.probes.keys() & other.looked.probes.keys()
-    a, b = (to_logit([each.looked.probes[key] for key in sorted(both)]) for each in (one, other))
-    return float(np.abs(a - b).mean())
 
 
 def saved(tasks: Sequence[Measured], model: OutcomeModel) -> None:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 
+from databases.architectures.spaces.pipeline import Pipeline
 from databases.architectures.supernets.families import RESIDUAL
 from databases.architectures.supernets.pretrained import Pretrained
 from databases.datasets.task import Task, split
+from metad2a.search.pipelines import ending, plan
 from metad2a.train.bases import Base, of_family
 
 
@@ -53,3 +57,13 @@ def _random_base(channels: int, name: str) -> Base:
         network = RESIDUAL.blueprint(RESIDUAL.stages, 3, 5).build()
     family = Pretrained(RESIDUAL, network.state_dict(), (127.0,) * 3, (60.0,) * 3, 5, {})
     return of_family(name, family, channels=channels, stages=stages)
+
+
+def short_searches(monkeypatch: pytest.MonkeyPatch, home: Path, *, probes: tuple[Pipeline, ...]) -> None:
+    """A home of its own, our weights alone with these probes, fine-tunings however short, and none that goes on."""
+    monkeypatch.setenv("METAD2A_HOME", str(home))
+    monkeypatch.setattr("metad2a.recommend.chances.PROBES", probes)
+    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
+    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
+    monkeypatch.setattr(ending, "LEAST_LAST", 1e9)

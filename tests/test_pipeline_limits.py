@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline_world import stripes
+from pipeline_world import short_searches, stripes
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TRAIN
@@ -16,7 +16,7 @@ from databases.records.store import Store
 from metad2a.recommend.chances import Chance, Measured
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import Allowed, cost_of, limits_here
-from metad2a.search.pipelines import ending, plan
+from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.plan import first_round
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.runs import best_network, run_names
@@ -34,13 +34,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def first(measured: object, *, allowed: Callable[[Pipeline], bool] | None, **given: object) -> list[Chance]:
         return [Chance(each, 0.3, 50.0) for each in TUNED if allowed is None or allowed(each)]
 
-    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
+    short_searches(monkeypatch, tmp_path / "home", probes=(OWN,))
     monkeypatch.setattr(plan, "first_round", first)
-    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
-    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
-    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
-    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
-    monkeypatch.setattr(ending, "LEAST_LAST", 1e9)
 
 
 def searched(limits: Limits) -> PipelineResult:

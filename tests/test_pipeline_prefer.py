@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from pipeline_world import stripes
+from pipeline_world import short_searches, stripes
 from pydantic import ValidationError
 from typer.testing import CliRunner
 
@@ -16,7 +16,7 @@ from metad2a.cli.app import app
 from metad2a.recommend.chances import Chance, Measured
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import HERE, Allowed, cost_of, limits_here
-from metad2a.search.pipelines import ending, plan
+from metad2a.search.pipelines import plan
 from metad2a.search.pipelines.plan import first_round
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.pipelines.session import PipelineSession
@@ -36,13 +36,8 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def takes(self: Allowed, pipeline: Pipeline) -> float:
         return TAKES["slim" if pipeline.slim else "whole"]
 
-    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
+    short_searches(monkeypatch, tmp_path / "home", probes=(PROBE,))
     monkeypatch.setattr(Allowed, "latency", takes)
-    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (PROBE,))
-    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
-    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
-    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
-    monkeypatch.setattr(ending, "LEAST_LAST", 1e9)
 
 
 def searched(monkeypatch: pytest.MonkeyPatch, slim: float, limits: Limits = FAST) -> PipelineResult:

@@ -103,11 +103,15 @@ class Limits:
         told += [] if self.milliseconds is None else [f"{self.milliseconds:.4g} ms on {self.device}"]
         return f"at most {' and '.join(told)}"
 
+    @property
+    def bound(self) -> bool:
+        """Whether there is a limit, whatever is preferred."""
+        return not (self.params is None and self.flops is None and self.latency is None)
+
     def named(self) -> dict[str, str]:
         """What a run is told apart by: nothing where there are no limits and no preference."""
-        limited = not (self.params is None and self.flops is None and self.latency is None)
-        preferred = {} if self.prefer == "accuracy" else {"prefer": self.prefer}
-        return {**({"limits": self.told()} if limited else {}), **preferred}
+        limits = {"limits": self.told()} if self.bound else {}
+        return limits | ({} if self.prefer == "accuracy" else {"prefer": self.prefer})
 
     def _nearest(self, ranked: Sequence[Costed]) -> str:
         small = [each for each in ranked if self.small(each)]

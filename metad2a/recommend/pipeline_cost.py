@@ -72,11 +72,6 @@ class Allowed:
             )
 
     @property
-    def bound(self) -> bool:
-        """Whether there is a limit."""
-        return "limits" in self.limits.named()
-
-    @property
     def fast(self) -> bool:
         """Whether the fastest of those that are as good is preferred."""
         return self.limits.prefer == "latency"

@@ -49,7 +49,7 @@ def first_round(
     best: dict[tuple[str, ...], Chance] = {}
 
     def ranked(seconds: float) -> list[Chance]:
-        short = allowed is not None and allowed.bound
+        short = allowed is not None and allowed.limits.bound
         found = chances(measured, images=images, classes=classes, seconds=seconds, short=short, model=model)
         if allowed is None:
             return found
