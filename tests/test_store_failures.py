@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import multiprocessing
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +15,13 @@ from pathlib import Path
 import pytest
 from postgres_server import postgres_fixture  # noqa: F401
 from records_world import says
+from sqlalchemy import inspect
 
 from databases.errors import UserError
+from databases.records.connection import Database
 from databases.records.record import Record
 from databases.records.store import BATCH, Store
+from metad2a.service.tables import open_database
 
 ANY = Record("digits", "nasbench201", "a", "tiny", 0, "own", 90.0)
 
@@ -147,6 +152,27 @@ def test_two_processes_writing_at_once_lose_nothing(tmp_path: Path, request: pyt
         assert process.exitcode == 0
     with Store(place) as store:
         assert {key.seed for key in store.keys()} == set(range(300))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opens", [Database, open_database])
+def test_those_who_open_an_empty_database_at_once_all_get_it(
+    opens: Callable[..., Database], request: pytest.FixtureRequest
+) -> None:
+    server = request.getfixturevalue("postgres")
+    for _ in range(4):
+        place, together = server.database(), threading.Barrier(8)
+
+        def opened(number: int, place: str = place, together: threading.Barrier = together) -> list[str]:
+            together.wait()
+            database = opens(place, timeout=30.0)
+            try:
+                return inspect(database.engine).get_table_names()
+            finally:
+                database.engine.dispose()
+
+        with ThreadPoolExecutor(8) as pool:
+            assert all(pool.map(opened, range(8)))
 
 
 def test_a_kill_leaves_whole_batches_and_the_same_import_adds_the_rest(tmp_path: Path) -> None:

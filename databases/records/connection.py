@@ -79,6 +79,7 @@ _ADVICE = {  # a part of the driver's message -> what to tell
 }
 
 
+_CREATING = 201_2021  # the advisory lock of who makes tables
 _SMALLEST = 512  # bytes of the smallest SQLite database that is not empty
 
 
@@ -129,6 +130,12 @@ class Database:
         statement = insert(table).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
         return connection.execute(statement, rows).rowcount
 
+    def create_missing(self, connection: Connection, metadata: MetaData) -> None:
+        """Makes the tables that are not there; of processes that do so at once one waits for the other."""
+        if self.engine.dialect.name == "postgresql":  # whose writers do not exclude each other
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATING})"))
+        metadata.create_all(connection)
+
     def _prepare(self) -> None:
         with self.reading() as connection:
             tables = inspect(connection).get_table_names()
@@ -146,7 +153,7 @@ class Database:
             self._write_ahead()
         if version is None:
             with self.writing() as connection:  # another process may be first: all of this tolerates that
-                METADATA.create_all(connection)
+                self.create_missing(connection, METADATA)
                 self.insert_new(connection, VERSIONS, [{"version": SCHEMA_VERSION}])
         elif version < SCHEMA_VERSION:
             self._upgrade()

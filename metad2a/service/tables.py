@@ -70,7 +70,7 @@ def open_database(location: str, *, timeout: float = 30.0) -> Database:
     """The database with the store's tables and the service's; raises UserError where it cannot be used."""
     database = Database(location, timeout=timeout)
     with database.writing() as connection:
-        METADATA.create_all(connection)
+        database.create_missing(connection, METADATA)
     return database
 
 
