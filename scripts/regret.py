@@ -122,7 +122,7 @@ def choices(task: Measured, tasks: Sequence[Measured], model: OutcomeModel, step
     there = task.within(steps)
     best, level = max(each.accuracy for each in there), {each: expected(task, each, model) for each in there}
     reached = {
-        "ours": max((each for each in there if not each.pipeline.short), key=lambda each: level[each]).accuracy,
+        "ours": max(offered(there, model), key=lambda each: level[each]).accuracy,
         "fixed pipeline": _of(there, FIXED, max((e.steps for e in there if str(e.pipeline) == FIXED), default=0)),
         "dearest network": max(there, key=lambda each: (each.flops, each.steps, level[each])).accuracy,
         "nearest task's best": _nearest(task, tasks, steps),
@@ -137,6 +137,11 @@ def expected(task: Measured, tried: Tried, model: OutcomeModel) -> float:
     if not tried.steps:
         return tried.valid_accuracy
     return float(model.expect(task.looked, [(tried.pipeline, tried.steps)]).mean[0])
+
+
+def offered(there: Sequence[Tried], model: OutcomeModel) -> list[Tried]:
+    """Those among which a search without limits chooses: probes, and fine-tunings of which the model knows the kind."""
+    return [each for each in there if not each.pipeline.short and (not each.steps or model.knows(each.pipeline))]
 
 
 def _of(there: Sequence[Tried], pipeline: str, steps: int) -> float:
@@ -169,8 +174,8 @@ def saved(tasks: Sequence[Measured], model: OutcomeModel) -> None:
             known, there = model.without(task.source), task.within(steps)
             level = {each: expected(task, each, known) for each in there}
             dearest = max(there, key=lambda each: (each.flops, each.steps, level[each]))
-            offered = (each for each in there if not each.pipeline.short)  # as a search offers them
-            equal = (each for each in offered if level[each] >= level[dearest] - EQUAL)
+            choice = {dearest, *offered(there, known)}
+            equal = (each for each in choice if level[each] >= level[dearest] - EQUAL)
             ours = min(equal, key=lambda each: (milliseconds(each.pipeline), -level[each]))
             less.append(100 - 100 * ours.flops / dearest.flops)
             faster.append(100 - 100 * milliseconds(ours.pipeline) / milliseconds(dearest.pipeline))

@@ -66,6 +66,8 @@ ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their step
     (  # half of the channels for as long as the whole takes
         ("own 48px all rate0.1 slim", 640),
         ("own 48px all rate0.03 slim", 640),
+        ("own 32px all rate0.1 slim", 640),
+        ("own 32px all rate0.03 slim", 640),
     ),
 )
 

@@ -68,8 +68,17 @@ def outcomes() -> OutcomeModel:
 
 
 def usual(examples: Iterable[Example]) -> tuple[Example, ...]:
-    """Those of pipelines that `chances` offers."""
-    return tuple(each for each in examples if each.pipeline.learning_rate in _rates(each.pipeline))
+    """Those of pipelines that `chances` offers.
+
+    Half of the channels at 32 px were measured and left: they save a tenth more time than at 48 px, and lose 0.6 points
+    more.
+    """
+    return tuple(each for each in examples if _is_offered(each.pipeline))
+
+
+def _is_offered(pipeline: Pipeline) -> bool:
+    alone = pipeline.slim and not pipeline.short and pipeline.resolution <= 32
+    return not alone and pipeline.learning_rate in _rates(pipeline)
 
 
 def _rates(pipeline: Pipeline) -> tuple[float, ...]:
