@@ -93,7 +93,9 @@ def test_a_search_of_pipelines_goes_on_when_web_and_worker_are_killed(service: P
     assert 100 * right / result["judged_on"] == pytest.approx(result["test_accuracy"])
     assert result["seen"]["front"] and len(result["trained"]) == len(result["seen"]["candidates"])
     page = service.text(f"/models/{job}")
-    for part in ('class="plot"', 'class="confusion"', "Try it", "model.onnx", "import model", "Macro F1"):
+    several = len({each["level"] for each in result["seen"]["candidates"]}) > 1  # a busy machine tries one alone
+    drawn = ['class="plot"'] if several else []
+    for part in (*drawn, 'class="confusion"', "Try it", "model.onnx", "import model", "Macro F1"):
         assert part in page, part
     assert not service.processes("service.job")
 
