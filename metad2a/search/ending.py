@@ -98,9 +98,9 @@ def _result(session: Session, best: int, exported: Exported) -> SearchResult:
     out_of_time = any(index not in state.trained or not state.trained[index].done for index in session.asked)
     notes = [
         *session.notes,
-        *([state.change[2]] if state.change is not None and state.change[2] else []),
         *([ended(trained, session.count)] if out_of_time else []),
         *remarks(trained, state.trained[best], recipe=session.recipe.name),
+        *([state.change[2]] if state.change is not None and state.change[2] else []),
         *told_of_probe(state.probed, exported.card.valid_accuracy),
         *([AGAIN] if state.again is not None and state.again[0] == best else []),
     ]
