@@ -28,7 +28,7 @@ QUICK = Recipe("quick", 4, 1, 8, epochs=2, batch=16, learning_rate=0.05)
 CELLS = (
     "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",
     "|nor_conv_1x1~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|",
-    "|avg_pool_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",
+    "|avg_pool_3x3~0|+|none~0|none~1|+|avg_pool_3x3~0|none~1|none~2|",
 )
 
 

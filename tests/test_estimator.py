@@ -65,6 +65,13 @@ def test_the_search_is_that_of_the_command_and_goes_on(model: FakeModel, home: P
     assert quick(trials=1, random_state=1).fit(X, Y).result_.resumed == 0
 
 
+def test_what_is_done_to_training_images_is_asked_for(model: FakeModel) -> None:
+    asked = quick(augment="shift").fit(X, Y).result_
+    assert "training images are shifted, not mirrored, as asked" in asked.notes
+    with pytest.raises(UserError, match="'turn': choose one of auto, none, shift, flip"):
+        quick(augment="turn").fit(X, Y)
+
+
 def test_images_to_predict_are_read_as_those_of_the_fit(model: FakeModel) -> None:
     fitted = quick().fit(X, Y)
     expected = fitted.predict_proba(X)

@@ -125,8 +125,8 @@ def test_a_probe_that_tells_the_classes_badly_does_not_decide_on_mirroring(monke
     hooks.images[:, 10:12] = 255
     hooks.images[hooks.labels == 0, :, 3:5] = 255
     hooks.images[hooks.labels == 1, :, 11:13] = 255
-    alone = pipeline.choose_augment("auto", hooks, judges=pipeline.JUDGES[:1])
-    assert alone[0].flip, "it takes each for the same, mirrored or not"
+    alone = pipeline.choose_augment("auto", hooks, judges=pipeline.judged(hooks, pipeline.JUDGES[:1]))
+    assert not alone[0].flip and "too little to show" in alone[1], "it takes each for the same, mirrored or not"
     found, said = pipeline.choose_augment("auto", hooks)
     assert not found.flip and "is taken for" in said
 
@@ -139,6 +139,19 @@ def test_one_pair_of_classes_that_swap_is_enough_to_forbid_mirroring() -> None:
     assert judge(plain, plain, labels, names)[0]
     allowed, why = judge(plain, swapped, labels, names)
     assert not allowed and "'d' is taken for 'e'" in why
+
+
+@pytest.mark.parametrize(("right", "count", "flip"), [(17, 32, False), (4, 6, False), (30, 32, True), (12, 100, False)])
+def test_a_probe_no_better_than_chance_does_not_show_that_mirroring_keeps_classes(
+    right: int, count: int, flip: bool
+) -> None:
+    classes = 2 if count < 100 else 10
+    labels = np.arange(count) % classes
+    told = np.eye(classes, dtype=np.float32)[np.where(np.arange(count) < right, labels, (labels + 1) % classes)]
+    allowed, why = judge(told, told, labels, tuple("abcdefghij"[:classes]))
+    assert allowed == flip and ("too little to show" in why) != flip
+    if not flip:
+        assert f"of {count} validation images, of which one class has {100 // classes}.0%" in why
 
 
 def test_what_is_asked_is_done() -> None:

@@ -288,11 +288,12 @@ def test_a_search_is_of_pipelines_unless_networks_are_meant(client: TestClient) 
     usual = told()
     assert (usual["space"], usual["seconds"], usual["recipe"]) == ("pipeline", 60.0, "pipeline")
     assert told(seconds=5, augment="flip")["augment"] == "flip"
+    assert told(train=2, augment="shift")["augment"] == "shift", "in every space"
     assert told(train=2)["space"] == "nasbench201" and told(train=2)["seconds"] is None
     assert told(space="enas-micro", train=1, searcher="random")["space"] == "enas-micro"
     for wrong, word in (
         ({"space": "pipeline", "train": 2}, "train means nothing in the space pipeline"),
-        ({"train": 2, "augment": "flip"}, "augment means nothing in the space nasbench201"),
+        ({"train": 2, "prefer": "latency"}, "prefer means nothing in the space nasbench201"),
         ({"space": "elsewhere"}, "elsewhere"),
     ):
         answer = client.post("/v1/searches", json={"dataset": key, **wrong})

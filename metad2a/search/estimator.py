@@ -54,6 +54,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         max_time: seconds that `fit` may take; None: 60 in the space of pipelines, elsewhere no limit.
         space: ``pipeline`` (pretrained weights, resolution and fine-tuning are chosen), or a space of networks that are
             trained from scratch, such as ``nasbench201``. All between ``also`` and the last has a meaning there only.
+        augment: what to do to training images: ``auto`` shifts them, and mirrors them where validation images keep
+            their class; ``none``, ``shift``, ``flip`` (both).
         also: a pretrained network of your own that competes too (pipeline): ``timm:NAME``, ``timm:NAME@FILE`` with its
             weights in a file (extra ``timm``), or a file that ``metad2a pretrain`` wrote.
         trials: how many networks to train at most; None: as many as ``max_time`` allows, without it 3.
@@ -77,6 +79,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         max_time: float | None = None,
         *,
         space: str = PIPELINE.name,
+        augment: str = "auto",
         also: str | None = None,
         trials: int | None = None,
         recipe: str = "small",
@@ -86,7 +89,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         model: str | Path | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
-        self.max_time, self.space, self.also = max_time, space, also
+        self.max_time, self.space, self.augment, self.also = max_time, space, augment, also
         self.trials, self.recipe, self.searcher = trials, recipe, searcher
         self.stop_early, self.on, self.model, self.random_state = stop_early, on, model, random_state
 
@@ -128,6 +131,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 searcher=self.searcher,
                 space=image_space(self.space).name,
                 stop_early=self.stop_early,
+                augment=self.augment,
                 seed=seed,
                 place=Place(self.on),
                 begun=begun,
@@ -138,6 +142,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return search_pipelines(
             task,
             seconds=USUAL_SECONDS if self.max_time is None else self.max_time,
+            augment=self.augment,
             seed=seed,
             begun=begun,
             patience=patience,

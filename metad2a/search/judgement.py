@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -56,6 +56,16 @@ def remarks(trained: Sequence[Trained], best: Trained, *, recipe: str) -> list[s
     return notes
 
 
+def told_of_probe(probed: tuple[str, float] | None, valid: float | None) -> list[str]:
+    """A note where a cheap probe, given with its validation accuracy in percent, is better than what was trained."""
+    if probed is None or valid is None or probed[1] <= valid:
+        return []
+    return [
+        f"{probed[0]}, fitted in seconds, is right for {probed[1]:.1f}% of the validation images, more than the "
+        f"{valid:.1f}% of this network: a search in the space pipeline, the default, begins with it"
+    ]
+
+
 def _expectation(trained: Sequence[Trained]) -> list[str]:
     """A note on what was expected of the trainings, once some of them were finished by the recipe."""
     pairs = [
@@ -75,17 +85,23 @@ def _expectation(trained: Sequence[Trained]) -> list[str]:
     ]
 
 
-def judgements(task: Task, valid: float | None, test: float | None) -> list[str]:
-    """Notes on the validation and test accuracies (percent) of the network that was chosen."""
+def judgements(
+    task: Task, valid: float | None, test: float | None, *, judged: Mapping[int, int] | None = None
+) -> list[str]:
+    """Notes on the validation and test accuracies (percent) of the network that was chosen.
+
+    ``judged``: on how many images of each part they were measured, by default all.
+    """
     notes = []
+    counts = judged or {part: int((task.parts == part).sum()) for part in (VALIDATION, TEST)}
     for part, use in ((VALIDATION, "validation"), (TEST, "test")):
-        count = int((task.parts == part).sum())
+        count = counts[part]
         if 0 < count < FEW_TO_JUDGE:
             notes.append(f"only {count} image{'s' * (count > 1)} for {use}: that accuracy is rough")
-    return [*notes, *_majority(task, valid, test), *_disagreement(task, valid, test)]
+    return [*notes, *_majority(task, valid, test, counts), *_disagreement(valid, test, counts)]
 
 
-def _majority(task: Task, valid: float | None, test: float | None) -> list[str]:
+def _majority(task: Task, valid: float | None, test: float | None, counts: Mapping[int, int]) -> list[str]:
     """A note where always answering with the largest training class is right as often."""
     largest = int(np.bincount(task.labels[task.parts == TRAIN]).argmax())
     part, told, use = (VALIDATION, valid, "validation") if test is None else (TEST, test, "test")
@@ -93,7 +109,7 @@ def _majority(task: Task, valid: float | None, test: float | None) -> list[str]:
     if told is None or len(labels) < FEW_TO_JUDGE:
         return []
     share = 100 * float((labels == largest).mean())
-    if told > share + 100 * _error(share / 100, len(labels)):
+    if told > share + 100 * _error(share / 100, counts[part]):
         return []
     return [
         f"always answering {task.class_names[largest]!r} is right for {share:.1f}% of the {use} images: "
@@ -101,13 +117,12 @@ def _majority(task: Task, valid: float | None, test: float | None) -> list[str]:
     ]
 
 
-def _disagreement(task: Task, valid: float | None, test: float | None) -> list[str]:
+def _disagreement(valid: float | None, test: float | None, counts: Mapping[int, int]) -> list[str]:
     """A note where the two accuracies differ by more than chance allows."""
     if valid is None or test is None:
         return []
-    counts = [int((task.parts == part).sum()) for part in (VALIDATION, TEST)]
-    both = (valid * counts[0] + test * counts[1]) / (100 * sum(counts))
-    error = 100 * math.hypot(_error(both, counts[0]), _error(both, counts[1]))
+    both = (valid * counts[VALIDATION] + test * counts[TEST]) / (100 * (counts[VALIDATION] + counts[TEST]))
+    error = 100 * math.hypot(_error(both, counts[VALIDATION]), _error(both, counts[TEST]))
     if abs(valid - test) <= BEYOND_CHANCE * error:
         return []
     why = "images of validation may be related to those of training: name what belongs together (--groups)"

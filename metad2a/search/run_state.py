@@ -81,6 +81,7 @@ class State:
     again: tuple[int, int] | None = None  # which candidate was trained on validation images too, and for how many steps
     notes: tuple[str, ...] = ()  # on what is exported
     change: tuple[bool, bool, str | None] | None = None  # whether training images are shifted and mirrored, and why
+    probed: tuple[str, float] | None = None  # the best cheap probe, and its validation accuracy in percent
 
 
 def tested_card(card: Card, state: State, index: int) -> Card:
@@ -134,6 +135,7 @@ def _to_json(state: State) -> str:
             "again": state.again,
             "notes": state.notes,
             "change": state.change,
+            "probed": state.probed,
         },
         indent=1,
     )
@@ -160,4 +162,5 @@ def _from_json(text: str) -> State:
         notes=tuple(values.get("notes", ())),
         again=tuple(values["again"]) if values.get("again") else None,
         change=tuple(values["change"]) if values.get("change") else None,
+        probed=tuple(values["probed"]) if values.get("probed") else None,
     )

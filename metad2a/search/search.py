@@ -24,6 +24,7 @@ from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.place import ALONE, Place
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.controllers.in_order import InOrder
+from metad2a.search.distinct import Distinct
 from metad2a.search.limited import check_limits, costing_of
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.runs import RunFolder, finished_runs, run_name, runs_folder
@@ -123,7 +124,7 @@ def search(
             spread=spread,
             augment=augment,
             draw=draw,
-        ).go(plan.controller)
+        ).go(Distinct(plan.controller))
 
 
 def train_one(

@@ -30,7 +30,7 @@ DEFAULT = "surrogate"
 BEGIN_WITH_ORDER = (DEFAULT, "zero-shot")
 SAME = (
     "under the recipe {recipe!r} the recommended order, with which the search begins, is the same for all data; "
-    "under tiny it depends on the images"
+    "under tiny and shallow it depends on the images"
 )
 BETTER, AT_LEAST = 0.25, 50  # share of the ranking that the surrogate searches in, and how many at least
 

@@ -23,7 +23,7 @@ from metad2a.search.budget import Budget
 from metad2a.search.candidate import Done, Job, Spread, Work
 from metad2a.search.controllers.controller import Controller
 from metad2a.search.ending import finished
-from metad2a.search.mirroring import augmentation
+from metad2a.search.mirroring import augmentation, best_known, cheap_probes
 from metad2a.search.result import SearchProgress, SearchResult, Stage, record_of
 from metad2a.search.run_state import Trained, Wanted, best_of
 from metad2a.search.runs import RunFolder
@@ -193,8 +193,10 @@ class Session:
         """What is done to training images, the same in all processes of the run."""
         state = self.run.state
         if state.change is None:
-            found, why = augmentation(self.augment, self.task, self.recipe, seconds=self.budget.limit - self.run.spent)
-            state.change = (found.shift, found.flip, why)
+            left, ways = self.budget.limit - self.run.spent, (self.augment, self.recipe)
+            judges = cheap_probes(self.task, *ways, seconds=left)
+            found, why = augmentation(self.task, *ways, judges)
+            state.change, state.probed = (found.shift, found.flip, why), best_known(judges)
         return Augment(*state.change[:2])
 
     def _nested(self, index: int) -> AbstractContextManager[Run]:

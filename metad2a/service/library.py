@@ -129,9 +129,8 @@ def architecture_of(key: str) -> Architecture:
     try:
         if len(key) > MAX_KEY:
             raise ValueError("too long")
-        name, _, text = (
-            base64.b64decode(key + "=" * (-len(key) % 4), altchars=b"-_", validate=True).decode().partition(" ")
-        )
+        plain = base64.b64decode(key + "=" * (-len(key) % 4), altchars=b"-_", validate=True)
+        name, _, text = plain.decode().partition(" ")
         return space(name).parse(text)
     except (ValueError, binascii.Error) as problem:  # UserError is a ValueError
         raise UserError("no architecture has this key: take it from a candidate of a recommendation") from problem
@@ -141,8 +140,7 @@ def drawing(key: str, title: str = "") -> str:
     """An architecture as SVG; raises UserError where its space has no drawings."""
     from metad2a.reports.cell_svg import cell_svg
 
-    architecture = architecture_of(key)
-    return cell_svg(architecture, title) if title else cell_svg(architecture)
+    return cell_svg(architecture_of(key), *([title] if title else []))
 
 
 def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> SearchResult:
@@ -159,6 +157,7 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
         searcher=options["searcher"],
         space=options.get("space") or "nasbench201",
         stop_early=options["stop_early"],
+        augment=options.get("augment", "auto"),  # jobs of an earlier version have none
         seed=options["seed"],
         tracker=place.tracker,
         folder=place.folder,
@@ -178,6 +177,7 @@ def train(task: Task, options: Mapping[str, Any], place: Workplace, report: Repo
         store=place.store,
         recipe=options["recipe"],
         seconds=options.get("seconds"),
+        augment=options.get("augment", "auto"),
         seed=options["seed"],
         tracker=place.tracker,
         folder=place.folder,

@@ -20,6 +20,10 @@ Seed = Annotated[int, Field(ge=0, le=2**32 - 1, description="The same seed gives
 Model = Annotated[Literal["shipped", "champion", "challenger"], Field(description="The meta-model that is asked.")]
 Seconds = Annotated[float, Field(gt=0, le=7 * 86_400, description="Time to train; waiting does not count.")]
 Name = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\w.-]+$")]
+Augmenting = Annotated[
+    Literal["auto", "none", "shift", "flip"],
+    Field(description="What to do to training images; auto mirrors them where validation images keep their class."),
+]
 MaxParams = Annotated[int | None, Field(ge=1, le=10**15)]
 MaxFlops = Annotated[int | None, Field(ge=1, le=10**18)]
 MaxLatency = Annotated[float | None, Field(gt=0, le=1e6)]
@@ -119,7 +123,7 @@ class SearchIn(JobIn):
     dataset: DatasetId
     space: Name | None = Field(default=None, description="pipeline; nasbench201 where an option of networks is given.")
     seconds: Seconds | None = Field(default=None, description="In the space pipeline 60 by default, else no limit.")
-    augment: Literal["auto", "none", "shift", "flip"] = Field(default="auto", description="Of pipelines.")
+    augment: Augmenting = "auto"
     max_params: MaxParams = Field(default=None, description="Of pipelines, as are the next two: what the model keeps.")
     max_flops: MaxFlops = None
     max_latency: MaxLatency = Field(default=None, description="Milliseconds for an image on the server.")
@@ -140,7 +144,7 @@ class SearchIn(JobIn):
         networks = self.model_fields_set & {"recipe", "train", "searcher", "stop_early", "model"}
         if self.space is None:
             self.space = NETWORKS if networks else SPACE
-        foreign = networks if self.space == SPACE else self.model_fields_set & {"augment", "prefer", "also", *LIMITS}
+        foreign = networks if self.space == SPACE else self.model_fields_set & {"prefer", "also", *LIMITS}
         if foreign:
             raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
         if self.space == SPACE:
@@ -158,6 +162,7 @@ class TrainingIn(JobIn):
     architecture: str = Field(min_length=1, max_length=3000, description="As a candidate of a recommendation has it.")
     space: Name = "nasbench201"
     recipe: Name = "small"
+    augment: Augmenting = "auto"
     seconds: Seconds | None = None
 
 

@@ -2,11 +2,12 @@
 
 Mirroring makes "keep left" of "keep right". It is allowed where a probe that saw no mirrored image takes mirrored
 validation images for the same classes: neither may accuracy fall by more than noise, nor may one class turn into
-another.
+another. A probe that knows the classes no better than by chance shows nothing.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -26,6 +27,7 @@ Choice = Literal["auto", "none", "shift", "flip"]
 CHOICES: tuple[Choice, ...] = ("auto", "none", "shift", "flip")
 FALL = 4.0  # points of accuracy: signs and digits lose 9 and 39, photographs and scans at most 2
 FEWEST, TURNED = 4, 0.5  # images of a class, and the share of them that another class takes when mirrored
+BLIND = 2.0  # standard errors above the commonest class's share, up to which a probe shows nothing
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,12 @@ def judge(plain: Floats, mirrored: Floats, labels: Labels, class_names: tuple[st
         if len(known) >= FEWEST and len(taken) and count.max() >= TURNED * len(known):
             other = class_names[int(taken[count.argmax()])]
             return False, f"mirrored, {name!r} is taken for {other!r} ({count.max()} of {len(known)} validation images)"
+    share = float(np.bincount(labels).max()) / len(labels)
+    if before <= 100 * (share + BLIND * math.sqrt(share * (1 - share) / len(labels))):
+        told = (
+            f"a probe tells {before:.1f}% of {len(labels)} validation images, of which one class has {100 * share:.1f}%"
+        )
+        return False, f"{told}: too little to show that mirroring keeps the classes"
     told = f"a probe tells {after:.1f}% of mirrored validation images, {before:.1f}% of the plain ones"
     return before - after <= FALL, told
 

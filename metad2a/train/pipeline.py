@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,20 +86,31 @@ def probe_pipeline(pipeline: Pipeline, task: Task, *, cache: Path | None = None)
     return probe(base_of(pipeline, task), task, resolution=pipeline.resolution, cache=cache)
 
 
+def judged(task: Task, judges: Sequence[Pipeline] = JUDGES, *, cache: Path | None = None) -> dict[Pipeline, Probed]:
+    """The cheap probes of a task."""
+    return {each: probe_pipeline(each, task, cache=cache) for each in judges}
+
+
+def best_judge(judges: Mapping[Pipeline, Probed]) -> Pipeline:
+    """The one that is right for most validation images."""
+    return max(judges, key=lambda each: judges[each].valid_accuracy or 0.0)
+
+
 def choose_augment(
-    choice: str, task: Task, *, judges: Sequence[Pipeline] = JUDGES, cache: Path | None = None
+    choice: str, task: Task, *, judges: Mapping[Pipeline, Probed] | None = None, cache: Path | None = None
 ) -> tuple[Augment, str]:
     """What to do to training images, and one line that says so and why; the best of the probes ``judges`` tells.
+
+    Without them those of `JUDGES` are fitted.
 
     Raises:
         UserError: the choice is unknown.
     """
     if (found := asked(choice)) is not None:
         return found
-    bases = [(base_of(each, task), each.resolution) for each in judges]
-    probed = [probe(base, task, resolution=resolution, cache=cache) for base, resolution in bases]
-    best = max(range(len(judges)), key=lambda place: probed[place].valid_accuracy or 0.0)
-    return choose(choice, bases[best][0], probed[best].classifier, task, cache=cache)
+    known = judges or judged(task, cache=cache)
+    best = best_judge(known)
+    return choose(choice, base_of(best, task), known[best].classifier, task, cache=cache)
 
 
 def tune_pipeline(

@@ -22,7 +22,7 @@ from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements
 from metad2a.search.pipelines import USUAL_SECONDS
-from metad2a.search.pipelines.average import averaged, together
+from metad2a.search.pipelines.average import averaged, read_logits, together
 from metad2a.search.pipelines.ending import answering, of_all_images, valid_logits
 from metad2a.search.pipelines.faster import told_of_fastest
 from metad2a.search.pipelines.kept import training_of
@@ -167,7 +167,13 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         classifier, valid, heat, more = _chosen(session, best, logits, heats)
         state.notes = (*told_of_fastest(session, best), *more)
     tested, found = report(classifier, task, temperature=heat, seconds=math.inf if again else _left(session))
-    notes = [*session.notes, *state.notes, *told_of_tested(found, task), *judgements(task, valid, tested)]
+    judged = {VALIDATION: len(read_logits(session.run).get(best, truth)), TEST: len(found.places)}
+    notes = [
+        *session.notes,
+        *state.notes,
+        *told_of_tested(found, task),
+        *judgements(task, valid, tested, judged=judged),
+    ]
     card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     state.tested = (best, tested)  # what is exported: told after it is there
