@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +30,7 @@ from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a import __version__
-from metad2a.cli import folders
+from metad2a.cli import folders, output
 from metad2a.cli.guard import guarded
 from metad2a.cli.output import console, reporting, table
 from metad2a.recommend.model import SHIPPED
@@ -239,6 +240,24 @@ def test_an_interruption_says_how_to_go_on(model: FakeModel, data: str, monkeypa
     assert result.exit_code == 130 and "the same command again to go on" in result.stderr
     nothing_kept = run("recommend", data, *OF_CELLS)
     assert nothing_kept.exit_code == 130 and nothing_kept.stderr.strip() == "interrupted"
+
+
+def test_a_command_into_a_pipe_is_not_silent_for_long_though_its_work_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "SECONDS_BETWEEN_LINES", 0.05)
+    with reporting("Reading the images ...") as reporter:
+        time.sleep(0.2)
+        reporter.now("Testing ...")
+        time.sleep(0.2)
+    told = capsys.readouterr().err
+    assert "Reading the images ...\n" in told and "Testing ...\n" in told
+    time.sleep(0.15)
+    assert capsys.readouterr().err == ""  # nothing is said once it is over
+    monkeypatch.setattr(output, "SECONDS_BETWEEN_LINES", 1.0)
+    with reporting("Reading ..."):
+        time.sleep(1.2)
+    assert capsys.readouterr().err == "Reading ... 1.0 s so far\n"
 
 
 def test_a_slip_of_the_pen_is_answered_with_what_was_meant() -> None:
