@@ -117,7 +117,7 @@ class Reporter:
         """Nobody sees the moving line of a pipe or a file, and silence looks like a standstill."""
         if self._progress.disable and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
             lasts = time.monotonic() - self._since
-            self.line(self._text if lasts < 1 else f"{self._text} {span(lasts)} so far")
+            self.line(self._text if lasts < SECONDS_BETWEEN_LINES else f"{self._text} {span(lasts)} so far")
 
     @contextmanager
     def heard(self) -> Iterator[None]:
