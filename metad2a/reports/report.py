@@ -35,7 +35,7 @@ class Curve:
     middle: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
-    told: str = ""
+    told: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
