@@ -17,11 +17,15 @@ from databases.architectures.skeleton import Blueprint
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.architectures.supernets.families import LITE0, MOBILE, RESIDUAL
 from databases.datasets.task import TEST, VALIDATION, Task
+from metad2a.cli.runs import runs
 from metad2a.export.card import Card
 from metad2a.export.export import Exported, load_exported, save
 from metad2a.export.onnx import export_onnx, load_program
 from metad2a.export.program import network_source
 from metad2a.search.pipelines.average import averaged, finalists, together
+from metad2a.search.run_list import all_runs
+from metad2a.search.run_state import State, Trained, Wanted, write_state
+from metad2a.search.runs import runs_folder
 from metad2a.train.bases import open_base
 from metad2a.train.classifier import Classifier
 from metad2a.train.probe import probe
@@ -159,3 +163,22 @@ def test_nothing_joins_where_no_image_tells() -> None:
 def test_the_validation_images_of_the_task_are_what_logits_were_kept_of(task: Task) -> None:
     found = probe(random_base(), task, resolution=32)
     assert found.valid_logits.shape == (np.count_nonzero(task.parts == VALIDATION), 3)
+
+
+def test_the_list_of_runs_tells_the_accuracy_of_the_mean_that_was_exported(
+    task: Task, mean: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
+    alone = PIPELINE.of(Pipeline("own", 32, "probe"))
+    trained = {0: Trained(alone, None, 45.0, True, 1, 1.0, 1, 1)}
+    folder = runs_folder() / "toy"
+    write_state(folder, State({}, [Wanted(alone)], trained))
+    assert all_runs()[0].valid_accuracy == 45.0  # nothing is exported yet
+    write_state(folder, State({}, [Wanted(alone)], trained, tested=(0, 60.0)))
+    kept(mean, task, folder)
+    (found,) = all_runs()
+    assert (found.valid_accuracy, found.test_accuracy, found.others) == (50.0, 60.0, 1)
+    runs()
+    assert "own 32px probe whole and 1 more" in " ".join(capsys.readouterr().out.split())
+    (folder / "model.safetensors").write_bytes(b"\xff" * 9)
+    assert all_runs()[0].valid_accuracy == 45.0

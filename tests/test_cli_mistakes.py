@@ -6,6 +6,7 @@ import errno
 import os
 import sqlite3
 import sys
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +26,12 @@ from rich.panel import Panel
 from rich.text import Text
 from typer.testing import Result
 
+from databases.datasets.groups import check_way
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a import __version__
-from metad2a.cli import folders
+from metad2a.cli import folders, output
 from metad2a.cli.guard import guarded
 from metad2a.cli.output import console, reporting, table
 from metad2a.recommend.model import SHIPPED
@@ -241,10 +243,33 @@ def test_an_interruption_says_how_to_go_on(model: FakeModel, data: str, monkeypa
     assert nothing_kept.exit_code == 130 and nothing_kept.stderr.strip() == "interrupted"
 
 
+def test_a_command_into_a_pipe_is_not_silent_for_long_though_its_work_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(output, "SECONDS_BETWEEN_LINES", 0.1)
+    with reporting("Reading the images ...") as reporter:
+        time.sleep(0.5)
+        reporter.now("Testing ...")
+        time.sleep(0.5)
+    told = capsys.readouterr().err
+    assert "Reading the images ... 0.1 s so far\n" in told and "Testing ...\n" in told
+    time.sleep(0.3)
+    assert capsys.readouterr().err == ""  # nothing is said once it is over
+
+
 def test_a_slip_of_the_pen_is_answered_with_what_was_meant() -> None:
     assert "did you mean search? choose one of recommend" in run("serch", "x").stderr
     assert "did you mean --space? metad2a search knows" in run("search", "x", "--spce", "y").stderr
     assert "did you mean" not in run("abracadabra").stderr
+    for line, meant in (
+        ("compare --benchmark nasbench", "nasbench201"),
+        ("pretrain x --family residul", "residual"),
+        ("pretrain sklearn:digits --evaluate residul", "residual"),
+        ("retrain --from champoin", "champion"),
+    ):
+        assert f"did you mean {meant}? " in run(*line.split()).stderr, line
+    with pytest.raises(UserError, match=r"did you mean folder\? choose one"):
+        check_way("folde")
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:

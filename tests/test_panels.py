@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from test_plots import points, words
 
 from metad2a.reports.panels import panels
-from metad2a.reports.report import Curve, Panel
+from metad2a.reports.report import MEAN, MEDIAN, Curve, Panel, band
 
 
 def flat(label: str, *, at: float = 1.0, half: float = 0.0, x: tuple[float, ...] = (1.0, 2.0)) -> Curve:
@@ -91,3 +91,12 @@ def test_ticks_of_a_logarithmic_axis_do_not_overlap(tmp_path: Path) -> None:
 def test_places_without_an_order_are_not_joined(tmp_path: Path) -> None:
     axes = panels((Panel("a", "task", "y", (flat("one"),), joined=False),), tmp_path / "panels.png").axes[0]
     assert axes.lines[0].get_linestyle() == "None" and axes.lines[0].get_marker() not in ("", "None")
+
+
+def test_a_figure_with_bands_says_what_they_are(tmp_path: Path) -> None:
+    seeds = band("one", (1, 2), [[1.0, 2.0], [3.0, 4.0]])
+    mean = Curve("two", (1.0, 2.0), (1.0, 1.0), (0.0, 0.0), (2.0, 2.0), told=MEAN)
+    alone = band("three", (1, 2), [[1.0, 2.0]])
+    for curves, told in (((seeds, mean), f"t Lines and bands: {MEDIAN}; {MEAN}"), ((alone,), "t")):
+        figure = panels((Panel("a", "x", "y", curves),), tmp_path / "panels.png", title="t")
+        assert figure.get_suptitle().replace("\n", " ") == told

@@ -167,6 +167,10 @@ def test_each_candidate_says_what_it_lacks_of_the_first(model: MetaD2A, images: 
     last = answer.candidates[99].behind
     assert last is not None and last[1] < last[0] < last[2] and answer.candidates[100].behind is None
     assert answer.to_json()["candidates"][99]["behind"] == list(last)
+    first = answer.best.expected_accuracy
+    for each in answer.candidates[:100]:  # no column contradicts the other
+        assert each.behind is not None and each.expected_accuracy is not None and first is not None
+        assert each.behind[0] == first - each.expected_accuracy
 
 
 def test_the_words_about_the_gain_do_not_contradict_each_other() -> None:

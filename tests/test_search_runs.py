@@ -119,3 +119,13 @@ def test_trainings_are_tracked_below_their_search(store: Store) -> None:
     assert tracker.opened == [("search", False), ("training", True), ("training", True)]
     train_one(a_task(), CELLS[0], store=store, recipe="quick", on="cpu", tracker=tracker)
     assert tracker.opened[3:] == [("training", False)]
+
+
+def test_the_run_of_a_single_training_tells_its_recipe_and_its_data(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[str, object] = {}
+    monkeypatch.setattr(Run, "parameters", lambda _, values: told.update(values))
+    train_one(a_task(), CELLS[0], store=store, recipe="quick", on="cpu")
+    assert told["architecture"] == CELLS[0] and told["recipe"] == "quick" and told["space"] == "nasbench201"
+    assert {"channels", "cells", "resolution", "epochs", "batch", "classes", "training_images"} <= told.keys()

@@ -14,7 +14,7 @@ from databases.datasets.class_folders import Picture
 from databases.datasets.conversion import plain_array
 from databases.datasets.label_table import Finder, read_table
 from databases.datasets.names import some
-from databases.errors import UserError, count
+from databases.errors import UserError, count, did_you_mean
 
 AUTOMATIC, NONE, FOLDER, PREFIX = "auto", "none", "folder", "prefix"
 WAYS = (AUTOMATIC, NONE, FOLDER, PREFIX)
@@ -30,7 +30,8 @@ Groups: TypeAlias = npt.NDArray[np.int64]
 def check_way(groups: str | Path) -> None:
     """Refuses what is neither a way to group nor a file; raises UserError."""
     if str(groups) not in WAYS and not Path(groups).expanduser().is_file():
-        raise UserError(f"given the groups {str(groups)!r}; {ALLOWED}; choose one, or check the path")
+        meant = did_you_mean(str(groups), WAYS)
+        raise UserError(f"given the groups {str(groups)!r}; {ALLOWED}; {meant}choose one, or check the path")
 
 
 def named_groups(pictures: Sequence[Picture], groups: str | Path) -> tuple[list[str], list[str]]:

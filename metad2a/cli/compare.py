@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from databases.errors import UserError
+from databases.errors import UserError, unknown
 from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import (
     DatabaseUrl,
@@ -104,8 +104,7 @@ def space_of(benchmark: str) -> str:
     from databases.records.benchmark_table import BENCHMARKS
 
     if benchmark not in BENCHMARKS:
-        known = ", ".join(BENCHMARKS)
-        raise UserError(f"unknown benchmark {benchmark!r}: choose {known}, or name any task with --table and --space")
+        raise unknown("benchmark", benchmark, BENCHMARKS, more=", or name any task with --table and --space")
     return BENCHMARKS[benchmark]
 
 

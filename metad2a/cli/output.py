@@ -8,10 +8,11 @@ import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
-from metad2a.reports.words import seen
+from metad2a.reports.words import seen, span
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,11 +85,15 @@ def table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[st
 
 
 class Reporter:
-    """Progress on stderr: lines that stay, and below them one moving line where a terminal shows it."""
+    """Progress on stderr: lines that stay, and below them one moving line where a terminal shows it.
 
-    def __init__(self, progress: Progress, task: TaskID) -> None:
+    Where none does, what is going on is a line of its own whenever nothing was said for long.
+    """
+
+    def __init__(self, progress: Progress, task: TaskID, text: str) -> None:
         self._progress, self._task = progress, task
-        self._said = time.monotonic()
+        self._text, self._since = text, time.monotonic()
+        self._said = self._since
 
     def line(self, text: str) -> None:
         """Prints a line that stays."""
@@ -101,12 +106,35 @@ class Reporter:
 
     def now(self, text: str, *, done: float | None = None, total: float | None = None) -> None:
         """Changes the moving line; ``done`` of ``total`` fills its bar."""
-        if self._progress.disable and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
-            self.line(text)  # nobody sees the moving line, and silence looks like a standstill
+        self._text, self._since = text, time.monotonic()
+        self._break_silence()
         if total is not None:
             self._progress.update(self._task, description=text, completed=done or 0, total=total)
         else:
             self._progress.update(self._task, description=text)
+
+    def _break_silence(self) -> None:
+        """Nobody sees the moving line of a pipe or a file, and silence looks like a standstill."""
+        if self._progress.disable and time.monotonic() - self._said >= SECONDS_BETWEEN_LINES:
+            lasts = time.monotonic() - self._since
+            self.line(self._text if lasts < SECONDS_BETWEEN_LINES else f"{self._text} {span(lasts)} so far")
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        """While the block lasts silence is broken, though the block itself may say nothing."""
+        ended = Event()
+
+        def listen() -> None:
+            while not ended.wait(min(1.0, SECONDS_BETWEEN_LINES)):
+                self._break_silence()
+
+        listening = Thread(target=listen, daemon=True)
+        listening.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            listening.join()
 
 
 @contextmanager
@@ -123,4 +151,6 @@ def reporting(text: str) -> Iterator[Reporter]:
     )
     hidden = not errors.is_terminal
     with Progress(*columns, console=errors, transient=True, disable=hidden, redirect_stdout=False) as progress:
-        yield Reporter(progress, progress.add_task(text, total=None))
+        reporter = Reporter(progress, progress.add_task(text, total=None), text)
+        with reporter.heard() if hidden else nullcontext():
+            yield reporter

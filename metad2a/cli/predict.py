@@ -13,7 +13,7 @@ import typer
 from metad2a import cli
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import Json
-from metad2a.cli.output import console, print_json
+from metad2a.cli.output import console, print_json, reporting
 from metad2a.reports.words import seen
 from metad2a.runtime.files import write_results
 
@@ -34,7 +34,8 @@ def predict(
     check_output_file(output, option="--output")
     network = open_network(run)
     failed: list[str] = []
-    rows = list(rows_of(predictions(network, images, on_failure=failed.append)))
+    with reporting("Classifying the pictures ..."):
+        rows = list(rows_of(predictions(network, images, on_failure=failed.append)))
     if json:
         heading, *found = rows
         print_json({"predictions": [dict(zip(heading, row, strict=True)) for row in found], "failed": failed})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from databases.errors import UserError
+from databases.errors import UserError, did_you_mean
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import Data, Json, NoTracking, On, Seed, open_tracker
 from metad2a.cli.output import print_json, reporting
@@ -95,7 +95,7 @@ def _job(
     from metad2a.supernets.pretrain import Plan
 
     if family not in KNOWN:
-        raise UserError(f"--family {family!r}: give one of {', '.join(KNOWN)}")
+        raise UserError(f"--family {family!r}: {did_you_mean(family, KNOWN)}give one of {', '.join(KNOWN)}")
     if not 0 < hours < math.inf or not 0 < learning_rate < math.inf:
         raise UserError(f"--hours {hours:g} --learning-rate {learning_rate:g}: give numbers above zero")
     shares = (0.6, 0.2, 0.2) if len(sides) == 3 else (1 / len(sides),) * len(sides)

@@ -265,7 +265,7 @@ def _row(rank: int, candidate: Candidate) -> tuple[str, ...]:
         str(rank),
         compact(candidate.architecture),
         percent(candidate.expected_accuracy),
-        "-" if candidate.behind is None or rank == 1 else "{:.1f} ({:.0f} to {:.0f})".format(*candidate.behind),
+        "-" if candidate.behind is None or rank == 1 else "{:z.1f} ({:z.0f} to {:z.0f})".format(*candidate.behind),
         short(candidate.parameters),
         short(candidate.flops),
         span(candidate.expected_seconds),

@@ -45,7 +45,7 @@ def export(
         print_json({"run": run, **files_of(exported), **more, **card_of(exported)})
         return
     to, card = console(), exported.card
-    to.print(f"{card.architecture} for {card.task}, recipe {card.recipe}", soft_wrap=True)
+    to.print(f"{card.architecture}{_with(card.others)} for {card.task}, recipe {card.recipe}", soft_wrap=True)
     to.print(f"validation {percent(card.valid_accuracy)}, test {percent(card.test_accuracy)}")
     print_files(exported)
     if "onnx" in more:
@@ -96,7 +96,7 @@ def runs(json: Json = False) -> None:
     rows = (
         (
             each.name,
-            "-" if each.best is None else compact(each.best),
+            "-" if each.best is None else f"{compact(each.best)}{_with(each.others)}",
             percent(each.valid_accuracy),
             percent(each.test_accuracy),
             str(each.trained),
@@ -106,6 +106,11 @@ def runs(json: Json = False) -> None:
         for each in found
     )
     console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
+
+
+def _with(others: int) -> str:
+    """What follows the name of a network that does not answer alone."""
+    return f" and {others} more" if others else ""
 
 
 def print_files(exported: Exported) -> None:
@@ -119,6 +124,7 @@ def card_of(exported: Exported) -> dict[str, Any]:
     card = exported.card
     return {
         "architecture": card.architecture,
+        "others": card.others,
         "valid_accuracy": card.valid_accuracy,
         "test_accuracy": card.test_accuracy,
         "recipe": card.recipe,

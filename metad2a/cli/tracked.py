@@ -21,4 +21,5 @@ def drawn(trained: Sequence[Trained]) -> Figure:
         [space(each.architecture.space).brief(each.architecture) for each in known],
         [each.valid_accuracy or 0.0 for each in known],
         [each.seconds for each in known],
+        ["" if each.shortened else each.fate for each in known],
     )

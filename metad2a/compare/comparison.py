@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.space import Architecture, space
-from databases.errors import UserError
+from databases.errors import UserError, did_you_mean
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.reports.publish import log_report
 from metad2a.reports.report import Panel, Report, Table, band, paired, with_interval
@@ -137,7 +137,8 @@ def entries(names: Sequence[str], setting: Setting, space_name: str) -> tuple[li
     wanted = [each for each in (CONTROLLERS if list(names) == ["all"] else dict.fromkeys(names)) if each != RANDOM]
     unknown = [each for each in wanted if each not in CONTROLLERS]
     if unknown:
-        raise UserError(f"unknown searcher {unknown[0]!r}: choose all, or some of {', '.join(CONTROLLERS)}")
+        meant = did_you_mean(unknown[0], CONTROLLERS)
+        raise UserError(f"unknown searcher {unknown[0]!r}: {meant}choose all, or some of {', '.join(CONTROLLERS)}")
     found, left_out = [Entry(RANDOM, RANDOM)], {}
     for name in wanted:
         try:

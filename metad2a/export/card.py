@@ -60,6 +60,11 @@ class Card:
         """Height and width that the network takes, in pixels."""
         return self.sizes[-1]
 
+    @property
+    def others(self) -> int:
+        """How many networks answer with the architecture's; the mean of all is the answer."""
+        return max(0, sum(isinstance(each, Member) for each in _parts(self.blueprint)) - 1)
+
     def network(self) -> nn.Module:
         """The network without weights (on torch's "meta" device)."""
         with torch.device("meta"):

@@ -17,6 +17,7 @@ from metad2a.train.training import Training
 
 WEIGHTS = "model.safetensors"
 _HEADER_LENGTH = 8  # bytes before a safetensors header, which tell its length
+_LONGEST_HEADER = 100_000_000  # bytes: what safetensors allows
 
 
 def weights_file(training: Training, card: Card) -> bytes:
@@ -29,6 +30,17 @@ _FOREIGN = (  # what the header of a file from elsewhere may make us raise
     *(SafetensorError, ValueError, TypeError, AttributeError, RuntimeError),
     *(LookupError, ArithmeticError, AssertionError, MemoryError),
 )
+
+
+def card_in(path: Path) -> Card | None:
+    """The card of a file of `weights_file`, whose tensors are left unread; None where it cannot be had."""
+    try:
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(_HEADER_LENGTH), "little")
+            header = json.loads(file.read(min(length, _LONGEST_HEADER)))
+        return read_card(json.loads(header["__metadata__"]["metad2a"]))
+    except (OSError, ModuleNotFoundError, *_FOREIGN):
+        return None
 
 
 def load_weights(path: Path) -> tuple[Card, Training]:

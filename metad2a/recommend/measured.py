@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from databases.architectures.space import Architecture, space
 from databases.records.store import Store
-from metad2a.recommend.recommendation import Candidate, Recommendation
+from metad2a.recommend.recommendation import Candidate, Recommendation, as_shown
 from predictors.level import Level
 
 
@@ -21,8 +21,7 @@ def expected_of(architecture: Architecture, known: Mapping[Architecture, float |
 def measured_here(answer: Recommendation, store: Store | None) -> Recommendation:
     """The answer with the level of trainings of the same images by its recipe, where the ``store`` has any.
 
-    What they are compared with are the candidates, so all of them should be there. Their order stays, and so does what
-    each is behind the first.
+    What they are compared with are the candidates, so all of them should be there. Their order stays.
     """
     expected = {each.architecture: each.expected_accuracy for each in answer.candidates}
     level, gaps, chosen = Level(), list[float](), space(answer.best.architecture.space)
@@ -48,7 +47,7 @@ def measured_here(answer: Recommendation, store: Store | None) -> Recommendation
     note = f"{told} {'above' if gap >= 0 else 'below'} what was expected before: the level follows"
     return replace(
         answer,
-        candidates=tuple(map(by_now, answer.candidates)),
+        candidates=as_shown([*map(by_now, answer.candidates)]),
         front=tuple(map(by_now, answer.front)),
         notes=(*answer.notes, note),
     )

@@ -24,7 +24,7 @@ from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.preference import for_device, on_device, usual_recipe
 from metad2a.recommend.ranking import cheapest_equal_leads, ranked, reason, shape_told
-from metad2a.recommend.recommendation import Candidate, Recommendation
+from metad2a.recommend.recommendation import Candidate, Recommendation, as_shown
 from metad2a.runtime.versions import versions
 from predictors import checkpoint
 from predictors.embedding import Embedding
@@ -257,7 +257,7 @@ class MetaD2A:
         numbers = self._numbers([each.architecture for each in listed])
         found = behind_first(process, features.statistics, numbers, seed=answer.seed)
         told = [replace(each, behind=of) for each, of in zip(listed, found, strict=True)]
-        return replace(answer, candidates=(*told, *answer.candidates[COMPARED:]))
+        return replace(answer, candidates=as_shown((*told, *answer.candidates[COMPARED:])))
 
 
 def load(path: Path | str | None = None) -> MetaD2A:

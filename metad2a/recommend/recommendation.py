@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from databases.architectures.skeleton import Skeleton
@@ -80,6 +81,17 @@ class Candidate:
             "latency_ms": self.latency_ms,
             "latency_interval_ms": None if self.latency_interval_ms is None else list(self.latency_interval_ms),
         }
+
+
+def as_shown(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The candidates whose ``behind`` agrees with the accuracies that stand beside it, interval and all."""
+    best, found = candidates[0].expected_accuracy, []
+    for each in candidates:
+        if each.behind is not None and best is not None and each.expected_accuracy is not None:
+            lacking, (before, low, high) = best - each.expected_accuracy, each.behind
+            each = replace(each, behind=(lacking, low + lacking - before, high + lacking - before))
+        found.append(each)
+    return tuple(found)
 
 
 @dataclass(frozen=True)

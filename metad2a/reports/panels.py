@@ -59,10 +59,18 @@ def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
     if shared:
         _one_legend(figure, all_axes, most=LEGEND_COLUMNS[columns])
     if title:
-        told = textwrap.fill(one_line(title, 240), int(LETTERS * figure.get_figwidth()))
+        width = int(LETTERS * figure.get_figwidth())
+        told = "\n".join(textwrap.fill(each, width) for each in (one_line(title, 240), *_bands(drawn)))
         figure.suptitle(told, x=0.012, horizontalalignment="left", fontweight="bold", color=INK)
     save(figure, path)
     return figure
+
+
+def _bands(drawn: Sequence[Panel]) -> list[str]:
+    """A line on what lines and their bands are, where there are bands."""
+    curves = [each for panel in drawn for each in panel.curves]
+    told = dict.fromkeys(each.told for each in curves if each.told and each.low != each.high)
+    return [f"Lines and bands: {'; '.join(told)}"] if told else []
 
 
 def _names(panel: Panel) -> list[str]:

@@ -11,6 +11,8 @@ import numpy as np
 
 from predictors.metrics import bootstrap_interval
 
+MEDIAN = "median, and 10% to 90% of the runs"  # of a line and its band
+MEAN = "mean, and its 95% interval"
 FEWEST = 5  # seeds: a 95% interval by bootstrap of fewer is narrower than they allow
 WIDER = {2: 9.2, 3: 2.7, 4: 1.9}  # so many times: Student's t over the normal's 1.96, times the root of n / (n - 1)
 
@@ -26,13 +28,14 @@ class Table:
 
 @dataclass(frozen=True)
 class Curve:
-    """One line of a figure: x (n,), median and the bounds of its band (n,)."""
+    """One line of a figure: x (n,), its middle and the bounds of its band (n,); ``told`` says what both are."""
 
     label: str
     x: tuple[float, ...]
     middle: tuple[float, ...]
     low: tuple[float, ...]
     high: tuple[float, ...]
+    told: str = field(default="", kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ def band(label: str, x: Any, runs: Any) -> Curve:
     """Median and 10% to 90% band over runs (seeds, n)."""
     values = np.asarray(runs, dtype=np.float64)
     low, middle, high = np.quantile(values, [0.1, 0.5, 0.9], axis=0)
-    return Curve(label, tuple(map(float, x)), *(tuple(each.tolist()) for each in (middle, low, high)))
+    return Curve(label, tuple(map(float, x)), *(tuple(each.tolist()) for each in (middle, low, high)), told=MEDIAN)
 
 
 def paired(ours: Any, theirs: Any, *, seed: int = 0) -> dict[str, float]:

@@ -14,21 +14,31 @@ if TYPE_CHECKING:
 MOST = 30  # trainings that are drawn: the best ones of more
 
 
-def search_figure(names: Sequence[str], accuracies: Sequence[float], seconds: Sequence[float]) -> Figure:
-    """Each training in its order: validation accuracy in percent, and the seconds that it took; the best in colour."""
-    places = sorted(sorted(range(len(names)), key=lambda place: -accuracies[place])[:MOST])
+def search_figure(
+    names: Sequence[str], accuracies: Sequence[float], seconds: Sequence[float], fates: Sequence[str]
+) -> Figure:
+    """Each training in its order: validation accuracy in percent, and the seconds that it took; the best in colour.
+
+    ``fates`` tell in a word what did not go to its end, as "cut", and are empty for the others. Such a training is
+    drawn hollow, and is never the best where another went to its end.
+    """
+    best_first = sorted(range(len(names)), key=lambda place: -accuracies[place])
+    winner = min(best_first, key=lambda place: bool(fates[place]), default=0)  # the first of equals
+    places = sorted({*best_first[:MOST], winner}) if names else []
     figure = new_figure(8, 1.6 + 0.25 * max(3, len(places)))
     axes = figure.subplots()
     plain(axes, "What the search found", "validation accuracy (%), and the time of training", "", pad=10)
     if not places:
         say_empty(axes, "no training was measured")
         return figure
-    winner = max(places, key=lambda place: accuracies[place])
     rows, found = range(len(places)), [accuracies[place] for place in places]
-    axes.scatter(found, rows, color=[VERMILION if place == winner else BLUE for place in places], zorder=3)
+    edges = [VERMILION if place == winner else BLUE for place in places]
+    faces = ["white" if fates[place] else edge for place, edge in zip(places, edges, strict=True)]
+    axes.scatter(found, rows, color=faces, edgecolors=edges, zorder=3)
     for row, place in zip(rows, places, strict=True):
-        axes.annotate(span(seconds[place]), (accuracies[place], row), (8, -3), textcoords="offset points", fontsize=8)
+        told = ", ".join(filter(None, (span(seconds[place]), fates[place])))
+        axes.annotate(told, (accuracies[place], row), (8, -3), textcoords="offset points", fontsize=8)
     axes.set_yticks(rows, [names[place] for place in places])
-    axes.invert_yaxis()
+    axes.set_ylim(len(places) - 0.4, -0.6)
     axes.margins(x=0.12)
     return figure

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from databases.errors import UserError
+from databases.errors import UserError, did_you_mean
 from databases.files import write_files
 from databases.records.episodes import TABLE, Episode, Known, episodes, held_out_families, own_episodes
 from databases.records.importers.own_table import size_of
@@ -112,7 +112,9 @@ def _refuse(known: Sequence[Episode], start: MetaD2A | None, recipe: str) -> Non
         )
     measured = {each.recipe for each in known}
     if recipe not in {*RECIPES, *measured}:
-        raise UserError(f"no task was measured with the recipe {recipe!r}: choose one of {', '.join(sorted(measured))}")
+        meant = did_you_mean(recipe, [*RECIPES, *measured])
+        told = f"{meant}choose one of {', '.join(sorted(measured))}"
+        raise UserError(f"no task was measured with the recipe {recipe!r}: {told}")
     if start is None and not Known.of(known).tables:
         raise UserError(
             f"the database holds no table of {TABLE:,} architectures on one task to learn from scratch: "

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from databases.architectures.space import Architecture
 from databases.errors import UserError
+from metad2a.export.weights import WEIGHTS, card_in
 from metad2a.search.run_state import STATE, best_of, read_state
 from metad2a.search.runs import run_names, runs_folder
 
@@ -17,7 +18,8 @@ class RunSummary:
 
     Attributes:
         best: the architecture that was exported, before that the best by validation; None where nothing is trained.
-        valid_accuracy, test_accuracy: its accuracies in percent; None where not measured.
+        others: how many networks answer with it in what was exported, which is their mean.
+        valid_accuracy, test_accuracy: of what was exported, in percent; None where not measured.
         trained: how many architectures were trained, in part or whole. seconds: spent by all processes.
         last: when something was kept last, in this machine's time.
     """
@@ -29,6 +31,7 @@ class RunSummary:
     trained: int
     seconds: float
     last: datetime
+    others: int = 0
 
     def to_json(self) -> dict[str, object]:
         """As JSON values."""
@@ -51,14 +54,18 @@ def _summary(name: str) -> RunSummary | None:
     if state is None:
         return None
     best, tested = best_of(state, state.trained), None
+    valid, others = None if best is None else state.trained[best].valid_accuracy, 0
     if state.tested is not None and state.tested[0] in state.trained:  # of equals the search chose by more
         best, tested = state.tested
+        card = card_in(folder / WEIGHTS)
+        valid, others = (state.trained[best].valid_accuracy, 0) if card is None else (card.valid_accuracy, card.others)
     return RunSummary(
         name=name,
         best=None if best is None else state.candidates[best].architecture,
-        valid_accuracy=None if best is None else state.trained[best].valid_accuracy,
+        valid_accuracy=valid,
         test_accuracy=tested,
         trained=len(state.trained),
         seconds=state.spent + state.prepared,
         last=last,
+        others=others,
     )

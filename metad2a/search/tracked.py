@@ -34,11 +34,12 @@ def training_run(
     tracker: Tracker | None, parent: Run, task: Task, architecture: Architecture, *, recipe: Recipe, seed: int
 ) -> Iterator[Run]:
     """A run below ``parent`` that says what is trained, how and on what; without a ``tracker`` the parent itself."""
-    if tracker is None:
-        yield parent
-        return
     told = {"architecture": architecture, "space": architecture.space, "seed": seed, **asdict(recipe)}
     told["recipe"] = told.pop("name")
+    if tracker is None:
+        parent.parameters(told)
+        yield parent
+        return
     with tracker.run(str(architecture), "training", parent=parent, parameters=told) as tracked:
         tracked.dataset(task.name, task.fingerprint)
         tracked.parameters(facts(task))

@@ -23,7 +23,7 @@ from databases import checkpoint
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.supernets.inherit import enlarge
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
-from databases.errors import UserError
+from databases.errors import UserError, did_you_mean
 from databases.hosting import lent
 
 FORM = "metad2a-pretrained-network"
@@ -119,5 +119,6 @@ def open_family(name: str) -> Pretrained:
         UserError: there is none, or its weights are not installed.
     """
     if name not in FAMILIES:
-        raise UserError(f"given {name!r}; pretrained families are {', '.join(FAMILIES)}; give one of these")
+        meant = did_you_mean(name, FAMILIES)
+        raise UserError(f"given {name!r}; pretrained families are {', '.join(FAMILIES)}; {meant}give one of these")
     return FAMILIES[name]()

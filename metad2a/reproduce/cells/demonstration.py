@@ -15,7 +15,19 @@ import numpy.typing as npt
 from databases.architectures.cell_shape import CellShape
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, not_refuted, with_interval
+from metad2a.reports.report import (
+    MEAN,
+    MEDIAN,
+    Curve,
+    Panel,
+    Report,
+    Table,
+    Verdict,
+    band,
+    judged,
+    not_refuted,
+    with_interval,
+)
 from metad2a.reproduce.cells.known import PUBLISHED
 from metad2a.reproduce.cells.landscapes import POINTS, REACH, Job, Landscape, by_cell, measured, rewired
 from metad2a.reproduce.cells.table import (
@@ -235,9 +247,8 @@ def _width_panel(tables: dict[str, BenchmarkTable], cells: Cells) -> Panel:
     curves = []
     for name, table in tables.items():
         x, middle, half = by_width(table.test[table.rows(cells.architectures)], cells)
-        curves.append(
-            Curve(f"after {name}", *(tuple(each.tolist()) for each in (x, middle, middle - half, middle + half)))
-        )
+        drawn = (tuple(each.tolist()) for each in (x, middle, middle - half, middle + half))
+        curves.append(Curve(f"after {name}", *drawn, told=MEAN))
     title = "CIFAR-10: cells of the same operations"
     return Panel(title, "width", "mean percentile of test accuracy", tuple(curves))
 
@@ -266,7 +277,7 @@ def _against_width(
     x = np.unique(widths)
     pooled = [np.concatenate([of for of, width in zip(values, widths, strict=True) if width == each]) for each in x]
     low, middle, high = (tuple(float(np.quantile(each, at)) for each in pooled) for at in (0.1, 0.5, 0.9))
-    curve = Curve("median of its trainings", tuple(map(float, x)), middle, low, high)
+    curve = Curve("median of its trainings", tuple(map(float, x)), middle, low, high, told=MEDIAN)
     return Panel(name.capitalize(), "width", name, (curve,), log_y=log_y)
 
 

@@ -16,7 +16,7 @@ from scipy.stats import t as student
 
 from databases.architectures.space import Architecture
 from metad2a.recommend.model import load
-from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, judged, paired, with_interval
+from metad2a.reports.report import MEAN, Curve, Panel, Report, Table, Verdict, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.loop.searchers import CONTROL, FREE, ORDER, OURS, RANDOM, SEARCHERS, searcher, searchers_of
 from metad2a.reproduce.loop.worlds import World, cifar10, imagenet16, own_tasks
@@ -245,7 +245,7 @@ def _mean(label: str, runs: Values) -> Curve:
     middle, count = runs.mean(axis=0), len(runs)
     half = student.ppf(0.975, count - 1) * runs.std(axis=0, ddof=1) / np.sqrt(count)
     x = tuple(map(float, range(1, len(middle) + 1)))
-    return Curve(label, x, *(tuple(each.tolist()) for each in (middle, middle - half, middle + half)))
+    return Curve(label, x, *(tuple(each.tolist()) for each in (middle, middle - half, middle + half)), told=MEAN)
 
 
 DEMONSTRATION = Demonstration("loop", "A search that learns from its trainings, against its rivals", SOURCE, run)
