@@ -52,10 +52,17 @@ def as_npz(place: Path) -> Path:
     return place / "all.npz"
 
 
-@pytest.mark.parametrize("keep", [as_folder, as_zip, as_table, as_npz])
+def numbered_anew(place: Path) -> Path:
+    place.mkdir()
+    np.savez(place / "all.npz", x=IMAGES, y=np.array((2, 0, 1))[LABELS], class_names=np.array(("dog", "owl", "cat")))
+    return place / "all.npz"
+
+
+@pytest.mark.parametrize("keep", [as_folder, as_zip, as_table, as_npz, numbered_anew])
 def test_the_same_images_are_the_same_task_however_they_are_kept(tmp_path: Path, keep: Callable[[Path], Path]) -> None:
     task, arrays = load_task(keep(tmp_path / "kept")), load_task((IMAGES, LABELS))
     assert task.fingerprint == arrays.fingerprint and task.resolution == 12
+    assert task.class_names == CLASSES
     assert [int((task.parts == part).sum()) for part in (TRAIN, VALIDATION, TEST)] == [54, 18, 18]
     assert load_task(keep(tmp_path / "again"), seed=1).fingerprint != task.fingerprint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -38,11 +39,10 @@ def checked_labels(labels: Array, given: str) -> Array:
 def class_numbers(labels: Array, class_names: Array | None, given: str) -> tuple[Labels, tuple[str, ...], list[str]]:
     """Class numbers (n,), their names, and notes."""
     if class_names is None:
-        values, numbers = np.unique(labels, return_inverse=True)
-        order = sorted(range(len(values)), key=lambda index: natural(str(values[index])))
-        rank = np.argsort(order)
-        names, notes = shown_apart([str(values[index]) for index in order])
-        return rank[numbers].astype(np.int64), tuple(names), notes
+        values, found = np.unique(labels, return_inverse=True)
+        numbers, sorted_names = by_name(found, list(map(str, values)))
+        names, notes = shown_apart(list(sorted_names))
+        return numbers, tuple(names), notes
     raw = np.ravel(_text(class_names) if class_names.dtype.kind == "S" else class_names.astype(str)).tolist()
     names, repeated = distinct(list(map(shown, raw)))
     notes = [f"numbered class names that repeat: {', '.join(repeated[:3])}"] if repeated else []
@@ -65,6 +65,12 @@ def class_numbers(labels: Array, class_names: Array | None, given: str) -> tuple
         without = [name for index, name in enumerate(names) if index not in set(present.tolist())]
         notes.append(f"left out {len(without):,} of {len(names):,} class names that have no image: {some(without)}")
     return np.searchsorted(present, labels), tuple(names[index] for index in present), notes
+
+
+def by_name(numbers: npt.NDArray[np.int64], names: Sequence[str]) -> tuple[Labels, tuple[str, ...]]:
+    """Class numbers (n,) and names with the classes sorted by name, 2 before 10."""
+    order = sorted(range(len(names)), key=lambda index: natural(names[index]))
+    return np.argsort(order)[numbers].astype(np.int64), tuple(names[index] for index in order)
 
 
 def _text(labels: Array) -> Array:

@@ -9,9 +9,9 @@
 | (x, y) | images (n, h, w), (n, h, w, c) or (n, c, h, w), 0..1 or 0..255; labels (n,), numbers or names |
 | sklearn:digits | 1,797 handwritten digits of 8x8 pixels |
 
-Classes of folders and of labels without `class_names` are sorted by name, 2 before 10. All grey gives one
-channel, else three. A validation or a test part that data do not bring is drawn from their training images. Images are
-put into an order of their content, class by class, so that a folder and an array of the same pixels are the same task.
+Classes are sorted by name, 2 before 10. All grey gives one channel, else three. A validation or a test part that data
+do not bring is drawn from their training images. Images are put into an order of their content, class by class, so that
+a folder and an array of the same pixels are the same task, however its classes are numbered.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from databases.datasets.content_order import content_order, image_digests
 from databases.datasets.draft import Progress
 from databases.datasets.group_split import completed, training_images
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
+from databases.datasets.labels import by_name
 from databases.datasets.mapped import Mapped
 from databases.datasets.names import shown
 from databases.datasets.near_copies import MOST_LOOKED_AT, find_copies, find_groups, thumbnails
@@ -95,8 +96,8 @@ def load_task(
             look, or what the data tell), 'none', of pictures 'folder', 'prefix' or the path of a CSV file (columns
             file and group), of arrays one number or text an image.
         deadline: monotonic second at which the pictures of files must be read; refused as soon as that cannot be.
-        as_stored: leave the images in the order given, by which parts are then drawn: for published sets whose
-            recorded figures were measured so.
+        as_stored: leave the images and classes in the order given, by which parts are then drawn: for published
+            sets whose recorded figures were measured so.
         room: where decoded pictures go that are too many for memory.
         on_progress: is told how many pictures are read, of how many.
 
@@ -146,7 +147,9 @@ def name_of(data: Data) -> str:
 
 def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: bool) -> Task:
     """The task, with the parts that the data do not bring drawn by groups; those are looked for where not told."""
-    labels, notes = loaded.labels, [*loaded.notes]
+    labels, names, notes = loaded.labels, loaded.class_names, [*loaded.notes]
+    if not as_stored:  # the same, whoever numbered the classes
+        labels, names = by_name(labels, names)
     units = thumbnails(loaded.images) if len(labels) <= MOST_LOOKED_AT else None
     digests = image_digests(loaded.images)
     copies = find_copies(digests, units)
@@ -167,13 +170,13 @@ def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: b
     if all((image == loaded.images[0]).all() for image in loaded.images):
         notes.append("all images are the same: nothing tells the classes apart")
     else:
-        notes += cautions(labels, parts, loaded.class_names, copies, loaded.files)
+        notes += cautions(labels, parts, names, copies, loaded.files)
     if loaded.images.nbytes <= MOST_MOVED and not isinstance(loaded.images, Mapped):
         images, labels, parts = loaded.images[order], labels[order], parts[order]
         groups = None if groups is None else groups[order]
     else:
         images = loaded.images
-    return Task(name, images, labels, parts, loaded.class_names, name, tuple(notes), loaded.white, groups, in_all)
+    return Task(name, images, labels, parts, names, name, tuple(notes), loaded.white, groups, in_all)
 
 
 def _groups_note(groups: npt.NDArray[np.int64], *, told: bool) -> str:
