@@ -18,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.file_kinds import readable_formats
-from databases.datasets.scale import FULL_SCALES, has_a_scale, values_of
+from databases.datasets.scale import FULL_SCALES, Scale, check_alike, has_a_scale, least_bright, values_of
 from databases.datasets.task import Images
+from databases.errors import UserError
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -125,13 +126,28 @@ def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -
     if kind != "byte":
         if white is None:
             raise ValueError("more than 8 bits a pixel, and training had no such pictures")
-        if values.min() < 0 or values.max() > white:
-            raise ValueError(f"values outside 0..{white}, the range of the training pictures")
-        values = np.rint(values * (255 / white)).astype(np.uint8)
+        values = _scaled_alike(values, Scale(white, kind))
     if channels == 1 and values.ndim == 3:
         values = np.asarray(Image.fromarray(values).convert("L"))
     pixels: Images = np.atleast_3d(values)
     return np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels
+
+
+def _scaled_alike(values: Pixels, scale: Scale) -> Images:
+    """Values of more than 8 bits as bytes by the scale of a set; those a little outside are clipped as they were there.
+
+    Raises:
+        ValueError: they have another scale by their look.
+    """
+    told, seen = f"0..{scale.white}, the range of the training pictures", values_of([values], kind=scale.kind)
+    if scale.kind == "float" and 0 < max(-seen.low, seen.top) <= least_bright(scale.white):
+        raise ValueError(f"values to {seen.top:.3g}, too small for {told}")
+    try:
+        check_alike(seen, scale, given="a picture")
+    except UserError as problem:
+        raise ValueError(f"values outside {told}") from problem
+    found: Images = scale.to_bytes(values[None])[0]
+    return found
 
 
 def is_coloured(images: npt.NDArray[np.generic]) -> bool:

@@ -143,6 +143,11 @@ def check_alike(values: Values, scale: Scale, *, given: str) -> int:
     return values.outside(white)[0] if values.low < 0 or values.top > white else 0
 
 
+def least_bright(white: int) -> float:
+    """The largest value of floats that look like those of a lower range than 0 to ``white``; 0 where there is none."""
+    return max((each * (1 + OVERSHOOT[each]) for each in FULL_SCALES if each < white), default=0.0)
+
+
 def number(value: float) -> str:
     """A value with all digits that matter."""
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 2**53 else f"{value:.17g}"[:20]
