@@ -74,9 +74,9 @@ def arrange(files: Files, pictures: Sequence[str], others: Sequence[str], *, giv
         )
     found.sort(key=lambda picture: natural(picture.file))
     homes = {layout.home(picture.file) for picture in found}
-    refuse_lost_classes(homes, others, files.lost, given=given)
+    papers = refuse_lost_classes(homes, others, files.lost, given=given)
     names, notes = _class_names(found)
-    notes = [*layout.notes, *notes, *unread_notes(len(found), others, loose, files.lost, given=given)]
+    notes = [*layout.notes, *notes, *papers, *unread_notes(len(found), others, loose, files.lost, given=given)]
     if deeper := {picture.folder for picture in found if picture.folder}:
         notes.append(f"took folders within class folders as parts of their classes: {some(deeper)}")
     return Arranged(tuple(found), names, tuple(notes))
