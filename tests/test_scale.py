@@ -157,6 +157,15 @@ def test_float_pictures_of_an_unclear_range_are_refused(tmp_path: Path) -> None:
         as_given(write(tmp_path, (NOISE * 16).astype(np.float32)))
 
 
+@pytest.mark.parametrize("top", [1, 15, 254])
+def test_dark_bytes_are_told_of_pictures_as_of_arrays(tmp_path: Path, top: int) -> None:
+    x = (NOISE * top).round().astype(np.uint8)
+    dark = f"none is above {top}: scale them"
+    assert (dark in told(as_given(write(tmp_path, x)))) == (top < 128)
+    if top > 1:  # of 0 and 1 alone arrays are taken as 0 to 1
+        assert (dark in told(as_given((x, Y)))) == (top < 128)
+
+
 def kind(x: Any, **options: Any) -> Any:
     return kind_of_images(np.asarray(x), as_given((x, Y)).images, given="X")
 
