@@ -26,6 +26,7 @@ PACKED = set(  # endings of what may hold pictures, which are not looked for in 
     ".zip .tar .tgz .gz .bz2 .xz .7z .rar .npy .npz .mat .pkl .pickle .pt .pth .h5 .hdf5 .tfrecord .parquet".split()
 )
 PLAIN_NAMES = set("readme license licence copying authors makefile changelog notice version dockerfile".split())
+TABLE = "labels.csv"  # may tell the classes; see `label_table`
 MOST_UNREAD = 10  # of so many pictures one may be unreadable
 
 

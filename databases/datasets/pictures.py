@@ -23,7 +23,7 @@ from databases.datasets.decoding import MAX_PICTURE_BYTES, Deep, Found, decode_r
 from databases.datasets.draft import Progress
 from databases.datasets.file_kinds import MOST_UNREAD, ending_of, hidden, readable_formats
 from databases.datasets.groups import AUTOMATIC, named_groups
-from databases.datasets.label_table import arrange_by_table, find_table
+from databases.datasets.label_table import arrange_by_table, find_tables
 from databases.datasets.mapped import let_go
 from databases.datasets.names import some, sort_key
 from databases.datasets.pace import Pace
@@ -133,8 +133,7 @@ def _arranged(files: Files, given: str) -> Arranged:
     pictures, others = list[str](), list[str]()
     for name in files.names:
         (others if hidden(name) or ending_of(name) not in endings else pictures).append(name)
-    table = find_table(others)
-    by_table = arrange_by_table(files, table, pictures, others, given=given) if table else None
+    by_table = arrange_by_table(files, find_tables(others), pictures, others, given=given)
     return by_table or arrange(files, pictures, others, given=given)
 
 
