@@ -124,9 +124,15 @@ def decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str, bool]
             if not has_a_scale(values_of([values], kind=kind)):
                 raise ValueError(f"values from {values.min():g} to {values.max():g}, outside 0..{FULL_SCALES[-1]}")
             return values, size, kind, more
-        plain = _on_white(image) if image.has_transparency_data else image
-        plain = plain.convert("L" if plain.mode in ("1", "L") else "RGB")
-        return np.asarray(plain.resize((px, px), Image.Resampling.BILINEAR)), size, "byte", more
+        return np.asarray(_plain(image).resize((px, px), Image.Resampling.BILINEAR)), size, "byte", more
+
+
+def opened_picture(image: Image.Image) -> npt.NDArray[np.generic]:
+    """An image of Pillow as (h, w) or (h, w, 3), as its file would be read."""
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    return np.asarray(upright if upright.mode.startswith(("I", "F")) else _plain(upright))
 
 
 def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> Images:
@@ -172,6 +178,12 @@ def _holds_more(image: Image.Image) -> bool:
         return image.format not in PREVIEWS and bool(getattr(image, "is_animated", False))
     except Exception:  # it looks for them, in bytes that may be broken
         return False
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """An image of 8 bits in grey or in red, green and blue, its transparent places white."""
+    plain = _on_white(image) if image.has_transparency_data else image
+    return plain.convert("L" if plain.mode in ("1", "L") else "RGB")
 
 
 def _on_white(image: Image.Image) -> Image.Image:
