@@ -171,7 +171,7 @@ def test_a_class_that_loses_everything_to_links_is_refused(tmp_path: Path, lost:
     assert "the class folder 'bird', in which no picture can be read" in refusal(tmp_path)
 
 
-@pytest.mark.parametrize("ending", [".heic", ".dcm", "", ".cr2", ".mp4", ".jpg_large"])
+@pytest.mark.parametrize("ending", [".heic", ".dcm", "", ".cr2", ".mp4", ".jpg_large", ".npy", ".zip", ".pt", ".h5"])
 def test_a_class_of_files_that_cannot_be_read_is_refused(
     tmp_path: Path, ending: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,7 +201,14 @@ def test_documents_beside_the_classes_are_no_lost_class(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     for name in ("README", "notes.txt", "boxes.xml"):
         (tmp_path / "docs" / name).write_text("x")
-    assert load_task(tmp_path).class_names == ("a", "b")
+    task = load_task(tmp_path)
+    assert task.class_names == ("a", "b") and "no class is made of 'docs'" in told(task)
+
+
+def test_what_may_hold_pictures_is_told_wherever_it_lies(tmp_path: Path) -> None:
+    make(tmp_path, "train/a", "train/b")
+    (tmp_path / "test.zip").write_bytes(b"x")
+    assert "may be data: 1 .zip" in told(load_task(tmp_path))
 
 
 def test_more_than_a_tenth_of_unreadable_pictures_is_refused_and_fewer_are_told(tmp_path: Path) -> None:

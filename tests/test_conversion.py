@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,37 @@ X = np.random.default_rng(0).integers(0, 256, (40, 12, 12), dtype=np.uint8)
 )
 def test_images_in_any_container_are_the_same_task(x: Any) -> None:
     assert load_task((x, Y)).fingerprint == load_task((X, Y)).fingerprint
+
+
+COLOUR = [Image.fromarray(each) for each in np.random.default_rng(1).integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)]
+
+
+@pytest.mark.parametrize("mode", ["P", "RGBA", "LA", "CMYK", "YCbCr", "HSV", "1", "I;16", "F", "some grey", "turned"])
+@pytest.mark.parametrize("container", [list, tuple, pd.Series])
+def test_images_of_pillow_are_what_their_files_are(tmp_path: Path, mode: str, container: Any) -> None:
+    if mode == "some grey":
+        images = [each.convert("L") if index % 3 else each for index, each in enumerate(COLOUR)]
+    elif mode == "turned":
+        images = [each.copy() for each in COLOUR]
+        for each in images[:9]:
+            each.getexif()[0x0112] = 6
+    elif mode == "I;16":
+        images = [Image.fromarray(each.astype(np.uint16) * 257) for each in X]
+    else:
+        images = [each.convert("L").convert(mode) if mode == "F" else each.convert(mode) for each in COLOUR]
+    for index, each in enumerate(images):
+        place = tmp_path / "01"[index % 2] / f"{index:02}.tif"
+        place.parent.mkdir(exist_ok=True)
+        (each if mode != "HSV" else each.convert("RGB")).save(place, exif=each.getexif())
+    assert load_task((container(images), Y)).fingerprint == load_task(tmp_path).fingerprint
+    assert plain_array(images[0]).shape[:2] == (12, 12)
+
+
+def test_images_of_pillow_of_several_sizes_or_depths_are_refused() -> None:
+    for other in (COLOUR[0].resize((5, 5)), Image.fromarray(X[0].astype(np.uint16))):
+        images: Any = [*COLOUR[:39], other]
+        with pytest.raises(UserError, match="bring the images to one size"):
+            load_task((images, Y))
 
 
 def test_tensors_of_types_that_numpy_lacks_become_floats() -> None:

@@ -58,6 +58,36 @@ def test_a_table_may_tell_the_parts_too(tmp_path: Path) -> None:
     assert sizes(load_task(table(tmp_path, text))) == [6, 2, 2]
 
 
+def test_without_parts_in_the_table_folders_tell_them(tmp_path: Path) -> None:
+    make(tmp_path / "one", "train", "test", count=10)
+    text = "".join(f"{part}/{i}.png,{'ab'[i % 2]}\n" for part in ("train", "test") for i in range(10))
+    task = load_task(table(tmp_path / "one", f"file,class\n{text}"))
+    assert sizes(task) == [8, 2, 10] and "took the folders 'test', 'train' as parts" in told(task)
+    make(tmp_path / "two", "valid", "invalid", count=10)  # by which nothing is meant but classes
+    text = "".join(f"{name}/{i}.png,{name}\n" for name in ("valid", "invalid") for i in range(10))
+    assert sizes(load_task(table(tmp_path / "two", f"file,class\n{text}"))) == [12, 4, 4]
+
+
+def test_all_tables_are_read(tmp_path: Path) -> None:
+    make(tmp_path, "train", "test", count=20)
+    for part in ("train", "test"):
+        table(tmp_path / part, rows(20))
+    task = load_task(tmp_path)
+    assert sizes(task) == [16, 4, 20] and "from test/labels.csv and train/labels.csv" in told(task)
+    table(tmp_path, "file,class\ntrain/1.png,cat\n")
+    assert "in line 3, with line 2 of labels.csv, has two classes for 'train/1.png'" in refusal(tmp_path)
+
+
+def test_a_column_that_might_have_been_meant_is_told_and_one_that_is_there_twice_refused(tmp_path: Path) -> None:
+    make(tmp_path, ".", count=10)
+    text = rows(10, head="image,category,label", form="{i}.png,animal,{name}")
+    task = load_task(table(tmp_path, text))
+    assert task.class_names == ("cat", "dog") and "the column 'label' for the class, not 'category'" in told(task)
+    assert "the column 'class' is there twice" in refusal(table(tmp_path, rows(10, head="file,class,class")))
+    text = rows(10, head="file,x,class,x", form="{i}.png,1,{name},2")
+    assert load_task(table(tmp_path, text)).class_names == ("cat", "dog")  # which nobody reads
+
+
 def of_parts(part: str) -> str:
     return "file,class,part\n" + "".join(f"{i}.png,{'ab'[i % 2]},{part}\n" for i in range(10))
 
@@ -88,4 +118,9 @@ def test_another_table_changes_nothing_and_its_name_is_advised(tmp_path: Path) -
     make(tmp_path / "a", "cat", "dog")
     assert load_task(table(tmp_path / "a", "x,y\n1,2\n")).class_names == ("cat", "dog")
     make(tmp_path / "b", ".")
-    assert "labels.csv with the columns file and class" in refusal(table(tmp_path / "b", rows(5), name="train.csv"))
+    for text in ("file|class\n0.png|cat\n", "\n" + rows(5), ""):
+        assert "give the labels.csv there a first line with" in refusal(table(tmp_path / "b", text))
+    (tmp_path / "b" / "labels.csv").unlink()
+    assert "put a labels.csv with the columns file and class" in refusal(
+        table(tmp_path / "b", rows(5), name="train.csv")
+    )

@@ -76,6 +76,15 @@ def test_zip_names_of_another_code_page_are_told_and_stay_apart(tmp_path: Path) 
     assert len(set(task.class_names)) == 2 and "in the zip are not UTF-8" in told(task)
 
 
+def test_half_of_a_letter_in_a_zip_is_no_folder(tmp_path: Path) -> None:
+    names: list[str | bytes] = [
+        f"{word}/{index}.png".encode("shift_jis") for word in ("表示", "表現", "ソ") for index in range(3)
+    ]
+    assert all(isinstance(name, bytes) and b"\\" in name for name in names)
+    task = load_task(pack(tmp_path / "japanese.zip", names))
+    assert len(set(task.class_names)) == 3 and np.bincount(task.labels).tolist() == [3, 3, 3]
+
+
 @pytest.mark.filterwarnings("ignore:Duplicate name")
 def test_files_that_a_zip_holds_twice_are_told(tmp_path: Path) -> None:
     names: list[str | bytes] = [f"{word}/{index}.png" for word in "ab" for index in range(3)]

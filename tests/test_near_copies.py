@@ -200,6 +200,19 @@ def test_a_table_of_labels_may_tell_groups(tmp_path: Path) -> None:
     assert torn(load_task(tmp_path).parts, np.arange(60) // 6) == 0
 
 
+def test_a_part_gets_a_group_of_each_class_however_large_groups_are() -> None:
+    for seed in range(5):
+        labels, groups = np.arange(30) // 15, np.arange(30) // 5
+        parts = divide(labels, groups=groups, seed=seed)
+        assert [np.bincount(labels[parts == part]).tolist() for part in (TRAIN, VALIDATION, TEST)] == [[5, 5]] * 3
+        assert torn(parts, groups) == 0
+
+
+def test_a_part_without_an_image_is_told() -> None:
+    task = load_task((CLEAN[:20], np.arange(20) // 10), groups=np.arange(20) // 10)
+    assert "there is no image for validation" in told(task) and "there is no image for test" in told(task)
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.integers(1, 8), min_size=6, max_size=30), st.integers(1, 3), st.integers(0, 3))
 def test_groups_are_never_torn_and_every_class_keeps_a_training_image(

@@ -157,6 +157,15 @@ def test_float_pictures_of_an_unclear_range_are_refused(tmp_path: Path) -> None:
         as_given(write(tmp_path, (NOISE * 16).astype(np.float32)))
 
 
+@pytest.mark.parametrize("top", [1, 15, 254])
+def test_dark_bytes_are_told_of_pictures_as_of_arrays(tmp_path: Path, top: int) -> None:
+    x = (NOISE * top).round().astype(np.uint8)
+    dark = f"none is above {top}: scale them"
+    assert (dark in told(as_given(write(tmp_path, x)))) == (top < 128)
+    if top > 1:  # of 0 and 1 alone arrays are taken as 0 to 1
+        assert (dark in told(as_given((x, Y)))) == (top < 128)
+
+
 def kind(x: Any, **options: Any) -> Any:
     return kind_of_images(np.asarray(x), as_given((x, Y)).images, given="X")
 
@@ -215,16 +224,20 @@ COLOUR = np.random.default_rng(1).integers(0, 256, (40, 12, 12, 3), dtype=np.uin
         (BYTES, COLOUR[0]),
         (BYTES, BYTES[0]),
         (BYTES[..., None], BYTES[0][..., None]),
+        (COLOUR, np.dstack([COLOUR[0], BYTES[0]])),
+        (COLOUR, np.moveaxis(np.dstack([COLOUR[0], BYTES[0]]), 2, 0)),
+        (BYTES, np.dstack([BYTES[0], BYTES[0]])),
     ],
 )
 def test_a_single_image_is_not_taken_for_many(first: Any, single: Any) -> None:
     with pytest.raises(UserError, match=r"single image.*X\[None\]"):
         more_images(single, kind(first), given="X")
-    if single.ndim == first.ndim - 1:
+    if single.ndim == first.ndim - 1 and sorted(single.shape)[0] in (1, 3, 12):
         assert len(more_images(single[None], kind(first), given="X")) == 1
 
 
 def test_grey_batches_after_colour_and_batches_of_one_or_three_are_taken() -> None:
     assert len(more_images(BYTES[:5], kind(COLOUR), given="X")) == 5
+    assert len(more_images(BYTES[:4][..., None], kind(COLOUR), given="X")) == 4
     for count in (1, 3):
         assert len(more_images(BYTES[:count], kind(BYTES), given="X")) == count

@@ -190,3 +190,14 @@ def test_without_tracking_nothing_is_written(tmp_path: Path, monkeypatch: pytest
 def test_the_database_of_a_home_with_characters_of_urls_is_the_one_in_it(name: str, tmp_path: Path) -> None:
     path = tmp_path / name / "mlflow.db"
     assert make_url(mlflow_client.file_url(path)).database == str(path)
+
+
+@pytest.mark.parametrize("name", ["home", "a #b?c%20d&é;=+@:x"])
+def test_nothing_is_written_beside_such_a_home(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / name))
+    monkeypatch.chdir(tmp_path)
+    with Tracker(required=True).run("digits", "search") as tracked:
+        tracked.artifact(Path(__file__))
+    assert [each.name for each in tmp_path.iterdir()] == [name]
+    assert [each.name for each in (tmp_path / name).rglob("*.py")] == [Path(__file__).name]

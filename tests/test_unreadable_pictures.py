@@ -75,3 +75,25 @@ def test_pictures_of_one_pixel_each_way_are_refused_as_such_arrays_are(tmp_path:
         Image.new("RGB", size, (number, 0, 0)).save(folder / f"{number}.png")
     with pytest.raises(UserError, match=rf"{size[0]}x{size[1]} pixels, allowed are 2 and more"):
         load_task(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["a.tif", "a.gif", "a.webp", "a.png"])
+def test_further_pictures_in_a_file_are_told(tmp_path: Path, name: str) -> None:
+    folder(tmp_path)
+    frames = [Image.new("RGB", (9, 9), (40 * index, 200, 90)) for index in range(5)]
+    frames[0].save(tmp_path / "cat" / name, save_all=True, append_images=frames[1:])
+    frames[0].save(tmp_path / "cat" / f"one-{name}")
+    assert "took the first of several pictures in 1 file (frames, or pages)" in " ".join(load_task(tmp_path).notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"), [("a.mpo", {"save_all": True}), ("a.ico", {"sizes": [(16, 16), (32, 32)]})]
+)
+def test_the_same_for_another_eye_or_smaller_is_nothing_that_was_left_out(
+    tmp_path: Path, name: str, options: dict[str, Any]
+) -> None:
+    folder(tmp_path)
+    picture = Image.new("RGB", (32, 32), (40, 200, 90))
+    picture.save(tmp_path / "cat" / name, append_images=[picture] * (name == "a.mpo"), **options)
+    task = load_task(tmp_path)
+    assert "took the first" not in " ".join(task.notes) and "skipped" not in " ".join(task.notes)

@@ -131,16 +131,19 @@ def more_images(values: object, kind: Kind, *, given: str) -> Images:
 
 
 def _refuse_single(array: Array, kind: Kind, given: str) -> None:
-    """Refuses what is a single image by its look: (h, w), (h, w, c), or (c, h, w) where the first had channels."""
+    """Refuses what is a single image by its look: (h, w), (h, w, c), or (c, h, w) where the first had channels.
+
+    Grey ones may have 1 or 2 (with what is transparent), coloured ones 3 or 4.
+    """
     shape, channels_first = array.shape, len(kind.shape) == 3
     narrow = shape[-1:] != kind.shape[-1:] or channels_first
     single = array.ndim == 2 or (
-        array.ndim == 3 and ((shape[-1] in (1, 3) and narrow) or (shape[0] == 3 and channels_first))
+        array.ndim == 3 and ((shape[-1] in (1, 2, 3, 4) and narrow) or (shape[0] in (3, 4) and channels_first))
     )
     if single and array.dtype.kind in "buif":
         raise UserError(
             f"given {given} of shape {shape}, which looks like a single image; allowed are (n, h, w), (n, h, w, c) and "
-            "(n, c, h, w); give a single image as X[None], which is a batch of one"
+            "(n, c, h, w); give a single image as X[None], which is a batch of one, and grey ones as X[..., None]"
         )
 
 

@@ -83,6 +83,8 @@ def _absent(labels: Labels, parts: Parts, class_names: Sequence[str]) -> list[st
     notes = []
     for part, use in USES.items():
         there = np.bincount(labels[parts == part], minlength=len(class_names))
+        if not there.any():
+            notes.append(f"there is no image for {use}: too few images, or too few groups, are left for it")
         absent = [name for name, size in zip(class_names, there, strict=True) if not size]
         if absent and there.any():
             many = f"{len(absent):,} of {len(class_names):,} classes have" if len(absent) > 1 else "a class has"

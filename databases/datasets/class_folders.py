@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from databases.datasets.archives import Files
-from databases.datasets.file_kinds import refuse_lost_classes, unread_notes
+from databases.datasets.file_kinds import TABLE, refuse_lost_classes, unread_notes
 from databases.datasets.names import natural, part_of, shown, shown_apart, some, sort_key
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
@@ -70,16 +70,23 @@ def arrange(files: Files, pictures: Sequence[str], others: Sequence[str], *, giv
         more = f", and {count(len(others), 'other file')} ({some(others)})" if others else ""
         raise UserError(
             f"given {given} with {len(pictures):,} pictures, none of them in a class folder{more}; "
-            f"{ALLOWED}; sort the pictures into such, or put a labels.csv with the columns file and class beside them"
+            f"{ALLOWED}; sort the pictures into such, or {_by_table(others)}"
         )
     found.sort(key=lambda picture: natural(picture.file))
     homes = {layout.home(picture.file) for picture in found}
-    refuse_lost_classes(homes, others, files.lost, given=given)
+    papers = refuse_lost_classes(homes, others, files.lost, given=given)
     names, notes = _class_names(found)
-    notes = [*layout.notes, *notes, *unread_notes(len(found), others, loose, files.lost, given=given)]
+    notes = [*layout.notes, *notes, *papers, *unread_notes(len(found), others, loose, files.lost, given=given)]
     if deeper := {picture.folder for picture in found if picture.folder}:
         notes.append(f"took folders within class folders as parts of their classes: {some(deeper)}")
     return Arranged(tuple(found), names, tuple(notes))
+
+
+def _by_table(others: Sequence[str]) -> str:
+    """How a table would tell the classes."""
+    if any(name.rpartition("/")[2].lower() == TABLE for name in others):
+        return f"give the {TABLE} there a first line with the columns file and class, by commas, semicolons or tabs"
+    return f"put a {TABLE} with the columns file and class beside them"
 
 
 def pieces(name: str) -> Trail:

@@ -1,15 +1,18 @@
 """What people hand over as images and labels, as plain arrays of numpy: once, before anything else is done with it.
 
-Tensors of torch, on any device and with or without gradients, columns of pandas, lists, arrays of Python objects.
+Tensors of torch, on any device and with or without gradients, images of Pillow of any mode, columns of pandas, lists,
+arrays of Python objects.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from databases.datasets.decoding import opened_picture
 from databases.errors import UserError
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -21,6 +24,8 @@ def plain_array(values: object) -> Array:
     Arrays of objects become numbers or text where all they hold is such, and one array where they hold arrays of one
     shape. What is no array at all becomes an empty array of objects, which every check refuses.
     """
+    if (pictures := _of_pictures(values if isinstance(values, list | tuple) else [values])) is not None:
+        return pictures if isinstance(values, list | tuple) else pictures[0]
     if hasattr(values, "detach") and hasattr(values, "cpu"):  # a tensor of torch
         values = _tensor(values)
     elif hasattr(values, "numpy") and not isinstance(values, np.ndarray):  # of TensorFlow or JAX
@@ -52,11 +57,24 @@ def _tensor(values: Any) -> Any:
         return held.float().numpy()
 
 
+def _of_pictures(values: Sequence[Any]) -> Array | None:
+    """Images of Pillow as one array, grey ones in colour where another is; None where some are none."""
+    if not values or not all(hasattr(each, "getbands") for each in values):
+        return None
+    found = [opened_picture(each) for each in values]
+    if any(each.ndim == 3 for each in found) and all(each.dtype == np.uint8 for each in found):
+        found = [each if each.ndim == 3 else np.repeat(each[..., None], 3, axis=2) for each in found]
+    same = len({(each.shape, each.dtype) for each in found}) == 1
+    return np.stack(found) if same else np.empty(0, dtype=object)
+
+
 def _of_objects(array: Array) -> Array:
     """An array of objects as numbers, text or one larger array where all of them are of one kind; else itself."""
     held = list(array.flat)
     if not held:
         return array
+    if array.ndim == 1 and (pictures := _of_pictures(held)) is not None:
+        return pictures
     if all(isinstance(each, np.ndarray) or hasattr(each, "detach") for each in held) and array.ndim == 1:
         inner = [plain_array(each) for each in held]
         if len({each.shape for each in inner}) == 1 and all(each.dtype.kind in "buif" for each in inner):

@@ -18,14 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.file_kinds import readable_formats
-from databases.datasets.scale import FULL_SCALES, has_a_scale, values_of
+from databases.datasets.scale import FULL_SCALES, LEAST_TOP, Scale, check_alike, has_a_scale, least_bright, values_of
 from databases.datasets.task import Images
+from databases.errors import UserError
 
 if TYPE_CHECKING:
     from PIL import Image
 
 MAX_PICTURE_BYTES = 256 * 2**20
 MAX_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
+PREVIEWS = {"MPO", "ICO", "ICNS", "CUR"}  # formats whose further pictures show the same, for another eye or smaller
 Deep: TypeAlias = npt.NDArray[np.float32]  # values of more than 8 bits, not yet scaled
 Pixels: TypeAlias = npt.NDArray[np.uint8] | Deep  # (px, px), (px, px, 3)
 
@@ -38,6 +40,7 @@ class Found:
         broken: why files cannot be read, by place. deep: places of pictures of more than 8 bits.
         sizes: how many pictures were of which (width, height).
         coloured: whether any is. floats: whether any of more than 8 bits holds fractions.
+        frames: how many files hold further pictures. top: the largest value of those of 8 bits, as far as that is told.
     """
 
     start: int
@@ -47,6 +50,8 @@ class Found:
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
     coloured: bool = False
     floats: bool = False
+    frames: int = 0
+    top: int = 0
 
 
 def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep: Deep) -> Found:
@@ -66,17 +71,20 @@ def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep
                 found.broken[start + row] = content
                 continue
             try:
-                picture, size, kind = decode(content, pixels.shape[1])
+                picture, size, kind, more = decode(content, pixels.shape[1])
             except Exception as problem:  # a decoder raises whatever broken bytes make it raise
                 found.broken[start + row] = why_unreadable(problem)
                 continue
             found.sizes[size] += 1
+            found.frames += more
             if kind != "byte":
                 deep[row] = picture
                 found.deep.append(start + row)
                 found.floats = found.floats or kind == "float"
             else:
                 pixels[row] = np.atleast_3d(picture)
+                if found.top < LEAST_TOP[255]:
+                    found.top = max(found.top, int(picture.max()))
                 found.coloured = found.coloured or (picture.ndim == 3 and is_coloured(picture[None]))
     return found
 
@@ -93,8 +101,11 @@ def why_unreadable(problem: Exception) -> str:
     return " ".join(str(problem).split())[:80]
 
 
-def decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str]:
-    """One file as pixels, its (width, height) as it was, and its kind of values. Raises whatever Pillow raises."""
+def decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str, bool]:
+    """One file as pixels, its (width, height) as it was, its kind of values, and whether it holds further pictures.
+
+    Raises whatever Pillow raises.
+    """
     from PIL import Image, ImageOps
 
     with Image.open(BytesIO(content), formats=readable_formats()[0]) as image:
@@ -103,6 +114,7 @@ def decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str]:
             raise Image.DecompressionBombError(f"{size[0] * size[1]} pixels")
         if min(size) < 2:  # arrays of such images are refused too
             raise ValueError(f"{size[0]}x{size[1]} pixels, allowed are 2 and more each way: take it out")
+        more = _holds_more(image)
         image.draft(None, (4 * px, 4 * px))  # a large JPEG is decoded at a fraction of its size, many times faster
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith(("I", "F")):
@@ -111,32 +123,67 @@ def decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str]:
             kind = "float" if image.mode.startswith("F") else "whole"
             if not has_a_scale(values_of([values], kind=kind)):
                 raise ValueError(f"values from {values.min():g} to {values.max():g}, outside 0..{FULL_SCALES[-1]}")
-            return values, size, kind
-        plain = _on_white(image) if image.has_transparency_data else image
-        plain = plain.convert("L" if plain.mode in ("1", "L") else "RGB")
-        return np.asarray(plain.resize((px, px), Image.Resampling.BILINEAR)), size, "byte"
+            return values, size, kind, more
+        return np.asarray(_plain(image).resize((px, px), Image.Resampling.BILINEAR)), size, "byte", more
+
+
+def opened_picture(image: Image.Image) -> npt.NDArray[np.generic]:
+    """An image of Pillow as (h, w) or (h, w, 3), as its file would be read."""
+    from PIL import ImageOps
+
+    upright = ImageOps.exif_transpose(image)
+    return np.asarray(upright if upright.mode.startswith(("I", "F")) else _plain(upright))
 
 
 def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> Images:
     """One file as uint8 (px, px, channels), as in a set of pictures with that white; raises whatever Pillow raises."""
     from PIL import Image
 
-    values, _, kind = decode(content, px)
+    values, _, kind, _ = decode(content, px)
     if kind != "byte":
         if white is None:
             raise ValueError("more than 8 bits a pixel, and training had no such pictures")
-        if values.min() < 0 or values.max() > white:
-            raise ValueError(f"values outside 0..{white}, the range of the training pictures")
-        values = np.rint(values * (255 / white)).astype(np.uint8)
+        values = _scaled_alike(values, Scale(white, kind))
     if channels == 1 and values.ndim == 3:
         values = np.asarray(Image.fromarray(values).convert("L"))
     pixels: Images = np.atleast_3d(values)
     return np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels
 
 
+def _scaled_alike(values: Pixels, scale: Scale) -> Images:
+    """Values of more than 8 bits as bytes by the scale of a set; those a little outside are clipped as they were there.
+
+    Raises:
+        ValueError: they have another scale by their look.
+    """
+    told, seen = f"0..{scale.white}, the range of the training pictures", values_of([values], kind=scale.kind)
+    if scale.kind == "float" and 0 < max(-seen.low, seen.top) <= least_bright(scale.white):
+        raise ValueError(f"values to {seen.top:.3g}, too small for {told}")
+    try:
+        check_alike(seen, scale, given="a picture")
+    except UserError as problem:
+        raise ValueError(f"values outside {told}") from problem
+    found: Images = scale.to_bytes(values[None])[0]
+    return found
+
+
 def is_coloured(images: npt.NDArray[np.generic]) -> bool:
     """Whether the three channels of (n, ..., 3) differ anywhere."""
     return any(bool((image[..., :2] != image[..., 1:]).any()) for image in images)
+
+
+def _holds_more(image: Image.Image) -> bool:
+    """Whether a file holds further pictures, of which the first alone is read."""
+    try:
+        return image.format not in PREVIEWS and bool(getattr(image, "is_animated", False))
+    except Exception:  # it looks for them, in bytes that may be broken
+        return False
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """An image of 8 bits in grey or in red, green and blue, its transparent places white."""
+    plain = _on_white(image) if image.has_transparency_data else image
+    return plain.convert("L" if plain.mode in ("1", "L") else "RGB")
 
 
 def _on_white(image: Image.Image) -> Image.Image:

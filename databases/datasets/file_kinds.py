@@ -19,10 +19,14 @@ UNREAD_PICTURES = HEIC | set(  # endings of pictures that cannot be read
 )
 DOCUMENTS = set(
     ".txt .md .rst .csv .tsv .json .jsonl .xml .html .htm .pdf .doc .docx .odt .rtf .tex .bib .xls .xlsx .ods .yaml "
-    ".yml .toml .ini .cfg .py .ipynb .m .r .sh .bat .js .css .c .h .cpp .log .zip .tar .gz .bz2 .xz .7z .rar .npy .npz "
-    ".mat .pkl .pt .pth .h5 .hdf5 .db .sqlite .lock .url .lnk .names .cache .cff .sum .md5 .sha1 .sha256".split()
+    ".yml .toml .ini .cfg .py .ipynb .m .r .sh .bat .js .css .c .h .cpp .log .db .sqlite .lock .url .lnk .names .cache "
+    ".cff .sum .md5 .sha1 .sha256".split()
+)
+PACKED = set(  # endings of what may hold pictures, which are not looked for in it
+    ".zip .tar .tgz .gz .bz2 .xz .7z .rar .npy .npz .mat .pkl .pickle .pt .pth .h5 .hdf5 .tfrecord .parquet".split()
 )
 PLAIN_NAMES = set("readme license licence copying authors makefile changelog notice version dockerfile".split())
+TABLE = "labels.csv"  # may tell the classes; see `label_table`
 MOST_UNREAD = 10  # of so many pictures one may be unreadable
 
 
@@ -56,18 +60,18 @@ def hidden(name: str) -> bool:
 
 def refuse_lost_classes(
     homes: Collection[str], others: Iterable[str], lost: Iterable[tuple[str, str]], *, given: str
-) -> None:
-    """Refuses a folder beside the class folders (``homes``) of which nothing can be read.
+) -> list[str]:
+    """Refuses a folder beside the class folders (``homes``) of which nothing can be read; notes on those of documents.
 
     ``others`` are files that are no pictures, ``lost`` entries that lead to no file, each with the reason.
     """
     above = {home.rpartition("/")[0] for home in homes}
     roots = {folder.rpartition("/")[0] for folder in above if folder}
     files, links = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    papers = set[str]()
     for name in others:
-        if not hidden(name) and not _is_document(name):
-            for folder in _beside(name, above, homes, roots):
-                files[folder].append(name)
+        for folder in [] if hidden(name) else _beside(name, above, homes, roots):
+            papers.add(folder) if _is_document(name) else files[folder].append(name)
     for name, reason in lost:
         like_a_folder = not ending_of(name) and name.rpartition("/")[0] in above
         for folder in [name] if like_a_folder else _beside(name, above, homes, roots):
@@ -78,6 +82,7 @@ def refuse_lost_classes(
             f"{some(names)}; allowed are folders with pictures; "
             f"{remedy(names)}, or to go on without this class take the folder away or let its name begin with a dot"
         )
+    return [f"no class is made of {some(papers)}, where only documents lie"] if papers else []
 
 
 def unread_notes(
@@ -139,4 +144,6 @@ def remedy(names: Sequence[str]) -> str:
         return "convert them to JPEG, or install what reads them: pip install 'metad2a[heic]'"
     if any("(" in name for name in names):
         return "mend the links"
+    if any(ending_of(name) in PACKED for name in names):
+        return "give pictures in place of what they are packed in (PNG or JPEG)"
     return "convert them to PNG or JPEG"

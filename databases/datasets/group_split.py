@@ -65,7 +65,8 @@ def move_groups(labels: Labels, parts: Parts, part: int, *, groups: Groups, shar
     """Moves about a share of every class's training images to another part, whole groups only. Returns new parts (n,).
 
     Groups with an image that stands in another part already stay where they are. Of each class groups are taken in a
-    drawn order while that brings its number nearer to its share; the class keeps a training image.
+    drawn order while that brings its number nearer to its share; the class keeps a training image. Where groups are so
+    large that nothing at all would be taken, each class gives its smallest.
     """
     moved = parts.copy()
     left = np.bincount(labels[parts == TRAIN], minlength=int(labels.max()) + 1)
@@ -88,4 +89,12 @@ def move_groups(labels: Labels, parts: Parts, part: int, *, groups: Groups, shar
                 moved[whole] = part
                 left -= costs
                 taken += size
+    if share and not (moved == part).any():
+        for label in np.unique(labels):
+            there = dict.fromkeys(groups[order[(labels[order] == label) & free[order]]].tolist())
+            for whole in sorted((members[group] for group in there), key=len):
+                costs = np.bincount(labels[whole], minlength=len(left))
+                if (moved[whole] == TRAIN).all() and (left - costs)[costs > 0].min() >= 1:
+                    moved[whole], left = part, left - costs
+                    break
     return moved

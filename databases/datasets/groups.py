@@ -62,15 +62,15 @@ def named_groups(pictures: Sequence[Picture], groups: str | Path) -> tuple[list[
 
 def _by_table(pictures: Sequence[Picture], path: Path) -> tuple[list[str], list[str]]:
     """Groups from a CSV file, and notes on pictures that it does not list and on files that are none."""
-    rows = read_table(path.read_bytes(), ("file", "group"), given=repr(str(path)))
-    if rows is None:
+    table = read_table(path.read_bytes(), ("file", "group"), given=repr(str(path)))
+    if table is None:
         raise UserError(
             f"given {str(path)!r} without the columns file and group; allowed is a table with both; add them"
         )
     find = Finder([picture.file for picture in pictures], ".")
-    group, notes = dict[str, str](), list[str]()
+    group, notes = dict[str, str](), [*table.notes]
     absent = []
-    for row in rows:
+    for row in table.rows:
         name, told = row.cells["file"], row.cells["group"]
         file = find(name, f"{path}, line {row.line},")
         if file is None:

@@ -1,11 +1,11 @@
-"""A labels.csv beside pictures: which picture is of which class, and if told of which part and group.
+"""A labels.csv (or several) beside pictures: which picture is of which class, and if told of which part and group.
 
     file,class
     a.png,cat
     b.png,dog
 
 Files are named by their paths from the table's folder on, or by as much of the end of these as is unique; ``part``
-(train, val, test) and ``group`` may stand beside.
+(train, val, test) and ``group`` may stand beside. Without ``part`` folders called train, val and test tell it.
 """
 
 from __future__ import annotations
@@ -21,75 +21,89 @@ from pathlib import PurePosixPath
 
 from databases.datasets.archives import Files
 from databases.datasets.class_folders import Arranged, Picture
-from databases.datasets.file_kinds import MOST_UNREAD, hidden, unread_notes
+from databases.datasets.file_kinds import MOST_UNREAD, TABLE, hidden, unread_notes
 from databases.datasets.names import natural, part_of, shown, shown_apart, some, sort_key
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
 
-TABLE = "labels.csv"
 COLUMNS = {  # what a column may be called
     "file": ("file", "filename", "file_name", "image", "image_name", "image_path", "path", "picture", "id", "image_id"),
     "class": ("class", "label", "category", "class_name", "target"),
     "part": ("part", "split", "subset", "set"),
     "group": ("group", "track", "patient"),
 }
+NEEDED = ("file", "class")
 ONE = {"class": "classes", "part": "parts", "group": "groups"}  # of which a file has one
 MOST_BYTES = 2**29
 
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table, by the names of `COLUMNS`; ``line`` for errors."""
+    """A row of a table, by the names of `COLUMNS`; ``line`` and ``table`` for errors."""
 
     line: int
     cells: Mapping[str, str]
+    table: str = ""
 
 
-def find_table(names: Sequence[str]) -> str | None:
-    """The labels.csv that lies highest, None where there is none."""
+@dataclass(frozen=True)
+class Table:
+    """The rows of a table, and notes on columns that might have been meant."""
+
+    rows: list[Row]
+    notes: list[str]
+
+
+def find_tables(names: Sequence[str]) -> list[str]:
+    """All files called labels.csv, the highest first."""
     tables = [name for name in names if PurePosixPath(name).name.lower() == TABLE and not hidden(name)]
-    return min(tables, key=lambda name: (name.count("/"), name), default=None)
+    return sorted(tables, key=lambda name: (name.count("/"), name))
 
 
 def arrange_by_table(
-    files: Files, table: str, pictures: Sequence[str], others: Sequence[str], *, given: str
+    files: Files, tables: Sequence[str], pictures: Sequence[str], others: Sequence[str], *, given: str
 ) -> Arranged | None:
-    """Classes and parts of pictures by a table; None where the table has no columns for file and class.
+    """Classes and parts of pictures by tables; None where none has columns for file and class.
 
     Raises:
         UserError: rows that cannot be used, more than a tenth of the pictures not listed or of the files not there, or
             a class without a picture.
     """
-    rows = read_table(files.read(table, most=MOST_BYTES), ("file", "class"), given=f"{given}, {table}")
-    if rows is None:
+    read = {each: read_table(files.read(each, most=MOST_BYTES), NEEDED, given=f"{given}, {each}") for each in tables}
+    used = {name: table for name, table in read.items() if table is not None}
+    if not used:
         return None
-    place = f"{given}, whose {table}"
-    found = Finder(pictures, str(PurePosixPath(table).parent))
-    labelled, absent = _matched(rows, found, place)
+    labelled: dict[str, Row] = {}
+    absent: list[Row] = []
+    for name, table in used.items():
+        absent += _match(table.rows, Finder(pictures, str(PurePosixPath(name).parent)), labelled, name, given)
+    called = " and ".join(used)
     unlisted = [name for name in pictures if name not in labelled]
-    _refuse_gaps(place, pictures, labelled, absent, unlisted)
+    _refuse_gaps(f"{given}, whose {called}", pictures, labelled, absent, unlisted)
+    parts, told = _parts(labelled, given)
     made = [
-        Picture(name, row.cells["class"], _part(row, place), group=row.cells.get("group", ""))
+        Picture(name, row.cells["class"], parts[name], group=row.cells.get("group", ""))
         for name, row in labelled.items()
     ]
     made.sort(key=lambda picture: natural(picture.file))
     labels = sorted({picture.label for picture in made}, key=sort_key)
     names, notes = shown_apart(labels)
-    notes = [f"took the classes of {count(len(made), 'picture')} from {table}", *notes]
+    odd = [note for table in used.values() for note in table.notes]
+    notes = [f"took the classes of {count(len(made), 'picture')} from {called}", *odd, *told, *notes]
     if absent:
         notes.append(
-            f"{count(len(absent), 'file')} of {table} cannot be read: {some(row.cells['file'] for row in absent)}"
+            f"{count(len(absent), 'file')} of {called} cannot be read: {some(row.cells['file'] for row in absent)}"
         )
-    rest = [name for name in others if name != table]
+    rest = [name for name in others if name not in used]
     notes += unread_notes(len(made), rest, unlisted, files.lost, given=given)
     return Arranged(tuple(made), dict(zip(labels, names, strict=True)), tuple(notes))
 
 
-def _matched(rows: Sequence[Row], find: Finder, place: str) -> tuple[dict[str, Row], list[Row]]:
-    """The row of each file, and the rows whose file is no picture there."""
-    labelled: dict[str, Row] = {}
-    absent: list[Row] = []
-    for row in rows:
+def _match(rows: Sequence[Row], find: Finder, labelled: dict[str, Row], table: str, given: str) -> list[Row]:
+    """Puts the row of each file into ``labelled``, and gives back the rows whose file is no picture there."""
+    absent, place = list[Row](), f"{given}, whose {table}"
+    for each in rows:
+        row = Row(each.line, each.cells, table)
         file = find(row.cells["file"], f"{place} in line {row.line}")
         if not row.cells["class"]:
             raise UserError(f"given {place} in line {row.line} has no class; allowed is one a file; fill it in")
@@ -97,17 +111,31 @@ def _matched(rows: Sequence[Row], find: Finder, place: str) -> tuple[dict[str, R
             absent.append(row)
             continue
         first = labelled.setdefault(file, row)
+        where = f"lines {first.line} and {row.line}"
+        if first.table != table:
+            where = f"line {row.line}, with line {first.line} of {first.table},"
         for what, plural in ONE.items():
             if first.cells.get(what) != row.cells.get(what):
                 raise UserError(
-                    f"given {place} in lines {first.line} and {row.line} has two {plural} for {file!r}; "
-                    "allowed is one; correct the table"
+                    f"given {place} in {where} has two {plural} for {file!r}; allowed is one; correct the table"
                 )
-    return labelled, absent
+    return absent
 
 
-def read_table(content: bytes, needed: Sequence[str], *, given: str) -> list[Row] | None:
-    """The rows of a table with commas, semicolons or tabs; None where it lacks a needed column.
+def _parts(labelled: Mapping[str, Row], given: str) -> tuple[dict[str, int], list[str]]:
+    """The part of each file, by default training: as the tables tell, else as folders called train and so on do."""
+    if any("part" in row.cells for row in labelled.values()):
+        return {name: _part(row, f"{given}, whose {row.table}") for name, row in labelled.items()}, []
+    ways = {name: [each for each in PurePosixPath(name).parts[:-1] if part_of(each) is not None] for name in labelled}
+    found = {name: part_of(way[0]) if way else None for name, way in ways.items()}
+    if TRAIN not in found.values() or len(set(found.values()) - {None}) < 2:
+        return dict.fromkeys(labelled, TRAIN), []
+    told = f"took the folders {some({way[0] for way in ways.values() if way})} as parts, as the table tells none"
+    return {name: TRAIN if part is None else part for name, part in found.items()}, [told]
+
+
+def read_table(content: bytes, needed: Sequence[str], *, given: str) -> Table | None:
+    """A table with commas, semicolons or tabs; None where it lacks a needed column.
 
     Raises:
         UserError: it is no such table.
@@ -121,6 +149,8 @@ def read_table(content: bytes, needed: Sequence[str], *, given: str) -> list[Row
         places = {key: heads.index(name) for key, names in COLUMNS.items() for name in reversed(names) if name in heads}
         if any(key not in places for key in needed):
             return None
+        if twice := [head for head in heads if head and heads.count(head) > 1 and heads.index(head) in places.values()]:
+            raise csv.Error(f"the column {twice[0]!r} is there twice")
         rows = []
         for cells in reader:
             if not any(cells):
@@ -132,7 +162,12 @@ def read_table(content: bytes, needed: Sequence[str], *, given: str) -> list[Row
         raise UserError(
             f"given {given}, which cannot be read as a table ({problem}); allowed is CSV in UTF-8; save it as that"
         ) from problem
-    return rows
+    notes = [
+        f"took the column {heads[places[key]]!r} for the {key}, not {some(spare)}"
+        for key in places.keys() & {"class", "part", "group"}
+        if (spare := [name for name in COLUMNS[key] if name in heads and heads.index(name) != places[key]])
+    ]
+    return Table(rows, sorted(notes))
 
 
 class Finder:

@@ -23,12 +23,12 @@ from databases.datasets.decoding import MAX_PICTURE_BYTES, Deep, Found, decode_r
 from databases.datasets.draft import Progress
 from databases.datasets.file_kinds import MOST_UNREAD, ending_of, hidden, readable_formats
 from databases.datasets.groups import AUTOMATIC, named_groups
-from databases.datasets.label_table import arrange_by_table, find_table
+from databases.datasets.label_table import arrange_by_table, find_tables
 from databases.datasets.mapped import let_go
 from databases.datasets.names import some, sort_key
 from databases.datasets.pace import Pace
 from databases.datasets.room import Room
-from databases.datasets.scale import CHUNK, Scale, find_scale, values_of
+from databases.datasets.scale import CHUNK, Scale, dark_notes, find_scale, values_of
 from databases.datasets.stored import Settled
 from databases.datasets.task import Images, Labels, Parts, check_classes, sample
 from databases.errors import UserError, count
@@ -133,8 +133,7 @@ def _arranged(files: Files, given: str) -> Arranged:
     pictures, others = list[str](), list[str]()
     for name in files.names:
         (others if hidden(name) or ending_of(name) not in endings else pictures).append(name)
-    table = find_table(others)
-    by_table = arrange_by_table(files, table, pictures, others, given=given) if table else None
+    by_table = arrange_by_table(files, find_tables(others), pictures, others, given=given)
     return by_table or arrange(files, pictures, others, given=given)
 
 
@@ -182,6 +181,7 @@ class _Settling:
             )
         places = np.array([place for each in found for place in each.deep], dtype=np.intp)
         scale, told = self._scale(deep, places, floats=any(each.floats for each in found))
+        told += _odd_notes(found, len(self.names) - len(broken) - len(places))
         channels = 3 if any(each.coloured for each in found) else 1
         kept = np.delete(np.arange(len(self.names)), list(broken))
         if len(places) or broken or channels == 1:
@@ -243,6 +243,15 @@ def _decoding_notes(settled: Settled, names: Sequence[str], px: int) -> list[str
             f"skipped {count(len(settled.broken), 'unreadable picture')}: {_broken_names(settled.broken, names)}"
         )
     return notes if set(settled.sizes) == {(px, px)} else [*notes, _sizes_note(settled.sizes, px)]
+
+
+def _odd_notes(found: Sequence[Found], plain: int) -> list[str]:
+    """What is odd about decoded files: all ``plain`` ones, of 8 bits, are dark, or further pictures are left out."""
+    top, frames = max((each.top for each in found), default=0), sum(each.frames for each in found)
+    told = dark_notes(top) if plain and top else []
+    if frames:
+        told = [*told, f"took the first of several pictures in {count(frames, 'file')} (frames, or pages)"]
+    return told
 
 
 def _broken_names(broken: dict[int, str], names: Sequence[str]) -> str:

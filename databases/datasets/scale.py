@@ -143,6 +143,11 @@ def check_alike(values: Values, scale: Scale, *, given: str) -> int:
     return values.outside(white)[0] if values.low < 0 or values.top > white else 0
 
 
+def least_bright(white: int) -> float:
+    """The largest value of floats that look like those of a lower range than 0 to ``white``; 0 where there is none."""
+    return max((each * (1 + OVERSHOOT[each]) for each in FULL_SCALES if each < white), default=0.0)
+
+
 def number(value: float) -> str:
     """A value with all digits that matter."""
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 2**53 else f"{value:.17g}"[:20]
@@ -156,9 +161,16 @@ def _holds(values: Values, white: int) -> bool:
     return bool(values.low >= -room and values.top <= white + room and values.outside(white)[1] <= MOST_EXCESS)
 
 
+def dark_notes(top: float) -> list[str]:
+    """A note where even the largest of all bytes is dark."""
+    if top >= LEAST_TOP[255]:
+        return []
+    return [f"bytes are taken as 0 to 255, though none is above {top:.0f}: scale them if that is white"]
+
+
 def _byte_notes(values: Values, white: int) -> list[str]:
-    if values.kind == "byte" and white == 255 and values.top < LEAST_TOP[255]:
-        return [f"bytes are taken as 0 to 255, though none is above {values.top:.0f}: scale them if that is white"]
+    if values.kind == "byte" and white == 255:
+        return dark_notes(values.top)
     return [f"scaled values of 0 to {white:,} to 0 to 255"] if white == 1 and values.top > 0 else []
 
 

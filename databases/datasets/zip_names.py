@@ -12,14 +12,18 @@ UTF8_FLAG = 0x800  # of a member whose name is UTF-8 by the zip's own words; Fin
 
 
 def member_name(member: zipfile.ZipInfo) -> tuple[str, bool]:
-    """The name of a member, with forward slashes, and whether it is in another encoding, which nobody can tell."""
-    name = member.filename.replace("\\", "/")
+    """The name of a member, with forward slashes, and whether it is in another encoding, which nobody can tell.
+
+    In such an encoding a backslash may be half of a letter (Shift-JIS, GBK), and is none where there are forward ones.
+    """
+    given = member.filename
+    name = given.replace("\\", "/")
     if member.flag_bits & UTF8_FLAG or name.isascii():
         return name, False
     try:
         return name.encode("cp437").decode(), False  # zipfile took the bytes for that code page
     except UnicodeDecodeError:
-        return name, True
+        return given if "/" in given else name, True
     except UnicodeEncodeError:  # zipfile found the name in UTF-8 by itself
         return name, False
 

@@ -16,6 +16,7 @@ from string import Template
 from typing import Any
 
 from databases.architectures.skeleton import Blueprint, place_of
+from databases.datasets.scale import MOST_EXCESS, OVERSHOOT, least_bright
 from metad2a.export.card import Card
 
 PROGRAM = "model.py"
@@ -28,6 +29,9 @@ def program(card: Card) -> str:
     """The text of `model.py`."""
     template = Template((files("metad2a.export") / "model.py.txt").read_text(encoding="utf-8"))
     literals = {name: _literal(value) for name, value in asdict(card).items() if name != "blueprint"}
+    white = card.white or 0
+    limits = {"overshoot": OVERSHOOT.get(white, 0.0), "excess": MOST_EXCESS, "least_bright": least_bright(white)}
+    literals |= {name: _literal(value) for name, value in limits.items()}
     imports, source = network_source(card.blueprint)
     literals |= {
         "class_names": "\n".join(f"    {_literal(name)}," for name in card.class_names),

@@ -79,10 +79,14 @@ def _bring_along(database: Path, experiment: str, artifacts: str) -> None:
 
 
 def file_url(path: Path) -> str:
-    """The URL of a SQLite database, whose path may hold what means something in a URL."""
+    """The URL of a SQLite database, whose path may hold what means something in a URL.
+
+    MLflow makes a folder of what follows sqlite:/// as it stands there; with the driver's name it does not.
+    """
     from sqlalchemy.engine import URL
 
-    return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+    driver = "sqlite" if str(path) in URL.create("sqlite", database=str(path)).render_as_string() else "sqlite+pysqlite"
+    return URL.create(driver, database=str(path)).render_as_string(hide_password=False)
 
 
 def close_abandoned(client: MlflowClient, place: str) -> None:
