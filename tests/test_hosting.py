@@ -175,3 +175,21 @@ def test_the_first_call_is_no_exception_and_imports_neither_mlflow_nor_torch_geo
     )
     environment = {**os.environ, "METAD2A_HOME": str(tmp_path)}
     subprocess.run([sys.executable, "-c", program], check=True, cwd=ROOT, env=environment)
+
+
+def test_a_program_of_ours_looks_for_garbage_less_often_and_the_library_changes_nothing() -> None:
+    told = """
+import gc, sys
+found = [gc.get_threshold()]
+import metad2a, metad2a.service.job, databases.datasets.decoders
+from metad2a.cli import main
+found.append(gc.get_threshold())
+sys.argv = ["metad2a", "--version"]
+try:
+    main()
+except SystemExit:
+    found.append(gc.get_threshold())
+print(found[0] == found[1], found[2] > found[1])
+"""
+    done = subprocess.run([sys.executable, "-c", told], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-2:] == ["True", "True"], done.stdout

@@ -24,6 +24,7 @@ import numpy as np
 
 from databases.datasets.decoding import Found, decode_run
 from databases.errors import UserError
+from databases.hosting import own_process
 
 MOST_WORKERS, MOST_DEATHS = 8, 50
 LOST = (EOFError, OSError, pickle.UnpicklingError)  # what a process that died leaves
@@ -179,4 +180,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    own_process()
     sys.exit(main(sys.argv[1:]))

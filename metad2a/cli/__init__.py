@@ -7,6 +7,8 @@ import os
 import sys
 import time
 
+from databases.hosting import own_process
+
 ESCAPED = "backslashreplace"  # characters that a stream or a file cannot hold: names stay apart
 started: float | None = None  # of the program, in monotonic seconds: a budget counts imports and reading too
 
@@ -15,6 +17,7 @@ def main() -> None:
     """The program ``metad2a``: exit status 0, 2 for what the user can mend, 130 when interrupted."""
     global started
     started = time.monotonic()
+    own_process()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=ESCAPED)

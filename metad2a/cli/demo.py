@@ -16,6 +16,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from databases.hosting import own_process
 from metad2a.cli.folders import check_output_folder
 from metad2a.cli.guard import guarded
 from metad2a.cli.output import console, reporting
@@ -105,4 +106,5 @@ def verdict(result: PipelineResult, test_images: int) -> str:
 
 
 if __name__ == "__main__":
+    own_process()
     main()

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from databases.hosting import own_process
 from databases.records.store import Store
 from metad2a.search.pipelines import SPACE, UP_TO
 from metad2a.service import bases, library, pipelines
@@ -65,4 +66,5 @@ def warm() -> bool:
 
 
 if __name__ == "__main__":
+    own_process()
     serve({"recommend": recommend, "warm": warm})

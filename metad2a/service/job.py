@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
 from databases.files import write_files
+from databases.hosting import own_process
 from metad2a.search.pipelines import SPACE, UP_TO
 from metad2a.service import jobs, library, pipelines
 from metad2a.service.children import end_with_parent, limit_memory, settings_of_parent
@@ -143,4 +144,5 @@ def _end_when_taken(database: Database, key: str, owner: str) -> None:
 
 
 if __name__ == "__main__":
+    own_process()
     sys.exit(main(*sys.argv[1:]))

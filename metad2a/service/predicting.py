@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from databases.errors import UserError
+from databases.hosting import own_process
 from metad2a.export.onnx import load_program
 from metad2a.service.children import limit_memory
 from metad2a.service.helper import serve
@@ -89,6 +90,7 @@ def _line(problem: Exception, path: str) -> str:
 
 
 if __name__ == "__main__":
+    own_process()
     limit_memory(_MEMORY)
     questions: dict[str, Any] = {"predict": predict, "warm": warm}
     serve(questions)

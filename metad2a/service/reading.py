@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
+from databases.hosting import own_process
 from metad2a.search.pipelines import UP_TO
 from metad2a.service.children import limit_memory
 
@@ -141,4 +142,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    own_process()
     sys.exit(main(sys.argv[1:]))

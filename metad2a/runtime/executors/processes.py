@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 from databases.errors import UserError
+from databases.hosting import own_process
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -195,6 +196,7 @@ def _begin(prepare: Callable[[int], None], nice: int) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    own_process()
     prepare(nice)
 
 
