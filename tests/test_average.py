@@ -169,6 +169,7 @@ def test_the_list_of_runs_tells_the_accuracy_of_the_mean_that_was_exported(
     task: Task, mean: Classifier, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
     alone = PIPELINE.of(Pipeline("own", 32, "probe"))
     trained = {0: Trained(alone, None, 45.0, True, 1, 1.0, 1, 1)}
     folder = runs_folder() / "toy"
