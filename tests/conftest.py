@@ -11,15 +11,17 @@ import pytest
 from filelock import FileLock
 
 from databases.datasets import probes
+from databases.hosting import own_process
 from metad2a.runtime import mlflow_client, tracking
 from metad2a.runtime.home import home
+
+own_process()  # before the tests import all that there is
 
 
 def pytest_collection_finish() -> None:
     """What the libraries made by now lasts: not to look through a million objects again and again saves a tenth."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000, 20, 20)  # of the many that are imported later
 
 
 @pytest.fixture(autouse=True)
