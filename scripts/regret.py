@@ -174,7 +174,7 @@ def saved(tasks: Sequence[Measured], model: OutcomeModel) -> None:
             known, there = model.without(task.source), task.within(steps)
             level = {each: expected(task, each, known) for each in there}
             dearest = max(there, key=lambda each: (each.flops, each.steps, level[each]))
-            choice = {dearest, *offered(there, known)}
+            choice = dict.fromkeys([dearest, *offered(there, known)])
             equal = (each for each in choice if level[each] >= level[dearest] - EQUAL)
             ours = min(equal, key=lambda each: (milliseconds(each.pipeline), -level[each]))
             less.append(100 - 100 * ours.flops / dearest.flops)

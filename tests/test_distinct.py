@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from databases.architectures.space import FiniteSpace, image_space, space
+from databases.architectures.space import Architecture, FiniteSpace, Space, image_space, space
+from databases.errors import UserError
 from metad2a.search.controllers import controller
 from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.distinct import Distinct
@@ -46,7 +49,38 @@ def test_no_searcher_asks_for_a_network_twice(name: str) -> None:
     assert len(set(found)) == 150
 
 
+def test_what_is_known_goes_on_with_the_state() -> None:
+    order = [CELLS.parse(text) for text in (*SWAPPED, *DEAD)]
+    first = Distinct(InOrder(CELLS, order=order))
+    asked = first.ask(1)
+    first.tell(asked, [50.0])
+    again = Distinct(InOrder(CELLS, order=order))
+    again.restore(first.state())
+    assert again.ask(2) == [order[2]]
+
+
+def test_nobody_is_asked_on_and_on_when_time_is_over() -> None:
+    order = [CELLS.parse(text) for text in (*SWAPPED, *DEAD)]
+    searcher = Distinct(InOrder(CELLS, order=order), deadline=0.0)
+    (first,) = searcher.ask(1)
+    searcher.tell([first], [50.0])
+    assert searcher.ask(1) == [], "its twin alone"
+
+
 def test_in_spaces_that_are_not_listed_the_key_tells() -> None:
     chosen = image_space("enas-micro")
-    searcher = Distinct(controller("random", chosen, seed=0))
-    assert len({chosen.key(each) for each in searcher.ask(5)}) == 5
+    drawn = controller("random", chosen, seed=0).ask(200)
+    swapped = [replace(each, walk=(*each.walk[2:4], *each.walk[:2], *each.walk[4:])) for each in drawn]
+    one, twin = next(pair for pair in zip(drawn, swapped, strict=True) if pair[0] != pair[1] and same(chosen, *pair))
+    inner = Heard(chosen, order=[one, twin])
+    searcher = Distinct(inner)
+    assert searcher.ask(2) == [one]
+    searcher.tell([one], [50.0])
+    assert inner.heard == {one: 50.0, twin: 50.0}
+
+
+def same(chosen: Space, one: Architecture, other: Architecture) -> bool:
+    try:
+        return chosen.key(one) == chosen.key(other)
+    except UserError:
+        return False

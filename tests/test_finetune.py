@@ -125,7 +125,7 @@ def test_a_probe_that_tells_the_classes_badly_does_not_decide_on_mirroring(monke
     hooks.images[:, 10:12] = 255
     hooks.images[hooks.labels == 0, :, 3:5] = 255
     hooks.images[hooks.labels == 1, :, 11:13] = 255
-    alone = pipeline.choose_augment("auto", hooks, judges=pipeline.judged(hooks, pipeline.JUDGES[:1]))
+    alone = pipeline.choose_augment("auto", hooks, judges=pipeline.cheap_probes(hooks, pipeline.JUDGES[:1]))
     assert not alone[0].flip and "too little to show" in alone[1], "it takes each for the same, mirrored or not"
     found, said = pipeline.choose_augment("auto", hooks)
     assert not found.flip and "is taken for" in said

@@ -42,7 +42,7 @@ def test_few_images_disagree_by_chance_and_are_called_rough() -> None:
 def test_chance_is_of_the_images_that_judged() -> None:
     whole = task((5000, 5000))
     assert judgements(whole, 73.8, 65.6), "beyond chance on 2,000 images each"
-    assert not judgements(whole, 73.8, 65.6, judged={VALIDATION: 500, TEST: 500})
-    assert judgements(whole, 73.8, 65.6, judged={VALIDATION: 8, TEST: 500})[0].startswith(
+    assert not judgements(whole, 73.8, 65.6, counts={VALIDATION: 500, TEST: 500})
+    assert judgements(whole, 73.8, 65.6, counts={VALIDATION: 8, TEST: 500})[0].startswith(
         "only 8 images for validation"
     )

@@ -200,7 +200,7 @@ def test_a_table_of_labels_may_tell_groups(tmp_path: Path) -> None:
     assert torn(load_task(tmp_path).parts, np.arange(60) // 6) == 0
 
 
-def test_a_part_gets_a_group_of_each_class_however_large_groups_are() -> None:
+def test_no_part_is_empty_however_large_groups_are() -> None:
     for seed in range(5):
         labels, groups = np.arange(30) // 15, np.arange(30) // 5
         parts = divide(labels, groups=groups, seed=seed)

@@ -166,6 +166,12 @@ def test_dark_bytes_are_told_of_pictures_as_of_arrays(tmp_path: Path, top: int) 
         assert (dark in told(as_given((x, Y)))) == (top < 128)
 
 
+def test_thin_bright_lines_are_bright_however_small_pictures_become(tmp_path: Path) -> None:
+    x = np.zeros((40, 128, 128), np.uint8)
+    x[np.arange(40), 3 * np.arange(40)] = 255
+    assert "none is above" not in told(as_given(write(tmp_path, x), resolution=16))
+
+
 def kind(x: Any, **options: Any) -> Any:
     return kind_of_images(np.asarray(x), as_given((x, Y)).images, given="X")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -96,6 +96,10 @@ class Space(ABC):
     @abstractmethod
     def key(self, architecture: Architecture) -> str:
         """The canonical key: equal for architectures that compute the same thing."""
+
+    def network_key(self, architecture: Architecture) -> Hashable:
+        """Equal for architectures that build the same network, however they are written: by default the key."""
+        return self.key(architecture)
 
     def canonical(self, architecture: Architecture) -> Architecture:
         """What stands for all with the same key: where they are not listed, each for itself."""
@@ -207,6 +211,10 @@ class FiniteSpace(ImageSpace):
     @abstractmethod
     def live(self, architecture: Architecture) -> Architecture | None:
         """The canonical one of its live parts alone, which computes the same; None where nothing reads the image."""
+
+    def network_key(self, architecture: Architecture) -> Hashable:
+        """What computes the same, by its live parts."""
+        return self.live(architecture)
 
 
 SPACES: Registry[Space] = Registry(

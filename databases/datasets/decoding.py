@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 MAX_PICTURE_BYTES = 256 * 2**20
 MAX_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
-PREVIEWS = {"MPO", "ICO", "ICNS", "CUR"}  # formats whose further pictures show the same, for another eye or smaller
+PREVIEWS = {"MPO", "ICO", "ICNS", "CUR", "PSD"}  # whose further pictures show the same: another eye, smaller, layers
 Deep: TypeAlias = npt.NDArray[np.float32]  # values of more than 8 bits, not yet scaled
 Pixels: TypeAlias = npt.NDArray[np.uint8] | Deep  # (px, px), (px, px, 3)
 
@@ -71,7 +71,7 @@ def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep
                 found.broken[start + row] = content
                 continue
             try:
-                picture, size, kind, more = decode(content, pixels.shape[1])
+                picture, size, kind, more, top = decode(content, pixels.shape[1], known=found.top)
             except Exception as problem:  # a decoder raises whatever broken bytes make it raise
                 found.broken[start + row] = why_unreadable(problem)
                 continue
@@ -83,8 +83,7 @@ def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep
                 found.floats = found.floats or kind == "float"
             else:
                 pixels[row] = np.atleast_3d(picture)
-                if found.top < LEAST_TOP[255]:
-                    found.top = max(found.top, int(picture.max()))
+                found.top = top
                 found.coloured = found.coloured or (picture.ndim == 3 and is_coloured(picture[None]))
     return found
 
@@ -101,9 +100,10 @@ def why_unreadable(problem: Exception) -> str:
     return " ".join(str(problem).split())[:80]
 
 
-def decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str, bool]:
+def decode(content: bytes, px: int, *, known: int = 255) -> tuple[Pixels, tuple[int, int], str, bool, int]:
     """One file as pixels, its (width, height) as it was, its kind of values, and whether it holds further pictures.
 
+    Last the larger of ``known`` and its largest value before it is made smaller, as far as that is worth telling.
     Raises whatever Pillow raises.
     """
     from PIL import Image, ImageOps
@@ -123,8 +123,11 @@ def decode(content: bytes, px: int) -> tuple[Pixels, tuple[int, int], str, bool]
             kind = "float" if image.mode.startswith("F") else "whole"
             if not has_a_scale(values_of([values], kind=kind)):
                 raise ValueError(f"values from {values.min():g} to {values.max():g}, outside 0..{FULL_SCALES[-1]}")
-            return values, size, kind, more
-        return np.asarray(_plain(image).resize((px, px), Image.Resampling.BILINEAR)), size, "byte", more
+            return values, size, kind, more, known
+        plain = _plain(image)
+        if known < LEAST_TOP[255]:
+            known = max(known, int(np.max(plain.getextrema())))
+        return np.asarray(plain.resize((px, px), Image.Resampling.BILINEAR)), size, "byte", more, known
 
 
 def opened_picture(image: Image.Image) -> npt.NDArray[np.generic]:
@@ -139,7 +142,7 @@ def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -
     """One file as uint8 (px, px, channels), as in a set of pictures with that white; raises whatever Pillow raises."""
     from PIL import Image
 
-    values, _, kind, _ = decode(content, px)
+    values, _, kind, *_ = decode(content, px)
     if kind != "byte":
         if white is None:
             raise ValueError("more than 8 bits a pixel, and training had no such pictures")

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Hashable, Sequence
 from typing import Any
 
-from databases.architectures.space import Architecture, FiniteSpace
+from databases.architectures.space import Architecture
 from metad2a.search.controllers.controller import Controller
 
 TRIES = 2_000  # twins in a row: a search has no more to propose
 
 
 class Distinct(Controller):
-    """A searcher that is asked again for every proposal whose network is known; it hears that network's score."""
+    """A searcher that is asked again for every proposal whose network is known; it hears that network's score.
 
-    def __init__(self, inner: Controller) -> None:
+    It is not asked again after the ``deadline``, a monotonic second.
+    """
+
+    def __init__(self, inner: Controller, *, deadline: float = math.inf) -> None:
         super().__init__(inner.space, seed=inner.seed)
-        self._inner = inner
+        self._inner, self._deadline = inner, deadline
         self._scores: dict[Hashable, float] = {}
         self._twins: dict[Hashable, list[Architecture]] = {}  # of those that are measured now
 
@@ -24,9 +29,9 @@ class Distinct(Controller):
         """At most ``count``, no two of which are the same network, nor the same as one before."""
         found: list[Architecture] = []
         tries = 0
-        while len(found) < count and tries < TRIES and (asked := self._inner.ask(count - len(found))):
+        while len(found) < count and self._may_ask(tries) and (asked := self._inner.ask(count - len(found))):
             for each in asked:
-                network, tries = self._network(each), tries + 1
+                network, tries = self.space.network_key(each), tries + 1
                 if network in self._scores:
                     self._inner.tell([each], [self._scores[network]])
                 elif network in self._twins:
@@ -40,20 +45,20 @@ class Distinct(Controller):
         """Hands the scores on, also to the twins that were passed over."""
         self._inner.tell(architectures, scores)
         for each, score in zip(architectures, scores, strict=True):
-            network = self._network(each)
+            network = self.space.network_key(each)
             self._scores[network] = score
             if twins := self._twins.pop(network, []):
                 self._inner.tell(twins, [score] * len(twins))
 
-    def _network(self, architecture: Architecture) -> Hashable:
-        """Equal for architectures that are the same network."""
-        space = self.space
-        return space.live(architecture) if isinstance(space, FiniteSpace) else space.key(architecture)
+    def _may_ask(self, tries: int) -> bool:
+        return tries < TRIES and (not tries or time.monotonic() < self._deadline)
 
     def state(self) -> dict[str, Any]:
-        """That of the searcher: a search begins anew and is told what was kept."""
-        return self._inner.state()
+        """What is known of networks, and the inner searcher's state."""
+        twins = {network: list(found) for network, found in self._twins.items()}
+        return {"scores": dict(self._scores), "twins": twins, "inner": self._inner.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from `state`."""
-        self._inner.restore(state)
+        self._scores, self._twins = dict(state["scores"]), {key: list(found) for key, found in state["twins"].items()}
+        self._inner.restore(state["inner"])

@@ -86,14 +86,14 @@ def _expectation(trained: Sequence[Trained]) -> list[str]:
 
 
 def judgements(
-    task: Task, valid: float | None, test: float | None, *, judged: Mapping[int, int] | None = None
+    task: Task, valid: float | None, test: float | None, *, counts: Mapping[int, int] | None = None
 ) -> list[str]:
     """Notes on the validation and test accuracies (percent) of the network that was chosen.
 
-    ``judged``: on how many images of each part they were measured, by default all.
+    ``counts``: on how many images of each part they were measured, by default all.
     """
     notes = []
-    counts = judged or {part: int((task.parts == part).sum()) for part in (VALIDATION, TEST)}
+    counts = counts or {part: int((task.parts == part).sum()) for part in (VALIDATION, TEST)}
     for part, use in ((VALIDATION, "validation"), (TEST, "test")):
         count = counts[part]
         if 0 < count < FEW_TO_JUDGE:

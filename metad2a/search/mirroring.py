@@ -14,25 +14,25 @@ from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TEST, Task
 from databases.records.recipe import Recipe
 from metad2a.train.augment import PLAIN, Augment, asked
-from metad2a.train.pipeline import JUDGES, base_of, best_judge, choose_augment, judged
+from metad2a.train.pipeline import JUDGES, base_of, best_judge, cheap_probes, choose_augment
 from metad2a.train.probe import Probed, speed
 
 PASSES, SHARE = 2.0, 0.2  # that looking takes, with what is fitted; of the time, at most
 LEAST = 10.0  # seconds from which they are fitted for the comparison alone
 
 
-def cheap_probes(task: Task, choice: str, recipe: Recipe, *, seconds: float) -> dict[Pipeline, Probed]:
+def affordable_probes(task: Task, choice: str, recipe: Recipe, *, seconds: float) -> dict[Pipeline, Probed]:
     """Those that tell on mirroring, as many as cost little of the ``seconds``; none in few where it is decided."""
     if seconds < LEAST and not (choice == "auto" and recipe.augment):
         return {}
     if seconds == math.inf:
-        return judged(task)
+        return cheap_probes(task)
     images, found, left = np.count_nonzero(task.parts != TEST), list[Pipeline](), SHARE * seconds
     for each in JUDGES:
         left -= PASSES * images / speed(base_of(each, task), task, resolution=each.resolution)
         if left >= 0:
             found.append(each)
-    return judged(task, found)
+    return cheap_probes(task, found)
 
 
 def augmentation(task: Task, choice: str, recipe: Recipe, judges: Mapping[Pipeline, Probed]) -> tuple[Augment, str]:

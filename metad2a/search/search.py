@@ -124,7 +124,7 @@ def search(
             spread=spread,
             augment=augment,
             draw=draw,
-        ).go(Distinct(plan.controller))
+        ).go(Distinct(plan.controller, deadline=deadline))
 
 
 def train_one(

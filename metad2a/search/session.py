@@ -23,7 +23,7 @@ from metad2a.search.budget import Budget
 from metad2a.search.candidate import Done, Job, Spread, Work
 from metad2a.search.controllers.controller import Controller
 from metad2a.search.ending import finished
-from metad2a.search.mirroring import augmentation, best_known, cheap_probes
+from metad2a.search.mirroring import affordable_probes, augmentation, best_known
 from metad2a.search.result import SearchProgress, SearchResult, Stage, record_of
 from metad2a.search.run_state import Trained, Wanted, best_of
 from metad2a.search.runs import RunFolder
@@ -194,7 +194,7 @@ class Session:
         state = self.run.state
         if state.change is None:
             left, ways = self.budget.limit - self.run.spent, (self.augment, self.recipe)
-            judges = cheap_probes(self.task, *ways, seconds=left)
+            judges = affordable_probes(self.task, *ways, seconds=left)
             found, why = augmentation(self.task, *ways, judges)
             state.change, state.probed = (found.shift, found.flip, why), best_known(judges)
         return Augment(*state.change[:2])

@@ -86,7 +86,9 @@ def probe_pipeline(pipeline: Pipeline, task: Task, *, cache: Path | None = None)
     return probe(base_of(pipeline, task), task, resolution=pipeline.resolution, cache=cache)
 
 
-def judged(task: Task, judges: Sequence[Pipeline] = JUDGES, *, cache: Path | None = None) -> dict[Pipeline, Probed]:
+def cheap_probes(
+    task: Task, judges: Sequence[Pipeline] = JUDGES, *, cache: Path | None = None
+) -> dict[Pipeline, Probed]:
     """The cheap probes of a task."""
     return {each: probe_pipeline(each, task, cache=cache) for each in judges}
 
@@ -108,7 +110,7 @@ def choose_augment(
     """
     if (found := asked(choice)) is not None:
         return found
-    known = judges or judged(task, cache=cache)
+    known = judges or cheap_probes(task, cache=cache)
     best = best_judge(known)
     return choose(choice, base_of(best, task), known[best].classifier, task, cache=cache)
 

@@ -167,12 +167,12 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         classifier, valid, heat, more = _chosen(session, best, logits, heats)
         state.notes = (*told_of_fastest(session, best), *more)
     tested, found = report(classifier, task, temperature=heat, seconds=math.inf if again else _left(session))
-    judged = {VALIDATION: len(read_logits(session.run).get(best, truth)), TEST: len(found.places)}
+    counts = {VALIDATION: len(read_logits(session.run).get(best, truth)), TEST: len(found.places)}
     notes = [
         *session.notes,
         *state.notes,
         *told_of_tested(found, task),
-        *judgements(task, valid, tested, judged=judged),
+        *judgements(task, valid, tested, counts=counts),
     ]
     card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
