@@ -116,7 +116,9 @@ def test_nothing_to_learn_from_is_said(store: Store, tmp_path: Path) -> None:
         run(store, None, tmp_path)
     with pytest.raises(UserError, match="other features"):
         run(store, meta_model(6), tmp_path)
-    with pytest.raises(UserError, match=r"no task was measured with the recipe 'mien': did you mean mine\? choose one of mine$"):
+    with pytest.raises(
+        UserError, match=r"no task was measured with the recipe 'mien': did you mean mine\? choose one of mine$"
+    ):
         run(store, meta_model(192), tmp_path, recipe="mien")
     with Store("sqlite://") as empty, pytest.raises(UserError, match="no task of the database has features"):
         run(empty, meta_model(192), tmp_path)
