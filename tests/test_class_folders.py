@@ -187,6 +187,20 @@ def test_a_class_of_files_that_cannot_be_read_is_refused(
     assert load_task(tmp_path).class_names == ("a", "b")
 
 
+@pytest.mark.parametrize(
+    ("name", "advice"), [("data (1).zip", "what they are packed in"), ("a (1).dcm", "convert them")]
+)
+def test_a_bracket_in_a_name_makes_no_link_of_it(tmp_path: Path, name: str, advice: str) -> None:
+    make(tmp_path, "a", "b", "bird")
+    for each in (tmp_path / "bird").iterdir():
+        each.unlink()
+    (tmp_path / "bird" / name).write_bytes(b"x")
+    assert advice in refusal(tmp_path) and "mend the links" not in refusal(tmp_path)
+    (tmp_path / "bird" / name).unlink()
+    (tmp_path / "bird" / "0.zip").symlink_to(tmp_path / "nowhere.zip")
+    assert "mend the links" in refusal(tmp_path)
+
+
 def test_a_class_lost_in_one_part_and_a_lost_part_are_refused(tmp_path: Path) -> None:
     make(tmp_path / "one", "train/a", "train/b", "test/a")
     make(tmp_path / "one", "test/b", ending=".dcm")

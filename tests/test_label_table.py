@@ -9,6 +9,7 @@ import pytest
 from test_class_folders import make, refusal, sizes, told
 
 from databases.datasets.loading import load_task
+from databases.datasets.task import TEST
 
 
 def table(root: Path, text: str, name: str = "labels.csv") -> Path:
@@ -36,7 +37,7 @@ def test_a_table_of_labels_beside_the_pictures_tells_the_classes(tmp_path: Path,
     make(tmp_path, "pictures", count=10)
     task = load_task(table(tmp_path, text), as_stored=True)
     assert task.class_names == ("cat", "dog") and task.labels.tolist() == [0, 1] * 5
-    assert "took the classes of 10 pictures from labels.csv" in told(task)
+    assert "took the classes of 10 pictures from 'labels.csv'" in told(task)
 
 
 def test_a_table_within_the_data_names_what_lies_beside_its_folder(tmp_path: Path) -> None:
@@ -68,12 +69,67 @@ def test_without_parts_in_the_table_folders_tell_them(tmp_path: Path) -> None:
     assert sizes(load_task(table(tmp_path / "two", f"file,class\n{text}"))) == [12, 4, 4]
 
 
+def numbered(part: str, head: str, form: str, *, count: int = 10) -> str:
+    return "\n".join([head, *(form.format(i=i, name="ab"[i % 2], part=part) for i in range(count)), ""])
+
+
+def test_where_one_table_tells_parts_folders_tell_those_of_another(tmp_path: Path) -> None:
+    told_by_table = numbered("train", "file,class,split", "{i}.png,{name},{part}")
+    for place, others in (("one", ("train", "test")), ("two", ("first", "test"))):
+        root = make(tmp_path / place, *others, count=10)
+        table(root / others[0], told_by_table)
+        table(root / "test", numbered("", "file,class", "{i}.png,{name}"))
+        task = load_task(root)
+        assert sizes(task) == [8, 2, 10] and "took the folders 'test' as parts of 10 pictures" in told(task)
+    root = make(tmp_path / "three", "my_test/a", "my_test/b", count=10)  # where all lie in what is called a test
+    table(root / "my_test" / "a", told_by_table)
+    table(root / "my_test" / "b", numbered("", "file,class", "{i}.png,{name}"))
+    assert sizes(load_task(root)) == [12, 4, 4]
+
+
+def test_two_tables_of_the_same_files_complete_each_other(tmp_path: Path) -> None:
+    make(tmp_path, "x", count=10)
+    table(tmp_path, numbered("", "file,class", "x/{i}.png,{name}"))
+    text = "file,class,split,group\n" + "".join(
+        f"{i}.png,{'ab'[i % 2]},{'test' if i > 7 else 'train'},g{i // 2}\n" for i in range(10)
+    )
+    table(tmp_path / "x", text)
+    task = load_task(tmp_path)
+    assert int((task.parts == TEST).sum()) == 2 and "in 5 groups" in told(task)
+    table(tmp_path / "x", text.replace("test", "tset"))
+    assert "whose x/labels.csv in line 10 has the part 'tset'" in refusal(tmp_path)
+    table(tmp_path / "x", text + "0.png,a,test,g0\n")
+    message = refusal(tmp_path)
+    assert "whose x/labels.csv in lines 2 and 12 has two parts for 'x/0.png'" in message
+
+
+def test_many_tables_are_told_in_few_words(tmp_path: Path) -> None:
+    folders = [f"d{i}" for i in range(12)]
+    make(tmp_path, *folders, count=4)
+    for folder in folders:
+        table(tmp_path / folder, numbered("", "file,class,label", "{i}.png,{name},x", count=4))
+    notes = told(load_task(tmp_path))
+    assert "from 'd0/labels.csv', 'd1/labels.csv', 'd2/labels.csv', ..." in notes and "d7" not in notes
+    assert notes.count("took the column 'class' for the class, not 'label'") == 1
+
+
+def test_a_file_below_a_good_table_that_is_no_table_is_ignored(tmp_path: Path) -> None:
+    make(tmp_path, "x", "y", count=10)
+    table(tmp_path / "x", numbered("", "file,class", "{i}.png,{name}"))
+    (tmp_path / "y" / "labels.csv").write_bytes(b"\xff\xfe\x00")
+    assert "y/labels.csv, which cannot be read as a table" in refusal(tmp_path)  # it may be all that tells of y
+    table(tmp_path, "".join(["file,class\n", *(f"{c}/{i}.png,{'ab'[i % 2]}\n" for c in "xy" for i in range(10))]))
+    task = load_task(tmp_path)
+    assert "ignored 1 table that cannot be read as CSV in UTF-8: 'y/labels.csv'" in told(task)
+    assert "in no class folder" not in told(task) and len(task.labels) == 20
+
+
 def test_all_tables_are_read(tmp_path: Path) -> None:
     make(tmp_path, "train", "test", count=20)
     for part in ("train", "test"):
         table(tmp_path / part, rows(20))
     task = load_task(tmp_path)
-    assert sizes(task) == [16, 4, 20] and "from test/labels.csv and train/labels.csv" in told(task)
+    assert sizes(task) == [16, 4, 20] and "from 'test/labels.csv', 'train/labels.csv'" in told(task)
     table(tmp_path, "file,class\ntrain/1.png,cat\n")
     assert "in line 3, with line 2 of labels.csv, has two classes for 'train/1.png'" in refusal(tmp_path)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from test_class_folders import (
     told,
 )
 
+from databases.datasets.archives import Zip
 from databases.datasets.loading import load_task
 from databases.datasets.names import distinct, shown_apart
 
@@ -83,6 +85,18 @@ def test_half_of_a_letter_in_a_zip_is_no_folder(tmp_path: Path) -> None:
     assert all(isinstance(name, bytes) and b"\\" in name for name in names)
     task = load_task(pack(tmp_path / "japanese.zip", names))
     assert len(set(task.class_names)) == 3 and np.bincount(task.labels).tolist() == [3, 3, 3]
+
+
+def test_half_of_a_letter_at_the_top_of_a_zip_is_no_folder_either(tmp_path: Path) -> None:
+    names: list[str | bytes] = [f"{word}/{index}.png" for word in "ab" for index in range(3)]
+    with closing(Zip(pack(tmp_path / "japanese.zip", [*names, "表示.png".encode("shift_jis")]))) as files:
+        assert [name.count("/") for name in files.names] == [1] * 6 + [0]
+
+
+def test_backslashes_between_folders_of_a_zip_are_slashes(tmp_path: Path) -> None:
+    words = [word.encode("latin-1") for word in ("é", "z")]
+    names: list[str | bytes] = [word + f"\\{index:03}.png".encode() for word in words for index in range(3)]
+    assert len(load_task(pack(tmp_path / "dos.zip", names)).class_names) == 2
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")

@@ -156,6 +156,9 @@ def test_users_name_groups_by_folder_prefix_or_table(tmp_path: Path) -> None:
     task = load_task(prefixes, groups=table)
     assert by_name(task, expected) <= 2 and "in no group of g.csv, and so each by itself: 10 pictures" in told(task)
     assert "found no picture for 1 file of g.csv: 'gone.png'" in told(task)
+    more = [f"{row},1,1,1,1" for row in rows]
+    table.write_text("\n".join(["file,group,class,class,label,split", *more]))
+    assert "took the column" not in told(load_task(prefixes, groups=table))  # of what tells no group
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from databases.datasets.zip_names import member_name, odd_names
+from databases.datasets.zip_names import member_names, odd_names
 from databases.errors import UserError
 
 if TYPE_CHECKING:
@@ -141,10 +141,11 @@ class Zip:
         except UserError:
             self.close()
             raise
-        self._members = {member_name(member)[0]: member for member in members}
-        self.empty = _empty([member_name(member)[0].rstrip("/") for member in listed], set(self._members))
+        names = list(zip(listed, member_names(listed), strict=True))
+        self._members = {name: member for member, (name, _) in names if not member.is_dir()}
+        self.empty = _empty([name.rstrip("/") for _, (name, _) in names], set(self._members))
         self.lost: list[tuple[str, str]] = []
-        self.notes = odd_names(members, len(self._members))
+        self.notes = odd_names([each for member, each in names if not member.is_dir()])
 
     def close(self) -> None:
         """Close the file."""

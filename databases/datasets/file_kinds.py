@@ -71,16 +71,20 @@ def refuse_lost_classes(
     papers = set[str]()
     for name in others:
         for folder in [] if hidden(name) else _beside(name, above, homes, roots):
-            papers.add(folder) if _is_document(name) else files[folder].append(name)
+            if _is_document(name):
+                papers.add(folder)
+            else:
+                files[folder].append(name)
     for name, reason in lost:
         like_a_folder = not ending_of(name) and name.rpartition("/")[0] in above
         for folder in [name] if like_a_folder else _beside(name, above, homes, roots):
             links[folder].append(f"{name} ({reason})")
-    for folder, names in (*links.items(), *files.items()):
+    mended = [(*each, "mend the links") for each in links.items()]
+    for folder, names, advice in (*mended, *((*each, remedy(each[1])) for each in files.items())):
         raise UserError(
             f"given {given} with the class folder {shown(folder)!r}, in which no picture can be read: "
             f"{some(names)}; allowed are folders with pictures; "
-            f"{remedy(names)}, or to go on without this class take the folder away or let its name begin with a dot"
+            f"{advice}, or to go on without this class take the folder away or let its name begin with a dot"
         )
     return [f"no class is made of {some(papers)}, where only documents lie"] if papers else []
 
@@ -142,8 +146,6 @@ def remedy(names: Sequence[str]) -> str:
     """What to do about files that cannot be read."""
     if any(ending_of(name) in HEIC for name in names):
         return "convert them to JPEG, or install what reads them: pip install 'metad2a[heic]'"
-    if any("(" in name for name in names):
-        return "mend the links"
     if any(ending_of(name) in PACKED for name in names):
         return "give pictures in place of what they are packed in (PNG or JPEG)"
     return "convert them to PNG or JPEG"

@@ -5,7 +5,8 @@
     b.png,dog
 
 Files are named by their paths from the table's folder on, or by as much of the end of these as is unique; ``part``
-(train, val, test) and ``group`` may stand beside. Without ``part`` folders called train, val and test tell it.
+(train, val, test) and ``group`` may stand beside, or in another table of the same files. Where no table of a file has
+``part`` folders called train, val and test tell it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import TypeAlias
 
 from databases.datasets.archives import Files
 from databases.datasets.class_folders import Arranged, Picture
@@ -32,7 +34,7 @@ COLUMNS = {  # what a column may be called
     "part": ("part", "split", "subset", "set"),
     "group": ("group", "track", "patient"),
 }
-NEEDED = ("file", "class")
+NEEDED, OPTIONAL = ("file", "class"), ("part", "group")
 ONE = {"class": "classes", "part": "parts", "group": "groups"}  # of which a file has one
 MOST_BYTES = 2**29
 
@@ -44,6 +46,9 @@ class Row:
     line: int
     cells: Mapping[str, str]
     table: str = ""
+
+
+Labelled: TypeAlias = Mapping[str, Sequence[Row]]  # of each file the rows that tell something new
 
 
 @dataclass(frozen=True)
@@ -69,73 +74,114 @@ def arrange_by_table(
         UserError: rows that cannot be used, more than a tenth of the pictures not listed or of the files not there, or
             a class without a picture.
     """
-    read = {each: read_table(files.read(each, most=MOST_BYTES), NEEDED, given=f"{given}, {each}") for each in tables}
-    used = {name: table for name, table in read.items() if table is not None}
+    used, ignored = _read_all(files, tables, given)
     if not used:
         return None
-    labelled: dict[str, Row] = {}
+    labelled: dict[str, list[Row]] = {}
     absent: list[Row] = []
     for name, table in used.items():
-        absent += _match(table.rows, Finder(pictures, str(PurePosixPath(name).parent)), labelled, name, given)
-    called = " and ".join(used)
+        absent += _match(table.rows, Finder(pictures, str(PurePosixPath(name).parent)), labelled, given)
+    called = some(used)
     unlisted = [name for name in pictures if name not in labelled]
     _refuse_gaps(f"{given}, whose {called}", pictures, labelled, absent, unlisted)
     parts, told = _parts(labelled, given)
     made = [
-        Picture(name, row.cells["class"], parts[name], group=row.cells.get("group", ""))
-        for name, row in labelled.items()
+        Picture(name, rows[0].cells["class"], parts[name], group=_told(rows, "group"))
+        for name, rows in labelled.items()
     ]
     made.sort(key=lambda picture: natural(picture.file))
     labels = sorted({picture.label for picture in made}, key=sort_key)
     names, notes = shown_apart(labels)
-    odd = [note for table in used.values() for note in table.notes]
+    odd = dict.fromkeys(note for table in used.values() for note in table.notes)
     notes = [f"took the classes of {count(len(made), 'picture')} from {called}", *odd, *told, *notes]
+    if ignored:
+        notes.append(f"ignored {count(len(ignored), 'table')} that cannot be read as CSV in UTF-8: {some(ignored)}")
     if absent:
         notes.append(
             f"{count(len(absent), 'file')} of {called} cannot be read: {some(row.cells['file'] for row in absent)}"
         )
-    rest = [name for name in others if name not in used]
+    rest = [name for name in others if name not in used and name not in ignored]
     notes += unread_notes(len(made), rest, unlisted, files.lost, given=given)
     return Arranged(tuple(made), dict(zip(labels, names, strict=True)), tuple(notes))
 
 
-def _match(rows: Sequence[Row], find: Finder, labelled: dict[str, Row], table: str, given: str) -> list[Row]:
-    """Puts the row of each file into ``labelled``, and gives back the rows whose file is no picture there."""
-    absent, place = list[Row](), f"{given}, whose {table}"
-    for each in rows:
-        row = Row(each.line, each.cells, table)
-        file = find(row.cells["file"], f"{place} in line {row.line}")
+def _read_all(files: Files, tables: Sequence[str], given: str) -> tuple[dict[str, Table], set[str]]:
+    """The tables that have the columns, and those that are no tables but lie in folders below one that is."""
+    used, ignored = dict[str, Table](), set[str]()
+    for name in tables:
+        content = files.read(name, most=MOST_BYTES)
+        try:
+            table = read_table(content, NEEDED, OPTIONAL, given=f"{given}, {name}", name=name)
+        except UserError:
+            above = {str(each) for each in PurePosixPath(name).parent.parents}
+            if not any(str(PurePosixPath(each).parent) in above for each in used):
+                raise
+            ignored.add(name)
+        else:
+            if table is not None:
+                used[name] = table
+    return used, ignored
+
+
+def _match(rows: Sequence[Row], find: Finder, labelled: dict[str, list[Row]], given: str) -> list[Row]:
+    """Puts rows that tell something new to those of their file in ``labelled``; gives back those without a picture."""
+    absent = list[Row]()
+    for row in rows:
+        place = f"{given}, whose {row.table} in line {row.line}"
+        file = find(row.cells["file"], place)
         if not row.cells["class"]:
-            raise UserError(f"given {place} in line {row.line} has no class; allowed is one a file; fill it in")
+            raise UserError(f"given {place} has no class; allowed is one a file; fill it in")
         if file is None:
             absent.append(row)
             continue
-        first = labelled.setdefault(file, row)
-        where = f"lines {first.line} and {row.line}"
-        if first.table != table:
-            where = f"line {row.line}, with line {first.line} of {first.table},"
-        for what, plural in ONE.items():
-            if first.cells.get(what) != row.cells.get(what):
-                raise UserError(
-                    f"given {place} in {where} has two {plural} for {file!r}; allowed is one; correct the table"
-                )
+        known = labelled.setdefault(file, [])
+        for first in known:
+            _refuse_two(first, row, file, given)
+        if row.cells.keys() - {key for first in known for key in first.cells}:
+            known.append(row)
     return absent
 
 
-def _parts(labelled: Mapping[str, Row], given: str) -> tuple[dict[str, int], list[str]]:
-    """The part of each file, by default training: as the tables tell, else as folders called train and so on do."""
-    if any("part" in row.cells for row in labelled.values()):
-        return {name: _part(row, f"{given}, whose {row.table}") for name, row in labelled.items()}, []
+def _refuse_two(first: Row, row: Row, file: str, given: str) -> None:
+    """Refuses two rows of a file that differ in a column that both have."""
+    where = f"lines {first.line} and {row.line}"
+    if first.table != row.table:
+        where = f"line {row.line}, with line {first.line} of {first.table},"
+    for what, plural in ONE.items():
+        if what in first.cells and what in row.cells and first.cells[what] != row.cells[what]:
+            raise UserError(
+                f"given {given}, whose {row.table} in {where} has two {plural} for {file!r}; allowed is one; "
+                "correct the table"
+            )
+
+
+def _told(rows: Sequence[Row], what: str) -> str:
+    """What the rows of a file tell of it, an empty text where none has that column."""
+    return next((row.cells[what] for row in rows if what in row.cells), "")
+
+
+def _parts(labelled: Labelled, given: str) -> tuple[dict[str, int], list[str]]:
+    """The part of each file, by default training: as its tables tell, else as folders called train and so on do."""
+    telling = {name: row for name, rows in labelled.items() for row in rows if "part" in row.cells}
+    known = {name: _part(row, f"{given}, whose {row.table}") for name, row in telling.items()}
     ways = {name: [each for each in PurePosixPath(name).parts[:-1] if part_of(each) is not None] for name in labelled}
     found = {name: part_of(way[0]) if way else None for name, way in ways.items()}
-    if TRAIN not in found.values() or len(set(found.values()) - {None}) < 2:
-        return dict.fromkeys(labelled, TRAIN), []
-    told = f"took the folders {some({way[0] for way in ways.values() if way})} as parts, as the table tells none"
-    return {name: TRAIN if part is None else part for name, part in found.items()}, [told]
+    there = set(found.values())
+    meant = len(there) > 1 if known else TRAIN in there and len(there - {None}) > 1
+    taken = {name: part for name, part in found.items() if meant and part is not None and name not in known}
+    parts = dict.fromkeys(labelled, TRAIN) | taken | known
+    if not taken:
+        return parts, []
+    folders = some({ways[name][0] for name in taken})
+    return parts, [f"took the folders {folders} as parts of {count(len(taken), 'picture')}, as their table tells none"]
 
 
-def read_table(content: bytes, needed: Sequence[str], *, given: str) -> Table | None:
-    """A table with commas, semicolons or tabs; None where it lacks a needed column.
+def read_table(
+    content: bytes, needed: Sequence[str], optional: Sequence[str] = (), *, given: str, name: str = ""
+) -> Table | None:
+    """A table of that name with commas, semicolons or tabs; None where it lacks a needed column.
+
+    Other columns than the needed and the optional ones are not looked at.
 
     Raises:
         UserError: it is no such table.
@@ -146,7 +192,8 @@ def read_table(content: bytes, needed: Sequence[str], *, given: str) -> Table | 
         delimiter = max(",;\t", key=first.count)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         heads = [head.strip().lower() for head in next(reader, [])]
-        places = {key: heads.index(name) for key, names in COLUMNS.items() for name in reversed(names) if name in heads}
+        keys = (*needed, *optional)
+        places = {key: heads.index(head) for key in keys for head in reversed(COLUMNS[key]) if head in heads}
         if any(key not in places for key in needed):
             return None
         if twice := [head for head in heads if head and heads.count(head) > 1 and heads.index(head) in places.values()]:
@@ -157,7 +204,7 @@ def read_table(content: bytes, needed: Sequence[str], *, given: str) -> Table | 
                 continue
             if len(cells) != len(heads):
                 raise csv.Error(f"line {reader.line_num} has {len(cells)} cells, line 1 has {len(heads)}")
-            rows.append(Row(reader.line_num, {key: cells[place].strip() for key, place in places.items()}))
+            rows.append(Row(reader.line_num, {key: cells[place].strip() for key, place in places.items()}, name))
     except (UnicodeDecodeError, csv.Error) as problem:
         raise UserError(
             f"given {given}, which cannot be read as a table ({problem}); allowed is CSV in UTF-8; save it as that"
@@ -165,7 +212,7 @@ def read_table(content: bytes, needed: Sequence[str], *, given: str) -> Table | 
     notes = [
         f"took the column {heads[places[key]]!r} for the {key}, not {some(spare)}"
         for key in places.keys() & {"class", "part", "group"}
-        if (spare := [name for name in COLUMNS[key] if name in heads and heads.index(name) != places[key]])
+        if (spare := [head for head in COLUMNS[key] if head in heads and heads.index(head) != places[key]])
     ]
     return Table(rows, sorted(notes))
 
@@ -229,7 +276,7 @@ def _part(row: Row, place: str) -> int:
 
 
 def _refuse_gaps(
-    place: str, pictures: Sequence[str], labelled: Mapping[str, Row], absent: Sequence[Row], unlisted: Sequence[str]
+    place: str, pictures: Sequence[str], labelled: Labelled, absent: Sequence[Row], unlisted: Sequence[str]
 ) -> None:
     """Refuses a table that misses too many pictures, names too many that are not there, or loses a class."""
     if len(absent) * MOST_UNREAD > len(absent) + len(labelled):
@@ -243,7 +290,7 @@ def _refuse_gaps(
             f"given {place} lists {len(labelled):,} of {len(pictures):,} pictures, not {some(unlisted)}; "
             "allowed is to leave out a tenth; complete it, or take it away where the folders tell the classes"
         )
-    there = Counter(row.cells["class"] for row in labelled.values())
+    there = Counter(rows[0].cells["class"] for rows in labelled.values())
     lost = {row.cells["class"] for row in absent if row.cells["class"] not in there}
     if lost:
         raise UserError(

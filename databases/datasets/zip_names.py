@@ -11,11 +11,17 @@ from databases.errors import count
 UTF8_FLAG = 0x800  # of a member whose name is UTF-8 by the zip's own words; Finder leaves it out
 
 
-def member_name(member: zipfile.ZipInfo) -> tuple[str, bool]:
-    """The name of a member, with forward slashes, and whether it is in another encoding, which nobody can tell.
+def member_names(members: Sequence[zipfile.ZipInfo]) -> list[tuple[str, bool]]:
+    """The name of each of all members, with forward slashes, and whether it is in another encoding, nobody knows which.
 
-    In such an encoding a backslash may be half of a letter (Shift-JIS, GBK), and is none where there are forward ones.
+    In such an encoding a backslash may be half of a letter (Shift-JIS, GBK), and is no slash where any member of the
+    zip has a forward one.
     """
+    forward = any("/" in member.filename for member in members)
+    return [_name(member, forward) for member in members]
+
+
+def _name(member: zipfile.ZipInfo, forward: bool) -> tuple[str, bool]:
     given = member.filename
     name = given.replace("\\", "/")
     if member.flag_bits & UTF8_FLAG or name.isascii():
@@ -23,17 +29,17 @@ def member_name(member: zipfile.ZipInfo) -> tuple[str, bool]:
     try:
         return name.encode("cp437").decode(), False  # zipfile took the bytes for that code page
     except UnicodeDecodeError:
-        return given if "/" in given else name, True
+        return given if forward else name, True
     except UnicodeEncodeError:  # zipfile found the name in UTF-8 by itself
         return name, False
 
 
-def odd_names(members: Sequence[zipfile.ZipInfo], different: int) -> list[str]:
-    """What is odd about the names of members, of which so many are different."""
+def odd_names(names: Sequence[tuple[str, bool]]) -> list[str]:
+    """What is odd about the names of files, each with whether it is in another encoding."""
     notes = []
-    if len(members) > different:
-        notes.append(f"the zip holds {count(len(members) - different, 'file')} twice: of each name the last one counts")
-    strange = [name for name, unsure in map(member_name, members) if unsure]
+    if again := len(names) - len({name for name, _ in names}):
+        notes.append(f"the zip holds {count(again, 'file')} twice: of each name the last one counts")
+    strange = [name for name, unsure in names if unsure]
     if strange:
         notes.append(f"{count(len(strange), 'name')} in the zip are not UTF-8 and may look strange: {some(strange)}")
     return notes
