@@ -87,6 +87,11 @@ def classifying() -> Callable[[], Any]:
     return lambda: model.fit(given, digits().labels).predict(given[:3])
 
 
+def choosing_a_pipeline() -> Callable[[], Any]:
+    model = MetaD2AClassifier(max_time=2)  # probes alone
+    return lambda: model.fit(digits().images, digits().labels).predict(digits().images[:3])
+
+
 def at_once(call: Callable[[], Any]) -> Callable[[], Callable[[], Any]]:
     return lambda: call
 
@@ -104,6 +109,7 @@ PREPARED: dict[str, Callable[[], Callable[[], Any]]] = {
     "time": at_once(lambda: time_cells([CELL], TOY, repeats=1)),
     "a new recipe": widening,
     "classify": classifying,
+    "choose a pipeline": choosing_a_pipeline,
     "a demonstration's training": at_once(lambda: alone(("enas-micro", 0, 0.02))),
     "shared weights": at_once(lambda: recurrent.shared(children(TEXT, 1), steps=1, seed=0)),
 }
