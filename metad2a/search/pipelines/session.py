@@ -187,7 +187,7 @@ class PipelineSession:
         index = self.run.place(Wanted(PIPELINE.of(pipeline)))
         checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
         checkpoint.parent.mkdir(exist_ok=True)
-        begin = self._begin(pipeline, index, again=stage.again)
+        begin, augment = self._begin(pipeline, index, again=stage.again), self.augmented
         if (left := self.left_for(answering)) < 1:
             return
         seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, left)
@@ -196,7 +196,7 @@ class PipelineSession:
         tuned = tune_pipeline(
             pipeline,
             self.task,
-            Effort(seconds=seconds, augment=self.augmented, seed=self.seed, parts=parts),
+            Effort(seconds=seconds, augment=augment, seed=self.seed, parts=parts),
             begin=begin,
             deadline=time.monotonic() + left,
             checkpoint=checkpoint,
