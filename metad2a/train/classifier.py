@@ -18,7 +18,7 @@ from metad2a.train.precision import half
 
 Places: TypeAlias = npt.NDArray[np.intp]
 
-BATCH_PIXELS = 2**20  # of one batch: what a CPU's cache likes
+BATCH_PIXELS, LEAST_BATCH = 2**17, 32  # of one batch, and its images: what a CPU's cache likes, twice as fast as more
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +69,7 @@ class Classifier:
         Raises:
             UserError: a single image does not fit.
         """
-        batch = max(1, BATCH_PIXELS // (self.resolution**2 * images.shape[3]))
+        batch = max(LEAST_BATCH, BATCH_PIXELS // self.resolution**2)
         count, found = len(images) if places is None else len(places), list[Tensor]()
         with torch.inference_mode():
             while (done := sum(map(len, found))) < count:
