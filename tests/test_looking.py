@@ -143,6 +143,11 @@ def test_images_where_hog_is_better_are_far_and_imagenets_weights_not_probed(
     assert (LITE not in found) == far and found[:2] == [OWN, HOG]
 
 
+def test_hog_by_which_alone_marks_show_may_take_more_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "fits", lambda images, *, share, **given: share > 0.5)
+    assert [each.measured.pipeline for each in looks(stripes(60), left=lambda: 9.0, share=0.3)] == [OWN, HOG]
+
+
 def test_the_first_probe_is_of_fewer_images_where_time_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(looking, "LEAST", 12)
     monkeypatch.setattr(looking, "LEAST_EACH", 2)

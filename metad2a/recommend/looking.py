@@ -19,6 +19,7 @@ from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, probe, spee
 IS_FAR = "HOG tells these images well better than our weights do, and where it did, it was better than lite0 too"
 IS_BEHIND = "on a few images it was behind"
 NO_TIME = "a probe would take too much of the seconds that were left"
+HOG_SHARE = 0.8  # of the seconds left that HOG may take: signs and marks show by no other probe
 OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
 LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
@@ -70,7 +71,7 @@ def looks(
             continue
         base = base_of(pipeline, task, also=also)
         rate = speed(base, task, resolution=pipeline.resolution)
-        part = SHARE if pipeline.weights == "hog" else share  # signs and marks show by no other probe
+        part = HOG_SHARE if pipeline.weights == "hog" else share
         there_is_time = partial(fits, rate=rate, features=width(base), classes=task.classes, share=part)
         if known and pipeline in known:
             found.append(Measured(pipeline, known[pipeline], rate))
