@@ -11,13 +11,14 @@ import torch
 from pipeline_world import arrows, random_base, stripes
 from torch import nn
 
-from databases.datasets.task import VALIDATION
+from databases.datasets.task import TRAIN, VALIDATION
 from databases.errors import UserError
 from metad2a.train import finetune as module
 from metad2a.train import pipeline
 from metad2a.train.augment import Augment, augmented, choose, judge
 from metad2a.train.bases import open_base
 from metad2a.train.finetune import Tuning, finetune
+from metad2a.train.loop import Epoch
 from metad2a.train.probe import percent_right, probe
 
 
@@ -73,6 +74,24 @@ def test_a_killed_training_ends_like_one_that_was_not(tmp_path: Path) -> None:
     assert not parts.complete
     ended = finetune(begin, task, Tuning(steps=4), checkpoint=tmp_path / "one")
     np.testing.assert_allclose(ended.classifier.logits(task.images), whole.classifier.logits(task.images), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("share", "parts", "seen"), [(1e9, (TRAIN,), True), (0.0, (TRAIN,), False), (1e9, (TRAIN, VALIDATION), False)]
+)
+def test_accuracy_on_the_way_is_told_and_changes_nothing(
+    share: float, parts: tuple[int, ...], seen: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WATCH_SHARE", share)
+    task, told = stripes(40), list[Epoch]()
+    begin = probe(random_base(), task, resolution=32).classifier
+    tuning = Tuning(steps=40, batch=8, parts=parts)
+    unseen = finetune(begin, task, tuning)
+    watched = finetune(begin, task, tuning, on_epoch=told.append, checkpoint=tmp_path / "kept")
+    accuracies = [each.valid_accuracy for each in told if each.valid_accuracy is not None]
+    assert (2 <= len(accuracies) <= 10) if seen else accuracies == []
+    assert told[-1].progress == 1 and told[-1].valid_accuracy is None  # the end is judged by all of them
+    np.testing.assert_array_equal(watched.classifier.logits(task.images), unseen.classifier.logits(task.images))
 
 
 SHORT = [

@@ -143,9 +143,23 @@ def test_images_where_hog_is_better_are_far_and_imagenets_weights_not_probed(
     assert (LITE not in found) == far and found[:2] == [OWN, HOG]
 
 
-def test_hog_by_which_alone_marks_show_may_take_more_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "fits", lambda images, *, share, **given: share > 0.5)
-    assert [each.measured.pipeline for each in looks(stripes(60), left=lambda: 9.0, share=0.3)] == [OWN, HOG]
+@pytest.mark.parametrize(("left", "learnt"), [(1e9, 36), (7.0, 36), (4.2, 18), (2.8, None)])
+def test_hog_by_which_alone_marks_show_may_take_more_of_the_time_or_fewer_images(
+    left: float, learnt: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(looking, "LEAST", 12)
+    monkeypatch.setattr(looking, "LEAST_EACH", 2)
+    monkeypatch.setattr(looking, "speed", lambda *given, **options: 10.0)
+    why: dict[str, str] = {}
+    seconds = iter([1e9, left, 1.0, 1.0])
+    found = {
+        each.measured.pipeline: each.probed for each in looks(stripes(60), left=lambda: next(seconds), left_out=why)
+    }
+    if learnt is None:
+        assert set(found) == {OWN} and why["hog"] == looking.NO_TIME
+    else:
+        probed = found[HOG]
+        assert set(found) == {OWN, HOG} and probed is not None and learnt - 2 <= len(probed.features) <= learnt
 
 
 def test_the_first_probe_is_of_fewer_images_where_time_is_short(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from metad2a.recommend import chances as chances_module
-from metad2a.recommend.chances import Measured, chances, fits, outcomes, sensible_probes
+from metad2a.recommend.chances import Measured, chances, outcomes, probe_seconds, sensible_probes
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import HERE
 from metad2a.recommend.pipelines import PipelineRecommendation, Seen, look_at, recommend_pipelines
@@ -106,10 +106,11 @@ def test_small_images_are_not_blown_up_and_missing_weights_not_probed() -> None:
     assert sensible_probes(32, ["own", "hog"]) == [OWN, HOG, replace(OWN, resolution=48)]
 
 
-def test_a_probe_begins_only_where_it_fits() -> None:
-    assert fits(1_000, 500.0, 10.0, features=256, classes=5)
-    assert not fits(1_000, 100.0, 10.0, features=256, classes=5)
-    assert not fits(1_000, 500.0, 10.0, features=2_000, classes=99)
+def test_a_probe_takes_features_of_all_images_and_a_regression_on_those_learnt_from() -> None:
+    given: dict[str, Any] = {"rate": 500.0, "features": 1_000, "classes": 12}
+    learnt, judging = probe_seconds(1_000, 0, **given), probe_seconds(0, 1_000, **given)
+    assert judging == pytest.approx(0.1 + 2) and learnt - judging == pytest.approx(1_000 * 2e-8 * 1_000 * 20)
+    assert probe_seconds(1_000, 1_000, **given) == pytest.approx(learnt + judging - 0.1)
 
 
 @pytest.fixture

@@ -87,18 +87,23 @@ def complains(said: Any) -> bool:
     return said.type in ("error", "warning") and "status of 422" not in said.text
 
 
-def violations(page: Page, script: str) -> Any:
-    """What axe finds; it is given to a page once, since that takes as long as half a look."""
+def evaluated(page: Page, *expressions: str) -> Any:
+    """The value of the last one of these; begun again where a page is read anew meanwhile: that of a job that ends."""
     from playwright.sync_api import Error
 
-    for _ in range(3):
+    for _ in range(5):
         try:
-            if page.evaluate("typeof axe") == "undefined":
-                page.evaluate(script)
-            return page.evaluate("axe.run({resultTypes: ['violations']}).then(told => told.violations)")
-        except Error:  # the page of a job that ends is read anew meanwhile
+            return [page.evaluate(each) for each in expressions][-1]
+        except Error as problem:
+            told = str(problem)
             page.wait_for_load_state()
-    raise AssertionError("the page does not come to rest")
+    raise AssertionError(f"the page does not come to rest: {told}")
+
+
+def violations(page: Page, script: str) -> Any:
+    """What axe finds; it is given to a page once, since that takes as long as half a look."""
+    given = f"if (typeof axe === 'undefined') {{\n{script}\n}}"
+    return evaluated(page, given, "axe.run({resultTypes: ['violations']}).then(told => told.violations)")
 
 
 def looked_at(page: Page, name: str) -> None:
@@ -112,7 +117,7 @@ def looked_at(page: Page, name: str) -> None:
         for light in ("light", "dark"):
             page.emulate_media(color_scheme=light)
             page.wait_for_timeout(250)
-            wide = page.evaluate("document.documentElement.scrollWidth")
+            wide = evaluated(page, "document.documentElement.scrollWidth")
             assert wide <= pixels["width"], f"{name} is {wide} px wide on a {size}"
             found = violations(page, script)
             serious = [

@@ -110,9 +110,9 @@ def is_far(measured: Sequence[Measured]) -> bool:
     return at.get(("hog", 64), 0.0) > at.get(("own", 32), 100.0) + FAR
 
 
-def fits(images: int, rate: float, left: float, *, features: int, classes: int, share: float = SHARE) -> bool:
-    """Whether ``features`` of so many images, and the regression, take less than ``share`` of the seconds left."""
-    return FIT_SECONDS + images * (1 / rate + fit_seconds(features, classes)) <= share * left
+def probe_seconds(learnt: int, judging: int, *, rate: float, features: int, classes: int) -> float:
+    """What ``features`` of so many training and validation images take, and the regression."""
+    return FIT_SECONDS + (learnt + judging) / rate + learnt * fit_seconds(features, classes)
 
 
 def fit_seconds(features: int, classes: int) -> float:

@@ -6,12 +6,11 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
-from metad2a.recommend.chances import FIT_SECONDS, SHARE, Measured, fit_seconds, fits, is_far, sensible_probes
+from metad2a.recommend.chances import FIT_SECONDS, SHARE, Measured, fit_seconds, is_far, probe_seconds, sensible_probes
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of
 from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, probe, speed, width
@@ -19,9 +18,9 @@ from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, probe, spee
 IS_FAR = "HOG tells these images well better than our weights do, and where it did, it was better than lite0 too"
 IS_BEHIND = "on a few images it was behind"
 NO_TIME = "a probe would take too much of the seconds that were left"
-HOG_SHARE = 0.8  # of the seconds left that HOG may take: signs and marks show by no other probe
 OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
+TAKES = {"hog": 0.8}  # and HOG, of fewer images too: signs and marks show by no other probe
 LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
 STEP = 1.25  # times so many images
 JUDGE, LEAST_JUDGES = 0.3, 500  # of these seconds, that validation images may take, and how many judge in any case
@@ -62,33 +61,46 @@ def looks(
     ``left_out`` is told why, by the name of the weights, of each network that is not probed.
     """
     why: dict[str, str] = {} if left_out is None else left_out
-    images = sum(len(looked_at(task, part)) for part in (TRAIN, VALIDATION))
-    few = _Few(task) if images > MANY * sum(FEW.values()) else None
-    found: list[Measured] = []
+    few, found = _Few(task), list[Measured]()
     for number, pipeline in enumerate(_to_probe(task, also)):
         if pipeline.weights == "lite0" and is_far(found):
             why[pipeline.weights] = IS_FAR
             continue
-        base = base_of(pipeline, task, also=also)
+        base, must = base_of(pipeline, task, also=also), insist and pipeline.weights == OTHER
         rate = speed(base, task, resolution=pipeline.resolution)
-        part = HOG_SHARE if pipeline.weights == "hog" else share
-        there_is_time = partial(fits, rate=rate, features=width(base), classes=task.classes, share=part)
+        of_part = number == 0 or pipeline.weights in TAKES
+        most, in_time = _images(task, pipeline, base, rate, left(), share=None if of_part else share)
         if known and pipeline in known:
             found.append(Measured(pipeline, known[pipeline], rate))
             yield Look(found[-1], None, 0.0)
-        elif number == 0 or (insist and pipeline.weights == OTHER) or there_is_time(images, left=left()):
+        elif number == 0 or must or in_time:
             now(f"Probing {pipeline}")
-            asked = pipeline.weights in ("lite0", OTHER) and not (insist and pipeline.weights == OTHER)
-            if few is not None and asked and not few.promises(pipeline, base):
+            if not must and not few.promises(pipeline, base):
                 why[pipeline.weights] = IS_BEHIND
                 continue
-            most = None if number else affordable(task, FIRST * left(), rate=rate, features=width(base))
             probed = probe(base, task, resolution=pipeline.resolution, cache=cache, most=most)
             insist = insist and pipeline.weights != OTHER
             found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))
             yield Look(found[-1], probed, probed.seconds)
         else:
             why.setdefault(pipeline.weights, NO_TIME)
+
+
+def _all(task: Task) -> dict[int, int]:
+    return {part: len(looked_at(task, part)) for part in (TRAIN, VALIDATION)}
+
+
+def _images(
+    task: Task, pipeline: Pipeline, base: Base, rate: float, left: float, *, share: float | None
+) -> tuple[dict[int, int], bool]:
+    """How many images of each part a probe looks at, and whether that takes no more than its share of the seconds.
+
+    All of them, or where no ``share`` is given as many as the weights' own allows.
+    """
+    seconds = left * (TAKES.get(pipeline.weights, FIRST) if share is None else share)
+    most = affordable(task, seconds, rate=rate, features=width(base)) if share is None else _all(task)
+    needed = probe_seconds(most[TRAIN], most[VALIDATION], rate=rate, features=width(base), classes=task.classes)
+    return most, needed <= seconds
 
 
 def affordable(task: Task, seconds: float, *, rate: float, features: int) -> dict[int, int]:
@@ -115,9 +127,12 @@ class _Few:
 
     def __init__(self, task: Task) -> None:
         self.task, self.best = task, math.inf
+        self.tell = sum(_all(task).values()) > MANY * sum(FEW.values())
 
     def promises(self, pipeline: Pipeline, base: Base) -> bool:
-        """Whether it does no worse than each before."""
+        """Whether it does no worse than each before; one that is not dear promises enough."""
+        if not self.tell or pipeline.weights not in ("lite0", OTHER):
+            return True
         if self.best == math.inf:
             self.best = loss_of_few(base_of(OURS, self.task), self.task, resolution=OURS.resolution)
         loss = loss_of_few(base, self.task, resolution=pipeline.resolution)

@@ -47,12 +47,16 @@ def training_run(
 
 
 def track_pipeline(parent: Run, task: Task, trained: Trained, *, seed: int, curve: Sequence[Epoch]) -> None:
-    """A run below ``parent`` of a pipeline that was trained, ``curve`` being its epochs."""
+    """A run below ``parent`` of a pipeline that was trained, ``curve`` being its epochs.
+
+    Their accuracies are of some validation images, the last one is of all.
+    """
     told = {**asdict(PIPELINE.pipeline(trained.architecture)), "space": PIPELINE.name, "seed": seed, **facts(task)}
     with parent.child(str(trained.architecture), "training", parameters=told) as child:
         child.dataset(task.name, task.fingerprint)
         for epoch in curve:
-            child.metrics({"train_loss": epoch.loss, "progress": epoch.progress}, step=epoch.number)
+            seen = known_values(train_loss=epoch.loss, progress=epoch.progress, valid_accuracy=epoch.valid_accuracy)
+            child.metrics(seen, step=epoch.number)
         known = known_values(valid_accuracy=trained.valid_accuracy, seconds=trained.seconds)
         child.metrics({**known, "parameters": trained.parameters, "flops": trained.flops}, step=trained.epochs)
 

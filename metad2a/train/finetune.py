@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -20,13 +21,13 @@ import torch
 from torch import Tensor, nn
 
 from databases.datasets.mapped import Mapped
-from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.datasets.task import TRAIN, VALIDATION, Task, sample
 from databases.errors import UserError
 from metad2a.train import logistic
 from metad2a.train.augment import PLAIN, Augment, augmented
 from metad2a.train.averaging import Average
 from metad2a.train.classifier import Classifier
-from metad2a.train.loop import Epoch, Loop, cosine
+from metad2a.train.loop import Epoch, Loop, OnEpoch, cosine, remembered
 from metad2a.train.memory import was_short
 from metad2a.train.optimisers import SGD
 from metad2a.train.precision import half
@@ -40,6 +41,7 @@ WARMUP = 0.1  # share of the training
 AVERAGE = Average(keeps=0.97)
 RECALIBRATE = 1_024  # images whose statistics the batch normalisations take
 TINY = 1e-3  # seconds, for which a step is made where there is no time
+WATCHED, WATCHES, WATCH_SHARE = 128, 10, 0.03  # validation images looked at on the way, how often, of the seconds
 STATISTICS_FOR_ONE = 4  # images that take as much memory without gradients as one with them
 
 
@@ -101,6 +103,7 @@ def finetune(
 
     A batch that does not fit into memory is halved, and the training goes on. The schedule of one of so many seconds
     that begins now ends by the deadline; one that goes on has the schedule that it began with, and may be cut.
+    ``on_epoch`` is told the accuracy on a part of the validation images too, now and then; see `_Watch`.
 
     Raises:
         UserError: a single image does not fit.
@@ -111,6 +114,8 @@ def finetune(
     images, labels = _taker(begin, task, where), torch.from_numpy(task.labels[where])
     loop = _loop(network, tuning, checkpoint)
     size = min(tuning.batch, len(labels))
+    told = None if on_epoch is None else remembered(loop, on_epoch)
+    watch = None if told is None else _Watch(begin, task, tuning, loop, told)
 
     def batches(generator: torch.Generator, first: int) -> Iterable[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(labels), generator=generator)
@@ -123,7 +128,7 @@ def finetune(
     complete = None
     while complete is None:
         try:
-            complete = loop.run(batches, _loss, deadline=deadline, on_epoch=on_epoch)
+            complete = loop.run(batches, _loss, deadline=deadline, on_epoch=watch)
         except (RuntimeError, MemoryError) as problem:
             if not was_short(problem):
                 raise
@@ -135,6 +140,43 @@ def finetune(
     recalibrate(loop.result, begin, images(few), batch=STATISTICS_FOR_ONE * size)
     ended = replace(begin, network=loop.result.eval())
     return _judged(ended, task, loop.step, seconds, complete=complete, batch=size, images=len(labels))
+
+
+@dataclass
+class _Watch:
+    """Tells of epochs, and about ten times of the accuracy on some validation images, as long as it costs little.
+
+    Where the training learns from them it tells nothing of them.
+    """
+
+    begin: Classifier
+    task: Task
+    tuning: Tuning
+    loop: Loop
+    told: OnEpoch
+    seconds: float = 0.0  # that looking took
+    following: float = 1 / WATCHES  # progress from which it looks again
+
+    @cached_property
+    def places(self) -> npt.NDArray[np.intp]:
+        """Of the validation images that are looked at."""
+        where = self.task.places(VALIDATION)[: 0 if VALIDATION in self.tuning.parts else None]
+        return where[sample(self.task.labels[where], self.task.parts[where], most=WATCHED, seed=0)]
+
+    def __call__(self, epoch: Epoch) -> bool | None:
+        image = epoch.seconds / (epoch.steps * self.tuning.batch)  # for training: twice that of classifying, or more
+        takes = self.seconds + len(self.places) * image / 2
+        if len(self.places) and self.following <= epoch.progress < 1 and takes <= WATCH_SHARE * epoch.seconds:
+            epoch = self._looked(epoch)
+        return self.told(epoch)
+
+    def _looked(self, epoch: Epoch) -> Epoch:
+        begin = time.monotonic()
+        now = replace(self.begin, network=self.loop.network.eval())  # each epoch begins in training mode
+        logits = now.logits(self.task.images, self.places)
+        self.seconds += time.monotonic() - begin
+        self.following = epoch.progress + 1 / WATCHES
+        return replace(epoch, valid_accuracy=percent_right(logits, self.task.labels[self.places]))
 
 
 def freeze(network: nn.Module, share: float, *, statistics: bool) -> None:

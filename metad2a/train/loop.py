@@ -47,6 +47,7 @@ class Epoch:
     steps: int
     progress: float
     seconds: float
+    valid_accuracy: float | None = None  # percent
 
 
 class Diverged(ArithmeticError):

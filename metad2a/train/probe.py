@@ -24,7 +24,7 @@ from metad2a.train.logistic import Floats, Linear
 
 WARM, TIMED = 8, 48  # images that wake the machine up, and that tell its speed
 MOST = {TRAIN: 50_000, VALIDATION: 20_000}  # images that a probe looks at
-NO_MORE = "for more there was no time, and a larger budget fine-tunes it on all"
+NO_MORE = "for more there was no time; with a larger budget it learns from all"
 FEW = {TRAIN: 400, VALIDATION: 200}  # images that tell whether it is worth looking at all of them
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from metad2a.recommend.looking import FIRST, about, affordable, looks
+from metad2a.recommend.looking import FIRST, TAKES, about, affordable, looks
 from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.run_state import Wanted
 from metad2a.train.bases import absent
@@ -69,7 +69,8 @@ def _most(session: PipelineSession, pipeline: Pipeline) -> dict[int, int]:
     """Of how many images of each part there is time for a probe."""
     base = base_of(pipeline, session.task, also=session.also)
     rate = speed(base, session.task, resolution=pipeline.resolution)
-    return affordable(session.task, FIRST * session.left, rate=rate, features=width(base))
+    seconds = session.left * TAKES.get(pipeline.weights, FIRST)
+    return affordable(session.task, seconds, rate=rate, features=width(base))
 
 
 def _again(session: PipelineSession, pipeline: Pipeline) -> None:

@@ -143,7 +143,8 @@ def search_pipelines(
 
 def told_of_epoch(pipeline: Pipeline, epoch: Epoch) -> str:
     """How far a fine-tuning is, in words."""
-    return f"Fine-tuning {pipeline}: {100 * epoch.progress:.0f}%, loss {epoch.loss:.3f}"
+    seen = "" if epoch.valid_accuracy is None else f", validation about {epoch.valid_accuracy:.0f}%"
+    return f"Fine-tuning {pipeline}: {100 * epoch.progress:.0f}%, loss {epoch.loss:.3f}{seen}"
 
 
 # long, since it names all that the result holds
