@@ -36,6 +36,17 @@ def test_the_regression_finds_what_scikit_learn_finds() -> None:
     np.testing.assert_allclose(found, theirs.predict_proba(scaled), atol=0.01)
 
 
+def test_begun_where_it_ended_on_other_images_it_finds_the_same() -> None:
+    (x, y), (more, truth) = blobs(200), blobs(300)
+    before = logistic.fit(3 * x + 1, y, 3, penalty=0.01)
+    from_nothing, from_there = (logistic.fit(more, truth, 3, penalty=0.01, begin=each) for each in (None, before))
+    np.testing.assert_allclose(from_there.logits(more), from_nothing.logits(more), atol=0.05)
+    layer = torch.nn.Linear(2, 3)
+    assert np.array_equal(logistic.of_layer(layer, 0.5).bias, layer.bias.detach())
+    with pytest.raises(TypeError, match="allowed is a linear layer"):
+        logistic.of_layer(torch.nn.Identity(), 0.5)
+
+
 def test_validation_chooses_a_strong_penalty_for_noise_and_a_weak_one_for_signal() -> None:
     rng = np.random.default_rng(0)
     x, y = blobs(60, spread=0.2)
@@ -78,7 +89,7 @@ def test_hog_is_probed_like_any_base_and_refitted_on_more_images() -> None:
     probed = probe(base, task, resolution=32)
     images, labels = task.part(TEST)
     assert percent_right(probed.classifier.logits(images), labels) > 80
-    again = refit(base, task, resolution=32, penalty=probed.head.penalty)
+    again = refit(base, task, begin=probed.classifier, penalty=probed.head.penalty)
     assert not np.allclose(again.logits(images), probed.classifier.logits(images), atol=1e-3)
     assert percent_right(again.logits(images), labels) > 80
 

@@ -46,20 +46,25 @@ def fit(
     *,
     valid: tuple[Floats, Labels] | None = None,
     penalty: float | None = None,
+    begin: Linear | None = None,
 ) -> Linear:
     """The regression of ``labels`` (n,) on ``features`` (n, d) with the penalty that ``valid`` likes best.
 
     Penalties are tried from strong to weak, each beginning at the weights of the one before, until the validation
-    log-loss has risen twice. Without validation images, ``penalty`` or a usual one is taken. Features are standardised
-    inside, and the standardisation is folded into the weights.
+    log-loss has risen twice. Without validation images, ``penalty`` or a usual one is taken, at once where it is known
+    where to ``begin``: with the weights that were found for other images. Features are standardised inside, and the
+    standardisation is folded into the weights.
     """
     center, spread = features.mean(0), features.std(0) + SPREAD
     x = torch.from_numpy((features - center) / spread)
     y = torch.from_numpy(labels)
     asked = None if valid is None or not len(valid[1]) else ((valid[0] - center) / spread, valid[1])
     weights = np.zeros((classes, features.shape[1] + 1))
+    if begin is not None:
+        weights = np.column_stack([begin.weight * spread, begin.bias + begin.weight @ center]).astype(np.float64)
     best, least, rises = (weights, USUAL), np.inf, 0
-    for each in PENALTIES if asked else _path(USUAL if penalty is None else penalty):
+    usual = USUAL if penalty is None else penalty
+    for each in PENALTIES if asked else _path(usual) if begin is None else [usual]:
         weights = _minimum(x, y, weights, each)
         loss = _log_loss(*asked, weights) if asked else -1 / each
         rises = 0 if loss < least else rises + 1
@@ -70,6 +75,14 @@ def fit(
     scaled = best[0][:, :-1] / spread
     bias = best[0][:, -1] - scaled @ center
     return Linear(scaled.astype(np.float32), bias.astype(np.float32), best[1])
+
+
+def of_layer(layer: object, penalty: float) -> Linear:
+    """The classifier that a linear layer of torch is."""
+    if not isinstance(layer, torch.nn.Linear):
+        raise TypeError(f"given {type(layer).__name__}; allowed is a linear layer")
+    weight, bias = layer.weight.detach().numpy(), layer.bias.detach().numpy()
+    return Linear(weight, bias, penalty)
 
 
 def _path(penalty: float) -> list[float]:

@@ -126,12 +126,13 @@ def speed(base: Base, task: Task, *, resolution: int) -> float:
     return len(images) / max(time.monotonic() - begin, 1e-6)
 
 
-def refit(base: Base, task: Task, *, resolution: int, penalty: float, cache: Path | None = None) -> Classifier:
-    """A probe with a known penalty, on training and validation images together."""
+def refit(base: Base, task: Task, *, begin: Classifier, penalty: float, cache: Path | None = None) -> Classifier:
+    """The probe ``begin`` fitted again with the penalty that was found, on training and validation images together."""
+    resolution, before = begin.resolution, logistic.of_layer(begin.network.classifier, penalty)
     parts = (TRAIN, VALIDATION)
     both = np.concatenate([features(base, task, part, resolution=resolution, cache=cache) for part in parts])
     labels = np.concatenate([task.labels[looked_at(task, part)] for part in parts])
-    fitted = logistic.fit(both, labels, task.classes, penalty=penalty)
+    fitted = logistic.fit(both, labels, task.classes, penalty=penalty, begin=before)
     return base.with_head(fitted.weight, fitted.bias, resolution=resolution)
 
 

@@ -102,8 +102,7 @@ def of_all_images(session: PipelineSession, index: int) -> tuple[Classifier, boo
         return Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution), True
     penalty = session.plan.penalties.get(str(pipeline))
     takes = REFIT_SHARE * state.trained[index].seconds
+    before = session.classifier(index)
     if pipeline.training != "probe" or penalty is None or session.seconds - session.run.spent < takes:
-        return session.classifier(index), False
-    base = session.base(pipeline)
-    side = pipeline.resolution
-    return refit(base, session.task, resolution=side, penalty=penalty, cache=session.cache), True
+        return before, False
+    return refit(session.base(pipeline), session.task, begin=before, penalty=penalty, cache=session.cache), True
