@@ -26,6 +26,7 @@ from metad2a.search.pipelines.average import averaged, finalists, together
 from metad2a.search.run_list import all_runs
 from metad2a.search.run_state import State, Trained, Wanted, write_state
 from metad2a.search.runs import runs_folder
+from metad2a.train import classifier as classifier_module
 from metad2a.train.bases import open_base
 from metad2a.train.classifier import Classifier
 from metad2a.train.probe import probe
@@ -93,6 +94,18 @@ def test_it_is_the_mean_of_the_members_probabilities(task: Task, mean: Classifie
     found = torch.from_numpy(mean.logits(images)).softmax(1)
     assert (found - (each[0] + each[1]) / 2).abs().max() < 0.03  # images are resized without rounding
     assert (found.argmax(1) == ((each[0] + each[1]) / 2).argmax(1)).float().mean() > 0.9
+
+
+def test_it_is_asked_in_batches_that_suit_its_largest_member(
+    task: Task, mean: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = list[int]()
+    monkeypatch.setattr(classifier_module, "LEAST_BATCH", 1)
+    monkeypatch.setattr(classifier_module, "BATCH_PIXELS", 8 * 32**2)
+    hook = mean.network.register_forward_hook(lambda network, given, found: sizes.append(len(given[0])))
+    mean.logits(task.images[:20])
+    hook.remove()
+    assert SIDE < 32 and sizes == [8, 8, 4]
 
 
 def test_a_blueprint_with_networks_inside_survives_its_text(mean: Classifier) -> None:

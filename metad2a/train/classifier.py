@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from databases.architectures.networks.average import AverageNetwork
 from databases.architectures.skeleton import Blueprint
 from databases.datasets.task import Images, resize_images
 from databases.errors import UserError
@@ -69,7 +70,8 @@ class Classifier:
         Raises:
             UserError: a single image does not fit.
         """
-        batch = max(LEAST_BATCH, BATCH_PIXELS // self.resolution**2)
+        side = self.network.largest if isinstance(self.network, AverageNetwork) else self.resolution
+        batch = max(LEAST_BATCH, BATCH_PIXELS // side**2)
         count, found = len(images) if places is None else len(places), list[Tensor]()
         with torch.inference_mode():
             while (done := sum(map(len, found))) < count:

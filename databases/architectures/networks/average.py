@@ -29,11 +29,15 @@ class AverageNetwork(nn.Module):
 
     Args:
         members: networks for the same classes. resolution: height and width of the images that are given, in pixels.
+
+    Attributes:
+        largest: height and width of the images that the members see, the largest of them.
     """
 
     def __init__(self, members: Sequence[Member], resolution: int) -> None:
         super().__init__()
         self.members = nn.ModuleList(Prepared(each, resolution) for each in members)
+        self.largest = max(each.resolution for each in members)
 
     def load_members(self, weights: Sequence[Mapping[str, Tensor]]) -> None:
         """Takes the weights of each member's network."""
