@@ -39,10 +39,10 @@ BATCH = 32
 MOMENTUM, WEIGHT_DECAY, GRADIENT_NORM = 0.9, 1e-4, 5.0
 WARMUP = 0.1  # share of the training
 AVERAGE = Average(keeps=0.97)
-RECALIBRATE = 1_024  # images whose statistics the batch normalisations take
+RECALIBRATE = 512  # images whose statistics the batch normalisations take; twice as many tell nothing more
 TINY = 1e-3  # seconds, for which a step is made where there is no time
 WATCHED, WATCHES, WATCH_SHARE = 128, 10, 0.03  # validation images looked at on the way, how often, of the seconds
-STATISTICS_FOR_ONE = 4  # images that take as much memory without gradients as one with them
+STATISTICS_FOR_ONE = 2  # images at a time for one of a training's, since without gradients they take less memory
 
 
 @dataclass(frozen=True)
