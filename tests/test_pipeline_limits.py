@@ -93,8 +93,7 @@ def test_limits_that_nothing_keeps_are_told_with_the_nearest_possible() -> None:
 
 
 def test_a_probe_of_a_slice_is_of_as_many_images_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    for place in ("recommend.looking", "search.pipelines.probing"):
-        monkeypatch.setattr(f"metad2a.{place}.affordable", lambda *given, **options: {TRAIN: 12, VALIDATION: 12})
+    monkeypatch.setattr("metad2a.recommend.looking.affordable", lambda *given, **options: {TRAIN: 12, VALIDATION: 12})
     told = [f"{each} learnt from 12 of 36 training images" for each in (OWN, SLIM)]
     with Store("sqlite://") as store:
         notes = search_pipelines(TASK, seconds=500, limits=SMALL, store=store).notes
@@ -107,8 +106,8 @@ def test_a_probe_of_a_slice_is_of_as_many_images_as_there_is_time_for(monkeypatc
 def test_with_more_time_a_probe_of_a_part_learns_from_all_images(monkeypatch: pytest.MonkeyPatch) -> None:
     with Store("sqlite://") as store:
         with monkeypatch.context() as patch:
-            for place in ("recommend.looking", "search.pipelines.probing"):
-                patch.setattr(f"metad2a.{place}.affordable", lambda *given, **options: {TRAIN: 12, VALIDATION: 12})
+            some = {TRAIN: 12, VALIDATION: 12}
+            patch.setattr("metad2a.recommend.looking.affordable", lambda *given, **options: some)
             few = search_pipelines(TASK, seconds=500, limits=SMALL, store=store)
         whole = search_pipelines(TASK, seconds=900, limits=SMALL, store=store)
         assert whole.folder == few.folder and not any("learnt from" in each for each in whole.notes)

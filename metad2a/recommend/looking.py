@@ -21,7 +21,7 @@ NO_TIME = "a probe would take too much of the seconds that were left"
 OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
 TAKES = {"hog": 0.8}  # and HOG, of fewer images too: signs and marks show by no other probe
-LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
+LEAST, LEAST_HOG, LEAST_EACH = 2_000, 500, 20  # training images, of HOG, and of each class, that they learn from
 STEP = 1.25  # times so many images
 JUDGE, LEAST_JUDGES = 0.3, 500  # of these seconds, that validation images may take, and how many judge in any case
 MANY = 2  # times the few images, from which a dear network is looked at with a few of them first
@@ -69,7 +69,7 @@ def looks(
         base, must = base_of(pipeline, task, also=also), insist and pipeline.weights == OTHER
         rate = speed(base, task, resolution=pipeline.resolution)
         of_part = number == 0 or pipeline.weights in TAKES
-        most, in_time = _images(task, pipeline, base, rate, left(), share=None if of_part else share)
+        most, in_time = fitting(task, pipeline, base, rate, left(), share=None if of_part else share)
         if known and pipeline in known:
             found.append(Measured(pipeline, known[pipeline], rate))
             yield Look(found[-1], None, 0.0)
@@ -90,36 +90,39 @@ def _all(task: Task) -> dict[int, int]:
     return {part: len(looked_at(task, part)) for part in (TRAIN, VALIDATION)}
 
 
-def _images(
-    task: Task, pipeline: Pipeline, base: Base, rate: float, left: float, *, share: float | None
+def fitting(
+    task: Task, pipeline: Pipeline, base: Base, rate: float, left: float, *, share: float | None = None
 ) -> tuple[dict[int, int], bool]:
-    """How many images of each part a probe looks at, and whether that takes no more than its share of the seconds.
+    """How many images of each part a probe looks at, and whether that takes no more than its share of the seconds left.
 
     All of them, or where no ``share`` is given as many as the weights' own allows.
     """
     seconds = left * (TAKES.get(pipeline.weights, FIRST) if share is None else share)
-    most = affordable(task, seconds, rate=rate, features=width(base)) if share is None else _all(task)
+    most = _all(task)
+    if share is None:
+        least = LEAST_HOG if pipeline.weights == "hog" else None
+        most = affordable(task, seconds, rate=rate, features=width(base), least=least)
     needed = probe_seconds(most[TRAIN], most[VALIDATION], rate=rate, features=width(base), classes=task.classes)
     return most, needed <= seconds
 
 
-def affordable(task: Task, seconds: float, *, rate: float, features: int) -> dict[int, int]:
-    """Of how many images of each part, a few at least, a probe takes no more than these seconds.
+def affordable(task: Task, seconds: float, *, rate: float, features: int, least: int | None = None) -> dict[int, int]:
+    """Of how many images of each part, ``least`` for training or `LEAST`, a probe takes no more than these seconds.
 
     Where that is not all of them it goes in steps: another time the machine seems somewhat quicker or slower, and would
     not find the features that were kept.
     """
     left = seconds - FIT_SECONDS
     judges = _some(JUDGE * left * rate, len(looked_at(task, VALIDATION)), least=LEAST_JUDGES)
-    fitting = (left - judges / rate) / (1 / rate + fit_seconds(features, task.classes))
-    learnt = _some(fitting, len(looked_at(task, TRAIN)), least=max(LEAST, LEAST_EACH * task.classes))
+    wanted = (left - judges / rate) / (1 / rate + fit_seconds(features, task.classes))
+    learnt = _some(wanted, len(looked_at(task, TRAIN)), least=max(least or LEAST, LEAST_EACH * task.classes))
     return {TRAIN: learnt, VALIDATION: judges}
 
 
-def _some(fitting: float, there: int, *, least: int) -> int:
-    """As many images as are fitting, in steps of `STEP` from ``least`` on, of those that are there."""
-    steps = math.floor(math.log(max(1.0, fitting / least), STEP))
-    return there if fitting >= there else min(there, int(least * STEP**steps))
+def _some(wanted: float, there: int, *, least: int) -> int:
+    """As many images as are wanted, in steps of `STEP` from ``least`` on, of those that are there."""
+    steps = math.floor(math.log(max(1.0, wanted / least), STEP))
+    return there if wanted >= there else min(there, int(least * STEP**steps))
 
 
 class _Few:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from metad2a.recommend.looking import FIRST, TAKES, about, affordable, looks
+from metad2a.recommend.looking import about, fitting, looks
 from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.run_state import Wanted
 from metad2a.train.bases import absent
 from metad2a.train.pipeline import base_of
-from metad2a.train.probe import NO_MORE, Probed, looked_at, probe, speed, told_of_few, width
+from metad2a.train.probe import NO_MORE, Probed, looked_at, probe, speed, told_of_few
 
 if TYPE_CHECKING:
     from metad2a.search.pipelines.session import PipelineSession
@@ -69,8 +69,7 @@ def _most(session: PipelineSession, pipeline: Pipeline) -> dict[int, int]:
     """Of how many images of each part there is time for a probe."""
     base = base_of(pipeline, session.task, also=session.also)
     rate = speed(base, session.task, resolution=pipeline.resolution)
-    seconds = session.left * TAKES.get(pipeline.weights, FIRST)
-    return affordable(session.task, seconds, rate=rate, features=width(base))
+    return fitting(session.task, pipeline, base, rate, session.left)[0]
 
 
 def _again(session: PipelineSession, pipeline: Pipeline) -> None:
