@@ -116,14 +116,14 @@ def looked_at(page: Page, name: str) -> None:
         page.set_viewport_size(pixels)  # type: ignore[arg-type]
         for light in ("light", "dark"):
             page.emulate_media(color_scheme=light)
-            page.wait_for_timeout(250)
+            page.wait_for_timeout(150)
             wide = evaluated(page, "document.documentElement.scrollWidth")
             assert wide <= pixels["width"], f"{name} is {wide} px wide on a {size}"
-            found = violations(page, script)
-            serious = [
-                (each["id"], each["nodes"][0]["target"]) for each in found if each["impact"] in ("serious", "critical")
-            ]
-            assert serious == [], f"{name}, {size}, {light}"
+            if (size, light) in (("desktop", "dark"), ("phone", "light")):  # each size and each light once
+                found = violations(page, script)
+                grave = [each for each in found if each["impact"] in ("serious", "critical")]
+                told = [(each["id"], each["nodes"][0]["target"]) for each in grave]
+                assert told == [], f"{name}, {size}, {light}"
             if folder:
                 Path(folder).mkdir(parents=True, exist_ok=True)
                 page.screenshot(path=Path(folder) / f"{name}-{size}-{light}.png", full_page=True)
