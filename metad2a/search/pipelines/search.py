@@ -28,6 +28,7 @@ from metad2a.search.pipelines.faster import told_of_fastest
 from metad2a.search.pipelines.kept import training_of
 from metad2a.search.pipelines.report import Report, in_time, milliseconds, report, temperature, told_of_tested
 from metad2a.search.pipelines.session import OnEpoch, PipelineSession
+from metad2a.search.pipelines.stages import Rival
 from metad2a.search.result import Outcome
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
@@ -43,16 +44,6 @@ from metad2a.train.probe import percent_right
 CACHE = "features"  # in the home folder
 GRACE = 0.1  # of the budget
 ON_ALL = "what is exported learnt from training and validation images; its validation accuracy is of before"
-
-
-@dataclass(frozen=True)
-class Rival:
-    """What the same seconds give without a choice: accuracies in percent, and seconds of training."""
-
-    name: str
-    valid_accuracy: float | None
-    test_accuracy: float | None
-    seconds: float
 
 
 @dataclass(frozen=True, repr=False)
@@ -262,21 +253,30 @@ def _told_of_all(session: PipelineSession, learnt: Mapping[int, bool]) -> list[s
 
 
 def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival, ...]:
-    """A plain network from scratch for the same seconds, and the probes that were measured on the way."""
-    task, asked = session.task, session.task.places(TEST)
+    """A plain network from scratch for the same seconds, and the probes that were measured on the way.
+
+    They are kept: the same search given again trains nothing. A killed training goes on.
+    """
+    task, plan, asked = session.task, session.plan, session.task.places(TEST)
+    if plan.compared == session.seconds and not session.worked:
+        return tuple(plan.rivals)
 
     def tested(classifier: Classifier) -> float | None:
         return percent_right(classifier.logits(task.images, asked), task.labels[asked]) if len(asked) else None
 
     scratch = Pipeline("scratch", 32, "all", 0.1)
     now(f"Training a plain network from scratch for {session.seconds:.0f} s, to compare")
-    tuned = tune_pipeline(scratch, session.task, Effort(seconds=session.seconds, augment=session.augmented))
-    rivals = [
-        Rival("plain residual network from scratch", tuned.valid_accuracy, tested(tuned.classifier), tuned.seconds)
-    ]
+    checkpoint = session.run.folder / f"plain-{session.seconds:g}.checkpoint"
+    effort = Effort(seconds=session.seconds, augment=session.augmented)
+    tuned = tune_pipeline(scratch, task, effort, checkpoint=checkpoint)
+    name = "plain residual network from scratch"
+    rivals = [Rival(name, tuned.valid_accuracy, tested(tuned.classifier), tuned.seconds)]
     for index, trained in session.run.state.trained.items():
         pipeline = session.pipeline(index)
         if pipeline.training == "probe":
             name = f"HOG, linear ({pipeline})" if pipeline.weights == "hog" else str(pipeline)
             rivals.append(Rival(name, trained.valid_accuracy, tested(session.classifier(index)), trained.seconds))
+    plan.compared, plan.rivals = session.seconds, rivals
+    plan.save()
+    checkpoint.unlink(missing_ok=True)
     return tuple(rivals)

@@ -31,11 +31,22 @@ class Stage:
     done: bool = False
 
 
+@dataclass(frozen=True)
+class Rival:
+    """What the same seconds give without a choice: accuracies in percent, and seconds of training."""
+
+    name: str
+    valid_accuracy: float | None
+    test_accuracy: float | None
+    seconds: float
+
+
 @dataclass
 class Plan:
     """All stages in order; by the pipelines' texts validation log-losses of what is kept and penalties of probes.
 
-    With limits also the milliseconds that one image took; what was told of augmentation.
+    With limits also the milliseconds that one image took; what was told of augmentation; what a search of so many
+    seconds was compared with.
     """
 
     folder: Path
@@ -44,6 +55,8 @@ class Plan:
     penalties: dict[str, float] = field(default_factory=dict)
     milliseconds: dict[str, float] = field(default_factory=dict)
     augmented: str = ""
+    compared: float = 0.0
+    rivals: list[Rival] = field(default_factory=list)
 
     def add(self, stage: Stage) -> None:
         """Notes a stage that is about to begin."""
@@ -61,7 +74,7 @@ class Plan:
 
     def save(self) -> None:
         """Writes the plan at once or not at all."""
-        values = {**vars(self), "stages": [asdict(each) for each in self.stages]}
+        values = {**vars(self), **{name: list(map(asdict, getattr(self, name))) for name in ("stages", "rivals")}}
         del values["folder"]
         keep_files(self.folder, {PLAN: json.dumps(values, indent=1).encode()})
 
@@ -75,7 +88,9 @@ def read_plan(folder: Path) -> Plan:
             for name in ("losses", "penalties", "milliseconds")
         )
         stages = [Stage(**each) for each in values["stages"]]
-        return Plan(folder, stages, losses, penalties, times, str(values.get("augmented", "")))
+        rivals = [Rival(**each) for each in values.get("rivals", [])]
+        told, compared = str(values.get("augmented", "")), float(values.get("compared", 0.0))
+        return Plan(folder, stages, losses, penalties, times, told, compared, rivals)
     except FileNotFoundError:
         return Plan(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as problem:
