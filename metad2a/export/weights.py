@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_of
@@ -36,9 +38,7 @@ def card_in(path: Path) -> Card | None:
     """The card of a file of `weights_file`, whose tensors are left unread; None where it cannot be had."""
     try:
         with path.open("rb") as file:
-            length = int.from_bytes(file.read(_HEADER_LENGTH), "little")
-            header = json.loads(file.read(min(length, _LONGEST_HEADER)))
-        return read_card(json.loads(header["__metadata__"]["metad2a"]))
+            return _card(file)
     except (OSError, ModuleNotFoundError, *_FOREIGN):
         return None
 
@@ -48,9 +48,7 @@ def load_weights(path: Path) -> tuple[Card, Training]:
     try:
         content = path.read_bytes()
         tensors = tensors_of(content)
-        length = int.from_bytes(content[:_HEADER_LENGTH], "little")
-        header = json.loads(content[_HEADER_LENGTH : _HEADER_LENGTH + length])
-        card = read_card(json.loads(header["__metadata__"]["metad2a"]))
+        card = _card(io.BytesIO(content))
         network = card.network()
         _compare(tensors, network.state_dict())
         if _answers(network) != len(card.class_names):
@@ -71,6 +69,13 @@ def load_weights(path: Path) -> tuple[Card, Training]:
     network.load_state_dict(tensors, assign=True)
     accuracy, seconds = card.valid_accuracy, card.train_seconds
     return card, Training(network, card.mean, card.scale, accuracy, seconds, card.complete)
+
+
+def _card(file: BinaryIO) -> Card:
+    """The card in the header of a safetensors file."""
+    length = int.from_bytes(file.read(_HEADER_LENGTH), "little")
+    header = json.loads(file.read(min(length, _LONGEST_HEADER)))
+    return read_card(json.loads(header["__metadata__"]["metad2a"]))
 
 
 def _answers(network: nn.Module) -> int:
