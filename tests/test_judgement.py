@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from databases.datasets.task import TEST, VALIDATION, Task, split
-from metad2a.search.judgement import judgements
+from metad2a.search.judgement import judgements, told_of_seconds
 
 
 def task(sizes: tuple[int, int], *, validation: float = 0.2, test: float = 0.2) -> Task:
@@ -46,3 +46,12 @@ def test_chance_is_of_the_images_that_judged() -> None:
     assert judgements(whole, 73.8, 65.6, counts={VALIDATION: 8, TEST: 500})[0].startswith(
         "only 8 images for validation"
     )
+
+
+@pytest.mark.parametrize(
+    ("spent", "budget", "told"),
+    [(15.9, 15.0, False), (6.4, 5.0, False), (6.6, 5.0, True), (80.0, 60.0, True), (9e9, float("inf"), False)],
+)
+def test_a_budget_that_was_not_kept_is_told(spent: float, budget: float, told: bool) -> None:
+    notes = told_of_seconds(spent, budget)
+    assert [note.startswith(f"the budget of {budget:g} s was over before its end") for note in notes] == [True] * told

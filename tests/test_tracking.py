@@ -15,10 +15,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from matplotlib.figure import Figure
+from pipeline_world import stripes
 from sqlalchemy import make_url
 
+from databases.architectures.space import image_space
+from databases.records.recipe import RECIPES
 from metad2a.runtime import mlflow_client
 from metad2a.runtime.tracking import NullTracker, Run, Tracker
+from metad2a.search.tracked import training_run
+from metad2a.train.augment import Augment
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -64,6 +69,22 @@ def test_a_search_holds_its_trainings_parameters_curves_data_and_figures(home: P
     assert [point.step for point in points] == list(range(1, 1200))
     assert {parent.info.status, child.info.status} == {"FINISHED"}
     assert list((home / "mlartifacts").rglob("figures/overview.png"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "word"), [(Augment(), "shift"), (Augment(flip=True), "flip"), (Augment(shift=False), "none")]
+)
+def test_a_training_says_what_was_done_to_its_images(home: Path, tracker: Tracker, change: Augment, word: str) -> None:
+    cell = image_space("nasbench201").parse("|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|")
+    how = RECIPES["tiny"], change
+    with (
+        tracker.run("s", "search", parameters={}) as search,
+        training_run(tracker, search, stripes(30), cell, how, seed=7) as run,
+    ):
+        pass
+    told = reader(home).get_run(str(run.id)).data.params
+    assert (told["augment"], told["recipe"], told["seed"], told["classes"]) == (word, "tiny", "7", "3")
 
 
 @pytest.mark.slow

@@ -11,7 +11,7 @@ from databases.errors import UserError
 from metad2a.export.export import Exported, describe, save
 from metad2a.search.budget import with_validation_images
 from metad2a.search.candidate import Job
-from metad2a.search.judgement import ended, judgements, remarks, told_of_probe
+from metad2a.search.judgement import ended, judgements, remarks, told_of_probe, told_of_seconds
 from metad2a.search.result import SearchResult
 from metad2a.search.run_state import best_of, tested_card
 from metad2a.search.tracked import SEARCH_FIGURE, known_values
@@ -102,6 +102,7 @@ def _result(session: Session, best: int, exported: Exported) -> SearchResult:
         *remarks(trained, state.trained[best], recipe=session.recipe.name),
         *([state.change[2]] if state.change is not None and state.change[2] else []),
         *told_of_probe(state.probed, exported.card.valid_accuracy),
+        *(told_of_seconds(session.run.spent, session.budget.limit) if session.worked else []),
         *([AGAIN] if state.again is not None and state.again[0] == best else []),
     ]
     notes += judgements(session.task, exported.card.valid_accuracy, exported.card.test_accuracy)

@@ -11,6 +11,7 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from metad2a.search.run_state import Trained
 
 FEW_TO_JUDGE = 10  # images; one of them moves the accuracy by more than ten points
+OVER, AWHILE = 1.1, 1.0  # times the budget, and seconds, that a search may take without a word
 BEYOND_CHANCE = 3.0  # standard errors; the validation accuracy is the best of several
 
 
@@ -54,6 +55,16 @@ def remarks(trained: Sequence[Trained], best: Trained, *, recipe: str) -> list[s
     if (parts := max(each.parts for each in trained)) > 1:
         notes.append(f"memory was short: batches were trained in up to {parts} parts")
     return notes
+
+
+def told_of_seconds(spent: float, budget: float) -> list[str]:
+    """A note where a search that trained took well more than the seconds it had."""
+    if spent <= OVER * budget + AWHILE:
+        return []
+    return [
+        f"the budget of {budget:g} s was over before its end, {spent:.0f} s in all: the least that a search does takes "
+        "so long here, or the machine was busy with something else"
+    ]
 
 
 def told_of_probe(probed: tuple[str, float] | None, valid: float | None) -> list[str]:

@@ -200,8 +200,9 @@ class Session:
         return Augment(*state.change[:2])
 
     def _nested(self, index: int) -> AbstractContextManager[Run]:
-        architecture, recipe = self.run.state.candidates[index].architecture, self.recipe
-        return training_run(self.tracker, self.tracked, self.task, architecture, recipe=recipe, seed=self.seed)
+        architecture = self.run.state.candidates[index].architecture
+        how = self.recipe, self.change
+        return training_run(self.tracker, self.tracked, self.task, architecture, how, seed=self.seed)
 
     def _keep_better(self, done: Done, tracked: Run) -> None:
         """Keeps a training, unless an earlier process came further with it."""

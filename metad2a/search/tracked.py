@@ -13,6 +13,7 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.records.recipe import Recipe
 from metad2a.runtime.tracking import Run, Tracker
 from metad2a.search.run_state import Trained
+from metad2a.train.augment import Augment
 from metad2a.train.loop import Epoch
 
 if TYPE_CHECKING:
@@ -31,11 +32,17 @@ def facts(task: Task) -> dict[str, object]:
 
 @contextmanager
 def training_run(
-    tracker: Tracker | None, parent: Run, task: Task, architecture: Architecture, *, recipe: Recipe, seed: int
+    tracker: Tracker | None,
+    parent: Run,
+    task: Task,
+    architecture: Architecture,
+    how: tuple[Recipe, Augment],
+    *,
+    seed: int,
 ) -> Iterator[Run]:
     """A run below ``parent`` that says what is trained, how and on what; without a ``tracker`` the parent itself."""
-    told = {"architecture": architecture, "space": architecture.space, "seed": seed, **asdict(recipe)}
-    told["recipe"] = told.pop("name")
+    told = {"architecture": architecture, "space": architecture.space, "seed": seed, **asdict(how[0])}
+    told |= {"recipe": told.pop("name"), "augment": how[1].choice}
     if tracker is None:
         parent.parameters(told)
         yield parent

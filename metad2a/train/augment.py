@@ -37,6 +37,11 @@ class Augment:
     shift: bool = True
     flip: bool = False
 
+    @property
+    def choice(self) -> Choice:
+        """The word that asks for it."""
+        return "flip" if self.flip else "shift" if self.shift else "none"
+
 
 PLAIN = Augment()
 

@@ -20,7 +20,7 @@ from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.pipeline_cost import Allowed
 from metad2a.runtime.home import home
 from metad2a.runtime.tracking import NullTracker, Tracker
-from metad2a.search.judgement import judgements
+from metad2a.search.judgement import judgements, told_of_seconds
 from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.search.pipelines.average import averaged, read_logits, together
 from metad2a.search.pipelines.ending import answering, of_all_images, valid_logits
@@ -120,7 +120,7 @@ def search_pipelines(
     identity |= limits.named()
     run = RunFolder(folder or runs_folder() / run_name(task.name, PIPELINE.name, identity), identity, begin=begin)
     run.patience = patience
-    parameters = {**identity, "seconds": seconds, "weights": ", ".join(k for k, v in installed().items() if v)}
+    parameters = {**identity, "seconds": seconds, "weights_at_hand": ", ".join(k for k, v in installed().items() if v)}
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
         ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also, "allowed": allowed}
         session = PipelineSession(task, run, tracked, seconds, **ways, store=store, line=line, now=now)
@@ -170,6 +170,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
     state.tested = (best, tested)  # what is exported: told after it is there
     session.run.end()
+    notes += told_of_seconds(session.run.spent, session.seconds) if session.worked else []
     for path in (exported.weights, exported.program):
         session.tracked.artifact(path, folder="model")
     return PipelineResult(
