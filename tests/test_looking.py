@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from itertools import chain, repeat
 
+import numpy as np
 import pytest
 from pipeline_world import random_base, stripes
 
@@ -12,9 +15,11 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from metad2a.recommend import looking
 from metad2a.recommend.chances import Chance, Measured, outcomes
 from metad2a.recommend.looking import about, looks
+from metad2a.recommend.pipelines import look_at
 from metad2a.search.pipelines.plan import BEHIND, first_round
+from metad2a.train import probe as probe_module
 from metad2a.train.bases import Base
-from metad2a.train.probe import loss_of_few, probe, told_of_few
+from metad2a.train.probe import looked_at, loss_of_few, probe, told_of_few
 from predictors.outcome import Looked
 
 OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
@@ -147,11 +152,11 @@ def test_images_where_hog_is_better_are_far_and_imagenets_weights_not_probed(
 def test_hog_by_which_alone_marks_show_may_take_more_of_the_time_or_fewer_images(
     left: float, learnt: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looking, "LEAST_HOG", 12)
+    monkeypatch.setattr(looking, "PARTLY", {"hog": (0.8, 12)})
     monkeypatch.setattr(looking, "LEAST_EACH", 2)
     monkeypatch.setattr(looking, "speed", lambda *given, **options: 10.0)
     why: dict[str, str] = {}
-    seconds = iter([1e9, left, 1.0, 1.0])
+    seconds = chain([1e9, left], repeat(1.0))
     found = {
         each.measured.pipeline: each.probed for each in looks(stripes(60), left=lambda: next(seconds), left_out=why)
     }
@@ -182,6 +187,23 @@ def test_a_machine_that_seems_a_little_slower_finds_the_kept_features(monkeypatc
 
     assert most(9.9) == most(10.0) == most(10.1) == 18 and most(5.0) == 12
     assert most(1e9) >= 36, "all where there is time for all"
+
+
+def test_all_that_probes_look_at_is_all_however_uneven_the_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    task = stripes(60)
+    places = np.flatnonzero(task.labels < 2)[:23].tolist() + np.flatnonzero(task.labels == 2)[:17].tolist()
+    uneven = replace(task, images=task.images[places], labels=task.labels[places], parts=task.parts[places])
+    monkeypatch.setattr(probe_module, "MOST", {TRAIN: 17, VALIDATION: 7})
+    seen = {part: len(looked_at(uneven, part)) for part in (TRAIN, VALIDATION)}
+    assert len(looked_at(uneven, TRAIN, seen)) < seen[TRAIN] < 17, "each class is rounded down once more"
+    probed = probe(random_base(3), uneven, resolution=32, most=seen)
+    assert len(probed.features) == seen[TRAIN] and told_of_few(probed, uneven) is None
+
+
+def test_recommend_tells_of_a_probe_of_fewer_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(looking, "affordable", lambda *given, **options: {TRAIN: 12, VALIDATION: 12})
+    notes = look_at(stripes(60)).notes
+    assert [note.partition(" learnt from 12 of 36 training images: ")[0] for note in notes] == [str(OWN), str(HOG)]
 
 
 def test_a_probe_of_fewer_images_is_told() -> None:

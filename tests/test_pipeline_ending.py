@@ -204,7 +204,8 @@ def test_without_validation_images_all_time_is_for_what_there_is(
 
 def test_what_it_is_compared_with_is_trained_once_and_goes_on_when_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(pipeline: Pipeline, task: Task, effort: Effort, **given: object) -> Tuned:
-        trained.append(given["checkpoint"])
+        trained.append(Path(str(given["checkpoint"])))
+        gone_on.append(trained[-1].is_file())
         short = replace(effort, seconds=None, steps=4)
         if len(trained) == 1:
             tune_pipeline(pipeline, task, short, on_epoch=lambda epoch: False, **given)  # type: ignore[arg-type]
@@ -214,15 +215,16 @@ def test_what_it_is_compared_with_is_trained_once_and_goes_on_when_killed(monkey
     begin(monkeypatch, SLOW)
     monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
     monkeypatch.setattr(ending, "LEAST_LAST", 1e9)
-    trained = list[object]()
+    trained, gone_on = list[Path](), list[bool]()
     monkeypatch.setattr("metad2a.search.pipelines.search.tune_pipeline", killed)
     with pytest.raises(KeyboardInterrupt):
         search_pipelines(stripes(60), seconds=500, baseline=True)
     whole, again = (search_pipelines(stripes(60), seconds=500, baseline=True) for _ in range(2))
-    assert len(trained) == 2 and trained[0] == trained[1] and not Path(str(trained[0])).exists()
+    assert gone_on == [False, True] and trained[0] == trained[1] and not trained[0].exists()
     assert again.rivals == whole.rivals and [each.name for each in whole.rivals][1:] == [str(OWN)]
     assert search_pipelines(stripes(60), seconds=500).rivals == ()
     assert search_pipelines(stripes(60), seconds=600, baseline=True).rivals and len(trained) == 3
+    assert not list(whole.folder.glob("plain-*"))
 
 
 @pytest.mark.parametrize(("left", "free"), [(100.0, 70.0), (5.0, 5.0), (0.5, 0.5)])

@@ -36,11 +36,14 @@ def test_the_regression_finds_what_scikit_learn_finds() -> None:
     np.testing.assert_allclose(found, theirs.predict_proba(scaled), atol=0.01)
 
 
-def test_begun_where_it_ended_on_other_images_it_finds_the_same() -> None:
+def test_it_begins_where_it_ended_on_other_images_and_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     (x, y), (more, truth) = blobs(200), blobs(300)
     before = logistic.fit(3 * x + 1, y, 3, penalty=0.01)
     from_nothing, from_there = (logistic.fit(more, truth, 3, penalty=0.01, begin=each) for each in (None, before))
     np.testing.assert_allclose(from_there.logits(more), from_nothing.logits(more), atol=0.05)
+    monkeypatch.setattr(logistic, "_minimum", lambda x, y, weights, penalty: weights)  # stays where it begins
+    stays = logistic.fit(more, truth, 3, penalty=0.01, begin=before)
+    np.testing.assert_allclose(stays.logits(more), before.logits(more), rtol=1e-3, atol=1e-3)
     layer = torch.nn.Linear(2, 3)
     assert np.array_equal(logistic.of_layer(layer, 0.5).bias, layer.bias.detach())
     with pytest.raises(TypeError, match="allowed is a linear layer"):

@@ -77,10 +77,9 @@ def test_a_search_holds_its_trainings_parameters_curves_data_and_figures(home: P
 )
 def test_a_training_says_what_was_done_to_its_images(home: Path, tracker: Tracker, change: Augment, word: str) -> None:
     cell = image_space("nasbench201").parse("|none~0|+|none~0|none~1|+|nor_conv_3x3~0|none~1|none~2|")
-    how = RECIPES["tiny"], change
     with (
         tracker.run("s", "search", parameters={}) as search,
-        training_run(tracker, search, stripes(30), cell, how, seed=7) as run,
+        training_run(tracker, search, stripes(30), cell, recipe=RECIPES["tiny"], augment=change, seed=7) as run,
     ):
         pass
     told = reader(home).get_run(str(run.id)).data.params

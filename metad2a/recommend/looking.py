@@ -20,8 +20,8 @@ IS_BEHIND = "on a few images it was behind"
 NO_TIME = "a probe would take too much of the seconds that were left"
 OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
-TAKES = {"hog": 0.8}  # and HOG, of fewer images too: signs and marks show by no other probe
-LEAST, LEAST_HOG, LEAST_EACH = 2_000, 500, 20  # training images, of HOG, and of each class, that they learn from
+LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
+PARTLY = {"hog": (0.8, 500)}  # the same of others that may learn from a part: marks and signs show by HOG alone
 STEP = 1.25  # times so many images
 JUDGE, LEAST_JUDGES = 0.3, 500  # of these seconds, that validation images may take, and how many judge in any case
 MANY = 2  # times the few images, from which a dear network is looked at with a few of them first
@@ -55,7 +55,8 @@ def looks(
 ) -> Iterator[Look]:
     """The first probe always, networks where they fit into a ``share`` of the seconds ``left``; ``known`` are timed.
 
-    The first one learns from as many images as there is time for, and is judged by as many.
+    The first one, and those that may (`PARTLY`), learn from as many images as there is time for, and are judged by as
+    many; these have shares of their own.
     ``also`` is the user's own network, probed once at least where one is to ``insist`` on it. Where there are many
     images, networks that are dearer than ours look at a few first, and at all of them only where they are not behind.
     ``left_out`` is told why, by the name of the weights, of each network that is not probed.
@@ -68,8 +69,8 @@ def looks(
             continue
         base, must = base_of(pipeline, task, also=also), insist and pipeline.weights == OTHER
         rate = speed(base, task, resolution=pipeline.resolution)
-        of_part = number == 0 or pipeline.weights in TAKES
-        most, in_time = fitting(task, pipeline, base, rate, left(), share=None if of_part else share)
+        whole = None if number == 0 or pipeline.weights in PARTLY else share
+        most, in_time = fitting(task, pipeline, base, rate, left(), whole=whole)
         if known and pipeline in known:
             found.append(Measured(pipeline, known[pipeline], rate))
             yield Look(found[-1], None, 0.0)
@@ -91,16 +92,16 @@ def _all(task: Task) -> dict[int, int]:
 
 
 def fitting(
-    task: Task, pipeline: Pipeline, base: Base, rate: float, left: float, *, share: float | None = None
+    task: Task, pipeline: Pipeline, base: Base, rate: float, left: float, *, whole: float | None = None
 ) -> tuple[dict[int, int], bool]:
     """How many images of each part a probe looks at, and whether that takes no more than its share of the seconds left.
 
-    All of them, or where no ``share`` is given as many as the weights' own allows.
+    All of them for the share ``whole``; without one as many as the share of these weights allows.
     """
-    seconds = left * (TAKES.get(pipeline.weights, FIRST) if share is None else share)
+    part, least = PARTLY.get(pipeline.weights, (FIRST, LEAST))
+    seconds = left * (part if whole is None else whole)
     most = _all(task)
-    if share is None:
-        least = LEAST_HOG if pipeline.weights == "hog" else None
+    if whole is None:
         most = affordable(task, seconds, rate=rate, features=width(base), least=least)
     needed = probe_seconds(most[TRAIN], most[VALIDATION], rate=rate, features=width(base), classes=task.classes)
     return most, needed <= seconds

@@ -25,6 +25,7 @@ from metad2a.recommend.looking import about, looks
 from metad2a.recommend.pipeline_cost import PipelineCost, cost_of
 from metad2a.runtime.versions import versions
 from metad2a.train.bases import Base, absent
+from metad2a.train.probe import told_of_few
 from predictors.nearness import Nearness, nearness
 from predictors.outcome import OutcomeModel
 from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from databases.records.store import Store
 
 LOOK_SECONDS = 3.0  # of probing
+IN_SECONDS = "looking takes a few seconds, and what it reaches with all is higher"
 MOST_SEEN = 2_000  # images that are looked at
 
 
@@ -126,12 +128,14 @@ class Seen:
     Attributes:
         images: how many they looked at. held_out: those among them that measured.
         probes: what each measured, and the seconds it took. left_out: why, by the name of weights, others did not look.
+        notes: which of them looked at a part.
     """
 
     images: int
     held_out: int
     probes: tuple[tuple[Measured, float], ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @lent()
@@ -155,8 +159,11 @@ def look_at(
         raise UserError("no image is held out for validation, which tells what a probe reaches; give more images")
     end = time.monotonic() + seconds
     why: dict[str, str] = {}
-    found = looks(seen, left=lambda: end - time.monotonic(), cache=cache, also=also, insist=True, left_out=why, now=now)
-    return Seen(len(seen.labels), held_out, tuple((each.measured, each.seconds) for each in found), why)
+    begun = looks(seen, left=lambda: end - time.monotonic(), cache=cache, also=also, insist=True, left_out=why, now=now)
+    found = list(begun)
+    few = [(each, each.probed and told_of_few(each.probed, seen, why=IN_SECONDS)) for each in found]
+    notes = tuple(f"{each.measured.pipeline} {told}" for each, told in few if told)
+    return Seen(len(seen.labels), held_out, tuple((each.measured, each.seconds) for each in found), why, notes)
 
 
 @lent()
@@ -204,7 +211,7 @@ def recommend_pipelines(
 
 
 def _notes(task: Task, looked: Seen, like: Nearness, also: Base | None) -> list[str]:
-    notes = [*task.notes, *about(also, [each for each, _ in looked.probes], looked.left_out), *absent()]
+    notes = [*task.notes, *looked.notes, *about(also, [each for each, _ in looked.probes], looked.left_out), *absent()]
     if like.unlike:
         notes.append("these images are unlike all that was measured: take what is expected of fine-tuning with care")
     if looked.images < len(task.labels):

@@ -4,6 +4,7 @@
     state.json            candidates as they were asked for, trainings, seconds spent, the one test
     candidates/0.safetensors ...   weights of the trainings, each with its card
     candidates/1.checkpoint        a training that goes on; again-0.checkpoint: with validation images too
+    plain-60.checkpoint   a training of 60 s that goes on, of what pipelines are compared with
     model.safetensors, model.py    the best network, when the run is done
     lock, lock.holder     held while a process works here, and its id
 """

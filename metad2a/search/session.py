@@ -200,9 +200,15 @@ class Session:
         return Augment(*state.change[:2])
 
     def _nested(self, index: int) -> AbstractContextManager[Run]:
-        architecture = self.run.state.candidates[index].architecture
-        how = self.recipe, self.change
-        return training_run(self.tracker, self.tracked, self.task, architecture, how, seed=self.seed)
+        return training_run(
+            self.tracker,
+            self.tracked,
+            self.task,
+            self.run.state.candidates[index].architecture,
+            recipe=self.recipe,
+            augment=self.change,
+            seed=self.seed,
+        )
 
     def _keep_better(self, done: Done, tracked: Run) -> None:
         """Keeps a training, unless an earlier process came further with it."""

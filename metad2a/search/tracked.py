@@ -36,13 +36,14 @@ def training_run(
     parent: Run,
     task: Task,
     architecture: Architecture,
-    how: tuple[Recipe, Augment],
     *,
+    recipe: Recipe,
+    augment: Augment,
     seed: int,
 ) -> Iterator[Run]:
     """A run below ``parent`` that says what is trained, how and on what; without a ``tracker`` the parent itself."""
-    told = {"architecture": architecture, "space": architecture.space, "seed": seed, **asdict(how[0])}
-    told |= {"recipe": told.pop("name"), "augment": how[1].choice}
+    told = {"architecture": architecture, "space": architecture.space, "seed": seed, **asdict(recipe)}
+    told |= {"recipe": told.pop("name"), "augment": augment.choice}
     if tracker is None:
         parent.parameters(told)
         yield parent

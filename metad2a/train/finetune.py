@@ -115,7 +115,7 @@ def finetune(
     loop = _loop(network, tuning, checkpoint)
     size = min(tuning.batch, len(labels))
     told = None if on_epoch is None else remembered(loop, on_epoch)
-    watch = None if told is None else _Watch(begin, task, tuning, loop, told)
+    watch = None if told is None else _Watch(begin, task, tuning, loop, told, len(labels))
 
     def batches(generator: torch.Generator, first: int) -> Iterable[tuple[Tensor, Tensor]]:
         order = torch.randperm(len(labels), generator=generator)
@@ -154,8 +154,14 @@ class _Watch:
     tuning: Tuning
     loop: Loop
     told: OnEpoch
+    images: int  # of an epoch
     seconds: float = 0.0  # that looking took
-    following: float = 1 / WATCHES  # progress from which it looks again
+
+    @property
+    def following(self) -> float:
+        """Progress from which it looks again, also when it was killed."""
+        seen = [each["progress"] for each in self.loop.notes if each.get("valid_accuracy") is not None]
+        return (seen[-1] if seen else 0.0) + 1 / WATCHES
 
     @cached_property
     def places(self) -> npt.NDArray[np.intp]:
@@ -164,7 +170,7 @@ class _Watch:
         return where[sample(self.task.labels[where], self.task.parts[where], most=WATCHED, seed=0)]
 
     def __call__(self, epoch: Epoch) -> bool | None:
-        image = epoch.seconds / (epoch.steps * self.tuning.batch)  # for training: twice that of classifying, or more
+        image = epoch.seconds / (epoch.number * self.images)  # for training: about twice that of classifying
         takes = self.seconds + len(self.places) * image / 2
         if len(self.places) and self.following <= epoch.progress < 1 and takes <= WATCH_SHARE * epoch.seconds:
             epoch = self._looked(epoch)
@@ -175,7 +181,6 @@ class _Watch:
         now = replace(self.begin, network=self.loop.network.eval())  # each epoch begins in training mode
         logits = now.logits(self.task.images, self.places)
         self.seconds += time.monotonic() - begin
-        self.following = epoch.progress + 1 / WATCHES
         return replace(epoch, valid_accuracy=percent_right(logits, self.task.labels[self.places]))
 
 

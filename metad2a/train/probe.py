@@ -61,7 +61,7 @@ def probe(
 
     It looks at ``most`` images of a part, a share of each class; by default at as many as probes look at.
     """
-    begin, look = time.monotonic(), {**MOST, **(most or {})}
+    begin, look = time.monotonic(), {part: _no_more(task, part, most) for part in MOST}
     found = {part: features(base, task, part, resolution=resolution, cache=cache, most=look) for part in MOST}
     labels = {part: task.labels[looked_at(task, part, look)] for part in found}
     fitted = logistic.fit(found[TRAIN], labels[TRAIN], task.classes, valid=(found[VALIDATION], labels[VALIDATION]))
@@ -87,6 +87,12 @@ def looked_at(task: Task, part: int, most: Mapping[int, int] | None = None) -> n
     return where[sample(task.labels[where], task.parts[where], most=(most or MOST)[part], seed=0)]
 
 
+def _no_more(task: Task, part: int, most: Mapping[int, int] | None) -> int:
+    """What `looked_at` is asked for: where all that probes look at is wanted, that number itself, not its outcome."""
+    asked = (most or MOST).get(part, MOST[part])
+    return MOST[part] if asked >= len(looked_at(task, part)) else asked
+
+
 def loss_of_few(base: Base, task: Task, *, resolution: int) -> float:
     """Log-loss on a few validation images of a probe that learnt from a few; nan without validation images."""
     where = {part: looked_at(task, part, FEW) for part in FEW}
@@ -107,14 +113,14 @@ def told_of_sample(task: Task) -> list[str]:
     return [f"probes look at {seen:,} of {there:,} images, a share of each class; fine-tuning learns from all"]
 
 
-def told_of_few(probed: Probed, task: Task) -> str | None:
+def told_of_few(probed: Probed, task: Task, *, why: str = NO_MORE) -> str | None:
     """That a probe learnt from fewer images than probes look at, or was judged by fewer; None where it was not."""
     learnt, judged = len(probed.features), len(probed.valid_features)
     train, valid = (len(looked_at(task, part)) for part in (TRAIN, VALIDATION))
     if (learnt, judged) == (train, valid):
         return None
     judges = f" and was judged by {judged:,} of {valid:,} for validation" if judged < valid else ""
-    return f"learnt from {learnt:,} of {train:,} training images{judges}: {NO_MORE}"
+    return f"learnt from {learnt:,} of {train:,} training images{judges}: {why}"
 
 
 def speed(base: Base, task: Task, *, resolution: int) -> float:

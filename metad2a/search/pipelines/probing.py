@@ -15,7 +15,7 @@ from metad2a.train.probe import NO_MORE, Probed, looked_at, probe, speed, told_o
 if TYPE_CHECKING:
     from metad2a.search.pipelines.session import PipelineSession
 
-PROBE_SHARE = 0.3  # of the time left that one probe may take: the rest is for what is learnt
+PROBE_SHARE = 0.3  # of the time left that one probe of all images may take: the rest is for what is learnt
 
 
 def probe_all(session: PipelineSession) -> None:

@@ -42,6 +42,7 @@ from metad2a.train.pipeline import Effort, tune_pipeline
 from metad2a.train.probe import percent_right
 
 CACHE = "features"  # in the home folder
+PLAIN = "plain-"  # how files of the network begin that a search is compared with, which is none of its candidates
 GRACE = 0.1  # of the budget
 ON_ALL = "what is exported learnt from training and validation images; its validation accuracy is of before"
 
@@ -256,9 +257,10 @@ def _told_of_all(session: PipelineSession, learnt: Mapping[int, bool]) -> list[s
 def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival, ...]:
     """A plain network from scratch for the same seconds, and the probes that were measured on the way.
 
-    They are kept: the same search given again trains nothing. A killed training goes on.
+    They are kept: where the same search, given again, finds all done, it trains nothing. A killed training goes on.
     """
     task, plan, asked = session.task, session.plan, session.task.places(TEST)
+    checkpoint = session.run.folder / f"{PLAIN}{session.seconds:g}.checkpoint"
     if plan.compared == session.seconds and not session.worked:
         return tuple(plan.rivals)
 
@@ -267,7 +269,6 @@ def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival
 
     scratch = Pipeline("scratch", 32, "all", 0.1)
     now(f"Training a plain network from scratch for {session.seconds:.0f} s, to compare")
-    checkpoint = session.run.folder / f"plain-{session.seconds:g}.checkpoint"
     effort = Effort(seconds=session.seconds, augment=session.augmented)
     tuned = tune_pipeline(scratch, task, effort, checkpoint=checkpoint)
     name = "plain residual network from scratch"
@@ -277,7 +278,8 @@ def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival
         if pipeline.training == "probe":
             name = f"HOG, linear ({pipeline})" if pipeline.weights == "hog" else str(pipeline)
             rivals.append(Rival(name, trained.valid_accuracy, tested(session.classifier(index)), trained.seconds))
-    plan.compared, plan.rivals = session.seconds, rivals
+    plan.compared, plan.rivals = float(session.seconds), rivals
     plan.save()
-    checkpoint.unlink(missing_ok=True)
+    for each in session.run.folder.glob(f"{PLAIN}*.checkpoint"):  # one for fewer seconds was killed
+        each.unlink(missing_ok=True)
     return tuple(rivals)
