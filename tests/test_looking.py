@@ -152,7 +152,7 @@ def test_images_where_hog_is_better_are_far_and_imagenets_weights_not_probed(
 def test_hog_by_which_alone_marks_show_may_take_more_of_the_time_or_fewer_images(
     left: float, learnt: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(looking, "PARTLY", {"hog": (0.8, 12)})
+    monkeypatch.setattr(looking, "PARTLY", {"hog": (0.8, 12, 2)})
     monkeypatch.setattr(looking, "LEAST_EACH", 2)
     monkeypatch.setattr(looking, "speed", lambda *given, **options: 10.0)
     why: dict[str, str] = {}

@@ -21,7 +21,7 @@ NO_TIME = "a probe would take too much of the seconds that were left"
 OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
 LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
-PARTLY = {"hog": (0.8, 500)}  # the same of others that may learn from a part: marks and signs show by HOG alone
+PARTLY = {"hog": (0.8, 500, 10)}  # the same of others that may learn from a part: marks and signs show by HOG alone
 STEP = 1.25  # times so many images
 JUDGE, LEAST_JUDGES = 0.3, 500  # of these seconds, that validation images may take, and how many judge in any case
 MANY = 2  # times the few images, from which a dear network is looked at with a few of them first
@@ -98,17 +98,17 @@ def fitting(
 
     All of them for the share ``whole``; without one as many as the share of these weights allows.
     """
-    part, least = PARTLY.get(pipeline.weights, (FIRST, LEAST))
+    part, least, each = PARTLY.get(pipeline.weights, (FIRST, LEAST, LEAST_EACH))
     seconds = left * (part if whole is None else whole)
     most = _all(task)
     if whole is None:
-        most = affordable(task, seconds, rate=rate, features=width(base), least=least)
+        most = affordable(task, seconds, rate=rate, features=width(base), least=max(least, each * task.classes))
     needed = probe_seconds(most[TRAIN], most[VALIDATION], rate=rate, features=width(base), classes=task.classes)
     return most, needed <= seconds
 
 
 def affordable(task: Task, seconds: float, *, rate: float, features: int, least: int | None = None) -> dict[int, int]:
-    """Of how many images of each part, ``least`` for training or `LEAST`, a probe takes no more than these seconds.
+    """Of how many images of each part, ``least`` for training in any case, a probe takes no more than these seconds.
 
     Where that is not all of them it goes in steps: another time the machine seems somewhat quicker or slower, and would
     not find the features that were kept.
@@ -116,7 +116,8 @@ def affordable(task: Task, seconds: float, *, rate: float, features: int, least:
     left = seconds - FIT_SECONDS
     judges = _some(JUDGE * left * rate, len(looked_at(task, VALIDATION)), least=LEAST_JUDGES)
     wanted = (left - judges / rate) / (1 / rate + fit_seconds(features, task.classes))
-    learnt = _some(wanted, len(looked_at(task, TRAIN)), least=max(least or LEAST, LEAST_EACH * task.classes))
+    least = max(LEAST, LEAST_EACH * task.classes) if least is None else least
+    learnt = _some(wanted, len(looked_at(task, TRAIN)), least=least)
     return {TRAIN: learnt, VALIDATION: judges}
 
 
