@@ -32,6 +32,12 @@ def test_validation_and_test_that_disagree_beyond_chance_are_told(valid: float, 
     assert [words in note for note in notes] == [True] * bool(words)
 
 
+def test_what_learnt_more_after_validation_may_be_better_on_test_images() -> None:
+    assert judgements(task((500, 500)), 60.0, 92.4, went_on=True) == []
+    assert "related" in judgements(task((500, 500)), 92.4, 60.0, went_on=True)[0]
+    assert "always answering" in judgements(task((900, 100)), 60.0, 90.0, went_on=True)[0]
+
+
 def test_few_images_disagree_by_chance_and_are_called_rough() -> None:
     few = task((20, 20))
     assert (few.parts == VALIDATION).sum() == (few.parts == TEST).sum() == 8

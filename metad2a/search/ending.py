@@ -95,6 +95,7 @@ def _train_again(session: Session, best: int) -> None:
 def _result(session: Session, best: int, exported: Exported) -> SearchResult:
     state = session.run.state
     trained = tuple(state.trained[index] for index in session.positions() if index in state.trained)
+    again = state.again is not None and state.again[0] == best
     out_of_time = any(index not in state.trained or not state.trained[index].done for index in session.asked)
     notes = [
         *session.notes,
@@ -103,9 +104,10 @@ def _result(session: Session, best: int, exported: Exported) -> SearchResult:
         *([state.change[2]] if state.change is not None and state.change[2] else []),
         *told_of_probe(state.probed, exported.card.valid_accuracy),
         *(told_of_seconds(session.run.spent, session.budget.limit) if session.worked else []),
-        *([AGAIN] if state.again is not None and state.again[0] == best else []),
+        *([AGAIN] if again else []),
     ]
-    notes += judgements(session.task, exported.card.valid_accuracy, exported.card.test_accuracy)
+    card = exported.card
+    notes += judgements(session.task, card.valid_accuracy, card.test_accuracy, went_on=again)
     return SearchResult(
         best=state.candidates[best].architecture,
         valid_accuracy=exported.card.valid_accuracy,

@@ -97,11 +97,17 @@ def _expectation(trained: Sequence[Trained]) -> list[str]:
 
 
 def judgements(
-    task: Task, valid: float | None, test: float | None, *, counts: Mapping[int, int] | None = None
+    task: Task,
+    valid: float | None,
+    test: float | None,
+    *,
+    counts: Mapping[int, int] | None = None,
+    went_on: bool = False,
 ) -> list[str]:
     """Notes on the validation and test accuracies (percent) of the network that was chosen.
 
-    ``counts``: on how many images of each part they were measured, by default all.
+    ``counts``: on how many images of each part they were measured, by default all. ``went_on``: whether it learnt more
+    after validation, so that the test may well be higher.
     """
     notes = []
     counts = counts or {part: int((task.parts == part).sum()) for part in (VALIDATION, TEST)}
@@ -109,7 +115,8 @@ def judgements(
         count = counts[part]
         if 0 < count < FEW_TO_JUDGE:
             notes.append(f"only {count} image{'s' * (count > 1)} for {use}: that accuracy is rough")
-    return [*notes, *_majority(task, valid, test, counts), *_disagreement(valid, test, counts)]
+    grew = went_on and (test or 0.0) > (valid or 0.0)
+    return [*notes, *_majority(task, valid, test, counts), *([] if grew else _disagreement(valid, test, counts))]
 
 
 def _majority(task: Task, valid: float | None, test: float | None, counts: Mapping[int, int]) -> list[str]:

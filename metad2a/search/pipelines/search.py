@@ -44,7 +44,8 @@ from metad2a.train.probe import percent_right
 CACHE = "features"  # in the home folder
 PLAIN = "plain-"  # how files of the network begin that a search is compared with, which is none of its candidates
 GRACE = 0.1  # of the budget
-ON_ALL = "what is exported learnt from training and validation images; its validation accuracy is of before"
+BOTH = "learnt from training and validation images"
+ON_ALL = f"what is exported {BOTH}; its validation accuracy is of before"
 
 
 @dataclass(frozen=True, repr=False)
@@ -165,7 +166,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         *session.notes,
         *state.notes,
         *told_of_tested(found, task),
-        *judgements(task, valid, tested, counts=counts),
+        *judgements(task, valid, tested, counts=counts, went_on=any(BOTH in note for note in state.notes)),
     ]
     card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
@@ -250,7 +251,7 @@ def _together(
 def _told_of_all(session: PipelineSession, learnt: Mapping[int, bool]) -> list[str]:
     """A note where members learnt from validation images too, which names them where others did not."""
     named = " and ".join(str(session.pipeline(index)) for index, again in learnt.items() if again)
-    some = f"of what is exported {named} learnt from training and validation images, the rest from training images"
+    some = f"of what is exported {named} {BOTH}, the rest from training images"
     return [] if not named else [ON_ALL] if all(learnt.values()) else [f"{some}; its validation accuracy is of before"]
 
 
