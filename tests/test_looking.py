@@ -178,12 +178,9 @@ def test_the_first_probe_is_of_fewer_images_where_time_is_short(monkeypatch: pyt
         assert most - 2 <= len(first.probed.features) <= most
 
 
-def test_a_machine_that_seems_a_little_slower_finds_the_kept_features(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(looking, "LEAST", 12)
-    monkeypatch.setattr(looking, "LEAST_EACH", 2)
-
+def test_a_machine_that_seems_a_little_slower_finds_the_kept_features() -> None:
     def most(rate: float) -> int:
-        return looking.affordable(stripes(60), 3.4, rate=rate, features=8)[TRAIN]
+        return looking.affordable(stripes(60), 3.4, rate=rate, features=8, least=12)[TRAIN]
 
     assert most(9.9) == most(10.0) == most(10.1) == 18 and most(5.0) == 12
     assert most(1e9) >= 36, "all where there is time for all"

@@ -35,7 +35,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_validation_images_take_their_share_of_the_seconds_and_no_more() -> None:
-    enough, short, none = (affordable(TASK, seconds, rate=10.0, features=8) for seconds in (1e3, 20.1, 0.0))
+    enough, short, none = (affordable(TASK, seconds, rate=10.0, features=8, least=30) for seconds in (1e3, 20.1, 0.0))
     assert enough[VALIDATION] == 120 and enough[TRAIN] >= 360
     assert 48 <= short[VALIDATION] <= 60 and 110 < short[TRAIN] < 150  # 6 of 20 seconds, and what is left, in steps
     assert none == {TRAIN: 30, VALIDATION: 20}

@@ -19,9 +19,9 @@ IS_FAR = "HOG tells these images well better than our weights do, and where it d
 IS_BEHIND = "on a few images it was behind"
 NO_TIME = "a probe would take too much of the seconds that were left"
 OURS = Pipeline("own", 32, "probe")
-FIRST = 0.6  # of the seconds left that the first probe may take, of fewer images if need be
+FIRST = 0.6  # of the seconds left that the first probe may take, of a part of the images if need be
 LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
-PARTLY = {"hog": (0.8, 500, 10)}  # the same of others that may learn from a part: marks and signs show by HOG alone
+PARTLY = {"hog": (0.8, 500, 10)}  # the same three of others that may learn from a part: signs show by HOG alone
 STEP = 1.25  # times so many images
 JUDGE, LEAST_JUDGES = 0.3, 500  # of these seconds, that validation images may take, and how many judge in any case
 MANY = 2  # times the few images, from which a dear network is looked at with a few of them first
@@ -107,7 +107,7 @@ def fitting(
     return most, needed <= seconds
 
 
-def affordable(task: Task, seconds: float, *, rate: float, features: int, least: int | None = None) -> dict[int, int]:
+def affordable(task: Task, seconds: float, *, rate: float, features: int, least: int) -> dict[int, int]:
     """Of how many images of each part, ``least`` for training in any case, a probe takes no more than these seconds.
 
     Where that is not all of them it goes in steps: another time the machine seems somewhat quicker or slower, and would
@@ -116,7 +116,6 @@ def affordable(task: Task, seconds: float, *, rate: float, features: int, least:
     left = seconds - FIT_SECONDS
     judges = _some(JUDGE * left * rate, len(looked_at(task, VALIDATION)), least=LEAST_JUDGES)
     wanted = (left - judges / rate) / (1 / rate + fit_seconds(features, task.classes))
-    least = max(LEAST, LEAST_EACH * task.classes) if least is None else least
     learnt = _some(wanted, len(looked_at(task, TRAIN)), least=least)
     return {TRAIN: learnt, VALIDATION: judges}
 
