@@ -26,7 +26,7 @@ def free_port() -> int:
         return int(found.getsockname()[1])
 
 
-def until(condition: Callable[[], Any], *, seconds: float = 60.0, what: str = "it") -> Any:
+def until(condition: Callable[[], Any], *, seconds: float = 180.0, what: str = "it") -> Any:
     """The first true value of a condition; AssertionError when it stays false.
 
     It is asked the more rarely the longer it takes: each answer costs those who are waited for some of their time.

@@ -32,6 +32,7 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 QUICK = Recipe("quick", 4, 1, 8, epochs=3, batch=16, learning_rate=0.05)
 MEMORY = 80_000_000  # of a node's object store
+LET_GO = "let-go"  # file beside the jobs' folders
 
 
 @pytest.fixture(scope="module")
@@ -59,12 +60,13 @@ def pair(machines: Any) -> Any:
     return there[0] if there else machines.add_node(num_cpus=1, object_store_memory=MEMORY)
 
 
-def where(job: tuple[str, float]) -> tuple[str, str, str | None]:
-    """Says on which machine it begins, and stays there for some seconds."""
-    folder, seconds = job
+def where(job: tuple[str, bool]) -> tuple[str, str, str | None]:
+    """Says on which machine it begins, and may stay there until it is let go."""
+    folder, stays = job
     machine = ray.get_runtime_context().get_node_id()
     Path(folder, f"{machine}-{os.getpid()}").touch()
-    time.sleep(seconds)
+    while stays and not Path(folder).with_name(LET_GO).exists():
+        time.sleep(0.05)
     return Path(folder).name, machine, os.environ.get("OMP_NUM_THREADS")
 
 
@@ -165,10 +167,11 @@ def test_jobs_are_spread_and_a_lost_machine_costs_only_what_ran_there(
     def lose() -> None:
         until(lambda: sum(len(list(each.iterdir())) for each in places) >= 2, what="two jobs")
         machines.remove_node(pair, allow_graceful=False)
+        (tmp_path / LET_GO).touch()
 
     losing = threading.Thread(target=lose)
     losing.start()
-    jobs = [(str(each), 4.0 if number < 2 else 0.0) for number, each in enumerate(places)]
+    jobs = [(str(each), number < 2) for number, each in enumerate(places)]
     handler = signal.getsignal(signal.SIGTERM)
     found = sorted(spread(machines)(where, jobs, workers=2, on_death=deaths.append))
     losing.join()

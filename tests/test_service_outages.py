@@ -25,6 +25,8 @@ from test_service_jobs import training
 
 from metad2a.service.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(name="small_disk")
 def small_disk_fixture(tmp_path: Path) -> Iterator[Path]:
@@ -50,7 +52,6 @@ def fill(disk: Path) -> Path:
     return path
 
 
-@pytest.mark.slow
 def test_jobs_are_done_without_an_mlflow_server_with_one_and_when_it_dies_meanwhile(tmp_path: Path) -> None:
     """They tell where their run is, or that it is nowhere."""
     port = free_port()
@@ -79,7 +80,6 @@ def done_all_the_same(service: Processes, job: str) -> None:
     assert any("MLflow could not be used" in each for each in ended["result"]["notes"]), ended["result"]["notes"]
 
 
-@pytest.mark.slow
 def test_a_full_disk_ends_jobs_with_a_reason_and_refuses_what_needs_room(small_disk: Path) -> None:
     with Processes(small_disk, onnx=False) as service:
         service.serve()

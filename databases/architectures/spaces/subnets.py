@@ -7,7 +7,7 @@ for every family of `databases.architectures.supernets.families`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from databases.architectures.networks import cost
 from databases.architectures.skeleton import Blueprint
@@ -36,7 +36,7 @@ class Subnets(Space):
         self.node_types = ("padding", "output", "input", *staged.block_types(self.choices))
         self.example = staged.text(family.slice(depth=0))
 
-    @property
+    @cached_property
     def base(self) -> Architecture:
         """The largest subnet, which is the base itself."""
         return self.of(self.family.stages)

@@ -79,8 +79,10 @@ class MetaGraph(nn.Module):
         for place, layer in enumerate(self.layers):
             assert isinstance(layer, MetaLayer)
             modules = len(layer.edge.options)
-            every = torch.ones(x.shape[0], modules, dtype=torch.bool, device=x.device)  # an export fixes len(x)
-            x = layer(x, every if masks is None else masks[:, place, :modules])
+            if masks is None:  # an export fixes len(x)
+                x = layer(x, torch.ones(x.shape[0], modules, dtype=torch.bool, device=x.device))
+            else:
+                x = layer(x, masks[:, place, :modules])
         logits: Tensor = self.classifier(self.last(x).mean(dim=(2, 3)))
         return logits
 

@@ -53,7 +53,7 @@ FULL = Size(
     seeds=5,
     photographs=5,
     digits=InstanceRecipe(pretraining=200, search=120, tuning=80),
-    cifar=InstanceRecipe(pretraining=250, search=150, tuning=100),
+    cifar=InstanceRecipe(pretraining=400, search=400, tuning=300),
 )
 FAST = Size(
     seeds=2,

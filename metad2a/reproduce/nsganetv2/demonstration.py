@@ -11,8 +11,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -23,7 +21,8 @@ from databases.architectures.supernets.families import open_family
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, Task
 from databases.hosting import lent
-from databases.records.store import Store
+from databases.records.csv_file import read_csv
+from databases.records.record import Record
 from metad2a.build.shipped import SUBNETS
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, judged, paired
 from metad2a.reproduce.demonstration import Context, Demonstration, Say
@@ -104,10 +103,9 @@ def run(context: Context) -> Report:
 
 def answer() -> Architecture:
     """The subnet within the bound that promises most by what comes with metad2a, whatever the task."""
-    with TemporaryDirectory() as folder, Store(Path(folder) / "rows.db") as store:
-        store.import_csv(SUBNETS)
-        told: dict[str, list[float]] = {}
-        for record in store.records(space=SPACE.name):
+    told: dict[str, list[float]] = {}
+    for record in read_csv(SUBNETS):
+        if isinstance(record, Record) and record.space == SPACE.name:
             told.setdefault(record.architecture, []).append(record.test_accuracy or 0.0)
     known = [SPACE.parse(text) for text in told]
     levels = np.array([to_logit(values).mean() for values in told.values()])
