@@ -16,11 +16,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from databases.architectures.supernets.inherit import recalibrate
 from databases.architectures.supernets.instanas import InstanceNetwork, MetaGraph
 from metad2a.supernets.training import Labelled
 from metad2a.train.loop import Loop, cosine
 from metad2a.train.optimisers import SGD, Adam
 
+TOGETHER = 250  # images whose statistics are taken at once
 WON, LOST = 30.0, 0.0  # rewards of a right and of a wrong answer, before the time counts
 
 
@@ -163,7 +165,7 @@ class InstanceTraining:
 
     def _tune(self, paths: Callable[[Tensor], Tensor], steps: int) -> None:
         self._run(steps, self.recipe.tuning_rate, lambda images, progress: paths(images))
-        recalibrate(self.graph, self.train.images, paths)
+        recalibrate(self.graph, ((part, paths(part)) for part in self.train.images.split(TOGETHER) if len(part) > 1))
 
     def up(self, progress: float) -> float:
         """The window's upper end."""
@@ -221,19 +223,3 @@ class InstanceTraining:
             return nn.functional.cross_entropy(logits, labels[rows])
 
         loop.run(batches, loss)
-
-
-@torch.no_grad()
-def recalibrate(graph: MetaGraph, images: Tensor, masks: Callable[[Tensor], Tensor], *, batch: int = 250) -> None:
-    """Running statistics anew, as the mean over these images on these paths; leaves the graph in evaluation."""
-    norms = [module for module in graph.modules() if isinstance(module, nn.BatchNorm2d)]
-    momenta = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # the plain mean
-    graph.train()
-    for part in images.split(batch):
-        graph(part, masks(part))
-    for norm, momentum in zip(norms, momenta, strict=True):
-        norm.momentum = momentum
-    graph.eval()

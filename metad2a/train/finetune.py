@@ -20,6 +20,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from databases.architectures.supernets.inherit import recalibrate
 from databases.datasets.mapped import Mapped
 from databases.datasets.task import TRAIN, VALIDATION, Task, sample
 from databases.errors import UserError
@@ -137,7 +138,7 @@ def finetune(
             size = -(-size // 2)
     seconds = loop.seconds
     few = torch.randperm(len(labels), generator=torch.Generator().manual_seed(tuning.seed))[:RECALIBRATE]
-    recalibrate(loop.result, begin, images(few), batch=STATISTICS_FOR_ONE * size)
+    _recalibrate(loop.result, begin, images(few), batch=STATISTICS_FOR_ONE * size)
     ended = replace(begin, network=loop.result.eval())
     return _judged(ended, task, loop.step, seconds, complete=complete, batch=size, images=len(labels))
 
@@ -206,19 +207,12 @@ def _stay(mode: bool = True) -> nn.Module:
     return nn.Identity()
 
 
-@torch.no_grad()
-def recalibrate(network: nn.Module, classifier: Classifier, images: Tensor, *, batch: int) -> None:
+def _recalibrate(network: nn.Module, classifier: Classifier, images: Tensor, *, batch: int) -> None:
     """Batch normalisations that learn take the statistics of (n, c, h, w) uint8 images, each batch counting alike."""
     norms = [each for each in network.modules() if isinstance(each, nn.BatchNorm2d) and each.train is not _stay]
-    for each in norms:
-        each.reset_running_stats()
-        each.momentum = None
-    network.train()
-    for part in images.split(batch):
-        if len(part) > 1 and norms:
-            network(classifier.normalised(part))
-    for each in norms:
-        each.momentum = 0.1
+    if norms and len(images) > 1:
+        parts = (part for part in images.split(batch) if len(part) > 1)
+        recalibrate(network, (classifier.normalised(part) for part in parts), norms)
     network.eval()
 
 

@@ -7,7 +7,7 @@ hidden channels (Cai, Gan, Wang, Zhang, Han, 2020). All else is taken over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol, cast
 
 import torch
@@ -94,15 +94,23 @@ def _place(axis: int, whole: int, part: int) -> slice:
 
 
 @torch.no_grad()
-def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Estimates all batch-norm statistics anew: the mean of those of the batches, (b, c, h, w) normalised each.
+def recalibrate(
+    network: nn.Module, batches: Iterable[Tensor | tuple[Tensor, ...]], norms: Sequence[nn.BatchNorm2d] | None = None
+) -> None:
+    """Estimates batch-norm statistics anew: the mean of those of the batches.
 
     The network ends in eval mode; its weights stay as they are.
+
+    Args:
+        network: called with each batch.
+        batches: normalised images (b, c, h, w), in a tuple with whatever else the network is given.
+        norms: whose statistics, by default all of the network.
 
     Raises:
         UserError: there is no batch, or one of a single image.
     """
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    if norms is None:
+        norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
     sizes, before = [], {name: value.clone() for name, value in network.state_dict().items() if "running" in name}
     network.eval()
     usual = [norm.momentum for norm in norms]
@@ -112,10 +120,11 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.train()
     try:
         for batch in batches:
-            sizes.append(len(batch))
-            if len(batch) < 2:
+            given = batch if isinstance(batch, tuple) else (batch,)
+            sizes.append(len(given[0]))
+            if sizes[-1] < 2:
                 raise UserError("given a batch of one image to recalibrate on; allowed are two or more; give more")
-            network(batch)
+            network(*given)
         if not sizes:
             raise UserError("given no images to recalibrate on; allowed are two or more; give some")
     except BaseException:
