@@ -81,6 +81,7 @@ def test_recurrent_children_are_scored_on_weights_that_they_learnt_together() ->
 def test_the_entropy_of_a_policy_falls_with_what_it_is_told() -> None:
     space = shared_space("nasbench201")
     uniform, learning = new_policy("uniform", space, 0), new_policy("reinforce", space, 0)
+    assert len({new_policy("uniform", space, seed).likeliest() for seed in range(4)}) > 1
     assert spread(uniform) > 0.97 and spread(learning) > 0.9
     for i in range(40):
         drawn = learning.draw(10, seed=i)

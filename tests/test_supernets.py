@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from databases.architectures.networks.operations import ReLUConvBN
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import SPACES, Architecture, SharedSpace, shared_space
-from databases.architectures.supernets.instanas import InstanceNetwork
+from databases.architectures.supernets.instanas import InstanceNetwork, MetaLayer
 from databases.architectures.supernets.mixed_edge import MixedEdge, Nothing, by_batch_statistics
 from databases.errors import UserError
 
@@ -74,24 +74,39 @@ def test_every_child_computes_logits_and_unsampled_edges_get_no_gradient(name: s
         assert learnt and all(used[module] for module in learnt)
 
 
+def options_of(name: str, architecture: Architecture) -> set[str]:
+    """Names of the options, of all edges of its space's supernet, whose weights a child's logits depend on."""
+    supernet = of(name)
+    edges = {f"{place}.options" for place, module in supernet.named_modules() if isinstance(module, MixedEdge)}
+    supernet.zero_grad()
+    supernet(images(), SHARED[name].choices(architecture)).square().sum().backward()
+    options = ((place, m) for place, m in supernet.named_modules() if place.rpartition(".")[0] in edges)
+    return {place for place, m in options if any(p.grad is not None and p.grad.any() for p in m.parameters())}
+
+
 @every_shared_space
 def test_children_that_share_an_edge_share_the_tensor(name: str) -> None:
-    chosen = SHARED[name]
     supernet = of(name)
-    walks = [each.walk for each in samples(name, 40)]
-    first = chosen.architecture(walks[0])
-    before = supernet(images(), chosen.choices(first)).detach()
-    logits = supernet(images(), chosen.choices(first))
-    logits.square().sum().backward()
-    touched = {id(p) for p in supernet.parameters() if p.grad is not None}
-    supernet.zero_grad()
-    supernet(images(), chosen.choices(chosen.architecture(walks[1]))).square().sum().backward()
-    common = [p for p in supernet.parameters() if p.grad is not None and id(p) in touched]
-    assert common
+    known: list[tuple[Architecture, set[str]]] = []
+    for each in samples(name, 200):
+        used = options_of(name, each)
+        pairs = [(other, theirs & used) for other, theirs in known if theirs & used and theirs ^ used]
+        if pairs:
+            break
+        known.append((each, used))
+    (other, shared), strangers = pairs[0], [child for child, theirs in known if not theirs & pairs[0][1]]
+
+    def logits() -> list[Tensor]:
+        with torch.no_grad():
+            return [supernet(images(), SHARED[name].choices(child)) for child in (each, other, *strangers[:1])]
+
+    before = logits()
     with torch.no_grad():
-        for parameter in common:
-            parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
-    assert not torch.equal(supernet(images(), chosen.choices(first)), before)
+        for place in shared:
+            for parameter in supernet.get_submodule(place).parameters():
+                parameter.add_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    one, two, *others = (torch.equal(old, new) for old, new in zip(before, logits(), strict=True))
+    assert not one and not two and all(others)
 
 
 @pytest.mark.parametrize(
@@ -171,8 +186,15 @@ def test_an_image_takes_its_own_path_through_the_meta_graph() -> None:
         for image in range(6):
             alone = network.graph(images()[image : image + 1], legal[image : image + 1])
             torch.testing.assert_close(together[image : image + 1], alone, atol=1e-5, rtol=1e-4)
+        x = network.graph.stem(images())
+        for layer in network.graph.layers:
+            assert isinstance(layer, MetaLayer)
+            every = torch.stack([option(x) for option in layer.edge.options]).sum(0)
+            x = x + every if layer.keeps else every
+        whole = network.graph.classifier(network.graph.last(x).mean(dim=(2, 3)))
         everything = torch.ones(6, 3, 3, dtype=torch.bool)
-        torch.testing.assert_close(network.graph(images()), network.graph(images(), everything))
+        for given in (None, everything):
+            torch.testing.assert_close(network.graph(images(), given), whole)
         paths = network.paths(images())
         assert torch.equal(network(images()), network.graph(images(), paths))
         assert torch.equal(network.graph.legal(paths), paths)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from databases.errors import UserError
 from databases.records.benchmark_table import IMPORT_FIRST, BenchmarkTable, read_table
 from metad2a.reports.report import Report
+from metad2a.reproduce.kept_jobs import run_jobs
 
+Job = TypeVar("Job")
+Result = TypeVar("Result")
 Say = Callable[[str], None]
 
 
@@ -39,8 +43,8 @@ class Context:
         fast: about 15 s and loose, for CI; else the full run. seed: the first seed.
         database: path or URL of the store with the tables, None where there is none.
         images: folder of image sources, None where there is none. workers: processes to use.
-        say: prints a line of progress. trainings: folder where long trainings are kept, so that a demonstration that
-            was killed goes on inside them; None: they are not.
+        say: prints a line of progress. trainings: folder where what is done is kept until the report is written, so
+            that a demonstration that was killed goes on; None: it is not.
     """
 
     fast: bool
@@ -63,6 +67,10 @@ class Context:
             raise UserError(f"the table of {task!r} is needed: {IMPORT_FIRST}")
         with Store(self.database) as store:
             return read_table(store, task, recipe=recipe, name=name)
+
+    def run(self, follow: Callable[[Job], Result], jobs: Iterable[Job]) -> Iterator[Result]:
+        """The results of jobs in worker processes, as they come; first those that a killed run had done."""
+        return run_jobs(follow, jobs, workers=self.workers, folder=self.trainings)
 
     def image_source(self, name: str) -> Path:
         """The file of an image source, such as ``cifar10``; raises `UserError` where it is not at hand."""

@@ -17,7 +17,6 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION
 from databases.hosting import lent
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
-from metad2a.runtime.executors import processes as executor
 from metad2a.supernets.passing_tests import Batches, Creator, Examiner, PassingTests, Rule
 from metad2a.supernets.training import Labelled, labelled, new_supernet
 from predictors.metrics import bootstrap_interval, percentiles
@@ -142,7 +141,7 @@ def run(context: Context) -> Report:
     seeds = range(context.seed, context.seed + size.seeds)
     jobs = [Job(label, seed, size) for seed in seeds for label in RULES]
     done: dict[tuple[str, int], Followed] = {}
-    for each in executor.run(follow, jobs, workers=context.workers):
+    for each in context.run(follow, jobs):
         done[each.label, each.seed] = each
         context.say(f"search {len(done)} of {len(jobs)}")
     found = {label: [done[label, seed] for seed in seeds] for label in RULES}

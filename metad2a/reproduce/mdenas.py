@@ -16,7 +16,6 @@ from metad2a.compare.comparison import shuffled
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.mdenas_supernet import on_supernet
-from metad2a.runtime.executors import processes as executor
 from metad2a.search.controllers import controller
 from metad2a.search.loop import Trace
 from metad2a.search.loop import run as search
@@ -107,7 +106,7 @@ def run(context: Context) -> Report:
         for label, method in METHODS.items()
         for seed in seeds
     ]
-    done = {(label, seed): looks for label, seed, looks in executor.run(follow, jobs, workers=context.workers)}
+    done = {(label, seed): looks for label, seed, looks in context.run(follow, jobs)}
     context.say(f"{len(done)} searches of {size.trials} look-ups")
     looks = {label: np.stack([done[label, seed] for seed in seeds]) for label in METHODS}  # (seeds, looks)
     last = {label: bootstrap_interval(values[:, -1], list(seeds)).to_json() for label, values in looks.items()}

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from databases.architectures.space import Architecture
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.reports.report import Panel, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.demonstration import Context
-from metad2a.reproduce.enas.children import TOLD, TURNS, WARM, Job, Outcome, Searched, Way, search
-from metad2a.runtime.executors import processes as executor
+from metad2a.reproduce.enas.children import TOLD, TURNS, WARM, Job, Outcome, Way, search
 from metad2a.supernets.training import SharedRecipe
 from predictors.metrics import bootstrap_interval, percentiles
 
@@ -23,6 +23,7 @@ POLICIES = {
     "uniform, learns nothing (control)": "uniform",
 }
 OURS, REINFORCE, CONTROL = POLICIES
+RANDOM = "random search: the best of as many by the same weights"
 Values = npt.NDArray[np.float64]
 
 
@@ -56,13 +57,15 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Part:
     task = load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
     seeds = range(context.seed, context.seed + size.seeds)
     ways = {label: Way(policy) for label, policy in POLICIES.items()}
-    jobs = [Job(task, seed, size.warm, size.turns, size.told, tuple(ways.values())) for seed in seeds]
+    kept = context.trainings
+    jobs = [Job(task, seed, size.warm, size.turns, size.told, tuple(ways.values()), folder=kept) for seed in seeds]
     done: dict[int, Outcome] = {}
-    for each in executor.run(search, jobs, workers=context.workers):
+    for each in context.run(search, jobs):
         done[each.job.seed] = each
         context.say(f"searches on shared weights {len(done)} of {len(jobs)}")
     found = {label: [done[seed].ways[way] for seed in seeds] for label, way in ways.items()}
-    ranks = {label: _ranks(each, table) for label, each in found.items()}
+    ranks = {label: _ranks([one.likeliest for one in each], table) for label, each in found.items()}
+    ranks[RANDOM] = _ranks([one.found for one in found[CONTROL]], table)
     spread = {label: np.stack([one.entropies for one in each]) for label, each in found.items()}
     good = {label: bootstrap_interval(each, list(seeds)).to_json() for label, each in ranks.items()}
     above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}
@@ -87,9 +90,9 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Part:
     )
 
 
-def _ranks(found: list[Searched], table: BenchmarkTable) -> Values:
-    """(seeds,) percentile in the table, by test, of the likeliest cell."""
-    return percentiles(table.test[table.rows([each.likeliest for each in found])], table.test)
+def _ranks(cells: list[Architecture], table: BenchmarkTable) -> Values:
+    """(seeds,) percentile in the table, by test."""
+    return percentiles(table.test[table.rows(cells)], table.test)
 
 
 def _table(
@@ -104,7 +107,7 @@ def _table(
             " ".join(f"{each:.0f}" for each in values),
             with_interval(good[label], ".1f"),
             "" if label == OURS else with_interval(above[label], "+.1f"),
-            f"{spread[label][:, -1].mean():.2f}",
+            f"{spread[label][:, -1].mean():.2f}" if label in spread else "",
         )
         for label, values in ranks.items()
     )
@@ -133,5 +136,13 @@ def _verdicts(
             above[REINFORCE],
             below=0,
             form="+.1f",
+        ),
+        judged(
+            "and better than random search on the same weights",
+            "interval above 0",
+            above[RANDOM],
+            above=0,
+            form="+.1f",
+            learnt=True,
         ),
     )

@@ -18,7 +18,6 @@ from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, paired
 from metad2a.reproduce.demonstration import Context, Demonstration
-from metad2a.runtime.executors import processes as executor
 from metad2a.search.controllers import CONTROLLERS, controller
 from metad2a.search.loop import run as search
 from predictors.metrics import bootstrap_interval, percentiles
@@ -70,7 +69,7 @@ def run(context: Context) -> Report:
     names = [name for name in RIVALS if name in CONTROLLERS]
     jobs = [_Search(name, seed, trials, table) for name in names for seed in seeds]
     looked: dict[str, list[list[int]]] = {name: [] for name in names}
-    for name, _, rows in executor.run(_rows, jobs, workers=context.workers):
+    for name, _, rows in context.run(_rows, jobs):
         looked[name].append(rows)
     wanted = float(_trained(ours[:TRAINED], table)[-1])
     needed = {name: [_needed(rows, table, cost, wanted) for rows in looked[name]] for name in names}

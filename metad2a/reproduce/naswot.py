@@ -21,7 +21,6 @@ from databases.records.importers.nasbench201 import SPACE
 from metad2a.compare.comparison import Entry, Searched, incumbents, search_table
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, paired, undecided, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
-from metad2a.runtime.executors import processes as executor
 from metad2a.search.controllers.controller import Setting
 from metad2a.search.controllers.training_free import SIZE, OwnNaswot, Published, naswot_scores, noise, published_naswot
 from predictors.metrics import tau_difference, tau_interval
@@ -128,7 +127,7 @@ def _scores(cells: Sequence[Architecture], images: Task, size: Size, context: Co
         jobs.append(("own, another seed", replace(own, seed=context.seed + 1), cells[: size.few]))
         jobs.append((f"own, {size.batch // 2} images", replace(own, batch=size.batch // 2), cells[: size.few]))
     done: dict[str, Values] = {}
-    for name, values in executor.run(_score, jobs, workers=context.workers):
+    for name, values in context.run(_score, jobs):
         done[name] = values
         context.say(f"{name}: {len(values):,} cells scored")
     found = {name: done[name] for name, _, _ in jobs}

@@ -35,7 +35,6 @@ from metad2a.reports.report import (
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.enas.children import new_policy
 from metad2a.reproduce.nasnet.transferred_cells import fewer
-from metad2a.runtime.executors import processes as executor
 from metad2a.supernets.alternation import alternate
 from metad2a.supernets.instance import processor_seconds
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet
@@ -173,7 +172,7 @@ def run(context: Context) -> Report:
     jobs = [Job(seed, size, train=place < size.trained) for place, seed in enumerate(seeds)]
     jobs += [Job(seed, size, train=True, search=True) for seed in seeds[: size.searches]]
     done = {}
-    for each in executor.run(follow, jobs, workers=context.workers):
+    for each in context.run(follow, jobs):
         done[each.job] = each
         context.say(f"pair {len(done)} of {len(jobs)}")
     found = [done[job] for job in jobs]

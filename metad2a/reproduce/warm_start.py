@@ -29,7 +29,6 @@ from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.held_out_tasks import ENOUGH, RECIPE, SEEDS, SPACE, OwnTask, held_out_tasks, is_judged
 from metad2a.reproduce.mnms.multitask import RULE
 from metad2a.reproduce.policies import DRAWS, AmongMeasured, Followed, Values, follow
-from metad2a.runtime.executors import processes as executor
 from metad2a.search.controllers.policy_gradient import PolicyGradient
 from metad2a.search.controllers.warm_start import STILL, WARM, warm_start
 from metad2a.search.loop import Measure
@@ -198,7 +197,7 @@ def _z(ours: OwnTask, shown: OwnTask) -> Tensor:
 def _all(jobs: Sequence[Job], context: Context, said: str) -> tuple[Curves, Curves]:
     """Every label's runs, in the order of the jobs."""
     done = {}
-    for job, found in executor.run(searched, jobs, workers=context.workers):
+    for job, found in context.run(searched, jobs):
         done[job.label, job.table.task, job.seeds] = found
         if len(done) % len(LABELS) == 0:
             context.say(f"{said}: {len(done)} of {len(jobs)} groups of searches")

@@ -44,7 +44,6 @@ from metad2a.reproduce.cells.table import (
 )
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.nasnet.transferred_cells import fewer
-from metad2a.runtime.executors import processes as executor
 from predictors.metrics import Interval, tau_interval
 
 Values = npt.NDArray[np.float64]
@@ -133,7 +132,7 @@ def _landscapes(size: Size, context: Context) -> list[list[Landscape]]:
     seeds = range(context.seed, context.seed + size.trainings)
     jobs = [Job(each, seed, task, size.directions) for each in rewired(size.cells, seed=context.seed) for seed in seeds]
     done: list[Landscape] = []
-    for each in executor.run(measured, jobs, workers=context.workers):
+    for each in context.run(measured, jobs):
         done.append(each)
         context.say(f"{len(done)} of {len(jobs)} trainings: width {each.shape.width:g}, {each.test:.1f}%")
     return by_cell(done)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ CELLS = "nasbench201"
 # Random children warm the weights; without that the policy learns from what first scored well: cells without weights.
 WARM = SharedRecipe(resolution=8, steps=5000, learning_rate=0.1, augment=True)
 TURNS = SharedRecipe(resolution=8, steps=2000, augment=True)
-TOLD = 35  # children a pass; the saving over training each alone grows with it, and was sized by it to clear 100
+TOLD = 35  # draws that the policy is told of after a pass
 RULE = Rule(learning_rate=3.5e-3, entropy=0.03)
 REWARD, DERIVED = 128, 10  # images of a reward; children drawn at the end, of which the best is taken
 SCORED = 500  # validation images of the final scores
@@ -53,6 +54,7 @@ class Job:
     Attributes:
         warm: how random children warm the weights. recipe: how they and the policy then learn in turn.
         told: children whose scores the policy is told after each pass. judged: children to score.
+        folder: where a killed training of the weights goes on.
     """
 
     task: Task
@@ -62,6 +64,12 @@ class Job:
     told: int
     ways: tuple[Way, ...]
     judged: tuple[Architecture, ...] = ()
+    folder: Path | None = None
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Where the warming of the weights goes on."""
+        return self.folder / f"warm-{self.seed}.checkpoint" if self.folder else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +80,9 @@ class Searched:
         scores: (judged,) shared-weight accuracies.
         rewards, entropies: of each turn of the policy, the mean score of its draws, and its entropy over that of a
             uniform one.
-        found: the best of a few draws by shared weights. likeliest: the child that the policy finds likeliest.
+        found: the best of a few draws by shared weights; of a policy that learns nothing the best of as many as one
+            that learns is told of. likeliest: the child that the policy finds likeliest.
+        asked: how many different children the policy was told of.
     """
 
     scores: Values
@@ -80,6 +90,7 @@ class Searched:
     entropies: Values
     found: Architecture
     likeliest: Architecture
+    asked: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +122,7 @@ def search(job: Job) -> Outcome:
         return OneShot(space, network, images, labels).predict(job.judged)
 
     untrained = scores(by_batch_statistics(copy.deepcopy(supernet)))
-    train_supernet(supernet, space, train_part, recipe=job.warm, seed=job.seed)
+    train_supernet(supernet, space, train_part, recipe=job.warm, seed=job.seed, checkpoint=job.checkpoint)
     running, repaired = scores(supernet), scores(by_batch_statistics(copy.deepcopy(supernet)))
     ways = {way: _go(way, copy.deepcopy(supernet), train_part, valid, job) for way in job.ways}
     return Outcome(job, untrained, running, repaired, ways)
@@ -125,9 +136,10 @@ def _go(way: Way, supernet: nn.Module, train_part: Labelled, valid: Labelled, jo
     reward = OneShot(space, supernet, valid.images, valid.labels, draw=REWARD, seed=job.seed)
     policy = new_policy(way.policy, space, job.seed)
     turns: list[tuple[float, float]] = []
+    counted = _Counted(policy)
     alternate(
         *(supernet, space, train_part),
-        policy=policy,
+        policy=counted,
         measure=reward,
         recipe=job.recipe,
         told=job.told,
@@ -136,16 +148,35 @@ def _go(way: Way, supernet: nn.Module, train_part: Labelled, valid: Labelled, jo
     )
     final = OneShot(space, supernet, valid.images[:SCORED], valid.labels[:SCORED])
     derived = policy.draw(DERIVED, seed=job.seed)
+    if isinstance(policy, Uniform):  # random search asks as often as the others
+        asked = policy.draw(len(turns) * job.told, seed=job.seed)
+        derived = [asked[place] for place in np.argsort(-reward.predict(asked), kind="stable")[:DERIVED]]
     found = derived[int(final.predict(derived).argmax())]
     rewards, entropies = np.array(turns).T
-    return Searched(final.predict(job.judged), rewards, entropies, found, policy.likeliest())
+    return Searched(final.predict(job.judged), rewards, entropies, found, policy.likeliest(), len(counted.told))
+
+
+class _Counted:
+    """A policy that remembers which children it was told of."""
+
+    def __init__(self, policy: PolicyGradient | Multinomial | Uniform) -> None:
+        self.policy, self.told = policy, set[Architecture]()
+
+    def draw(self, count: int, *, seed: int = 0) -> list[Architecture]:
+        """Its draws."""
+        return self.policy.draw(count, seed=seed)
+
+    def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
+        """Tells it."""
+        self.told.update(architectures)
+        self.policy.tell(architectures, scores)
 
 
 class Uniform:
     """Draws children by uniform choices and learns nothing."""
 
-    def __init__(self, space: SharedSpace) -> None:
-        self.space = space
+    def __init__(self, space: SharedSpace, seed: int) -> None:
+        self.space, self.seed = space, seed
 
     def draw(self, count: int, *, seed: int = 0) -> list[Architecture]:
         """Random children."""
@@ -157,14 +188,14 @@ class Uniform:
 
     def likeliest(self) -> Architecture:
         """One of them."""
-        return self.draw(1)[0]
+        return self.draw(1, seed=self.seed)[0]
 
 
 def new_policy(name: str, space: SharedSpace, seed: int) -> PolicyGradient | Multinomial | Uniform:
     """The policy of that name."""
     if name == "reinforce":
         return PolicyGradient(space, seed=seed, rule=RULE, repeats=True)
-    return Multinomial(space, seed=seed) if name == "multinomial" else Uniform(space)
+    return Multinomial(space, seed=seed) if name == "multinomial" else Uniform(space, seed)
 
 
 def spread(policy: PolicyGradient | Multinomial | Uniform) -> float:

@@ -24,7 +24,6 @@ from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.graph_space import digit_networks
 from metad2a.reproduce.graph_space.digit_networks import Layers
 from metad2a.reproduce.graph_space.graph_problems import PROBLEMS, Problem
-from metad2a.runtime.executors import processes as executor
 from metad2a.search.loop import run as search
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def run(context: Context) -> Report:
         for seed in seeds
     ]
     trials: dict[tuple[Case, str], dict[int, int]] = {}
-    for job, taken in executor.run(learn, jobs, workers=context.workers):
+    for job, taken in context.run(learn, jobs):
         of_form = trials.setdefault((job.case, job.form), {})
         of_form[job.seed] = taken
         if len(of_form) == len(seeds):

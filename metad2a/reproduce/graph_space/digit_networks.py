@@ -21,7 +21,6 @@ from databases.hosting import lent
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.graph_space.graph_problems import Knobs, Problem, layered, layers
 from metad2a.reproduce.simulated import ProgramSpace
-from metad2a.runtime.executors import processes as executor
 from metad2a.train.inference import normalisation, prepare
 from metad2a.train.loop import Loop
 from metad2a.train.optimisers import Adam
@@ -109,7 +108,7 @@ def measured(depth: int, context: Context) -> dict[Layers, float]:
     """Every network of at most ``depth`` layers, trained once."""
     every = [named(walk, form="graph") for walk in walks(layered(KNOBS, depth, form="graph"))]
     jobs = [every[i : i + A_JOB] for i in range(0, len(every), A_JOB)]
-    return {each: value for done in executor.run(trained, jobs, workers=context.workers) for each, value in done}
+    return {each: value for done in context.run(trained, jobs) for each, value in done}
 
 
 def problem(depth: int, values: dict[Layers, float], *, form: str, share: float = 0.9) -> Problem:

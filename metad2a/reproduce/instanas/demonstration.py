@@ -28,7 +28,6 @@ from metad2a.reproduce.instanas.paths import (
 from metad2a.reproduce.instanas.paths import (
     run as follow,
 )
-from metad2a.runtime.executors import processes as executor
 from metad2a.supernets.instance import InstanceRecipe
 from predictors.metrics import bootstrap_interval
 
@@ -76,7 +75,7 @@ def run(context: Context) -> Report:
         photographs = World(task, 16, 8, ((1.0, 2, 1), (2.0, 2, 2), (4.0, 2, 2)))
         jobs += [Job(CIFAR, photographs, seed, size.cifar, ablate=False) for seed in seeds[: size.photographs]]
     done: dict[str, list[Outcome]] = {}
-    for each in executor.run(follow, jobs, workers=context.workers):
+    for each in context.run(follow, jobs):
         done.setdefault(each.name, []).append(each)
         context.say(f"{each.name}, seed {each.seed}: {each.paths} paths, {each.ways[OURS].test:.1f}% right")
     found = {name: sorted(each, key=lambda one: one.seed) for name, each in done.items()}

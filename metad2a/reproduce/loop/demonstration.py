@@ -20,7 +20,6 @@ from metad2a.reports.report import MEAN, Curve, Panel, Report, Table, Verdict, j
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.loop.searchers import CONTROL, FREE, ORDER, OURS, RANDOM, SEARCHERS, searcher, searchers_of
 from metad2a.reproduce.loop.worlds import World, cifar10, imagenet16, own_tasks
-from metad2a.runtime.executors import processes as executor
 from metad2a.search.loop import run as search
 
 Values = npt.NDArray[np.float64]
@@ -103,7 +102,7 @@ def _searched(worlds: Sequence[World], size: Size, context: Context) -> dict[tup
         for i in range(size.seeds)
     ]
     found: dict[tuple[str, str], dict[int, Values]] = {}
-    for (task, name), seed, regret in executor.run(_search, jobs, workers=context.workers):
+    for (task, name), seed, regret in context.run(_search, jobs):
         of_searcher = found.setdefault((task, name), {})
         of_searcher[seed] = regret
         if len(of_searcher) == size.seeds and name == SEARCHERS[0]:

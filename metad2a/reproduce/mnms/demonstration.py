@@ -24,7 +24,6 @@ from metad2a.reproduce.mnms.task_families import (
     real,
 )
 from metad2a.reproduce.policies import Followed, Values
-from metad2a.runtime.executors import processes as executor
 from predictors.metrics import bootstrap_interval, spearman
 
 SOURCE = "Wong, Gesmundo, 2017; Wong, Houlsby, Lu, Gesmundo, 2018"
@@ -41,7 +40,7 @@ def run(context: Context) -> Report:
         jobs += [Job(made_up(seed, tasks=tasks, related=related), seed, trials, False) for related in (True, False)]
         jobs += [Job(family, seed, trials, True)] if family else []
     learnt: dict[str, list[Learnt]] = {each.family.name: [] for each in jobs}
-    for done, (job, found) in enumerate(executor.run(learn, jobs, workers=context.workers), start=1):
+    for done, (job, found) in enumerate(context.run(learn, jobs), start=1):
         learnt[job.family.name].append(found)
         if done % 5 == 0:
             context.say(f"{done} of {len(jobs)} controllers")

@@ -15,7 +15,6 @@ from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, 
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.nas_rl.planted_edges import show_edges
 from metad2a.reproduce.nas_rl.recurrent_cell import show_cells
-from metad2a.runtime.executors import processes as executor
 from metad2a.search.loop import run as search
 from predictors.metrics import bootstrap_interval, percentiles
 
@@ -77,7 +76,7 @@ def run(context: Context) -> Report:
     table = context.table(TASK)
     seeds = range(context.seed, context.seed + size.seeds)
     jobs = [(method, seed, table, size) for method in METHODS for seed in seeds]
-    walked = {(each.method, each.seed): each for each in executor.run(walk, jobs, workers=context.workers)}
+    walked = {(each.method, each.seed): each for each in context.run(walk, jobs)}
     context.say(f"table: {len(walked)} searches of {size.trials} look-ups")
     rows = {method: np.stack([walked[method, seed].rows for seed in seeds]) for method in METHODS}
     test = {method: table.test[incumbents(table, found)] for method, found in rows.items()}  # (seeds, trials)

@@ -17,7 +17,6 @@ from databases.architectures.space import Architecture
 from metad2a.reports.report import Curve, Table, Verdict, band, undecided
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.simulated import ProgramSpace
-from metad2a.runtime.executors import processes as executor
 from metad2a.search.loop import run
 from predictors.metrics import bootstrap_interval
 
@@ -107,7 +106,7 @@ def show_edges(context: Context) -> tuple[Table, Verdict, tuple[Curve, ...], dic
     size = FAST_EDGES if context.fast else EdgeSize()
     seeds = range(context.seed, context.seed + size.seeds)
     jobs = [(method, seed, size) for method in METHODS for seed in seeds]
-    done = {(each.method, each.seed): each for each in executor.run(find, jobs, workers=context.workers)}
+    done = {(each.method, each.seed): each for each in context.run(find, jobs)}
     context.say(f"planted edges: {len(done)} runs of {size.samples:,} samples")
     rows, curves, figures = [], [], dict[str, Any]()
     for method in METHODS:

@@ -22,7 +22,6 @@ from databases.architectures.space import Architecture, space
 from databases.datasets.text import LEVELS, Text, python_topics
 from metad2a.reports.report import Curve, Table, Verdict, judged, paired, ratio, with_interval
 from metad2a.reproduce.demonstration import Context
-from metad2a.runtime.executors import processes as executor
 from metad2a.search.loop import run
 from metad2a.train.language import LanguageRecipe, cross_entropy, maker, train
 
@@ -133,7 +132,7 @@ def show_cells(context: Context) -> tuple[tuple[Table, ...], tuple[Verdict, ...]
     """The tables, verdicts, curves of the search and figures."""
     size = FAST_CELLS if context.fast else CellSize()
     searches = [(name, context.seed, size, context.trainings) for name in SEARCHERS]
-    searched = dict(executor.run(search, searches, workers=context.workers))
+    searched = dict(context.run(search, searches))
     context.say(f"recurrent cells: {size.children} children of each searcher trained")
     cells = _choose(searched, size, context)
     jobs = [
@@ -143,7 +142,7 @@ def show_cells(context: Context) -> tuple[tuple[Table, ...], tuple[Verdict, ...]
         for i in range(size.seeds)
     ]
     done: dict[tuple[str, str], dict[int, Trained]] = {}
-    for job, trained in executor.run(fully, jobs, workers=context.workers):
+    for job, trained in context.run(fully, jobs):
         done.setdefault((job.level, job.label), {})[job.seed] = trained
     context.say(f"recurrent cells: {len(jobs)} full trainings, test part opened")
     tables = [_search_table(searched, cells)]
@@ -167,7 +166,7 @@ def _choose(searched: dict[str, list[tuple[str, float]]], size: CellSize, contex
         for name, children in searched.items()
         for cell, _ in sorted(children, key=lambda each: each[1])[: size.finalists]
     ]
-    done = [(trained.valid, job) for job, trained in executor.run(fully, jobs, workers=context.workers)]
+    done = [(trained.valid, job) for job, trained in context.run(fully, jobs)]
     best = {
         name: min((each for each in done if each[1].label == name), key=lambda each: each[0])[1].cell
         for name in searched

@@ -21,7 +21,6 @@ from databases.datasets.task import TRAIN, Task, sample
 from databases.records.recipe import Recipe
 from metad2a.reports.report import paired
 from metad2a.reproduce.demonstration import Context
-from metad2a.runtime.executors import processes as executor
 from metad2a.search import loop
 from metad2a.search.controllers import controller
 
@@ -164,7 +163,7 @@ def searches(task: Task, size: Size, context: Context) -> list[Searched]:
     """Every seed's searches on the first set, in processes of their own, in the order of the seeds."""
     jobs = [Search(context.seed + i, size, task) for i in range(size.searches)]
     found: list[Searched] = []
-    for each in executor.run(_search, jobs, workers=context.workers):
+    for each in context.run(_search, jobs):
         found.append(each)
         context.say(f"{len(found)} of {len(jobs)} searches on {task.name}: {each.valid()[BEST]:.1f}% on validation")
     return sorted(found, key=lambda each: each.seed)
@@ -207,7 +206,7 @@ def transfer(searched: Sequence[Searched], task: Task, size: Size, context: Cont
         for more in further
     ]
     tested: dict[tuple[int, Architecture], float] = {}
-    for job, accuracy in executor.run(_test, jobs, workers=context.workers):
+    for job, accuracy in context.run(_test, jobs):
         tested[job.seed, job.architecture] = accuracy
         if len(tested) % 10 == 0:
             context.say(f"{len(tested)} of {len(jobs)} trainings on {task.name}")

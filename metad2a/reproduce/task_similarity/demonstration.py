@@ -16,7 +16,6 @@ from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.task_similarity.reduced_search import SPACE, Job, Pool, measured, reduced
 from metad2a.reproduce.task_similarity.tasks import DISTANCES, FRECHET, Round, one_round, tasks
 from metad2a.reproduce.task_similarity.tasks import Job as RoundJob
-from metad2a.runtime.executors import processes as executor
 from predictors.metrics import bootstrap_interval, spearman
 
 Values = npt.NDArray[np.float64]
@@ -57,7 +56,7 @@ def run(context: Context) -> Report:
     every = tasks(context, images=size.images)
     jobs = [RoundJob(context.seed + i, tuple(every)) for i in range(size.rounds)]
     rounds: list[Round] = []
-    for each in executor.run(one_round, jobs, workers=context.workers):
+    for each in context.run(one_round, jobs):
         rounds.append(each)
         context.say(f"{len(rounds)} of {size.rounds} initialisations compared")
     rounds.sort(key=lambda each: each.seed)
@@ -171,7 +170,7 @@ def _gain(ours: Values, theirs: Values) -> dict[str, float]:
 
 def _pools(jobs: Sequence[Job], context: Context) -> list[Pool]:
     done: dict[str, Pool] = {}
-    for job, pool in executor.run(measured, jobs, workers=context.workers):
+    for job, pool in context.run(measured, jobs):
         done[job.task.name] = pool
         context.say(f"{job.task.name}, {job.space.partition(':')[2] or 'all operations'}: {max(pool.valid):.1f}%")
     return [done[each.task.name] for each in jobs]
