@@ -277,7 +277,7 @@ def _panel(found: list[Pair]) -> Panel:
         band(title, shares, [np.percentile([1000 * each.seconds[name] for each in found], shares)])
         for name, title in NAMES.items()
     )
-    return Panel("Time of random cells at equal parameters", "percent of the cells", "ms at most", curves)
+    return Panel("Time of random cells", "percent of the cells", "ms at most", curves)
 
 
 DEMONSTRATION = Demonstration("shufflenasnets", "ShuffleNASNets: cells that are fast by their frame", SOURCE, run)

@@ -70,7 +70,7 @@ class Size:
     seeds: int = 40
     trials: int = 150
     cells: int = 10
-    trainings: int = 3
+    trainings: int = 5
     directions: int = 6
     images: int = 540
 

@@ -215,8 +215,21 @@ def _candidates(graph: MetaGraph, bench: Bench, costs: Costs, job: Job, ours: fl
 
 def cheapest(ways: dict[str, Measured]) -> Measured:
     """The fastest static child that is as accurate as InstaNAS on validation images, else the most accurate one."""
-    static = [ways[label] for label in (MOBILE, *map(CHILD.format, LEVELS)) if label in ways]
-    enough = [each for each in static if each.valid >= ways[OURS].valid - POINTS]
+    enough = [each for each in _tuned(ways) if _as_accurate(each, ways)]
     if enough:
         return min(enough, key=lambda each: each.milliseconds)
-    return max(static, key=lambda each: each.valid)
+    return max(_tuned(ways), key=lambda each: each.valid)
+
+
+def matched(ways: dict[str, Measured]) -> bool:
+    """Whether there is a static child as accurate as InstaNAS."""
+    return any(_as_accurate(each, ways) for each in _tuned(ways))
+
+
+def _tuned(ways: dict[str, Measured]) -> list[Measured]:
+    """The static children that may be the rival."""
+    return [ways[label] for label in (MOBILE, *map(CHILD.format, LEVELS)) if label in ways]
+
+
+def _as_accurate(child: Measured, ways: dict[str, Measured]) -> bool:
+    return child.valid >= ways[OURS].valid - POINTS
