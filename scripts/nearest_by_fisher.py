@@ -4,8 +4,9 @@
 
 Own measured tasks, each held out with its whole family: a known task tells as much as its accuracies rank the cells
 that both have as the task itself does, and as its best cell is good there. Prints what the nearest by each distance
-tells, beside a random one, with intervals over families. `recommend` names neighbours by the features alone, and
-will until a row here is better than theirs.
+tells, beside a random one, with intervals over families; and what a search loses whose first trainings are the
+nearest's best cells, or those that are recommended without the family. `recommend` names neighbours by the features
+alone and `search` begins with what is recommended, and will until a row here is better than theirs.
 """
 
 from __future__ import annotations
@@ -21,13 +22,16 @@ from databases.datasets.sampler import build_task
 from databases.datasets.task import Task
 from databases.records.episodes import NEVER_HELD_OUT, Episode
 from metad2a.build.shipped import own_measured
+from metad2a.recommend.model import load
 from metad2a.reports.report import with_interval
 from metad2a.reproduce.task_similarity.tasks import CHANNELS, SIDE, Job, compared
 from metad2a.runtime.home import home, shared_images
 from predictors.metrics import bootstrap_interval, spearman
 
 MOST_CLASSES, COMMON, SEED = 12, 10, 0  # classes of a task; cells that two tasks share at least
-EMBEDDING, RANDOM = "features (as recommend)", "any other task (mean)"
+FIRST = 3  # trainings that a search begins with
+RECIPE = "tiny"
+EMBEDDING, RANDOM, RECOMMENDED = "features (as recommend)", "any other task (mean)", "recommended"
 Values = npt.NDArray[np.float64]
 
 
@@ -46,6 +50,13 @@ def main(tasks: int) -> None:
         saved = bootstrap_interval(np.subtract(lost[EMBEDDING], lost[name]), families).to_json()
         more = "" if name == EMBEDDING else f", saved {with_interval(saved)}"
         print(f"{name}: rank correlation {with_interval(rank)}, points lost {with_interval(points, '.2f')}{more}")
+    begun = _begun(own, apart, judged)
+    print(f"A search's best after {FIRST} trainings, behind the best measured cell:")
+    for name, behind in begun.items():
+        points = bootstrap_interval(behind, families).to_json()
+        saved = bootstrap_interval(np.subtract(begun[RECOMMENDED], behind), families).to_json()
+        more = "" if name == RECOMMENDED else f", saved {with_interval(saved)}"
+        print(f"{name}: points lost {with_interval(points, '.2f')}{more}")
 
 
 def _known(count: int) -> list[tuple[Episode, Task]]:
@@ -53,7 +64,7 @@ def _known(count: int) -> list[tuple[Episode, Task]]:
     images = shared_images()
     assert images is not None
     found: list[tuple[Episode, Task]] = []
-    for each, spec in own_measured("tiny", images=images, cache=home() / "features"):
+    for each, spec in own_measured(RECIPE, images=images, cache=home() / "features"):
         if each.family in NEVER_HELD_OUT:
             continue
         if len(spec.classes) <= MOST_CLASSES and len(found) < count:
@@ -83,6 +94,26 @@ def _told(
         agreement[RANDOM].append(float(np.mean([each[0] for each in told.values()])))
         lost[RANDOM].append(float(np.mean([each[1] for each in told.values()])))
     return judged, agreement, lost
+
+
+def _begun(own: Sequence[Episode], apart: Mapping[str, Values], judged: Sequence[int]) -> dict[str, list[float]]:
+    """Points that the first trainings lose on each judged task, by what they are."""
+    surrogate, random = load().surrogates[RECIPE], np.random.default_rng(SEED)
+    behind: dict[str, list[float]] = {name: [] for name in (RECOMMENDED, *apart, "random cells")}
+    for target in judged:
+        task = own[target]
+        process = surrogate.without(task.family)
+        assert process is not None
+        told = process.predict(task.features.statistics, task.cells).mean
+        orders = {RECOMMENDED: np.argsort(-told), "random cells": random.permutation(len(task.cells))}
+        others = [i for i, each in enumerate(own) if each.family != task.family and _of(each, task) is not None]
+        for name, distance in apart.items():
+            source = own[min(others, key=distance[:, target].__getitem__)]
+            _, mine, theirs = np.intersect1d(source.cells, task.cells, return_indices=True)
+            orders[name] = theirs[np.argsort(-source.accuracy[mine])]
+        for name, order in orders.items():
+            behind[name].append(float(task.accuracy.max() - task.accuracy[order[:FIRST]].max()))
+    return behind
 
 
 def _of(source: Episode, target: Episode) -> tuple[float, float] | None:
