@@ -39,6 +39,7 @@ from metad2a.supernets.alternation import alternate
 from metad2a.supernets.instance import processor_seconds
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet
 from metad2a.train.inference import accuracy
+from metad2a.train.place import pick_place
 from metad2a.train.train import train
 from predictors.metrics import median_interval
 from predictors.one_shot import OneShot
@@ -156,8 +157,9 @@ def _seconds(architecture: Architecture, channels: int, size: Size) -> float:
 def _searched(name: str, job: Job) -> Architecture:
     """What ENAS's search ends with in a frame."""
     space, recipe = shared_space(name), SharedRecipe(channels=CHANNELS, resolution=8, steps=job.size.steps)
-    parts = [labelled(digits(), part, recipe.resolution) for part in (TRAIN, VALIDATION)]
-    supernet = new_supernet(space, recipe.skeleton(digits()), seed=job.number)
+    place = pick_place()
+    parts = [labelled(digits(), part, recipe.resolution, on=str(place)) for part in (TRAIN, VALIDATION)]
+    supernet = new_supernet(space, recipe.skeleton(digits()), seed=job.number).to(place)
     measure = OneShot(space, supernet, parts[1].images, parts[1].labels, draw=128, seed=job.number)
     policy = new_policy("reinforce", space, job.number)
     alternate(*(supernet, space, parts[0]), policy=policy, measure=measure, recipe=recipe, told=10, seed=job.number)

@@ -50,6 +50,7 @@ Values = npt.NDArray[np.float64]
 SOURCE = "Shu, Wang, Cai, ICLR 2020"
 RECIPES = {"12 epochs": "nasbench201-12ep", "200 epochs": "nasbench201"}
 SHORT, LONG = RECIPES
+SHUFFLED = "width of random other cells (control)"
 LOSS, ROUGHNESS, VARIANCE, TEST = "training loss", "roughness", "gradient variance", "test accuracy"
 BELOW = "interval below 0"
 FINDERS = tuple(each.label for each in ENTRIES if each.label != CONTROL)
@@ -119,11 +120,13 @@ def _related(tables: dict[str, BenchmarkTable], cells: Cells, seed: int) -> dict
     """Correlation of width and of depth with test accuracy, after few epochs and after many."""
     of = {name: table.test[table.rows(cells.architectures)] for name, table in tables.items()}
     shapes = {"width": cells.width, "depth": cells.depth}
-    return {
+    related = {
         f"{shape}, {name}": correlation(values, accuracy, cells, seed=seed)
         for shape, values in shapes.items()
         for name, accuracy in of.items()
     }
+    others = np.random.default_rng(seed).permutation(cells.width)
+    return {**related, SHUFFLED: correlation(others, of[SHORT], cells, seed=seed)}
 
 
 def _landscapes(size: Size, context: Context) -> list[list[Landscape]]:
@@ -206,11 +209,13 @@ def _related_verdicts(related: dict[str, dict[str, Correlation]]) -> list[Verdic
     found = []
     for dataset, of in related.items():
         wide, deep = of[f"width, {SHORT}"].figures(), of[f"depth, {SHORT}"].figures()
+        other = of[SHUFFLED].figures()
         more = of[f"width, {SHORT}"].less(of[f"width, {LONG}"])
         found += [
             _above(f"{dataset}: wider cells are better after {SHORT}", wide),
             _above(f"{dataset}: and more so than after {LONG}", more),
             judged(f"{dataset}: deeper cells are worse after {SHORT}", BELOW, deep, below=0),
+            not_refuted(f"{dataset}: the widths of random other cells tell nothing", "interval on 0", other, above=0),
         ]
     return found
 
