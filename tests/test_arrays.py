@@ -224,3 +224,21 @@ def test_text_labels_that_were_pickled_are_refused_with_advice_that_helps(tmp_pa
     words = np.array(["a", "b"] * 10, dtype=object)
     assert "text as array.astype(str)" in refusal(save(tmp_path / "a.npz", x=X, y=words))
     assert load_task(save(tmp_path / "b.npz", x=X, y=words.astype(str))).class_names == ("a", "b")
+
+
+def test_every_array_of_a_file_is_used_told_or_refused(tmp_path: Path) -> None:
+    y, test = np.arange(len(X)) % 2, {"x_test": X[:6], "y_test": np.arange(6) % 2}
+    parts = load_task(save(tmp_path / "a.npz", x=X, y=y, **test)).parts
+    assert np.count_nonzero(parts == TEST) == 6
+    valid = {"x_valid": X[:4], "y_valid": np.arange(4) % 2}
+    parts = load_task(save(tmp_path / "b.npz", x_train=X, y_train=y, **valid)).parts
+    assert np.count_nonzero(parts == VALIDATION) == 4
+    grouped = load_task(save(tmp_path / "c.npz", x=X, y=y, group=np.arange(len(X)) // 2))
+    assert any("groups" in note for note in grouped.notes)
+    noted = load_task(save(tmp_path / "d.npz", x=X, y=y, ids=np.arange(len(X)), year=np.arange(3))).notes
+    assert "did not look at the arrays 'ids', 'year' of the file" in noted
+    for stray in ("x_tset", "Y_val", "x2", "X"):
+        assert f"with {stray!r} beside 'x', 'y'" in refusal(save(tmp_path / "e.npz", x=X, y=y, **{stray: X}))
+    twice = {"x_train": X, "y_train": y}
+    assert "'x', 'x_train', 'y', ..." in refusal(save(tmp_path / "f.npz", x=X, y=y, **twice))
+    assert "without y_test" in refusal(save(tmp_path / "g.npz", x=X, y=y, x_test=X[:6]))

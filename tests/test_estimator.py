@@ -185,6 +185,16 @@ def test_what_cannot_be_used_is_refused_in_one_line(
     assert "\n" not in str(caught.value)
 
 
+def test_parameters_of_other_spaces_are_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(estimator.MetaD2AClassifier, "_pipeline", lambda *given: 1 // 0)  # it is asked, that is all
+    for given in ({"trials": 2}, {"recipe": "tiny", "stop_early": False}):
+        told = " and ".join(f"{name}={value!r}" for name, value in given.items())
+        with pytest.warns(UserWarning, match=f"given {told} with space='pipeline'"), pytest.raises(ZeroDivisionError):
+            MetaD2AClassifier(**given).fit(X, Y)
+    with pytest.raises(UserError, match="choose one of pipeline, nasbench201"):
+        MetaD2AClassifier(space="foo").fit(X, Y)
+
+
 def test_random_states_are_numpys(model: FakeModel) -> None:
     assert quick(random_state=np.random.RandomState(5))._seed() == quick(random_state=np.random.RandomState(5))._seed()
     assert quick(random_state=None)._seed() != quick(random_state=None)._seed()

@@ -113,6 +113,15 @@ def test_many_tables_are_told_in_few_words(tmp_path: Path) -> None:
     assert notes.count("took the column 'class' for the class, not 'label'") == 1
 
 
+def test_columns_are_known_by_their_plurals_and_others_are_told(tmp_path: Path) -> None:
+    make(tmp_path, "x", count=10)
+    rows = [f"{i}.png,{'ab'[i % 2]},{'test' if i > 7 else 'train'},g{i // 2},{i}" for i in range(10)]
+    table(tmp_path / "x", "\n".join(["file,class,parts,patient_id,age", *rows]))
+    task = load_task(tmp_path)
+    assert int((task.parts == TEST).sum()) == 2 and "in 5 groups" in told(task)
+    assert "did not look at the columns 'age' of the table" in told(task)
+
+
 def test_a_file_below_a_good_table_that_is_no_table_is_ignored(tmp_path: Path) -> None:
     make(tmp_path, "x", "y", count=10)
     table(tmp_path / "x", numbered("", "file,class", "{i}.png,{name}"))

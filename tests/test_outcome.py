@@ -17,7 +17,7 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from metad2a.recommend import chances as chances_module
-from metad2a.recommend.chances import Measured, chances, outcomes, probe_seconds, sensible_probes
+from metad2a.recommend.chances import Measured, outcomes, probe_seconds, sensible_probes
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import HERE
 from metad2a.recommend.pipelines import PipelineRecommendation, Seen, look_at, recommend_pipelines
@@ -113,35 +113,12 @@ def test_a_probe_takes_features_of_all_images_and_a_regression_on_those_learnt_f
     assert probe_seconds(1_000, 1_000, **given) == pytest.approx(learnt + judging - 0.1)
 
 
-@pytest.fixture
-def lawful(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(name="lawful")
+def lawful_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Expectations by the made-up law."""
     model = OutcomeModel(examples())
     monkeypatch.setattr(chances_module, "outcomes", lambda: model)
     monkeypatch.setattr("metad2a.recommend.experience.outcomes", lambda: model)
-
-
-def test_a_faster_network_gets_more_passes_and_hog_nothing_to_tune(lawful: None) -> None:
-    slow, fast = (chances([Measured(OWN, 60.0, rate)], images=320, classes=10, seconds=20)[0] for rate in (50.0, 500.0))
-    assert slow.expected < fast.expected and slow.steps < fast.steps and slow.low < slow.expected < slow.high
-    assert chances([Measured(HOG, 99.0, 999.0)], images=1_000, classes=10, seconds=20) == []
-
-
-def test_nothing_is_offered_of_a_kind_that_nobody_measured() -> None:
-    whole, ends = examples(), ((False, False), (True, False), (False, True), (True, True))
-
-    def offered(model: OutcomeModel, *, short: bool = True) -> set[tuple[bool, bool]]:
-        asked = {"images": 320, "classes": 10, "seconds": 20.0, "short": short}
-        found = chances([Measured(OWN, 60.0, 500.0)], model=model, **asked)  # type: ignore[arg-type]
-        assert {each.pipeline.learning_rate for each in found} == {each.pipeline.learning_rate for each in whole}
-        return {(each.pipeline.slim, each.pipeline.short) for each in found}
-
-    sliced = [
-        replace(each, pipeline=replace(each.pipeline, slim=slim, short=short)) for each in whole for slim, short in ends
-    ]
-    assert offered(OutcomeModel(whole)) == {(False, False)}
-    assert offered(OutcomeModel(tuple(sliced))) == set(ends)
-    assert offered(OutcomeModel(tuple(sliced)), short=False) == {(False, False), (True, False)}
 
 
 @pytest.fixture

@@ -15,13 +15,15 @@ from test_search import (
     quick,
     store_fixture,  # noqa: F401
 )
+from typer.testing import CliRunner
 
 from databases.errors import UserError
 from databases.records.store import Store
+from metad2a.cli.app import app
 from metad2a.export.export import load_exported
 from metad2a.runtime.tracking import Kind, NullTracker, Run
 from metad2a.search.result import SearchProgress
-from metad2a.search.run_list import all_runs
+from metad2a.search.run_list import all_runs, unreadable_runs
 from metad2a.search.run_state import State, Trained, Wanted, read_state, write_state
 from metad2a.search.runs import export_run, find_run, run_names, runs_folder
 from metad2a.search.search import train_one
@@ -89,6 +91,20 @@ def test_the_list_of_runs_names_what_was_exported_where_several_are_equal() -> N
         write_state(runs_folder() / "toy", state)
         (found,) = all_runs()
         assert found.best == CELLS[best] and found.test_accuracy == (tested and 80.0) and found.seconds == 7.0
+    state.tested, state.identity = None, {"limits": "parameters"}  # what is best so far need not keep them
+    write_state(runs_folder() / "toy", state)
+    (found,) = all_runs()
+    assert found.best is None and found.valid_accuracy is None and found.trained == 2 and not unreadable_runs()
+
+
+def test_a_run_that_cannot_be_read_is_named() -> None:
+    write_state(runs_folder() / "toy", State({}, []))
+    (runs_folder() / "broken").mkdir()
+    (runs_folder() / "broken" / "state.json").write_text("{")
+    (problem,) = unreadable_runs()
+    assert problem.startswith("broken: ") and [each.name for each in all_runs()] == ["toy"]
+    told = CliRunner().invoke(app, ["runs"]).stdout
+    assert "toy" in told and "Cannot be read: broken: the run in" in told
 
 
 class Recorder(NullTracker):

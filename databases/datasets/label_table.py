@@ -31,8 +31,8 @@ from databases.errors import UserError, count
 COLUMNS = {  # what a column may be called
     "file": ("file", "filename", "file_name", "image", "image_name", "image_path", "path", "picture", "id", "image_id"),
     "class": ("class", "label", "category", "class_name", "target"),
-    "part": ("part", "split", "subset", "set"),
-    "group": ("group", "track", "patient"),
+    "part": ("part", "split", "subset", "set", "parts", "splits"),
+    "group": ("group", "track", "patient", "groups", "tracks", "patients", "group_id", "track_id", "patient_id"),
 }
 NEEDED, OPTIONAL = ("file", "class"), ("part", "group")
 ONE = {"class": "classes", "part": "parts", "group": "groups"}  # of which a file has one
@@ -181,15 +181,14 @@ def read_table(
 ) -> Table | None:
     """A table of that name with commas, semicolons or tabs; None where it lacks a needed column.
 
-    Other columns than the needed and the optional ones are not looked at.
+    Other columns than the needed and the optional ones are not looked at, and a note says so.
 
     Raises:
         UserError: it is no such table.
     """
     try:
         text = content.decode("utf-8-sig")
-        first = text.split("\n", 1)[0]
-        delimiter = max(",;\t", key=first.count)
+        delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         heads = [head.strip().lower() for head in next(reader, [])]
         keys = (*needed, *optional)
@@ -214,6 +213,8 @@ def read_table(
         for key in places.keys() & {"class", "part", "group"}
         if (spare := [head for head in COLUMNS[key] if head in heads and heads.index(head) != places[key]])
     ]
+    others = [head for head in heads if head and not any(head in COLUMNS[key] for key in keys)]
+    notes += [f"did not look at the columns {some(others)} of the table"] if others else []
     return Table(rows, sorted(notes))
 
 

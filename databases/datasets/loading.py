@@ -5,7 +5,7 @@
 | a folder of class folders | whatever Pillow opens, any size; train, val and test folders above if you like |
 | a folder with a labels.csv | pictures anywhere in it; columns file, class, if you like part and group; or several |
 | a zip of such a folder | read in memory, never unpacked to disk; with or without a wrapping folder |
-| an .npz file | x and y, or x_train and y_train, and if you like x_val, y_val, x_test, y_test, class_names |
+| an .npz file | x, y or x_train, y_train; if you like x_val, y_val, x_test, y_test, groups, class_names |
 | (x, y) | images (n, h, w), (n, h, w, c) or (n, c, h, w), 0..1 or 0..255; labels (n,), numbers or names |
 | sklearn:digits | 1,797 handwritten digits of 8x8 pixels |
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -10,13 +11,19 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.archives import Zip
+from databases.datasets.names import some
 from databases.datasets.task import TEST, TRAIN, VALIDATION
 from databases.errors import UserError
 
-LAYOUTS = (
-    {TRAIN: ("x", "y")},
-    {TRAIN: ("x_train", "y_train"), VALIDATION: ("x_val", "y_val"), TEST: ("x_test", "y_test")},
-)
+NAMES = {  # of images and labels of a part, of which a file has one pair
+    TRAIN: (("x", "y"), ("x_train", "y_train")),
+    VALIDATION: (("x_val", "y_val"), ("x_valid", "y_valid"), ("x_validation", "y_validation")),
+    TEST: (("x_test", "y_test"),),
+}
+GROUPS = ("groups", "group")
+CLASS_NAMES = "class_names"
+ALLOWED = "x, y or x_train, y_train and if you like x_val, y_val, x_test, y_test, groups, class_names"
+STRAY = re.compile(r"[xy]([_\d].*)?", re.IGNORECASE)  # a name that can only be meant for images or labels
 ENDING = ".npy"
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -53,22 +60,39 @@ def read_npz(archive: Zip, *, given: str) -> Arrays:
         UserError: when arrays are missing, are of Python objects, or cannot be read.
     """
     there = [name.removesuffix(ENDING) for name in archive.names if name.endswith(ENDING)]
-    layout = next((keys for keys in LAYOUTS if keys[TRAIN][0] in there), LAYOUTS[0])
-    used = {part: keys for part, keys in layout.items() if part == TRAIN or set(keys) & set(there)}
-    missing = [key for keys in used.values() for key in keys if key not in there]
-    if missing:
+    used = _used(there, given)
+    grouping = next((key for key in GROUPS if key in there), None)
+    left = sorted(set(there) - {key for keys in used.values() for key in keys} - {CLASS_NAMES, grouping})
+    if strays := [key for key in left if STRAY.fullmatch(key)]:
+        known = some(key for keys in used.values() for key in keys)
         raise UserError(
-            f"given {given} without {' and '.join(missing)} but with {', '.join(sorted(there)) or 'none'}; "
-            "allowed are x, y or x_train, y_train and if you like x_val, y_val, x_test, y_test; rename them"
+            f"given {given} with {some(strays)} beside {known}; allowed are {ALLOWED}; rename them or leave them out"
         )
     labels = {part: read_member(archive, y, given) for part, (_, y) in used.items()}
     headers = {part: _header(archive, x, given) for part, (x, _) in used.items()}
     empty = [part for part in used if part != TRAIN and not len(labels[part]) and headers[part].shape[:1] == (0,)]
     kept = [part for part in used if part not in empty]
     images = _read_together(archive, [used[part][0] for part in kept], [headers[part] for part in kept], given)
-    names, groups = (read_member(archive, key, given) if key in there else None for key in ("class_names", "groups"))
-    notes = tuple(f"{used[part][0]} is empty: drawn from the other images where that part is needed" for part in empty)
-    return Arrays(images, tuple(labels[part] for part in kept), tuple(kept), names, groups, notes)
+    names, groups = (read_member(archive, key, given) if key in there else None for key in (CLASS_NAMES, grouping))
+    notes = [f"{used[part][0]} is empty: drawn from the other images where that part is needed" for part in empty]
+    notes += [f"did not look at the arrays {some(left)} of the file"] if left else []
+    return Arrays(images, tuple(labels[part] for part in kept), tuple(kept), names, groups, tuple(notes))
+
+
+def _used(there: Sequence[str], given: str) -> dict[int, tuple[str, str]]:
+    """Names of images and labels of each part that there is."""
+    found = {part: [keys for keys in names if set(keys) & set(there)] for part, names in NAMES.items()}
+    if several := next((pairs for pairs in found.values() if len(pairs) > 1), None):
+        twice = some([key for keys in several for key in keys if key in there])
+        raise UserError(f"given {given} with {twice}; allowed is one pair of these; leave the others out")
+    used = {part: pairs[0] for part, pairs in found.items() if pairs}
+    used = {TRAIN: NAMES[TRAIN][0], **used}
+    if missing := [key for keys in used.values() for key in keys if key not in there]:
+        raise UserError(
+            f"given {given} without {' and '.join(missing)} but with {', '.join(sorted(there)) or 'none'}; "
+            f"allowed are {ALLOWED}; rename them"
+        )
+    return used
 
 
 def read_member(archive: Zip, key: str, given: str) -> Array:

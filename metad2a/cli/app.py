@@ -20,6 +20,7 @@ from metad2a.cli import (
     training,
 )
 from metad2a.cli.guard import GuardedGroup
+from metad2a.cli.options import Marked
 
 app = typer.Typer(
     cls=GuardedGroup,
@@ -27,7 +28,7 @@ app = typer.Typer(
     context_settings={"max_content_width": 100},
     suggest_commands=False,  # a mistake names the nearest and lists them all
     pretty_exceptions_enable=False,
-    epilog="Every command knows --json. Everything is kept in METAD2A_HOME, by default ~/.metad2a.",
+    epilog="Every command that answers and ends knows --json. All is kept in METAD2A_HOME, by default ~/.metad2a.",
 )
 
 
@@ -54,8 +55,8 @@ def everywhere(
     context.obj = {"database": database, "no_tracking": no_tracking}
 
 
-app.command()(recommend.recommend)
-app.command()(training.search)
+app.command(cls=Marked)(recommend.recommend)
+app.command(cls=Marked)(training.search)
 app.command()(training.train)
 app.command()(runs.export)
 app.command()(predict.predict)

@@ -7,9 +7,10 @@ import re
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperOption
 
 from databases.errors import UserError
 from metad2a import cli
@@ -52,7 +53,11 @@ Target = Annotated[
 ]
 MaxLatency = Annotated[
     str | None,
-    typer.Option("--max-latency", metavar="TIME", help="Most predicted latency there, such as 15ms or 0.015s."),
+    typer.Option(
+        "--max-latency",
+        metavar="TIME",
+        help="Most latency of an image, such as 15ms: on this machine, or as predicted for --device.",
+    ),
 ]
 AnySpace = Annotated[
     str,
@@ -117,15 +122,15 @@ Model = Annotated[
     ),
 ]
 On = Annotated[str, typer.Option("--on", help="auto (CUDA, then MPS, then the CPU), or one of torch's names.")]
-Budget = Annotated[
-    str | None,
-    typer.Option(
-        "--budget",
-        metavar="TIME",
-        help="Time limit, such as 90s, 10m or 1h30m; loading counts too.",
-        show_default="none",
-    ),
-]
+
+
+def _budget(default: str) -> Any:
+    limit = "Time limit, such as 90s, 10m or 1h30m; loading counts too."
+    return typer.Option("--budget", metavar="TIME", help=limit, show_default=default)
+
+
+Budget = Annotated[str | None, _budget("none")]
+SearchBudget = Annotated[str | None, _budget("60s; in spaces of networks none")]
 
 
 def default_database(context: typer.Context) -> str | None:
@@ -233,6 +238,17 @@ OF_CELLS = (  # measured by scripts/device_transfer.py
     "of pretrained networks more than 2 times wrong: leave it out, milliseconds and --max-latency are of this machine; "
     "or give --space nasbench201"
 )
+
+
+class Marked(TyperCommand):
+    """A command of all spaces, whose help marks the options that mean something in spaces of networks only."""
+
+    def __init__(self, name: str | None, **options: Any) -> None:
+        super().__init__(name, **options)
+        never = OF_NETWORKS | OF_NETWORKS_HERE.get(name or "", set())
+        for option in self.params:
+            if isinstance(option, TyperOption) and option.name in never:
+                option.help = f"{(option.help or '').removesuffix('.')} (networks)."
 
 
 def check_meaning(context: typer.Context, space: str) -> None:

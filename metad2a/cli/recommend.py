@@ -55,7 +55,9 @@ RETRAIN_FIRST = "the database has records of it: run metad2a retrain, then add -
 def recommend(
     context: typer.Context,
     data: Data,
-    top: Annotated[str, typer.Option("--top", metavar="N|all", help="How many to list.")] = "5",
+    top: Annotated[
+        str, typer.Option("--top", metavar="N|all", help="How many to list, beside the front of accuracy against cost.")
+    ] = "5",
     space: AnySpace = SPACE,
     also: Also = None,
     budget: Annotated[

@@ -86,11 +86,11 @@ def _more(form: str) -> tuple[str, ...]:
 
 def runs(json: Json = False) -> None:
     """List the runs of search and train, the latest first."""
-    from metad2a.search.run_list import all_runs
+    from metad2a.search.run_list import all_runs, unreadable_runs
 
-    found = all_runs()
+    found, broken = all_runs(), unreadable_runs()
     if json:
-        print_json({"runs": [each.to_json() for each in found]})
+        print_json({"runs": [each.to_json() for each in found], "unreadable": broken})
         return
     headings = ("=Run", "Best", ">Validation", ">Test", ">Trained", ">Time", "Last")
     rows = (
@@ -106,6 +106,8 @@ def runs(json: Json = False) -> None:
         for each in found
     )
     console().print(table(None, headings, rows) if found else "No run yet: metad2a search DATA makes one.")
+    for each in broken:
+        console().print(f"Cannot be read: {each}", markup=False, highlight=False)
 
 
 def _with(others: int) -> str:

@@ -26,6 +26,7 @@ from metad2a.cli.options import (
     NoTracking,
     On,
     Output,
+    SearchBudget,
     Seed,
     Target,
     check_meaning,
@@ -74,7 +75,7 @@ def search(
             show_default="as many as --budget allows; without it 3",
         ),
     ] = None,
-    budget: Budget = None,
+    budget: SearchBudget = None,
     recipe: Recipe = "small",
     searcher: Annotated[
         str,
@@ -221,7 +222,7 @@ def _tell(reporter: Reporter, each: SearchProgress) -> None:
         text = f"Training {name}, epoch {each.epoch.epoch} of {each.epoch.epochs}, {loss}"
         reporter.now(text, done=each.epoch.epoch, total=each.epoch.epochs)
     elif each.stage == "started":
-        if each.number == 1 and each.expected is not None:
+        if each.number == 1 and each.expected:  # 0: no time is left
             reporter.line(f"a training takes about {span(each.expected)} on this machine")
         reporter.now(f"Training {name}", done=0, total=1)
     elif each.stage == "again":

@@ -123,10 +123,10 @@ def fit_seconds(features: int, classes: int) -> float:
     return FIT_EACH * features * (classes + FIT_MORE)
 
 
-def looked_at(measured: Sequence[Measured], *, images: int, classes: int) -> Looked:
-    """What the probes tell of a task."""
+def looked_at(measured: Sequence[Measured], *, images: int, classes: int, held_out: int | None = None) -> Looked:
+    """What the probes tell of a task; ``held_out`` images told their accuracies."""
     probes = {(each.pipeline.weights, each.pipeline.resolution): each.accuracy for each in measured}
-    return Looked(classes, images, probes)
+    return Looked(classes, images, probes, held_out)
 
 
 def chances(
@@ -145,18 +145,18 @@ def chances(
     to 30 points on signs. ``held_out`` images told the accuracies.
     ``model`` tells what to expect, by default the one learnt from what we measured.
     """
-    looked = looked_at(measured, images=images, classes=classes)
+    looked = looked_at(measured, images=images, classes=classes, held_out=held_out)
     asked = []
-    for each in measured:
-        if each.pipeline.weights == "hog":
+    for probe in measured:
+        if probe.pipeline.weights == "hog":
             continue
-        own = each.pipeline.weights == "own"
-        parts = [replace(each.pipeline, training=part) for part in ("all", "half")]
+        own = probe.pipeline.weights == "own"
+        parts = [replace(probe.pipeline, training=part) for part in ("all", "half")]
         for tuned in [replace(part, learning_rate=rate) for part in parts for rate in _rates(part)]:
-            for slim, short in [(False, False), *(each for each in SLIMMER if own and (short or not each[1]))]:
-                rate = each.rate * SLIMMER.get((slim, short), 1.0)
+            for slim, fewer in [(False, False), *(each for each in SLIMMER if own and (short or not each[1]))]:
+                rate = probe.rate * SLIMMER.get((slim, fewer), 1.0)
                 steps = seconds * rate / COST[tuned.training] / BATCH
-                asked.append((replace(tuned, slim=slim, short=short), steps))
+                asked.append((replace(tuned, slim=slim, short=fewer), steps))
     model = model or outcomes()
     asked = [(pipeline, steps) for pipeline, steps in asked if model.knows(pipeline)]
     if not asked:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -118,6 +119,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         patience = math.inf if self.max_time is None else self.max_time  # another fit of the same images
         with Store(home() / DATABASE) as store:
             if self.space == PIPELINE.name:
+                self._warn_of_networks()
                 return self._pipeline(task, store, begun, seed, patience)
             if self.also is not None:
                 raise UserError(f"given also={self.also!r} with space={self.space!r}: it means something in 'pipeline'")
@@ -129,7 +131,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 seconds=self.max_time,
                 recipe=self.recipe,
                 searcher=self.searcher,
-                space=image_space(self.space).name,
+                space=image_space(self.space, beside=[PIPELINE.name]).name,
                 stop_early=self.stop_early,
                 augment=self.augment,
                 seed=seed,
@@ -166,6 +168,15 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         best = self.predict_proba(X).argmax(axis=1)
         found: npt.NDArray[Any] = self.classes_[best]
         return found
+
+    def _warn_of_networks(self) -> None:
+        """Says which parameters mean nothing in the space of pipelines."""
+        usual = {"trials": None, "recipe": "small", "searcher": DEFAULT, "stop_early": True, "model": None}
+        if given := [
+            f"{name}={getattr(self, name)!r}" for name, value in usual.items() if getattr(self, name) != value
+        ]:
+            told = f"given {' and '.join(given)} with space={self.space!r}: only spaces of networks look at that"
+            warnings.warn(told, stacklevel=4)
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):

@@ -44,6 +44,17 @@ def all_runs() -> list[RunSummary]:
     return [found for name in run_names() if (found := _summary(name)) is not None]
 
 
+def unreadable_runs() -> list[str]:
+    """What is wrong with each run that cannot be read."""
+    problems = []
+    for name in run_names():
+        try:
+            read_state(runs_folder() / name)
+        except (UserError, OSError) as problem:
+            problems.append(f"{name}: {problem}")
+    return problems
+
+
 def _summary(name: str) -> RunSummary | None:
     folder = runs_folder() / name
     try:
@@ -53,7 +64,8 @@ def _summary(name: str) -> RunSummary | None:
         return None
     if state is None:
         return None
-    best, tested = best_of(state, state.trained), None
+    waits = "limits" in state.identity and state.tested is None  # what is best so far need not keep them
+    best, tested = None if waits else best_of(state, state.trained), None
     valid, others = None if best is None else state.trained[best].valid_accuracy, 0
     if state.tested is not None and state.tested[0] in state.trained:  # of equals the search chose by more
         best, tested = state.tested

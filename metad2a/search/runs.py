@@ -264,7 +264,7 @@ def best_network(name: str) -> tuple[Card, Training]:
     if (bound or state.tested is not None) and (place / WEIGHTS).is_file():
         return load_weights(place / WEIGHTS)  # calibrated, and perhaps fitted on more images, or the mean of several
     if bound:
-        raise UserError(f"the run {name!r} has not chosen within its limits yet: give the same command again to go on")
+        raise UserError(f"the run {name!r} has not chosen within its limits yet: give its command again, or wider ones")
     card, training = _kept(place, best)
     return tested_card(card, state, best), training
 
