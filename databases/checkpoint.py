@@ -42,7 +42,7 @@ def load(path: Path, *, form: str, origin: str) -> tuple[dict[str, Tensor], dict
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         header = json.loads(text)
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a {what} ({error}): is it whole?") from None
+        raise UserError(f"{path} cannot be read as a {what} ({error}): is it whole, and of safetensors?") from None
     if not isinstance(header, dict) or header.get("format") != form:
         raise UserError(f"{path} is no {what} of metad2a: {origin}")
     if header.get("version") != VERSION:

@@ -126,6 +126,10 @@ class Zip:
             self._zip = zipfile.ZipFile(path)
             listed = self._zip.infolist()
             members = [member for member in listed if not member.is_dir()]
+        except OSError as problem:
+            raise UserError(
+                f"given {self._path!r}, which cannot be read ({problem.strerror}); allowed is a file that you may read"
+            ) from problem
         except Exception as problem:  # zipfile raises whatever a damaged index makes it raise
             raise UserError(
                 f"given {self._path!r}, which is not a zip file or is damaged ({problem}); "

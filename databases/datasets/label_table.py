@@ -96,12 +96,11 @@ def arrange_by_table(
     notes = [f"took the classes of {count(len(made), 'picture')} from {called}", *odd, *told, *notes]
     if ignored:
         notes.append(f"ignored {count(len(ignored), 'table')} that cannot be read as CSV in UTF-8: {some(ignored)}")
-    if absent:
-        notes.append(
-            f"{count(len(absent), 'file')} of {called} cannot be read: {some(row.cells['file'] for row in absent)}"
-        )
+    away = [row.cells["file"] for row in absent]
+    for which, why in ((away, f"of {called} are not there or no pictures"), (unlisted, "that no table names, ignored")):
+        notes += [f"{count(len(which), 'file')} {why}: {some(which)}"] if which else []
     rest = [name for name in others if name not in used and name not in ignored]
-    notes += unread_notes(len(made), rest, unlisted, files.lost, given=given)
+    notes += unread_notes(len(made), rest, [], files.lost, given=given)
     return Arranged(tuple(made), dict(zip(labels, names, strict=True)), tuple(notes))
 
 

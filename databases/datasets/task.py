@@ -185,9 +185,10 @@ def check_classes(labels: Labels, parts: Parts, class_names: Sequence[str], *, l
     for name, size, train_size in zip(class_names, sizes, train_sizes, strict=True):
         if size < least or not train_size:
             same = [each for each in class_names if each != name and key_of_name(each) == key_of_name(name)]
+            do = "add images to the class" if size < least else "put some of them into training"
             raise UserError(
                 f"given class {name!r} with {count(size, 'image')}, {train_size} of them for training; allowed is at "
-                f"least {least}, 1 of them for training; add images to the class or remove it"
+                f"least {least}, 1 of them for training; {do} or remove it"
                 f"{f', or call it {same[0]!r} if it is that class' if same else ''}"
             )
 

@@ -47,7 +47,7 @@ class Experience:
         told = f"{len(shipped.examples)} fine-tunings of {len(shipped.sources)} sources come with metad2a"
         if not self.own:
             return f"{told}; none of your own yet: metad2a search adds them"
-        judged = f"squared error on our sources, each left out: {self.error:.4f} without them, {self.error_with:.4f}"
+        judged = f"squared error on our sources, each left out: {self.error:.4f} without, {self.error_with:.4f} with"
         verdict = "learnt from" if self.used else "not learnt from"
         return f"{told}; {self.own} of yours, of {count(self.datasets, 'dataset')}, are {verdict} ({judged})"
 
