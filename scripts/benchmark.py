@@ -8,6 +8,7 @@ and score 500 candidates for a task of ten classes.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -110,4 +111,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     main()

@@ -9,6 +9,8 @@ and the multiply-adds saved, with 95% intervals over families. Needs the develop
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 
 from databases.records.episodes import NEVER_HELD_OUT
@@ -50,4 +52,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     main()

@@ -8,6 +8,7 @@ milliseconds, and beside what it tells of pretrained networks what these take (o
 
 from __future__ import annotations
 
+import argparse
 import time
 from statistics import median
 
@@ -65,4 +66,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     main()

@@ -11,7 +11,7 @@ alone and `search` begins with what is recommended, and will until a row here is
 
 from __future__ import annotations
 
-import sys
+import argparse
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -126,4 +126,6 @@ def _of(source: Episode, target: Episode) -> tuple[float, float] | None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 24)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("tasks", type=int, nargs="?", default=24)
+    main(parser.parse_args().tasks)

@@ -8,6 +8,8 @@ what two simple rivals err: that fine-tuning adds nothing to the probe, and that
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 
 from metad2a.recommend.chances import outcomes
@@ -50,4 +52,5 @@ def judged(model: OutcomeModel, asked: list[Example]) -> np.ndarray:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     main()

@@ -10,7 +10,7 @@ it was to come only if it ranked better here.
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import numpy as np
 import numpy.typing as npt
@@ -73,4 +73,8 @@ def _shared(episode: Episode, task: Task, steps: int) -> Values:
 
 
 if __name__ == "__main__":
-    main(*(int(each) for each in (sys.argv[1:] + ["8", "1000"][len(sys.argv) - 1 :])))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("families", type=int, nargs="?", default=8)
+    parser.add_argument("steps", type=int, nargs="?", default=1_000)
+    asked = parser.parse_args()
+    main(asked.families, asked.steps)

@@ -12,7 +12,7 @@ intervals are over sources.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -71,7 +71,9 @@ class Measured:
 
 def main() -> None:
     """One table for each budget, then what is saved."""
-    file = Path(sys.argv[1]) if len(sys.argv) > 1 else MEASURED
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", type=Path, nargs="?", default=MEASURED)
+    file = parser.parse_args().records
     tasks, model = measured(file)
     print(f"{len(tasks)} tasks of {len({each.source for each in tasks})} sources")
     for steps in BUDGETS[1:]:

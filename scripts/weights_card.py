@@ -7,6 +7,7 @@ Needs the development data: all validation images of Tiny-ImageNet are classifie
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Iterator
 from typing import Any
 
@@ -66,4 +67,5 @@ def _rows(card: Any, found: dict[int, float], size: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     main()

@@ -5,6 +5,7 @@ python scripts/write_card.py
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 
@@ -22,4 +23,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     main()

@@ -242,3 +242,8 @@ def test_every_array_of_a_file_is_used_told_or_refused(tmp_path: Path) -> None:
     twice = {"x_train": X, "y_train": y}
     assert "'x', 'x_train', 'y', ..." in refusal(save(tmp_path / "f.npz", x=X, y=y, **twice))
     assert "without y_test" in refusal(save(tmp_path / "g.npz", x=X, y=y, x_test=X[:6]))
+
+
+def test_what_could_be_two_layouts_says_which() -> None:
+    said = refusal((np.zeros((30, 3, 16, 3)), np.arange(30) % 2))
+    assert "of shape (30, 3, 16, 3), whose channels may be the second place or the last; allowed" in said

@@ -206,3 +206,9 @@ def test_files_are_short_and_functions_are_or_say_why_not() -> None:
                 told = f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
                 assert not long or excused, f"{told}: {CODE} lines of code are allowed, or a reason: {REASON}..."
                 assert long or not excused, f"{told} is not long: its comment can go"
+
+
+def test_every_script_tells_what_it_does_before_it_does_anything() -> None:
+    for path in (ROOT / "scripts").glob("*.py"):
+        calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
+        assert any(isinstance(each, ast.Attribute) and each.attr == "ArgumentParser" for each in calls), path.name

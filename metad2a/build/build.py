@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import log_softmax
 
-from databases.architectures.space import Architecture, finite_space, space
+from databases.architectures.space import DEFAULT_SPACE, Architecture, finite_space, space
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.architectures.spaces.nasbench201_core import CORE
 from databases.datasets.features import extract
@@ -46,7 +46,7 @@ class Measurement:
     architecture: str
     recipe: str
     seed: int
-    space: str = "nasbench201"
+    space: str = DEFAULT_SPACE
 
     def __str__(self) -> str:
         return f"{self.spec.name}, {self.architecture} by {self.recipe}, seed {self.seed}"

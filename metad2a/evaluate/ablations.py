@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from databases.datasets.features import PLAIN, STATISTICS
 from databases.records.episodes import NEVER_HELD_OUT, Episode
+from metad2a.evaluate.own_figures import REGRETS
 from metad2a.evaluate.own_tasks import FEWEST_JUDGED, best_of, ceiling, interval
 from predictors.embedding import Embedding
 from predictors.meta import MetaPredictor
@@ -23,7 +24,6 @@ Values = npt.NDArray[np.float64]
 Ranking = Callable[[Episode], Values]  # an unseen task -> (n,) scores of its cells
 Learner = Callable[[Sequence[Episode]], Ranking]  # from the known tasks
 RANK, RIDGE = 8, 30.0
-REGRETS = ("first pick", "best of three")
 
 
 def ablations(model: MetaPredictor, own: Sequence[Episode], *, every: int = 1) -> dict[str, Any]:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from metad2a.evaluate.own_figures import LEVEL, OURS, Compared, OwnFigures, Told
+from metad2a.evaluate.own_figures import LEVEL, OURS, REGRETS, Compared, OwnFigures, Told
 from metad2a.reports.publish import markdown_table
 from metad2a.reports.report import with_interval
 
-REGRETS = ("first pick", "best of three")  # in points; tau has three digits
 AS_WELL = {"percentile": 1.0, "Spearman": 0.01}  # a difference below this is none
 TERMS = (
     "The image sources are subsets of public datasets whose terms differ (several: research or non-commercial use "

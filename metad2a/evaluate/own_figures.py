@@ -12,6 +12,7 @@ from typing import Any, Self
 OURS, WITHOUT, SWAPPED = "ours", "ours without the dataset", "ours, datasets swapped"
 CEILING = "noise ceiling"  # tau of one training seed against another, beside the rankings
 LEVEL = "{}, error of the level"  # of features of a kind
+REGRETS = ("first pick", "best of three")  # in points; tau has three digits
 Told = dict[str, Any]  # an interval's mean, low, high and number of tasks
 _AGAINST, _PAIRED = "against {}", "{}, paired"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from metad2a.recommend.chances import FIT_SECONDS, SHARE, Measured, fit_seconds, is_far, probe_seconds, sensible_probes
+from metad2a.recommend.pipeline_cost import OURS
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of
 from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, probe, speed, width
@@ -18,7 +19,6 @@ from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, probe, spee
 IS_FAR = "HOG tells these images well better than our weights do, and where it did, it was better than lite0 too"
 IS_BEHIND = "on a few images it was behind"
 NO_TIME = "a probe would take too much of the seconds that were left"
-OURS = Pipeline("own", 32, "probe")
 FIRST = 0.6  # of the seconds left that the first probe may take, of a part of the images if need be
 LEAST, LEAST_EACH = 2_000, 20  # training images, and of each class, that it learns from in any case
 PARTLY = {"hog": (0.8, 500, 10)}  # the same three of others that may learn from a part: signs show by HOG alone

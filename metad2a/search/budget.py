@@ -70,7 +70,7 @@ class Budget:
         """Seconds of a whole training here."""
         return self.pace(architecture) * self.recipe.steps(self._images(TRAIN))
 
-    def again(self, architecture: Architecture) -> int:
+    def again(self) -> int:
         """Steps of a training on training and validation images together."""
         return self.recipe.steps(self._images(TRAIN) + self._images(VALIDATION))
 
@@ -85,14 +85,14 @@ class Budget:
         """Whether another whole training fits, and after it one of the best on more images."""
         if self.limit == math.inf:
             return True
-        kept = self.pace(best) * self.again(best) if self._images(VALIDATION) else 0.0
+        kept = self.pace(best) * self.again() if self._images(VALIDATION) else 0.0
         return self.takes(architecture) + kept <= self.left(architecture)
 
     def last_steps(self, best: Architecture) -> int | None:
         """Steps for which the best is trained once more, on validation images too; None where that does not fit."""
         if self.limit == math.inf or not self._images(VALIDATION):
             return None
-        most, least = int(self.left(best) / self.pace(best)), self.again(best)
+        most, least = int(self.left(best) / self.pace(best)), self.again()
         return min(most, int(LONGEST * least)) if most >= least else None
 
     @property

@@ -160,7 +160,7 @@ class TrainingIn(JobIn):
     )
     dataset: DatasetId
     architecture: str = Field(min_length=1, max_length=3000, description="As a candidate of a recommendation has it.")
-    space: Name = "nasbench201"
+    space: Name = NETWORKS
     recipe: Name = "small"
     augment: Augmenting = "auto"
     seconds: Seconds | None = None

@@ -53,7 +53,7 @@ def run(context: Context) -> Report:
     figures: dict[str, Any] = {"trials": {str(task): found for task, found in speed.items()}}
     if family:
         together, near = _together(learnt[REAL], family), _neighbours(learnt[REAL], family)
-        tables += [_together_table(together, family), _neighbour_table(near, family)]
+        tables += [_together_table(together), _neighbour_table(near, family)]
         verdicts += _real_verdicts(together, near)
         figures |= {"together less alone": together, "neighbours": near}
     return Report(
@@ -141,7 +141,7 @@ def _together(runs: Sequence[Learnt], family: Family) -> dict[str, dict[str, flo
     return {**each_task, "all": paired(gain.mean(1), np.zeros(len(gain)))}
 
 
-def _together_table(together: dict[str, dict[str, float]], family: Family) -> Table:
+def _together_table(together: dict[str, dict[str, float]]) -> Table:
     rows = tuple((name, with_interval(found)) for name, found in together.items())
     return Table(
         "Known tasks at equal trials: mean value of the draws, together less alone", ("", ">points [95%]"), rows
