@@ -24,7 +24,7 @@ SHORTER: dict[str, tuple[str, dict[str, Any], int]] = {
     "instanas": ("instanas.demonstration", {"timed": 2, "drawn": 2, "digits": InstanceRecipe(1, 1, 1)}, 3),
     "shufflenasnets": ("shufflenasnets", {"cells": 2, "trained": 2, "searches": 1, "images": 40}, 7),
     "cells": ("cells.demonstration", {"seeds": 4, "trials": 12, "images": 60}, 16),
-    "task-similarity": ("task_similarity.demonstration", {"images": 90, "cells": 3}, 12),
+    "task-similarity": ("task_similarity.demonstration", {"images": 90, "cells": 3}, 13),
 }
 IMAGES = {"lpt": 400}  # for more than a batch in each of its parts
 

@@ -254,6 +254,13 @@ def _search_verdicts(gains: dict[str, dict[str, float]], beyond: dict[str, dict[
         ),
         judged("and better than random cells at equal cost", "interval above 0", beyond[THIRD], above=0, form="+.1f"),
         judged("and than the farthest's (control)", "interval above 0", beyond[FARTHEST], above=0, form="+.1f"),
+        judged(
+            "FUSE in the nearest's space is as good as the full space",
+            f"interval above -{NO_DIFFERENCE:g}",
+            gains[FUSE],
+            above=-NO_DIFFERENCE,
+            form="+.1f",
+        ),
     ]
 
 
