@@ -85,7 +85,7 @@ def test_a_full_disk_ends_jobs_with_a_reason_and_refuses_what_needs_room(small_d
         service.serve()
         dataset = service.send(zipped(pictures(each=20)))
         job = service.ask("/v1/trainings", training(dataset))["id"]
-        until(lambda: list(small_disk.glob("runs/*/state.json")), what="the training")
+        until(lambda: service.processes("service.job"), what="the job")  # whose start alone takes seconds
         filler = fill(small_disk)
         for path, body, kind in (
             ("/v1/datasets", zipped(pictures(each=30, px=40)), "application/zip"),
