@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 from pipeline_world import random_base, stripes
 
-from databases.architectures.spaces.pipeline import Pipeline
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from metad2a.cli.output import print_json
 from metad2a.cli.pipeline import plain
@@ -233,3 +235,17 @@ def test_a_share_of_the_time_is_kept_where_it_is_worth_a_training(left: float, f
         task = stripes(60)
 
     assert ending.before_last(Session(), left) == pytest.approx(free)  # type: ignore[arg-type]
+
+
+def test_of_equals_a_fine_tuned_network_comes_before_frozen_weights() -> None:
+    texts = ("own 32px probe whole", "hog 64px", "own 32px all rate0.03 whole", "own 48px probe whole")
+    pipelines = [PIPELINE.pipeline(PIPELINE.parse(text)) for text in texts]
+
+    def ranked(*rows: tuple[float, float]) -> list[int]:
+        trained = {i: SimpleNamespace(valid_accuracy=accuracy) for i, (accuracy, _) in enumerate(rows)}
+        run = SimpleNamespace(state=SimpleNamespace(trained=trained))
+        asked = SimpleNamespace(run=run, allowed=None, pipeline=pipelines.__getitem__, loss=lambda i: rows[i][1])
+        return PipelineSession.ranked(cast(PipelineSession, asked))
+
+    assert ranked((97.6, 0.04), (60.0, 0.9), (97.6, 0.16), (95.0, 0.1)) == [2, 0, 3, 1]
+    assert ranked((97.6, 0.04), (97.6, 0.1), (97.6, 0.16), (97.7, 0.5)) == [3, 1, 2, 0]

@@ -132,10 +132,18 @@ class PipelineSession:
         return self.allowed is not None and self.allowed.fast
 
     def ranked(self) -> list[int]:
-        """Those allowed, the best by validation accuracy first; of equals the one of lower log-loss."""
+        """Those allowed, the best by validation accuracy first; of equals frozen weights last, then by log-loss.
+
+        The images that tell the accuracy of a probe of them have chosen its penalty too.
+        """
         known, allowed = self.run.state.trained, self.allowed
-        there = [index for index in known if allowed is None or allowed(self.pipeline(index))]
-        return sorted(there, key=lambda index: (-(known[index].valid_accuracy or 0.0), self.loss(index)))
+        there = {index: self.pipeline(index) for index in known}
+        flattered = {i: each.training == "probe" and each.weights != "hog" for i, each in there.items()}
+
+        def place(index: int) -> tuple[float, bool, float]:
+            return -(known[index].valid_accuracy or 0.0), flattered[index], self.loss(index)
+
+        return sorted((index for index, each in there.items() if allowed is None or allowed(each)), key=place)
 
     def best(self) -> int | None:
         """What is to be exported: the first of those `ranked` unless speed is preferred."""
