@@ -237,8 +237,12 @@ def test_every_array_of_a_file_is_used_told_or_refused(tmp_path: Path) -> None:
     assert any("groups" in note for note in grouped.notes)
     noted = load_task(save(tmp_path / "d.npz", x=X, y=y, ids=np.arange(len(X)), year=np.arange(3))).notes
     assert "did not look at the arrays 'ids', 'year' of the file" in noted
-    for stray in ("x_tset", "Y_val", "x2", "X"):
-        assert f"with {stray!r} beside 'x', 'y'" in refusal(save(tmp_path / "e.npz", x=X, y=y, **{stray: X}))
+    for strays in (("Y_val",), ("x_tset", "y_tset"), ("x2", "y2"), ("X",), ("x_development",)):
+        told = f"with {', '.join(map(repr, strays))} beside 'x', 'y'"
+        assert told in refusal(save(tmp_path / "e.npz", x=X, y=y, **dict.fromkeys(strays, X)))
+    others = {"x_mean": X.mean(0), "y_names": np.array(["a", "b"]), "group": np.array("mnist")}
+    noted = load_task(save(tmp_path / "h.npz", x=X, y=y, **others)).notes
+    assert "did not look at the arrays 'group', 'x_mean', 'y_names' of the file" in noted
     twice = {"x_train": X, "y_train": y}
     assert "'x', 'x_train', 'y', ..." in refusal(save(tmp_path / "f.npz", x=X, y=y, **twice))
     assert "without y_test" in refusal(save(tmp_path / "g.npz", x=X, y=y, x_test=X[:6]))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 
 from databases.errors import UserError
 from metad2a.reproduce import kept_jobs
@@ -67,6 +71,34 @@ def test_another_function_other_code_and_a_broken_file_are_none(
     assert list(context.run(summed, jobs(log, 3))) == [3] and log.read_text().split() == ["3", "3"]
     monkeypatch.setattr(kept_jobs, "_code", lambda: "another")
     assert list(context.run(summed, jobs(log, 3))) == [3] and len(log.read_text().split()) == 3
+
+
+def test_jobs_are_told_by_their_values_and_not_by_where_these_lie() -> None:
+    def job(value: float) -> tuple[object, ...]:
+        network = torch.nn.Linear(2, 1)
+        with torch.no_grad():
+            network.weight.fill_(value)
+            network.bias.zero_()
+        return torch.full((3,), value), network, {"b", "a"}, np.arange(3)
+
+    program = "import torch; from test_kept_jobs import told; print(told(torch.ones(3)))"
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
+    done = [
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in (1, 2)
+    ]
+    assert done == [told(torch.ones(3))] * 2
+    assert told(job(1.0)) == told(job(1.0)) != told(job(2.0))
+
+
+def told(job: object) -> str:
+    return kept_jobs.digest("here", job)
 
 
 def test_without_a_folder_nothing_is_kept(tmp_path: Path) -> None:

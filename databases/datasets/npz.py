@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -23,7 +23,7 @@ NAMES = {  # of images and labels of a part, of which a file has one pair
 GROUPS = ("groups", "group")
 CLASS_NAMES = "class_names"
 ALLOWED = "x, y or x_train, y_train and if you like x_val, y_val, x_test, y_test, groups, class_names"
-STRAY = re.compile(r"[xy]([_\d].*)?", re.IGNORECASE)  # a name that can only be meant for images or labels
+PART = re.compile(r"[xy]_?(train|val|test|dev)\w*", re.IGNORECASE)  # can only be meant for a part
 ENDING = ".npy"
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -61,15 +61,15 @@ def read_npz(archive: Zip, *, given: str) -> Arrays:
     """
     there = [name.removesuffix(ENDING) for name in archive.names if name.endswith(ENDING)]
     used = _used(there, given)
-    grouping = next((key for key in GROUPS if key in there), None)
+    headers = {part: _header(archive, x, given) for part, (x, _) in used.items()}
+    grouping = next((key for key in GROUPS if key in there and _groups(archive, key, headers.values(), given)), None)
     left = sorted(set(there) - {key for keys in used.values() for key in keys} - {CLASS_NAMES, grouping})
-    if strays := [key for key in left if STRAY.fullmatch(key)]:
+    if strays := [key for key in left if PART.fullmatch(key) or _has_other(key, there)]:
         known = some(key for keys in used.values() for key in keys)
         raise UserError(
             f"given {given} with {some(strays)} beside {known}; allowed are {ALLOWED}; rename them or leave them out"
         )
     labels = {part: read_member(archive, y, given) for part, (_, y) in used.items()}
-    headers = {part: _header(archive, x, given) for part, (x, _) in used.items()}
     empty = [part for part in used if part != TRAIN and not len(labels[part]) and headers[part].shape[:1] == (0,)]
     kept = [part for part in used if part not in empty]
     images = _read_together(archive, [used[part][0] for part in kept], [headers[part] for part in kept], given)
@@ -77,6 +77,18 @@ def read_npz(archive: Zip, *, given: str) -> Arrays:
     notes = [f"{used[part][0]} is empty: drawn from the other images where that part is needed" for part in empty]
     notes += [f"did not look at the arrays {some(left)} of the file"] if left else []
     return Arrays(images, tuple(labels[part] for part in kept), tuple(kept), names, groups, tuple(notes))
+
+
+def _has_other(key: str, there: Sequence[str]) -> bool:
+    """Whether an array x... has its y..., or the reverse: images and labels."""
+    other = {"x": "y", "y": "x"}.get(key[:1].lower())
+    return other is not None and other + key[1:].lower() in {each.lower() for each in there}
+
+
+def _groups(archive: Zip, key: str, images: Iterable[_Header], given: str) -> bool:
+    """Whether an array tells the groups: it is called so, or has a place for each image."""
+    count = sum(header.shape[0] for header in images if header.shape)
+    return key == GROUPS[0] or _header(archive, key, given).shape == (count,)
 
 
 def _used(there: Sequence[str], given: str) -> dict[int, tuple[str, str]]:

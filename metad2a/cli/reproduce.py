@@ -52,7 +52,7 @@ def reproduce(
     found = find_demonstration(name)
     folder = output or home() / "reproduce" / name
     check_output_folder(folder, "report.json", "tables.md", "figure.png", "figure.svg")
-    kept = home() / "reproduce" / f"{name}.trainings"
+    kept = home() / "reproduce" / f"{name}-{seed}.trainings"
     if fast:
         workers = 1  # starting processes takes longer than the work
     with open_store(database), reporting(f"{name} ...") as reporter:
@@ -72,7 +72,8 @@ def reproduce(
     from metad2a.reports.publish import track_report, write_report
 
     files = write_report(report, folder)
-    shutil.rmtree(kept, ignore_errors=True)
+    if not fast:
+        shutil.rmtree(kept, ignore_errors=True)
     told: dict[str, object] = {"fast": fast, "seed": seed, "workers": workers}
     track_report(report, open_tracker(no_tracking), folder, parameters=told)
     answer(report, folder, files, json=json)

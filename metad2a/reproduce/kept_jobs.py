@@ -11,6 +11,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+import torch
+from joblib.hashing import NumpyHasher
+
 from databases.files import write_files
 from metad2a.runtime.executors import processes
 
@@ -32,7 +35,7 @@ def run_jobs(
         return
     todo = []
     for job in jobs:
-        each = _Job(job, folder / f"{follow.__name__}-{_digest(follow.__module__, job)}.pickle")
+        each = _Job(job, folder / f"{follow.__name__}-{digest(follow.__module__, job)}.pickle")
         found = _read(each.path)
         if found is None:
             todo.append(each)
@@ -71,18 +74,25 @@ def _read(path: Path) -> tuple[Any] | None:
         return None
 
 
-def _digest(module: str, job: object) -> str:
-    """Of a job, of the function's module and of all our code."""
-    import joblib
+def digest(module: str, job: object) -> str:
+    """Of a job, the module of what follows it, all our code and what it runs on; the same in every process."""
+    return str(_Hasher("md5").hash((_code(), torch.__version__, torch.cuda.is_available(), module, job)))
 
-    return str(joblib.hash((_code(), module, job)))
+
+class _Hasher(NumpyHasher):  # type: ignore[misc]  # published without types
+    """Joblib's, which tells tensors by where they lie: here by their values."""
+
+    def save(self, obj: object) -> None:
+        """Adds a part of what is hashed."""
+        super().save(obj.detach().cpu().numpy() if isinstance(obj, torch.Tensor) else obj)
 
 
 @cache
 def _code() -> str:
-    """SHA-256 of every module of ours."""
+    """SHA-256 of everything in our packages, weights and records too."""
     found = hashlib.sha256()
     for package in PACKAGES:
-        for path in sorted(Path(str(files(package))).rglob("*.py")):
-            found.update(path.read_bytes())
+        for path in sorted(Path(str(files(package))).rglob("*")):
+            if path.is_file() and path.suffix != ".pyc":
+                found.update(path.read_bytes())
     return found.hexdigest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from databases.architectures.space import Architecture, SharedSpace, shared_spac
 from databases.architectures.supernets.mixed_edge import by_batch_statistics
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
+from metad2a.reproduce.kept_jobs import digest
 from metad2a.search.controllers.learning_rule import Rule
 from metad2a.search.controllers.multinomial import Multinomial
 from metad2a.search.controllers.policy_gradient import PolicyGradient
@@ -69,7 +70,9 @@ class Job:
     @property
     def checkpoint(self) -> Path | None:
         """Where the warming of the weights goes on."""
-        return self.folder / f"warm-{self.seed}.checkpoint" if self.folder else None
+        if self.folder is None:
+            return None
+        return self.folder / f"warm-{digest(__name__, replace(self, folder=None))}.checkpoint"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +85,7 @@ class Searched:
             uniform one.
         found: the best of a few draws by shared weights; of a policy that learns nothing the best of as many as one
             that learns is told of. likeliest: the child that the policy finds likeliest.
-        asked: how many different children the policy was told of.
+        told: the children that the policy was told of.
     """
 
     scores: Values
@@ -90,7 +93,7 @@ class Searched:
     entropies: Values
     found: Architecture
     likeliest: Architecture
-    asked: int
+    told: frozenset[Architecture]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +156,7 @@ def _go(way: Way, supernet: nn.Module, train_part: Labelled, valid: Labelled, jo
         derived = [asked[place] for place in np.argsort(-reward.predict(asked), kind="stable")[:DERIVED]]
     found = derived[int(final.predict(derived).argmax())]
     rewards, entropies = np.array(turns).T
-    return Searched(final.predict(job.judged), rewards, entropies, found, policy.likeliest(), len(counted.told))
+    return Searched(final.predict(job.judged), rewards, entropies, found, policy.likeliest(), frozenset(counted.told))
 
 
 class _Counted:

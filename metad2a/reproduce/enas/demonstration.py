@@ -98,7 +98,7 @@ def run(context: Context) -> Report:
     taus = {label: _taus(each, truth) for label, each in scores.items()}
     levels = {label: np.array([one.mean() for one in each]) for label, each in scores.items()}
     elsewhere = _elsewhere(size, seeds, context)
-    asked = len(set(judged)) + min(each.ways[PLAIN].asked for each in outcomes)
+    asked = min(len(each.ways[PLAIN].told.union(judged)) for each in outcomes)
     images = int((task.parts == TRAIN).sum())
     alone_for = asked * SCRATCH.steps(images) * SCRATCH.batch
     saved = alone_for / (size.warm.steps * size.warm.batch + size.turns.steps * size.turns.batch)
