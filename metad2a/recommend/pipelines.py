@@ -126,7 +126,7 @@ class Seen:
     """What probes saw of a task, which no budget and no limit changes.
 
     Attributes:
-        images: how many they looked at. held_out: those among them that measured.
+        images: how many they looked at. held_out: those among them that measured each probe, at least.
         probes: what each measured, and the seconds it took. left_out: why, by the name of weights, others did not look.
         notes: which of them looked at a part.
     """
@@ -163,6 +163,7 @@ def look_at(
     found = list(begun)
     few = [(each, each.probed and told_of_few(each.probed, seen, why=IN_SECONDS)) for each in found]
     notes = tuple(f"{each.measured.pipeline} {told}" for each, told in few if told)
+    held_out = min([held_out, *(len(each.probed.valid_features) for each in found if each.probed)])
     return Seen(len(seen.labels), held_out, tuple((each.measured, each.seconds) for each in found), why, notes)
 
 
