@@ -28,7 +28,7 @@ CELLS = "nasbench201"
 # Random children warm the weights; without that the policy learns from what first scored well: cells without weights.
 WARM = SharedRecipe(resolution=8, steps=5000, learning_rate=0.1, augment=True)
 TURNS = SharedRecipe(resolution=8, steps=2000, augment=True)
-TOLD = 35  # draws that the policy is told of after a pass
+TOLD = 35  # draws that the policy is told of after a pass; once sized to clear 100 by all draws, repeats included
 RULE = Rule(learning_rate=3.5e-3, entropy=0.03)
 REWARD, DERIVED = 128, 10  # images of a reward; children drawn at the end, of which the best is taken
 SCORED = 500  # validation images of the final scores
