@@ -19,6 +19,7 @@ from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, 
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.supernets.passing_tests import Batches, Creator, Examiner, PassingTests, Rule
 from metad2a.supernets.training import Labelled, labelled, new_supernet
+from metad2a.train.place import pick_place
 from predictors.metrics import bootstrap_interval, percentiles
 
 SOURCE = "Du, Zhang, Xie, 2020"
@@ -104,20 +105,20 @@ def follow(job: Job) -> Followed:
     rest = slice(half // 2, None)
     parts = [mixed(halves[0], job.seed + 2, outliers=False)[0], mixed(halves[1], job.seed + 3, outliers=False)[0]]
     own, spoilt = (Labelled(parts[1].images[each], parts[1].labels[each]) for each in (slice(half // 2), rest))
-    random = torch.Generator().manual_seed(job.seed)
-    streams = [_drawn(each, random) for each in (parts[0], own, bank, spoilt)]
-    system = _system(job)
+    random, place = torch.Generator().manual_seed(job.seed), pick_place()
+    streams = [_drawn(each.to(place), random) for each in (parts[0], own, bank, spoilt)]
+    system = _system(job, place)
     looks: list[tuple[float, float]] = []
     for step in range(1, job.size.steps + 1):
         system.step(Batches(*(next(each) for each in streams)))
         if step % job.size.every == 0 and system.rule.creates:
-            scores = system.scores(kept.images)
+            scores = system.scores(kept.images.to(place)).cpu()
             looks.append((_auc(scores, kinds, HARD_KIND), _auc(scores, kinds, OUTLIER_KIND)))
     hard, outliers = np.array(looks).reshape(-1, 2).T
     return Followed(job.label, job.seed, hard, outliers, system.likeliest())
 
 
-def _system(job: Job) -> PassingTests:
+def _system(job: Job, place: torch.device) -> PassingTests:
     space = shared_space("nasbench201")
     learner = new_supernet(space, Skeleton(4, 1, 1, 10), seed=job.seed)
     with lent(seed=job.seed):
@@ -125,7 +126,8 @@ def _system(job: Job) -> PassingTests:
             *(nn.Conv2d(1, FEATURES, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2)),
             *(nn.Conv2d(FEATURES, FEATURES, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         )
-        return PassingTests(learner, (6, 5), Examiner(encoder, FEATURES, 10), Creator(FEATURES), RULES[job.label])
+        tester, creator = Examiner(encoder, FEATURES, 10).to(place), Creator(FEATURES).to(place)
+    return PassingTests(learner.to(place), (6, 5), tester, creator, RULES[job.label])
 
 
 def _auc(scores: Tensor, kinds: Tensor, kind: int) -> float:

@@ -63,7 +63,7 @@ class Costs:
 
     def of(self, masks: Tensor) -> Tensor:
         """(n, layers, modules) bool -> (n,) seconds."""
-        return self.around + (masks * self.modules).sum(dim=(1, 2))
+        return self.around + (masks * self.modules.to(masks.device)).sum(dim=(1, 2))
 
 
 def latency_reward(seconds: Tensor, low: float, up: float) -> Tensor:
@@ -113,7 +113,8 @@ class InstanceTraining:
     """The three stages on one network, in place.
 
     Args:
-        network: with fresh weights. train: its images. costs: of its modules. seed: of everything drawn.
+        network: with fresh weights. train: its images, on the same device. costs: of its modules. seed: of everything
+            drawn.
     """
 
     def __init__(
@@ -135,7 +136,7 @@ class InstanceTraining:
         def masks(images: Tensor, progress: float) -> Tensor:
             keep = 1 - max(0.0, progress - 0.5)
             drawn = torch.rand(len(images), *self.controller.shape, generator=self.random) < keep
-            return self.graph.legal(drawn)
+            return self.graph.legal(drawn.to(images.device))
 
         self._run(self.recipe.pretraining, self.recipe.learning_rate, masks)
 
@@ -161,7 +162,8 @@ class InstanceTraining:
 
     def tune_child(self, mask: Tensor) -> None:
         """As many steps as `search` and `tune` take, for one static child, (layers, modules) bool."""
-        self._tune(lambda images: mask.expand(len(images), -1, -1), self.recipe.search + self.recipe.tuning)
+        mask, steps = mask.to(self.train.images.device), self.recipe.search + self.recipe.tuning
+        self._tune(lambda images: mask.expand(len(images), -1, -1), steps)
 
     def _tune(self, paths: Callable[[Tensor], Tensor], steps: int) -> None:
         self._run(steps, self.recipe.tuning_rate, lambda images, progress: paths(images))
@@ -195,7 +197,7 @@ class InstanceTraining:
         return shaped(p, self.recipe.bound) if self.recipe.bounded else p.clamp(1e-3, 1 - 1e-3)
 
     def _drawn(self, p: Tensor) -> Tensor:
-        return self.graph.legal(torch.rand(p.shape, generator=self.random) < p)
+        return self.graph.legal(torch.rand(p.shape, generator=self.random).to(p.device) < p)
 
     def _reward(self, images: Tensor, labels: Tensor, masks: Tensor, progress: float) -> Tensor:
         right = self.graph(images, masks).argmax(1) == labels

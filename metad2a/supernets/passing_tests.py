@@ -101,14 +101,16 @@ class PassingTests:
     """A learner, its architecture, a tester and a creator, which learn together.
 
     Args:
-        learner: called with images and a row of mixture weights for each edge. edges: (edges, options) its shape.
+        learner: called with images and a row of mixture weights for each edge; on one device with tester, creator
+            and all batches. edges: (edges, options) its shape.
     """
 
     def __init__(
         self, learner: nn.Module, edges: tuple[int, int], tester: Examiner, creator: Creator, rule: Rule
     ) -> None:
         self.learner, self.tester, self.creator, self.rule = learner, tester, creator, rule
-        self.alpha = torch.zeros(edges, requires_grad=True)
+        place = next(learner.parameters()).device
+        self.alpha = torch.zeros(edges, device=place, requires_grad=True)
         self._architecture = Adam([self.alpha], lr=rule.architecture, betas=(0.5, 0.999))
         self._creator = Adam(creator.parameters(), lr=rule.creator, betas=(0.5, 0.999))
         self._weights = [

@@ -58,6 +58,10 @@ class Labelled:
     images: Tensor
     labels: Tensor
 
+    def to(self, place: torch.device) -> Labelled:
+        """The same on a device."""
+        return Labelled(self.images.to(place), self.labels.to(place))
+
 
 def labelled(task: Task, part: int, resolution: int, *, on: str = "cpu") -> Labelled:
     """One part of a task, normalised as its training part is, in a fixed order that mixes its classes.

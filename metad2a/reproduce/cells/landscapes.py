@@ -102,7 +102,7 @@ def measured(job: Job) -> Landscape:
     from metad2a.train.inference import accuracy, prepare
     from metad2a.train.train import train
 
-    training = train(job.task, job.architecture, recipe=RECIPE, seed=job.seed, on="cpu")
+    training = train(job.task, job.architecture, recipe=RECIPE, seed=job.seed)
     images, labels = job.task.resized(RECIPE.resolution).part(TRAIN)
     x = prepare(images, training.mean, training.scale, torch.device("cpu")).contiguous()
     y = torch.from_numpy(labels)

@@ -18,6 +18,7 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from metad2a.supernets.instance import Costs, InstanceRecipe, InstanceTraining, processor_seconds, profile
 from metad2a.supernets.training import Labelled, labelled
+from metad2a.train.place import pick_place
 from predictors.metrics import spearman
 
 OURS, MOBILE, STATIC = "InstaNAS", "MobileNetV2's modules in every layer", "cheapest static child as accurate"
@@ -143,8 +144,9 @@ def run(job: Job) -> Outcome:
         network = world.blueprint.build()
     assert isinstance(network, InstanceNetwork)
     costs = profile(network.graph, tuple(bench.train.images.shape[1:]))  # type: ignore[arg-type]
-    first = InstanceTraining(network, bench.train, costs, job.recipe, seed=job.seed)
+    first = _begun(network, bench, costs, job.recipe, job)
     first.pretrain()
+    network = first.network.cpu()
     unsure = _unsure(network.graph.eval(), bench.test)
     variants = {OURS: job.recipe}
     if job.ablate:
@@ -152,10 +154,10 @@ def run(job: Job) -> Outcome:
     ways: dict[str, Measured] = {}
     spent, paths = np.zeros(0), 0
     for label, recipe in variants.items():
-        made = InstanceTraining(copy.deepcopy(network), bench.train, costs, recipe, seed=job.seed)
+        made = _begun(network, bench, costs, recipe, job)
         made.search()
         made.tune()
-        made.network.eval()
+        made.network.cpu().eval()
         ways[label] = bench.measure(made.network, made.network.paths, costs)
         if label == OURS:
             ways[EXCHANGED] = bench.measure(lambda x, net=made.network: _exchanged(net, x), made.network.paths, costs)  # type: ignore[misc]
@@ -164,6 +166,12 @@ def run(job: Job) -> Outcome:
             spent, paths = costs.of(on).double().numpy(), len(torch.unique(on, dim=0))
     ways |= _static(network, bench, costs, job, ways[OURS].spent / 1000)
     return Outcome(job.name, job.seed, ways, spearman(spent, unsure), paths)
+
+
+def _begun(network: InstanceNetwork, bench: Bench, costs: Costs, recipe: InstanceRecipe, job: Job) -> InstanceTraining:
+    """The training of a copy, on CUDA where it is at hand; what is measured goes back to the CPU first."""
+    place = pick_place()
+    return InstanceTraining(copy.deepcopy(network).to(place), bench.train.to(place), costs, recipe, seed=job.seed)
 
 
 def _exchanged(network: InstanceNetwork, images: Tensor) -> Tensor:
@@ -185,9 +193,9 @@ def _static(network: InstanceNetwork, bench: Bench, costs: Costs, job: Job, ours
     """MobileNetV2's child, one below each level of cost and a random one, each tuned for as many steps as InstaNAS."""
     tuned: dict[str, Measured] = {}
     for label, mask in _candidates(network.graph, bench, costs, job, ours).items():
-        made = InstanceTraining(copy.deepcopy(network), bench.train, costs, job.recipe, seed=job.seed)
+        made = _begun(network, bench, costs, job.recipe, job)
         made.tune_child(mask)
-        child = made.graph.child(mask).eval()
+        child = made.graph.child(mask).cpu().eval()
         tuned[label] = bench.measure(child, lambda images, on=mask: on.expand(len(images), -1, -1), costs)  # type: ignore[misc]
     return tuned
 

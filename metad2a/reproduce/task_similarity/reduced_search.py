@@ -19,6 +19,7 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.train.optimisers import Adam
+from metad2a.train.place import pick_place
 
 SPACE = "nasbench201"
 RECIPE = Recipe("", channels=4, cells=1, resolution=8, epochs=6, batch=32, learning_rate=0.05)
@@ -65,7 +66,7 @@ def measured(job: Job) -> tuple[Job, Pool]:
 
     task = job.task.resized(RECIPE.resolution)
     cells = (fuse(task, job.space, job.stages, seed=job.seed),) if job.stages else drawn(job.space, job.cells, job.seed)
-    trained = [train(task, each, recipe=RECIPE, seed=job.seed, on="cpu") for each in cells]
+    trained = [train(task, each, recipe=RECIPE, seed=job.seed) for each in cells]
     valid = tuple(each.valid_accuracy or 0.0 for each in trained)
     return job, Pool(cells, valid, tuple(accuracy(each, task) or 0.0 for each in trained))
 
@@ -99,15 +100,15 @@ def fuse(task: Task, name: str, stages: int, *, seed: int) -> Architecture:
     from metad2a.train.inference import normalisation, prepare
 
     scale = normalisation(task)
-    parts = (task.part(TRAIN), task.part(VALIDATION))
-    data = [(prepare(x, *scale, torch.device("cpu")).contiguous(), torch.from_numpy(y)) for x, y in parts]
+    parts, place = (task.part(TRAIN), task.part(VALIDATION)), pick_place()
+    data = [(prepare(x, *scale, place).contiguous(), torch.from_numpy(y).to(place)) for x, y in parts]
     cells = drawn(name, 1 + stages * (CANDIDATES - 1), seed)
     best, rest = cells[0], list(cells[1:])
     skeleton = RECIPE.skeleton(input_channels=task.channels, classes=task.classes)
     with lent(seed=seed):
         while rest:
             met, rest = [best, *rest[: CANDIDATES - 1]], rest[CANDIDATES - 1 :]
-            mixed = MixedEdge([image_space(SPACE).network(each, skeleton) for each in met])
+            mixed = MixedEdge([image_space(SPACE).network(each, skeleton) for each in met]).to(place)
             best = met[int(mixture(mixed, *data).argmax())]
     return best
 
@@ -117,9 +118,9 @@ def mixture(
 ) -> torch.Tensor:
     """Mixture weights (options,) after rounds of an epoch each for the options and for the mixture.
 
-    Both sets are images (n, c, h, w) and labels (n,).
+    Both sets are images (n, c, h, w) and labels (n,), on the networks' device.
     """
-    alpha = torch.zeros(len(mixed.options), requires_grad=True)
+    alpha = torch.zeros(len(mixed.options), device=training[0].device, requires_grad=True)
     steps = (
         (training, Adam(mixed.parameters(), lr=WEIGHTS_RATE)),
         (validation, Adam([alpha], lr=MIXTURE_RATE)),

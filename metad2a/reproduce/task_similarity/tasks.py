@@ -22,6 +22,7 @@ from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.supernets.training import labelled
 from metad2a.train.loop import Loop, in_turn
 from metad2a.train.optimisers import Adam
+from metad2a.train.place import pick_place
 from predictors.fisher import fisher_diagonal, frechet_distance, log_determinant_distance
 
 Values = npt.NDArray[np.float64]
@@ -123,7 +124,7 @@ def _distances(data: Sequence[_Data], trained: Sequence[nn.Sequential], seed: in
 
 @dataclass(frozen=True, eq=False)
 class _Data:
-    """Training and test images (n, c, h, w) and labels (n,)."""
+    """Training and test images (n, c, h, w) and labels (n,), on CUDA where it is at hand."""
 
     x: Tensor
     y: Tensor
@@ -133,7 +134,7 @@ class _Data:
 
     @classmethod
     def of(cls, task: Task) -> _Data:
-        train, test = (labelled(task, part, SIDE) for part in (TRAIN, TEST))
+        train, test = (labelled(task, part, SIDE, on=str(pick_place())) for part in (TRAIN, TEST))
         return cls(train.images, train.labels, test.images, test.labels, task.classes)
 
 
@@ -146,7 +147,8 @@ def _fresh(classes: int, seed: int) -> nn.Sequential:
     with lent(seed=seed):
         for before, now in zip((CHANNELS, *WIDTHS), WIDTHS, strict=False):
             layers += [nn.Conv2d(before, now, 3, padding=1), nn.SiLU(), nn.MaxPool2d(2)]
-        return nn.Sequential(*layers, nn.Flatten(), nn.Linear(WIDTHS[-1] * (SIDE // 8) ** 2, classes))
+        layers += [nn.Flatten(), nn.Linear(WIDTHS[-1] * (SIDE // 8) ** 2, classes)]
+    return nn.Sequential(*layers).to(pick_place())
 
 
 def _trained(data: _Data, seed: int, *, order: int) -> nn.Sequential:
@@ -166,7 +168,7 @@ def _trained(data: _Data, seed: int, *, order: int) -> nn.Sequential:
 def _below(network: nn.Sequential, images: Tensor) -> dict[str, Tensor]:
     """The Fisher diagonal of the layers below the classifier."""
     found = fisher_diagonal(network, images)
-    return {name: each for name, each in found.items() if not name.startswith(f"{len(network) - 1}.")}
+    return {name: each.cpu() for name, each in found.items() if not name.startswith(f"{len(network) - 1}.")}
 
 
 def _few_shot(network: nn.Sequential, target: _Data, seed: int) -> float:
@@ -176,10 +178,10 @@ def _few_shot(network: nn.Sequential, target: _Data, seed: int) -> float:
     from sklearn.preprocessing import StandardScaler
 
     with torch.inference_mode():
-        x, test = (network[:-1](each).numpy() for each in (target.x, target.test_x))
-    order = np.random.default_rng(seed).permutation(len(x))
-    labels = target.y.numpy()[order]
+        x, test = (network[:-1](each).cpu().numpy() for each in (target.x, target.test_x))
+    order, y = np.random.default_rng(seed).permutation(len(x)), target.y.cpu().numpy()
+    labels = y[order]
     first = [int(np.argmax(labels == each)) for each in np.unique(labels)]  # of every class at least one
     chosen = order[list(dict.fromkeys([*first, *range(FEW)]))[:FEW]]
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(x[chosen], target.y.numpy()[chosen])
-    return float(100 * fitted.score(test, target.test_y.numpy()))
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(x[chosen], y[chosen])
+    return float(100 * fitted.score(test, target.test_y.cpu().numpy()))
