@@ -173,3 +173,12 @@ def test_an_exported_network_chooses_a_path_for_each_image_with_torch_alone(tmp_
     torch.save(images, tmp_path / "images.pt")
     subprocess.run([sys.executable, "-I", "-c", program], cwd=tmp_path, check=True)
     torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), expected)
+
+
+def test_paths_are_drawn_and_paid_where_the_images_are() -> None:
+    place = torch.device("meta")  # refuses tensors of another device, as CUDA does, on every machine
+    on = InstanceTraining(network().to(place), images().to(place), COSTS, RECIPE)
+    drawn = on._drawn(on._p(on.train.images))
+    assert drawn.device == place == on.costs.of(drawn).device
+    with pytest.raises(RuntimeError):
+        on._p(images().images)

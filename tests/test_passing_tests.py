@@ -147,3 +147,16 @@ def test_a_step_moves_everything_and_scores_stay_between_0_and_1() -> None:
     )
     scores = system.scores(100 * given.bank.images)
     assert ((scores >= 0) & (scores <= 1)).all() and len(system.likeliest()) == EDGES
+
+
+def test_a_step_stays_on_one_device() -> None:
+    place = torch.device("meta")  # refuses tensors of another device, as CUDA does, on every machine
+    system = made(Rule())
+    for each in (system.learner, system.tester, system.creator):
+        each.to(place)
+    elsewhere = PassingTests(system.learner, (EDGES, OPTIONS), system.tester, system.creator, Rule())
+    here = batches()
+    elsewhere.step(Batches(*(each.to(place) for each in (here.learner, here.tester, here.bank, here.valid))))
+    assert elsewhere.alpha.device == place
+    with pytest.raises(RuntimeError):
+        elsewhere.step(here)
