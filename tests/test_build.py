@@ -97,7 +97,7 @@ def test_the_executor_that_is_named_measures(
     )
     assert set(addresses) == {"one:6379"} and len(measured) == 4
     with pytest.raises(UserError, match="unknown executor 'threads'"):
-        build(store, folder, tasks=1, per_task=2, recipe="tiny", place=Place(executor="threads"))
+        build(store, folder, tasks=1, per_task=2, recipe="tiny", judged=0, place=Place(executor="threads"))
 
 
 def test_an_interrupted_build_goes_on_and_measures_nothing_twice(
@@ -157,7 +157,7 @@ def test_no_cells_at_all_are_refused(folder: Path) -> None:
 
 def test_an_unknown_recipe_is_refused_before_anything_is_measured(folder: Path) -> None:
     with Store(folder / "database.db") as store, pytest.raises(UserError, match="tiny"):
-        build(store, folder, tasks=1, per_task=4, recipe="tinny")
+        build(store, folder, tasks=1, per_task=4, recipe="tinny", judged=0)
 
 
 def test_a_measurement_is_a_training_tested_on_the_held_out_images(

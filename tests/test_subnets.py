@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_world import answer
+from cli_world import answer, run
 from PIL import Image
 
 from databases.architectures.catalogue import Catalogue
@@ -146,6 +146,17 @@ def test_the_command_measures_subnets_of_another_family_by_the_same_code(
     asked = ("--space", "mobilenetv3-subnets", "--tasks", "2", "--per-task", "1", "--images", str(folder))
     assert answer("database", "build", *asked) == {"measured": 2, "known": 0, "left": 0}
     assert answer("database", "build", *asked) == {"measured": 0, "known": 2, "left": 0}
+
+
+@pytest.mark.parametrize(
+    ("space", "option", "value"),
+    [("pipeline", "--per-task", "3"), ("pipeline", "--recipe", "small"), ("residual-subnets", "--judged", "1")],
+)
+def test_an_option_that_says_nothing_of_what_is_measured_is_refused(
+    folder: Path, here: None, space: str, option: str, value: str
+) -> None:
+    told = run("database", "build", "--space", space, option, value, "--images", str(folder))
+    assert told.exit_code == 2 and option in told.stderr and "leave it out" in told.stderr
 
 
 def test_a_base_that_learnt_other_classes_is_refused(folder: Path) -> None:

@@ -70,7 +70,7 @@ def build(
     per_task: int,
     recipe: str,
     place: Place = TWO,
-    judged: int = 6,
+    judged: int,
     seeds: int = 3,
     seed: int = 0,
     cache: Path | None = None,

@@ -99,7 +99,7 @@ def build_pipelines(
     tasks: int,
     cache: Path,
     place: Place = TWO,
-    judged: int = 0,
+    judged: int,
     seeds: int = 3,
     seed: int = 0,
     on_progress: Callable[[Built], None] = lambda built: None,

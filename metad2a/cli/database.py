@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from databases.errors import UserError
 from metad2a.cli.folders import check_output_file
-from metad2a.cli.options import DatabaseUrl, Executor, Images, Json, Seed, Workers, open_store, shown
+from metad2a.cli.options import DatabaseUrl, Executor, Images, Json, Seed, Workers, given, open_store, shown
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.reports.words import percent, span
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 
     from databases.records.store import Store
     from metad2a.build.build import Built
+
+MEANINGLESS = {  # options of `build` that say nothing of a space's measurements
+    "pipeline": {"per_task", "recipe"},
+    "residual-subnets": {"recipe", "judged", "seeds"},
+    "mobilenetv3-subnets": {"recipe", "judged", "seeds"},
+}
 
 app = typer.Typer(help="What is known: import, measure, look at and export records.")
 imports = typer.Typer(help="Add published measurements, a table of your own, or a file that export wrote.")
@@ -99,13 +106,15 @@ def import_records(
 # long, since an option is a line, and its help stands beside it
 @app.command()
 def build(
+    context: typer.Context,
     tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 60,
-    per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells to measure on a task.")] = 17,
-    recipe: Annotated[str, typer.Option("--recipe", help="How to train.")] = "tiny",
+    per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells, or subnets, to measure on a task.")] = 17,
+    recipe: Annotated[str, typer.Option("--recipe", help="How to train cells.")] = "tiny",
     workers: Workers = 2,
     executor: Executor = "processes",
     judged: Annotated[
-        int, typer.Option("--judged", min=0, help="Tasks that take the 20 common cells under several seeds.")
+        int,
+        typer.Option("--judged", min=0, help="Tasks that take what is common to all under several seeds."),
     ] = 10,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="Seeds on a judged task.")] = 3,
     seed: Seed = 0,
@@ -121,10 +130,13 @@ def build(
     database: DatabaseUrl = None,
     json: Json = False,
 ) -> None:
-    """Measure cells or pipelines on varied tasks; what the database holds is not measured again."""
+    """Measure cells, pipelines or subnets on varied tasks; what the database holds is not measured again."""
     from metad2a.runtime.home import home, shared_data
     from metad2a.runtime.place import Place
 
+    for option in given(context):
+        if option.name in MEANINGLESS.get(space, ()):
+            raise UserError(f"given {option.opts[0]} with the space {space!r}, of which it says nothing: leave it out")
     with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
         begun = time.monotonic()
         drawn: dict[str, Any] = {"tasks": tasks, "judged": judged, "seeds": seeds, "seed": seed}

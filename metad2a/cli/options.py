@@ -251,18 +251,22 @@ class Marked(TyperCommand):
                 option.help = f"{(option.help or '').removesuffix('.')} (networks)."
 
 
+def given(context: typer.Context) -> list[Any]:
+    """The options and arguments that stand on the command line."""
+    sources = [(each, context.get_parameter_source(each.name or "")) for each in context.command.params]
+    return [each for each, source in sources if source is not None and source.name == "COMMANDLINE"]
+
+
 def check_meaning(context: typer.Context, space: str) -> None:
     """Refuses an option that was given and that would mean nothing in the space."""
     pipelines = space == SPACE
     name = context.command.name or ""
     only = OF_PIPELINES | OF_PIPELINES_HERE.get(name, set())
     never = OF_NETWORKS | OF_NETWORKS_HERE.get(name, set())
-    for option in context.command.params:
-        source = context.get_parameter_source(option.name or "")
-        given = source is not None and source.name == "COMMANDLINE"
-        if given and pipelines and option.name == "target":
+    for option in given(context):
+        if pipelines and option.name == "target":
             raise UserError(OF_CELLS)
-        if given and option.name in (never if pipelines else only):
+        if option.name in (never if pipelines else only):
             where = "in spaces of networks only" if pipelines else "in the space pipeline only"
             other = "nasbench201" if pipelines else SPACE
             raise UserError(

@@ -57,9 +57,8 @@ class Helper:
         return value
 
     async def warm(self) -> None:
-        """Starts the child before anybody asks."""
-        with suppress(Broken):
-            await self.call("warm")
+        """Starts the child before anybody asks; raises `Broken` where it does not get ready."""
+        await self.call("warm")
 
     async def close(self) -> None:
         """Ends the child."""

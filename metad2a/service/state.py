@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+import logging
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request
 from fastapi.concurrency import run_in_threadpool
 
+from databases.errors import UserError
 from databases.records.connection import Database
 from metad2a.service import bases, records
 from metad2a.service.datasets import Dataset, path_of
@@ -24,7 +26,9 @@ if TYPE_CHECKING:
     from metad2a.service.queueing import Queue
     from metad2a.service.security import Rate
 
+logger = logging.getLogger("metad2a")
 _MOST_ANSWERS = 512
+_WARM_AGAIN = 10.0  # seconds
 _SECONDS_OF_AN_ALIAS = 60.0  # champion and challenger may change
 
 
@@ -68,9 +72,14 @@ class Service:
         return json.dumps({"dataset": dataset.id, "space": options["space"], **told}, allow_nan=False).encode()
 
     async def warm(self) -> None:
-        """Loads the meta-model, so that the first answer does not wait for it."""
-        await self.answering.warm()
-        self.ready = True
+        """Loads the meta-model, so that the first answer does not wait for it; again and again while that breaks."""
+        while not self.ready:
+            try:
+                await self.answering.warm()
+                self.ready = True
+            except (Broken, UserError, OSError) as problem:
+                logger.error("the meta-model could not be loaded, in %g s again: %s", _WARM_AGAIN, problem)
+                await asyncio.sleep(_WARM_AGAIN)
 
     async def close(self) -> None:
         """Ends the helpers."""

@@ -22,6 +22,7 @@ from metad2a.supernets.images import Images, batch_of, cropped, normalised, resi
 from metad2a.train.averaging import Average
 from metad2a.train.loop import Epoch, Loop, cosine
 from metad2a.train.optimisers import SGD
+from metad2a.train.precision import half
 from metad2a.train.together import Together
 
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]
@@ -149,7 +150,7 @@ class _Job:
             self.plan.side(self.loop.progress),
             torch.Generator().manual_seed(seed),
         )
-        with precision(network, place):
+        with half(network, place):
             logits: Tensor = network(normalised(x, *self.normalisation))
         labels = self.images.y[places].to(place)
         return nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.plan.smoothing)
@@ -185,7 +186,7 @@ def settle(network: nn.Module, images: Images, plan: Plan, normalisation: Normal
     """
     order = torch.randperm(len(images.train), generator=torch.Generator().manual_seed(plan.seed)).numpy()
     parts = np.array_split(images.train[order[:SETTLE]], -(-min(SETTLE, len(order)) // 128))
-    with precision(network, place):
+    with half(network, place):
         recalibrate(
             network,
             (
@@ -240,13 +241,6 @@ def optimiser(network: nn.Module, plan: Plan) -> SGD:
     return SGD(groups, lr=plan.learning_rate, momentum=0.9, nesterov=True)
 
 
-def precision(network: nn.Module, place: torch.device) -> torch.autocast:
-    """bfloat16 where it is faster: on CUDA, and on processors that have it for networks without depthwise layers."""
-    depthwise = any(isinstance(each, nn.Conv2d) and each.groups > 1 for each in network.modules())
-    here = torch.cpu.get_capabilities().get("avx512_bf16", False) and not depthwise
-    return torch.autocast(place.type, torch.bfloat16, enabled=here if place.type == "cpu" else place.type == "cuda")
-
-
 @torch.inference_mode()
 def accuracy(
     network: nn.Module,
@@ -262,7 +256,7 @@ def accuracy(
     mine = places[processes.number :: processes.size]
     for chosen in np.array_split(mine, -(-len(mine) // 250)) if len(mine) else []:
         x = resized(batch_of(images.x, chosen, processes.place), side)
-        with precision(network, processes.place):
+        with half(network, processes.place):
             predicted = network(normalised(x, *normalisation)).argmax(1).cpu()
         right += int((predicted == images.y[chosen]).sum())
     return 100 * processes.summed(right) / len(places)
