@@ -98,7 +98,7 @@ class OutcomeModel:
         return {kind: most for most, kind in sorted(found, key=lambda each: each[0])}
 
     def expect(self, looked: Looked, asked: Sequence[tuple[Pipeline, float]]) -> Expected:
-        """Of pipelines with their steps on a task; each begins with a probe that was measured.
+        """Of pipelines with their steps on a task; ValueError where no probe of a pipeline's weights was measured.
 
         More passes over the images than were ever measured of a kind count as those.
         """
@@ -120,8 +120,8 @@ class OutcomeModel:
         now = float(to_logit([accuracy])[0])
         probe = looked.probe(pipeline)
         gained = 0.0 if probe is None else now - float(to_logit([probe])[0])
-        row = np.array([_curve(pipeline, gained)])
-        slope = float((_with_one(row) @ self._growth)[0])
+        row = np.array(_curve(pipeline, gained))
+        slope = float(np.append(row, 1.0) @ self._growth)
         return float(to_percent([now + slope * math.log(times)])[0])
 
     @cached_property
@@ -257,7 +257,8 @@ def _levels(looked: Looked, pipeline: Pipeline) -> tuple[float, float, float]:
     tells how far photographs are.
     """
     probe = looked.probe(pipeline)
-    assert probe is not None, f"{pipeline} begins with no measured probe"
+    if probe is None:
+        raise ValueError(f"{pipeline} begins with no measured probe: the weights measured are {sorted(looked.probes)}")
     own, hog = ([value for (name, _), value in looked.probes.items() if name == wanted] for wanted in ("own", "hog"))
     begin = float(to_logit(own if pipeline.weights == "own" else [probe]).mean())
     best = float(to_logit(list(looked.probes.values())).max())
@@ -273,10 +274,6 @@ def _curve(pipeline: Pipeline, gained: float) -> tuple[float, ...]:
     """What the slope of a learning curve depends on."""
     deep = float(pipeline.training == "all")
     return gained, deep, gained * deep
-
-
-def _with_one(x: Values) -> Values:
-    return np.column_stack([x, np.ones(len(x))])
 
 
 def _ridge(x: Values, y: Values, penalty: float) -> Values:

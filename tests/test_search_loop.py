@@ -135,6 +135,7 @@ def test_hopeless_trainings_are_given_up_kept_as_such_and_never_records(store: S
 
 def test_the_searcher_is_told_the_likely_end_of_what_was_given_up(store: Store, trainings: Trainings) -> None:
     result = wide(store, searcher="random", train=12, stop_early=True)
+    assert {each.complete for each in result.trained} == {True, False}
     for each in result.trained:
         assert (each.score == each.valid_accuracy) == each.complete
         assert each.complete or (each.valid_accuracy or 0) < each.score < (result.valid_accuracy or 0)

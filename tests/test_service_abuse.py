@@ -274,8 +274,8 @@ def test_a_large_upload_is_refused_whether_it_says_so_or_not(open_service: tuple
 
 def test_ranges_beyond_a_file_and_large_headers_do_no_harm(client: TestClient) -> None:
     picture = send(client)["thumbnails"][0]
-    for value in ("bytes=0-" + ",0-" * 1000, "bytes=99999999-", "bytes=-", "lines=1-2", "bytes=5-1"):
-        assert client.get(picture, headers={"Range": value}).status_code in (200, 206, 400, 416)
+    told = {"bytes=0-" + ",0-" * 1000: 200, "bytes=99999999-": 416, "bytes=-": 400, "lines=1-2": 400, "bytes=5-1": 400}
+    assert {value: client.get(picture, headers={"Range": value}).status_code for value in told} == told
     refused(client.get("/v1/datasets", headers={"X-Filler": "a" * 40_000}), 431)
 
 

@@ -40,5 +40,6 @@ def test_thumbnails_keep_nothing_but_pixels(client: TestClient) -> None:
         content = io.BytesIO()
         Image.new("RGB", (9, 9), (number, 90, 9)).save(content, "PNG", pnginfo=noted)
         files[f"set/class{number % 2}/{number}.png"] = content.getvalue()
-    for address in send(client, zipped(files))["thumbnails"]:
-        assert b"taken" not in client.get(address).content
+    thumbnails = send(client, zipped(files))["thumbnails"]
+    assert len(thumbnails) == 8
+    assert not [each for each in thumbnails if b"taken" in client.get(each).content]

@@ -108,7 +108,7 @@ def evaluate(
 ) -> None:
     """Print the figures of the meta-model on held-out tasks, with the simple rivals beside them.
 
-    Prints the tables of README and model card, then tau, spread, noise and noise ceiling of every held-out task, as
+    Prints the tables of the model card, then tau, spread, noise and noise ceiling of every held-out task, as
     Markdown. --output writes evaluation.json, that text as evaluation.md, and curves as evaluation.png and .svg; with
     --fast they are called evaluation-fast. The search loop is shown by `metad2a reproduce loop`, a benchmark that is
     not ours by `scripts/foreign_benchmark.py`.

@@ -1,4 +1,4 @@
-"""`metad2a recommend`: the ranked cells for a dataset, as a table or as JSON."""
+"""`metad2a recommend`: the ranked pipelines, or architectures of a space, for a dataset, as a table or as JSON."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def search(
     recipe: Recipe = "small",
     searcher: Annotated[
         str,
-        typer.Option("--searcher", metavar="NAME", help="What asks for the next cell, such as zero-shot or random."),
+        typer.Option("--searcher", metavar="NAME", help="What asks for the next network, such as zero-shot or random."),
     ] = "surrogate",
     space: AnySpace = SPACE,
     also: Also = None,
@@ -145,7 +145,7 @@ def search(
         check_limits(limits, chosen, check_training(recipe, seconds, on))
         asked = open_model(model)
         task = read_images(data, reporter, seed=seed, groups=groups, seconds=seconds)
-        reporter.now("Ranking the cells ...")
+        reporter.now("Ranking the architectures ...")
         result = run(
             asked,
             task,
@@ -172,7 +172,8 @@ def search(
 def train(
     data: Data,
     architecture: Annotated[
-        str, typer.Option("--architecture", metavar="CELL", help="The cell's text, as recommend prints it.")
+        str,
+        typer.Option("--architecture", metavar="STRING", help="As recommend --space nasbench201 prints it."),
     ],
     space: Space = None,
     recipe: Recipe = "small",
@@ -186,10 +187,10 @@ def train(
     no_tracking: NoTracking = False,
     json: Json = False,
 ) -> None:
-    """Train, test and export one cell. Given again, the same command goes on where it was stopped."""
+    """Train, test and export one architecture. Given again, the same command goes on where it was stopped."""
     from databases.architectures.space import DEFAULT_SPACE, image_space
 
-    seconds, cell = duration(budget), image_space(space or DEFAULT_SPACE).parse(architecture)
+    seconds, chosen = duration(budget), image_space(space or DEFAULT_SPACE).parse(architecture)
     check_output_folder(output, network=True)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one
@@ -199,7 +200,7 @@ def train(
         check_training(recipe, seconds, on)
         result = train_one(
             read_images(data, reporter, seed=seed, groups=groups, seconds=seconds),
-            cell,
+            chosen,
             store=store,
             recipe=recipe,
             seconds=seconds,
@@ -251,7 +252,7 @@ def _answer(result: SearchResult, exported: Exported, *, json: bool) -> None:
         return
     to = console()
     rows = [_row(each, best=each.architecture == result.best) for each in result.trained]
-    headings = ("", "Cell", ">Expected", ">Validation", ">Epochs", ">Time", ">Parameters", ">FLOPs")
+    headings = ("", "Architecture", ">Expected", ">Validation", ">Epochs", ">Time", ">Parameters", ">FLOPs")
     to.print(table("Trained networks", headings, rows))
     why = ", the best by validation" if len(result.trained) > 1 else ""
     to.print(f"{result.best}{why}", soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The model card and the README's figures: text made from a checkpoint's header and ``evaluation.json``."""
+"""The model card: text made from a checkpoint's header and ``evaluation.json``."""
 
 from __future__ import annotations
 

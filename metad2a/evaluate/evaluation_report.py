@@ -1,4 +1,4 @@
-"""What `metad2a evaluate` prints, writes and draws: the tables of README and model card, every task, curves."""
+"""What `metad2a evaluate` prints, writes and draws: the tables of the model card, every task, curves."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ DRAWN = (OURS, "best on average", "nearest task's", WITHOUT, "parameters")  # on
 
 
 def report(figures: dict[str, Any]) -> str:
-    """The figures as Markdown that reads well in a terminal: the tables of README and card, then every own task."""
+    """The figures as Markdown that reads well in a terminal: the tables of the card, then every own task."""
     title = "# Evaluation, fast mode: not all figures" if figures["fast"] else "# Evaluation"
     head = [title, "", f"Weights {figures['weights']}..., {figures['date']}.", ""]
     return "\n".join(_laid_out([*head, *tables(figures), "", *_every_task(_tasks(figures))])) + "\n"

@@ -84,8 +84,8 @@ def _train_again(session: Session, best: int) -> None:
     job = Job(best, architecture, session.budget.deadline(architecture), least, checkpoint)
     done = replace(session.work(), task=with_validation_images(session.small), finished=()).train(job, tick)
     reached = accuracy(done.training, session.small, VALIDATION)
-    ended = done.training.complete or done.training.shortened
-    if ended and reached is not None and reached >= (trained.valid_accuracy or 0.0):
+    trained_out = done.training.complete or done.training.shortened
+    if trained_out and reached is not None and reached >= (trained.valid_accuracy or 0.0):
         whole = replace(done.training, complete=True, valid_accuracy=trained.valid_accuracy)
         card = describe(whole, task=session.task, architecture=architecture, recipe=session.recipe, seed=session.seed)
         session.run.keep_again(best, whole, card)

@@ -2,8 +2,9 @@
 
 <home>/runs/<task>-<recipe>-<8 hex digits>/
     state.json            candidates as they were asked for, trainings, seconds spent, the one test
-    candidates/0.safetensors ...   weights of the trainings, each with its card
-    candidates/1.checkpoint        a training that goes on; again-0.checkpoint: with validation images too
+    candidates/0.safetensors, 1.checkpoint   weights with their card; a training that goes on (of pipelines 1-STAGE)
+    candidates/again-0.checkpoint, again.safetensors   the last training, with validation images too
+    plan.json, candidates/0.logits.npy   of pipelines: what has begun, and what one says of the validation images
     plain-60.checkpoint   a training of 60 s that goes on, of what pipelines are compared with
     model.safetensors, model.py    the best network, when the run is done
     lock, lock.holder     held while a process works here, and its id
@@ -45,11 +46,12 @@ class RunFolder:
 
     ``identity`` is what the run measures (JSON values); a folder that holds another run is refused.
     Seconds count from ``begin`` (monotonic), after those that earlier processes have spent here: what came before
-    they held the folder, reading the data and ranking, is done anew and not charged twice.
+    they held the folder, reading the data and ranking, is done anew and not charged twice. Another process that holds
+    the folder is waited for, ``patience`` seconds at most.
     """
 
-    def __init__(self, folder: Path, identity: Mapping[str, object], *, begin: float) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, identity: Mapping[str, object], *, begin: float, patience: float = 0.0) -> None:
+        self.folder, self._patience = folder, patience
         self._begin = begin
         self._saved = begin
         self._held = begin
@@ -58,11 +60,10 @@ class RunFolder:
         self._answered = self._active = False  # whether it was found finished; whether this process trained
         self._end: float | None = None
         self._lock: BaseFileLock | None = None
-        self.patience = 0.0  # seconds to wait for another process that holds the folder
         self.state = State(dict(identity))
 
     def __enter__(self) -> Self:
-        self._lock = _locked(self.folder, patience=self.patience)
+        self._lock = _locked(self.folder, patience=self._patience)
         try:
             self._open()
         except BaseException:

@@ -99,8 +99,7 @@ def search(
     else:
         plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
     origin = plan.origin if costing is None else f"{plan.origin}, {limits.told()}"
-    run = _run(task, chosen, {**identity, "origin": origin}, folder, begin)
-    run.patience = patience
+    run = _run(task, chosen, {**identity, "origin": origin}, folder, begin, patience=patience)
     budget = {"trainings": train, "seconds": seconds}
     parameters = {"space": space, "recipe": recipe, "seed": seed, "weights": origin, **ways, **budget}
     tracker = tracker or NullTracker()
@@ -153,9 +152,15 @@ def train_one(
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "training", parameters=parameters) as tracked:
         given = InOrder(image_space(architecture.space), order=[architecture])
-        work = Session(task, chosen, run, store, tracked, seed=seed, seconds=seconds, place=Place(on), stop_early=False)
-        work.on_progress, work.augment = on_progress, augment
-        return work.go(given)
+        return Session(
+            *(task, chosen, run, store, tracked),
+            seed=seed,
+            seconds=seconds,
+            place=Place(on),
+            stop_early=False,
+            augment=augment,
+            on_progress=on_progress,
+        ).go(given)
 
 
 def check_training(recipe: str, seconds: float | None, on: str) -> Recipe:
@@ -172,6 +177,15 @@ def _identity(task: Task, recipe: Recipe, seed: int, ways: Mapping[str, object])
     return {**ways, "fingerprint": task.fingerprint, "recipe": asdict(recipe), "seed": seed}
 
 
-def _run(task: Task, recipe: Recipe, identity: Mapping[str, object], folder: Path | None, begin: float) -> RunFolder:
+def _run(
+    task: Task,
+    recipe: Recipe,
+    identity: Mapping[str, object],
+    folder: Path | None,
+    begin: float,
+    *,
+    patience: float = 0.0,
+) -> RunFolder:
     """The run's folder, by default one in the home folder."""
-    return RunFolder(folder or runs_folder() / run_name(task.name, recipe.name, identity), identity, begin=begin)
+    place = folder or runs_folder() / run_name(task.name, recipe.name, identity)
+    return RunFolder(place, identity, begin=begin, patience=patience)

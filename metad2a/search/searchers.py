@@ -84,7 +84,7 @@ class Answer(Protocol):
 
 
 class Recommender(Protocol):
-    """What a search needs of a model; `metad2a.recommend.MetaD2A` is one."""
+    """What a search needs of a model; `metad2a.recommend.model.MetaD2A` is one."""
 
     def recommend(self, data: Task, *, top: int | None, seed: int, recipe: str, deadline: float) -> Answer:
         """The ``top`` candidates for a task, None for all; raises `UserError` where time would be over before."""

@@ -144,7 +144,7 @@ def drawing(key: str, title: str = "") -> str:
 
 
 def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> SearchResult:
-    """Recommends, trains, learns, exports: `metad2a.search.search`."""
+    """Recommends, trains, learns, exports: `metad2a.search.search.search`."""
     from metad2a.search.search import search as run
 
     return run(
@@ -167,7 +167,7 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
 
 
 def train(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> SearchResult:
-    """Trains one architecture: `metad2a.search.train_one`."""
+    """Trains one architecture: `metad2a.search.search.train_one`."""
     from databases.architectures.space import space
     from metad2a.search.search import train_one
 

@@ -83,8 +83,8 @@ def halved(images: int, problem: torch.OutOfMemoryError) -> int:
 
 def seconds_an_image(task: Task, network: nn.Module, place: torch.device) -> float:
     """Seconds to evaluate one image, measured with an untrained network."""
-    channels = (1.0,) * task.channels
-    probe = Training(network.eval().to(place), channels, channels, None, 0.0, True)
+    ones = (1.0,) * task.channels
+    probe = Training(network.eval().to(place), ones, ones, None, 0.0, True)
     images = task.images[:PROBE_IMAGES]
     predictions(probe, images)  # the first time prepares what runs it
     begin = time.monotonic()

@@ -120,13 +120,13 @@ def search_pipelines(
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
     identity |= {} if also is None else {"also": also.digest}
     identity |= limits.named()
-    run = RunFolder(folder or runs_folder() / run_name(task.name, PIPELINE.name, identity), identity, begin=begin)
-    run.patience = patience
+    place = folder or runs_folder() / run_name(task.name, PIPELINE.name, identity)
+    run = RunFolder(place, identity, begin=begin, patience=patience)
     parameters = {**identity, "seconds": seconds, "weights_at_hand": ", ".join(k for k, v in installed().items() if v)}
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
         ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also, "allowed": allowed}
-        session = PipelineSession(task, run, tracked, seconds, **ways, store=store, line=line, now=now)
-        session.on_epoch = on_epoch or (lambda pipeline, epoch: now(told_of_epoch(pipeline, epoch)))
+        hears = {"line": line, "now": now, "on_epoch": on_epoch or (lambda *each: now(told_of_epoch(*each)))}
+        session = PipelineSession(task, run, tracked, seconds, **ways, **hears, store=store)
         result = _finish(session, session.go())
         tracked.metrics(known_values(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
         if draw is not None and tracked.id is not None:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
 Say = Callable[[str], None]
 OnEpoch = Callable[[Pipeline, Epoch], None]
+NO_LOSS = 1e9  # what an infinite log-loss counts as: JSON knows no infinity
 
 
 @dataclass
@@ -274,7 +275,7 @@ class PipelineSession:
         """Stores weights, state and figures of a candidate, and tells of it."""
         architecture = self.run.state.candidates[index].architecture
         trained = trained_of(architecture, classifier, accuracy, seconds=seconds, passes=passes)
-        self.plan.losses[str(architecture)] = loss if math.isfinite(loss) else 1e9
+        self.plan.losses[str(architecture)] = loss if math.isfinite(loss) else NO_LOSS
         self.plan.save()
         card = card_of(self.task, trained, classifier, seed=self.seed)
         drop_logits(self.run, index)
