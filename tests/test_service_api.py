@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from service_process import until
 from service_world import (
     answers_fixture,  # noqa: F401
-    asking,
     client_fixture,  # noqa: F401
     pictures,
     read_here_fixture,  # noqa: F401
     refused,
     send,
     settings_fixture,  # noqa: F401
-    settings_in,
     zipped,
 )
 from starlette.testclient import TestClient
@@ -28,8 +24,7 @@ from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
-from metad2a.service import answering, jobs, state
-from metad2a.service.helper import Broken, Helper
+from metad2a.service import answering, jobs
 from metad2a.service.settings import Settings
 from metad2a.service.state import Service
 
@@ -223,36 +218,6 @@ def test_records_are_filtered_paged_and_written_as_csv(client: TestClient, setti
     assert [each["architecture"] for each in (*first["items"], *second["items"])] == cells
     rows = list(csv.DictReader(io.StringIO(client.get("/v1/records?format=csv").text)))
     assert len(rows) == 6 and rows[0]["architecture"] == "'=cell", "a spreadsheet would run it"
-
-
-def test_health_readiness_and_metrics(client: TestClient) -> None:
-    assert client.get("/healthz").json()["status"] == "ok"
-    ready = client.get("/readyz")
-    assert ready.status_code == 503 and ready.json()["checks"]["database"] and not ready.json()["checks"]["worker"]
-    client.post("/v1/searches", json={"dataset": send(client)["id"]})
-    told = client.get("/metrics").text
-    assert 'metad2a_jobs{state="queued"} 1.0' in told
-    assert 'route="/v1/datasets",status="201"' in told
-    assert "metad2a_request_seconds_bucket" in told
-
-
-def test_a_model_that_could_not_be_loaded_is_not_ready_and_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    async def call(self: Helper, question: str, **arguments: object) -> bool:
-        asked.append(question)
-        if len(asked) == 1:
-            raise Broken("no memory")
-        return True
-
-    monkeypatch.setattr(Helper, "call", call)
-    monkeypatch.setattr(state, "_WARM_AGAIN", 0.5)
-    with asking(settings_in(tmp_path)) as here:
-        assert not here.get("/readyz").json()["checks"]["model"]
-        until(lambda: bool(here.get("/readyz").json()["checks"]["model"]), what="a second try")
-    assert asked == ["warm", "warm"]
 
 
 def test_the_schema_has_an_example_and_a_problem_for_every_address(client: TestClient) -> None:
