@@ -125,7 +125,6 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
     from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
     from metad2a.recommend.pipeline_cost import limits_here
     from metad2a.search.pipelines.search import search_pipelines
-    from metad2a.train.classifier import Classifier
     from metad2a.train.pipeline import Effort, begin_of, choose_augment, probe_pipeline, tune_pipeline
 
     def probed(pipeline: Pipeline) -> Callable:  # type: ignore[type-arg]
@@ -155,7 +154,7 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
             limits, cache = limits_here(None, None, None, prefer=prefer), place / f"features-{prefer}"
             found = search_pipelines(task, seconds=seconds, seed=seed, limits=limits, folder=folder, cache=cache)
             training, card = found.exported.training, found.exported.card
-            made = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+            made = card.classifier(training.network)
             return made, found.valid_accuracy, str(found.best)
 
         return way
@@ -171,7 +170,7 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
         with Store(place / f"{folder.name}.db") as store:
             found = search(model, task, store=store, seconds=seconds, seed=seed, folder=folder, begun=begun)
         training, card = found.exported.training, found.exported.card
-        made = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+        made = card.classifier(training.network)
         return made, found.valid_accuracy, str(found.best)
 
     return {

@@ -14,6 +14,7 @@ from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.space import image_space, space
 from databases.datasets.scale import FULL_SCALES
 from databases.datasets.task import MAX_CLASSES, MAX_RESOLUTION
+from metad2a.train.classifier import Classifier
 
 FORMAT = 2
 _MOST_MEMBERS = 10  # of an average
@@ -69,6 +70,10 @@ class Card:
         """The network without weights (on torch's "meta" device)."""
         with torch.device("meta"):
             return self.blueprint.build().eval()
+
+    def classifier(self, network: nn.Module) -> Classifier:
+        """With the card's ``network``, which has its weights and is in eval mode."""
+        return Classifier(network, self.blueprint, self.mean, self.scale, self.resolution)
 
     def plain(self) -> dict[str, object]:
         """As JSON values; `read_card` gives the card back."""

@@ -153,7 +153,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         session.run.discount()
         session.tracked.discard()
         card, training = load_weights(session.run.folder / WEIGHTS)
-        classifier = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+        classifier = card.classifier(training.network)
         valid, heat = card.valid_accuracy, card.temperature
         members = members[: _answering(classifier)]  # an earlier version let fewer join, in the same order
     else:
