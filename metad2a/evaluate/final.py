@@ -31,6 +31,7 @@ from predictors.scale import to_logit
 Report = Callable[[str], None]
 Values = npt.NDArray[np.float64]
 RECIPE = "nasbench201"
+SEEDS = 5  # of meta-training; the first is that of the shipped model
 CIFAR10, IMAGENET16 = "nasbench201/cifar10", "nasbench201/imagenet16-120"
 
 
@@ -41,7 +42,6 @@ def final_check(
     *,
     data: Path,
     cache: Path | None,
-    seeds: int = 5,
     on_progress: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Rank of all 15,625 cells of CIFAR-10 by ours and by the rivals, what measured ones add, the generator's draws.
@@ -58,8 +58,8 @@ def final_check(
     known = episodes(store, images=data / "images", cache=cache)
     ours = [_order(model, task, cells)]
     plain = _numbered(model.predictor.predict(task, finite_space("nasbench201").classes, recipe=RECIPE).mean, cells)
-    for seed in range(1, seeds):
-        on_progress(f"meta-training seed {seed} of {seeds - 1}")
+    for seed in range(1, SEEDS):
+        on_progress(f"meta-training seed {seed} of {SEEDS - 1}")
         ours.append(_order(_meta_train(model, known, seed), task, cells))
     zero_cost = read_zero_cost(data / "nasbench201")[CIFAR10]
     variants = {
@@ -98,8 +98,6 @@ def generator_figures(
     known: Sequence[Episode],
     cells: Sequence[Architecture],
     accuracy: Values,
-    *,
-    recipe: str = RECIPE,
 ) -> dict[str, Any]:
     """What 500 draws are worth: validity, percentiles, uniqueness, novelty, and the right z against others."""
     import torch
@@ -107,7 +105,7 @@ def generator_figures(
     number, chosen = {cell: i for i, cell in enumerate(cells)}, finite_space("nasbench201")
     stranger = next(each.features for each in known if each.recipe == "metad2a")
     latents = {
-        "right z": generator.latent(task, recipe=recipe),
+        "right z": generator.latent(task, recipe=RECIPE),
         "another task's z": generator.latent(stranger, recipe="metad2a"),
         "zero z": torch.zeros(generator.config.latent),
     }

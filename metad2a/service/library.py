@@ -136,11 +136,11 @@ def architecture_of(key: str) -> Architecture:
         raise UserError("no architecture has this key: take it from a candidate of a recommendation") from problem
 
 
-def drawing(key: str, title: str = "") -> str:
+def drawing(key: str) -> str:
     """An architecture as SVG; raises UserError where its space has no drawings."""
     from metad2a.reports.cell_svg import cell_svg
 
-    return cell_svg(architecture_of(key), *([title] if title else []))
+    return cell_svg(architecture_of(key))
 
 
 def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> SearchResult:

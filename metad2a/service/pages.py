@@ -140,9 +140,7 @@ def models(request: Request, service: Provided, reader: Reader, cursor: Cursor =
     retrained = api_jobs.page_of_jobs(service, 10, None, kind="retraining")[0]
     networks = [each for each in found if each.kind != "retraining"]
     names = _names(service, networks)
-    return page(
-        request, "models.html", jobs=networks, names=names, retrainings=retrained, following=following, recipes=["tiny"]
-    )
+    return page(request, "models.html", jobs=networks, names=names, retrainings=retrained, following=following)
 
 
 @router.post("/retrain")
