@@ -12,7 +12,7 @@ import typer
 
 from databases.errors import UserError, in_a_line
 from metad2a import cli
-from metad2a.cli.folders import check_output_folder
+from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
 from metad2a.cli.output import console, print_json, reporting, table, tell_written
 from metad2a.cli.tracked import drawn
@@ -86,7 +86,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             now=lambda text: reporter.now(f"{text} ..."),
         )
         reporter.now("Drawing what was mistaken ...")
-        exported = _copy(result, output)
+        exported = copied(result.exported, output)
         pictures = _mistakes(result, task, exported.folder)
     if ways.json:
         print_json({**plain(result, exported), "mistakes": None if pictures is None else str(pictures)})
@@ -189,12 +189,6 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Map
         to.print(f"Note: {note}", soft_wrap=True)
     given = "".join(f" --{name} {quote(value)}" for name, value in asked.items() if value is not None)
     to.print(f"Next: metad2a search {quote(data)} --budget {answer.seconds:.0f}s{given}", soft_wrap=True)
-
-
-def _copy(result: PipelineResult, output: Path | None) -> Exported:
-    from metad2a.export.export import save
-
-    return result.exported if output is None else save(result.exported.training, result.exported.card, output)
 
 
 def _mistakes(result: PipelineResult, task: Task, folder: Path) -> Path | None:
