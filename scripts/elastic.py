@@ -43,7 +43,7 @@ from metad2a.evaluate.subnets import (
     unseen,
 )
 from metad2a.generate.generator import Generator
-from metad2a.runtime.home import home, shared_data
+from metad2a.runtime.home import features_folder, images_folder
 from predictors.meta import MetaPredictor, to_logit, to_percent
 from predictors.metrics import Interval, bootstrap_interval
 
@@ -61,8 +61,8 @@ def main() -> None:
     parser.add_argument("--search", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    images = shared_data() / "images"
-    rows = read_rows(asked.rows, images, name=asked.space, cache=home() / "features")
+    images = images_folder()
+    rows = read_rows(asked.rows, images, name=asked.space, cache=features_folder())
     subnets, spread = len(rows.flops), np.array([each.accuracy for each in rows.episodes])
     print(f"{spread.size:,} rows: {len(rows.episodes)} tasks of {len(rows.folds)} folds, {subnets} subnets,")
     print(f"inherited accuracy {spread.min():.1f} to {spread.max():.1f}%, {rows.recipe}", flush=True)

@@ -77,12 +77,11 @@ def measure(asked: argparse.Namespace) -> None:
     from databases.datasets.task import TEST
     from metad2a.cli.demo import few_of_each
     from metad2a.recommend import chances
-    from metad2a.runtime.home import shared_images
+    from metad2a.runtime.home import images_folder
     from metad2a.train.probe import percent_right
 
     torch.set_num_threads(1)
-    folder = asked.images or shared_images()
-    assert folder is not None, "there are no shared data: give --images"
+    folder = asked.images or images_folder()
     (source,), (seconds,), (seed,) = asked.sources, asked.seconds, asked.seeds
     name, _, few = source.partition("@")
     known = chances.outcomes().without(family(name))

@@ -22,7 +22,7 @@ from databases.architectures.supernets.inherit import recalibrate
 from databases.architectures.supernets.pretrained import Pretrained, Stages
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, Task
-from metad2a.runtime.home import shared_data
+from metad2a.runtime.home import images_folder
 from metad2a.train.bases import Base, of_family
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuning, finetune
@@ -46,7 +46,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     family = open_family(options.family)
-    tasks = [load_task(shared_data() / "images" / f"{name}.npz", resolution=SIDE, as_stored=True) for name in SOURCES]
+    tasks = [load_task(images_folder() / f"{name}.npz", resolution=SIDE, as_stored=True) for name in SOURCES]
     print(f"| slice of {family.name} | weights | {' | '.join(SOURCES)} | parameters | images/s |")
     print("|---" * (len(SOURCES) + 4) + "|", flush=True)
     for name, limits in LIMITS.items():

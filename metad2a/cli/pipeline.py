@@ -116,8 +116,7 @@ def recommend(
     with stored(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.pipeline_cost import limits_here
         from metad2a.recommend.pipelines import recommend_pipelines
-        from metad2a.runtime.home import home
-        from metad2a.search.pipelines.search import CACHE
+        from metad2a.runtime.home import features_folder
 
         limits = limits_here(*most)
         seconds = duration(budget) or USUAL_SECONDS
@@ -128,7 +127,7 @@ def recommend(
             seconds=seconds,
             limits=limits,
             seed=seed,
-            cache=home() / CACHE,
+            cache=features_folder(),
             also=opened if task.channels > 1 else _opened(also, channels=task.channels),
             store=store,
             now=lambda text: reporter.now(f"{text} ..."),

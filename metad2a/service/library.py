@@ -189,7 +189,7 @@ def train(task: Task, options: Mapping[str, Any], place: Workplace, report: Repo
 def retrain(options: Mapping[str, Any], place: Workplace, report: Report) -> dict[str, Any]:
     """Learns from the database and meets the champion: `metad2a.retrain.retrain`."""
     from metad2a.retrain.retrain import retrain as run
-    from metad2a.runtime.home import home, shared_images
+    from metad2a.runtime.home import features_folder, home, shared_images
 
     place.folder.mkdir(parents=True, exist_ok=True)
     result = run(
@@ -197,7 +197,7 @@ def retrain(options: Mapping[str, Any], place: Workplace, report: Report) -> dic
         images=shared_images(),
         output=place.folder / "meta.safetensors",
         work=home() / "retrain",
-        cache=home() / "features",
+        cache=features_folder(),
         tracker=place.tracker,
         start=load_model(options.get("start")),
         recipe=options["recipe"],
