@@ -215,22 +215,23 @@ def table(path: Path) -> None:
 
     The latter with 95% intervals over sources.
     """
+    from metad2a.reports.publish import markdown_table
     from predictors.metrics import bootstrap_interval
 
     cells: dict[tuple[float, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for each in read(path):
         cells[each["seconds"], each["source"]][each["method"]].append(each["test"])
-    print("| seconds | source | " + " | ".join(METHODS) + " |\n|---|---|" + "---|" * len(METHODS))
+    lines: list[tuple[str, ...]] = []
     totals: dict[float, list[list[float]]] = defaultdict(list)
     for (seconds, source), found in sorted(cells.items()):
         means = [float(np.mean(found[method])) if method in found else float("nan") for method in METHODS]
         totals[seconds].append(means)
-        shown = (f"{each:.1f}" if np.isfinite(each) else "" for each in means)
-        print(f"| {seconds:g} | {source} | " + " | ".join(shown) + " |")
+        lines.append((f"{seconds:g}", source, *(f"{each:.1f}" if np.isfinite(each) else "" for each in means)))
     for seconds, rows in totals.items():
         columns = ([each for each in column if np.isfinite(each)] for column in zip(*rows, strict=True))
         shown = (f"{np.mean(column):.1f}" if column else "" for column in columns)
-        print(f"| {seconds:g} | mean of {len(rows)} | " + " | ".join(shown) + " |")
+        lines.append((f"{seconds:g}", f"mean of {len(rows)}", *shown))
+    print(*markdown_table(("seconds", "source", *METHODS), lines), sep="\n")
     for seconds, rows in totals.items():
         for method, theirs in zip(METHODS[:-1], zip(*rows, strict=True), strict=False):
             above = np.array([row[-1] - value for row, value in zip(rows, theirs, strict=True)])
