@@ -155,12 +155,12 @@ def telling_round(
     from metad2a.recommend.model import load
     from predictors.surrogates import learn_process
 
-    measured = _cells_of_tasks(store.keys(recipe=recipe, space="nasbench201"))
+    measured = _cells_of_tasks(store.keys(recipe=recipe, space=DEFAULT_SPACE))
     lacking = {spec: per_task - len(measured[_fingerprint(spec, folder)]) for spec in specs}
     if not any(count > 0 for count in lacking.values()):
         return []
     own = own_episodes(episodes(store, images=folder, cache=cache), recipe)
-    process, nasbench = learn_process(load().predictor, own) if own else None, finite_space("nasbench201")
+    process, nasbench = learn_process(load().predictor, own) if own else None, finite_space(DEFAULT_SPACE)
     jobs = []
     for index, (spec, count) in enumerate(lacking.items()):
         task = _task(spec, folder)

@@ -96,7 +96,6 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             console().print(f"Pictures that were taken for another class: {pictures}", soft_wrap=True)
 
 
-# long, since what a recommendation can be told is a line each: here and where it is handed on
 def recommend(
     data: str,
     most: Most,

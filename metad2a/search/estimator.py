@@ -171,10 +171,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def _warn_of_networks(self) -> None:
         """Says which parameters mean nothing in the space of pipelines."""
-        usual = {"trials": None, "recipe": "small", "searcher": DEFAULT, "stop_early": True, "model": None}
-        if given := [
-            f"{name}={getattr(self, name)!r}" for name, value in usual.items() if getattr(self, name) != value
-        ]:
+        usual, of_networks = type(self)().get_params(), ("trials", "recipe", "searcher", "stop_early", "model")
+        if given := [f"{name}={getattr(self, name)!r}" for name in of_networks if getattr(self, name) != usual[name]]:
             told = f"given {' and '.join(given)} with space={self.space!r}: only spaces of networks look at that"
             warnings.warn(told, stacklevel=4)
 
