@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -211,8 +211,7 @@ def record_of(
 
 def entry(task: Task, spec: TaskSpec) -> TaskEntry:
     """What the store keeps of a task: never its images."""
-    statistics = {name: float(value) for name, value in task.statistics().items()}
-    return TaskEntry(task.fingerprint, task.name, family(spec.source), statistics, spec.to_json())
+    return replace(TaskEntry.of(task), source=family(spec.source), spec=spec.to_json())
 
 
 def scattered_architectures(count: int, *, seed: int) -> list[Architecture]:
