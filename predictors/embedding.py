@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from databases.architectures.space import Architecture, finite_space
 from predictors.meta import MetaPredictor
 from predictors.task_process import Floats, Ints
-
-if TYPE_CHECKING:
-    pass
 
 
 class Embedding:

@@ -27,6 +27,7 @@ NONE = OPERATIONS.index("none")
 WIDTH = 2 + 2 * len(EDGES) * (len(OPERATIONS) - 1)  # columns of `features`
 RIDGE = 1e-3
 FLOOR = 0.3  # of the median latency: below it errors count absolutely, above it relatively
+FOLDS = 5  # of the cells that a device was measured on: each is predicted by a fit on the others
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,16 +142,16 @@ def features(walks: Walks) -> Floats:
     return np.concatenate([whole, apart, counted.reshape(flat), live.reshape(flat)], axis=1)
 
 
-def fit(walks: Walks, milliseconds: npt.ArrayLike, *, folds: int = 5, seed: int = 0) -> tuple[FittedDevice, Floats]:
+def fit(walks: Walks, milliseconds: npt.ArrayLike) -> tuple[FittedDevice, Floats]:
     """Least squares of relative errors on (n, 6) walks and (n,) latencies; with the (n,) held-out predictions.
 
     Each prediction comes from a fit on the other folds; their ratios to the truth give the interval.
     """
     x, y = features(walks), np.asarray(milliseconds, dtype=np.float64)
     least = float(y.min())
-    fold = np.random.default_rng(seed).permutation(len(y)) % folds
+    fold = np.random.default_rng(0).permutation(len(y)) % FOLDS
     held_out = np.empty(len(y))
-    for k in range(folds):
+    for k in range(FOLDS):
         held_out[fold == k] = x[fold == k] @ _least_squares(x[fold != k], y[fold != k])
     held_out = np.maximum(held_out, least)
     low, high = np.quantile(y / held_out, [0.1, 0.9])

@@ -32,6 +32,7 @@ from predictors.set_encoder import SetEncoder, TaskBatch, collate
 
 FEWEST_TASKS = 20  # a recipe measured on fewer tasks teaches neither its level nor what the dataset changes
 OF_RECIPES = ("recipe.weight", "base_of_recipe.weight", "reads_dataset", "constants")  # a row for each recipe
+BATCH = 256  # architectures that are encoded at once: they fit the cache
 
 
 @dataclass(frozen=True)
@@ -146,13 +147,13 @@ class MetaPredictor(nn.Module):
         return Prediction(mean, within.log() + spread.clamp(-4, 3))
 
     @torch.inference_mode()
-    def encode_many(self, architectures: Sequence[Architecture], *, batch: int = 256) -> Tensor:
-        """Architectures of one space -> (n, width), each encoded once, in batches that fit the cache."""
+    def encode_many(self, architectures: Sequence[Architecture]) -> Tensor:
+        """Architectures of one space -> (n, width), each encoded once."""
         self.eval()
         if isinstance(self.graph, EncodedCells):
             return self.graph.vectors[Catalogue(self.config.space).add(architectures)]
         chosen = space(self.config.space)
-        parts = [chosen.graphs(architectures[i : i + batch]) for i in range(0, len(architectures), batch)]
+        parts = [chosen.graphs(architectures[i : i + BATCH]) for i in range(0, len(architectures), BATCH)]
         return torch.cat([self.encode_architectures(*tensors(part)) for part in parts])
 
     @torch.inference_mode()

@@ -11,6 +11,8 @@ import numpy.typing as npt
 from databases.hosting import importing
 
 Floats = npt.NDArray[np.float64]
+LEVEL = 0.95  # of an interval
+ALIKE = 0.05  # share by which costs that are called the same may differ
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,8 @@ def kendall_tau(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     return 0.0 if _constant(first) or _constant(second) else float(kendalltau(first, second).statistic)
 
 
-def tau_at_matched_cost(
-    predicted: npt.ArrayLike, true: npt.ArrayLike, cost: npt.ArrayLike, *, within: float = 0.05
-) -> float:
-    """Kendall's tau over the pairs whose costs differ by less than that share, of (n,) arrays each.
+def tau_at_matched_cost(predicted: npt.ArrayLike, true: npt.ArrayLike, cost: npt.ArrayLike) -> float:
+    """Kendall's tau over the pairs whose costs differ by less than the share `ALIKE`, of (n,) arrays each.
 
     Of the pairs that truly differ, the share in the predicted order less that in the other; a predicted tie is
     neither. nan where there is no such pair.
@@ -57,7 +57,7 @@ def tau_at_matched_cost(
     first, second = _pair(predicted, true)
     dear = np.log(np.asarray(cost, dtype=np.float64))
     one, other = np.triu_indices(len(first), 1)
-    alike = (np.abs(dear[one] - dear[other]) <= np.log1p(within)) & (second[one] != second[other])
+    alike = (np.abs(dear[one] - dear[other]) <= np.log1p(ALIKE)) & (second[one] != second[other])
     agree = np.sign(first[one] - first[other]) * np.sign(second[one] - second[other])
     return float(agree[alike].mean()) if alike.any() else float("nan")
 
@@ -71,33 +71,22 @@ def spearman(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     return 0.0 if _constant(first) or _constant(second) else float(spearmanr(first, second).statistic)
 
 
-def tau_interval(
-    predicted: npt.ArrayLike, true: npt.ArrayLike, *, seed: int = 0, level: float = 0.95, draws: int = 300
-) -> Interval:
+def tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 300) -> Interval:
     """`kendall_tau` of two (n,) arrays with its percentile bootstrap interval over rows; ``mean`` is that of all."""
     first, second = _pair(predicted, true)
-    rows = np.random.default_rng(seed).integers(len(first), size=(draws, len(first)))
-    taus = [kendall_tau(first[drawn], second[drawn]) for drawn in rows]
-    low, high = np.quantile(taus, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(kendall_tau(first, second), float(low), float(high), level, len(first))
+    rows = np.random.default_rng(0).integers(len(first), size=(draws, len(first)))
+    low, high = _bounds([kendall_tau(first[drawn], second[drawn]) for drawn in rows], LEVEL)
+    return Interval(kendall_tau(first, second), low, high, LEVEL, len(first))
 
 
-def tau_difference(
-    first: npt.ArrayLike,
-    second: npt.ArrayLike,
-    true: npt.ArrayLike,
-    *,
-    seed: int = 0,
-    level: float = 0.95,
-    draws: int = 300,
-) -> Interval:
+def tau_difference(first: npt.ArrayLike, second: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 300) -> Interval:
     """`kendall_tau` of the ``first`` ranking less that of the ``second``, (n,) each, drawn over the same rows."""
     (ours, values), (theirs, _) = _pair(first, true), _pair(second, true)
-    rows = np.random.default_rng(seed).integers(len(values), size=(draws, len(values)))
+    rows = np.random.default_rng(0).integers(len(values), size=(draws, len(values)))
     found = [kendall_tau(ours[drawn], values[drawn]) - kendall_tau(theirs[drawn], values[drawn]) for drawn in rows]
-    low, high = np.quantile(found, [(1 - level) / 2, (1 + level) / 2])
+    low, high = _bounds(found, LEVEL)
     mean = kendall_tau(ours, values) - kendall_tau(theirs, values)
-    return Interval(mean, float(low), float(high), level, len(values))
+    return Interval(mean, low, high, LEVEL, len(values))
 
 
 def regret(predicted: npt.ArrayLike, true: npt.ArrayLike, *, top: int = 1) -> float:
@@ -120,7 +109,7 @@ def bootstrap_interval(
     groups: Sequence[Hashable] | None = None,
     *,
     seed: int = 0,
-    level: float = 0.95,
+    level: float = LEVEL,
     draws: int = 10_000,
 ) -> Interval:
     """Mean of values (n,) with a percentile bootstrap interval that resamples whole groups; None: each value is one.
@@ -140,11 +129,10 @@ def bootstrap_interval(
         return Interval(mean, np.nan, np.nan, level, 1)
     drawn = np.random.default_rng(seed).multinomial(len(number), [1 / len(number)] * len(number), size=draws)
     means = (drawn @ sums) / (drawn @ sizes)
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(mean, float(low), float(high), level, len(number))
+    return Interval(mean, *_bounds(means, level), level, len(number))
 
 
-def median_interval(values: npt.ArrayLike, *, seed: int = 0, level: float = 0.95, draws: int = 10_000) -> Interval:
+def median_interval(values: npt.ArrayLike, *, draws: int = 10_000) -> Interval:
     """Median of values (n,) with its percentile bootstrap interval; ``mean`` of the result is the median.
 
     Raises ValueError where values are missing or not finite.
@@ -153,10 +141,16 @@ def median_interval(values: npt.ArrayLike, *, seed: int = 0, level: float = 0.95
     if given.ndim != 1 or not len(given) or not np.isfinite(given).all():
         raise ValueError(f"shape {given.shape}: one list of finite values is needed")
     if len(given) == 1:
-        return Interval(float(given[0]), np.nan, np.nan, level, 1)
-    drawn = np.random.default_rng(seed).integers(len(given), size=(draws, len(given)))
-    low, high = np.quantile(np.median(given[drawn], axis=1), [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(np.median(given)), float(low), float(high), level, len(given))
+        return Interval(float(given[0]), np.nan, np.nan, LEVEL, 1)
+    drawn = np.random.default_rng(0).integers(len(given), size=(draws, len(given)))
+    low, high = _bounds(np.median(given[drawn], axis=1), LEVEL)
+    return Interval(float(np.median(given)), low, high, LEVEL, len(given))
+
+
+def _bounds(drawn: Floats | Sequence[float], level: float) -> tuple[float, float]:
+    """Between them lies that share of the drawn (n,) values."""
+    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def _pair(predicted: npt.ArrayLike, true: npt.ArrayLike) -> tuple[Floats, Floats]:

@@ -13,6 +13,7 @@ from predictors.outcome import Example
 from predictors.scale import to_logit
 
 Probes = Mapping[tuple[str, int], float]  # accuracies in percent, by weights and resolution
+NEAREST = 3  # sources that are told
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ class Nearness:
         return f"Nearest measured datasets: {named or 'none'}; 1 is the distance of unrelated ones."
 
 
-def nearness(probes: Probes, examples: Iterable[Example], *, count: int = 3) -> Nearness:
-    """The nearest ``count`` sources of the examples by what ``probes`` reach there; without two sources none is."""
+def nearness(probes: Probes, examples: Iterable[Example]) -> Nearness:
+    """The nearest sources of the examples by what ``probes`` reach there; without two sources none is."""
     known = {(each.source, tuple(sorted(each.looked.probes.items()))) for each in examples}
     between = {
         (one, other): distance(dict(one[1]), dict(other[1]))
@@ -52,7 +53,7 @@ def nearness(probes: Probes, examples: Iterable[Example], *, count: int = 3) -> 
     found: dict[str, float] = {}
     for source, theirs in known:
         found[source] = min(distance(probes, dict(theirs)) / unit, found.get(source, np.inf))
-    return Nearness(tuple(sorted(found.items(), key=lambda each: each[1])[:count]), max(least) / unit)
+    return Nearness(tuple(sorted(found.items(), key=lambda each: each[1])[:NEAREST]), max(least) / unit)
 
 
 def distance(one: Probes, other: Probes) -> float:

@@ -27,6 +27,7 @@ Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
 SLOPE_PENALTY = 1.0
 SHARE = 0.8  # of the outcomes inside the interval
+PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
 _RECIPE = re.compile(r"(\d+)-steps(-anew)?")
 
 

@@ -17,7 +17,7 @@ from databases.records.episodes import NEVER_HELD_OUT
 from databases.records.recipe import RECIPES
 from metad2a.build.shipped import own_measured
 from metad2a.recommend.model import load
-from metad2a.runtime.home import home, shared_data
+from metad2a.runtime.home import features_folder, images_folder
 from predictors.gain import cheapest_equal_first
 from predictors.metrics import bootstrap_interval
 from predictors.scale import to_percent
@@ -30,7 +30,7 @@ def main() -> None:
     model, recipe = load(), RECIPES[RECIPE]
     space, surrogate = model.predictor_space, model.surrogates[RECIPE]
     rows, families = [], []
-    for episode, spec in own_measured(RECIPE, images=shared_data() / "images", cache=home() / "features"):
+    for episode, spec in own_measured(RECIPE, images=images_folder(), cache=features_folder()):
         process = None if episode.family in NEVER_HELD_OUT else surrogate.without(episode.family)
         if process is None:
             continue

@@ -43,7 +43,8 @@ from metad2a.evaluate.subnets import (
     unseen,
 )
 from metad2a.generate.generator import Generator
-from metad2a.runtime.home import home, shared_data
+from metad2a.reports.publish import markdown_table
+from metad2a.runtime.home import features_folder, images_folder
 from predictors.meta import MetaPredictor, to_logit, to_percent
 from predictors.metrics import Interval, bootstrap_interval
 
@@ -61,8 +62,8 @@ def main() -> None:
     parser.add_argument("--search", action="store_true")
     asked = parser.parse_args()
     torch.set_num_threads(1)
-    images = shared_data() / "images"
-    rows = read_rows(asked.rows, images, name=asked.space, cache=home() / "features")
+    images = images_folder()
+    rows = read_rows(asked.rows, images, name=asked.space, cache=features_folder())
     subnets, spread = len(rows.flops), np.array([each.accuracy for each in rows.episodes])
     print(f"{spread.size:,} rows: {len(rows.episodes)} tasks of {len(rows.folds)} folds, {subnets} subnets,")
     print(f"inherited accuracy {spread.min():.1f} to {spread.max():.1f}%, {rows.recipe}", flush=True)
@@ -81,13 +82,16 @@ def main() -> None:
 
 def order(found: list[Judged], hidden: np.ndarray) -> None:
     """Kendall's tau of each ranking, and what ours is above it."""
-    print("\n| order at matched cost, Kendall's tau | subnets it learnt from | subnets never seen | ours above it |")
-    print("|---|---|---|---|")
-    for name in found[0].said:
+
+    def row(name: str) -> tuple[object, ...]:
         seen, never = (by_fold(found, [each.taus(name, among) for each in found]) for among in (~hidden, hidden))
         above = by_fold(found, [each.taus(OURS, hidden) - each.taus(name, hidden) for each in found])
-        told = "" if name == OURS else f"{above} {verdict(above)}"
-        print(f"| {name} | {seen} | {never} | {told} |", flush=True)
+        return name, seen, never, "" if name == OURS else f"{above} {verdict(above)}"
+
+    print()
+    headings = ("order at matched cost, Kendall's tau", "subnets it learnt from", "subnets never seen", "ours above it")
+    for line in markdown_table(headings, map(row, found[0].said)):
+        print(line, flush=True)
 
 
 def levels(found: list[Judged]) -> None:
@@ -149,12 +153,13 @@ def told(reached: dict[tuple[str, str, str], float], setting: str) -> None:
     """The mean accuracy of each way's picks, and what the generator is above it."""
     tasks = sorted({key[:2] for key in reached})
     print(f"\n{setting}, {len(tasks)} held-out tasks")
-    print("| picks by | inherited accuracy | generator above it |\n|---|---|---|")
+    rows = []
     for name in dict.fromkeys(key[2] for key in reached):
         theirs = np.array([reached[*task, name] for task in tasks])
         ours = np.array([reached[*task, FIRST] for task in tasks])
         above = bootstrap_interval(ours - theirs, [fold for fold, _ in tasks])
-        print(f"| {name} | {theirs.mean():.2f} | {'' if name == FIRST else f'{above} {verdict(above)}'} |")
+        rows.append((name, f"{theirs.mean():.2f}", "" if name == FIRST else f"{above} {verdict(above)}"))
+    print(*markdown_table(("picks by", "inherited accuracy", "generator above it"), rows), sep="\n")
 
 
 def fixed(rows: Measured, fold: str, asked: Asked) -> dict[str, Architecture]:

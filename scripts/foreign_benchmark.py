@@ -33,6 +33,7 @@ from databases.records.episodes import episodes
 from databases.records.importers.own_table import import_table
 from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
+from metad2a.reports.publish import markdown_table
 from metad2a.retrain.retrain import retrain
 from metad2a.runtime.home import shared_data
 from metad2a.runtime.tracking import NullTracker
@@ -147,12 +148,11 @@ def ceiling(values: Values) -> float:
 def show(found: dict[str, dict[str, list[float]]], cells: int, seeds: int) -> None:
     """Prints Kendall's tau and the paired differences."""
     print(f"\n{cells} measured cells a task, {seeds} draws: Kendall tau over the held-out cells [95% interval]\n")
-    print("| ranking | " + " | ".join(found) + " |\n|" + " --- |" * (len(found) + 1))
-    for name in next(iter(found.values())):
-        print(f"| {name} | " + " | ".join(str(interval(taus[name])) for taus in found.values()) + " |")
+    rows = [(name, *(interval(taus[name]) for taus in found.values())) for name in next(iter(found.values()))]
     for first, second in (("after retrain", "before: shipped, as nasbench201"), ("after retrain", "forest, same rows")):
         pairs = [interval(np.subtract(taus[first], taus[second])) for taus in found.values()]
-        print(f"| {first} less {second} | " + " | ".join(map(str, pairs)) + " |")
+        rows.append((f"{first} less {second}", *pairs))
+    print(*markdown_table(("ranking", *found), rows), sep="\n")
 
 
 def interval(values: npt.ArrayLike) -> Interval:

@@ -25,7 +25,7 @@ from metad2a.build.shipped import own_measured
 from metad2a.recommend.model import load
 from metad2a.reports.report import with_interval
 from metad2a.reproduce.task_similarity.tasks import CHANNELS, SIDE, Job, compared
-from metad2a.runtime.home import home, shared_images
+from metad2a.runtime.home import features_folder, images_folder
 from predictors.metrics import bootstrap_interval, spearman
 
 MOST_CLASSES, COMMON, SEED = 12, 10, 0  # classes of a task; cells that two tasks share at least
@@ -61,10 +61,9 @@ def main(tasks: int) -> None:
 
 def _known(count: int) -> list[tuple[Episode, Task]]:
     """Measured tasks that can be held out, with their images in one size and three channels."""
-    images = shared_images()
-    assert images is not None
+    images = images_folder()
     found: list[tuple[Episode, Task]] = []
-    for each, spec in own_measured(RECIPE, images=images, cache=home() / "features"):
+    for each, spec in own_measured(RECIPE, images=images, cache=features_folder()):
         if each.family in NEVER_HELD_OUT:
             continue
         if len(spec.classes) <= MOST_CLASSES and len(found) < count:

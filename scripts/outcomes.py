@@ -13,24 +13,28 @@ import argparse
 import numpy as np
 
 from metad2a.recommend.chances import outcomes
+from metad2a.reports.publish import markdown_table
 from predictors.metrics import bootstrap_interval
 from predictors.outcome import Example, OutcomeModel
 from predictors.scale import to_logit, to_percent
+
+FIGURES = ("error", "width", "inside", "probe alone", "mean gain")
 
 
 def main() -> None:
     """One row a source, then their mean with its 95% interval over sources."""
     model = outcomes()
     print(f"{len(model.examples)} fine-tunings, {len(model.sources)} sources")
-    print("| source | trainings | error | width | inside | probe alone | mean gain |\n|---|---|---|---|---|---|---|")
     rows = []
-    for source in model.sources:
+
+    def row(source: str) -> tuple[object, ...]:
         mine = [each for each in model.examples if each.source == source]
-        found = judged(model.without(source), mine).mean(0)
-        rows.append(found)
-        shown = " | ".join(f"{value:.2f}" for value in found)
-        print(f"| {source} | {len(mine)} | {shown} |")
-    for name, values in zip(("error", "width", "inside", "probe alone", "mean gain"), np.array(rows).T, strict=True):
+        rows.append(judged(model.without(source), mine).mean(0))
+        return source, len(mine), *(f"{value:.2f}" for value in rows[-1])
+
+    for line in markdown_table(("source", "trainings", *FIGURES), map(row, model.sources)):
+        print(line)
+    for name, values in zip(FIGURES, np.array(rows).T, strict=True):
         interval = bootstrap_interval(values, model.sources)
         print(f"{name}: {values.mean():.2f} [{interval.low:.2f}, {interval.high:.2f}]")
 

@@ -77,12 +77,11 @@ def measure(asked: argparse.Namespace) -> None:
     from databases.datasets.task import TEST
     from metad2a.cli.demo import few_of_each
     from metad2a.recommend import chances
-    from metad2a.runtime.home import shared_images
+    from metad2a.runtime.home import images_folder
     from metad2a.train.probe import percent_right
 
     torch.set_num_threads(1)
-    folder = asked.images or shared_images()
-    assert folder is not None, "there are no shared data: give --images"
+    folder = asked.images or images_folder()
     (source,), (seconds,), (seed,) = asked.sources, asked.seconds, asked.seeds
     name, _, few = source.partition("@")
     known = chances.outcomes().without(family(name))
@@ -125,7 +124,6 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
     from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
     from metad2a.recommend.pipeline_cost import limits_here
     from metad2a.search.pipelines.search import search_pipelines
-    from metad2a.train.classifier import Classifier
     from metad2a.train.pipeline import Effort, begin_of, choose_augment, probe_pipeline, tune_pipeline
 
     def probed(pipeline: Pipeline) -> Callable:  # type: ignore[type-arg]
@@ -155,7 +153,7 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
             limits, cache = limits_here(None, None, None, prefer=prefer), place / f"features-{prefer}"
             found = search_pipelines(task, seconds=seconds, seed=seed, limits=limits, folder=folder, cache=cache)
             training, card = found.exported.training, found.exported.card
-            made = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+            made = card.classifier(training.network)
             return made, found.valid_accuracy, str(found.best)
 
         return way
@@ -171,7 +169,7 @@ def ways() -> dict[str, Callable]:  # type: ignore[type-arg]
         with Store(place / f"{folder.name}.db") as store:
             found = search(model, task, store=store, seconds=seconds, seed=seed, folder=folder, begun=begun)
         training, card = found.exported.training, found.exported.card
-        made = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+        made = card.classifier(training.network)
         return made, found.valid_accuracy, str(found.best)
 
     return {
@@ -217,22 +215,23 @@ def table(path: Path) -> None:
 
     The latter with 95% intervals over sources.
     """
+    from metad2a.reports.publish import markdown_table
     from predictors.metrics import bootstrap_interval
 
     cells: dict[tuple[float, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for each in read(path):
         cells[each["seconds"], each["source"]][each["method"]].append(each["test"])
-    print("| seconds | source | " + " | ".join(METHODS) + " |\n|---|---|" + "---|" * len(METHODS))
+    lines: list[tuple[str, ...]] = []
     totals: dict[float, list[list[float]]] = defaultdict(list)
     for (seconds, source), found in sorted(cells.items()):
         means = [float(np.mean(found[method])) if method in found else float("nan") for method in METHODS]
         totals[seconds].append(means)
-        shown = (f"{each:.1f}" if np.isfinite(each) else "" for each in means)
-        print(f"| {seconds:g} | {source} | " + " | ".join(shown) + " |")
+        lines.append((f"{seconds:g}", source, *(f"{each:.1f}" if np.isfinite(each) else "" for each in means)))
     for seconds, rows in totals.items():
         columns = ([each for each in column if np.isfinite(each)] for column in zip(*rows, strict=True))
         shown = (f"{np.mean(column):.1f}" if column else "" for column in columns)
-        print(f"| {seconds:g} | mean of {len(rows)} | " + " | ".join(shown) + " |")
+        lines.append((f"{seconds:g}", f"mean of {len(rows)}", *shown))
+    print(*markdown_table(("seconds", "source", *METHODS), lines), sep="\n")
     for seconds, rows in totals.items():
         for method, theirs in zip(METHODS[:-1], zip(*rows, strict=True), strict=False):
             above = np.array([row[-1] - value for row, value in zip(rows, theirs, strict=True)])

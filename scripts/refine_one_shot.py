@@ -24,7 +24,7 @@ from databases.records.episodes import Episode, held_out_families
 from metad2a.build.shipped import own_measured
 from metad2a.recommend.model import load
 from metad2a.reports.report import paired, with_interval
-from metad2a.runtime.home import home, shared_images
+from metad2a.runtime.home import features_folder, images_folder
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet, train_supernet
 from predictors.metrics import kendall_tau
 from predictors.one_shot import OneShot
@@ -54,9 +54,8 @@ def main(families: int, steps: int) -> None:
 
 def _tasks(count: int) -> list[tuple[Episode, Task]]:
     """The first measured task of each family that can be held out, with its images."""
-    images = shared_images()
-    assert images is not None
-    own = own_measured(RECIPE, images=images, cache=home() / "features")
+    images = images_folder()
+    own = own_measured(RECIPE, images=images, cache=features_folder())
     families = held_out_families([each for each, _ in own])[:count]
     first = [next(each for each in own if each[0].family == family) for family in families]
     return [(each, build_task(spec, images)) for each, spec in first]

@@ -28,6 +28,7 @@ from databases.records.csv_file import read_csv
 from databases.records.record import Record, TaskEntry
 from metad2a.recommend.chances import MEASURED, SLIMMER, usual
 from metad2a.recommend.front import EQUAL
+from metad2a.reports.publish import markdown_table
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
 from predictors.metrics import bootstrap_interval
@@ -78,15 +79,14 @@ def main() -> None:
     print(f"{len(tasks)} tasks of {len({each.source for each in tasks})} sources")
     for steps in BUDGETS[1:]:
         rows = [choices(task, tasks, model.without(task.source), steps) for task in tasks]
-        print(
-            f"\nRegret in points of test accuracy, at most {steps} steps\n| who | regret | ours less |\n|---|---|---|"
-        )
-        ours, groups = [found["ours"] for found in rows], [task.source for task in tasks]
+        print(f"\nRegret in points of test accuracy, at most {steps} steps")
+        ours, groups, lines = [found["ours"] for found in rows], [task.source for task in tasks], []
         for name in rows[0]:
             theirs = [found[name] for found in rows]
             less = bootstrap_interval(np.subtract(theirs, ours), groups)
             shown = f"{less.mean:+.2f} [{less.low:+.2f}, {less.high:+.2f}]"
-            print(f"| {name} | {bootstrap_interval(theirs, groups).mean:.2f} | {'' if name == 'ours' else shown} |")
+            lines.append((name, f"{bootstrap_interval(theirs, groups).mean:.2f}", "" if name == "ours" else shown))
+        print(*markdown_table(("who", "regret", "ours less"), lines), sep="\n")
     saved(tasks, model)
     halved(tasks)
 

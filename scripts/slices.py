@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +23,8 @@ from databases.architectures.supernets.inherit import recalibrate
 from databases.architectures.supernets.pretrained import Pretrained, Stages
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, Task
-from metad2a.runtime.home import shared_data
+from metad2a.reports.publish import markdown_table
+from metad2a.runtime.home import images_folder
 from metad2a.train.bases import Base, of_family
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuning, finetune
@@ -46,13 +48,17 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     family = open_family(options.family)
-    tasks = [load_task(shared_data() / "images" / f"{name}.npz", resolution=SIDE, as_stored=True) for name in SOURCES]
-    print(f"| slice of {family.name} | weights | {' | '.join(SOURCES)} | parameters | images/s |")
-    print("|---" * (len(SOURCES) + 4) + "|", flush=True)
-    for name, limits in LIMITS.items():
-        stages = family.family.slice(**{**limits, "expansion": _share(family, limits)})  # type: ignore[arg-type]
-        for fresh in (False, True):
-            _row(name, family, stages, tasks, options.steps, options.seeds, fresh=fresh)
+    tasks = [load_task(images_folder() / f"{name}.npz", resolution=SIDE, as_stored=True) for name in SOURCES]
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        for name, limits in LIMITS.items():
+            stages = family.family.slice(**{**limits, "expansion": _share(family, limits)})  # type: ignore[arg-type]
+            for fresh in (False, True):
+                yield name, *_row(family, stages, tasks, options.steps, options.seeds, fresh=fresh)
+
+    headings = (f"slice of {family.name}", "weights", *SOURCES, "parameters", "images/s")
+    for line in markdown_table(headings, rows()):
+        print(line, flush=True)
 
 
 def _share(family: Pretrained, limits: dict[str, float]) -> float | None:
@@ -62,8 +68,8 @@ def _share(family: Pretrained, limits: dict[str, float]) -> float | None:
 
 
 def _row(
-    name: str, family: Pretrained, stages: Stages, tasks: list[Task], steps: int, seeds: int, *, fresh: bool
-) -> None:
+    family: Pretrained, stages: Stages, tasks: list[Task], steps: int, seeds: int, *, fresh: bool
+) -> tuple[str, ...]:
     cells, images, begin = [], 0, 0.0
     for task in tasks:
         found = []
@@ -78,7 +84,7 @@ def _row(
     with torch.device("meta"):
         parameters = sum(each.numel() for each in family.blueprint(stages).build().parameters())
     weights = "random" if fresh else "inherited"
-    print(f"| {name} | {weights} | {' | '.join(cells)} | {parameters / 1e6:.2f} M | {images / begin:.0f} |", flush=True)
+    return weights, *cells, f"{parameters / 1e6:.2f} M", f"{images / begin:.0f}"
 
 
 def _start(family: Pretrained, stages: Stages, task: Task, *, fresh: bool, seed: int) -> Classifier:

@@ -31,7 +31,7 @@ from databases.datasets.task import Task
 from databases.records.recipe import recipe
 from databases.records.store import Store
 from metad2a.build.build import build, core_rounds
-from metad2a.runtime.home import shared_data
+from metad2a.runtime.home import images_folder
 from metad2a.train.augment import Augment, augmented
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import BATCH, FROZEN, Part, Tuning, finetune, freeze
@@ -135,7 +135,7 @@ def main() -> None:
     if given.finetune:
         fine_tunings()
         return
-    images = given.images or shared_data() / "images"
+    images = given.images or images_folder()
     if given.half is not None:
         plainly(images, given.tasks, given.half)
         return

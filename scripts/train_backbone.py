@@ -20,7 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from databases.datasets.backbone import WEIGHTS, Backbone
-from metad2a.runtime.home import shared_data
+from metad2a.runtime.home import images_folder
 from metad2a.train.loop import Epoch, Loop, cosine
 
 STATE = Path("runs/backbone/state.pt")
@@ -78,7 +78,7 @@ def main() -> None:
     epochs = parser.parse_args().epochs
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    sets, (x_test, y_test) = load(shared_data() / "images")
+    sets, (x_test, y_test) = load(images_folder())
     network = Backbone().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     head = nn.Linear(network.width, 200)
     both = nn.ModuleList([network, head])

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from databases.architectures.supernets.families import WEIGHTS, open_family
-from metad2a.runtime.home import home, shared_data
+from metad2a.runtime.home import home, images_folder
 from metad2a.supernets.images import open_images
 from metad2a.supernets.make import evaluate
 from metad2a.train.together import Together
@@ -46,7 +46,7 @@ def main() -> None:
     """Evaluates and writes."""
     torch.set_num_threads(1)
     here = Together(torch.device("cpu"))
-    images = open_images(shared_data() / "images" / DATA, max(SIDES), home() / "pretrain", here)
+    images = open_images(images_folder() / DATA, max(SIDES), home() / "pretrain", here)
     text = [HEAD]
     for path in sorted(WEIGHTS.glob("*.safetensors")):
         base = open_family(path.stem)

@@ -20,7 +20,7 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import space
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.records.csv_file import cell_number, read_rows
-from metad2a.runtime.home import shared_data
+from metad2a.runtime.home import images_folder, shared_data
 from predictors.metrics import kendall_tau, spearman
 from predictors.zero_cost import worst_for_singular, zero_cost
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=64)
     given = parser.parse_args()
     texts, table = published(shared_data() / "nasbench201", cells=given.cells, seed=given.seed)
-    task = build_task(TaskSpec("tinyimagenet100_16px", tuple(range(100)), 8), shared_data() / "images")
+    task = build_task(TaskSpec("tinyimagenet100_16px", tuple(range(100)), 8), images_folder())
     begin, architectures = time.process_time(), [space("nasbench201").parse(text) for text in texts]
     skeleton = Skeleton(channels=16, cells=5, input_channels=3, classes=120)
     ours = zero_cost(task, architectures, skeleton=skeleton, batch=given.batch, seed=given.seed)

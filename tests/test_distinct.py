@@ -49,16 +49,6 @@ def test_no_searcher_asks_for_a_network_twice(name: str) -> None:
     assert len(set(found)) == 150
 
 
-def test_what_is_known_goes_on_with_the_state() -> None:
-    order = [CELLS.parse(text) for text in (*SWAPPED, *DEAD)]
-    first = Distinct(InOrder(CELLS, order=order))
-    asked = first.ask(1)
-    first.tell(asked, [50.0])
-    again = Distinct(InOrder(CELLS, order=order))
-    again.restore(first.state())
-    assert again.ask(2) == [order[2]]
-
-
 def test_nobody_is_asked_on_and_on_when_time_is_over() -> None:
     order = [CELLS.parse(text) for text in (*SWAPPED, *DEAD)]
     searcher = Distinct(InOrder(CELLS, order=order), deadline=0.0)

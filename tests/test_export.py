@@ -14,6 +14,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
+from exporting import export
 from PIL import Image
 
 from databases.architectures.skeleton import Blueprint
@@ -23,7 +24,7 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import Images, Task, resize_images, split
 from databases.errors import UserError
 from databases.records.recipe import Recipe
-from metad2a.export.export import Exported, export, load_exported, save
+from metad2a.export.export import Exported, load_exported, save
 from metad2a.train.inference import predictions
 from metad2a.train.train import train
 
@@ -220,18 +221,6 @@ def test_every_image_space_is_exported_read_back_and_run_by_its_program(tmp_path
     np.testing.assert_allclose(program.load()(program.prepare(torch.from_numpy(images))).detach(), expected, atol=1e-5)
     blueprint = made.card.blueprint
     assert Blueprint.read(json.loads(json.dumps(blueprint.plain()))) == blueprint
-
-
-def test_an_export_of_the_first_format_is_still_read(insects: Exported, tmp_path: Path) -> None:
-    good = insects.weights.read_bytes()
-    length = int.from_bytes(good[:8], "little")
-    header = json.loads(good[8 : 8 + length])
-    card = json.loads(header["__metadata__"]["metad2a"])
-    del card["blueprint"], card["temperature"]
-    header["__metadata__"]["metad2a"] = json.dumps({**card, "format": 1, "channels": 4, "cells": 1})
-    text = json.dumps(header).encode()
-    (tmp_path / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + good[8 + length :])
-    assert load_exported(tmp_path).card == insects.card
 
 
 def test_a_file_that_no_export_wrote_is_not_replaced(insects: Exported, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from exporting import export
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
@@ -21,7 +22,7 @@ from databases.architectures.supernets.instanas import InstanceNetwork
 from databases.datasets.loading import load_task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
-from metad2a.export.export import export, load_exported
+from metad2a.export.export import load_exported
 from metad2a.supernets.instance import (
     Costs,
     InstanceRecipe,

@@ -95,7 +95,7 @@ def test_what_stands_for_a_choice(statistic: Statistic, wanted: float) -> None:
     searcher = Multinomial(ProgramSpace("one", Chain(Decision("it", ("a", "b")))), statistic=statistic)
     each = searcher.space.architecture((1,))
     searcher.tell([each] * 3, [10.0, 20.0, 30.0])
-    assert searcher.state()["table"]["it", 0, 2, 0][2, 1] == pytest.approx(wanted, abs=0.25)
+    assert searcher._table["it", 0, 2, 0][2, 1] == pytest.approx(wanted, abs=0.25)
 
 
 def test_nothing_moves_before_the_warm_up_is_over() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from exporting import export
 from onnx_network import OnnxNetwork
 from test_spaces import IMAGES
 from torch import nn
@@ -22,7 +23,7 @@ from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.cli.app import app
 from metad2a.export.card import Card
-from metad2a.export.export import export, load_exported, save
+from metad2a.export.export import load_exported, save
 from metad2a.export.onnx import export_onnx, load_program
 from metad2a.search import runs
 from metad2a.train.train import train

@@ -17,7 +17,7 @@ import pytest
 
 from databases.architectures.space import Architecture, finite_space
 from databases.errors import UserError
-from metad2a.reports.plots import cell_svg, curve, overview, write_recommendation
+from metad2a.reports.plots import cell_svg, overview, write_recommendation
 
 CELLS = finite_space("nasbench201")
 FULL = "|nor_conv_3x3~0|+|nor_conv_1x1~0|avg_pool_3x3~1|+|skip_connect~0|avg_pool_3x3~1|avg_pool_3x3~2|"
@@ -155,14 +155,6 @@ def test_nearest_datasets_come_in_order_with_a_warning_where_all_are_far(tmp_pat
     assert words(usual) == ["none known"]
 
 
-def test_curve_draws_every_epoch_and_survives_none(tmp_path: Path) -> None:
-    progress: Any = [SimpleNamespace(epoch=i, train_loss=3.0 / i) for i in (1, 2, 3)]
-    assert points(curve(progress, tmp_path / "curve.png").axes[0]) == [([1, 2, 3], [3.0, 1.5, 1.0])]
-    assert words(curve([], tmp_path / "none.svg").axes[0]) == ["no epoch was finished"]
-    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
-    ElementTree.parse(tmp_path / "none.svg")
-
-
 def test_an_answer_is_written_and_replaced_as_a_whole(tmp_path: Path) -> None:
     folder = tmp_path / "new" / "answer"
     write_recommendation(answer(candidate(5_000), candidate(6_000, None), candidate(7_000)), folder)
@@ -215,6 +207,7 @@ def test_a_folder_in_the_way_of_a_file_is_named(tmp_path: Path) -> None:
 def test_matplotlib_waits_for_the_first_figure_and_pyplot_is_never_used(tmp_path: Path) -> None:
     code = (
         "import sys, pathlib, metad2a.reports.plots as plots; assert 'matplotlib' not in sys.modules;"
-        "plots.curve([], pathlib.Path(sys.argv[1]) / 'a.png'); assert 'matplotlib.pyplot' not in sys.modules"
+        "plots.save(plots.new_figure(2, 2), pathlib.Path(sys.argv[1]) / 'a.png');"
+        "assert 'matplotlib.pyplot' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)]).returncode == 0

@@ -79,7 +79,7 @@ def test_the_ratio_of_fresh_samples_is_one() -> None:
     policy = PolicyGradient(SQUARE, rule=replace(PROXIMAL, batch=100, entropy=0.0), repeats=True)
     asked = policy.ask(20)
     policy.tell(asked, [REWARDS[each.walk] for each in asked])
-    fresh = [Sample(*each) for each in policy.state()["fresh"]]
+    fresh = list(policy._fresh)
     assert [each.walk for each in fresh] == [each.walk for each in asked]
     for advantage in (1.0, -1.0):  # mean of the ratio itself
         found = policy.objective(fresh, torch.full((20,), advantage)).item()
@@ -129,7 +129,7 @@ def test_only_the_embedding_learns_when_the_rest_is_frozen() -> None:
     walks = [KINDS["loop"].architecture(walk) for walk in ((0, 0), (1, 1, 0, 0), (2, 1, 1, 0))]
 
     def probabilities(task: str) -> Tensor:
-        context = policy.state()["tasks"][task]["context"]
+        context = policy.embedding(task)
         return policy.decoder.score(context.expand(3, -1), [each.walk for each in walks]).log_probability.detach()
 
     before = {task: probabilities(task) for task in policy.tasks}
@@ -187,7 +187,7 @@ def test_what_is_drawn_again_teaches_with_the_score_it_has_and_is_not_asked_agai
     policy.tell(first, [REWARDS[each.walk] for each in first])
     rest = policy.ask(2)
     assert {each.walk for each in first + rest} == set(WALKS)
-    fresh = [Sample(*each) for each in policy.state()["fresh"]]
+    fresh = list(policy._fresh)
     again = fresh[2:]
     assert again and all(each.walk in {one.walk for one in first} for each in again)
     assert all(each.score == REWARDS[each.walk] for each in fresh)
@@ -216,7 +216,7 @@ def test_draws_of_what_is_scored_join_a_batch_up_to_a_number() -> None:
         policy = PolicyGradient(SQUARE, rule=rule)
         policy.tell(policy.ask(4), [1.0, 2.0, 3.0, 4.0])
         assert policy.ask(1) == []
-        return len(policy.state()["fresh"])
+        return len(policy._fresh)
 
     assert joined(Rule(batch=100, again=7, draws=50)) == 7 and joined(Rule(batch=100)) > 100
 
@@ -245,19 +245,6 @@ def test_own_baselines_change_nothing_where_every_walk_meets_every_decision() ->
         search(policy, (1, 0), 5)
     own, shared = (policy.decoder.state_dict() for policy in policies)
     assert all(torch.allclose(own[name], shared[name], atol=1e-5) for name in own)
-
-
-def test_own_baselines_and_what_is_frozen_are_part_of_the_state() -> None:
-    first, second = (PolicyGradient(KINDS["branch"], rule=OWN, tasks=("a", "b"), repeats=True) for _ in range(2))
-    search(first, (1, 0, 0, 1), 4)
-    second.restore(first.state())
-    assert first._memory(None).of_decision == second._memory(None).of_decision != {}
-    for policy in (first, second):
-        search(policy, (1, 0, 0, 1), 4)
-    assert [each.walk for each in first.ask(20)] == [each.walk for each in second.ask(20)]
-    first.freeze(but="b")
-    second.restore(first.state())
-    assert not any(each.requires_grad for each in second.decoder.parameters())
 
 
 @pytest.mark.parametrize("further", [{"epochs": 4}, {"replay": 5}, {"normalise": True}])

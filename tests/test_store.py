@@ -205,11 +205,11 @@ def test_values_are_published_means_or_else_means_over_the_seeds(store: Store) -
     assert store.values("digits", "tiny", space="enas") == {}
 
 
-def test_tasks_are_found_by_key_prefix_and_source(store: Store) -> None:
+def test_tasks_are_found_by_key_prefix(store: Store) -> None:
     tasks = [TaskEntry(key, key, source) for key, source in (("a/1", "x"), ("a%2", "x"), ("b/1", "y"))]
     assert store.add_tasks(tasks) == 3 and store.add_task(tasks[0]) == 0
     assert [task.key for task in store.tasks(prefix="a%")] == ["a%2"]
-    assert [task.key for task in store.tasks(source="x", prefix="a/")] == ["a/1"]
+    assert [task.key for task in store.tasks(prefix="a/")] == ["a/1"]
     assert store.task("b/1") == tasks[2] and store.task("b/2") is None
 
 

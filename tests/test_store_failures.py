@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -155,7 +156,7 @@ def test_two_processes_writing_at_once_lose_nothing(tmp_path: Path, request: pyt
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("opens", [Database, open_database])
+@pytest.mark.parametrize("opens", [partial(Database, timeout=30.0), open_database], ids=["Database", "open_database"])
 def test_those_who_open_an_empty_database_at_once_all_get_it(
     opens: Callable[..., Database], request: pytest.FixtureRequest
 ) -> None:
@@ -165,7 +166,7 @@ def test_those_who_open_an_empty_database_at_once_all_get_it(
 
         def opened(number: int, place: str = place, together: threading.Barrier = together) -> list[str]:
             together.wait()
-            database = opens(place, timeout=30.0)
+            database = opens(place)
             try:
                 return inspect(database.engine).get_table_names()
             finally:

@@ -12,21 +12,19 @@ from pathlib import Path
 
 import numpy as np
 
-from databases.datasets.features import Kind, TaskFeatures, from_images, pixel_statistics, plain_statistics
+from databases.datasets.features import TaskFeatures, from_images, pixel_statistics, plain_statistics
 from databases.datasets.landmarks import NO_LANDMARKS
 
 IMAGES_A_CLASS = 1281  # ImageNet's mean number of training images a class
 
 
-def imagenet_features(
-    class_ids: Sequence[int], folder: Path, *, resolution: int, kind: Kind = "trained", name: str = ""
-) -> TaskFeatures:
+def imagenet_features(class_ids: Sequence[int], folder: Path, *, resolution: int, name: str = "") -> TaskFeatures:
     """Features of the task of these ImageNet classes (1..1000, in the order of ImageNet32x32).
 
     ``folder`` holds ``tinyimagenet200.npz`` and ``imagenet1k_one_each.npz``; ``resolution`` is the
     task's own.
     """
-    known = _classes(folder, kind)
+    known = _classes(folder)
     chosen = [known[number] for number in class_ids]
     statistics = plain_statistics(
         train_images=float(IMAGES_A_CLASS * len(class_ids)),
@@ -43,7 +41,7 @@ def imagenet_features(
 
 
 @lru_cache(maxsize=2)
-def _classes(folder: Path, kind: Kind) -> dict[int, tuple[np.ndarray, tuple[float, float, float]]]:
+def _classes(folder: Path) -> dict[int, tuple[np.ndarray, tuple[float, float, float]]]:
     """Class number -> features (k, d) of at most 10 images, and their pixel statistics."""
     images: dict[int, np.ndarray] = {}
     with (
@@ -58,7 +56,7 @@ def _classes(folder: Path, kind: Kind) -> dict[int, tuple[np.ndarray, tuple[floa
             if wnid in number_of:
                 images[number_of[wnid]] = x[np.flatnonzero(labels == label)[:10]]
     features = np.split(
-        from_images(np.concatenate(list(images.values())), kind=kind),
+        from_images(np.concatenate(list(images.values()))),
         np.cumsum([len(each) for each in images.values()])[:-1],
     )
     return {

@@ -50,6 +50,7 @@ SOURCES = tuple(FAMILIES)
 # Sources for whole pipelines: as large as there are, and none that our own pretraining saw.
 LARGE = {"flowers5": "_64px", "scenes15": "_64px", "dtd10": "_128px", "clothing": "_128px", "aerial_scenes": "_128px"}
 PIPELINE_SOURCES = tuple(f"{name}{LARGE.get(name, '')}" for name, kin in FAMILIES.items() if kin != "tinyimagenet")
+MOST_IMAGES = 960  # for training that a drawn task has, unless eight a class are more
 
 
 @dataclass(frozen=True)
@@ -106,11 +107,9 @@ def family(source: str) -> str:
     return FAMILIES.get(source, FAMILIES.get(name, source))
 
 
-def sample_specs(
-    folder: Path, *, tasks: int, seed: int = 0, most_images: int = 960, sources: Sequence[str] = SOURCES
-) -> list[TaskSpec]:
+def sample_specs(folder: Path, *, tasks: int, seed: int = 0, sources: Sequence[str] = SOURCES) -> list[TaskSpec]:
     """The first ``tasks`` specs of an endless sequence: all sources in turn, first whole, then varied."""
-    return [_spec(folder, index, seed, most_images, sources) for index in range(tasks)]
+    return [_spec(folder, index, seed, sources) for index in range(tasks)]
 
 
 def build_task(spec: TaskSpec, folder: Path) -> Task:
@@ -175,7 +174,7 @@ def _source(folder: Path, source: str) -> dict[str, np.ndarray]:
         return {name: file[name] for name in ("x_train", "y_train", "x_test", "y_test", "class_names")}
 
 
-def _spec(folder: Path, index: int, seed: int, most_images: int, sources: Sequence[str]) -> TaskSpec:
+def _spec(folder: Path, index: int, seed: int, sources: Sequence[str]) -> TaskSpec:
     source = sources[index % len(sources)]
     rng = np.random.default_rng([seed, index])
     data = _source(folder, source)
@@ -184,7 +183,7 @@ def _spec(folder: Path, index: int, seed: int, most_images: int, sources: Sequen
     most = min(len(counts), 20 if whole else 100)
     size = most if whole else int(np.round(np.exp(rng.uniform(np.log(2), np.log(most)))))
     classes = tuple(sorted(rng.choice(len(counts), size=size, replace=False).tolist()))
-    most_a_class = max(8, min(int(0.9 * counts.max()), most_images // size))
+    most_a_class = max(8, min(int(0.9 * counts.max()), MOST_IMAGES // size))
     if whole:
         return TaskSpec(source, classes, most_a_class, False, seed)
     most_a_class = min(500, most_a_class)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.space import Architecture, space
+from databases.architectures.space import DEFAULT_SPACE, Architecture, space
 from databases.errors import UserError
 from databases.records.store import Store
 
@@ -57,7 +57,7 @@ class BenchmarkTable:
             ) from None
 
 
-def read_table(store: Store, task: str, *, recipe: str = "nasbench201", name: str = "nasbench201") -> BenchmarkTable:
+def read_table(store: Store, task: str, *, recipe: str = "nasbench201", name: str = DEFAULT_SPACE) -> BenchmarkTable:
     """The table of a task that the store holds (``metad2a database import``) for a recipe, over the space ``name``.
 
     A task without validation values is searched on its test values, one without test values judged on its

@@ -71,6 +71,13 @@ def read_csv(path: str | Path) -> Iterator[TaskEntry | Record]:
             raise UserError(f"{path}, line {line}: {error}; the file is damaged, export it again") from error
 
 
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """The lines of a CSV file, quoted where a cell needs it."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()
+
+
 def read_rows(
     path: str | Path, columns: Collection[str], *, optional: Collection[str] | None = None
 ) -> Iterator[tuple[int, dict[str, str]]]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from databases.architectures.catalogue import Catalogue
 from databases.architectures.space import DEFAULT_SPACE
-from databases.datasets.features import Kind, TaskFeatures, extract
+from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.ready_features import from_text
 from databases.datasets.sampler import TaskSpec, build_task
@@ -86,19 +86,13 @@ def held_out_families(own: Sequence[Episode]) -> list[str]:
     return sorted(families - set(NEVER_HELD_OUT)) if len(families) > 1 else []
 
 
-def episodes(
-    store: Store,
-    *,
-    images: Path | None,
-    cache: Path | None = None,
-    kind: Kind = "trained",
-) -> list[Episode]:
+def episodes(store: Store, *, images: Path | None, cache: Path | None = None) -> list[Episode]:
     """Every task of the store whose features can be had, but the forbidden ones, one episode a recipe.
 
     ``images`` is the folder of the image sources, from which own tasks are rebuilt by their specs (None: only
     the tasks of users' tables have features); ``cache`` the folder of cached features.
     """
-    return episodes_with(store, lambda entry: _features(entry, images=images, cache=cache, kind=kind))
+    return episodes_with(store, lambda entry: _features(entry, images=images, cache=cache))
 
 
 def episodes_with(
@@ -172,7 +166,7 @@ def _episode(
     )
 
 
-def _features(entry: TaskEntry, *, images: Path | None, cache: Path | None, kind: Kind) -> TaskFeatures | None:
+def _features(entry: TaskEntry, *, images: Path | None, cache: Path | None) -> TaskFeatures | None:
     if "imagenet_classes" in entry.spec or entry.key == IMAGENET16:
         if images is None:
             return None
@@ -182,11 +176,10 @@ def _features(entry: TaskEntry, *, images: Path | None, cache: Path | None, kind
             [int(each) for each in classes],
             images,
             resolution=16 if entry.key == IMAGENET16 else 32,
-            kind=kind,
             name=entry.name,
         )
-    if "features" in entry.spec and kind == "trained":
+    if "features" in entry.spec:
         return from_text(str(entry.spec["features"]), name=entry.name, source=entry.source, fingerprint=entry.key)
     if images is None or "source" not in entry.spec:
         return None
-    return extract(build_task(TaskSpec.from_json(entry.spec), images), kind=kind, cache=cache)
+    return extract(build_task(TaskSpec.from_json(entry.spec), images), cache=cache)

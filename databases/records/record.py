@@ -6,9 +6,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import NamedTuple, SupportsFloat, SupportsInt
+from typing import TYPE_CHECKING, NamedTuple, SupportsFloat, SupportsInt
 
 from databases.errors import UserError
+
+if TYPE_CHECKING:
+    from databases.datasets.task import Task
 
 PUBLISHED_MEAN = -1  # the seed of a record that holds the mean over the published seeds
 
@@ -87,6 +90,11 @@ class TaskEntry:
     source: str = ""
     statistics: Mapping[str, float] = field(default_factory=dict, hash=False)
     spec: Mapping[str, object] = field(default_factory=dict, hash=False)
+
+    @classmethod
+    def of(cls, task: Task) -> TaskEntry:
+        """What is kept of images at hand; never the images."""
+        return cls(task.fingerprint, task.name, task.source, task.statistics())
 
     def __post_init__(self) -> None:
         _need_text("a task", "key", self.key)

@@ -75,13 +75,11 @@ class Store:
         with self._database.writing() as connection:
             return self._database.insert_new(connection, TASKS, rows)
 
-    def tasks(self, *, prefix: str = "", source: str | None = None) -> list[TaskEntry]:
-        """The tasks whose key begins with ``prefix`` and whose images come from ``source``, sorted by key."""
+    def tasks(self, *, prefix: str = "") -> list[TaskEntry]:
+        """The tasks whose key begins with ``prefix``, sorted by key."""
         query = select(TASKS).order_by(TASKS.c.key)
         if prefix:
             query = query.where(TASKS.c.key.startswith(prefix, autoescape=True))
-        if source is not None:
-            query = query.where(TASKS.c.source == source)
         with self._database.reading() as connection:
             return [_task(row) for row in connection.execute(query)]
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -155,12 +155,12 @@ def telling_round(
     from metad2a.recommend.model import load
     from predictors.surrogates import learn_process
 
-    measured = _cells_of_tasks(store.keys(recipe=recipe, space="nasbench201"))
+    measured = _cells_of_tasks(store.keys(recipe=recipe, space=DEFAULT_SPACE))
     lacking = {spec: per_task - len(measured[_fingerprint(spec, folder)]) for spec in specs}
     if not any(count > 0 for count in lacking.values()):
         return []
     own = own_episodes(episodes(store, images=folder, cache=cache), recipe)
-    process, nasbench = learn_process(load().predictor, own) if own else None, finite_space("nasbench201")
+    process, nasbench = learn_process(load().predictor, own) if own else None, finite_space(DEFAULT_SPACE)
     jobs = []
     for index, (spec, count) in enumerate(lacking.items()):
         task = _task(spec, folder)
@@ -211,8 +211,7 @@ def record_of(
 
 def entry(task: Task, spec: TaskSpec) -> TaskEntry:
     """What the store keeps of a task: never its images."""
-    statistics = {name: float(value) for name, value in task.statistics().items()}
-    return TaskEntry(task.fingerprint, task.name, family(spec.source), statistics, spec.to_json())
+    return replace(TaskEntry.of(task), source=family(spec.source), spec=spec.to_json())
 
 
 def scattered_architectures(count: int, *, seed: int) -> list[Architecture]:

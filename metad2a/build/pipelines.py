@@ -27,9 +27,8 @@ from metad2a.train.augment import Augment
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import Effort, begin_of, choose_augment, probe_pipeline, tune_pipeline
 from metad2a.train.probe import percent_right
-from predictors.outcome import recipe_of
+from predictors.outcome import PROBE, recipe_of
 
-PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
 MOST_TEST = 1_000  # images
 TIMED = 64  # images that tell the speed
 ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their steps, what a search asks first in front

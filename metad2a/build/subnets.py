@@ -37,7 +37,7 @@ from metad2a.train.precision import half
 from metad2a.train.probe import head, percent_right
 
 SOURCE, IMAGES = "tinyimagenet200", "tinyimagenet200_48px"  # of a task's features, and of what the bases learnt from
-FOLDS, FEWEST, MOST = 5, 10, 40  # folds of the classes; classes of a task
+CLASSES, FOLDS, FEWEST, MOST = 200, 5, 10, 40  # of the source; of these; classes of a task
 PER_CLASS = 20  # training images of a class that a task shows
 STATISTICS = 512  # training images, of all classes, whose statistics a subnet takes
 
@@ -124,10 +124,10 @@ def side_of(chosen: Subnets) -> int:
     return chosen.family.resolutions[0]
 
 
-def task_spec(index: int, seed: int = 0, *, classes: int = 200) -> tuple[TaskSpec, int]:
+def task_spec(index: int, seed: int = 0) -> tuple[TaskSpec, int]:
     """The task of that number, and the fold that all its classes belong to."""
     fold, rng = index % FOLDS, np.random.default_rng([seed, index])
-    among = np.random.default_rng(FOLDS).permutation(classes)[fold::FOLDS]
+    among = np.random.default_rng(FOLDS).permutation(CLASSES)[fold::FOLDS]
     picked = rng.choice(among, size=int(rng.integers(FEWEST, min(MOST, len(among)) + 1)), replace=False)
     return TaskSpec(SOURCE, tuple(sorted(picked.tolist())), PER_CLASS, seed=seed), fold
 

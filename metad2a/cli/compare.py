@@ -20,7 +20,7 @@ from metad2a.cli.options import (
 )
 from metad2a.cli.output import reporting
 from metad2a.cli.reproduce import answer
-from metad2a.runtime.home import DATABASE, home, shared_folder
+from metad2a.runtime.home import database_path, home, shared_folder
 
 
 # long, since an option is a line, and its help stands beside it
@@ -78,7 +78,7 @@ def compare(
         from metad2a.search.controllers.controller import Setting
 
         found = read_table(store, task, recipe=recipe, name=space)
-        setting = Setting(found.task, recipe, database or str(home() / DATABASE), shared_folder())
+        setting = Setting(found.task, recipe, database or str(database_path()), shared_folder())
         if predictor is not None:
             found = predicted(found, predictor, setting)
         chosen, left_out = entries(names, setting, space)

@@ -44,6 +44,7 @@ def list_devices(json: Json = False) -> None:
 @app.command()
 def cells(json: Json = False) -> None:
     """Print the ten cells to time on a new device, as the CSV that calibrate --timings reads once filled in."""
+    from databases.records.csv_file import csv_text
     from metad2a.devices.devices import COLUMNS
     from metad2a.devices.latency_model import shipped
 
@@ -51,9 +52,7 @@ def cells(json: Json = False) -> None:
     if json:
         print_json({"cells": chosen})
         return
-    print(",".join(COLUMNS))
-    for text in chosen:
-        print(f"{text},")
+    print(csv_text([COLUMNS, *((text, "") for text in chosen)]), end="")
 
 
 @app.command()

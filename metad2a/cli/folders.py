@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
+from typing import TYPE_CHECKING
 
 from databases.errors import UserError
 from metad2a.runtime.files import refuse_foreign
+
+if TYPE_CHECKING:
+    from metad2a.export.export import Exported
 
 
 def check_output_folder(folder: Path | None, *names: str, network: bool = False) -> None:
@@ -26,6 +30,13 @@ def check_output_folder(folder: Path | None, *names: str, network: bool = False)
 
         names = (*names, PROGRAM, WEIGHTS)
     refuse_foreign(folder, names)
+
+
+def copied(exported: Exported, folder: Path | None) -> Exported:
+    """The exported network, in the ``folder`` that was asked for if there is one."""
+    from metad2a.export.export import save
+
+    return exported if folder is None else save(exported.training, exported.card, folder)
 
 
 def check_output_file(file: Path | None, *, option: str) -> None:

@@ -27,7 +27,7 @@ from metad2a.cli.options import (
 )
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.retrain.open_model import open_model
-from metad2a.runtime.home import home, home_path, shared_images
+from metad2a.runtime.home import features_folder, home, home_path, shared_images
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -75,7 +75,7 @@ def retrain(
             images=images or shared_images(),
             output=target,
             work=home() / "retrain",
-            cache=home() / "features",
+            cache=features_folder(),
             tracker=tracker,
             start=begin,
             recipe=recipe,

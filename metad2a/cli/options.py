@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperOption
 
 from databases.errors import UserError
 from metad2a import cli
-from metad2a.runtime.home import DATABASE, home, home_path, picture_room
+from metad2a.runtime.home import DATABASE, database_path, home_path, picture_room
 from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def open_store(location: str | None) -> Store:
     """The database at a path or URL, by default the one in the home folder."""
     from databases.records.store import Store
 
-    return Store(location or home() / DATABASE)
+    return Store(location or database_path())
 
 
 def stored(location: str | None) -> AbstractContextManager[Store | None]:

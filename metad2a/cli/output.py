@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import re
 import time
@@ -45,7 +44,9 @@ def console(*, stderr: bool = False) -> Console:
 
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on stdout; a number that is not finite becomes null."""
-    print(json.dumps(_finite(value), indent=2, allow_nan=False))
+    from metad2a.reports.report import plain
+
+    print(json.dumps(plain(value), indent=2, allow_nan=False))
 
 
 def tell_written(names: Sequence[str], folder: Path) -> None:
@@ -54,14 +55,6 @@ def tell_written(names: Sequence[str], folder: Path) -> None:
     told = numbered if len(numbered) < 3 else [f"{numbered[0]} to {numbered[-1]}"]
     others = [name for name in names if name not in numbered]
     console(stderr=True).print(f"Written to {folder}: {', '.join([*told, *others])}", soft_wrap=True)
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _finite(each) for name, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(each) for each in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:

@@ -12,7 +12,7 @@ import typer
 
 from databases.errors import UserError, in_a_line
 from metad2a import cli
-from metad2a.cli.folders import check_output_folder
+from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
 from metad2a.cli.output import console, print_json, reporting, table, tell_written
 from metad2a.cli.tracked import drawn
@@ -86,7 +86,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             now=lambda text: reporter.now(f"{text} ..."),
         )
         reporter.now("Drawing what was mistaken ...")
-        exported = _copy(result, output)
+        exported = copied(result.exported, output)
         pictures = _mistakes(result, task, exported.folder)
     if ways.json:
         print_json({**plain(result, exported), "mistakes": None if pictures is None else str(pictures)})
@@ -96,7 +96,6 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             console().print(f"Pictures that were taken for another class: {pictures}", soft_wrap=True)
 
 
-# long, since what a recommendation can be told is a line each: here and where it is handed on
 def recommend(
     data: str,
     most: Most,
@@ -116,8 +115,7 @@ def recommend(
     with stored(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.pipeline_cost import limits_here
         from metad2a.recommend.pipelines import recommend_pipelines
-        from metad2a.runtime.home import home
-        from metad2a.search.pipelines.search import CACHE
+        from metad2a.runtime.home import features_folder
 
         limits = limits_here(*most)
         seconds = duration(budget) or USUAL_SECONDS
@@ -128,7 +126,7 @@ def recommend(
             seconds=seconds,
             limits=limits,
             seed=seed,
-            cache=home() / CACHE,
+            cache=features_folder(),
             also=opened if task.channels > 1 else _opened(also, channels=task.channels),
             store=store,
             now=lambda text: reporter.now(f"{text} ..."),
@@ -189,12 +187,6 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Map
         to.print(f"Note: {note}", soft_wrap=True)
     given = "".join(f" --{name} {quote(value)}" for name, value in asked.items() if value is not None)
     to.print(f"Next: metad2a search {quote(data)} --budget {answer.seconds:.0f}s{given}", soft_wrap=True)
-
-
-def _copy(result: PipelineResult, output: Path | None) -> Exported:
-    from metad2a.export.export import save
-
-    return result.exported if output is None else save(result.exported.training, result.exported.card, output)
 
 
 def _mistakes(result: PipelineResult, task: Task, folder: Path) -> Path | None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import sys
-from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -29,6 +27,7 @@ def predict(
     json: Json = False,
 ) -> None:
     """Classify pictures with the network of a run: CSV of file, class and probability."""
+    from databases.records.csv_file import csv_text
     from metad2a.search.predict import open_network, predictions, rows_of
 
     check_output_file(output, option="--output")
@@ -40,9 +39,7 @@ def predict(
         heading, *found = rows
         print_json({"predictions": [dict(zip(heading, row, strict=True)) for row in found], "failed": failed})
     else:
-        text = StringIO()
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        told = text.getvalue()
+        told = csv_text(rows)
         if output is not None:
             write_results(output.absolute().parent, {output.name: told.encode(errors=cli.ESCAPED)})
             console(stderr=True).print(f"Written: {output}", soft_wrap=True)

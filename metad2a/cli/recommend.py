@@ -26,14 +26,12 @@ from metad2a.cli.options import (
     check_meaning,
     default_database,
     how_many,
-    open_store,
     stored,
 )
 from metad2a.cli.output import WIDTH, console, print_json, reporting, table, tell_written
 from metad2a.recommend.amounts import amount
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
-from metad2a.runtime.home import DATABASE, home
 from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
@@ -180,16 +178,9 @@ def _check_recipe(recipe: str | None, model: MetaD2A | None, database: str | Non
     try:
         (named_recipe if model is None else model.recipe)(recipe)
     except UserError as problem:
-        advice = f"; {RETRAIN_FIRST}" if _has_records(recipe, database) else ""
-        raise UserError(f"{problem}{advice}") from None
-
-
-def _has_records(recipe: str, database: str | None) -> bool:
-    """Whether the database, where there is one, knows trainings by a recipe."""
-    if database is None and not (home() / DATABASE).is_file():
-        return False
-    with open_store(database) as store:
-        return any(each.recipe == recipe for each in store.summary())
+        with stored(database) as store:
+            known = store is not None and any(each.recipe == recipe for each in store.summary())
+        raise UserError(f"{problem}; {RETRAIN_FIRST}" if known else str(problem)) from None
 
 
 def write(answer: Recommendation, folder: Path) -> None:

@@ -22,7 +22,7 @@ from metad2a.cli.options import (
 )
 from metad2a.cli.output import console, print_json, reporting, table
 from metad2a.reproduce import LINES
-from metad2a.runtime.home import DATABASE, home, shared_images
+from metad2a.runtime.home import database_path, home, shared_images
 
 if TYPE_CHECKING:
     from metad2a.reports.report import Report
@@ -62,7 +62,7 @@ def reproduce(
             Context(
                 fast=fast,
                 seed=seed,
-                database=database or str(home() / DATABASE),
+                database=database or str(database_path()),
                 images=images or shared_images(),
                 workers=workers,
                 say=reporter.line,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from metad2a import cli
 from metad2a.cli import pipeline
-from metad2a.cli.folders import check_output_folder
+from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import (
     Also,
     AnySpace,
@@ -120,9 +119,9 @@ def search(
 
     seconds = duration(budget)
     check_meaning(context, space)
+    parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
     if space == SPACE:
-        other = pipeline.only_one(also)
-        most = amount(max_params, "--max-params"), amount(max_flops, "--max-flops"), max_latency
+        other, most = pipeline.only_one(also), (parameters, flops, max_latency)
         ways = pipeline.Ways(
             augment, baseline, groups, other, most, prefer, database, no_tracking=no_tracking, json=json
         )
@@ -131,7 +130,6 @@ def search(
     check_output_folder(output, network=True)
     check_name(searcher)
     chosen = image_space(space, beside=[SPACE])
-    parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits
         from metad2a.runtime.place import Place
@@ -166,7 +164,7 @@ def search(
             on_progress=lambda each: _tell(reporter, each),
             on_death=lambda death: reporter.line(str(death)),
         )
-    _answer(result, _copy(result, output), json=json)
+    _answer(result, copied(result.exported, output), json=json)
 
 
 def train(
@@ -211,7 +209,7 @@ def train(
             begun=cli.started,
             on_progress=lambda each: _tell(reporter, each),
         )
-    _answer(result, _copy(result, output), json=json)
+    _answer(result, copied(result.exported, output), json=json)
 
 
 def _tell(reporter: Reporter, each: SearchProgress) -> None:
@@ -235,15 +233,6 @@ def _tell(reporter: Reporter, each: SearchProgress) -> None:
         before = f"given up {took} before: hopeless" if each.trained.stopped else "known from before"
         how = {"trained": took, "stopped": f"given up {took}: hopeless"}.get(each.stage, before)
         reporter.line(f"{name}: validation {percent(each.trained.valid_accuracy)}, {how}")
-
-
-def _copy(result: SearchResult, output: Path | None) -> Exported:
-    """The exported network, in the folder that was asked for if there is one."""
-    from metad2a.export.export import save
-
-    if output is None:
-        return result.exported
-    return save(result.exported.training, result.exported.card, output)
 
 
 def _answer(result: SearchResult, exported: Exported, *, json: bool) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 
 from databases.architectures.space import Architecture, finite_space, space
 from databases.errors import UserError, unknown
-from databases.records.csv_file import cell_number, read_rows
+from databases.records.csv_file import cell_number, csv_text, read_rows
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.recipe import recipe as named_recipe
 from databases.records.record import utc_now
@@ -188,8 +188,8 @@ def ranking(device: TargetDevice) -> tuple[list[Architecture], Latencies]:
 def write_ranking(cells: Sequence[Architecture], latencies: Latencies, path: Path) -> None:
     """Writes a `ranking` as CSV: the columns of timings, and the bounds of the 80% interval."""
     rows = zip(cells, latencies.mean, latencies.low, latencies.high, strict=True)
-    lines = [f"{cell},{mean:.6g},{low:.6g},{high:.6g}" for cell, mean, low, high in rows]
-    text = "\n".join([",".join((*COLUMNS, "low", "high")), *lines, ""])
+    lines = ((cell, *(f"{each:.6g}" for each in values)) for cell, *values in rows)
+    text = csv_text([(*COLUMNS, "low", "high"), *lines])
     write_results(path.absolute().parent, {path.name: text.encode()})
 
 

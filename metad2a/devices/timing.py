@@ -26,7 +26,6 @@ def time_cells(
     *,
     repeats: int = 50,
     on: str = "cpu",
-    clock: Callable[[], float] | None = None,
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> dict[Architecture, float]:
     """Milliseconds of one forward pass of each cell's network at the recipe's size.
@@ -42,13 +41,12 @@ def time_cells(
         recipe: gives channels, cells a stage and resolution.
         repeats: passes of each network that count.
         on: torch's name of what is timed.
-        clock: seconds, by default as told above.
         on_progress: is told how many rounds are done.
     """
     if repeats < 1:
         raise UserError(f"repeats {repeats}: give 1 or more")
     place = usable_place(on)
-    clock = clock or _clock(place)
+    clock = _clock(place)
     with lent(threads=1):
         skeleton = recipe.skeleton(input_channels=IMAGE[0], classes=IMAGE[1])
         networks = [_network(each, skeleton, place) for each in architectures]

@@ -77,14 +77,7 @@ def own_features(store: Store, episode: Episode, *, images: Path, cache: Path | 
     return extract(build_task(TaskSpec.from_json(entry.spec), images), kind=kind, cache=cache, probed=probed)
 
 
-def published_rows(
-    model: MetaD2A,
-    store: Store,
-    known: Sequence[Episode],
-    *,
-    images: Path,
-    seed: int = 0,
-) -> dict[str, Any]:
+def published_rows(model: MetaD2A, store: Store, known: Sequence[Episode], *, images: Path) -> dict[str, Any]:
     """Spearman on MetaD2A's validation rows of tasks without a training row: ours, and two controls.
 
     Every ImageNet class recurs in training, so a random vector a class scores about 0.78 there: these rows cannot
@@ -98,11 +91,11 @@ def published_rows(
     test = [e for e in known if e.recipe == "metad2a" and e.features.name not in seen]
     more = replace(THEN_TASKS, single=16)
     found, blind = {}, None
-    first = meta_train(fresh(model.predictor.config, seed=seed), Known.of(known).tables, TABLES_FIRST, seed=seed)
+    first = meta_train(fresh(model.predictor.config, seed=0), Known.of(known).tables, TABLES_FIRST, seed=0)
     for name, change in (("ours", None), ("classes' images exchanged", _exchange(store, images))):
         shown = training if change is None else [change(each) for each in training]
         asked = test if change is None else [change(each) for each in test]
-        learnt = meta_train(copy.deepcopy(first), shown, more, seed=seed)
+        learnt = meta_train(copy.deepcopy(first), shown, more, seed=0)
         found[name] = _spearman(learnt, asked)
         blind = blind or learnt
     assert blind is not None

@@ -18,6 +18,7 @@ from databases.datasets.loading import load_task
 from databases.errors import UserError
 from databases.records.benchmark_table import read_table
 from databases.records.episodes import Episode, Known, episodes
+from databases.records.importers.nasbench201 import SPACE
 from databases.records.importers.tables import read_zero_cost
 from databases.records.store import Store
 from metad2a.evaluate.few_measurements import few_measurements
@@ -31,17 +32,16 @@ from predictors.scale import to_logit
 Report = Callable[[str], None]
 Values = npt.NDArray[np.float64]
 RECIPE = "nasbench201"
+SEEDS = 5  # of meta-training; the first is that of the shipped model
 CIFAR10, IMAGENET16 = "nasbench201/cifar10", "nasbench201/imagenet16-120"
 
 
-# long, since a figure is a line
 def final_check(
     model: MetaD2A,
     store: Store,
     *,
     data: Path,
     cache: Path | None,
-    seeds: int = 5,
     on_progress: Report = lambda line: None,
 ) -> dict[str, Any]:
     """Rank of all 15,625 cells of CIFAR-10 by ours and by the rivals, what measured ones add, the generator's draws.
@@ -51,15 +51,15 @@ def final_check(
     truth = store.values(CIFAR10, RECIPE, metric="test_accuracy")
     if not truth:
         raise UserError("the database lacks CIFAR-10's table: run `metad2a database import nasbench201 FILE` first")
-    chosen = finite_space("nasbench201")
+    chosen = finite_space(SPACE)
     cells = [chosen.parse(text) for text in truth]
     accuracy = np.array(list(truth.values()))
     task = extract(load_task(data / "images" / "cifar10.npz", as_stored=True), cache=cache)
     known = episodes(store, images=data / "images", cache=cache)
     ours = [_order(model, task, cells)]
-    plain = _numbered(model.predictor.predict(task, finite_space("nasbench201").classes, recipe=RECIPE).mean, cells)
-    for seed in range(1, seeds):
-        on_progress(f"meta-training seed {seed} of {seeds - 1}")
+    plain = _numbered(model.predictor.predict(task, finite_space(SPACE).classes, recipe=RECIPE).mean, cells)
+    for seed in range(1, SEEDS):
+        on_progress(f"meta-training seed {seed} of {SEEDS - 1}")
         ours.append(_order(_meta_train(model, known, seed), task, cells))
     zero_cost = read_zero_cost(data / "nasbench201")[CIFAR10]
     variants = {
@@ -85,7 +85,7 @@ def final_check(
 def _few(
     model: MetaD2A, store: Store, task: TaskFeatures, zero_cost: Mapping[str, Mapping[str, float]]
 ) -> dict[str, Any]:
-    classes = finite_space("nasbench201").classes
+    classes = finite_space(SPACE).classes
     prior = model.score(task, classes, recipe=RECIPE).mean
     orders = np.stack([model.score(task, classes, recipe=each).mean for each in model.header["tasks"]], axis=1)
     table = read_table(store, CIFAR10, recipe=RECIPE)
@@ -98,16 +98,14 @@ def generator_figures(
     known: Sequence[Episode],
     cells: Sequence[Architecture],
     accuracy: Values,
-    *,
-    recipe: str = RECIPE,
 ) -> dict[str, Any]:
     """What 500 draws are worth: validity, percentiles, uniqueness, novelty, and the right z against others."""
     import torch
 
-    number, chosen = {cell: i for i, cell in enumerate(cells)}, finite_space("nasbench201")
+    number, chosen = {cell: i for i, cell in enumerate(cells)}, finite_space(SPACE)
     stranger = next(each.features for each in known if each.recipe == "metad2a")
     latents = {
-        "right z": generator.latent(task, recipe=recipe),
+        "right z": generator.latent(task, recipe=RECIPE),
         "another task's z": generator.latent(stranger, recipe="metad2a"),
         "zero z": torch.zeros(generator.config.latent),
     }
@@ -143,12 +141,12 @@ def _trained_on(known: Sequence[Episode]) -> set[int]:
 
 def _order(model: MetaD2A, task: TaskFeatures, cells: Sequence[Architecture]) -> Values:
     """Predicted logit accuracy of every cell; each canonical class is encoded once."""
-    return _numbered(model.score(task, finite_space("nasbench201").classes, recipe=RECIPE).mean, cells)
+    return _numbered(model.score(task, finite_space(SPACE).classes, recipe=RECIPE).mean, cells)
 
 
 def _numbered(scores: Values, cells: Sequence[Architecture]) -> Values:
     """Scores of the classes -> of cells."""
-    chosen = finite_space("nasbench201")
+    chosen = finite_space(SPACE)
     return np.array([scores[chosen.class_number(cell)] for cell in cells])
 
 
@@ -177,7 +175,7 @@ def _rivals(
     copied = store.values(IMAGENET16, RECIPE, metric="test_accuracy")
     naswot = zero_cost["naswot"]
     skeleton = _published_skeleton()
-    chosen = finite_space("nasbench201")
+    chosen = finite_space(SPACE)
     lowest = min(value for value in naswot.values() if np.isfinite(value))
     return {
         "copying ImageNet16-120": np.array([copied[text] for text in texts]),

@@ -32,9 +32,7 @@ RELATIVE = {"cifar10": "cifar10", "mnist": family("mnist_m")}  # the family of k
 SEEDS = 3
 
 
-def measure_held_back(
-    store: Store, images: Path, *, recipe: str, workers: int = 2, on_progress: Report = lambda line: None
-) -> None:
+def measure_held_back(store: Store, images: Path, *, recipe: str, on_progress: Report = lambda line: None) -> None:
     """Measures the common core on both tasks under three seeds, as far as ``store`` lacks it."""
     tasks = {spec: build_task(spec, images) for spec in SPECS}
     for spec, task in tasks.items():
@@ -42,7 +40,7 @@ def measure_held_back(
     known = {(key.task, key.architecture, key.seed) for key in store.keys(recipe=recipe)}
     jobs = [Measurement(spec, images, cell, recipe, s) for s in range(SEEDS) for spec in SPECS for cell in CORE]
     todo = [each for each in jobs if (tasks[each.spec].fingerprint, each.architecture, each.seed) not in known]
-    for done, record in enumerate(executor.run(measure, todo, workers=workers), start=1):
+    for done, record in enumerate(executor.run(measure, todo, workers=2), start=1):
         store.add([record])
         if done % 20 == 0:
             on_progress(f"{done} of {len(todo)} trainings on CIFAR-10 and MNIST")

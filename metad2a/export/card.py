@@ -11,9 +11,10 @@ from torch import nn
 
 from databases.architectures.networks.average import Member
 from databases.architectures.skeleton import Blueprint, Skeleton
-from databases.architectures.space import image_space, space
+from databases.architectures.space import space
 from databases.datasets.scale import FULL_SCALES
 from databases.datasets.task import MAX_CLASSES, MAX_RESOLUTION
+from metad2a.train.classifier import Classifier
 
 FORMAT = 2
 _MOST_MEMBERS = 10  # of an average
@@ -70,6 +71,10 @@ class Card:
         with torch.device("meta"):
             return self.blueprint.build().eval()
 
+    def classifier(self, network: nn.Module) -> Classifier:
+        """With the card's ``network``, which has its weights and is in eval mode."""
+        return Classifier(network, self.blueprint, self.mean, self.scale, self.resolution)
+
     def plain(self) -> dict[str, object]:
         """As JSON values; `read_card` gives the card back."""
         return {**asdict(self), "blueprint": self.blueprint.plain(), "resolution": self.resolution}
@@ -77,10 +82,8 @@ class Card:
 
 def read_card(values: dict[str, object]) -> Card:
     """The card in a header from outside; raises ValueError, KeyError or TypeError where it is none."""
-    if values["format"] not in (1, FORMAT):
+    if values["format"] != FORMAT:
         raise ValueError(f"format {values['format']}, known is {FORMAT}")
-    if values["format"] == 1:
-        values = _from_first_format(values)
     values.pop("resolution")
     blueprint = Blueprint.read(_mapping(values, "blueprint"))
     lists = {name: _list(values, name) for name in ("class_names", "sizes", "mean", "scale")}
@@ -91,18 +94,6 @@ def read_card(values: dict[str, object]) -> Card:
         raise ValueError("values in its header are impossible")
     space(card.space).parse(card.architecture)
     return card
-
-
-def _from_first_format(values: Mapping[str, object]) -> dict[str, object]:
-    """Cards once held width and depth of a cell's skeleton in place of the blueprint."""
-    kept = {name: value for name, value in values.items() if name not in ("channels", "cells")}
-    width, depth, inputs = values["channels"], values["cells"], len(_list(values, "mean"))
-    if not (type(width) is int and type(depth) is int):
-        raise TypeError("width and depth are no numbers")
-    skeleton = Skeleton(width, depth, inputs, len(_list(values, "class_names")))
-    cells = image_space(str(values["space"]))
-    blueprint = cells.blueprint(cells.parse(str(values["architecture"])), skeleton)
-    return {**kept, "blueprint": blueprint.plain(), "temperature": 1.0, "format": FORMAT}
 
 
 def _typed(card: Card) -> bool:

@@ -6,7 +6,7 @@ exactly this network.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from databases.architectures.skeleton import Blueprint
@@ -37,27 +37,6 @@ class Exported:
     def program(self) -> Path:
         """The Python file that loads and runs the weights."""
         return self.folder / PROGRAM
-
-
-def export(
-    training: Training,
-    *,
-    task: Task,
-    architecture: Architecture,
-    recipe: Recipe,
-    folder: Path,
-    seed: int = 0,
-    test_accuracy: float | None = None,
-    blueprint: Blueprint | None = None,
-) -> Exported:
-    """Writes `model.safetensors` and `model.py` into ``folder``, replacing them at once or not at all.
-
-    ``task`` is the task before it was resized for the recipe. A ``blueprint`` is that of a network which is more than
-    its architecture, such as InstaNAS's with a controller. Raises UserError where nothing can be written.
-    """
-    card = describe(training, task=task, architecture=architecture, recipe=recipe, seed=seed)
-    card = card if blueprint is None else replace(card, blueprint=blueprint)
-    return save(training, replace(card, test_accuracy=test_accuracy), folder)
 
 
 def describe(training: Training, *, task: Task, architecture: Architecture, recipe: Recipe, seed: int) -> Card:
@@ -107,7 +86,7 @@ def card_of(
 
 
 def save(training: Training, card: Card, folder: Path) -> Exported:
-    """Writes the two files of a network whose card is known; see `export`.
+    """Writes `model.safetensors` and `model.py` into ``folder``, replacing them at once or not at all.
 
     Raises UserError where nothing can be written, and where a file of that name stands there that we did not write.
     """

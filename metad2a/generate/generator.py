@@ -77,11 +77,11 @@ class Generator(nn.Module):
         return wider.eval()
 
     @torch.inference_mode()
-    def generate(self, z: Tensor, count: int, *, seed: int = 0, temperature: float = 1.0) -> list[Architecture]:
+    def generate(self, z: Tensor, count: int, *, seed: int = 0) -> list[Architecture]:
         """(latent,) -> ``count`` drawn architectures, repeats included, every one valid."""
         self.eval()
         draw = torch.Generator().manual_seed(seed)
-        found = self.decoder.sample(z.expand(count, -1), generator=draw, temperature=temperature)
+        found = self.decoder.sample(z.expand(count, -1), generator=draw)
         return [Architecture(self.config.space, walk) for walk in found.walks]
 
 

@@ -13,21 +13,17 @@ from predictors.meta import MetaPredictor
 from predictors.surrogates import Surrogate
 
 GOOD = 64  # architectures of a task that count as good
+SINGLE = 200  # tasks of few measured architectures are many: at most so many of them are taught
 
 
 def lessons(
-    model: MetaPredictor,
-    surrogates: Mapping[str, Surrogate],
-    known: Sequence[Episode],
-    *,
-    seed: int,
-    single: int = 200,
+    model: MetaPredictor, surrogates: Mapping[str, Surrogate], known: Sequence[Episode], *, seed: int
 ) -> list[Lesson]:
     """What the generator learns from: each task's best classes, measured where all were, else predicted."""
     classes = list(finite_space(model.config.space).classes)
     rng = np.random.default_rng(seed)
     few = Known.of(known).single
-    picked = [few[i] for i in rng.permutation(len(few))[:single]]
+    picked = [few[i] for i in rng.permutation(len(few))[:SINGLE]]
     vectors = model.encode_many(classes)
     found = []
     for each in [*picked, *(e for e in known if not e.few)]:

@@ -1,4 +1,4 @@
-"""Pictures of an answer: an SVG for each cell, a figure of the candidates, the training curve; and its files.
+"""Pictures of an answer: an SVG for each cell, a figure of the candidates; and its files.
 
 Figures are made without pyplot: no global state, so threads of the service may draw at once.
 """
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from metad2a.recommend.recommendation import Candidate, Recommendation
-    from metad2a.train.training import Progress
 
-__all__ = ["cell_svg", "curve", "overview", "write_recommendation"]
+__all__ = ["cell_svg", "overview", "write_recommendation"]
 
 MOST_CELLS, MOST_NUMBERED, MOST_NEAREST = 100, 5, 8
 NEAR = 0.05  # of the span: labels of candidates at less than this would overlap
@@ -200,19 +199,3 @@ def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:
         axes.text(0, 1.03, warning, transform=axes.transAxes, fontsize=9, color=VERMILION)
     if not nearest:
         say_empty(axes, "none known")
-
-
-def curve(progress: Sequence[Progress], path: Path) -> Figure:
-    """Writes the training loss over the epochs; the suffix is the format."""
-    from matplotlib.ticker import MaxNLocator
-
-    figure = new_figure(6.4, 3.8)
-    axes = figure.subplots()
-    plain(axes, "Training loss", "epoch", "cross-entropy, mean of the epoch", pad=10)
-    epochs, losses = [each.epoch for each in progress], [each.train_loss for each in progress]
-    axes.plot(epochs, losses, "o-" if len(epochs) <= 40 else "-", color=BLUE, linewidth=2, markersize=4)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
-    if not progress:
-        say_empty(axes, "no epoch was finished")
-    save(figure, path)
-    return figure

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from metad2a.runtime.files import write_folder
 from metad2a.runtime.tracking import Run, Tracker
 
 MOST_METRICS = 500
+ESCAPED = "\\|"  # a bar that ends no cell
 HOLDS, FAILS, TOO_SHORT = "holds", "FAILS", "too short to tell"
 
 
@@ -84,12 +86,11 @@ def summary(report: Report) -> str:
     return " ".join(told)
 
 
-def markdown_table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Iterator[str]:
-    """The lines of a table in Markdown."""
-    yield "| " + " | ".join(head) + " |"
-    yield "|" + " --- |" * len(head)
-    for row in rows:
-        yield "| " + " | ".join(str(cell) for cell in row) + " |"
+def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    """The lines of a table in Markdown; a heading that begins with ``>`` is aligned to the right."""
+    rule = ["---:" if each.startswith(">") else "---" for each in headings]
+    for line in chain([[each.lstrip(">") for each in headings], rule], rows):
+        yield f"| {' | '.join(str(cell).replace('|', ESCAPED) for cell in line)} |"
 
 
 def markdown(report: Report) -> str:
@@ -100,10 +101,7 @@ def markdown(report: Report) -> str:
 
 
 def _markdown(table: Table) -> str:
-    rule = ["---:" if each.startswith(">") else "---" for each in table.headings]
-    lines = [[each.lstrip(">") for each in table.headings], rule, *table.rows]
-    cells = [[cell.replace("|", "\\|") for cell in line] for line in lines]
-    return "\n".join([f"## {table.title}", "", *(f"| {' | '.join(line)} |" for line in cells)])
+    return "\n".join([f"## {table.title}", "", *markdown_table(table.headings, table.rows)])
 
 
 def _numbers(value: Any, name: str = "") -> Iterator[tuple[str, float]]:

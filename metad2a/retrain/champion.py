@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from io import StringIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,6 +14,7 @@ import numpy.typing as npt
 
 from databases.errors import UserError
 from databases.files import write_files
+from databases.records.csv_file import csv_text
 from databases.records.episodes import Episode, held_out_families
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, foreign_recipe
 from metad2a.recommend.model import SHIPPED, MetaD2A, load
@@ -103,13 +102,11 @@ class Comparison:
 
     def write(self, path: Path) -> Path:
         """The tasks as a CSV table."""
-        text = StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("task", "source", "cells", "champion", "challenger", "difference"))
+        rows: list[tuple[object, ...]] = [("task", "source", "cells", "champion", "challenger", "difference")]
         for each in self.tasks:
             taus = (f"{value:.4f}" for value in (each.champion, each.challenger, each.difference))
-            writer.writerow((each.task, each.source, each.cells, *taus))
-        write_files({path: text.getvalue().encode()})
+            rows.append((each.task, each.source, each.cells, *taus))
+        write_files({path: csv_text(rows).encode()})
         return path
 
 

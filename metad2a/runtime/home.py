@@ -37,6 +37,16 @@ def home() -> Path:
     return folder
 
 
+def database_path() -> Path:
+    """The database that is used where none is named; raises UserError as `home`."""
+    return home() / DATABASE
+
+
+def features_folder() -> Path:
+    """Where features of images are kept; raises UserError as `home`."""
+    return home() / "features"
+
+
 def picture_room() -> Room:
     """Where the home folder keeps decoded pictures that are too many for memory."""
     from databases.datasets.room import Room
@@ -53,9 +63,7 @@ def shared_data() -> Path:
     beside_repository = Path(__file__).resolve().parents[3] / "shared" / "data"
     folder = Path(os.environ.get("METAD2A_SHARED") or beside_repository).expanduser()
     if not folder.is_dir():
-        raise UserError(
-            f"No development data at {folder}: set METAD2A_SHARED to the folder that holds 'images' and 'nasbench201'."
-        )
+        raise _no_data(folder)
     return folder
 
 
@@ -67,7 +75,27 @@ def shared_folder() -> Path | None:
         return None
 
 
+def images_folder() -> Path:
+    """The folder of image sources among the development data.
+
+    Raises:
+        UserError: it is not there.
+    """
+    folder = shared_data() / "images"
+    if not folder.is_dir():
+        raise _no_data(folder.parent)
+    return folder
+
+
 def shared_images() -> Path | None:
-    """The folder of image sources among the development data, None where there is none."""
-    folder = shared_folder()
-    return folder / "images" if folder is not None and (folder / "images").is_dir() else None
+    """The same, None where there is none."""
+    try:
+        return images_folder()
+    except UserError:
+        return None
+
+
+def _no_data(folder: Path) -> UserError:
+    return UserError(
+        f"No development data at {folder}: set METAD2A_SHARED to the folder that holds 'images' and 'nasbench201'."
+    )

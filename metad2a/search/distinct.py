@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Hashable, Sequence
-from typing import Any
 
 from databases.architectures.space import Architecture
 from metad2a.search.controllers.controller import Controller
@@ -52,13 +51,3 @@ class Distinct(Controller):
 
     def _may_ask(self, tries: int) -> bool:
         return tries < TRIES and (not tries or time.monotonic() < self._deadline)
-
-    def state(self) -> dict[str, Any]:
-        """What is known of networks, and the inner searcher's state."""
-        twins = {network: list(found) for network, found in self._twins.items()}
-        return {"scores": dict(self._scores), "twins": twins, "inner": self._inner.state()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`."""
-        self._scores, self._twins = dict(state["scores"]), {key: list(found) for key, found in state["twins"].items()}
-        self._inner.restore(state["inner"])

@@ -30,7 +30,7 @@ from databases.datasets.task import Task, resize_images
 from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.recommend import model as recommend
-from metad2a.runtime.home import DATABASE, home
+from metad2a.runtime.home import database_path
 from metad2a.runtime.place import Place
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
@@ -117,7 +117,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def _searched(self, task: Task, begun: float, seed: int) -> PipelineResult | SearchResult:
         patience = math.inf if self.max_time is None else self.max_time  # another fit of the same images
-        with Store(home() / DATABASE) as store:
+        with Store(database_path()) as store:
             if self.space == PIPELINE.name:
                 self._warn_of_networks()
                 return self._pipeline(task, store, begun, seed, patience)
@@ -171,10 +171,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def _warn_of_networks(self) -> None:
         """Says which parameters mean nothing in the space of pipelines."""
-        usual = {"trials": None, "recipe": "small", "searcher": DEFAULT, "stop_early": True, "model": None}
-        if given := [
-            f"{name}={getattr(self, name)!r}" for name, value in usual.items() if getattr(self, name) != value
-        ]:
+        usual, of_networks = type(self)().get_params(), ("trials", "recipe", "searcher", "stop_early", "model")
+        if given := [f"{name}={getattr(self, name)!r}" for name in of_networks if getattr(self, name) != usual[name]]:
             told = f"given {' and '.join(given)} with space={self.space!r}: only spaces of networks look at that"
             warnings.warn(told, stacklevel=4)
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, ImageSpace, image_space
@@ -124,14 +123,6 @@ class Limited(Controller):
         """Hands the scores on."""
         self._found = True
         self._inner.tell(architectures, scores)
-
-    def state(self) -> dict[str, Any]:
-        """That of the searcher."""
-        return self._inner.state()
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`."""
-        self._inner.restore(state)
 
 
 def check_limits(limits: Limits, space: ImageSpace, recipe: Recipe) -> None:

@@ -58,7 +58,7 @@ def open_network(run: str) -> Network:
     else:
         card, training = _of_run(run)
         network = training.network
-    return Network(card, Classifier(network.eval(), card.blueprint, card.mean, card.scale, card.resolution))
+    return Network(card, card.classifier(network.eval()))
 
 
 def _of_run(run: str) -> tuple[Card, Training]:

@@ -212,7 +212,7 @@ def _options(
     ranked = [each.architecture for each in answer.candidates]
     if name == "zero-shot":
         return {"order": ranked}
-    if name == "surrogate":
+    if name == DEFAULT:
         better = answer.candidates[: max(AT_LEAST, round(BETTER * len(ranked)))]
         row = {each.architecture: i for i, each in enumerate(better)}
         scores = np.array([each.score for each in better])

@@ -85,8 +85,7 @@ class Session:
         task = self.task
         self.tracked.dataset(task.name, task.fingerprint)
         self.tracked.parameters(facts(task))
-        statistics = {name: float(value) for name, value in task.statistics().items()}
-        self.store.add_task(TaskEntry(task.fingerprint, task.name, task.source, statistics))
+        self.store.add_task(TaskEntry.of(task))
         loop.run(controller, self, trials=self.count or sys.maxsize, batch=self.place.workers, on_trial=self._track)
         return finished(self)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request
@@ -98,7 +97,7 @@ async def receive(request: Request, service: Service, name: str | None) -> tuple
                 if not isinstance(file, UploadFile):
                     raise Problem(422, "the form has no file: send the archive as `file`")
                 name = name or file.filename
-                await receiving.store(_chunks(file), upload, most=limits.upload_bytes)
+                await receiving.store(receiving.chunks_of(file), upload, most=limits.upload_bytes)
         elif kind in ("application/zip", "application/octet-stream", "application/x-zip-compressed"):
             await receiving.store(request.stream(), upload, most=limits.upload_bytes)
         else:
@@ -113,19 +112,13 @@ async def receive(request: Request, service: Service, name: str | None) -> tuple
         await run_in_threadpool(receiving.drop, draft)
 
 
-async def _chunks(file: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await file.read(2**20):
-        yield chunk
-
-
 @router.get("/datasets", responses=problems())
 def list_datasets(service: Provided, caller: Caller, limit: Limit = 50, cursor: Cursor = None) -> Datasets:
     """All datasets, the latest first."""
     place = cursors.decode(cursor, (float, str))
     found = datasets.listed(service.database, limit=limit + 1, after=None if place is None else (place[0], place[1]))
-    last = found[limit - 1] if len(found) > limit else None
-    following = None if last is None else cursors.encode([last.created, last.id])
-    return Datasets(items=[DatasetOut.of(each) for each in found[:limit]], next=following)
+    shown, following = cursors.page_of(found, limit, place=lambda each: [each.created, each.id])
+    return Datasets(items=[DatasetOut.of(each) for each in shown], next=following)
 
 
 @router.get("/datasets/{id}", responses=problems(404))
@@ -220,6 +213,6 @@ def list_records(
         return StreamingResponse(records.as_csv(service.database, wanted), media_type="text/csv", headers=headers)
     place = cursors.decode(cursor, (str, str, str, str, int))
     found = records.page(service.database, wanted, limit=limit + 1, after=place)
-    following = cursors.encode(records.place_of(found[limit - 1])) if len(found) > limit else None
-    page = Records.model_validate({"items": found[:limit], "next": following})
+    shown, following = cursors.page_of(found, limit, place=records.place_of)
+    page = Records.model_validate({"items": shown, "next": following})
     return Response(page.model_dump_json(), media_type="application/json")

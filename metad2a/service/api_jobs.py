@@ -110,8 +110,7 @@ def page_of_jobs(service: Service, limit: int, cursor: str | None, **wanted: Any
     place = cursors.decode(cursor, (float, str))
     after = None if place is None else (place[0], place[1])
     found = jobs.listed(service.database, limit=limit + 1, after=after, **wanted)
-    last = found[limit - 1] if len(found) > limit else None
-    return found[:limit], None if last is None else cursors.encode([last.created, last.id])
+    return cursors.page_of(found, limit, place=lambda each: [each.created, each.id])
 
 
 @router.get("/jobs/{id}", responses=problems(404))
@@ -251,12 +250,8 @@ async def predict(
 
 
 async def _keep(image: UploadFile, path: FilePath, *, most: int) -> None:
-    async def chunks() -> AsyncIterator[bytes]:
-        while chunk := await image.read(2**20):
-            yield chunk
-
     try:
-        await receiving.store(chunks(), path, most=most)
+        await receiving.store(receiving.chunks_of(image), path, most=most)
     except Problem as problem:
         if problem.status == 413:
             raise Problem(413, f"a picture is larger than {most:,} bytes: make it smaller") from problem

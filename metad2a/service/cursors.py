@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from metad2a.service.problems import Problem
+from metad2a.service.words import content_of, word_of
+
+_Item = TypeVar("_Item")
 
 
 def encode(place: list[Any]) -> str:
     """A place in a list as a word that fits an address."""
-    return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
+    return word_of(json.dumps(place, separators=(",", ":")).encode())
+
+
+def page_of(found: list[_Item], limit: int, *, place: Callable[[_Item], list[Any]]) -> tuple[list[_Item], str | None]:
+    """At most ``limit`` of what was ``found``, and where more was the cursor of the next page.
+
+    ``place`` tells where in the list an item stands.
+    """
+    return found[:limit], encode(place(found[limit - 1])) if len(found) > limit else None
 
 
 def decode(cursor: str | None, kinds: tuple[type, ...]) -> list[Any] | None:
@@ -20,10 +30,10 @@ def decode(cursor: str | None, kinds: tuple[type, ...]) -> list[Any] | None:
     if cursor is None:
         return None
     try:
-        place = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        place = json.loads(content_of(cursor))
         if [type(each) for each in place] != list(kinds) or not all(map(_comparable, place)):
             raise ValueError("not ours")
-    except (ValueError, TypeError, binascii.Error, RecursionError) as problem:
+    except (ValueError, TypeError, RecursionError) as problem:
         raise Problem(422, "this cursor is none of ours: give the `next` of the page before, or none") from problem
     return list(place)
 

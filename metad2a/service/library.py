@@ -6,8 +6,6 @@ Functions import heavy packages themselves: the web process calls only the light
 
 from __future__ import annotations
 
-import base64
-import binascii
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -16,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
 from metad2a.search.pipelines import SPACE
+from metad2a.service.words import content_of, word_of
 
 if TYPE_CHECKING:
     from databases.architectures.space import Architecture
@@ -119,7 +118,7 @@ def _described(architecture: Architecture) -> dict[str, Any]:
 
 def key_of(architecture: Architecture) -> str:
     """The text of an architecture and its space, fit for an address."""
-    return base64.urlsafe_b64encode(f"{architecture.space} {architecture}".encode()).decode().rstrip("=")
+    return word_of(f"{architecture.space} {architecture}".encode())
 
 
 def architecture_of(key: str) -> Architecture:
@@ -129,22 +128,22 @@ def architecture_of(key: str) -> Architecture:
     try:
         if len(key) > MAX_KEY:
             raise ValueError("too long")
-        plain = base64.b64decode(key + "=" * (-len(key) % 4), altchars=b"-_", validate=True)
-        name, _, text = plain.decode().partition(" ")
+        name, _, text = content_of(key).decode().partition(" ")
         return space(name).parse(text)
-    except (ValueError, binascii.Error) as problem:  # UserError is a ValueError
+    except ValueError as problem:  # as UserError is
         raise UserError("no architecture has this key: take it from a candidate of a recommendation") from problem
 
 
-def drawing(key: str, title: str = "") -> str:
+def drawing(key: str) -> str:
     """An architecture as SVG; raises UserError where its space has no drawings."""
     from metad2a.reports.cell_svg import cell_svg
 
-    return cell_svg(architecture_of(key), *([title] if title else []))
+    return cell_svg(architecture_of(key))
 
 
 def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> SearchResult:
     """Recommends, trains, learns, exports: `metad2a.search.search.search`."""
+    from databases.architectures.space import DEFAULT_SPACE
     from metad2a.search.search import search as run
 
     return run(
@@ -155,7 +154,7 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
         seconds=options.get("seconds"),
         recipe=options["recipe"],
         searcher=options["searcher"],
-        space=options.get("space") or "nasbench201",
+        space=options.get("space") or DEFAULT_SPACE,
         stop_early=options["stop_early"],
         augment=options.get("augment", "auto"),  # jobs of an earlier version have none
         seed=options["seed"],
@@ -189,7 +188,7 @@ def train(task: Task, options: Mapping[str, Any], place: Workplace, report: Repo
 def retrain(options: Mapping[str, Any], place: Workplace, report: Report) -> dict[str, Any]:
     """Learns from the database and meets the champion: `metad2a.retrain.retrain`."""
     from metad2a.retrain.retrain import retrain as run
-    from metad2a.runtime.home import home, shared_images
+    from metad2a.runtime.home import features_folder, home, shared_images
 
     place.folder.mkdir(parents=True, exist_ok=True)
     result = run(
@@ -197,7 +196,7 @@ def retrain(options: Mapping[str, Any], place: Workplace, report: Report) -> dic
         images=shared_images(),
         output=place.folder / "meta.safetensors",
         work=home() / "retrain",
-        cache=home() / "features",
+        cache=features_folder(),
         tracker=place.tracker,
         start=load_model(options.get("start")),
         recipe=options["recipe"],
@@ -281,14 +280,14 @@ def export_onnx(folder: Path) -> str | None:
     return None
 
 
-def check_search(*, recipe: str, searcher: str | None = None, space: str = "nasbench201") -> None:
+def check_search(*, recipe: str, searcher: str | None = None, space: str | None = None) -> None:
     """Refuses what no job could do, before it waits in a queue; raises UserError."""
-    from databases.architectures.space import image_space
+    from databases.architectures.space import DEFAULT_SPACE, image_space
     from databases.records.recipe import trainable
     from metad2a.search.controllers import check_name
 
     trainable(recipe)
-    image_space(space, beside=[SPACE])
+    image_space(space or DEFAULT_SPACE, beside=[SPACE])
     if searcher is not None:
         check_name(searcher)
 

@@ -140,9 +140,7 @@ def models(request: Request, service: Provided, reader: Reader, cursor: Cursor =
     retrained = api_jobs.page_of_jobs(service, 10, None, kind="retraining")[0]
     networks = [each for each in found if each.kind != "retraining"]
     names = _names(service, networks)
-    return page(
-        request, "models.html", jobs=networks, names=names, retrainings=retrained, following=following, recipes=["tiny"]
-    )
+    return page(request, "models.html", jobs=networks, names=names, retrainings=retrained, following=following)
 
 
 @router.post("/retrain")
@@ -174,9 +172,9 @@ def records_page(
     wanted = {"task": task or None, "recipe": recipe or None, "source": source or None}
     place = cursors.decode(cursor, (str, str, str, str, int))
     found = records.page(service.database, wanted, limit=51, after=place)
-    following = cursors.encode(records.place_of(found[49])) if len(found) > 50 else None
+    shown, following = cursors.page_of(found, 50, place=records.place_of)
     given = {name: value for name, value in wanted.items() if value}
-    return page(request, "records.html", records=found[:50], given=given, following=following)
+    return page(request, "records.html", records=shown, given=given, following=following)
 
 
 @router.get("/sign-in")

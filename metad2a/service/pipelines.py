@@ -30,10 +30,9 @@ _BETWEEN = 0.5  # seconds between two lines of what goes on just now
 def look_at(task: Task, seed: int, *, also: Base | None = None) -> Seen:
     """What probes see of a dataset, for every question about it; ``also`` is a network of the team's own."""
     from metad2a.recommend.pipelines import look_at as look
-    from metad2a.runtime.home import home
-    from metad2a.search.pipelines.search import CACHE
+    from metad2a.runtime.home import features_folder
 
-    return look(task, seed=seed, cache=home() / CACHE, also=also)
+    return look(task, seed=seed, cache=features_folder(), also=also)
 
 
 def recommend(

@@ -13,11 +13,14 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from databases.errors import UserError
 from metad2a.service.problems import FULL, NO_ROOM, Problem
 from metad2a.service.settings import Allowances, Settings
+
+if TYPE_CHECKING:
+    from starlette.datastructures import UploadFile
 
 ALLOWED = "allowed are a zip of class folders and an .npz file with x and y"
 _ENTRY, _END, _END64, _LOCATOR64 = b"PK\x01\x02", b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
@@ -26,6 +29,12 @@ _LONGEST_COMMENT = 65_535
 _WRAP = 65_536  # programs that do not know zip64 count modulo this
 GRACE = 10.0  # seconds a reader has beyond its own limit
 SLACK = 64 * 1024  # bytes that a form adds to its file
+
+
+async def chunks_of(file: UploadFile) -> AsyncIterator[bytes]:
+    """What was sent as a file of a form."""
+    while chunk := await file.read(2**20):
+        yield chunk
 
 
 async def store(chunks: AsyncIterator[bytes], path: Path, *, most: int) -> int:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -12,6 +10,7 @@ from sqlalchemy import Select, func, select, tuple_
 
 from databases.errors import UserError
 from databases.records.connection import RECORDS, Database
+from databases.records.csv_file import csv_text
 
 COLUMNS = (
     "task", "space", "architecture", "recipe", "seed", "source",
@@ -49,10 +48,10 @@ def place_of(record: Mapping[str, Any]) -> list[Any]:
 
 def as_csv(database: Database, wanted: Mapping[str, str | None]) -> Iterator[str]:
     """All records that agree, a batch at a time."""
-    yield _lines([COLUMNS])
+    yield csv_text([COLUMNS])
     after: list[Any] | None = None
     while found := page(database, wanted, limit=_BATCH, after=after):
-        yield _lines([_safe(each[name]) for name in COLUMNS] for each in found)
+        yield csv_text([_safe(each[name]) for name in COLUMNS] for each in found)
         after = place_of(found[-1])
 
 
@@ -67,9 +66,3 @@ def _query(wanted: Mapping[str, str | None], after: list[Any] | None) -> Select[
 def _safe(value: Any) -> Any:
     """A text that a spreadsheet does not take for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value
-
-
-def _lines(rows: Any) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue()

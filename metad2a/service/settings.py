@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metad2a.runtime.home import DATABASE, home
+from metad2a.runtime.home import database_path, home
 
 MEBIBYTE = 2**20
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -53,7 +53,7 @@ class Settings:
         lease: seconds without a sign of life after which a worker's jobs go to another.
     """
 
-    database: str = field(default_factory=lambda: os.environ.get("METAD2A_DATABASE") or str(home() / DATABASE))
+    database: str = field(default_factory=lambda: os.environ.get("METAD2A_DATABASE") or str(database_path()))
     folder: Path = field(default_factory=lambda: home() / "service")
     runs: Path = field(default_factory=lambda: home() / "runs")
     host: str = "127.0.0.1"

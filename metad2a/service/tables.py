@@ -66,9 +66,9 @@ WORKERS = Table(
 )
 
 
-def open_database(location: str, *, timeout: float = 30.0) -> Database:
+def open_database(location: str) -> Database:
     """The database with the store's tables and the service's; raises UserError where it cannot be used."""
-    database = Database(location, timeout=timeout)
+    database = Database(location, timeout=30.0)
     with database.writing() as connection:
         database.create_missing(connection, METADATA)
     return database

@@ -102,8 +102,8 @@ def _why_not(family: str) -> str | None:
 
 
 def family_of(name: str) -> Family:
-    """The family of those weights."""
-    return FAMILY_OF[name]
+    """The family of those weights; that of fresh ones is ours."""
+    return RESIDUAL if name == "scratch" else FAMILY_OF[name]
 
 
 def of_family(name: str, family: Pretrained, *, channels: int, stages: Stages | None = None) -> Base:

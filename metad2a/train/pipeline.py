@@ -12,7 +12,6 @@ from torch import Tensor
 
 from databases.architectures.skeleton import Blueprint
 from databases.architectures.spaces.pipeline import Pipeline
-from databases.architectures.supernets.families import RESIDUAL
 from databases.architectures.supernets.inherit import recalibrate
 from databases.architectures.supernets.pretrained import Stages
 from databases.datasets.task import TRAIN, VALIDATION, Task
@@ -77,7 +76,7 @@ def blueprint_of(pipeline: Pipeline, *, channels: int, classes: int, also: Base 
         return _given(also).blueprint(classes)
     if pipeline.weights == "hog":
         return open_base("hog", channels=channels, resolution=pipeline.resolution).blueprint(classes)
-    family = RESIDUAL if pipeline.weights == "scratch" else family_of(pipeline.weights)
+    family = family_of(pipeline.weights)
     return family.blueprint(_stages(pipeline) or family.stages, channels, classes)
 
 
@@ -171,7 +170,7 @@ def _stages(pipeline: Pipeline) -> Stages | None:
     """The slice of its family that a pipeline keeps; None for the whole."""
     if pipeline.weights == "hog" or not (pipeline.slim or pipeline.short):
         return None
-    family = RESIDUAL if pipeline.weights == "scratch" else family_of(pipeline.weights)
+    family = family_of(pipeline.weights)
     slim = max(SLIM * width for blocks in family.stages for _, width in blocks)
     return family.slice(depth=SHORT if pipeline.short else None, expansion=slim if pipeline.slim else None)
 
@@ -180,7 +179,7 @@ def stages_of(pipeline: Pipeline) -> Stages:
     """The blocks that a pipeline keeps; none of HOG and of networks that are not ours to know."""
     if pipeline.weights in ("hog", OTHER):
         return ()
-    family = RESIDUAL if pipeline.weights == "scratch" else family_of(pipeline.weights)
+    family = family_of(pipeline.weights)
     return _stages(pipeline) or family.stages
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -86,12 +85,3 @@ class Within(Controller):
     def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
         """Passed on."""
         self._inner.tell(architectures, scores)
-
-    def state(self) -> dict[str, Any]:
-        """What is left, and the inner searcher's state."""
-        return {"left": self._left.tolist(), "inner": self._inner.state()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`."""
-        self._left = np.array(state["left"], dtype=bool)
-        self._inner.restore(state["inner"])

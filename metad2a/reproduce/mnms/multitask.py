@@ -63,7 +63,7 @@ def learn(job: Job) -> tuple[Job, Learnt]:
     names = [each.task for each in known]
     together = multitask(chosen, seed=job.seed, repeats=True, rule=TOGETHER, tasks=names)
     _train(together, known, job.trials)
-    embeddings = torch.stack([together.state()["tasks"][name]["context"] for name in names])
+    embeddings = torch.stack([together.embedding(name) for name in names])
     fresh, transferred = {}, {}
     for table in job.family.held_out:
         scratch = multitask(chosen, seed=job.seed, repeats=True, rule=RULE, tasks=(table.task,))

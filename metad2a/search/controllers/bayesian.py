@@ -8,7 +8,6 @@ Larochelle, Adams, 2012). The first measurement follows the prediction alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,23 +82,6 @@ class SurrogateSearch(Controller):
         logits = to_logit([score for _, score in self._told])
         found = adapt(self._prior, self._places, rows, logits, noise=self._noise)
         return [Architecture(self.space.name, walk) for walk in self._pool], found
-
-    def state(self) -> dict[str, Any]:
-        """Its generator, the candidates, what was asked and told."""
-        return {
-            "rng": self._rng.bit_generator.state,
-            "pool": list(self._pool),
-            "seen": sorted(self._seen),
-            "told": list(self._told),
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`."""
-        self._rng.bit_generator.state = state["rng"]
-        self._seen = {tuple(walk) for walk in state["seen"]}
-        self._told = [(tuple(walk), score) for walk, score in state["told"]]
-        self._pool = {}
-        self._add([Architecture(self.space.name, tuple(walk)) for walk in state["pool"]])
 
     def _known(self, architecture: Architecture) -> Architecture:
         """The candidate that computes the same."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -56,14 +55,6 @@ class Controller(ABC):
     @abstractmethod
     def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
         """What they scored, higher is better (accuracies in percent); they need not have been asked for."""
-
-    @abstractmethod
-    def state(self) -> dict[str, Any]:
-        """Everything that decides the future, as plain values and tensors; `restore` reads it back."""
-
-    @abstractmethod
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on exactly as the controller whose `state` this was."""
 
 
 def unseen(

@@ -71,24 +71,6 @@ class Evolution(Controller):
             self._seen.add(each.walk)
             self._alive.append((each.walk, float(score)))
 
-    def state(self) -> dict[str, Any]:
-        """Its generator, the population, what it has seen and what of the start population is left."""
-        return {
-            "rng": self._rng.bit_generator.state,
-            "seen": sorted(self._seen),
-            "alive": list(self._alive),
-            "start": None if self._start is None else list(self._start),
-            "asked": self._asked,
-        }
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`."""
-        self._rng.bit_generator.state = state["rng"]
-        self._seen = {tuple(walk) for walk in state["seen"]}
-        self._alive = deque(((tuple(walk), score) for walk, score in state["alive"]), maxlen=self.population)
-        self._start = None if state["start"] is None else deque(tuple(walk) for walk in state["start"])
-        self._asked = state["asked"]
-
     def _first(self) -> list[Walk]:
         """The walks of the pool that score best; nan scores last."""
         assert self._score is not None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from databases.architectures.decisions import Walk
 from databases.architectures.space import Architecture, Space
@@ -31,12 +30,3 @@ class InOrder(Controller):
     def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
         """Only remembers what was measured."""
         self._seen.update(each.walk for each in architectures)
-
-    def state(self) -> dict[str, Any]:
-        """Its order and what it has seen."""
-        return {"seen": sorted(self._seen), "order": [each.walk for each in self._order]}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`."""
-        self._seen, self._next = {tuple(walk) for walk in state["seen"]}, 0
-        self._order = [Architecture(self.space.name, tuple(walk)) for walk in state["order"]]

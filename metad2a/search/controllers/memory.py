@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 import numpy as np
 from torch import Tensor
@@ -65,17 +64,3 @@ class Memory:
     seen: set[Walk] = field(default_factory=set)
     old: dict[Walk, float] = field(default_factory=dict)
     drawn: list[tuple[Walk, float]] = field(default_factory=list)
-
-    def state(self) -> dict[str, Any]:
-        """Plain values and the context; `restore` reads it back."""
-        context, average = self.context.detach(), astuple(self.average)
-        of_decision = {name: astuple(each) for name, each in self.of_decision.items()}
-        plain = {"context": context, "average": average, "of_decision": of_decision, "seen": sorted(self.seen)}
-        return {**vars(self), **plain}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`; the context stays the tensor it is."""
-        self.context.data.copy_(state["context"])
-        self.average, self.seen = Average(*state["average"]), set(state["seen"])
-        self.of_decision = {name: Average(*each) for name, each in state["of_decision"].items()}
-        self.scores, self.old, self.drawn = state["scores"], state["old"], state["drawn"]

@@ -18,10 +18,9 @@ off and the rest scaled. It is not claimed to beat policy gradients.
 
 from __future__ import annotations
 
-import copy
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -120,18 +119,6 @@ class Multinomial(Controller):
     def likeliest(self) -> Architecture:
         """The walk that takes the likeliest choice each time."""
         return Architecture(self.space.name, self._walks(1, greedy=True)[0])
-
-    def state(self) -> dict[str, Any]:
-        """Its generator, its table and what it has seen."""
-        known = {"seen": sorted(self._seen), "drawn": self._drawn, "told": self._told, "table": self._table}
-        return copy.deepcopy({"rng": self._rng.bit_generator.state, **known})
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`."""
-        state = copy.deepcopy(state)
-        self._rng.bit_generator.state = state["rng"]
-        self._seen, self._drawn, self._told = set(state["seen"]), state["drawn"], state["told"]
-        self._table = state["table"]
 
     def _weight(self, times: float) -> float:
         """Of the newest accuracy, the ``times``-th of its choice."""

@@ -13,9 +13,7 @@ baseline of its own, a decision is compared with the walks that met it, which le
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
-from dataclasses import astuple
 from typing import Any
 
 import numpy as np
@@ -71,7 +69,6 @@ class PolicyGradient(Controller):
         self._fresh: list[Sample] = []
         self._bank: list[Sample] = []
         self._told = 0
-        self._frozen: str | None = None
         for i, name in enumerate(tasks):
             self.add_task(name, None if contexts is None else contexts[i])
 
@@ -89,9 +86,12 @@ class PolicyGradient(Controller):
             self._optimiser.add_param_group({"params": [context.requires_grad_()]})
         self._tasks[name] = Memory(context, Average(self.rule.decay))
 
+    def embedding(self, task: str | None = None) -> Tensor:
+        """(c,) what stands for a task now; a copy."""
+        return self._memory(task).context.detach().clone()
+
     def freeze(self, *, but: str) -> None:
         """From now on only the embedding of the task ``but`` learns."""
-        self._frozen = but
         self.decoder.requires_grad_(False)
         for name, memory in self._tasks.items():
             memory.context.requires_grad_(name == but)
@@ -226,33 +226,6 @@ class PolicyGradient(Controller):
             self._bank += fresh
         for memory in self._tasks.values():
             memory.drawn.clear()
-
-    def state(self) -> dict[str, Any]:
-        """Weights, optimiser, random states and what is known of each task."""
-        learnt = {"decoder": self.decoder.state_dict(), "optimiser": self._optimiser.state_dict()}
-        tasks = {name: memory.state() for name, memory in self._tasks.items()}
-        samples = {"fresh": [astuple(each) for each in self._fresh], "bank": [astuple(each) for each in self._bank]}
-        random = {"draws": self._draws.get_state(), "rng": self._rng.bit_generator.state}
-        return copy.deepcopy(
-            {**learnt, **samples, **random, "tasks": tasks, "told": self._told, "frozen": self._frozen}
-        )
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`, whose tasks need not be known yet."""
-        state = copy.deepcopy(state)
-        for name, known in state["tasks"].items():
-            if name not in self._tasks:
-                self.add_task(name)
-            self._tasks[name].restore(known)
-        self.decoder.load_state_dict(state["decoder"])
-        self._optimiser.load_state_dict(state["optimiser"])
-        self._draws.set_state(state["draws"])
-        self._rng.bit_generator.state = state["rng"]
-        self._fresh = [Sample(*each) for each in state["fresh"]]
-        self._bank = [Sample(*each) for each in state["bank"]]
-        self._told = state["told"]
-        if state["frozen"] is not None:
-            self.freeze(but=state["frozen"])
 
     def _name(self, task: str | None) -> str:
         name = next(iter(self._tasks)) if task is None else task

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -27,12 +26,3 @@ class RandomSearch(Controller):
     def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
         """Only remembers what was measured."""
         self._seen.update(each.walk for each in architectures)
-
-    def state(self) -> dict[str, Any]:
-        """Its generator and what it has seen."""
-        return {"rng": self._rng.bit_generator.state, "seen": sorted(self._seen)}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Goes on from `state`."""
-        self._rng.bit_generator.state = state["rng"]
-        self._seen = {tuple(walk) for walk in state["seen"]}

@@ -99,7 +99,7 @@ def of_all_images(session: PipelineSession, index: int) -> tuple[Classifier, boo
     state, pipeline = session.run.state, session.pipeline(index)
     if state.again is not None and state.again[0] == index:
         card, training = session.run.weights_again()
-        return Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution), True
+        return card.classifier(training.network), True
     penalty = session.plan.penalties.get(str(pipeline))
     takes = REFIT_SHARE * state.trained[index].seconds
     before = session.classifier(index)

@@ -12,9 +12,8 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a.train.bases import OTHER
-from predictors.outcome import recipe_of
+from predictors.outcome import PROBE, recipe_of
 
-PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
 USUAL = "auto"  # how training images are changed unless one asks; else the recipe names that too
 
 
@@ -30,9 +29,7 @@ class Recorder:
     def begin(self) -> None:
         """Writes what the records are of."""
         if self.store is not None:
-            task, statistics = self.task, self.task.statistics()
-            plain = {name: float(value) for name, value in statistics.items()}
-            self.store.add_task(TaskEntry(task.fingerprint, task.name, task.source, plain))
+            self.store.add_task(TaskEntry.of(self.task))
 
     def add(self, pipeline: Pipeline, accuracy: float | None, loss: float, *, seconds: float, steps: int = 0) -> None:
         """Writes one measurement, without ``steps`` that of a probe.

@@ -18,7 +18,7 @@ from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.pipeline_cost import Allowed
-from metad2a.runtime.home import home
+from metad2a.runtime.home import features_folder
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.judgement import judgements, told_of_seconds
 from metad2a.search.pipelines import USUAL_SECONDS
@@ -41,7 +41,6 @@ from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, tune_pipeline
 from metad2a.train.probe import percent_right
 
-CACHE = "features"  # in the home folder
 PLAIN = "plain-"  # how files of the network begin that a search is compared with, which is none of its candidates
 GRACE = 0.1  # of the budget
 BOTH = "learnt from training and validation images"
@@ -124,7 +123,7 @@ def search_pipelines(
     run = RunFolder(place, identity, begin=begin, patience=patience)
     parameters = {**identity, "seconds": seconds, "weights_at_hand": ", ".join(k for k, v in installed().items() if v)}
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
-        ways = {"augment": augment, "seed": seed, "cache": cache or home() / CACHE, "also": also, "allowed": allowed}
+        ways = {"augment": augment, "seed": seed, "cache": cache or features_folder(), "also": also, "allowed": allowed}
         hears = {"line": line, "now": now, "on_epoch": on_epoch or (lambda *each: now(told_of_epoch(*each)))}
         session = PipelineSession(task, run, tracked, seconds, **ways, **hears, store=store)
         result = _finish(session, session.go())
@@ -153,7 +152,7 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         session.run.discount()
         session.tracked.discard()
         card, training = load_weights(session.run.folder / WEIGHTS)
-        classifier = Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+        classifier = card.classifier(training.network)
         valid, heat = card.valid_accuracy, card.temperature
         members = members[: _answering(classifier)]  # an earlier version let fewer join, in the same order
     else:

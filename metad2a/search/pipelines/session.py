@@ -155,7 +155,7 @@ class PipelineSession:
     def classifier(self, index: int) -> Classifier:
         """The kept network of a candidate."""
         card, training = self.run.weights(index)
-        return Classifier(training.network, card.blueprint, card.mean, card.scale, card.resolution)
+        return card.classifier(training.network)
 
     def card(self, index: int, classifier: Classifier) -> Card:
         """What is written beside the weights of a candidate."""
