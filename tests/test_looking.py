@@ -16,7 +16,7 @@ from metad2a.recommend import looking
 from metad2a.recommend.chances import Chance, Measured, outcomes
 from metad2a.recommend.looking import about, looks
 from metad2a.recommend.pipelines import look_at
-from metad2a.search.pipelines.plan import BEHIND, first_round
+from metad2a.search.pipelines.competing import BEHIND, first_round
 from metad2a.train import probe as probe_module
 from metad2a.train.bases import Base
 from metad2a.train.probe import looked_at, loss_of_few, probe, told_of_few
@@ -109,7 +109,7 @@ def test_what_is_expected_far_behind_is_not_begun_and_its_time_goes_to_the_other
         texts = (("own", 0.03, 80.0), ("lite0", 0.01, 80.0 - gap))
         return [Chance(Pipeline(name, 48, "all", rate), seconds, level) for name, rate, level in texts]
 
-    monkeypatch.setattr("metad2a.search.pipelines.plan.chances", chances)
+    monkeypatch.setattr("metad2a.search.pipelines.competing.chances", chances)
     found = first_round([Measured(OWN, 70.0, 900.0)], images=1_000, classes=10, seconds=50.0)
     assert len(found) == count and (count > 1 or found[0].seconds == 50.0)
 
@@ -123,7 +123,7 @@ def test_what_competes_is_best_after_its_share_and_one_alone_after_all_of_the_ti
         made = [Chance(Pipeline(name, 48, "all", rate), seconds, level) for rate, level, name in found]
         return sorted(made, key=lambda each: -each.expected)
 
-    monkeypatch.setattr("metad2a.search.pipelines.plan.chances", chances)
+    monkeypatch.setattr("metad2a.search.pipelines.competing.chances", chances)
     found = first_round([Measured(OWN, 70.0, 900.0)], images=1_000, classes=10, seconds=60.0)
     assert [each.pipeline.learning_rate for each in found] == rates
     assert [each.seconds for each in found] == ([15.0, 15.0] if len(rates) == 2 else [60.0])

@@ -16,8 +16,8 @@ from databases.records.store import Store
 from metad2a.recommend.chances import Chance, Measured
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import Allowed, cost_of, limits_here
-from metad2a.search.pipelines import plan
-from metad2a.search.pipelines.plan import first_round
+from metad2a.search.pipelines import competing
+from metad2a.search.pipelines.competing import first_round
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.runs import best_network, run_names
 
@@ -35,7 +35,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return [Chance(each, 0.3, 50.0) for each in TUNED if allowed is None or allowed(each)]
 
     short_searches(monkeypatch, tmp_path / "home", probes=(OWN,))
-    monkeypatch.setattr(plan, "first_round", first)
+    monkeypatch.setattr(competing, "first_round", first)
 
 
 def searched(limits: Limits) -> PipelineResult:

@@ -16,8 +16,8 @@ from metad2a.cli.app import app
 from metad2a.recommend.chances import Chance, Measured
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import HERE, Allowed, cost_of, limits_here
-from metad2a.search.pipelines import plan
-from metad2a.search.pipelines.plan import first_round
+from metad2a.search.pipelines import competing
+from metad2a.search.pipelines.competing import first_round
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.pipelines.session import PipelineSession
 from metad2a.service.schemas import SearchIn
@@ -49,7 +49,7 @@ def searched(monkeypatch: pytest.MonkeyPatch, slim: float, limits: Limits = FAST
         return keep(self, index, classifier, known[self.pipeline(index)], *given, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(PipelineSession, "keep", told)
-    monkeypatch.setattr(plan, "first_round", lambda *a, **b: [Chance(WHOLE, 0.3, 80.0), Chance(SLIM, 0.3, 80.0)])
+    monkeypatch.setattr(competing, "first_round", lambda *a, **b: [Chance(WHOLE, 0.3, 80.0), Chance(SLIM, 0.3, 80.0)])
     return search_pipelines(TASK, seconds=500, limits=limits)
 
 

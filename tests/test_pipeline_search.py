@@ -25,8 +25,8 @@ from metad2a.recommend.chances import Chance, Measured
 from metad2a.recommend.pipelines import recommend_pipelines
 from metad2a.reports.figure import new_figure
 from metad2a.runtime.tracking import Tracker
-from metad2a.search.pipelines import ending, plan
-from metad2a.search.pipelines.plan import first_round
+from metad2a.search.pipelines import competing, ending
+from metad2a.search.pipelines.competing import first_round
 from metad2a.search.pipelines.report import macro_f1, temperature
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.pipelines.stages import PLAN, Plan, Stage, read_plan
@@ -52,10 +52,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
     monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
     monkeypatch.setattr("metad2a.search.pipelines.search.installed", lambda: {"own": True})
-    monkeypatch.setattr(plan, "first_round", lambda measured, **given: [Chance(TUNED, 0.3, 50.0)])
+    monkeypatch.setattr(competing, "first_round", lambda measured, **given: [Chance(TUNED, 0.3, 50.0)])
     monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
-    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
-    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
+    monkeypatch.setattr(competing, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(competing, "LEAST_AGAIN", 1e9)
     monkeypatch.setattr(ending, "LEAST_LAST", 1e9)
     yield
 
@@ -108,7 +108,7 @@ def test_a_network_that_an_earlier_version_exported_alone_is_told_alone(monkeypa
 
 
 def test_given_again_with_its_time_over_a_search_ends_with_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "first_round", lambda measured, **given: [])
+    monkeypatch.setattr(competing, "first_round", lambda measured, **given: [])
     first = searched(stripes(60))
     assert any("learnt from training and validation images" in note for note in first.notes)
     monkeypatch.setattr("metad2a.search.pipelines.ending.refit", None)

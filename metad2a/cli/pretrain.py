@@ -92,14 +92,14 @@ def _job(
     begin: Path | None,
 ) -> Job:
     from metad2a.supernets.make import KNOWN, Job, plan_for
-    from metad2a.supernets.pretrain import Plan
+    from metad2a.supernets.pretrain import PretrainPlan
 
     if family not in KNOWN:
         raise UserError(f"--family {family!r}: {did_you_mean(family, KNOWN)}give one of {', '.join(KNOWN)}")
     if not 0 < hours < math.inf or not 0 < learning_rate < math.inf:
         raise UserError(f"--hours {hours:g} --learning-rate {learning_rate:g}: give numbers above zero")
     shares = (0.6, 0.2, 0.2) if len(sides) == 3 else (1 / len(sides),) * len(sides)
-    plan = Plan(hours=hours, sides=sides, shares=shares, batch=batch, learning_rate=learning_rate, seed=seed)
+    plan = PretrainPlan(hours=hours, sides=sides, shares=shares, batch=batch, learning_rate=learning_rate, seed=seed)
     return Job(KNOWN[family], plan_for(KNOWN[family], plan), least, begin)
 
 

@@ -20,7 +20,7 @@ from databases.errors import UserError
 from databases.hosting import lent
 from metad2a.runtime.files import written_file
 from metad2a.supernets.images import Images
-from metad2a.supernets.pretrain import Plan, Point, accuracy, pretrain, read_curve, settle
+from metad2a.supernets.pretrain import Point, PretrainPlan, accuracy, pretrain, read_curve, settle
 from metad2a.supernets.weights import write_weights
 from metad2a.train.together import Together
 
@@ -29,7 +29,7 @@ DEPTHWISE = {"weight_decay": 4e-5, "smoothing": 0.0, "average": 0.99}  # small k
 ORIGIN = "give a file that `metad2a pretrain` wrote"
 
 
-def plan_for(family: Family, plan: Plan) -> Plan:
+def plan_for(family: Family, plan: PretrainPlan) -> PretrainPlan:
     """The plan with the constants that suit the family."""
     return plan if family is RESIDUAL else replace(plan, **DEPTHWISE)  # type: ignore[arg-type]
 
@@ -39,7 +39,7 @@ class Job:
     """One pretraining: of which family, the least slice or all of it, begun with the weights of a file or with none."""
 
     family: Family
-    plan: Plan
+    plan: PretrainPlan
     least: bool = False
     begin: Path | None = None
 

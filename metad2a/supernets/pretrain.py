@@ -32,7 +32,7 @@ COLUMNS = ("epoch", "steps", "seconds", "loss", "accuracy", "images")
 
 
 @dataclass(frozen=True)
-class Plan:
+class PretrainPlan:
     """How a base is pretrained.
 
     Attributes:
@@ -73,7 +73,7 @@ class Point:
 def pretrain(
     network: nn.Module,
     images: Images,
-    plan: Plan,
+    plan: PretrainPlan,
     *,
     normalisation: Normalisation,
     checkpoint: Path,
@@ -120,7 +120,7 @@ class _Job:
         self,
         loop: Loop,
         images: Images,
-        plan: Plan,
+        plan: PretrainPlan,
         normalisation: Normalisation,
         processes: Together,
         say: Callable[[str], None],
@@ -178,7 +178,9 @@ class _Job:
         )
 
 
-def settle(network: nn.Module, images: Images, plan: Plan, normalisation: Normalisation, place: torch.device) -> None:
+def settle(
+    network: nn.Module, images: Images, plan: PretrainPlan, normalisation: Normalisation, place: torch.device
+) -> None:
     """Takes the statistics of the normalisations anew, of whole training images at the last resolution.
 
     Those of training are of crops, and partly of other resolutions.
@@ -195,7 +197,7 @@ def settle(network: nn.Module, images: Images, plan: Plan, normalisation: Normal
         )
 
 
-def _check(images: Images, plan: Plan) -> None:
+def _check(images: Images, plan: PretrainPlan) -> None:
     if len(images.train) < plan.batch:
         raise UserError(
             f"given {len(images.train):,} training images and batches of {plan.batch}; a batch cannot be larger "
@@ -232,7 +234,7 @@ def _point(row: dict[str, str]) -> Point:
     return Point(epoch, steps, seconds, loss, percent, images)
 
 
-def optimiser(network: nn.Module, plan: Plan) -> SGD:
+def optimiser(network: nn.Module, plan: PretrainPlan) -> SGD:
     """SGD with Nesterov momentum; weights of convolutions and of the classifier alone decay."""
     decays = [each for each in network.parameters() if each.ndim > 1]
     stays = [each for each in network.parameters() if each.ndim <= 1]

@@ -20,8 +20,8 @@ BEHIND = 4.0  # points of expected accuracy, what is foretold being that sure
 SEVERAL, MANY, MOST = 30.0, 90.0, 180.0  # seconds from which two, three, and with one from scratch four compete
 
 
-class Known(TypedDict):
-    """What a plan is made from beside the probes: training images, classes, and what tells what to expect."""
+class TaskFacts(TypedDict):
+    """What competitors are chosen by, beside the probes: training images, classes, and what tells what to expect."""
 
     images: int
     classes: int
