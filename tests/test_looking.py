@@ -19,7 +19,7 @@ from metad2a.recommend.pipelines import look_at
 from metad2a.search.pipelines.competing import BEHIND, first_round
 from metad2a.train import probe as probe_module
 from metad2a.train.bases import Base
-from metad2a.train.probe import looked_at, loss_of_few, probe, told_of_few
+from metad2a.train.probe import loss_of_few, probe, probed_places, told_of_few
 from predictors.outcome import Looked
 
 OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
@@ -191,8 +191,8 @@ def test_all_that_probes_look_at_is_all_however_uneven_the_classes(monkeypatch: 
     places = np.flatnonzero(task.labels < 2)[:23].tolist() + np.flatnonzero(task.labels == 2)[:17].tolist()
     uneven = replace(task, images=task.images[places], labels=task.labels[places], parts=task.parts[places])
     monkeypatch.setattr(probe_module, "MOST", {TRAIN: 17, VALIDATION: 7})
-    seen = {part: len(looked_at(uneven, part)) for part in (TRAIN, VALIDATION)}
-    assert len(looked_at(uneven, TRAIN, seen)) < seen[TRAIN] < 17, "each class is rounded down once more"
+    seen = {part: len(probed_places(uneven, part)) for part in (TRAIN, VALIDATION)}
+    assert len(probed_places(uneven, TRAIN, seen)) < seen[TRAIN] < 17, "each class is rounded down once more"
     probed = probe(random_base(3), uneven, resolution=32, most=seen)
     assert len(probed.features) == seen[TRAIN] and told_of_few(probed, uneven) is None
 

@@ -123,7 +123,7 @@ def fit_seconds(features: int, classes: int) -> float:
     return FIT_EACH * features * (classes + FIT_MORE)
 
 
-def looked_at(measured: Sequence[Measured], *, images: int, classes: int, held_out: int | None = None) -> Looked:
+def told_by_probes(measured: Sequence[Measured], *, images: int, classes: int, held_out: int | None = None) -> Looked:
     """What the probes tell of a task; ``held_out`` images told their accuracies."""
     probes = {(each.pipeline.weights, each.pipeline.resolution): each.accuracy for each in measured}
     return Looked(classes, images, probes, held_out)
@@ -145,7 +145,7 @@ def chances(
     to 30 points on signs. ``held_out`` images told the accuracies.
     ``model`` tells what to expect, by default the one learnt from what we measured.
     """
-    looked = looked_at(measured, images=images, classes=classes, held_out=held_out)
+    looked = told_by_probes(measured, images=images, classes=classes, held_out=held_out)
     asked = []
     for probe in measured:
         if probe.pipeline.weights == "hog":

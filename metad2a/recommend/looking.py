@@ -14,7 +14,7 @@ from metad2a.recommend.chances import FIT_SECONDS, SHARE, Measured, fit_seconds,
 from metad2a.recommend.pipeline_cost import OURS
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of
-from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, probe, speed, width
+from metad2a.train.probe import FEW, Probed, loss_of_few, probe, probed_places, speed, width
 
 IS_FAR = "HOG tells these images well better than our weights do, and where it did, it was better than lite0 too"
 IS_BEHIND = "on a few images it was behind"
@@ -88,7 +88,7 @@ def looks(
 
 
 def _all(task: Task) -> dict[int, int]:
-    return {part: len(looked_at(task, part)) for part in (TRAIN, VALIDATION)}
+    return {part: len(probed_places(task, part)) for part in (TRAIN, VALIDATION)}
 
 
 def fitting(
@@ -114,9 +114,9 @@ def affordable(task: Task, seconds: float, *, rate: float, features: int, least:
     not find the features that were kept.
     """
     left = seconds - FIT_SECONDS
-    judges = _some(JUDGE * left * rate, len(looked_at(task, VALIDATION)), least=LEAST_JUDGES)
+    judges = _some(JUDGE * left * rate, len(probed_places(task, VALIDATION)), least=LEAST_JUDGES)
     wanted = (left - judges / rate) / (1 / rate + fit_seconds(features, task.classes))
-    learnt = _some(wanted, len(looked_at(task, TRAIN)), least=least)
+    learnt = _some(wanted, len(probed_places(task, TRAIN)), least=least)
     return {TRAIN: learnt, VALIDATION: judges}
 
 

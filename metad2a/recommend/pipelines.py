@@ -17,7 +17,7 @@ from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import UserError
 from databases.hosting import lent
-from metad2a.recommend.chances import Chance, Measured, chances, looked_at
+from metad2a.recommend.chances import Chance, Measured, chances, told_by_probes
 from metad2a.recommend.experience import experience
 from metad2a.recommend.front import as_good, front
 from metad2a.recommend.limits import NO_LIMITS, Limits
@@ -196,7 +196,7 @@ def recommend_pipelines(
     found += [_of_chance(each, task, also) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
     best_of_each = front(choices, cost=lambda each: each.latency_ms, level=lambda each: each.expected_accuracy)
-    like = nearness(looked_at(measured, **shape).probes, model.examples)
+    like = nearness(told_by_probes(measured, **shape).probes, model.examples)
     return PipelineRecommendation(
         choices=tuple(choices),
         front=best_of_each,

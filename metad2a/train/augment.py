@@ -21,7 +21,7 @@ from databases.errors import unknown
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, Labels
-from metad2a.train.probe import features, head, looked_at
+from metad2a.train.probe import features, head, probed_places
 
 Choice = Literal["auto", "none", "shift", "flip"]
 CHOICES: tuple[Choice, ...] = ("auto", "none", "shift", "flip")
@@ -56,7 +56,7 @@ def choose(
     """
     if (found := asked(choice)) is not None:
         return found
-    labels = task.labels[looked_at(task, VALIDATION)]
+    labels = task.labels[probed_places(task, VALIDATION)]
     if not len(labels):
         return (
             PLAIN,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TypedDict
 
 from databases.architectures.spaces.pipeline import Pipeline
-from metad2a.recommend.chances import FAST, GENTLE, USUAL, Chance, Measured, chances, looked_at, outcomes
+from metad2a.recommend.chances import FAST, GENTLE, USUAL, Chance, Measured, chances, outcomes, told_by_probes
 from metad2a.recommend.front import EQUAL
 from metad2a.recommend.pipeline_cost import Allowed
 from predictors.outcome import OutcomeModel
@@ -91,7 +91,7 @@ def to_go_on(
         left: seconds.
         model: tells what to expect, by default the one learnt from what we measured.
     """
-    looked = looked_at(measured, images=images, classes=classes)
+    looked = told_by_probes(measured, images=images, classes=classes)
 
     def end(place: int) -> float:
         pipeline, accuracy, seconds = tuned[place]

@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from databases.datasets.task import TEST, Task
 from metad2a.train.classifier import Classifier, Places
 from metad2a.train.logistic import Floats, Labels, log_loss
-from metad2a.train.probe import looked_at
+from metad2a.train.probe import probed_places
 
 TIMED = 15  # images, one at a time
 PACE, LEAST = 64, 500  # images that tell how long the others take, and how many are classified in any case
@@ -86,7 +86,7 @@ def in_time(classifier: Classifier, task: Task, part: int, seconds: float) -> Pl
     begin = time.perf_counter()
     classifier.logits(task.images, where[:PACE])
     took = time.perf_counter() - begin
-    return looked_at(task, part, {part: max(LEAST, int(PACE * (seconds - took) / took))})
+    return probed_places(task, part, {part: max(LEAST, int(PACE * (seconds - took) / took))})
 
 
 def told_of_tested(found: Report, task: Task) -> list[str]:
