@@ -99,7 +99,7 @@ def test_what_another_version_packed_is_told_by_a_key_error() -> None:
 def test_cells_are_alike_by_vector_and_by_what_describes_them() -> None:
     model = predictor(CONFIG)
     both, vectors = Embedding.of_space(model)(np.arange(50)), model.encode_many(CLASSES[:50])
-    assert both.shape == (50, vectors.shape[1] + len(SPACE.describe(CLASSES[0])))
+    assert both.shape == (50, vectors.shape[1] + len(SPACE.graph_numbers(CLASSES[0])))
 
 
 def test_each_class_is_encoded_once_and_in_the_order_asked() -> None:

@@ -55,12 +55,12 @@ def export(
     ``task`` is the task before it was resized for the recipe. A ``blueprint`` is that of a network which is more than
     its architecture, such as InstaNAS's with a controller. Raises UserError where nothing can be written.
     """
-    card = describe(training, task=task, architecture=architecture, recipe=recipe, seed=seed)
+    card = card_of_training(training, task=task, architecture=architecture, recipe=recipe, seed=seed)
     card = card if blueprint is None else replace(card, blueprint=blueprint)
     return save(training, replace(card, test_accuracy=test_accuracy), folder)
 
 
-def describe(training: Training, *, task: Task, architecture: Architecture, recipe: Recipe, seed: int) -> Card:
+def card_of_training(training: Training, *, task: Task, architecture: Architecture, recipe: Recipe, seed: int) -> Card:
     """The card of a training of ``task``, not yet tested."""
     skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
     blueprint = image_space(architecture.space).blueprint(architecture, skeleton)

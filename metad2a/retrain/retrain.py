@@ -23,7 +23,7 @@ from metad2a.retrain import from_scratch
 from metad2a.retrain.champion import MODEL_NAME, Comparison, compare, current_champion, register
 from metad2a.retrain.from_scratch import Learnt, Report, digest
 from metad2a.retrain.held_out import HeldOut, leave_one_source_out
-from metad2a.retrain.model_file import describe, save_model
+from metad2a.retrain.model_file import header_of, save_model
 from metad2a.runtime.files import written_file
 from predictors.surrogates import Surrogate, learn_surrogates
 from predictors.task_distance import KnownTasks
@@ -95,7 +95,7 @@ def retrain(
         on_progress("leave one source out")
         networks = learnt.predictor, learnt.generator, learnt.surrogates
         held_out = _held_out(learnt.surrogates, known)
-        header = describe(*networks, known, held_out, recipe=recipe, seed=seed, foreign=foreign, start=start)
+        header = header_of(*networks, known, held_out, recipe=recipe, seed=seed, foreign=foreign, start=start)
         champion = current_champion(tracker)  # read before the new model may take the place of its file
         with written_file(output) as draft:
             weights = save_model(draft, *networks, _places(known, learnt.surrogates, start), learnt.memory, header)

@@ -14,7 +14,7 @@ from databases.datasets.task import Task
 from databases.records.recipe import Recipe
 from databases.records.record import TaskEntry
 from databases.records.store import Store
-from metad2a.export.export import describe
+from metad2a.export.export import card_of_training
 from metad2a.runtime.executors import HERE
 from metad2a.runtime.place import ALONE, Place
 from metad2a.runtime.tracking import Run, Tracker
@@ -244,7 +244,7 @@ class Session:
             parts=training.parts,
             shortened=training.shortened and not done.stopped,
         )
-        card = describe(training, task=self.task, architecture=architecture, recipe=recipe, seed=self.seed)
+        card = card_of_training(training, task=self.task, architecture=architecture, recipe=recipe, seed=self.seed)
         self.run.keep(done.index, trained, training, card)
         self._record(trained)
         tracked.metrics(
