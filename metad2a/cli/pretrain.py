@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from databases.errors import UserError, did_you_mean
+from databases.errors import Say, UserError, did_you_mean
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import Data, Json, NoTracking, On, Seed, open_tracker
 from metad2a.cli.output import print_json, reporting
@@ -119,9 +118,7 @@ def _again(processes: int) -> None:
     main(["--standalone", f"--nproc-per-node={processes}", "-m", "metad2a", *sys.argv[1:]])
 
 
-def _run(
-    job: Job, images: Images, output: Path | None, here: Together, say: Callable[[str], None], no_tracking: bool
-) -> Made:
+def _run(job: Job, images: Images, output: Path | None, here: Together, say: Say, no_tracking: bool) -> Made:
     from metad2a.supernets.make import make
 
     tracker = open_tracker(no_tracking or not here.first)

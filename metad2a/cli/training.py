@@ -116,7 +116,7 @@ def search(
     the order of the recommended ones depends on the images; under small and standard it is the same for all.
     """
     from databases.architectures.space import image_space
-    from metad2a.search.controllers import check_name
+    from metad2a.search.controllers import check_searcher
 
     seconds = duration(budget)
     check_meaning(context, space)
@@ -129,7 +129,7 @@ def search(
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output, network=True)
-    check_name(searcher)
+    check_searcher(searcher)
     chosen = image_space(space, beside=[SPACE])
     parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
@@ -138,9 +138,9 @@ def search(
         from metad2a.search.limited import check_limits
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
-        from metad2a.train.augment import check
+        from metad2a.train.augment import check_augment
 
-        check(augment)
+        check_augment(augment)
         limits = Limits(parameters, flops, max_latency, target)
         check_limits(limits, chosen, check_training(recipe, seconds, on))
         asked = open_model(model)
@@ -193,9 +193,9 @@ def train(
     check_output_folder(output, network=True)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one
-        from metad2a.train.augment import check
+        from metad2a.train.augment import check_augment
 
-        check(augment)
+        check_augment(augment)
         check_training(recipe, seconds, on)
         result = train_one(
             read_images(data, reporter, seed=seed, groups=groups, seconds=seconds),

@@ -6,7 +6,7 @@ MNIST-M, an own source: its figures stand with and without such relatives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from databases.architectures.spaces.nasbench201_core import CORE
 from databases.datasets.sampler import TaskSpec, build_task, family
+from databases.errors import Say
 from databases.records.episodes import Episode, episodes
 from databases.records.store import Store
 from metad2a.build.build import Measurement, entry, measure
@@ -26,14 +27,13 @@ from predictors.metrics import regret
 from predictors.rivals import best_on_average, copied_ranking, level_and_gain, parameters_of
 from predictors.surrogates import learn_process
 
-Report = Callable[[str], None]
 SPECS = (TaskSpec("cifar10", tuple(range(10)), 96), TaskSpec("mnist", tuple(range(10)), 96))
 RELATIVE = {"cifar10": "cifar10", "mnist": family("mnist_m")}  # the family of known tasks to leave out beside it
 SEEDS = 3
 
 
 def measure_held_back(
-    store: Store, images: Path, *, recipe: str, workers: int = 2, on_progress: Report = lambda line: None
+    store: Store, images: Path, *, recipe: str, workers: int = 2, on_progress: Say = lambda line: None
 ) -> None:
     """Measures the common core on both tasks under three seeds, as far as ``store`` lacks it."""
     tasks = {spec: build_task(spec, images) for spec in SPECS}

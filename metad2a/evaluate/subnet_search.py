@@ -6,7 +6,7 @@ against random subnets and against evolution; what each picks is then measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import torch
 
 from databases.architectures.space import Architecture
 from databases.datasets.features import TaskFeatures
+from databases.errors import Say
 from databases.hosting import lent
 from metad2a.build.subnets import base_images, cut_accuracy, inherited, side_of
 from metad2a.evaluate.subnets import Measured, Values
@@ -122,7 +123,7 @@ def by_evolution(asked: Asked, *, calls: int, seed: int) -> Architecture:
 
 
 def measured_accuracies(
-    rows: Measured, file: Path, picks: Mapping[str, set[Architecture]], say: Callable[[str], None]
+    rows: Measured, file: Path, picks: Mapping[str, set[Architecture]], say: Say
 ) -> dict[tuple[str, Architecture], dict[str, float]]:
     """(fold, subnet) -> inherited accuracy on each of the fold's tasks, by fingerprint; what has no row is measured."""
     found, images, chosen = {}, base_images(file, side_of(rows.space)), rows.space

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.errors import Say
 from metad2a.recommend.chances import FIT_SECONDS, SHARE, Measured, fit_seconds, is_far, probe_seconds, sensible_probes
 from metad2a.recommend.pipeline_cost import OURS
 from metad2a.train.bases import OTHER, Base, installed
@@ -51,7 +52,7 @@ def looks(
     insist: bool = False,
     share: float = SHARE,
     left_out: dict[str, str] | None = None,
-    now: Callable[[str], None] = lambda text: None,
+    now: Say = lambda text: None,
 ) -> Iterator[Look]:
     """The first probe always, networks where they fit into a ``share`` of the seconds ``left``; ``known`` are timed.
 

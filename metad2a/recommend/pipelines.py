@@ -6,7 +6,7 @@ Probes of frozen networks look at the images for a few seconds; what fine-tuning
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ import numpy as np
 
 from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import TEST, VALIDATION, Task
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.hosting import lent
 from metad2a.recommend.chances import Chance, Measured, chances, told_by_probes
 from metad2a.recommend.experience import experience
@@ -146,7 +146,7 @@ def look_at(
     seed: int = 0,
     cache: Path | None = None,
     also: Base | None = None,
-    now: Callable[[str], None] = lambda text: None,
+    now: Say = lambda text: None,
 ) -> Seen:
     """Probes for about so many ``seconds``; ``also`` is a network of the user's own, however long that takes.
 
@@ -178,7 +178,7 @@ def recommend_pipelines(
     cache: Path | None = None,
     also: Base | None = None,
     store: Store | None = None,
-    now: Callable[[str], None] = lambda text: None,
+    now: Say = lambda text: None,
 ) -> PipelineRecommendation:
     """Tells what training for ``seconds`` is expected to reach, by what was ``looked`` at, here if need be.
 

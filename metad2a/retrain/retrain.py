@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from databases.errors import UserError, did_you_mean
+from databases.errors import Say, UserError, did_you_mean
 from databases.files import write_files
 from databases.records.episodes import TABLE, Episode, Known, episodes, held_out_families, own_episodes
 from databases.records.importers.own_table import size_of
@@ -21,7 +21,7 @@ from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain import from_scratch
 from metad2a.retrain.champion import MODEL_NAME, Comparison, compare, current_champion, register
-from metad2a.retrain.from_scratch import Learnt, Report, digest
+from metad2a.retrain.from_scratch import Learnt, digest
 from metad2a.retrain.held_out import HeldOut, leave_one_source_out
 from metad2a.retrain.model_file import header_of, save_model
 from metad2a.runtime.files import written_file
@@ -62,7 +62,7 @@ def retrain(
     start: MetaD2A | None = None,
     recipe: str = "tiny",
     seed: int = 0,
-    on_progress: Report = lambda line: None,
+    on_progress: Say = lambda line: None,
 ) -> RetrainResult:
     """Learns, judges on held-out sources, saves, and becomes challenger; champion where it is better.
 

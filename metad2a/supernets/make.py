@@ -16,7 +16,7 @@ from databases import checkpoint
 from databases.architectures.supernets.families import FORM, LITE0, MOBILE, RESIDUAL, open_family, pretrained
 from databases.architectures.supernets.inherit import enlarge
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.hosting import lent
 from metad2a.runtime.files import written_file
 from metad2a.supernets.images import Images
@@ -83,7 +83,7 @@ def make(
     folder: Path,
     output: Path,
     processes: Together,
-    say: Callable[[str], None],
+    say: Say,
     on_point: Callable[[Point], None] = lambda point: None,
     deadline: float = float("inf"),
 ) -> Made:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures.supernets.inherit import recalibrate
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.files import write_files
 from databases.hosting import lent
 from metad2a.supernets.images import Images, batch_of, cropped, normalised, resized
@@ -78,7 +78,7 @@ def pretrain(
     normalisation: Normalisation,
     checkpoint: Path,
     processes: Together,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = lambda line: None,
     on_point: Callable[[Point], None] = lambda point: None,
     every: float = 180.0,
     deadline: float = math.inf,
@@ -123,7 +123,7 @@ class _Job:
         plan: PretrainPlan,
         normalisation: Normalisation,
         processes: Together,
-        say: Callable[[str], None],
+        say: Say,
         on_point: Callable[[Point], None],
     ) -> None:
         self.loop, self.images, self.plan, self.processes = loop, images, plan, processes

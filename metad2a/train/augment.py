@@ -72,7 +72,7 @@ def choose(
 
 def asked(choice: str) -> tuple[Augment, str] | None:
     """The same where the images need not be looked at, None for ``auto``; raises `UserError` for an unknown choice."""
-    check(choice)
+    check_augment(choice)
     if choice == "auto":
         return None
     if choice == "none":
@@ -81,7 +81,7 @@ def asked(choice: str) -> tuple[Augment, str] | None:
     return Augment(flip=flip), f"training images are shifted{_mirrored(flip)}, as asked"
 
 
-def check(choice: str) -> None:
+def check_augment(choice: str) -> None:
     """Raises `UserError` for an unknown choice."""
     if choice not in CHOICES:
         raise unknown("augmentation", choice, CHOICES)

@@ -18,6 +18,7 @@ import numpy as np
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.errors import Say
 from metad2a.export.card import Card
 from metad2a.recommend.chances import Measured
 from metad2a.recommend.experience import experience
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from databases.records.store import Store
 
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
-Say = Callable[[str], None]
 OnEpoch = Callable[[Pipeline, Epoch], None]
 
 
