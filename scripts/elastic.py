@@ -34,7 +34,7 @@ from metad2a.evaluate.subnets import (
     MEAN,
     OURS,
     Judged,
-    Measured,
+    SubnetRows,
     Values,
     judged,
     naswot_scores,
@@ -115,7 +115,7 @@ def verdict(above: Interval) -> str:
     return "(cannot be told apart)" if above.low <= 0 <= above.high else ""
 
 
-def searches(rows: Measured, models: dict[str, MetaPredictor], file: Path, *, seed: int) -> None:
+def searches(rows: SubnetRows, models: dict[str, MetaPredictor], file: Path, *, seed: int) -> None:
     """What each way to search picks, measured on held-out classes; and whether z knows its task."""
     bound, picks, liked = float(np.median(rows.flops)), Picks(), list[Values]()
     for fold, model in models.items():
@@ -157,7 +157,7 @@ def told(reached: dict[tuple[str, str, str], float], setting: str) -> None:
         print(f"| {name} | {theirs.mean():.2f} | {'' if name == FIRST else f'{above} {verdict(above)}'} |")
 
 
-def fixed(rows: Measured, fold: str, asked: Asked) -> dict[str, Architecture]:
+def fixed(rows: SubnetRows, fold: str, asked: Asked) -> dict[str, Architecture]:
     """Picks that need no search."""
     within = np.flatnonzero(rows.flops <= asked.bound)
     usual = np.mean([to_logit(each.accuracy) for each in rows.of(fold)[1]], axis=0)

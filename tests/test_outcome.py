@@ -17,7 +17,7 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from metad2a.recommend import chances as chances_module
-from metad2a.recommend.chances import Measured, outcomes, probe_seconds, sensible_probes
+from metad2a.recommend.chances import MeasuredProbe, outcomes, probe_seconds, sensible_probes
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import HERE
 from metad2a.recommend.pipelines import PipelineRecommendation, Seen, look_at, recommend_pipelines
@@ -246,7 +246,7 @@ def test_a_curve_goes_on_as_those_of_its_kind_did(monkeypatch: pytest.MonkeyPatc
     assert model.later(looked, ALL, 62.0, 1.0) == pytest.approx(62)
     monkeypatch.setattr(competing, "outcomes", lambda: model)
     tuned = [(half, 64.0, 8.0), (ALL, 62.0, 8.0)]
-    given = {"measured": [Measured(OWN, 50.0, 900.0)], "images": 320, "classes": 10}
+    given = {"measured": [MeasuredProbe(OWN, 50.0, 900.0)], "images": 320, "classes": 10}
     assert competing.to_go_on(tuned, **given, left=24.0) == 1  # type: ignore[arg-type]
     assert competing.to_go_on(tuned, **given, left=0.1) == 0  # type: ignore[arg-type]
 

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.errors import UserError
 from metad2a.cli.app import app
-from metad2a.recommend.chances import Chance, Measured
+from metad2a.recommend.chances import Chance, MeasuredProbe
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import HERE, Allowed, cost_of, limits_here
 from metad2a.search.pipelines import competing
@@ -76,7 +76,7 @@ def test_without_the_preference_the_best_is_exported_by_a_run_of_its_own(monkeyp
 
 
 def test_what_is_expected_as_good_begins_with_the_fastest() -> None:
-    measured = [Measured(PROBE, 90.0, 1_000.0)]
+    measured = [MeasuredProbe(PROBE, 90.0, 1_000.0)]
     free = first_round(measured, images=800, classes=5, seconds=20.0)
     fast = first_round(measured, images=800, classes=5, seconds=20.0, allowed=Allowed(FAST, TASK))
     equal = [each for each in free if each.expected >= free[0].expected - 0.5]

@@ -21,7 +21,7 @@ from databases.datasets.task import TEST, Task
 from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.export.weights import load_weights
-from metad2a.recommend.chances import Chance, Measured
+from metad2a.recommend.chances import Chance, MeasuredProbe
 from metad2a.recommend.pipelines import recommend_pipelines
 from metad2a.reports.figure import new_figure
 from metad2a.runtime.tracking import Tracker
@@ -230,7 +230,7 @@ def test_a_damaged_plan_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("seconds", "count"), [(20.0, 1), (60.0, 2), (120.0, 3), (240.0, 4)])
 def test_the_more_time_the_more_fine_tunings_compete(seconds: float, count: int) -> None:
-    probed = [Measured(OWN, 70.0, 900.0), Measured(LITE, 71.0, 300.0)]
+    probed = [MeasuredProbe(OWN, 70.0, 900.0), MeasuredProbe(LITE, 71.0, 300.0)]
     found = first_round(probed, images=1_000, classes=10, seconds=seconds)
     assert len({each.pipeline for each in found}) == count and sum(each.seconds for each in found) <= seconds
     assert all(PIPELINE.of(each.pipeline) for each in found)

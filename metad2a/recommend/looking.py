@@ -11,7 +11,15 @@ from pathlib import Path
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import Say
-from metad2a.recommend.chances import FIT_SECONDS, SHARE, Measured, fit_seconds, is_far, probe_seconds, sensible_probes
+from metad2a.recommend.chances import (
+    FIT_SECONDS,
+    SHARE,
+    MeasuredProbe,
+    fit_seconds,
+    is_far,
+    probe_seconds,
+    sensible_probes,
+)
 from metad2a.recommend.pipeline_cost import OURS
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of
@@ -37,7 +45,7 @@ class Look:
         seconds: what features and regression took.
     """
 
-    measured: Measured
+    measured: MeasuredProbe
     probed: Probed | None
     seconds: float
 
@@ -63,7 +71,7 @@ def looks(
     ``left_out`` is told why, by the name of the weights, of each network that is not probed.
     """
     why: dict[str, str] = {} if left_out is None else left_out
-    few, found = _Few(task), list[Measured]()
+    few, found = _Few(task), list[MeasuredProbe]()
     for number, pipeline in enumerate(_to_probe(task, also)):
         if pipeline.weights == "lite0" and is_far(found):
             why[pipeline.weights] = IS_FAR
@@ -73,7 +81,7 @@ def looks(
         whole = None if number == 0 or pipeline.weights in PARTLY else share
         most, in_time = fitting(task, pipeline, base, rate, left(), whole=whole)
         if known and pipeline in known:
-            found.append(Measured(pipeline, known[pipeline], rate))
+            found.append(MeasuredProbe(pipeline, known[pipeline], rate))
             yield Look(found[-1], None, 0.0)
         elif number == 0 or must or in_time:
             now(f"Probing {pipeline}")
@@ -82,7 +90,7 @@ def looks(
                 continue
             probed = probe(base, task, resolution=pipeline.resolution, cache=cache, most=most)
             insist = insist and pipeline.weights != OTHER
-            found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))
+            found.append(MeasuredProbe(pipeline, probed.valid_accuracy or 0.0, rate))
             yield Look(found[-1], probed, probed.seconds)
         else:
             why.setdefault(pipeline.weights, NO_TIME)
@@ -155,7 +163,7 @@ def _to_probe(task: Task, also: Base | None) -> list[Pipeline]:
     return [each for each in found if each.weights != OTHER or each.resolution == last]
 
 
-def about(also: Base | None, measured: Sequence[Measured], left_out: Mapping[str, str]) -> list[str]:
+def about(also: Base | None, measured: Sequence[MeasuredProbe], left_out: Mapping[str, str]) -> list[str]:
     """What is to be known of networks: which the user's own is, and why some were not looked at, a line a reason."""
     seen = {each.pipeline.weights for each in measured}
     own = {} if also is None else {OTHER: also.name}

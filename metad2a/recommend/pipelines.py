@@ -17,7 +17,7 @@ from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import Say, UserError
 from databases.hosting import lent
-from metad2a.recommend.chances import Chance, Measured, chances, told_by_probes
+from metad2a.recommend.chances import Chance, MeasuredProbe, chances, told_by_probes
 from metad2a.recommend.experience import experience
 from metad2a.recommend.front import as_good, front
 from metad2a.recommend.limits import NO_LIMITS, Limits
@@ -133,7 +133,7 @@ class Seen:
 
     images: int
     held_out: int
-    probes: tuple[tuple[Measured, float], ...]
+    probes: tuple[tuple[MeasuredProbe, float], ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -232,7 +232,7 @@ def _sample(task: Task, seed: int) -> Task:
     return replace(task, images=task.images[place], labels=task.labels[place], parts=task.parts[place], groups=groups)
 
 
-def _of_probe(measured: Measured, took: float, count: int, task: Task, also: Base | None) -> Choice:
+def _of_probe(measured: MeasuredProbe, took: float, count: int, task: Task, also: Base | None) -> Choice:
     """A probe's accuracy is measured, on ``count`` images."""
     half = NORMAL_80 * sampling_noise(measured.accuracy, count)
     level = to_logit(measured.accuracy)
@@ -265,7 +265,7 @@ def _knee(front: Sequence[Choice]) -> Choice:
     return max(front, key=above)
 
 
-def _reason(best: Choice, measured: Sequence[Measured], seconds: float, model: OutcomeModel) -> str:
+def _reason(best: Choice, measured: Sequence[MeasuredProbe], seconds: float, model: OutcomeModel) -> str:
     probes = ", ".join(f"{each.pipeline} {each.accuracy:.1f}%" for each in measured)
     told = f"Probes on your images: {probes}"
     if best.measured:

@@ -22,7 +22,7 @@ class Sample:
 
 
 @dataclass
-class Average:
+class RunningMean:
     """Bias-corrected exponential moving average of scores and of their squares."""
 
     decay: float
@@ -59,8 +59,8 @@ class Memory:
     """
 
     context: Tensor
-    average: Average
-    of_decision: dict[str, Average] = field(default_factory=dict)
+    average: RunningMean
+    of_decision: dict[str, RunningMean] = field(default_factory=dict)
     scores: dict[Walk, float] = field(default_factory=dict)
     seen: set[Walk] = field(default_factory=set)
     old: dict[Walk, float] = field(default_factory=dict)
@@ -76,6 +76,6 @@ class Memory:
     def restore(self, state: dict[str, Any]) -> None:
         """Goes on from `state`; the context stays the tensor it is."""
         self.context.data.copy_(state["context"])
-        self.average, self.seen = Average(*state["average"]), set(state["seen"])
-        self.of_decision = {name: Average(*each) for name, each in state["of_decision"].items()}
+        self.average, self.seen = RunningMean(*state["average"]), set(state["seen"])
+        self.of_decision = {name: RunningMean(*each) for name, each in state["of_decision"].items()}
         self.scores, self.old, self.drawn = state["scores"], state["old"], state["drawn"]

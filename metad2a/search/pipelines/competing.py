@@ -8,7 +8,16 @@ from dataclasses import replace
 from typing import TypedDict
 
 from databases.architectures.spaces.pipeline import Pipeline
-from metad2a.recommend.chances import FAST, GENTLE, USUAL, Chance, Measured, chances, outcomes, told_by_probes
+from metad2a.recommend.chances import (
+    FAST_RATE,
+    GENTLE_RATE,
+    USUAL_RATE,
+    Chance,
+    MeasuredProbe,
+    chances,
+    outcomes,
+    told_by_probes,
+)
 from metad2a.recommend.front import EQUAL
 from metad2a.recommend.pipeline_cost import Allowed
 from predictors.outcome import OutcomeModel
@@ -29,7 +38,7 @@ class TaskFacts(TypedDict):
 
 
 def first_round(
-    measured: Sequence[Measured],
+    measured: Sequence[MeasuredProbe],
     *,
     images: int,
     classes: int,
@@ -63,7 +72,7 @@ def first_round(
     chosen = _close(list(best.values())[:count])
     if len(chosen) == 1 and seconds < MOST:
         return ranked(seconds)[:1]
-    scratch = Pipeline("scratch", 32, "all", FAST)
+    scratch = Pipeline("scratch", 32, "all", FAST_RATE)
     if seconds >= MOST and (allowed is None or allowed(scratch)):
         chosen = [*chosen[: count - 1], Chance(scratch, each, 0.0)]
     for chance in list(chosen):
@@ -74,7 +83,7 @@ def first_round(
 
 def to_go_on(
     tuned: Sequence[tuple[Pipeline, float, float]],
-    measured: Sequence[Measured],
+    measured: Sequence[MeasuredProbe],
     *,
     images: int,
     classes: int,
@@ -100,7 +109,7 @@ def to_go_on(
     return max(range(len(tuned)), key=end)
 
 
-def to_classify(measured: Sequence[Measured], images: int, among: Sequence[Pipeline] | None = None) -> float:
+def to_classify(measured: Sequence[MeasuredProbe], images: int, among: Sequence[Pipeline] | None = None) -> float:
     """Seconds that ``among`` take for so many images; by default the slowest in two forms and the next, as a mean."""
     if among is None:
         slowest = sorted(each.rate for each in measured)[:2]
@@ -125,5 +134,5 @@ def _close(ranked: Sequence[Chance]) -> list[Chance]:
 
 def _other_rate(pipeline: Pipeline) -> Pipeline:
     """The same at the neighbouring learning rate."""
-    other = {FAST: USUAL, USUAL: FAST, GENTLE: USUAL}
-    return replace(pipeline, learning_rate=other[pipeline.learning_rate or USUAL])
+    other = {FAST_RATE: USUAL_RATE, USUAL_RATE: FAST_RATE, GENTLE_RATE: USUAL_RATE}
+    return replace(pipeline, learning_rate=other[pipeline.learning_rate or USUAL_RATE])

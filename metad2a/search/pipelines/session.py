@@ -20,7 +20,7 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import Say
 from metad2a.export.card import Card
-from metad2a.recommend.chances import Measured
+from metad2a.recommend.chances import MeasuredProbe
 from metad2a.recommend.experience import experience
 from metad2a.recommend.pipeline_cost import Allowed
 from metad2a.runtime.tracking import Run
@@ -73,7 +73,7 @@ class PipelineSession:
     line: Say = lambda text: None
     now: Say = lambda text: None
     on_epoch: OnEpoch = lambda pipeline, epoch: None
-    measured: list[Measured] = field(default_factory=list)
+    measured: list[MeasuredProbe] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     resumed: int = 0
     worked: bool = False  # whether this process trained anything
