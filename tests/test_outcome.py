@@ -19,7 +19,7 @@ from databases.records.record import Record, TaskEntry
 from metad2a.recommend import chances as chances_module
 from metad2a.recommend.chances import MeasuredProbe, outcomes, probe_seconds, sensible_probes
 from metad2a.recommend.limits import Limits
-from metad2a.recommend.pipeline_cost import HERE
+from metad2a.recommend.pipeline_cost import THIS_MACHINE
 from metad2a.recommend.pipelines import PipelineRecommendation, Seen, look_at, recommend_pipelines
 from metad2a.reports.figure import save
 from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
@@ -161,7 +161,7 @@ def test_limits_hold_and_impossible_ones_name_the_nearest(world: None) -> None:
     with pytest.raises(UserError, match=r"at most 5 parameters.*the smallest has"):
         asked(limits=Limits(params=5))
     with pytest.raises(UserError, match=r"at most 1e-06 ms on this machine: the fastest"):
-        asked(limits=Limits(latency=1e-6, device=HERE))
+        asked(limits=Limits(latency=1e-6, device=THIS_MACHINE))
 
 
 def test_without_a_validation_image_nothing_can_be_told(world: None) -> None:

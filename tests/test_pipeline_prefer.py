@@ -15,7 +15,7 @@ from databases.errors import UserError
 from metad2a.cli.app import app
 from metad2a.recommend.chances import Chance, MeasuredProbe
 from metad2a.recommend.limits import Limits
-from metad2a.recommend.pipeline_cost import HERE, Allowed, cost_of, limits_here
+from metad2a.recommend.pipeline_cost import THIS_MACHINE, Allowed, cost_of, limits_here
 from metad2a.search.pipelines import competing
 from metad2a.search.pipelines.competing import first_round
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
@@ -92,7 +92,7 @@ def test_a_run_is_told_apart_by_limits_and_preference() -> None:
 
 def test_another_preference_is_refused_in_a_line() -> None:
     with pytest.raises(UserError, match="given the preference 'balanced' for a search of pipelines; allowed are"):
-        Allowed(Limits(device=HERE, prefer="balanced"), TASK)
+        Allowed(Limits(device=THIS_MACHINE, prefer="balanced"), TASK)
     with pytest.raises(ValidationError, match="prefer means nothing in the space nasbench201"):
         SearchIn(dataset="0" * 32, prefer="latency", space="nasbench201")
     assert SearchIn(dataset="0" * 32, prefer="latency").space == "pipeline"

@@ -54,8 +54,8 @@ def pretrain(
     torchrun --nproc-per-node 8 -m metad2a pretrain IMAGENET --family lite0 --hours 20 --sides 128,160,224
     --batch 1024 --learning-rate 0.5
     """
-    from metad2a.train.place import usable_place
     from metad2a.train.together import started_by_torchrun, together
+    from metad2a.train.torch_place import usable_place
 
     if processes > 1 and not started_by_torchrun():
         return _again(processes)

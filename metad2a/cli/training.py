@@ -38,7 +38,7 @@ from metad2a.cli.options import (
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.pipeline import Augment, Baseline
 from metad2a.cli.recommend import compact
-from metad2a.cli.runs import card_of, files_of, print_files
+from metad2a.cli.runs import files_of, print_files, told_of_card
 from metad2a.cli.tracked import drawn
 from metad2a.recommend.amounts import amount
 from metad2a.reports.words import percent, short, span
@@ -285,7 +285,7 @@ def _plain(result: SearchResult, exported: Exported) -> dict[str, Any]:
     trained = [{**asdict(each), "architecture": str(each.architecture)} for each in result.trained]
     return {
         "run": result.folder.name,
-        **card_of(exported),
+        **told_of_card(exported),
         "trained": trained,
         "seconds": result.seconds,
         "resumed": result.resumed,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metad2a.reports.cell_svg import INK, one_line
-from metad2a.reports.figure import BLUE, VERMILION, new_figure, plain, save, say_empty
+from metad2a.reports.figure import BLUE, VERMILION, new_figure, quiet_axes, save, say_empty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -129,7 +129,7 @@ def _fitting(make: Callable[[int], Legend], most: int, width: float) -> None:
 
 
 def _draw_panel(axes: Axes, panel: Panel, appearances: Mapping[str, Appearance]) -> None:
-    plain(axes, panel.title, panel.x_label, panel.y_label, pad=10)
+    quiet_axes(axes, panel.title, panel.x_label, panel.y_label, pad=10)
     curves = [kept for each in panel.curves if (kept := _known(each)) is not None]
     if not curves:
         return say_empty(axes, "nothing was measured")

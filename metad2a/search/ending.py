@@ -16,7 +16,7 @@ from metad2a.search.result import SearchResult
 from metad2a.search.run_state import best_of, tested_card
 from metad2a.search.tracked import SEARCH_FIGURE, known_values
 from metad2a.train.inference import accuracy
-from metad2a.train.place import pick_place
+from metad2a.train.torch_place import pick_place
 from metad2a.train.training import Progress, Training
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
 from metad2a.search.session import Session
 from metad2a.search.tracked import Draw
 from metad2a.train.augment import check_augment
-from metad2a.train.place import usable_place
+from metad2a.train.torch_place import usable_place
 
 USUAL_TRAININGS = 3  # where neither their number nor a time is given
 

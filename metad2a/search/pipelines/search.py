@@ -103,9 +103,9 @@ def search_pipelines(
     ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
     another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
     the home folder. ``also`` is a pretrained network of the user's own, which competes with ours. What is exported
-    keeps the ``limits``, whose latency is that of `HERE`; with their preference ``latency`` it is the fastest of those
-    that are as good on validation images. Each epoch of a fine-tuning is told to ``on_epoch``, by default in words to
-    ``now``.
+    keeps the ``limits``, whose latency is that of `THIS_MACHINE`; with their preference ``latency`` it is the fastest
+    of those that are as good on validation images. Each epoch of a fine-tuning is told to ``on_epoch``, by default in
+    words to ``now``.
     What is measured lands in ``store``, whose measurements of other images help to choose. What ``draw`` makes of the
     trainings goes with the tracked run.
 
