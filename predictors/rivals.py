@@ -17,7 +17,7 @@ from databases.hosting import importing
 from databases.kept import keep, read
 from databases.records.episodes import Episode
 from databases.records.recipe import Recipe
-from predictors.meta import to_logit
+from predictors.scale import to_logit
 from predictors.zero_cost import zero_cost
 
 Values = npt.NDArray[np.float64]

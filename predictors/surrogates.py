@@ -16,7 +16,8 @@ from databases.records.episodes import FEW
 from databases.records.recipe import RECIPES
 from predictors import checkpoint
 from predictors.embedding import Embedding, vectors
-from predictors.meta import MetaPredictor, to_logit
+from predictors.meta import MetaPredictor
+from predictors.scale import to_logit
 from predictors.task_process import Kernel, MeasuredTask, TaskProcess
 
 if TYPE_CHECKING:

@@ -44,8 +44,9 @@ from metad2a.evaluate.subnets import (
 )
 from metad2a.generate.generator import Generator
 from metad2a.runtime.home import home, shared_data
-from predictors.meta import MetaPredictor, to_logit, to_percent
+from predictors.meta import MetaPredictor
 from predictors.metrics import Interval, bootstrap_interval
+from predictors.scale import to_logit, to_percent
 
 CALLS, SEEDS, TASKS = 500, 20, 2  # of a search; tasks of a fold that are searched for
 Picks = dict[tuple[str, str, str], list[Architecture]]  # fold, task and way -> by seed

@@ -23,7 +23,8 @@ from metad2a.evaluate.subnet_search import Asked, by_evolution, by_generator, by
 from metad2a.evaluate.subnets import MEAN, OURS, WRONG, SubnetRows, judged, taught, unseen
 from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.retrain.meta_training import Schedule
-from predictors.meta import MetaPredictor, Scores, to_percent
+from predictors.meta import MetaPredictor, Scores
+from predictors.scale import to_percent
 
 NAME = RESIDUAL_SUBNETS.name
 

@@ -141,7 +141,7 @@ def _run(job: Job, images: Images, output: Path | None, here: Together, say: Say
 def _tell(done: Made, *, json: bool) -> None:
     assert done.accuracy is not None
     if json:
-        print_json({"weights": str(done.path), "accuracy": done.accuracy, "epochs": done.epochs, "sha256": done.sha256})
+        print_json({"weights": str(done.path), "accuracy": done.accuracy, "epochs": done.epochs, "sha256": done.digest})
     else:
         print(f"{done.accuracy:.1f}% of the validation images after {done.epochs} epochs; weights in {done.path}")
 

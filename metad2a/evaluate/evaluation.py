@@ -36,8 +36,9 @@ from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain.held_out import leave_one_source_out, tau
 from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train
 from metad2a.runtime.home import home, shared_data
-from predictors.meta import MetaPredictor, to_logit
+from predictors.meta import MetaPredictor
 from predictors.metrics import spearman
+from predictors.scale import to_logit
 from predictors.surrogates import learn_process
 
 RECIPE = "tiny"  # of the own tasks

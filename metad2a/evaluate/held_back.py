@@ -22,9 +22,9 @@ from metad2a.evaluate.own_tasks import ceiling
 from metad2a.recommend.model import MetaD2A
 from metad2a.retrain.held_out import conformal_factors, leave_one_source_out, tau
 from metad2a.runtime.executors import processes as executor
-from predictors.meta import to_logit, to_percent
 from predictors.metrics import regret
 from predictors.rivals import best_on_average, copied_ranking, level_and_gain, parameters_of
+from predictors.scale import to_logit, to_percent
 from predictors.surrogates import learn_process
 
 SPECS = (TaskSpec("cifar10", tuple(range(10)), 96), TaskSpec("mnist", tuple(range(10)), 96))

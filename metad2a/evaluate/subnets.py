@@ -28,8 +28,9 @@ from databases.records.episodes import Episode, episodes_with
 from databases.records.store import Store
 from metad2a.build.subnets import side_of, subnet_space, task_features
 from metad2a.retrain.meta_training import Schedule, fresh, meta_train
-from predictors.meta import MetaConfig, MetaPredictor, to_logit, to_percent
+from predictors.meta import MetaConfig, MetaPredictor
 from predictors.metrics import tau_at_matched_cost
+from predictors.scale import to_logit, to_percent
 from predictors.zero_cost import naswot, worst_for_singular
 
 Values = npt.NDArray[np.float64]

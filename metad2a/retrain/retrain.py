@@ -37,7 +37,7 @@ class RetrainResult:
     """What a retraining left.
 
     Attributes:
-        path, weights: the file, and its sha256 (16 digits). header: of the file.
+        path, weights: the file, and the first 16 hex digits of its sha256. header: of the file.
         held_out_tau: on held-out own tasks. comparison: with the champion, None where there is none.
         version: in MLflow's registry, None where nothing is tracked. promoted: whether it is champion now.
     """

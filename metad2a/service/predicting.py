@@ -12,7 +12,7 @@ from typing import Any
 
 from databases.errors import UserError
 from databases.hosting import own_process
-from metad2a.export.onnx import load_program
+from metad2a.export.program import load_program
 from metad2a.service.children import limit_memory
 from metad2a.service.helper import serve
 

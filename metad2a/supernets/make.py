@@ -73,7 +73,7 @@ class Made:
     accuracy: float | None
     epochs: int
     seconds: float
-    sha256: str | None = None
+    digest: str | None = None
 
 
 def make(
