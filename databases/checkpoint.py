@@ -17,7 +17,7 @@ VERSION = 1
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, form: str) -> str:
-    """Writes the tensors and the header at once (or not at all); returns the file's sha256."""
+    """Writes tensors and header at once (or not at all); returns the first 16 hex digits of the file's sha256."""
     from safetensors.torch import save as to_bytes
 
     meta = {"metad2a": json.dumps({"format": form, "version": VERSION, **header}, sort_keys=True)}

@@ -20,7 +20,7 @@ __all__ = ["LATENCY_MODEL", "META_MODEL", "VERSION", "digest", "load", "part", "
 
 
 def save(path: Path, tensors: Mapping[str, Tensor], header: Mapping[str, Any], *, form: str = META_MODEL) -> str:
-    """Writes the tensors and the header at once (or not at all); returns the file's sha256."""
+    """Writes tensors and header at once (or not at all); returns the first 16 hex digits of the file's sha256."""
     return checkpoint.save(path, tensors, header, form=form)
 
 

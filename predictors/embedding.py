@@ -41,5 +41,5 @@ class Embedding:
 def vectors(model: MetaPredictor, architectures: Sequence[Architecture]) -> Floats:
     """(n, d) vectors of the meta-predictor and descriptions of architectures."""
     chosen = finite_space(model.config.space)
-    described = np.array([chosen.describe(each) for each in architectures])
+    described = np.array([chosen.graph_numbers(each) for each in architectures])
     return np.concatenate([model.encode_many(architectures).double().numpy(), described], axis=1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from predictors.meta import to_percent
+from predictors.scale import to_percent
 from predictors.task_process import Ints, TaskProcess
 
 OTHERS, DRAWS = 127, 400  # cells that stand for all on offer, and draws from the posterior

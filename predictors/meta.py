@@ -26,8 +26,6 @@ from databases.datasets.features import TaskFeatures
 from databases.hosting import lent
 from predictors.graph_encoder import EncodedCells, GraphEncoder, tensors
 from predictors.network_config import NetworkConfig
-from predictors.scale import to_logit as to_logit
-from predictors.scale import to_percent as to_percent
 from predictors.set_encoder import SetEncoder, TaskBatch, collate
 
 FEWEST_TASKS = 20  # a recipe measured on fewer tasks teaches neither its level nor what the dataset changes

@@ -17,7 +17,7 @@ from databases.hosting import importing
 from databases.kept import keep, read
 from databases.records.episodes import Episode
 from databases.records.recipe import Recipe
-from predictors.meta import to_logit
+from predictors.scale import to_logit
 from predictors.zero_cost import zero_cost
 
 Values = npt.NDArray[np.float64]
@@ -93,7 +93,7 @@ def cell_features(cells: Sequence[Architecture]) -> Values:
     """(n, 38): operations of the six edges of cells, and what describes them."""
     nasbench = finite_space("nasbench201")
     walks = np.eye(5)[np.array([each.walk for each in cells])].reshape(len(cells), -1)
-    described = np.array([nasbench.describe(each) for each in cells])
+    described = np.array([nasbench.graph_numbers(each) for each in cells])
     return np.concatenate([walks, described], axis=1)
 
 

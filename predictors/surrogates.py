@@ -16,8 +16,9 @@ from databases.records.episodes import FEW
 from databases.records.recipe import RECIPES
 from predictors import checkpoint
 from predictors.embedding import Embedding, vectors
-from predictors.meta import MetaPredictor, to_logit
-from predictors.task_process import Kernel, Measured, TaskProcess
+from predictors.meta import MetaPredictor
+from predictors.scale import to_logit
+from predictors.task_process import Kernel, MeasuredTask, TaskProcess
 
 if TYPE_CHECKING:
     from databases.records.episodes import Episode
@@ -73,11 +74,11 @@ def kernel_of(recipe: str) -> Kernel:
     return KERNEL if recipe in RECIPES else OF_TASKS
 
 
-def measured(episode: Episode) -> Measured:
+def measured(episode: Episode) -> MeasuredTask:
     """What the surrogate is told of a task."""
     seeds = np.isfinite(episode.by_seed).sum(1).astype(np.float64)
     statistics = episode.features.statistics.astype(np.float64)
-    return Measured(statistics, episode.cells, to_logit(episode.accuracy), np.maximum(seeds, 1))
+    return MeasuredTask(statistics, episode.cells, to_logit(episode.accuracy), np.maximum(seeds, 1))
 
 
 def learn_process(model: MetaPredictor, own: Sequence[Episode], kernel: Kernel = KERNEL) -> TaskProcess:
@@ -137,7 +138,7 @@ def unpack_process(tensors: Mapping[str, Tensor], model: MetaPredictor, kernel: 
     arrays = {name: tensor.numpy() for name, tensor in tensors.items()}
     ends = np.cumsum(arrays["lengths"])[:-1]
     parts = (np.split(arrays[name], ends) for name in ("cells", "logits", "seeds"))
-    tasks = [Measured(*each) for each in zip(arrays["statistics"], *parts, strict=True)]
+    tasks = [MeasuredTask(*each) for each in zip(arrays["statistics"], *parts, strict=True)]
     return TaskProcess(tasks, Embedding(model, arrays["center"], arrays["spread"]), kernel)
 
 

@@ -54,7 +54,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredTask:
     """One measured task: statistics (s,), class numbers (n,), logit accuracies (n,), seeds (n,) behind each."""
 
     statistics: Floats
@@ -79,7 +79,7 @@ class TaskProcess:
         embed: class numbers (n,) -> (n, d) embeddings, about one unit in spread.
     """
 
-    def __init__(self, tasks: Sequence[Measured], embed: Callable[[Ints], Floats], kernel: Kernel) -> None:
+    def __init__(self, tasks: Sequence[MeasuredTask], embed: Callable[[Ints], Floats], kernel: Kernel) -> None:
         self.tasks, self.embed, self.kernel = list(tasks), embed, kernel
         given = np.stack([each.statistics for each in tasks])
         self._center, self._spread = given.mean(0), given.std(0) + 1e-2

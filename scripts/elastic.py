@@ -34,7 +34,7 @@ from metad2a.evaluate.subnets import (
     MEAN,
     OURS,
     Judged,
-    Measured,
+    SubnetRows,
     Values,
     judged,
     naswot_scores,
@@ -45,8 +45,9 @@ from metad2a.evaluate.subnets import (
 from metad2a.generate.generator import Generator
 from metad2a.reports.publish import markdown_table
 from metad2a.runtime.home import features_folder, images_folder
-from predictors.meta import MetaPredictor, to_logit, to_percent
+from predictors.meta import MetaPredictor
 from predictors.metrics import Interval, bootstrap_interval
+from predictors.scale import to_logit, to_percent
 
 CALLS, SEEDS, TASKS = 500, 20, 2  # of a search; tasks of a fold that are searched for
 Picks = dict[tuple[str, str, str], list[Architecture]]  # fold, task and way -> by seed
@@ -119,7 +120,7 @@ def verdict(above: Interval) -> str:
     return "(cannot be told apart)" if above.low <= 0 <= above.high else ""
 
 
-def searches(rows: Measured, models: dict[str, MetaPredictor], file: Path, *, seed: int) -> None:
+def searches(rows: SubnetRows, models: dict[str, MetaPredictor], file: Path, *, seed: int) -> None:
     """What each way to search picks, measured on held-out classes; and whether z knows its task."""
     bound, picks, liked = float(np.median(rows.flops)), Picks(), list[Values]()
     for fold, model in models.items():
@@ -162,7 +163,7 @@ def told(reached: dict[tuple[str, str, str], float], setting: str) -> None:
     print(*markdown_table(("picks by", "inherited accuracy", "generator above it"), rows), sep="\n")
 
 
-def fixed(rows: Measured, fold: str, asked: Asked) -> dict[str, Architecture]:
+def fixed(rows: SubnetRows, fold: str, asked: Asked) -> dict[str, Architecture]:
     """Picks that need no search."""
     within = np.flatnonzero(rows.flops <= asked.bound)
     usual = np.mean([to_logit(each.accuracy) for each in rows.of(fold)[1]], axis=0)

@@ -128,7 +128,7 @@ def forest(values: Values, drawn: npt.NDArray[np.int64], seed: int) -> Values:
     """A random forest's value for every cell, from operations and graph features."""
     from sklearn.ensemble import RandomForestRegressor
 
-    rows = [(*np.eye(5)[list(each.walk)].ravel(), *SPACE.describe(each)) for each in SPACE.classes]
+    rows = [(*np.eye(5)[list(each.walk)].ravel(), *SPACE.graph_numbers(each)) for each in SPACE.classes]
     features = np.array(rows)
     model = RandomForestRegressor(200, random_state=seed, n_jobs=1).fit(features[CLASS[drawn]], values[drawn])
     predicted: Values = model.predict(features)[CLASS]

@@ -9,7 +9,7 @@ from databases.architectures.skeleton import Blueprint
 from databases.architectures.space import Architecture
 from databases.datasets.task import Task
 from databases.records.recipe import Recipe
-from metad2a.export.export import Exported, describe, save
+from metad2a.export.export import Exported, card_of_training, save
 from metad2a.train.training import Training
 
 
@@ -26,5 +26,5 @@ def export(
 
     A ``blueprint`` is that of a network which is more than its architecture, such as InstaNAS's with a controller.
     """
-    card = describe(training, task=task, architecture=architecture, recipe=recipe, seed=0)
+    card = card_of_training(training, task=task, architecture=architecture, recipe=recipe, seed=0)
     return save(training, card if blueprint is None else replace(card, blueprint=blueprint), folder)

@@ -15,7 +15,7 @@ from databases.architectures.spaces.pipeline import Pipeline
 from databases.architectures.supernets.families import RESIDUAL
 from databases.architectures.supernets.pretrained import Pretrained
 from databases.datasets.task import Task, split
-from metad2a.search.pipelines import ending, plan
+from metad2a.search.pipelines import competing, ending
 from metad2a.train.bases import Base, of_family
 
 
@@ -64,6 +64,6 @@ def short_searches(monkeypatch: pytest.MonkeyPatch, home: Path, *, probes: tuple
     monkeypatch.setenv("METAD2A_HOME", str(home))
     monkeypatch.setattr("metad2a.recommend.chances.PROBES", probes)
     monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
-    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
-    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
+    monkeypatch.setattr(competing, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(competing, "LEAST_AGAIN", 1e9)
     monkeypatch.setattr(ending, "LEAST_LAST", 1e9)

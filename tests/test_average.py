@@ -20,8 +20,8 @@ from databases.datasets.task import TEST, VALIDATION, Task
 from metad2a.cli.runs import runs
 from metad2a.export.card import Card
 from metad2a.export.export import Exported, load_exported, save
-from metad2a.export.onnx import export_onnx, load_program
-from metad2a.export.program import network_source
+from metad2a.export.onnx import export_onnx
+from metad2a.export.program import load_program, network_source
 from metad2a.search.pipelines.average import averaged, finalists, together
 from metad2a.search.run_list import all_runs
 from metad2a.search.run_state import State, Trained, Wanted, write_state

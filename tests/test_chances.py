@@ -7,20 +7,22 @@ from typing import Any
 
 from test_outcome import HOG, LITE, OWN, examples, lawful_fixture  # noqa: F401
 
-from metad2a.recommend.chances import Measured, chances
+from metad2a.recommend.chances import MeasuredProbe, chances
 from predictors.outcome import OutcomeModel
 
 
 def test_a_faster_network_gets_more_passes_and_hog_nothing_to_tune(lawful: None) -> None:
-    slow, fast = (chances([Measured(OWN, 60.0, rate)], images=320, classes=10, seconds=20)[0] for rate in (50.0, 500.0))
+    slow, fast = (
+        chances([MeasuredProbe(OWN, 60.0, rate)], images=320, classes=10, seconds=20)[0] for rate in (50.0, 500.0)
+    )
     assert slow.expected < fast.expected and slow.steps < fast.steps and slow.low < slow.expected < slow.high
-    assert chances([Measured(HOG, 99.0, 999.0)], images=1_000, classes=10, seconds=20) == []
+    assert chances([MeasuredProbe(HOG, 99.0, 999.0)], images=1_000, classes=10, seconds=20) == []
 
 
 def test_few_images_that_told_the_accuracies_widen_the_interval(lawful: None) -> None:
     def widths(accuracy: float) -> list[float]:
         asked: dict[str, Any] = {"images": 320, "classes": 10, "seconds": 20.0}
-        found = [chances([Measured(OWN, accuracy, 500.0)], held_out=n, **asked)[0] for n in (9, 100, 10_000, None)]
+        found = [chances([MeasuredProbe(OWN, accuracy, 500.0)], held_out=n, **asked)[0] for n in (9, 100, 10_000, None)]
         assert len({each.expected for each in found}) == 1
         return [each.high - each.low for each in found]
 
@@ -34,7 +36,7 @@ def test_offers_do_not_depend_on_the_order_of_the_probes() -> None:
     model = OutcomeModel(
         tuple(replace(each, pipeline=replace(each.pipeline, short=short)) for each in whole for short in (False, True))
     )
-    probes = [Measured(OWN, 60.0, 500.0), Measured(LITE, 60.0, 200.0)]
+    probes = [MeasuredProbe(OWN, 60.0, 500.0), MeasuredProbe(LITE, 60.0, 200.0)]
     found = [
         {str(each.pipeline) for each in chances(order, images=320, classes=10, seconds=20, short=True, model=model)}
         for order in (probes, probes[::-1])
@@ -47,7 +49,7 @@ def test_nothing_is_offered_of_a_kind_that_nobody_measured() -> None:
 
     def offered(model: OutcomeModel, *, short: bool = True) -> set[tuple[bool, bool]]:
         asked = {"images": 320, "classes": 10, "seconds": 20.0, "short": short}
-        found = chances([Measured(OWN, 60.0, 500.0)], model=model, **asked)  # type: ignore[arg-type]
+        found = chances([MeasuredProbe(OWN, 60.0, 500.0)], model=model, **asked)  # type: ignore[arg-type]
         assert {each.pipeline.learning_rate for each in found} == {each.pipeline.learning_rate for each in whole}
         return {(each.pipeline.slim, each.pipeline.short) for each in found}
 

@@ -19,7 +19,7 @@ from databases.records.store import Store
 from metad2a.recommend import experience as module
 from metad2a.recommend.chances import MEASURED, Chance
 from metad2a.recommend.experience import experience
-from metad2a.search.pipelines import ending, plan
+from metad2a.search.pipelines import competing, ending
 from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.search import search_pipelines
 from metad2a.train.bases import Base
@@ -82,10 +82,10 @@ def test_a_search_records_what_it_measured_and_only_once(
     monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
     monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
-    monkeypatch.setattr(plan, "first_round", lambda measured, **given: [Chance(TUNED, 0.2, 50.0)])
+    monkeypatch.setattr(competing, "first_round", lambda measured, **given: [Chance(TUNED, 0.2, 50.0)])
     monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
-    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
-    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
+    monkeypatch.setattr(competing, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(competing, "LEAST_AGAIN", 1e9)
     monkeypatch.setattr(ending, "LEAST_LAST", 1e9)
     task = stripes(60)
     result = search_pipelines(task, seconds=500, store=store)

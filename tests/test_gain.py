@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from predictors.gain import Gain, cheapest_equal_first, expected_gain
-from predictors.task_process import Kernel, Measured, TaskProcess
+from predictors.task_process import Kernel, MeasuredTask, TaskProcess
 
 
 def _process(spread: float, tasks: int = 12) -> TaskProcess:
@@ -14,7 +14,7 @@ def _process(spread: float, tasks: int = 12) -> TaskProcess:
     rng = np.random.default_rng(0)
     cells = np.arange(10)
     logits = [0.2 * rng.normal() - spread * cells / 9 for _ in range(tasks)]
-    known = [Measured(rng.normal(size=2), cells, each, np.full(10, 3.0)) for each in logits]
+    known = [MeasuredTask(rng.normal(size=2), cells, each, np.full(10, 3.0)) for each in logits]
     return TaskProcess(known, lambda numbers: np.eye(10)[numbers] * 5, Kernel(looks_at=(0,), noise=0.1))
 
 

@@ -11,8 +11,8 @@ from made_up import episode, task
 from databases.records.episodes import Episode, own_episodes
 from metad2a.retrain import held_out
 from metad2a.retrain.held_out import HeldOut, conformal_factors, leave_one_source_out, tau
-from predictors.meta import to_percent
 from predictors.rivals import best_on_average
+from predictors.scale import to_percent
 from predictors.surrogates import KERNEL, measured
 from predictors.task_process import TaskProcess
 

@@ -13,13 +13,13 @@ from pipeline_world import random_base, stripes
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from metad2a.recommend import looking
-from metad2a.recommend.chances import Chance, Measured, outcomes
+from metad2a.recommend.chances import Chance, MeasuredProbe, outcomes
 from metad2a.recommend.looking import about, looks
 from metad2a.recommend.pipelines import look_at
-from metad2a.search.pipelines.plan import BEHIND, first_round
+from metad2a.search.pipelines.competing import BEHIND, first_round
 from metad2a.train import probe as probe_module
 from metad2a.train.bases import Base
-from metad2a.train.probe import looked_at, loss_of_few, probe, told_of_few
+from metad2a.train.probe import loss_of_few, probe, probed_places, told_of_few
 from predictors.outcome import Looked
 
 OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
@@ -61,13 +61,13 @@ def test_of_few_images_all_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_what_was_left_out_is_said() -> None:
-    assert about(None, [Measured(OWN, 70.0, 900.0)], {"lite0": looking.IS_BEHIND}) == [
+    assert about(None, [MeasuredProbe(OWN, 70.0, 900.0)], {"lite0": looking.IS_BEHIND}) == [
         f"lite0 was left out: {looking.IS_BEHIND}"
     ]
-    assert about(None, [Measured(LITE, 70.0, 900.0)], {"lite0": looking.IS_BEHIND}) == []
-    hurried = about(None, [Measured(OWN, 70.0, 900.0)], {"hog": looking.NO_TIME, "lite0": looking.NO_TIME})
+    assert about(None, [MeasuredProbe(LITE, 70.0, 900.0)], {"lite0": looking.IS_BEHIND}) == []
+    hurried = about(None, [MeasuredProbe(OWN, 70.0, 900.0)], {"hog": looking.NO_TIME, "lite0": looking.NO_TIME})
     assert hurried == [f"HOG and lite0 were left out: {looking.NO_TIME}"]
-    assert about(None, [Measured(OWN, 70.0, 900.0)], {}) == []  # nobody asked for it: it is not installed
+    assert about(None, [MeasuredProbe(OWN, 70.0, 900.0)], {}) == []  # nobody asked for it: it is not installed
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_what_is_expected_far_behind_is_not_begun_and_its_time_goes_to_the_other
         texts = (("own", 0.03, 80.0), ("lite0", 0.01, 80.0 - gap))
         return [Chance(Pipeline(name, 48, "all", rate), seconds, level) for name, rate, level in texts]
 
-    monkeypatch.setattr("metad2a.search.pipelines.plan.chances", chances)
-    found = first_round([Measured(OWN, 70.0, 900.0)], images=1_000, classes=10, seconds=50.0)
+    monkeypatch.setattr("metad2a.search.pipelines.competing.chances", chances)
+    found = first_round([MeasuredProbe(OWN, 70.0, 900.0)], images=1_000, classes=10, seconds=50.0)
     assert len(found) == count and (count > 1 or found[0].seconds == 50.0)
 
 
@@ -123,8 +123,8 @@ def test_what_competes_is_best_after_its_share_and_one_alone_after_all_of_the_ti
         made = [Chance(Pipeline(name, 48, "all", rate), seconds, level) for rate, level, name in found]
         return sorted(made, key=lambda each: -each.expected)
 
-    monkeypatch.setattr("metad2a.search.pipelines.plan.chances", chances)
-    found = first_round([Measured(OWN, 70.0, 900.0)], images=1_000, classes=10, seconds=60.0)
+    monkeypatch.setattr("metad2a.search.pipelines.competing.chances", chances)
+    found = first_round([MeasuredProbe(OWN, 70.0, 900.0)], images=1_000, classes=10, seconds=60.0)
     assert [each.pipeline.learning_rate for each in found] == rates
     assert [each.seconds for each in found] == ([15.0, 15.0] if len(rates) == 2 else [60.0])
 
@@ -191,8 +191,8 @@ def test_all_that_probes_look_at_is_all_however_uneven_the_classes(monkeypatch: 
     places = np.flatnonzero(task.labels < 2)[:23].tolist() + np.flatnonzero(task.labels == 2)[:17].tolist()
     uneven = replace(task, images=task.images[places], labels=task.labels[places], parts=task.parts[places])
     monkeypatch.setattr(probe_module, "MOST", {TRAIN: 17, VALIDATION: 7})
-    seen = {part: len(looked_at(uneven, part)) for part in (TRAIN, VALIDATION)}
-    assert len(looked_at(uneven, TRAIN, seen)) < seen[TRAIN] < 17, "each class is rounded down once more"
+    seen = {part: len(probed_places(uneven, part)) for part in (TRAIN, VALIDATION)}
+    assert len(probed_places(uneven, TRAIN, seen)) < seen[TRAIN] < 17, "each class is rounded down once more"
     probed = probe(random_base(3), uneven, resolution=32, most=seen)
     assert len(probed.features) == seen[TRAIN] and told_of_few(probed, uneven) is None
 

@@ -20,8 +20,9 @@ from metad2a.retrain.meta_training import Schedule, fresh, learn_recipes, meta_t
 from metad2a.train import loop
 from metad2a.train.loop import Epoch
 from predictors.graph_encoder import EncodedCells
-from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit, to_percent
+from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor
 from predictors.network_config import NetworkConfig
+from predictors.scale import to_logit, to_percent
 from predictors.set_encoder import TaskBatch
 
 CELLS = list(range(0, 6000, 250))

@@ -29,7 +29,7 @@ from databases.architectures.spaces.nasbench201 import EDGES, OPERATIONS
     ],
 )
 def test_a_description_counts_what_is_live(walk: Walk, described: tuple[float, ...]) -> None:
-    assert SPACE.describe(cell(*walk)) == pytest.approx(described)
+    assert SPACE.graph_numbers(cell(*walk)) == pytest.approx(described)
 
 
 def test_the_graph_has_the_operations_as_nodes_fed_along_the_cells_edges() -> None:

@@ -24,7 +24,8 @@ from databases.records.recipe import Recipe
 from metad2a.cli.app import app
 from metad2a.export.card import Card
 from metad2a.export.export import load_exported, save
-from metad2a.export.onnx import export_onnx, load_program
+from metad2a.export.onnx import export_onnx
+from metad2a.export.program import load_program
 from metad2a.search import runs
 from metad2a.train.train import train
 from metad2a.train.training import Training

@@ -17,13 +17,13 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from metad2a.recommend import chances as chances_module
-from metad2a.recommend.chances import Measured, outcomes, probe_seconds, sensible_probes
+from metad2a.recommend.chances import MeasuredProbe, outcomes, probe_seconds, sensible_probes
 from metad2a.recommend.limits import Limits
-from metad2a.recommend.pipeline_cost import HERE
+from metad2a.recommend.pipeline_cost import THIS_MACHINE
 from metad2a.recommend.pipelines import PipelineRecommendation, Seen, look_at, recommend_pipelines
 from metad2a.reports.figure import save
 from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
-from metad2a.search.pipelines import plan
+from metad2a.search.pipelines import competing
 from metad2a.service import answering
 from metad2a.train.bases import Base
 from predictors import gaussian_process, outcome
@@ -161,7 +161,7 @@ def test_limits_hold_and_impossible_ones_name_the_nearest(world: None) -> None:
     with pytest.raises(UserError, match=r"at most 5 parameters.*the smallest has"):
         asked(limits=Limits(params=5))
     with pytest.raises(UserError, match=r"at most 1e-06 ms on this machine: the fastest"):
-        asked(limits=Limits(latency=1e-6, device=HERE))
+        asked(limits=Limits(latency=1e-6, device=THIS_MACHINE))
 
 
 def test_without_a_validation_image_nothing_can_be_told(world: None) -> None:
@@ -244,11 +244,11 @@ def test_a_curve_goes_on_as_those_of_its_kind_did(monkeypatch: pytest.MonkeyPatc
     model, looked, half = curves(), Looked(10, 320, {("own", 32): 50.0}), replace(ALL, training="half")
     assert model.later(looked, ALL, 62.0, 4.0) > 70 and model.later(looked, half, 62.0, 4.0) == pytest.approx(62, abs=3)
     assert model.later(looked, ALL, 62.0, 1.0) == pytest.approx(62)
-    monkeypatch.setattr(plan, "outcomes", lambda: model)
+    monkeypatch.setattr(competing, "outcomes", lambda: model)
     tuned = [(half, 64.0, 8.0), (ALL, 62.0, 8.0)]
-    given = {"measured": [Measured(OWN, 50.0, 900.0)], "images": 320, "classes": 10}
-    assert plan.to_go_on(tuned, **given, left=24.0) == 1  # type: ignore[arg-type]
-    assert plan.to_go_on(tuned, **given, left=0.1) == 0  # type: ignore[arg-type]
+    given = {"measured": [MeasuredProbe(OWN, 50.0, 900.0)], "images": 320, "classes": 10}
+    assert competing.to_go_on(tuned, **given, left=24.0) == 1  # type: ignore[arg-type]
+    assert competing.to_go_on(tuned, **given, left=0.1) == 0  # type: ignore[arg-type]
 
 
 def test_without_curves_what_is_best_goes_on() -> None:

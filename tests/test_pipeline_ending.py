@@ -19,7 +19,7 @@ from metad2a.cli.output import print_json
 from metad2a.cli.pipeline import plain
 from metad2a.export.weights import load_weights
 from metad2a.recommend.chances import Chance
-from metad2a.search.pipelines import ending, plan
+from metad2a.search.pipelines import competing, ending
 from metad2a.search.pipelines import session as module
 from metad2a.search.pipelines.search import ON_ALL, PipelineResult, search_pipelines
 from metad2a.search.pipelines.session import PipelineSession
@@ -56,15 +56,17 @@ def efforts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Ef
     monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
     monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
     monkeypatch.setattr(module, "tune_pipeline", better)
-    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
-    monkeypatch.setattr(plan, "LEAST_AGAIN", 0.1)
+    monkeypatch.setattr(competing, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(competing, "LEAST_AGAIN", 0.1)
     monkeypatch.setattr(ending, "LEAST_LAST", 0.2)
     monkeypatch.setattr(PipelineSession, "left", property(lambda session: 100.0))
     yield trained
 
 
 def begin(monkeypatch: pytest.MonkeyPatch, *pipelines: Pipeline) -> None:
-    monkeypatch.setattr(plan, "first_round", lambda measured, **given: [Chance(each, 0.3, 50.0) for each in pipelines])
+    monkeypatch.setattr(
+        competing, "first_round", lambda measured, **given: [Chance(each, 0.3, 50.0) for each in pipelines]
+    )
 
 
 def searched(task: Task) -> PipelineResult:
@@ -215,7 +217,7 @@ def test_what_it_is_compared_with_is_trained_once_and_goes_on_when_killed(monkey
         return tune_pipeline(pipeline, task, short, **given)  # type: ignore[arg-type]
 
     begin(monkeypatch, SLOW)
-    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
+    monkeypatch.setattr(competing, "LEAST_AGAIN", 1e9)
     monkeypatch.setattr(ending, "LEAST_LAST", 1e9)
     trained, gone_on = list[Path](), list[bool]()
     monkeypatch.setattr("metad2a.search.pipelines.search.tune_pipeline", killed)

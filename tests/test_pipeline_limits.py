@@ -13,11 +13,11 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TRAIN, VALIDATION
 from databases.errors import UserError
 from databases.records.store import Store
-from metad2a.recommend.chances import Chance, Measured
+from metad2a.recommend.chances import Chance, MeasuredProbe
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import Allowed, cost_of, limits_here
-from metad2a.search.pipelines import plan
-from metad2a.search.pipelines.plan import first_round
+from metad2a.search.pipelines import competing
+from metad2a.search.pipelines.competing import first_round
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.runs import best_network, run_names
 
@@ -35,7 +35,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         return [Chance(each, 0.3, 50.0) for each in TUNED if allowed is None or allowed(each)]
 
     short_searches(monkeypatch, tmp_path / "home", probes=(OWN,))
-    monkeypatch.setattr(plan, "first_round", first)
+    monkeypatch.setattr(competing, "first_round", first)
 
 
 def searched(limits: Limits) -> PipelineResult:
@@ -129,7 +129,7 @@ def test_a_mean_costs_what_all_its_members_cost() -> None:
 
 @pytest.mark.parametrize("seconds", [5.0, 60.0, 240.0])
 def test_slices_begin_where_the_whole_is_too_dear(seconds: float) -> None:
-    measured = [Measured(OWN, 70.0, 1_000.0), Measured(Pipeline("lite0", 64, "probe"), 75.0, 100.0)]
+    measured = [MeasuredProbe(OWN, 70.0, 1_000.0), MeasuredProbe(Pipeline("lite0", 64, "probe"), 75.0, 100.0)]
     chosen = first_round(measured, images=800, classes=5, seconds=seconds, allowed=Allowed(SMALL, TASK))
     assert chosen and all(
         each.pipeline.weights == "own" and (each.pipeline.slim or each.pipeline.short) for each in chosen

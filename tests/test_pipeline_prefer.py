@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.errors import UserError
 from metad2a.cli.app import app
-from metad2a.recommend.chances import Chance, Measured
+from metad2a.recommend.chances import Chance, MeasuredProbe
 from metad2a.recommend.limits import Limits
-from metad2a.recommend.pipeline_cost import HERE, Allowed, cost_of, limits_here
-from metad2a.search.pipelines import plan
-from metad2a.search.pipelines.plan import first_round
+from metad2a.recommend.pipeline_cost import THIS_MACHINE, Allowed, cost_of, limits_here
+from metad2a.search.pipelines import competing
+from metad2a.search.pipelines.competing import first_round
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.pipelines.session import PipelineSession
 from metad2a.service.schemas import SearchIn
@@ -49,7 +49,7 @@ def searched(monkeypatch: pytest.MonkeyPatch, slim: float, limits: Limits = FAST
         return keep(self, index, classifier, known[self.pipeline(index)], *given, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(PipelineSession, "keep", told)
-    monkeypatch.setattr(plan, "first_round", lambda *a, **b: [Chance(WHOLE, 0.3, 80.0), Chance(SLIM, 0.3, 80.0)])
+    monkeypatch.setattr(competing, "first_round", lambda *a, **b: [Chance(WHOLE, 0.3, 80.0), Chance(SLIM, 0.3, 80.0)])
     return search_pipelines(TASK, seconds=500, limits=limits)
 
 
@@ -76,7 +76,7 @@ def test_without_the_preference_the_best_is_exported_by_a_run_of_its_own(monkeyp
 
 
 def test_what_is_expected_as_good_begins_with_the_fastest() -> None:
-    measured = [Measured(PROBE, 90.0, 1_000.0)]
+    measured = [MeasuredProbe(PROBE, 90.0, 1_000.0)]
     free = first_round(measured, images=800, classes=5, seconds=20.0)
     fast = first_round(measured, images=800, classes=5, seconds=20.0, allowed=Allowed(FAST, TASK))
     equal = [each for each in free if each.expected >= free[0].expected - 0.5]
@@ -92,7 +92,7 @@ def test_a_run_is_told_apart_by_limits_and_preference() -> None:
 
 def test_another_preference_is_refused_in_a_line() -> None:
     with pytest.raises(UserError, match="given the preference 'balanced' for a search of pipelines; allowed are"):
-        Allowed(Limits(device=HERE, prefer="balanced"), TASK)
+        Allowed(Limits(device=THIS_MACHINE, prefer="balanced"), TASK)
     with pytest.raises(ValidationError, match="prefer means nothing in the space nasbench201"):
         SearchIn(dataset="0" * 32, prefer="latency", space="nasbench201")
     assert SearchIn(dataset="0" * 32, prefer="latency").space == "pipeline"

@@ -21,12 +21,12 @@ from databases.datasets.task import TEST, Task
 from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.export.weights import load_weights
-from metad2a.recommend.chances import Chance, Measured
+from metad2a.recommend.chances import Chance, MeasuredProbe
 from metad2a.recommend.pipelines import recommend_pipelines
 from metad2a.reports.figure import new_figure
 from metad2a.runtime.tracking import Tracker
-from metad2a.search.pipelines import ending, plan
-from metad2a.search.pipelines.plan import first_round
+from metad2a.search.pipelines import competing, ending
+from metad2a.search.pipelines.competing import first_round
 from metad2a.search.pipelines.report import macro_f1, temperature
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.pipelines.stages import PLAN, Plan, Stage, read_plan
@@ -52,10 +52,10 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
     monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
     monkeypatch.setattr("metad2a.search.pipelines.search.installed", lambda: {"own": True})
-    monkeypatch.setattr(plan, "first_round", lambda measured, **given: [Chance(TUNED, 0.3, 50.0)])
+    monkeypatch.setattr(competing, "first_round", lambda measured, **given: [Chance(TUNED, 0.3, 50.0)])
     monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
-    monkeypatch.setattr(plan, "LEAST_TUNING", 0.1)
-    monkeypatch.setattr(plan, "LEAST_AGAIN", 1e9)
+    monkeypatch.setattr(competing, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(competing, "LEAST_AGAIN", 1e9)
     monkeypatch.setattr(ending, "LEAST_LAST", 1e9)
     yield
 
@@ -108,7 +108,7 @@ def test_a_network_that_an_earlier_version_exported_alone_is_told_alone(monkeypa
 
 
 def test_given_again_with_its_time_over_a_search_ends_with_the_same_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plan, "first_round", lambda measured, **given: [])
+    monkeypatch.setattr(competing, "first_round", lambda measured, **given: [])
     first = searched(stripes(60))
     assert any("learnt from training and validation images" in note for note in first.notes)
     monkeypatch.setattr("metad2a.search.pipelines.ending.refit", None)
@@ -230,7 +230,7 @@ def test_a_damaged_plan_is_told(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("seconds", "count"), [(20.0, 1), (60.0, 2), (120.0, 3), (240.0, 4)])
 def test_the_more_time_the_more_fine_tunings_compete(seconds: float, count: int) -> None:
-    probed = [Measured(OWN, 70.0, 900.0), Measured(LITE, 71.0, 300.0)]
+    probed = [MeasuredProbe(OWN, 70.0, 900.0), MeasuredProbe(LITE, 71.0, 300.0)]
     found = first_round(probed, images=1_000, classes=10, seconds=seconds)
     assert len({each.pipeline for each in found}) == count and sum(each.seconds for each in found) <= seconds
     assert all(PIPELINE.of(each.pipeline) for each in found)

@@ -71,7 +71,7 @@ def test_live_edges_are_those_the_space_counts() -> None:
     rng = np.random.default_rng(0)
     for architecture in (CELLS.sample(rng) for _ in range(300)):
         drawing = cell_svg(architecture)
-        live = sum(CELLS.describe(architecture)[:4])
+        live = sum(CELLS.graph_numbers(architecture)[:4])
         assert drawing.count('data-state="live"') == live
         assert ("No path from input to output" in drawing) == (live == 0)
 

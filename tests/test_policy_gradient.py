@@ -16,7 +16,7 @@ from databases.architectures.space import Architecture, Space
 from databases.errors import UserError
 from metad2a.reproduce.simulated import ProgramSpace
 from metad2a.search.controllers.learning_rule import MULTITASK, PROXIMAL, REINFORCE, Rule
-from metad2a.search.controllers.memory import Average, Sample
+from metad2a.search.controllers.memory import RunningMean, Sample
 from metad2a.search.controllers.policy_gradient import PolicyGradient, multitask
 
 FIRST, SECOND = Decision("first", ("a", "b")), Decision("second", ("c", "d"))
@@ -228,7 +228,7 @@ def test_own_baselines_compare_each_decision_with_the_walks_that_met_it() -> Non
     policy = PolicyGradient(KINDS["branch"], rule=OWN)
     policy._memory(None).average.add(40.0)
     own = {"kind": 10.0, "operation": 20.0, "second": 30.0, "first": 55.0}
-    policy._memory(None).of_decision |= {name: Average(0.9, 1.0, base) for name, base in own.items()}
+    policy._memory(None).of_decision |= {name: RunningMean(0.9, 1.0, base) for name, base in own.items()}
     for walk in ((0, 1, 2), (1, 0, 1, 1)):
         one = replace(samples([walk], policy)[0], score=50.0)
         steps = policy.decoder.score(torch.zeros(1, 1), [walk]).steps

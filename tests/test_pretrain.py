@@ -22,13 +22,13 @@ from databases.architectures.networks.residual import ResidualNetwork
 from databases.errors import UserError
 from metad2a.supernets import make
 from metad2a.supernets.images import Images, batch_of, cropped, normalised, open_images
-from metad2a.supernets.pretrain import Plan, _Job, pretrain, read_curve, settle
+from metad2a.supernets.pretrain import PretrainPlan, _Job, pretrain, read_curve, settle
 from metad2a.train.loop import Loop
 from metad2a.train.together import Together
 
 ALONE = Together(torch.device("cpu"))
 NORMALISATION = ((120.0,) * 3, (60.0,) * 3)
-QUICK = Plan(hours=0.5 / 3600, sides=(8,), shares=(1.0,), batch=8, learning_rate=0.05)
+QUICK = PretrainPlan(hours=0.5 / 3600, sides=(8,), shares=(1.0,), batch=8, learning_rate=0.05)
 
 
 def blobs(path: Path, *, classes: int = 2, train: int = 10, held: int = 3, side: int = 12) -> Path:
@@ -61,7 +61,7 @@ def network() -> nn.Module:
         return ResidualNetwork(4, ((4, (4,)), (8, (8,))), 3, 2)
 
 
-def trained(images: Images, place: Path, plan: Plan = QUICK, *, made: nn.Module | None = None) -> Loop:
+def trained(images: Images, place: Path, plan: PretrainPlan = QUICK, *, made: nn.Module | None = None) -> Loop:
     return pretrain(
         made or network(), images, plan, normalisation=NORMALISATION, checkpoint=place, processes=ALONE, every=0.0
     )

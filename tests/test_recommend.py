@@ -25,7 +25,7 @@ from predictors.adaptation import adapt
 from predictors.gain import Gain
 from predictors.scale import sampling_noise
 from predictors.surrogates import Surrogate
-from predictors.task_process import Kernel, Measured, Posterior, TaskProcess
+from predictors.task_process import Kernel, MeasuredTask, Posterior, TaskProcess
 
 SHIPPED = Path(__file__).parents[1] / "metad2a" / "weights" / "meta.safetensors"
 CONTRACT = {"candidates", "recipe", "nearest", "unlike", "seed", "fingerprint", "weights", "versions"}
@@ -142,7 +142,7 @@ def with_process(model: MetaD2A, spread: float, noise: float = 0.02) -> MetaD2A:
     for _ in range(20):
         cells = rng.choice(classes, 30, replace=False)
         values = spread * (1 - cells / classes) + 0.01 * rng.normal(size=30)
-        known.append(Measured(rng.normal(size=len(STATISTICS)), cells, values, np.ones(30)))
+        known.append(MeasuredTask(rng.normal(size=len(STATISTICS)), cells, values, np.ones(30)))
     process = TaskProcess(known, lambda numbers: numbers[:, None] / classes * 3, Kernel(looks_at=(0,), noise=noise))
     header = {**model.header, "recipe": "tiny"}
     surrogate = Surrogate(process, tuple(map(str, range(20))), ("a",) * 20)

@@ -21,10 +21,10 @@ from metad2a.reports.report import (
     Table,
     Verdict,
     band,
+    jsonable,
     judged,
     not_refuted,
     paired,
-    plain,
     ratio,
     with_interval,
 )
@@ -176,7 +176,7 @@ def test_what_is_not_there_is_told() -> None:
 
 
 def test_plain_values_have_no_numpy() -> None:
-    assert plain({1: (np.float64("inf"), np.int64(2), [True])}) == {"1": [None, 2, [True]]}
+    assert jsonable({1: (np.float64("inf"), np.int64(2), [True])}) == {"1": [None, 2, [True]]}
 
 
 def test_a_difference_of_logarithms_is_shown_as_a_ratio_with_its_interval() -> None:

@@ -26,7 +26,7 @@ from metad2a.reproduce.nasnet.transferred_cells import (
     Size,
 )
 from metad2a.search.loop import Trace
-from metad2a.train.place import memory_format
+from metad2a.train.torch_place import memory_format
 from metad2a.train.train import train
 
 CONTEXT = Context(fast=True, workers=1, say=lambda line: None)

@@ -24,7 +24,7 @@ from databases.datasets.decoding import decode_run
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN
 from metad2a.recommend import pipelines
-from metad2a.recommend.chances import Chance, Measured, chances
+from metad2a.recommend.chances import Chance, MeasuredProbe, chances
 from metad2a.service import library
 
 
@@ -97,7 +97,7 @@ def test_what_is_expected_of_a_sample_is_expected_of_training_with_all(
 ) -> None:
     trained_on, really = set[int](), chances
 
-    def spied(measured: list[Measured], *, images: int, **given: Any) -> list[Chance]:
+    def spied(measured: list[MeasuredProbe], *, images: int, **given: Any) -> list[Chance]:
         trained_on.add(images)
         return really(measured, images=images, **given)
 

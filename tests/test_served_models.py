@@ -20,7 +20,7 @@ from test_onnx import exported
 from databases.errors import UserError
 from metad2a.export.export import load_exported
 from metad2a.export.mlflow_model import export_mlflow, register_network
-from metad2a.export.onnx import load_program
+from metad2a.export.program import load_program
 from metad2a.recommend.model import SHIPPED
 from metad2a.retrain import champion
 from metad2a.runtime.tracking import Tracker

@@ -20,10 +20,11 @@ from databases.records.episodes import Episode
 from metad2a.build.subnets import BaseImages
 from metad2a.evaluate import subnet_search, subnets
 from metad2a.evaluate.subnet_search import Asked, by_evolution, by_generator, by_random, measured_accuracies, preference
-from metad2a.evaluate.subnets import MEAN, OURS, WRONG, Measured, judged, taught, unseen
+from metad2a.evaluate.subnets import MEAN, OURS, WRONG, SubnetRows, judged, taught, unseen
 from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.retrain.meta_training import Schedule
-from predictors.meta import MetaPredictor, Scores, to_percent
+from predictors.meta import MetaPredictor, Scores
+from predictors.scale import to_percent
 
 NAME = RESIDUAL_SUBNETS.name
 
@@ -33,7 +34,7 @@ def deep(subnet: Architecture, stage: int) -> bool:
 
 
 @pytest.fixture(scope="module")
-def rows() -> Measured:
+def rows() -> SubnetRows:
     """Every other task lies around -1 and wants a deep first stage, the others around 1 and a deep last one."""
     catalogue = Catalogue(NAME)
     drawn = catalogue.some(32, np.random.default_rng(0))
@@ -46,10 +47,10 @@ def rows() -> Measured:
         tasks.append(episode(known, cells, to_percent(np.array(values)).tolist(), recipe="inherited", family=fold))
         specs.append(TaskSpec("made up", (0, 1, 2), 5))
     price = np.full(len(drawn), 1e6)  # all cost the same
-    return Measured(tuple(tasks), tuple(specs), catalogue, price, price)
+    return SubnetRows(tuple(tasks), tuple(specs), catalogue, price, price)
 
 
-def test_what_images_change_is_learnt_of_other_classes(rows: Measured) -> None:
+def test_what_images_change_is_learnt_of_other_classes(rows: SubnetRows) -> None:
     quick = Schedule(60, 1e-2, cells=0, own=1), Schedule(60, 1e-2, cells=0, own=6, slow=0.3)
     found = judged(rows, "fold 0", taught(rows, "fold 0", schedules=quick))
     every = np.full(len(rows.flops), True)
@@ -58,7 +59,7 @@ def test_what_images_change_is_learnt_of_other_classes(rows: Measured) -> None:
     assert {OURS, WRONG, MEAN} < set(found.said) and found.true.shape == (22, 32)
 
 
-def test_held_out_classes_and_subnets_are_never_learnt(rows: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_held_out_classes_and_subnets_are_never_learnt(rows: SubnetRows, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[Episode] = []
 
     def noted(model: MetaPredictor, training: Sequence[Episode], *args: object, **options: object) -> MetaPredictor:
@@ -86,12 +87,12 @@ class Planted:
 
 
 @pytest.fixture
-def asked(rows: Measured) -> Asked:
+def asked(rows: SubnetRows) -> Asked:
     bound = RESIDUAL_SUBNETS.flops(RESIDUAL_SUBNETS.base, resolution=32) * 0.7
     return Asked(cast(MetaPredictor, Planted()), rows.episodes[0].features, rows, bound, {})
 
 
-def test_searches_keep_to_the_bound_and_the_calls(rows: Measured, asked: Asked) -> None:
+def test_searches_keep_to_the_bound_and_the_calls(rows: SubnetRows, asked: Asked) -> None:
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig(WIDTH, NAME, ("inherited",), width=8, latent=2, state=8))
     for way in (by_random, by_evolution, lambda of, **given: by_generator(of, generator, **given)):
@@ -104,7 +105,7 @@ def test_searches_keep_to_the_bound_and_the_calls(rows: Measured, asked: Asked) 
         assert way(asked, calls=60, seed=1) == pick
 
 
-def test_a_generator_that_hears_no_task_prefers_none(rows: Measured) -> None:
+def test_a_generator_that_hears_no_task_prefers_none(rows: SubnetRows) -> None:
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig(WIDTH, NAME, ("inherited",), width=8, latent=2, state=8)).eval()
     told = preference(rows, "fold 0", generator, bound=2e6)
@@ -115,7 +116,7 @@ def test_a_generator_that_hears_no_task_prefers_none(rows: Measured) -> None:
     np.testing.assert_allclose(deaf[:, 0], deaf[:, 1])
 
 
-def test_picks_with_rows_are_looked_up_and_others_measured(rows: Measured, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_picks_with_rows_are_looked_up_and_others_measured(rows: SubnetRows, monkeypatch: pytest.MonkeyPatch) -> None:
     images = BaseImages(np.zeros((2, 1), np.uint8), np.arange(9, dtype=np.uint8), np.array([0, 1, 2, 7, 8, 9, 0, 1, 2]))
     monkeypatch.setattr(subnet_search, "base_images", lambda *given: images)
     answers = np.eye(10, dtype=np.float32)[[0, 1, 1, 0, 0, 0, 1, 1, 1]]  # half of 0, 1, 2 are right

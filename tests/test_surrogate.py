@@ -12,7 +12,7 @@ from predictors import task_process as surrogate
 from predictors.embedding import Embedding
 from predictors.scale import to_percent
 from predictors.surrogates import learn_process, pack_process, unpack_process
-from predictors.task_process import Kernel, Measured, TaskProcess
+from predictors.task_process import Kernel, MeasuredTask, TaskProcess
 
 KERNEL = Kernel(looks_at=(0,))
 CELLS = np.arange(12)
@@ -24,14 +24,14 @@ def embed(cells: np.ndarray) -> np.ndarray:
     return units
 
 
-def tasks(kinds: list[float], seed: int = 0) -> list[Measured]:
+def tasks(kinds: list[float], seed: int = 0) -> list[MeasuredTask]:
     """Tasks whose first statistic says which of two opposite orders holds; the second says the level."""
     rng = np.random.default_rng(seed)
     found = []
     for kind in kinds:
         level = rng.normal()
         logits = level + 0.3 * kind * (CELLS - 5.5) / 3 + rng.normal(0, 0.02, 12)
-        found.append(Measured(np.array([kind, level]), CELLS, logits, np.ones(12)))
+        found.append(MeasuredTask(np.array([kind, level]), CELLS, logits, np.ones(12)))
     return found
 
 
@@ -55,7 +55,7 @@ def test_predicts_levels_from_the_statistics() -> None:
 
 
 def test_a_cell_nobody_measured_is_less_certain() -> None:
-    known = [Measured(each.statistics, CELLS[:8], each.logits[:8], np.ones(8)) for each in tasks([1.0] * 6)]
+    known = [MeasuredTask(each.statistics, CELLS[:8], each.logits[:8], np.ones(8)) for each in tasks([1.0] * 6)]
     std = TaskProcess(known, embed, KERNEL).predict([1.0, 0.0], CELLS).std
     assert std[8:].min() > std[:8].max()
 
@@ -99,7 +99,7 @@ def test_what_another_version_packed_is_told_by_a_key_error() -> None:
 def test_cells_are_alike_by_vector_and_by_what_describes_them() -> None:
     model = predictor(CONFIG)
     both, vectors = Embedding.of_space(model)(np.arange(50)), model.encode_many(CLASSES[:50])
-    assert both.shape == (50, vectors.shape[1] + len(SPACE.describe(CLASSES[0])))
+    assert both.shape == (50, vectors.shape[1] + len(SPACE.graph_numbers(CLASSES[0])))
 
 
 def test_each_class_is_encoded_once_and_in_the_order_asked() -> None:
@@ -113,7 +113,7 @@ def test_a_measured_task_follows_its_own_order_where_no_statistic_tells_it() -> 
     one, other = tasks([1.0, -1.0])
     kinds = {1.0: np.array([0.0, one.statistics[1]]), -1.0: np.array([0.0, other.statistics[1] + 3])}
     half = [
-        Measured(kinds[kind], CELLS[::2], each.logits[::2], np.ones(6))
+        MeasuredTask(kinds[kind], CELLS[::2], each.logits[::2], np.ones(6))
         for kind, each in zip(kinds, (one, other), strict=True)
     ]
 
@@ -131,7 +131,7 @@ def test_a_measured_task_follows_its_own_order_where_no_statistic_tells_it() -> 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
 def test_the_variance_of_a_prediction_is_the_joint_one_with_the_noise_of_a_training(weight: float) -> None:
     places = np.random.default_rng(0).normal(size=(12, 3))
-    known = [Measured(each.statistics, CELLS[:8], each.logits[:8], np.ones(8)) for each in tasks([1.0, -1.0] * 3)]
+    known = [MeasuredTask(each.statistics, CELLS[:8], each.logits[:8], np.ones(8)) for each in tasks([1.0, -1.0] * 3)]
     process = TaskProcess(known, lambda cells: places[cells], Kernel(looks_at=(0,), task=weight))
     at = known[0].statistics
     _, level_variance, log_scale = process._level_of(process._standardise(at))
@@ -143,7 +143,7 @@ def test_the_variance_of_a_prediction_is_the_joint_one_with_the_noise_of_a_train
 
 
 def test_a_trend_over_some_cells_reaches_others_that_are_far_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    known = [Measured(each.statistics, CELLS[:8], each.logits[:8], np.ones(8)) for each in tasks([1.0] * 6)]
+    known = [MeasuredTask(each.statistics, CELLS[:8], each.logits[:8], np.ones(8)) for each in tasks([1.0] * 6)]
 
     def far(cells: np.ndarray) -> np.ndarray:
         return 3 * (np.asarray(cells, dtype=np.float64)[:, None] - 5.5)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from metad2a.build.acquisition import most_telling
-from predictors.task_process import Kernel, Measured, TaskProcess
+from predictors.task_process import Kernel, MeasuredTask, TaskProcess
 
 
 def _line(numbers: np.ndarray) -> np.ndarray:
@@ -15,7 +15,7 @@ def _line(numbers: np.ndarray) -> np.ndarray:
 
 def _process() -> TaskProcess:
     rng = np.random.default_rng(0)
-    tasks = [Measured(rng.normal(size=2), np.arange(3) + 500, rng.normal(size=3), np.ones(3)) for _ in range(3)]
+    tasks = [MeasuredTask(rng.normal(size=2), np.arange(3) + 500, rng.normal(size=3), np.ones(3)) for _ in range(3)]
     return TaskProcess(tasks, _line, Kernel(looks_at=(0,), noise=0.1))
 
 

@@ -67,7 +67,7 @@ def test_kernels_are_symmetric_positive_and_count_every_live_edges_units(walk: W
     kernel = naswot_kernel(SPACE.network(Architecture("nasbench201", walk), SKELETON), images(9, 3, 8, 8))
     np.testing.assert_array_equal(kernel, kernel.T)
     assert np.linalg.eigvalsh(kernel)[0] > -1e-6 * kernel.max()
-    cell = SPACE.describe(Architecture("nasbench201", walk))
+    cell = SPACE.graph_numbers(Architecture("nasbench201", walk))
     stages = [(4, 64), (8, 16), (16, 4)]  # channels, pixels
     in_cells = (cell[0] + cell[1]) * sum(channels * pixels for channels, pixels in stages)
     reductions = sum(c * p + d * q for (c, p), (d, q) in pairwise(stages))

@@ -201,7 +201,7 @@ class FiniteSpace(ImageSpace):
         """The index in `classes` of the architecture's class."""
 
     @abstractmethod
-    def describe(self, architecture: Architecture) -> tuple[float, ...]:
+    def graph_numbers(self, architecture: Architecture) -> tuple[float, ...]:
         """Plain numbers about it, always as many; members of a class may differ in them."""
 
     @abstractmethod

@@ -225,7 +225,7 @@ def scattered_architectures(count: int, *, seed: int) -> list[Architecture]:
 def _sensible() -> list[Architecture]:
     nasbench = space("nasbench201")
     assert isinstance(nasbench, NASBench201)
-    return [each for each in nasbench.classes if sum(nasbench.describe(each)[:2])]
+    return [each for each in nasbench.classes if sum(nasbench.graph_numbers(each)[:2])]
 
 
 @lru_cache(maxsize=2)

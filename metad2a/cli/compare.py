@@ -61,12 +61,12 @@ def compare(
     measured value: what it would take by the predictor's scores is judged by the test values. Written to --output, by
     default to compare/TASK in the home folder (TASK-NAME with a predictor).
     """
-    from metad2a.compare.predicted_table import check_name, predicted
+    from metad2a.compare.predicted_table import check_predictor, predicted
 
     steps, names = whole_numbers(budgets), [each.strip() for each in searchers.split(",")]
     task, space = table or f"{benchmark}/{dataset}", space or space_of(benchmark)
     if predictor is not None:
-        check_name(predictor)
+        check_predictor(predictor)
     name = task if predictor is None else f"{task}/{predictor}"
     folder = output or home() / "compare" / name.replace("/", "-")
     check_output_folder(folder, "report.json", "tables.md", "figure.png", "figure.svg")

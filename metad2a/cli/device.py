@@ -84,9 +84,9 @@ def calibrate(
     other runtimes or power.
     """
     from databases.records.recipe import recipe as named_recipe
-    from metad2a.devices.devices import check_name, keep_device, read_timings
+    from metad2a.devices.devices import check_device_name, keep_device, read_timings
 
-    check_name(name)
+    check_device_name(name)
     size = named_recipe(recipe)
     check_output_file(ranking, option="--ranking")
     if timings is not None:

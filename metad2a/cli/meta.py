@@ -185,7 +185,7 @@ def _held_out(figures: dict[str, float | None]) -> Iterator[tuple[str, str]]:
 def _facts(model: Path | None, database: str | None) -> dict[str, Any]:
     from metad2a.recommend.experience import experience
     from metad2a.runtime.versions import versions
-    from metad2a.train.place import pick_place
+    from metad2a.train.torch_place import pick_place
 
     try:
         loaded = open_model(model)

@@ -44,9 +44,9 @@ def console(*, stderr: bool = False) -> Console:
 
 def print_json(value: dict[str, Any]) -> None:
     """One JSON object on stdout; a number that is not finite becomes null."""
-    from metad2a.reports.report import plain
+    from metad2a.reports.report import jsonable
 
-    print(json.dumps(plain(value), indent=2, allow_nan=False))
+    print(json.dumps(jsonable(value), indent=2, allow_nan=False))
 
 
 def tell_written(names: Sequence[str], folder: Path) -> None:

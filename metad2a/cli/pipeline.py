@@ -64,9 +64,9 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
     with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.pipeline_cost import limits_here
         from metad2a.search.pipelines.search import search_pipelines
-        from metad2a.train.augment import check
+        from metad2a.train.augment import check_augment
 
-        check(ways.augment)  # refused before any image is read, as the next
+        check_augment(ways.augment)  # refused before any image is read, as the next
         seconds, limits = USUAL_SECONDS if seconds is None else seconds, limits_here(*ways.most, prefer=ways.prefer)
         also = _opened(ways.also)
         task = read_images(data, reporter, seed=seed, groups=ways.groups, seconds=seconds, up_to=UP_TO)

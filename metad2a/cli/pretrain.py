@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from databases.errors import UserError, did_you_mean
+from databases.errors import Say, UserError, did_you_mean
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import Data, Json, NoTracking, On, Seed, open_tracker
 from metad2a.cli.output import print_json, reporting
@@ -55,8 +54,8 @@ def pretrain(
     torchrun --nproc-per-node 8 -m metad2a pretrain IMAGENET --family lite0 --hours 20 --sides 128,160,224
     --batch 1024 --learning-rate 0.5
     """
-    from metad2a.train.place import usable_place
     from metad2a.train.together import started_by_torchrun, together
+    from metad2a.train.torch_place import usable_place
 
     if processes > 1 and not started_by_torchrun():
         return _again(processes)
@@ -92,14 +91,14 @@ def _job(
     begin: Path | None,
 ) -> Job:
     from metad2a.supernets.make import KNOWN, Job, plan_for
-    from metad2a.supernets.pretrain import Plan
+    from metad2a.supernets.pretrain import PretrainPlan
 
     if family not in KNOWN:
         raise UserError(f"--family {family!r}: {did_you_mean(family, KNOWN)}give one of {', '.join(KNOWN)}")
     if not 0 < hours < math.inf or not 0 < learning_rate < math.inf:
         raise UserError(f"--hours {hours:g} --learning-rate {learning_rate:g}: give numbers above zero")
     shares = (0.6, 0.2, 0.2) if len(sides) == 3 else (1 / len(sides),) * len(sides)
-    plan = Plan(hours=hours, sides=sides, shares=shares, batch=batch, learning_rate=learning_rate, seed=seed)
+    plan = PretrainPlan(hours=hours, sides=sides, shares=shares, batch=batch, learning_rate=learning_rate, seed=seed)
     return Job(KNOWN[family], plan_for(KNOWN[family], plan), least, begin)
 
 
@@ -119,9 +118,7 @@ def _again(processes: int) -> None:
     main(["--standalone", f"--nproc-per-node={processes}", "-m", "metad2a", *sys.argv[1:]])
 
 
-def _run(
-    job: Job, images: Images, output: Path | None, here: Together, say: Callable[[str], None], no_tracking: bool
-) -> Made:
+def _run(job: Job, images: Images, output: Path | None, here: Together, say: Say, no_tracking: bool) -> Made:
     from metad2a.supernets.make import make
 
     tracker = open_tracker(no_tracking or not here.first)
@@ -144,7 +141,7 @@ def _run(
 def _tell(done: Made, *, json: bool) -> None:
     assert done.accuracy is not None
     if json:
-        print_json({"weights": str(done.path), "accuracy": done.accuracy, "epochs": done.epochs, "sha256": done.sha256})
+        print_json({"weights": str(done.path), "accuracy": done.accuracy, "epochs": done.epochs, "sha256": done.digest})
     else:
         print(f"{done.accuracy:.1f}% of the validation images after {done.epochs} epochs; weights in {done.path}")
 

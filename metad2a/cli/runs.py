@@ -42,7 +42,7 @@ def export(
     exported = export_run(run, output)
     more = _in_form(form, exported, register, run)
     if json:
-        print_json({"run": run, **files_of(exported), **more, **card_of(exported)})
+        print_json({"run": run, **files_of(exported), **more, **told_of_card(exported)})
         return
     to, card = console(), exported.card
     to.print(f"{card.architecture}{_with(card.others)} for {card.task}, recipe {card.recipe}", soft_wrap=True)
@@ -121,7 +121,7 @@ def print_files(exported: Exported) -> None:
     to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it.", soft_wrap=True)
 
 
-def card_of(exported: Exported) -> dict[str, Any]:
+def told_of_card(exported: Exported) -> dict[str, Any]:
     """What the JSON tells of a network."""
     card = exported.card
     return {

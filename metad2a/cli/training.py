@@ -37,7 +37,7 @@ from metad2a.cli.options import (
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.cli.pipeline import Augment, Baseline
 from metad2a.cli.recommend import compact
-from metad2a.cli.runs import card_of, files_of, print_files
+from metad2a.cli.runs import files_of, print_files, told_of_card
 from metad2a.cli.tracked import drawn
 from metad2a.recommend.amounts import amount
 from metad2a.reports.words import percent, short, span
@@ -115,7 +115,7 @@ def search(
     the order of the recommended ones depends on the images; under small and standard it is the same for all.
     """
     from databases.architectures.space import image_space
-    from metad2a.search.controllers import check_name
+    from metad2a.search.controllers import check_searcher
 
     seconds = duration(budget)
     check_meaning(context, space)
@@ -128,7 +128,7 @@ def search(
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output, network=True)
-    check_name(searcher)
+    check_searcher(searcher)
     chosen = image_space(space, beside=[SPACE])
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits
@@ -136,9 +136,9 @@ def search(
         from metad2a.search.limited import check_limits
         from metad2a.search.search import check_training
         from metad2a.search.search import search as run
-        from metad2a.train.augment import check
+        from metad2a.train.augment import check_augment
 
-        check(augment)
+        check_augment(augment)
         limits = Limits(parameters, flops, max_latency, target)
         check_limits(limits, chosen, check_training(recipe, seconds, on))
         asked = open_model(model)
@@ -192,9 +192,9 @@ def train(
     check_output_folder(output, network=True)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one
-        from metad2a.train.augment import check
+        from metad2a.train.augment import check_augment
 
-        check(augment)
+        check_augment(augment)
         check_training(recipe, seconds, on)
         result = train_one(
             read_images(data, reporter, seed=seed, groups=groups, seconds=seconds),
@@ -275,7 +275,7 @@ def _plain(result: SearchResult, exported: Exported) -> dict[str, Any]:
     trained = [{**asdict(each), "architecture": str(each.architecture)} for each in result.trained]
     return {
         "run": result.folder.name,
-        **card_of(exported),
+        **told_of_card(exported),
         "trained": trained,
         "seconds": result.seconds,
         "resumed": result.resumed,

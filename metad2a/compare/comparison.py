@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.space import Architecture, space
-from databases.errors import UserError, did_you_mean
+from databases.errors import Say, UserError, did_you_mean
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.reports.publish import log_report
 from metad2a.reports.report import Panel, Report, Table, band, paired, with_interval
@@ -73,7 +73,7 @@ def search_table(
     seeds: Sequence[int],
     trials: int,
     workers: int = 2,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = lambda line: None,
 ) -> dict[str, Searched]:
     """Label -> the rows that each searcher looked up, seed by seed; seeds are spread over processes.
 
@@ -158,7 +158,7 @@ def compare(
     seeds: int = FOR_A_VERDICT,
     seed: int = 0,
     workers: int = 2,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = lambda line: None,
 ) -> Report:
     """One table and one figure of all searchers; ``random`` must be among them. Few seeds give no verdicts.
 

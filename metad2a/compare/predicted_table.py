@@ -26,11 +26,11 @@ def predicted(table: BenchmarkTable, name: str, setting: Setting) -> BenchmarkTa
     Raises:
         UserError: an unknown predictor (lists the known ones), or one that cannot be had for the task.
     """
-    check_name(name)
+    check_predictor(name)
     return replace(table, valid=PREDICTORS[name](table, setting), predictor=name)
 
 
-def check_name(name: str) -> None:
+def check_predictor(name: str) -> None:
     """Raises `UserError` that lists the known predictors for any other."""
     if name not in PREDICTORS:
         raise unknown("predictor", name, PREDICTORS)

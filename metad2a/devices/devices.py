@@ -113,7 +113,7 @@ def find_device(name: str) -> TargetDevice:
     raise unknown("device", name, known, more=", or calibrate it by `metad2a device calibrate`")
 
 
-def check_name(name: str) -> None:
+def check_device_name(name: str) -> None:
     """Raises `UserError` unless a device may be calibrated under that name."""
     if name in HARDWARE:
         raise UserError(f"{name!r} is a published device: calibrate yours under another name")
@@ -133,7 +133,7 @@ def keep_device(name: str, timings: Mapping[Architecture, float], *, recipe: str
     Raises:
         UserError: an unusable name, too few cells, a time that is not above zero, an unknown recipe.
     """
-    check_name(name)
+    check_device_name(name)
     check_timings(timings)
     named_recipe(recipe)
     kept = {"recipe": recipe, "how": how, "created": utc_now()}

@@ -129,7 +129,11 @@ def unrelated(name: str, names: Iterable[str]) -> list[str]:
 
 
 def save(model: LatencyModel, path: Path, facts: Mapping[str, Any]) -> str:
-    """Writes weights and header, with ``facts`` about how they were made; returns the file's sha256."""
+    """Writes weights and header, with ``facts`` about how they were made.
+
+    Returns:
+        The first 16 hex digits of the file's sha256.
+    """
     import torch
 
     def stacked(rows: Sequence[Floats]) -> torch.Tensor:

@@ -14,7 +14,7 @@ from databases.architectures.space import Architecture, image_space
 from databases.errors import UserError
 from databases.hosting import lent
 from databases.records.recipe import Recipe
-from metad2a.train.place import usable_place
+from metad2a.train.torch_place import usable_place
 
 WARM_UP = 5  # passes of each network that are not counted
 IMAGE = (3, 10)  # channels of the image and classes of the timed networks

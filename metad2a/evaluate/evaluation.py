@@ -19,7 +19,7 @@ from databases.architectures.space import finite_space
 from databases.datasets.features import PLAIN, Kind, TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.sampler import TaskSpec, build_task
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.records.episodes import Episode, Known, episodes, own_episodes
 from databases.records.record import utc_now
 from databases.records.store import Store
@@ -36,11 +36,11 @@ from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain.held_out import leave_one_source_out, tau
 from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train
 from metad2a.runtime.home import home, shared_data
-from predictors.meta import MetaPredictor, to_logit
+from predictors.meta import MetaPredictor
 from predictors.metrics import spearman
+from predictors.scale import to_logit
 from predictors.surrogates import learn_process
 
-Report = Callable[[str], None]
 RECIPE = "tiny"  # of the own tasks
 Values = npt.NDArray[np.float64]
 
@@ -132,7 +132,7 @@ def evaluate(
     final: bool = False,
     fast: bool = False,
     output: Path | None = None,
-    on_progress: Report = lambda line: None,
+    on_progress: Say = lambda line: None,
 ) -> dict[str, Any]:
     """All figures of the shipped meta-model on the shipped records and the development tables.
 
@@ -155,41 +155,41 @@ def evaluate(
     return figures
 
 
-def _all_figures(model: MetaD2A, final: bool, report: Report) -> dict[str, Any]:
+def _all_figures(model: MetaD2A, final: bool, say: Say) -> dict[str, Any]:
     data, folder = shared_data(), home() / "evaluation"
     images, cache = data / "images", folder / "features"
     folder.mkdir(parents=True, exist_ok=True)
     figures: dict[str, Any] = {}
     with Store(folder / "database.db") as store:
-        report("reading the shipped records and the tables")
+        say("reading the shipped records and the tables")
         fill(store, data)
         known = episodes(store, images=images, cache=cache)
-        report("leave one source out")
+        say("leave one source out")
         own = own_episodes(known, RECIPE)
         held_out = leave_one_source_out(learn_process(model.predictor, own), own)
         naswot = naswot_scores(store, own, images=images, cache=folder, recipe=RECIPE)
         figures["own tasks"] = own_tasks(held_out, own, naswot).to_json()
-        report("ablations")
+        say("ablations")
         figures["ablations"] = ablations(model.predictor, own)
         figures["backbones"] = backbones(model, store, known, images=images, cache=cache)
-        report("MetaD2A's rows")
+        say("MetaD2A's rows")
         figures["MetaD2A rows"] = published_rows(model, store, known, images=images)
-        report("devices")
+        say("devices")
         figures["latency"] = latency_figures(data / "nasbench201")
         if final:
-            report("final check: opening CIFAR-10")
-            figures["final"] = final_check(model, store, data=data, cache=cache, on_progress=report)
-            report("final check: own tasks on CIFAR-10 and MNIST")
-            figures["final"]["own tasks"] = _held_back(model, own, images, folder, cache, report)
+            say("final check: opening CIFAR-10")
+            figures["final"] = final_check(model, store, data=data, cache=cache, on_progress=say)
+            say("final check: own tasks on CIFAR-10 and MNIST")
+            figures["final"]["own tasks"] = _held_back(model, own, images, folder, cache, say)
     return figures
 
 
 def _held_back(
-    model: MetaD2A, own: Sequence[Episode], images: Path, folder: Path, cache: Path, report: Report
+    model: MetaD2A, own: Sequence[Episode], images: Path, folder: Path, cache: Path, say: Say
 ) -> dict[str, Any]:
     """The own tasks on held-back images: shipped measurements, or made now, in a database of their own."""
     with Store(folder / "held_back.db") as store:
         if HELD_BACK.is_file():
             store.import_csv(HELD_BACK)
-        measure_held_back(store, images, recipe=RECIPE, on_progress=report)
+        measure_held_back(store, images, recipe=RECIPE, on_progress=say)
         return held_back_tasks(model, store, own, images=images, cache=cache, recipe=RECIPE)

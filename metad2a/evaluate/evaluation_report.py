@@ -13,7 +13,7 @@ from typing import Any
 from metad2a.evaluate.card import tables
 from metad2a.evaluate.own_figures import CEILING, OURS, WITHOUT, OwnFigures, TaskFigures
 from metad2a.reports.publish import markdown_table
-from metad2a.reports.report import Curve, Panel, plain
+from metad2a.reports.report import Curve, Panel, jsonable
 from metad2a.runtime.files import write_folder
 
 WIDTH = 120  # of the text between the tables
@@ -58,7 +58,7 @@ def _writer(figures: dict[str, Any], stem: str) -> Callable[[Path], list[str]]:
         for name in (f"{stem}.png", f"{stem}.svg"):
             panels(panels_of(figures), folder / name, title=f"Evaluation of weights {figures['weights']}...{mode}")
         (folder / f"{stem}.md").write_text(report(figures), encoding="utf-8")
-        text = json.dumps(plain(figures), indent=1, allow_nan=False)
+        text = json.dumps(jsonable(figures), indent=1, allow_nan=False)
         (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
         return [f"{stem}.{suffix}" for suffix in ("md", "png", "svg", "json")]
 

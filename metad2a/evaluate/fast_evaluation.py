@@ -5,7 +5,6 @@ The weights remember the statistics and the place of every task they learnt from
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from databases.datasets.features import TaskFeatures
+from databases.errors import Say
 from databases.records.episodes import Episode, episodes_with, own_episodes
 from databases.records.record import TaskEntry
 from databases.records.store import Store
@@ -30,20 +30,20 @@ LEFT_OUT = {"skipped": "needs the development data: leave --fast out"}
 EVERY = 3
 
 
-def fast_figures(model: MetaD2A, recipe: str, report: Callable[[str], None]) -> dict[str, Any]:
+def fast_figures(model: MetaD2A, recipe: str, say: Say) -> dict[str, Any]:
     """Every table of `metad2a evaluate`, as far as it can be had in a minute; a reason in place of the others.
 
     Naswot and the forest that looks at it need images too.
     """
-    report(MODE)
+    say(MODE)
     own = own_episodes(remembered(model, recipe), recipe)
-    report("leave one source out")
+    say("leave one source out")
     held_out = leave_one_source_out(learn_process(model.predictor, own), own)
     data = shared_folder()
     figures: dict[str, Any] = {"own tasks": own_tasks(held_out, own).to_json()}
-    report("ablations")
+    say("ablations")
     figures["ablations"] = ablations(model.predictor, own, every=EVERY)
-    report("devices")
+    say("devices")
     latency = latency_figures(None if data is None else data / "nasbench201", fast=True)
     return {**figures, "backbones": LEFT_OUT, "MetaD2A rows": LEFT_OUT, "latency": latency}
 

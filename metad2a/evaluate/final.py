@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy.typing as npt
 from databases.architectures.space import Architecture, finite_space
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.records.benchmark_table import read_table
 from databases.records.episodes import Episode, Known, episodes
 from databases.records.importers.nasbench201 import SPACE
@@ -29,7 +29,6 @@ from predictors.metrics import kendall_tau, percentiles, regret
 from predictors.rivals import TREES, cell_features
 from predictors.scale import to_logit
 
-Report = Callable[[str], None]
 Values = npt.NDArray[np.float64]
 RECIPE = "nasbench201"
 SEEDS = 5  # of meta-training; the first is that of the shipped model
@@ -42,7 +41,7 @@ def final_check(
     *,
     data: Path,
     cache: Path | None,
-    on_progress: Report = lambda line: None,
+    on_progress: Say = lambda line: None,
 ) -> dict[str, Any]:
     """Rank of all 15,625 cells of CIFAR-10 by ours and by the rivals, what measured ones add, the generator's draws.
 

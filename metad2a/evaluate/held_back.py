@@ -6,7 +6,7 @@ MNIST-M, an own source: its figures stand with and without such relatives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from databases.architectures.spaces.nasbench201_core import CORE
 from databases.datasets.sampler import TaskSpec, build_task, family
+from databases.errors import Say
 from databases.records.episodes import Episode, episodes
 from databases.records.store import Store
 from metad2a.build.build import Measurement, entry, measure
@@ -21,18 +22,17 @@ from metad2a.evaluate.own_tasks import ceiling
 from metad2a.recommend.model import MetaD2A
 from metad2a.retrain.held_out import conformal_factors, leave_one_source_out, tau
 from metad2a.runtime.executors import processes as executor
-from predictors.meta import to_logit, to_percent
 from predictors.metrics import regret
 from predictors.rivals import best_on_average, copied_ranking, level_and_gain, parameters_of
+from predictors.scale import to_logit, to_percent
 from predictors.surrogates import learn_process
 
-Report = Callable[[str], None]
 SPECS = (TaskSpec("cifar10", tuple(range(10)), 96), TaskSpec("mnist", tuple(range(10)), 96))
 RELATIVE = {"cifar10": "cifar10", "mnist": family("mnist_m")}  # the family of known tasks to leave out beside it
 SEEDS = 3
 
 
-def measure_held_back(store: Store, images: Path, *, recipe: str, on_progress: Report = lambda line: None) -> None:
+def measure_held_back(store: Store, images: Path, *, recipe: str, on_progress: Say = lambda line: None) -> None:
     """Measures the common core on both tasks under three seeds, as far as ``store`` lacks it."""
     tasks = {spec: build_task(spec, images) for spec in SPECS}
     for spec, task in tasks.items():

@@ -25,8 +25,8 @@ from metad2a.evaluate.own_figures import (
 )
 from metad2a.retrain.held_out import HeldOut, conformal_factors, tau
 from predictors import rivals
-from predictors.meta import to_logit, to_percent
 from predictors.metrics import bootstrap_interval, kendall_tau, regret, spearman
+from predictors.scale import to_logit, to_percent
 from predictors.task_distance import KnownTasks
 
 Values = npt.NDArray[np.float64]

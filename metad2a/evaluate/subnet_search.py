@@ -6,7 +6,7 @@ against random subnets and against evolution; what each picks is then measured.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,10 @@ import torch
 
 from databases.architectures.space import Architecture
 from databases.datasets.features import TaskFeatures
+from databases.errors import Say
 from databases.hosting import lent
 from metad2a.build.subnets import base_images, cut_accuracy, inherited, side_of
-from metad2a.evaluate.subnets import Measured, Values
+from metad2a.evaluate.subnets import SubnetRows, Values
 from metad2a.generate.generator import Generator, GeneratorConfig, Lesson, train_generator
 from metad2a.search.controllers.evolution import Evolution
 from predictors.meta import MetaPredictor
@@ -38,7 +39,7 @@ class Asked:
 
     model: MetaPredictor
     task: TaskFeatures
-    rows: Measured
+    rows: SubnetRows
     bound: float
     told: dict[Architecture, float]
 
@@ -59,7 +60,7 @@ class Asked:
         return subnets[int(np.argmax(self.values(subnets)))]
 
 
-def ask(model: MetaPredictor, tasks: Sequence[TaskFeatures], rows: Measured, *, bound: float) -> list[Asked]:
+def ask(model: MetaPredictor, tasks: Sequence[TaskFeatures], rows: SubnetRows, *, bound: float) -> list[Asked]:
     """The tasks to search for; all numbered subnets are answered at once, which is quicker than one by one."""
     known = [each for each in rows.catalogue.architectures if _flops(rows, each) <= bound]
     vectors, found = model.encode_many(known), []
@@ -70,7 +71,7 @@ def ask(model: MetaPredictor, tasks: Sequence[TaskFeatures], rows: Measured, *, 
 
 
 def taught_generator(
-    rows: Measured, fold: str, model: MetaPredictor, *, bound: float, steps: int = STEPS, seed: int = 0
+    rows: SubnetRows, fold: str, model: MetaPredictor, *, bound: float, steps: int = STEPS, seed: int = 0
 ) -> Generator:
     """A generator that learns, of the other folds' tasks, the subnets that the predictor thinks best."""
     rest, rng = rows.of(fold)[1], np.random.default_rng(seed)
@@ -122,7 +123,7 @@ def by_evolution(asked: Asked, *, calls: int, seed: int) -> Architecture:
 
 
 def measured_accuracies(
-    rows: Measured, file: Path, picks: Mapping[str, set[Architecture]], say: Callable[[str], None]
+    rows: SubnetRows, file: Path, picks: Mapping[str, set[Architecture]], say: Say
 ) -> dict[tuple[str, Architecture], dict[str, float]]:
     """(fold, subnet) -> inherited accuracy on each of the fold's tasks, by fingerprint; what has no row is measured."""
     found, images, chosen = {}, base_images(file, side_of(rows.space)), rows.space
@@ -145,7 +146,7 @@ def measured_accuracies(
     return found
 
 
-def preference(rows: Measured, fold: str, generator: Generator, *, bound: float) -> Values:
+def preference(rows: SubnetRows, fold: str, generator: Generator, *, bound: float) -> Values:
     """(tasks, 2) mean log probability of each held-out task's truly best subnets by its own z, and by another's."""
     mine, rest = rows.of(fold)
     within = np.flatnonzero(rows.flops <= bound)
@@ -172,5 +173,5 @@ def _different(draws: Iterable[Architecture], asked: Asked, calls: int) -> list[
     return list(found)
 
 
-def _flops(rows: Measured, subnet: Architecture) -> int:
+def _flops(rows: SubnetRows, subnet: Architecture) -> int:
     return rows.space.flops(subnet, resolution=side_of(rows.space))

@@ -28,8 +28,9 @@ from databases.records.episodes import Episode, episodes_with
 from databases.records.store import Store
 from metad2a.build.subnets import side_of, subnet_space, task_features
 from metad2a.retrain.meta_training import Schedule, fresh, meta_train
-from predictors.meta import MetaConfig, MetaPredictor, to_logit, to_percent
+from predictors.meta import MetaConfig, MetaPredictor
 from predictors.metrics import tau_at_matched_cost
+from predictors.scale import to_logit, to_percent
 from predictors.zero_cost import naswot, worst_for_singular
 
 Values = npt.NDArray[np.float64]
@@ -44,7 +45,7 @@ OF_IMAGES = 32  # that NASWOT looks at
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class SubnetRows:
     """The rows of a space of subnets.
 
     Attributes:
@@ -84,7 +85,7 @@ class Measured:
         return mine, [each for each in self.episodes if each.family != fold]
 
 
-def read_rows(file: Path, images: Path, *, name: str, cache: Path | None = None) -> Measured:
+def read_rows(file: Path, images: Path, *, name: str, cache: Path | None = None) -> SubnetRows:
     """The rows of a file that `database export` wrote, with what predictors see of their tasks."""
     chosen, catalogue = subnet_space(name), Catalogue(name)
     with TemporaryDirectory() as folder, Store(Path(folder) / "rows.db") as store:
@@ -93,7 +94,7 @@ def read_rows(file: Path, images: Path, *, name: str, cache: Path | None = None)
         found = episodes_with(store, lambda entry: task_features(entry, images, cache), catalogue=catalogue)
     common = sorted(set.intersection(*({*each.cells.tolist()} for each in found)))
     subnets = [catalogue[number] for number in common]
-    return Measured(
+    return SubnetRows(
         tuple(_cut(each, common) for each in found),
         tuple(specs[each.features.fingerprint] for each in found),
         catalogue,
@@ -102,14 +103,14 @@ def read_rows(file: Path, images: Path, *, name: str, cache: Path | None = None)
     )
 
 
-def unseen(rows: Measured) -> Chosen:
+def unseen(rows: SubnetRows) -> Chosen:
     """(n,) which subnets are left out of what a predictor learns from."""
     left_out: Chosen = np.random.default_rng(QUARTER).permutation(len(rows.flops)) % QUARTER == 0
     return left_out
 
 
 def taught(
-    rows: Measured,
+    rows: SubnetRows,
     fold: str,
     *,
     seed: int = 0,
@@ -145,7 +146,7 @@ class Judged:
         return np.array([tau_at_matched_cost(said, true, self.flops[among]) for said, true in pairs])
 
 
-def judged(rows: Measured, fold: str, model: MetaPredictor, scores: Values | None = None) -> Judged:
+def judged(rows: SubnetRows, fold: str, model: MetaPredictor, scores: Values | None = None) -> Judged:
     """What a predictor and its rivals say of a fold's tasks; ``scores``: (n,) of NASWOT, where there are some."""
     mine, rest = rows.of(fold)
     vectors, others = model.encode_many(rows.subnets), [rest[(5 * i) % len(rest)] for i in range(len(mine))]
@@ -163,7 +164,7 @@ def judged(rows: Measured, fold: str, model: MetaPredictor, scores: Values | Non
     return Judged(fold, said, np.stack([each.accuracy for each in mine]), rows.flops)
 
 
-def naswot_scores(rows: Measured, fold: str, images: Path) -> Values:
+def naswot_scores(rows: SubnetRows, fold: str, images: Path) -> Values:
     """(n,) NASWOT of the untrained subnets on some training images of a fold's first task."""
     first = next(spec for spec, each in zip(rows.specs, rows.episodes, strict=True) if each.family == fold)
     some = build_task(first, images).part(TRAIN)[0]

@@ -39,7 +39,7 @@ class Exported:
         return self.folder / PROGRAM
 
 
-def describe(training: Training, *, task: Task, architecture: Architecture, recipe: Recipe, seed: int) -> Card:
+def card_of_training(training: Training, *, task: Task, architecture: Architecture, recipe: Recipe, seed: int) -> Card:
     """The card of a training of ``task``, not yet tested."""
     skeleton = recipe.skeleton(input_channels=task.channels, classes=task.classes)
     blueprint = image_space(architecture.space).blueprint(architecture, skeleton)

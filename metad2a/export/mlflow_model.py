@@ -7,7 +7,7 @@ from pathlib import Path
 
 from databases.errors import UserError
 from metad2a.export.export import Exported
-from metad2a.export.onnx import load_program
+from metad2a.export.program import load_program
 from metad2a.runtime.mlflow_models import takes_pictures, write_model
 from metad2a.runtime.tracking import Tracker
 

@@ -6,39 +6,22 @@ file's metadata. Needs the extra ``onnx``.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from databases.errors import UserError
 from databases.hosting import lent
-from metad2a.export.program import PROGRAM
+from metad2a.export.program import load_program
 from metad2a.runtime.files import refuse_foreign, write_results
 
 ONNX, INPUT, OUTPUT = "model.onnx", "images", "probabilities"
 _EXAMPLES = 2  # images to trace with: of one alone the exporter would take the number for a constant
-
-
-def load_program(folder: Path) -> ModuleType:
-    """The exported `model.py` of a folder, as a module of its own."""
-    path = folder / PROGRAM
-    name = f"metad2a_exported_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
-    spec = spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise UserError(f"there is no {PROGRAM} in {str(folder)!r}: name a folder that metad2a exported into")
-    module = module_from_spec(spec)
-    sys.modules[name] = module  # where dataclasses look their module up
-    # imported, it would leave a __pycache__ beside what the user got
-    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
-    return module
 
 
 def check_packages() -> None:

@@ -1,22 +1,28 @@
 """The text of `model.py`: a frame, and the source of the network's own classes, written from its Blueprint.
 
 Nothing about a network is typed a second time: the definitions that its class needs are taken, as they stand, from
-`databases.architectures.networks`, which needs torch and plain values alone.
+`databases.architectures.networks`, which needs torch and plain values alone. `load_program` runs such a file.
 """
 
 from __future__ import annotations
 
 import ast
+import hashlib
+import sys
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from pprint import pformat
 from string import Template
+from types import ModuleType
 from typing import Any
 
 from databases.architectures.skeleton import Blueprint, place_of
 from databases.datasets.scale import MOST_EXCESS, OVERSHOOT, least_bright
+from databases.errors import UserError
 from metad2a.export.card import Card
 
 PROGRAM = "model.py"
@@ -42,6 +48,20 @@ def program(card: Card) -> str:
         "arguments": pformat(_called(card.blueprint.arguments), width=110, compact=True),
     }
     return template.substitute(literals)
+
+
+def load_program(folder: Path) -> ModuleType:
+    """The exported `model.py` of a folder, as a module of its own."""
+    path = folder / PROGRAM
+    name = f"metad2a_exported_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:16]}"
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise UserError(f"there is no {PROGRAM} in {str(folder)!r}: name a folder that metad2a exported into")
+    module = module_from_spec(spec)
+    sys.modules[name] = module  # where dataclasses look their module up
+    # imported, it would leave a __pycache__ beside what the user got
+    exec(compile(path.read_bytes(), str(path), "exec"), module.__dict__)
+    return module
 
 
 def network_source(blueprint: Blueprint) -> tuple[list[str], str]:

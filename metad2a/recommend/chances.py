@@ -35,11 +35,11 @@ FIT_MORE = 8  # classes that reading the features costs as much as
 COST = {"head": 1.5, "half": 2.3, "all": 3.3}  # of a training step, in forward passes
 SLIMMER = {(True, False): 1.6, (False, True): 1.8, (True, True): 2.6}  # times as fast to train: slim, short
 FAR = 10.0  # points by which HOG is above our weights on images that are no photographs; see `is_far`
-USUAL, FAST, GENTLE = 0.03, 0.1, 0.01  # learning rates: two of our weights, and that of ImageNet's
+USUAL_RATE, FAST_RATE, GENTLE_RATE = 0.03, 0.1, 0.01  # learning rates: two of our weights, and that of ImageNet's
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredProbe:
     """A probe that was measured: validation accuracy in percent, and images a second of its frozen network."""
 
     pipeline: Pipeline
@@ -84,8 +84,8 @@ def _is_offered(pipeline: Pipeline) -> bool:
 def _rates(pipeline: Pipeline) -> tuple[float, ...]:
     """Learning rates that are worth asking for; the fast one, by which all is learnt anew, where all layers learn."""
     if pipeline.weights != "own":
-        return (GENTLE,)
-    return (USUAL,) if pipeline.training == "half" else (USUAL, FAST)
+        return (GENTLE_RATE,)
+    return (USUAL_RATE,) if pipeline.training == "half" else (USUAL_RATE, FAST_RATE)
 
 
 def shipped_keys() -> set[RecordKey]:
@@ -101,7 +101,7 @@ def sensible_probes(resolution: int, available: Sequence[str]) -> list[Pipeline]
     return [each for each in PROBES if each.weights in available and each.resolution <= max(64, resolution)]
 
 
-def is_far(measured: Sequence[Measured]) -> bool:
+def is_far(measured: Sequence[MeasuredProbe]) -> bool:
     """Whether the images are far from photographs: drawn marks, signs, spectrograms.
 
     On each measured task where HOG beats our weights by `FAR`, it beats ImageNet's too, which are dear.
@@ -123,14 +123,16 @@ def fit_seconds(features: int, classes: int) -> float:
     return FIT_EACH * features * (classes + FIT_MORE)
 
 
-def looked_at(measured: Sequence[Measured], *, images: int, classes: int, held_out: int | None = None) -> Looked:
+def told_by_probes(
+    measured: Sequence[MeasuredProbe], *, images: int, classes: int, held_out: int | None = None
+) -> Looked:
     """What the probes tell of a task; ``held_out`` images told their accuracies."""
     probes = {(each.pipeline.weights, each.pipeline.resolution): each.accuracy for each in measured}
     return Looked(classes, images, probes, held_out)
 
 
 def chances(
-    measured: Sequence[Measured],
+    measured: Sequence[MeasuredProbe],
     *,
     images: int,
     classes: int,
@@ -145,7 +147,7 @@ def chances(
     to 30 points on signs. ``held_out`` images told the accuracies.
     ``model`` tells what to expect, by default the one learnt from what we measured.
     """
-    looked = looked_at(measured, images=images, classes=classes, held_out=held_out)
+    looked = told_by_probes(measured, images=images, classes=classes, held_out=held_out)
     asked = []
     for probe in measured:
         if probe.pipeline.weights == "hog":

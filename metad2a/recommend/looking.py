@@ -10,11 +10,20 @@ from pathlib import Path
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
-from metad2a.recommend.chances import FIT_SECONDS, SHARE, Measured, fit_seconds, is_far, probe_seconds, sensible_probes
+from databases.errors import Say
+from metad2a.recommend.chances import (
+    FIT_SECONDS,
+    SHARE,
+    MeasuredProbe,
+    fit_seconds,
+    is_far,
+    probe_seconds,
+    sensible_probes,
+)
 from metad2a.recommend.pipeline_cost import OURS
 from metad2a.train.bases import OTHER, Base, installed
 from metad2a.train.pipeline import base_of
-from metad2a.train.probe import FEW, Probed, looked_at, loss_of_few, probe, speed, width
+from metad2a.train.probe import FEW, Probed, loss_of_few, probe, probed_places, speed, width
 
 IS_FAR = "HOG tells these images well better than our weights do, and where it did, it was better than lite0 too"
 IS_BEHIND = "on a few images it was behind"
@@ -36,7 +45,7 @@ class Look:
         seconds: what features and regression took.
     """
 
-    measured: Measured
+    measured: MeasuredProbe
     probed: Probed | None
     seconds: float
 
@@ -51,7 +60,7 @@ def looks(
     insist: bool = False,
     share: float = SHARE,
     left_out: dict[str, str] | None = None,
-    now: Callable[[str], None] = lambda text: None,
+    now: Say = lambda text: None,
 ) -> Iterator[Look]:
     """The first probe always, networks where they fit into a ``share`` of the seconds ``left``; ``known`` are timed.
 
@@ -62,7 +71,7 @@ def looks(
     ``left_out`` is told why, by the name of the weights, of each network that is not probed.
     """
     why: dict[str, str] = {} if left_out is None else left_out
-    few, found = _Few(task), list[Measured]()
+    few, found = _Few(task), list[MeasuredProbe]()
     for number, pipeline in enumerate(_to_probe(task, also)):
         if pipeline.weights == "lite0" and is_far(found):
             why[pipeline.weights] = IS_FAR
@@ -72,7 +81,7 @@ def looks(
         whole = None if number == 0 or pipeline.weights in PARTLY else share
         most, in_time = fitting(task, pipeline, base, rate, left(), whole=whole)
         if known and pipeline in known:
-            found.append(Measured(pipeline, known[pipeline], rate))
+            found.append(MeasuredProbe(pipeline, known[pipeline], rate))
             yield Look(found[-1], None, 0.0)
         elif number == 0 or must or in_time:
             now(f"Probing {pipeline}")
@@ -81,14 +90,14 @@ def looks(
                 continue
             probed = probe(base, task, resolution=pipeline.resolution, cache=cache, most=most)
             insist = insist and pipeline.weights != OTHER
-            found.append(Measured(pipeline, probed.valid_accuracy or 0.0, rate))
+            found.append(MeasuredProbe(pipeline, probed.valid_accuracy or 0.0, rate))
             yield Look(found[-1], probed, probed.seconds)
         else:
             why.setdefault(pipeline.weights, NO_TIME)
 
 
 def _all(task: Task) -> dict[int, int]:
-    return {part: len(looked_at(task, part)) for part in (TRAIN, VALIDATION)}
+    return {part: len(probed_places(task, part)) for part in (TRAIN, VALIDATION)}
 
 
 def fitting(
@@ -114,9 +123,9 @@ def affordable(task: Task, seconds: float, *, rate: float, features: int, least:
     not find the features that were kept.
     """
     left = seconds - FIT_SECONDS
-    judges = _some(JUDGE * left * rate, len(looked_at(task, VALIDATION)), least=LEAST_JUDGES)
+    judges = _some(JUDGE * left * rate, len(probed_places(task, VALIDATION)), least=LEAST_JUDGES)
     wanted = (left - judges / rate) / (1 / rate + fit_seconds(features, task.classes))
-    learnt = _some(wanted, len(looked_at(task, TRAIN)), least=least)
+    learnt = _some(wanted, len(probed_places(task, TRAIN)), least=least)
     return {TRAIN: learnt, VALIDATION: judges}
 
 
@@ -154,7 +163,7 @@ def _to_probe(task: Task, also: Base | None) -> list[Pipeline]:
     return [each for each in found if each.weights != OTHER or each.resolution == last]
 
 
-def about(also: Base | None, measured: Sequence[Measured], left_out: Mapping[str, str]) -> list[str]:
+def about(also: Base | None, measured: Sequence[MeasuredProbe], left_out: Mapping[str, str]) -> list[str]:
     """What is to be known of networks: which the user's own is, and why some were not looked at, a line a reason."""
     seen = {each.pipeline.weights for each in measured}
     own = {} if also is None else {OTHER: also.name}

@@ -48,7 +48,7 @@ COMPARED = 100  # candidates whose differences to the first are told
 class MetaD2A:
     """A meta-model ready to answer: generator, predictor, surrogates by recipe, known tasks and calibration.
 
-    Get one by `load`. ``header`` is the checkpoint's header; the sha256 of its file is ``weights``.
+    Get one by `load`. ``header`` is the checkpoint's header, ``weights`` the first 16 hex digits of its file's sha256.
     """
 
     def __init__(

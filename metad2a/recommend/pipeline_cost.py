@@ -22,7 +22,7 @@ from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
 
 SINGLE = 5  # images, one at a time, that tell the latency
-HERE = "this machine"
+THIS_MACHINE = "this machine"
 PREFER: tuple[Prefer, ...] = ("accuracy", "latency")
 OURS = Pipeline("own", 32, "probe")
 
@@ -60,10 +60,10 @@ class Allowed:
     milliseconds: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.limits.device not in (None, HERE):
+        if self.limits.device not in (None, THIS_MACHINE):
             raise UserError(
                 f"given the device {self.limits.device!r} for a search of pipelines: "
-                f"their milliseconds are those of {HERE}: leave it out"
+                f"their milliseconds are those of {THIS_MACHINE}: leave it out"
             )
         if self.limits.prefer not in PREFER:
             raise UserError(
@@ -114,7 +114,7 @@ def limits_here(
 ) -> Limits:
     """Limits on what a pipeline costs here, and whether the fastest of those as good is preferred."""
     timed = latency is not None or prefer != "accuracy"
-    return Limits(parameters, flops, latency, HERE if timed else None, prefer)
+    return Limits(parameters, flops, latency, THIS_MACHINE if timed else None, prefer)
 
 
 def cost_of(pipeline: Pipeline, task: Task, also: Base | None = None) -> PipelineCost:

@@ -6,7 +6,7 @@ Probes of frozen networks look at the images for a few seconds; what fine-tuning
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +15,9 @@ import numpy as np
 
 from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import TEST, VALIDATION, Task
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.hosting import lent
-from metad2a.recommend.chances import Chance, Measured, chances, looked_at
+from metad2a.recommend.chances import Chance, MeasuredProbe, chances, told_by_probes
 from metad2a.recommend.experience import experience
 from metad2a.recommend.front import as_good, front
 from metad2a.recommend.limits import NO_LIMITS, Limits
@@ -133,7 +133,7 @@ class Seen:
 
     images: int
     held_out: int
-    probes: tuple[tuple[Measured, float], ...]
+    probes: tuple[tuple[MeasuredProbe, float], ...]
     left_out: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -146,7 +146,7 @@ def look_at(
     seed: int = 0,
     cache: Path | None = None,
     also: Base | None = None,
-    now: Callable[[str], None] = lambda text: None,
+    now: Say = lambda text: None,
 ) -> Seen:
     """Probes for about so many ``seconds``; ``also`` is a network of the user's own, however long that takes.
 
@@ -178,7 +178,7 @@ def recommend_pipelines(
     cache: Path | None = None,
     also: Base | None = None,
     store: Store | None = None,
-    now: Callable[[str], None] = lambda text: None,
+    now: Say = lambda text: None,
 ) -> PipelineRecommendation:
     """Tells what training for ``seconds`` is expected to reach, by what was ``looked`` at, here if need be.
 
@@ -196,7 +196,7 @@ def recommend_pipelines(
     found += [_of_chance(each, task, also) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
     best_of_each = front(choices, cost=lambda each: each.latency_ms, level=lambda each: each.expected_accuracy)
-    like = nearness(looked_at(measured, **shape).probes, model.examples)
+    like = nearness(told_by_probes(measured, **shape).probes, model.examples)
     return PipelineRecommendation(
         choices=tuple(choices),
         front=best_of_each,
@@ -232,7 +232,7 @@ def _sample(task: Task, seed: int) -> Task:
     return replace(task, images=task.images[place], labels=task.labels[place], parts=task.parts[place], groups=groups)
 
 
-def _of_probe(measured: Measured, took: float, count: int, task: Task, also: Base | None) -> Choice:
+def _of_probe(measured: MeasuredProbe, took: float, count: int, task: Task, also: Base | None) -> Choice:
     """A probe's accuracy is measured, on ``count`` images."""
     half = NORMAL_80 * sampling_noise(measured.accuracy, count)
     level = to_logit(measured.accuracy)
@@ -265,7 +265,7 @@ def _knee(front: Sequence[Choice]) -> Choice:
     return max(front, key=above)
 
 
-def _reason(best: Choice, measured: Sequence[Measured], seconds: float, model: OutcomeModel) -> str:
+def _reason(best: Choice, measured: Sequence[MeasuredProbe], seconds: float, model: OutcomeModel) -> str:
     probes = ", ".join(f"{each.pipeline} {each.accuracy:.1f}%" for each in measured)
     told = f"Probes on your images: {probes}"
     if best.measured:

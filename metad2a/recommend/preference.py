@@ -15,7 +15,7 @@ from metad2a.recommend.recommendation import Candidate, Recommendation
 if TYPE_CHECKING:
     from metad2a.recommend.model import MetaD2A
 
-USUAL = "tiny"  # measured on most tasks of our own
+USUAL_RECIPE = "tiny"  # measured on most tasks of our own
 
 
 def usual_recipe(model: MetaD2A, target: TargetDevice | None) -> str:
@@ -24,11 +24,11 @@ def usual_recipe(model: MetaD2A, target: TargetDevice | None) -> str:
     Of those of that size one that reads the images, else one whose accuracies are known.
     """
     if target is None:
-        return USUAL
-    named = (USUAL, target.recipe, *model.predictor.config.recipes)
+        return USUAL_RECIPE
+    named = (USUAL_RECIPE, target.recipe, *model.predictor.config.recipes)
     known = [name for name in named if name in model.predictor.config.recipes]
     same = [name for name in known if size_of(model.recipe(name)) == target.size]
-    return max(same, key=lambda name: (model.reads_images(name), model.level_known(name)), default=USUAL)
+    return max(same, key=lambda name: (model.reads_images(name), model.level_known(name)), default=USUAL_RECIPE)
 
 
 def on_device(ranked: Sequence[Candidate], device: TargetDevice) -> list[Candidate]:

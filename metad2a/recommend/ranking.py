@@ -13,7 +13,8 @@ from databases.architectures.space import Architecture, FiniteSpace, finite_spac
 from databases.records.recipe import Recipe
 from metad2a.recommend.recommendation import Candidate
 from predictors.gain import EQUAL, Gain, cheapest_equal_first, equals
-from predictors.meta import Scores, to_percent
+from predictors.meta import Scores
+from predictors.scale import to_percent
 from predictors.task_distance import Neighbour
 
 

@@ -27,7 +27,7 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def plain(axes: Axes, title: str, x: str, y: str, *, pad: float = 26) -> None:
+def quiet_axes(axes: Axes, title: str, x: str, y: str, *, pad: float = 26) -> None:
     """Title, labels and a quiet frame for a set of axes."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=pad)
     axes.set_xlabel(x, color=MUTED)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metad2a.reports.cell_svg import INK
-from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, plain, save, say_empty
+from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, quiet_axes, save, say_empty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,7 +29,7 @@ def front_figure(recommendation: Recommendation, path: Path) -> Figure:
     shown = (*recommendation.front, *recommendation.candidates)
     known = all(each.expected_accuracy is not None for each in shown)
     network = "" if recommendation.device is None else f", networks of {recommendation.device.network}"
-    plain(axes, f"Accuracy and latency on {name}", f"predicted milliseconds{network}", level_name(known))
+    quiet_axes(axes, f"Accuracy and latency on {name}", f"predicted milliseconds{network}", level_name(known))
     if recommendation.front:
         _draw_front(axes, recommendation.front, known)
         _draw_numbered(axes, recommendation.candidates[:MOST_NUMBERED], known, recommendation.prefer)

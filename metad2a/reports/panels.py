@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from metad2a.reports.cell_svg import INK, one_line
-from metad2a.reports.figure import BLUE, VERMILION, new_figure, plain, save, say_empty
+from metad2a.reports.figure import BLUE, VERMILION, new_figure, quiet_axes, save, say_empty
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ LETTERS = 9.5  # of a title, an inch
 
 
 @dataclass(frozen=True)
-class Look:
+class Appearance:
     """How a name is drawn."""
 
     colour: str
@@ -49,9 +49,9 @@ def panels(drawn: Sequence[Panel], path: Path, *, title: str = "") -> Figure:
     rows = -(-len(drawn) // columns) or 1
     figure = new_figure(8.0 if columns == 1 else 5.4 * columns, 4.9 * rows)
     all_axes = figure.subplots(rows, columns, squeeze=False).flatten().tolist()
-    looks, shared = _looks(drawn), _shared(drawn)
+    appearances, shared = _appearances(drawn), _shared(drawn)
     for axes, panel in zip(all_axes, drawn, strict=False):
-        _draw_panel(axes, panel, looks)
+        _draw_panel(axes, panel, appearances)
         if not shared:
             _own_legend(axes)
     for axes in all_axes[len(drawn) :]:
@@ -77,11 +77,11 @@ def _names(panel: Panel) -> list[str]:
     return [each.label for each in panel.curves]
 
 
-def _looks(drawn: Sequence[Panel]) -> dict[str, Look]:
-    """A look for each name, in the order of their first appearance."""
+def _appearances(drawn: Sequence[Panel]) -> dict[str, Appearance]:
+    """An appearance for each name, in the order in which they first occur."""
     names = dict.fromkeys(name for panel in drawn for name in _names(panel))
     return {
-        name: Look(
+        name: Appearance(
             COLOURS[i % len(COLOURS)], LINES[i // len(COLOURS) % len(LINES)], MARKERS[i % len(MARKERS)]
         )
         for i, name in enumerate(names)
@@ -128,13 +128,13 @@ def _fitting(make: Callable[[int], Legend], most: int, width: float) -> None:
         made.remove()
 
 
-def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
-    plain(axes, panel.title, panel.x_label, panel.y_label, pad=10)
+def _draw_panel(axes: Axes, panel: Panel, appearances: Mapping[str, Appearance]) -> None:
+    quiet_axes(axes, panel.title, panel.x_label, panel.y_label, pad=10)
     curves = [kept for each in panel.curves if (kept := _known(each)) is not None]
     if not curves:
         return say_empty(axes, "nothing was measured")
     for each in curves:
-        _draw_curve(axes, each, looks[each.label], panel)
+        _draw_curve(axes, each, appearances[each.label], panel)
     if (
         math.isfinite(panel.least)
         and math.isfinite(panel.most)
@@ -145,21 +145,21 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Mapping[str, Look]) -> None:
     _scales(axes, panel, curves)
 
 
-def _draw_curve(axes: Axes, curve: Curve, look: Look, panel: Panel) -> None:
+def _draw_curve(axes: Axes, curve: Curve, appearance: Appearance, panel: Panel) -> None:
     low, high = np.clip([curve.low, curve.high], panel.least, panel.most)
     if panel.joined and len(curve.x) > 1:
-        axes.fill_between(curve.x, low, high, color=look.colour, alpha=0.13, linewidth=0)
+        axes.fill_between(curve.x, low, high, color=appearance.colour, alpha=0.13, linewidth=0)
     else:
-        axes.vlines(curve.x, low, high, color=look.colour, alpha=0.4, linewidth=3)
+        axes.vlines(curve.x, low, high, color=appearance.colour, alpha=0.4, linewidth=3)
     axes.plot(
         curve.x,
         curve.middle,
-        linestyle=look.line if panel.joined else "none",
-        color=look.colour,
+        linestyle=appearance.line if panel.joined else "none",
+        color=appearance.colour,
         linewidth=1.8,
-        marker=look.marker if len(curve.x) <= FEW_POINTS or not panel.joined else "",
+        marker=appearance.marker if len(curve.x) <= FEW_POINTS or not panel.joined else "",
         markersize=4.5,
-        markerfacecolor=look.colour if panel.joined else "none",  # what lies below stays visible
+        markerfacecolor=appearance.colour if panel.joined else "none",  # what lies below stays visible
         label=curve.label,
     )
 

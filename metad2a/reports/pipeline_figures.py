@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metad2a.reports.cell_svg import INK, MUTED
-from metad2a.reports.figure import BLUE, PALE, VERMILION, new_figure, plain, save
+from metad2a.reports.figure import BLUE, PALE, VERMILION, new_figure, quiet_axes, save
 from metad2a.runtime.files import ours, write_folder
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ def front_figure(answer: PipelineRecommendation) -> Figure:
     """Expected accuracy against milliseconds an image, with 80% intervals, the front as a line."""
     figure = new_figure(8.2, 5)
     axes = figure.subplots()
-    plain(axes, f"{answer.seconds:.0f} s of training", "milliseconds an image on this machine", "expected accuracy (%)")
+    quiet_axes(
+        axes, f"{answer.seconds:.0f} s of training", "milliseconds an image on this machine", "expected accuracy (%)"
+    )
     axes.set_xscale("log")
     behind = [each for each in answer.choices if each not in answer.front]
     axes.plot(*_at(behind), "o", color=PALE, markersize=4, label="others")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from databases.architectures.space import image_space
 from metad2a.reports.cell_svg import INK, MUTED, cell_svg, one_line
-from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, plain, save, say_empty
+from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, quiet_axes, save, say_empty
 from metad2a.reports.front_figure import front_figure
 from metad2a.reports.words import short
 from metad2a.runtime.files import ours, write_folder
@@ -104,7 +104,7 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     known = all(each.expected_accuracy is not None for each in candidates)
-    plain(axes, "Candidates", "trainable parameters", level_name(known))
+    quiet_axes(axes, "Candidates", "trainable parameters", level_name(known))
     axes.xaxis.set_major_formatter(lambda value, _: short(value))
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     first, others = candidates[:MOST_NUMBERED], candidates[MOST_NUMBERED:]
@@ -158,7 +158,7 @@ def _draw_differences(axes: Axes, first: Sequence[Candidate]) -> None:
     """What each of the first candidates is expected to lack of the very first, the first on top."""
     from matplotlib.ticker import MaxNLocator
 
-    plain(axes, "Behind the first", "points of accuracy that each lacks of #1, 80% interval", "")
+    quiet_axes(axes, "Behind the first", "points of accuracy that each lacks of #1, 80% interval", "")
     axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     if not first or any(each.behind is None for each in first):
         return say_empty(axes, "not known for this recipe")
@@ -178,7 +178,7 @@ def _draw_differences(axes: Axes, first: Sequence[Candidate]) -> None:
 def _draw_nearest(axes: Axes, recommendation: Recommendation) -> None:
     """Horizontal bars of distance, the nearest on top."""
     nearest = sorted(recommendation.nearest, key=lambda each: each.distance)[:MOST_NEAREST]
-    plain(axes, "Nearest known datasets", "distance", "")
+    quiet_axes(axes, "Nearest known datasets", "distance", "")
     axes.grid(False)
     names = [one_line(each.name, 28) for each in nearest]
     rows = range(len(nearest))

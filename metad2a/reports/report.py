@@ -94,7 +94,7 @@ class Report:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file: no numpy, and null for what is not finite."""
-        found: dict[str, Any] = plain(asdict(self))
+        found: dict[str, Any] = jsonable(asdict(self))
         return found
 
 
@@ -176,12 +176,12 @@ def undecided(found: Mapping[str, float], bound: float) -> bool:
     return not (high < bound or low > bound)
 
 
-def plain(value: Any) -> Any:
+def jsonable(value: Any) -> Any:
     """The value with numpy's numbers and arrays as Python's, and None for numbers that are not finite."""
     if isinstance(value, dict):
-        return {str(name): plain(each) for name, each in value.items()}
+        return {str(name): jsonable(each) for name, each in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [jsonable(each) for each in value]
     if isinstance(value, np.ndarray | np.generic):
-        return plain(value.tolist())
+        return jsonable(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value

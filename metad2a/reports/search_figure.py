@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from metad2a.reports.figure import BLUE, VERMILION, new_figure, plain, say_empty
+from metad2a.reports.figure import BLUE, VERMILION, new_figure, quiet_axes, say_empty
 from metad2a.reports.words import span
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def search_figure(
     places = sorted({*best_first[:MOST], winner}) if names else []
     figure = new_figure(8, 1.6 + 0.25 * max(3, len(places)))
     axes = figure.subplots()
-    plain(axes, "What the search found", "validation accuracy (%), and the time of training", "", pad=10)
+    quiet_axes(axes, "What the search found", "validation accuracy (%), and the time of training", "", pad=10)
     if not places:
         say_empty(axes, "no training was measured")
         return figure

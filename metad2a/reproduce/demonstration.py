@@ -7,14 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.records.benchmark_table import IMPORT_FIRST, BenchmarkTable, read_table
 from metad2a.reports.report import Report
 from metad2a.reproduce.kept_jobs import run_jobs
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

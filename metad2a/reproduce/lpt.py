@@ -19,7 +19,7 @@ from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, 
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.supernets.passing_tests import Batches, Creator, Examiner, PassingTests, Rule
 from metad2a.supernets.training import Labelled, labelled, new_supernet
-from metad2a.train.place import pick_place
+from metad2a.train.torch_place import pick_place
 from predictors.metrics import bootstrap_interval, percentiles
 
 SOURCE = "Du, Zhang, Xie, 2020"

@@ -39,7 +39,7 @@ from metad2a.supernets.alternation import alternate
 from metad2a.supernets.instance import processor_seconds
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet
 from metad2a.train.inference import accuracy
-from metad2a.train.place import pick_place
+from metad2a.train.torch_place import pick_place
 from metad2a.train.train import train
 from predictors.metrics import median_interval
 from predictors.one_shot import OneShot

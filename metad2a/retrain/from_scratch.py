@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from torch import nn
 
+from databases.errors import Say
 from databases.hosting import lent
 from databases.records.episodes import Episode, Known
 from databases.records.recipe import RECIPES
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 GENERATOR_STEPS = 400
 METHOD = 1  # raised whenever something else would be learnt from the same episodes: kept stages are then not used
-Report = Callable[[str], None]
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -48,12 +48,12 @@ def learn(
     foreign: Mapping[str, tuple[int, int, int]],
     seed: int,
     run: Run,
-    report: Report,
+    say: Say,
 ) -> Learnt:
-    """Meta-trains predictor and generator; ``work`` keeps finished stages, ``report`` is told one line at each."""
-    predictor = _predictor(work, known, foreign, seed, run, report)
+    """Meta-trains predictor and generator; ``work`` keeps finished stages, ``say`` is told one line at each."""
+    predictor = _predictor(work, known, foreign, seed, run, say)
     surrogates = learn_surrogates(predictor, known, {})
-    report("generator")
+    say("generator")
     generator = _generator(work / digest(known, foreign, seed), predictor, surrogates, known, seed, run)
     return Learnt(predictor, generator, surrogates, remember(predictor, Known.of(known).tables))
 
@@ -64,21 +64,21 @@ def _predictor(
     foreign: Mapping[str, tuple[int, int, int]],
     seed: int,
     run: Run,
-    report: Report,
+    say: Say,
 ) -> MetaPredictor:
     """Stage 1 on the tables, stage 2 on tables and tasks; what the surrogates learn is left to them."""
     config = MetaConfig(features=known[0].features.features.shape[1], recipes=(*RECIPES, *foreign))
     rest = [each for each in known if each.recipe in published() or each.table or each.few]
     tables = Known.of(rest).tables
     folder = work / digest(rest, foreign, seed)
-    report("predictor, stage 1: tables")
+    say("predictor, stage 1: tables")
     model = _stage(
         folder / "tables.safetensors",
         fresh(config, seed=seed),
         lambda each, kept, told: meta_train(each, tables, TABLES_FIRST, seed=seed, checkpoint=kept, on_epoch=told),
         run,
     )
-    report("predictor, stage 2: tasks")
+    say("predictor, stage 2: tasks")
     return _stage(
         folder / "predictor.safetensors",
         model,

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.records.episodes import Episode, held_out_families
-from predictors.meta import to_logit
 from predictors.metrics import kendall_tau
 from predictors.rivals import best_on_average
+from predictors.scale import to_logit
 from predictors.task_process import TaskProcess
 
 Values = npt.NDArray[np.float64]

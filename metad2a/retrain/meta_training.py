@@ -19,7 +19,8 @@ from databases.records.episodes import FEW, Episode, Known
 from metad2a.train.loop import Loop, OnEpoch, in_turn, remembered
 from metad2a.train.optimisers import AdamW
 from predictors.graph_encoder import tensors
-from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor, to_logit
+from predictors.meta import FEWEST_TASKS, MetaConfig, MetaPredictor
+from predictors.scale import to_logit
 from predictors.set_encoder import TaskBatch, collate
 from predictors.table_memory import shrunk
 

@@ -25,7 +25,7 @@ from predictors.surrogates import Surrogate, pack_surrogates, published
 from predictors.task_distance import KnownTasks
 
 
-def describe(
+def header_of(
     model: MetaPredictor,
     generator: Generator,
     surrogates: Mapping[str, Surrogate],

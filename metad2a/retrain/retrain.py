@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from databases.errors import UserError, did_you_mean
+from databases.errors import Say, UserError, did_you_mean
 from databases.files import write_files
 from databases.records.episodes import TABLE, Episode, Known, episodes, held_out_families, own_episodes
 from databases.records.importers.own_table import size_of
@@ -21,9 +21,9 @@ from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain import from_scratch
 from metad2a.retrain.champion import MODEL_NAME, Comparison, compare, current_champion, register
-from metad2a.retrain.from_scratch import Learnt, Report, digest
+from metad2a.retrain.from_scratch import Learnt, digest
 from metad2a.retrain.held_out import HeldOut, leave_one_source_out
-from metad2a.retrain.model_file import describe, save_model
+from metad2a.retrain.model_file import header_of, save_model
 from metad2a.runtime.files import written_file
 from predictors.surrogates import Surrogate, learn_surrogates
 from predictors.task_distance import KnownTasks
@@ -37,7 +37,7 @@ class RetrainResult:
     """What a retraining left.
 
     Attributes:
-        path, weights: the file, and its sha256 (16 digits). header: of the file.
+        path, weights: the file, and the first 16 hex digits of its sha256. header: of the file.
         held_out_tau: on held-out own tasks. comparison: with the champion, None where there is none.
         version: in MLflow's registry, None where nothing is tracked. promoted: whether it is champion now.
     """
@@ -62,7 +62,7 @@ def retrain(
     start: MetaD2A | None = None,
     recipe: str = "tiny",
     seed: int = 0,
-    on_progress: Report = lambda line: None,
+    on_progress: Say = lambda line: None,
 ) -> RetrainResult:
     """Learns, judges on held-out sources, saves, and becomes challenger; champion where it is better.
 
@@ -95,7 +95,7 @@ def retrain(
         on_progress("leave one source out")
         networks = learnt.predictor, learnt.generator, learnt.surrogates
         held_out = _held_out(learnt.surrogates, known)
-        header = describe(*networks, known, held_out, recipe=recipe, seed=seed, foreign=foreign, start=start)
+        header = header_of(*networks, known, held_out, recipe=recipe, seed=seed, foreign=foreign, start=start)
         champion = current_champion(tracker)  # read before the new model may take the place of its file
         with written_file(output) as draft:
             weights = save_model(draft, *networks, _places(known, learnt.surrogates, start), learnt.memory, header)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from metad2a.runtime.executors import HERE, chosen_executor
+from metad2a.runtime.executors import PROCESSES, chosen_executor
 from metad2a.runtime.executors.processes import Death
 
 
@@ -22,12 +22,12 @@ class Place:
 
     on: str = "auto"
     workers: int = 1
-    executor: str = HERE
+    executor: str = PROCESSES
 
     @property
     def alone(self) -> bool:
         """Whether everything is trained by this process."""
-        return self.workers < 2 and self.executor == HERE
+        return self.workers < 2 and self.executor == PROCESSES
 
     def crew(
         self, *, nice: int = 0, on_death: Callable[[Death], None] = lambda death: None

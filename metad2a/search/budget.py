@@ -18,7 +18,7 @@ from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.search.runs import RunFolder
 from metad2a.train.inference import seconds_an_image
-from metad2a.train.place import pick_place
+from metad2a.train.torch_place import pick_place
 from metad2a.train.train import seconds_a_step
 
 SLACK_SECONDS, SLACK_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from databases.datasets.task import TEST, VALIDATION
 from databases.errors import UserError
-from metad2a.export.export import Exported, describe, save
+from metad2a.export.export import Exported, card_of_training, save
 from metad2a.search.budget import with_validation_images
 from metad2a.search.candidate import Job
 from metad2a.search.judgement import ended, judgements, remarks, told_of_probe, told_of_seconds
@@ -16,7 +16,7 @@ from metad2a.search.result import SearchResult
 from metad2a.search.run_state import best_of, tested_card
 from metad2a.search.tracked import SEARCH_FIGURE, known_values
 from metad2a.train.inference import accuracy
-from metad2a.train.place import pick_place
+from metad2a.train.torch_place import pick_place
 from metad2a.train.training import Progress, Training
 
 if TYPE_CHECKING:
@@ -87,7 +87,9 @@ def _train_again(session: Session, best: int) -> None:
     trained_out = done.training.complete or done.training.shortened
     if trained_out and reached is not None and reached >= (trained.valid_accuracy or 0.0):
         whole = replace(done.training, complete=True, valid_accuracy=trained.valid_accuracy)
-        card = describe(whole, task=session.task, architecture=architecture, recipe=session.recipe, seed=session.seed)
+        card = card_of_training(
+            whole, task=session.task, architecture=architecture, recipe=session.recipe, seed=session.seed
+        )
         session.run.keep_again(best, whole, card)
     checkpoint.unlink(missing_ok=True)
 

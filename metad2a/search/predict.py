@@ -16,7 +16,7 @@ from databases.datasets.archives import Files, Folder, Zip
 from databases.datasets.decoding import MAX_PICTURE_BYTES, read_picture, why_unreadable
 from databases.datasets.file_kinds import UNREAD_PICTURES, ending_of, hidden, readable_formats, remedy
 from databases.datasets.task import resize_images
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from metad2a.export.card import Card
 from metad2a.export.export import load_exported
 from metad2a.export.weights import WEIGHTS
@@ -71,7 +71,7 @@ def _of_run(run: str) -> tuple[Card, Training]:
     raise UserError(f"given {run!r}, {what} {WEIGHTS}: name a run, or a folder that an export wrote")
 
 
-def predictions(network: Network, paths: Iterable[Path], *, on_failure: Callable[[str], None]) -> Iterator[Predicted]:
+def predictions(network: Network, paths: Iterable[Path], *, on_failure: Say) -> Iterator[Predicted]:
     """The likeliest class of each picture; of a folder or a zip all in it and below that are called pictures.
 
     Raises:
@@ -97,7 +97,7 @@ def rows_of(found: Iterable[Predicted]) -> Iterator[tuple[str, str, str]]:
         yield each.file, each.name, f"{each.probability:.4f}"
 
 
-def _pictures(paths: Iterable[Path], on_failure: Callable[[str], None]) -> Iterator[tuple[str, Read]]:
+def _pictures(paths: Iterable[Path], on_failure: Say) -> Iterator[tuple[str, Read]]:
     """Name and content of each picture."""
     for path in paths:
         ending = ending_of(path.name)
@@ -117,7 +117,7 @@ def _pictures(paths: Iterable[Path], on_failure: Callable[[str], None]) -> Itera
             yield str(path), path.read_bytes
 
 
-def _inside(path: Path, files: Files, on_failure: Callable[[str], None]) -> Iterator[tuple[str, Read]]:
+def _inside(path: Path, files: Files, on_failure: Say) -> Iterator[tuple[str, Read]]:
     """The pictures below a folder or in a zip, by name; what looks like one and cannot be read is told."""
     endings = readable_formats()[1]
     names = sorted(name for name in files.names if not hidden(name))

@@ -31,8 +31,8 @@ from metad2a.search.runs import RunFolder, finished_runs, run_name, runs_folder
 from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
 from metad2a.search.session import Session
 from metad2a.search.tracked import Draw
-from metad2a.train.augment import check
-from metad2a.train.place import usable_place
+from metad2a.train.augment import check_augment
+from metad2a.train.torch_place import usable_place
 
 USUAL_TRAININGS = 3  # where neither their number nor a time is given
 
@@ -83,7 +83,7 @@ def search(
     train = USUAL_TRAININGS if train is None and seconds is None else train
     if train is not None and (not isinstance(train, Integral) or train < 1):
         raise UserError(f"given {train!r} trainings; allowed are whole numbers from 1; 3 is usual")
-    check(augment)
+    check_augment(augment)
     spread = None if place.alone else place.crew(on_death=on_death)
     chosen = check_training(recipe, seconds, place.on)
     check_limits(limits, image_space(space), chosen)
@@ -144,7 +144,7 @@ def train_one(
     """Trains, tests and exports one architecture; everything else is as in `search`."""
     begin = time.monotonic() if begun is None else begun
     chosen = check_training(recipe, seconds, on)
-    check(augment)
+    check_augment(augment)
     ways = {"searcher": "given", "stop_early": False, "augment": augment}
     identity = {**_identity(task, chosen, seed, ways), "origin": f"{architecture.space} {architecture}"}
     run = _run(task, chosen, identity, folder, begin)

@@ -14,8 +14,8 @@ from databases.datasets.task import Task
 from databases.records.recipe import Recipe
 from databases.records.record import TaskEntry
 from databases.records.store import Store
-from metad2a.export.export import describe
-from metad2a.runtime.executors import HERE
+from metad2a.export.export import card_of_training
+from metad2a.runtime.executors import PROCESSES
 from metad2a.runtime.place import ALONE, Place
 from metad2a.runtime.tracking import Run, Tracker
 from metad2a.search import loop
@@ -179,7 +179,7 @@ class Session:
         if self.budget.limit < math.inf:
             takes = self.budget.takes(architecture) if steps is None else steps * self.budget.pace(architecture)
         self.tell("started", index, expected=takes)
-        checkpoint = self.run.checkpoint(index) if self.place.executor == HERE else None  # others have other disks
+        checkpoint = self.run.checkpoint(index) if self.place.executor == PROCESSES else None  # others have other disks
         return Job(index, architecture, self.budget.deadline(architecture), steps, checkpoint)
 
     def work(self) -> Work:
@@ -243,7 +243,7 @@ class Session:
             parts=training.parts,
             shortened=training.shortened and not done.stopped,
         )
-        card = describe(training, task=self.task, architecture=architecture, recipe=recipe, seed=self.seed)
+        card = card_of_training(training, task=self.task, architecture=architecture, recipe=recipe, seed=self.seed)
         self.run.keep(done.index, trained, training, card)
         self._record(trained)
         tracked.metrics(

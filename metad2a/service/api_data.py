@@ -208,7 +208,7 @@ def list_records(
     """Everything measured: filtered, page by page; `format=csv` gives all of it as one file."""
     wanted = {"task": task, "recipe": recipe, "source": source, "space": space}
     if format == "csv":
-        records.check(wanted)  # before anything is sent
+        records.check_filter(wanted)  # before anything is sent
         headers = {"content-disposition": 'attachment; filename="records.csv"'}
         return StreamingResponse(records.as_csv(service.database, wanted), media_type="text/csv", headers=headers)
     place = cursors.decode(cursor, (str, str, str, str, int))

@@ -49,7 +49,7 @@ _LOOK = 0.4  # seconds between looks for new events
 @router.post("/searches", status_code=202, responses=_ACCEPTED)
 def search(asked: SearchIn, service: Provided, caller: Caller, response: Response, key: Key = None) -> JobOut:
     """Find, train and test the network that fits, in the seconds given or by so many trainings: a job."""
-    check_search(asked)
+    check_asked(asked)
     return _accept(service, "search", asked, caller, key, response)
 
 
@@ -67,7 +67,7 @@ def retraining(asked: RetrainingIn, service: Provided, caller: Caller, response:
     return _accept(service, "retraining", asked, caller, key, response)
 
 
-def check_search(asked: SearchIn) -> None:
+def check_asked(asked: SearchIn) -> None:
     """Refuses what no search could do; raises UserError."""
     if asked.space is not None and asked.space != SPACE:
         library.check_search(recipe=asked.recipe, searcher=asked.searcher, space=asked.space)

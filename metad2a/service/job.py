@@ -85,7 +85,7 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
     assert job is not None
     folder = settings.run_folder(key)
 
-    def report(event: str, data: dict[str, Any]) -> None:
+    def on_event(event: str, data: dict[str, Any]) -> None:
         with suppress(UserError):  # a database that is away costs lines of progress, never a training
             jobs.tell(database, key, event, {**data, "at": round(time.time(), 2)})
 
@@ -93,19 +93,19 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
     with Store(settings.database) as store:
         place = library.Workplace(store, folder, settings.bases, tracker, begun)
         if job.kind == "retraining":
-            return _tracked(library.retrain(job.options, place, report), tracker)
+            return _tracked(library.retrain(job.options, place, on_event), tracker)
         dataset = None if job.dataset is None else datasets.find(database, job.dataset)
         if dataset is None:
             raise UserError("the dataset of this job is gone: upload it again")
-        report("reading", {"attempt": job.attempts})
+        on_event("reading", {"attempt": job.attempts})
         whole = job.kind == "search" and job.options.get("space") == SPACE
         path, up_to = str(datasets.path_of(settings, dataset)), UP_TO if whole else None
         room = Room(settings.folder / "pictures")
         task = library.load_data(path, dataset.name, seed=job.options["seed"], up_to=up_to, room=room)
-        told, exported = _found(job, task, place, report, whole=whole)
-        report("judging", {})
+        told, exported = _found(job, task, place, on_event, whole=whole)
+        on_event("judging", {})
         told |= judging.judge(exported, task, folder)
-        report("exporting", {})
+        on_event("exporting", {})
         return _tracked(told | {"onnx": library.export_onnx(folder)}, tracker)
 
 
@@ -118,13 +118,13 @@ def _tracked(told: dict[str, Any], tracker: Tracker) -> dict[str, Any]:
 
 
 def _found(
-    job: jobs.Job, task: Task, place: library.Workplace, report: library.Report, *, whole: bool
+    job: jobs.Job, task: Task, place: library.Workplace, on_event: library.OnEvent, *, whole: bool
 ) -> tuple[dict[str, Any], Exported]:
     """What a search or a training found, in plain values and exported."""
     if whole:
-        found = pipelines.search(task, job.options, place, report)
+        found = pipelines.search(task, job.options, place, on_event)
         return pipelines.summed_up(found), found.exported
-    result = (library.search if job.kind == "search" else library.train)(task, job.options, place, report)
+    result = (library.search if job.kind == "search" else library.train)(task, job.options, place, on_event)
     return library.summed_up(result), result.exported
 
 

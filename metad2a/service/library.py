@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from metad2a.runtime.tracking import Tracker
     from metad2a.search.result import SearchProgress, SearchResult
 
-Report = Callable[[str, dict[str, Any]], None]  # kind of event, what it tells
+OnEvent = Callable[[str, dict[str, Any]], None]  # kind of event, what it tells
 MAX_KEY = 4_000
 # a question's name -> that of `Limits`
 _LIMITS = {f"max_{name}": name for name in ("params", "flops", "latency")} | {
@@ -141,7 +141,7 @@ def drawing(key: str) -> str:
     return cell_svg(architecture_of(key))
 
 
-def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> SearchResult:
+def search(task: Task, options: Mapping[str, Any], place: Workplace, on_event: OnEvent) -> SearchResult:
     """Recommends, trains, learns, exports: `metad2a.search.search.search`."""
     from databases.architectures.space import DEFAULT_SPACE
     from metad2a.search.search import search as run
@@ -161,11 +161,11 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
         tracker=place.tracker,
         folder=place.folder,
         begun=place.begun,
-        on_progress=Telling(report),
+        on_progress=Telling(on_event),
     )
 
 
-def train(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> SearchResult:
+def train(task: Task, options: Mapping[str, Any], place: Workplace, on_event: OnEvent) -> SearchResult:
     """Trains one architecture: `metad2a.search.search.train_one`."""
     from databases.architectures.space import space
     from metad2a.search.search import train_one
@@ -181,11 +181,11 @@ def train(task: Task, options: Mapping[str, Any], place: Workplace, report: Repo
         tracker=place.tracker,
         folder=place.folder,
         begun=place.begun,
-        on_progress=Telling(report),
+        on_progress=Telling(on_event),
     )
 
 
-def retrain(options: Mapping[str, Any], place: Workplace, report: Report) -> dict[str, Any]:
+def retrain(options: Mapping[str, Any], place: Workplace, on_event: OnEvent) -> dict[str, Any]:
     """Learns from the database and meets the champion: `metad2a.retrain.retrain`."""
     from metad2a.retrain.retrain import retrain as run
     from metad2a.runtime.home import features_folder, home, shared_images
@@ -201,7 +201,7 @@ def retrain(options: Mapping[str, Any], place: Workplace, report: Report) -> dic
         start=load_model(options.get("start")),
         recipe=options["recipe"],
         seed=options["seed"],
-        on_progress=lambda line: report("line", {"text": line}),
+        on_progress=lambda line: on_event("line", {"text": line}),
     )
     comparison = None if result.comparison is None else result.comparison.to_json()
     return {
@@ -216,8 +216,8 @@ def retrain(options: Mapping[str, Any], place: Workplace, report: Report) -> dic
 class Telling:
     """Turns a search's progress into events; epochs at most five a second, so that short ones flood nobody."""
 
-    def __init__(self, report: Report) -> None:
-        self._report = report
+    def __init__(self, on_event: OnEvent) -> None:
+        self._on_event = on_event
         self._told = 0.0
 
     def __call__(self, each: SearchProgress) -> None:
@@ -236,7 +236,7 @@ class Telling:
             data |= asdict(each.epoch) | {"epoch_seconds": each.epoch.seconds, "seconds": data["seconds"]}
         if each.trained is not None:
             data |= _plain_training(each.trained)
-        self._report(each.stage, data)
+        self._on_event(each.stage, data)
 
 
 def summed_up(result: SearchResult) -> dict[str, Any]:
@@ -284,12 +284,12 @@ def check_search(*, recipe: str, searcher: str | None = None, space: str | None 
     """Refuses what no job could do, before it waits in a queue; raises UserError."""
     from databases.architectures.space import DEFAULT_SPACE, image_space
     from databases.records.recipe import trainable
-    from metad2a.search.controllers import check_name
+    from metad2a.search.controllers import check_searcher
 
     trainable(recipe)
     image_space(space or DEFAULT_SPACE, beside=[SPACE])
     if searcher is not None:
-        check_name(searcher)
+        check_searcher(searcher)
 
 
 def checked_architecture(space_name: str, text: str) -> str:

@@ -101,7 +101,7 @@ async def _recommended(request: Request, service: Service, asked: Recommendation
 def train(id: Id, service: Provided, reader: Reader, wish: Annotated[Wish, Form()]) -> Response:
     """Asks for a search: by time alone, or of so many networks."""
     asked = wish.search(id)
-    api_jobs.check_search(asked)
+    api_jobs.check_asked(asked)
     return RedirectResponse(f"/jobs/{api_jobs.accept(service, 'search', asked, reader).id}", 303)
 
 
@@ -186,7 +186,7 @@ def sign_in_form(request: Request) -> Response:
 @router.post("/sign-in")
 def sign_in(request: Request, service: Provided, token: Annotated[str, Form(max_length=200)] = "") -> Response:
     """Keeps a valid token in a cookie that no script can read."""
-    if tokens.check(service.database, token.strip()) is None:
+    if tokens.owner_of(service.database, token.strip()) is None:
         shown = page(request, "sign_in.html", wrong=True)
         shown.status_code = 401
         return shown

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from metad2a.recommend.pipelines import Seen
     from metad2a.search.pipelines.search import PipelineResult
     from metad2a.search.run_state import Trained
-    from metad2a.service.library import Report, Workplace
+    from metad2a.service.library import OnEvent, Workplace
     from metad2a.train.bases import Base
     from metad2a.train.loop import Epoch
 
@@ -83,7 +83,7 @@ def shown(answer: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Report) -> PipelineResult:
+def search(task: Task, options: Mapping[str, Any], place: Workplace, on_event: OnEvent) -> PipelineResult:
     """Probes and fine-tunes within the budget: `metad2a.search.pipelines.search.search_pipelines`."""
     from metad2a.recommend.pipeline_cost import limits_here
     from metad2a.search.pipelines.search import search_pipelines, told_of_epoch
@@ -96,7 +96,7 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
         nonlocal told
         if time.monotonic() - told >= _BETWEEN:
             told = time.monotonic()
-            report(event, {"text": text, "seconds": round(told - place.begun, 2), **more})
+            on_event(event, {"text": text, "seconds": round(told - place.begun, 2), **more})
 
     def on_epoch(pipeline: Pipeline, epoch: Epoch) -> None:
         point = {"title": str(pipeline), "progress": epoch.progress, "loss": epoch.loss}
@@ -113,7 +113,7 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, report: Rep
         folder=place.folder,
         begun=place.begun,
         store=place.store,
-        line=lambda text: report("line", {"text": text, "seconds": round(time.monotonic() - place.begun, 2)}),
+        line=lambda text: on_event("line", {"text": text, "seconds": round(time.monotonic() - place.begun, 2)}),
         now=now,
         on_epoch=on_epoch,
     )

@@ -12,7 +12,7 @@ from typing import Any
 
 from databases.errors import UserError
 from databases.hosting import own_process
-from metad2a.export.onnx import load_program
+from metad2a.export.program import load_program
 from metad2a.service.children import limit_memory
 from metad2a.service.helper import serve
 
@@ -22,7 +22,7 @@ _MOST_NETWORKS = 4
 _MEMORY = 6 * 2**30
 
 
-class Network:
+class FoundNetwork:
     """A found network, run by the very `model.py` that users download."""
 
     def __init__(self, folder: Path) -> None:
@@ -38,7 +38,7 @@ class Network:
         return [self._network.probabilities(each)[0].tolist() for each in pictures]
 
 
-_networks: OrderedDict[tuple[str, int], Network] = OrderedDict()
+_networks: OrderedDict[tuple[str, int], FoundNetwork] = OrderedDict()
 
 
 def predict(folder: str, pictures: list[list[str]]) -> list[list[float]]:
@@ -69,10 +69,10 @@ def check_picture(path: str, name: str) -> None:
         raise UserError(f"the picture {name!r} has {pixels:,} pixels, allowed are {MAX_PIXELS:,}: make it smaller")
 
 
-def _network(folder: Path) -> Network:
+def _network(folder: Path) -> FoundNetwork:
     key = (str(folder), (folder / "model.safetensors").stat().st_mtime_ns)
     if key not in _networks:
-        _networks[key] = Network(folder)
+        _networks[key] = FoundNetwork(folder)
     _networks.move_to_end(key)
     while len(_networks) > _MOST_NETWORKS:
         _networks.popitem(last=False)

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 
 from databases.errors import UserError
 
-NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
+DISK_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 FULL = "the server's disk is full: delete datasets or tell its owner"
 MEDIA_TYPE = "application/problem+json"
 _ADVICE = {
@@ -78,7 +78,7 @@ def install(app: FastAPI, show: Callable[[Request, Problem], Response], headers:
 
     @app.exception_handler(OSError)
     async def system(request: Request, error: OSError) -> Response:
-        return answer(request, Problem(507, FULL) if error.errno in NO_ROOM else OURS)
+        return answer(request, Problem(507, FULL) if error.errno in DISK_FULL else OURS)
 
     @app.exception_handler(HTTPException)
     async def plain(request: Request, error: HTTPException) -> Response:

@@ -41,12 +41,12 @@ def read(draft: Path, file: str, *, name: str, max_files: int, max_bytes: int) -
         small = load_task(
             path, resolution=THUMBNAIL_PX, max_images=THUMBNAILS * 2, max_files=max_files, max_bytes=max_bytes
         )
-    told = describe(task)
+    told = summary_of(task)
     told["thumbnails"] = write_thumbnails(small, draft)
     return {"id": content_id(path), "file": file, "given": name, **told}
 
 
-def describe(task: Task) -> dict[str, Any]:
+def summary_of(task: Task) -> dict[str, Any]:
     """Classes, parts, balance and what loading changed."""
     import numpy as np
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from databases.errors import UserError
-from metad2a.service.problems import FULL, NO_ROOM, Problem
+from metad2a.service.problems import DISK_FULL, FULL, Problem
 from metad2a.service.settings import Allowances, Settings
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ async def store(chunks: AsyncIterator[bytes], path: Path, *, most: int) -> int:
             file.flush()
             await asyncio.to_thread(os.fsync, file.fileno())
     except OSError as problem:
-        if problem.errno not in NO_ROOM:
+        if problem.errno not in DISK_FULL:
             raise
         raise Problem(507, FULL) from problem
     return received

@@ -24,12 +24,12 @@ def page(
     database: Database, wanted: Mapping[str, str | None], *, limit: int, after: list[Any] | None
 ) -> list[dict[str, Any]]:
     """Records that agree with what is ``wanted``, in the order of their key, beyond the key ``after``."""
-    check(wanted)
+    check_filter(wanted)
     with database.reading() as connection:
         return [dict(row._mapping) for row in connection.execute(_query(wanted, after).limit(limit))]
 
 
-def check(wanted: Mapping[str, str | None]) -> None:
+def check_filter(wanted: Mapping[str, str | None]) -> None:
     """Refuses filters that no record could agree with and some databases break at; raises UserError."""
     if any(value is not None and re.search(r"[\x00-\x1f]", value) for value in wanted.values()):
         raise UserError("a filter holds a control character: give the plain text")

@@ -146,7 +146,7 @@ async def caller(request: Request) -> str:
         raise _unknown("this service wants the header `Authorization: Bearer TOKEN`")
     text = text.strip() if given is not None else request.cookies.get(COOKIE, "")
     if text:
-        key = await run_in_threadpool(tokens.check, service.database, text)
+        key = await run_in_threadpool(tokens.owner_of, service.database, text)
         if key is not None:
             return key
         if given is not None:

@@ -64,7 +64,7 @@ def any_valid(database: Database) -> bool:
         return bool(connection.scalar(query))
 
 
-def check(database: Database, text: str) -> str | None:
+def owner_of(database: Database, text: str) -> str | None:
     """The id of a valid token, None for any other text."""
     found = PATTERN.fullmatch(text)
     if found is None:

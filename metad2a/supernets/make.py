@@ -16,11 +16,11 @@ from databases import checkpoint
 from databases.architectures.supernets.families import FORM, LITE0, MOBILE, RESIDUAL, open_family, pretrained
 from databases.architectures.supernets.inherit import enlarge
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.hosting import lent
 from metad2a.runtime.files import written_file
 from metad2a.supernets.images import Images
-from metad2a.supernets.pretrain import Plan, Point, accuracy, pretrain, read_curve, settle
+from metad2a.supernets.pretrain import Point, PretrainPlan, accuracy, pretrain, read_curve, settle
 from metad2a.supernets.weights import write_weights
 from metad2a.train.together import Together
 
@@ -29,7 +29,7 @@ DEPTHWISE = {"weight_decay": 4e-5, "smoothing": 0.0, "average": 0.99}  # small k
 ORIGIN = "give a file that `metad2a pretrain` wrote"
 
 
-def plan_for(family: Family, plan: Plan) -> Plan:
+def plan_for(family: Family, plan: PretrainPlan) -> PretrainPlan:
     """The plan with the constants that suit the family."""
     return plan if family is RESIDUAL else replace(plan, **DEPTHWISE)  # type: ignore[arg-type]
 
@@ -39,7 +39,7 @@ class Job:
     """One pretraining: of which family, the least slice or all of it, begun with the weights of a file or with none."""
 
     family: Family
-    plan: Plan
+    plan: PretrainPlan
     least: bool = False
     begin: Path | None = None
 
@@ -73,7 +73,7 @@ class Made:
     accuracy: float | None
     epochs: int
     seconds: float
-    sha256: str | None = None
+    digest: str | None = None
 
 
 def make(
@@ -83,7 +83,7 @@ def make(
     folder: Path,
     output: Path,
     processes: Together,
-    say: Callable[[str], None],
+    say: Say,
     on_point: Callable[[Point], None] = lambda point: None,
     deadline: float = float("inf"),
 ) -> Made:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures.supernets.inherit import recalibrate
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.files import write_files
 from databases.hosting import lent
 from metad2a.supernets.images import Images, batch_of, cropped, normalised, resized
@@ -33,7 +33,7 @@ COLUMNS = ("epoch", "steps", "seconds", "loss", "accuracy", "images")
 
 
 @dataclass(frozen=True)
-class Plan:
+class PretrainPlan:
     """How a base is pretrained.
 
     Attributes:
@@ -74,12 +74,12 @@ class Point:
 def pretrain(
     network: nn.Module,
     images: Images,
-    plan: Plan,
+    plan: PretrainPlan,
     *,
     normalisation: Normalisation,
     checkpoint: Path,
     processes: Together,
-    say: Callable[[str], None] = lambda line: None,
+    say: Say = lambda line: None,
     on_point: Callable[[Point], None] = lambda point: None,
     every: float = 180.0,
     deadline: float = math.inf,
@@ -121,10 +121,10 @@ class _Job:
         self,
         loop: Loop,
         images: Images,
-        plan: Plan,
+        plan: PretrainPlan,
         normalisation: Normalisation,
         processes: Together,
-        say: Callable[[str], None],
+        say: Say,
         on_point: Callable[[Point], None],
     ) -> None:
         self.loop, self.images, self.plan, self.processes = loop, images, plan, processes
@@ -179,7 +179,9 @@ class _Job:
         )
 
 
-def settle(network: nn.Module, images: Images, plan: Plan, normalisation: Normalisation, place: torch.device) -> None:
+def settle(
+    network: nn.Module, images: Images, plan: PretrainPlan, normalisation: Normalisation, place: torch.device
+) -> None:
     """Takes the statistics of the normalisations anew, of whole training images at the last resolution.
 
     Those of training are of crops, and partly of other resolutions.
@@ -196,7 +198,7 @@ def settle(network: nn.Module, images: Images, plan: Plan, normalisation: Normal
         )
 
 
-def _check(images: Images, plan: Plan) -> None:
+def _check(images: Images, plan: PretrainPlan) -> None:
     if len(images.train) < plan.batch:
         raise UserError(
             f"given {len(images.train):,} training images and batches of {plan.batch}; a batch cannot be larger "
@@ -233,7 +235,7 @@ def _point(row: dict[str, str]) -> Point:
     return Point(epoch, steps, seconds, loss, percent, images)
 
 
-def optimiser(network: nn.Module, plan: Plan) -> SGD:
+def optimiser(network: nn.Module, plan: PretrainPlan) -> SGD:
     """SGD with Nesterov momentum; weights of convolutions and of the classifier alone decay."""
     decays = [each for each in network.parameters() if each.ndim > 1]
     stays = [each for each in network.parameters() if each.ndim <= 1]

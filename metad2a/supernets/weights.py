@@ -17,7 +17,7 @@ def write_weights(path: Path, network: nn.Module, card: Mapping[str, Any]) -> st
     """Writes the network's weights; the card holds at least mean, scale and the names of the classes.
 
     Returns:
-        The file's sha256.
+        The first 16 hex digits of the file's sha256.
     """
     kept: dict[str, Tensor] = {}
     for name, value in network.state_dict().items():

@@ -21,7 +21,7 @@ from databases.errors import unknown
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, Labels
-from metad2a.train.probe import features, head, looked_at
+from metad2a.train.probe import features, head, probed_places
 
 Choice = Literal["auto", "none", "shift", "flip"]
 CHOICES: tuple[Choice, ...] = ("auto", "none", "shift", "flip")
@@ -56,7 +56,7 @@ def choose(
     """
     if (found := asked(choice)) is not None:
         return found
-    labels = task.labels[looked_at(task, VALIDATION)]
+    labels = task.labels[probed_places(task, VALIDATION)]
     if not len(labels):
         return (
             PLAIN,
@@ -72,7 +72,7 @@ def choose(
 
 def asked(choice: str) -> tuple[Augment, str] | None:
     """The same where the images need not be looked at, None for ``auto``; raises `UserError` for an unknown choice."""
-    check(choice)
+    check_augment(choice)
     if choice == "auto":
         return None
     if choice == "none":
@@ -81,7 +81,7 @@ def asked(choice: str) -> tuple[Augment, str] | None:
     return Augment(flip=flip), f"training images are shifted{_mirrored(flip)}, as asked"
 
 
-def check(choice: str) -> None:
+def check_augment(choice: str) -> None:
     """Raises `UserError` for an unknown choice."""
     if choice not in CHOICES:
         raise unknown("augmentation", choice, CHOICES)

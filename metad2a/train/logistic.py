@@ -15,7 +15,7 @@ Floats: TypeAlias = npt.NDArray[np.float32]
 Labels: TypeAlias = npt.NDArray[np.int64]
 
 PENALTIES = (1.0, 0.25, 0.06, 0.015, 0.004, 0.001)  # half of it times the squared weights, a training image
-USUAL = 0.06  # where no validation image chooses
+USUAL_PENALTY = 0.06  # where no validation image chooses
 STEPS = 40  # of L-BFGS for each penalty, which begins where the last one ended
 SPREAD = 1e-3  # added to the spread of a feature: a constant one tells nothing
 
@@ -62,8 +62,8 @@ def fit(
     weights = np.zeros((classes, features.shape[1] + 1))
     if begin is not None:
         weights = np.column_stack([begin.weight * spread, begin.bias + begin.weight @ center]).astype(np.float64)
-    best, least, rises = (weights, USUAL), np.inf, 0
-    usual = USUAL if penalty is None else penalty
+    best, least, rises = (weights, USUAL_PENALTY), np.inf, 0
+    usual = USUAL_PENALTY if penalty is None else penalty
     for each in PENALTIES if asked else _path(usual) if begin is None else [usual]:
         weights = _minimum(x, y, weights, each)
         loss = _log_loss(*asked, weights) if asked else -1 / each

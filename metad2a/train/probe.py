@@ -63,7 +63,7 @@ def probe(
     """
     begin, look = time.monotonic(), {part: _no_more(task, part, most) for part in MOST}
     found = {part: features(base, task, part, resolution=resolution, cache=cache, most=look) for part in MOST}
-    labels = {part: task.labels[looked_at(task, part, look)] for part in found}
+    labels = {part: task.labels[probed_places(task, part, look)] for part in found}
     fitted = logistic.fit(found[TRAIN], labels[TRAIN], task.classes, valid=(found[VALIDATION], labels[VALIDATION]))
     asked = fitted.logits(found[VALIDATION])
     count = len(labels[VALIDATION])
@@ -78,7 +78,7 @@ def probe(
     )
 
 
-def looked_at(task: Task, part: int, most: Mapping[int, int] | None = None) -> npt.NDArray[np.intp]:
+def probed_places(task: Task, part: int, most: Mapping[int, int] | None = None) -> npt.NDArray[np.intp]:
     """Positions (n,) of the images of a part that probes look at: all, or a share of each class of too many.
 
     Features of all would not fit into memory, and a linear layer gains nothing from more.
@@ -88,14 +88,14 @@ def looked_at(task: Task, part: int, most: Mapping[int, int] | None = None) -> n
 
 
 def _no_more(task: Task, part: int, most: Mapping[int, int] | None) -> int:
-    """What `looked_at` is asked for: where all that probes look at is wanted, that number itself, not its outcome."""
+    """What `probed_places` is asked for: for all that probes look at, that number itself, not its outcome."""
     asked = (most or MOST).get(part, MOST[part])
-    return MOST[part] if asked >= len(looked_at(task, part)) else asked
+    return MOST[part] if asked >= len(probed_places(task, part)) else asked
 
 
 def loss_of_few(base: Base, task: Task, *, resolution: int) -> float:
     """Log-loss on a few validation images of a probe that learnt from a few; nan without validation images."""
-    where = {part: looked_at(task, part, FEW) for part in FEW}
+    where = {part: probed_places(task, part, FEW) for part in FEW}
     if not len(where[VALIDATION]):
         return float("nan")
     classifier = base.at(resolution)
@@ -107,7 +107,7 @@ def loss_of_few(base: Base, task: Task, *, resolution: int) -> float:
 
 def told_of_sample(task: Task) -> list[str]:
     """A note where probes look at a part of the images alone."""
-    seen, there = (sum(len(places(task, part)) for part in MOST) for places in (looked_at, Task.places))
+    seen, there = (sum(len(places(task, part)) for part in MOST) for places in (probed_places, Task.places))
     if seen == there:
         return []
     return [f"probes look at {seen:,} of {there:,} images, a share of each class; fine-tuning learns from all"]
@@ -116,7 +116,7 @@ def told_of_sample(task: Task) -> list[str]:
 def told_of_few(probed: Probed, task: Task, *, why: str = NO_MORE) -> str | None:
     """That a probe learnt from fewer images than probes look at, or was judged by fewer; None where it was not."""
     learnt, judged = len(probed.features), len(probed.valid_features)
-    train, valid = (len(looked_at(task, part)) for part in (TRAIN, VALIDATION))
+    train, valid = (len(probed_places(task, part)) for part in (TRAIN, VALIDATION))
     if (learnt, judged) == (train, valid):
         return None
     judges = f" and was judged by {judged:,} of {valid:,} for validation" if judged < valid else ""
@@ -137,7 +137,7 @@ def refit(base: Base, task: Task, *, begin: Classifier, penalty: float, cache: P
     resolution, before = begin.resolution, logistic.of_layer(begin.network.classifier, penalty)
     parts = (TRAIN, VALIDATION)
     both = np.concatenate([features(base, task, part, resolution=resolution, cache=cache) for part in parts])
-    labels = np.concatenate([task.labels[looked_at(task, part)] for part in parts])
+    labels = np.concatenate([task.labels[probed_places(task, part)] for part in parts])
     fitted = logistic.fit(both, labels, task.classes, penalty=penalty, begin=before)
     return base.with_head(fitted.weight, fitted.bias, resolution=resolution)
 
@@ -152,8 +152,8 @@ def features(
     mirrored: bool = False,
     most: Mapping[int, int] | None = None,
 ) -> Floats:
-    """Features (n, d) of the images of a part that are `looked_at`; with ``cache`` (a folder) they are kept there."""
-    where = looked_at(task, part, most)
+    """Features (n, d) of a part's images at `probed_places`; with ``cache`` (a folder) they are kept there."""
+    where = probed_places(task, part, most)
     if not len(where):
         return np.zeros((0, width(base)), dtype=np.float32)
     all_of_them = len(where) == int((task.parts == part).sum())

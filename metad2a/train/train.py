@@ -26,7 +26,7 @@ from metad2a.train.inference import accuracy, halved, normalisation, normalised
 from metad2a.train.loop import Epoch, Loop, cosine, in_turn
 from metad2a.train.moves import Moves
 from metad2a.train.optimisers import SGD
-from metad2a.train.place import memory_format, pick_place
+from metad2a.train.torch_place import memory_format, pick_place
 from metad2a.train.training import OnEpoch, Progress, Training
 
 TIMED_STEPS = 4  # whose median tells how long a training takes

@@ -123,7 +123,7 @@ class NASBench201(FiniteSpace, SharedSpace):
                 best[key] = (cost, architecture)
         return {key: architecture for key, (_, architecture) in best.items()}
 
-    def describe(self, architecture: Architecture) -> tuple[float, ...]:
+    def graph_numbers(self, architecture: Architecture) -> tuple[float, ...]:
         """Live 3x3, 1x1, pooling and skip edges; most and fewest convolutions on a path; paths; log of live weights.
 
         An edge is live where it lies on a path from input to output; all zero for a cell without a path. The weights

@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy.stats import rankdata
 
 from databases.architectures.space import Architecture, finite_space
+from databases.errors import Say
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.compare.comparison import Entry, Searched, incumbents, search_table
 from metad2a.reports.report import paired
-from metad2a.reproduce.demonstration import Say
 
 Values = npt.NDArray[np.float64]
 SPACE = "nasbench201"

@@ -21,7 +21,7 @@ from metad2a.search.controllers.multinomial import Multinomial
 from metad2a.search.controllers.policy_gradient import PolicyGradient
 from metad2a.supernets.alternation import alternate
 from metad2a.supernets.training import Labelled, SharedRecipe, labelled, new_supernet, train_supernet
-from metad2a.train.place import pick_place
+from metad2a.train.torch_place import pick_place
 from predictors.one_shot import OneShot
 
 CELLS = "nasbench201"

@@ -18,7 +18,7 @@ from metad2a.reproduce.enas import recurrent
 from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet, train_supernet
 from metad2a.train.inference import accuracy
-from metad2a.train.place import pick_place
+from metad2a.train.torch_place import pick_place
 from metad2a.train.train import train
 from predictors.one_shot import OneShot
 

@@ -18,7 +18,7 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from metad2a.supernets.instance import Costs, InstanceRecipe, InstanceTraining, processor_seconds, profile
 from metad2a.supernets.training import Labelled, labelled
-from metad2a.train.place import pick_place
+from metad2a.train.torch_place import pick_place
 from predictors.metrics import spearman
 
 OURS, MOBILE, STATIC = "InstaNAS", "MobileNetV2's modules in every layer", "cheapest static child as accurate"

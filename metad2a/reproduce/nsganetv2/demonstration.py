@@ -20,12 +20,13 @@ from databases.architectures.spaces.subnets import RESIDUAL_SUBNETS
 from databases.architectures.supernets.families import open_family
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, Task
+from databases.errors import Say
 from databases.hosting import lent
 from databases.records.csv_file import read_csv
 from databases.records.record import Record
 from metad2a.build.shipped import SUBNETS
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, judged, paired
-from metad2a.reproduce.demonstration import Context, Demonstration, Say
+from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.nsganetv2.nsga2 import evolve
 from metad2a.reproduce.nsganetv2.surrogates import Values, encoded, switched
 from metad2a.train.bases import of_family

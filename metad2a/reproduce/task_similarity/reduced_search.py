@@ -19,7 +19,7 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.train.optimisers import Adam
-from metad2a.train.place import pick_place
+from metad2a.train.torch_place import pick_place
 
 SPACE = "nasbench201"
 RECIPE = Recipe("", channels=4, cells=1, resolution=8, epochs=6, batch=32, learning_rate=0.05)

@@ -22,7 +22,7 @@ from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.supernets.training import labelled
 from metad2a.train.loop import Loop, in_turn
 from metad2a.train.optimisers import Adam
-from metad2a.train.place import pick_place
+from metad2a.train.torch_place import pick_place
 from predictors.fisher import fisher_diagonal, frechet_distance, log_determinant_distance
 
 Values = npt.NDArray[np.float64]

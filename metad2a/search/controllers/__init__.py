@@ -40,7 +40,7 @@ NEEDS: Registry[Callable[[Space, Setting], dict[str, Any]]] = Registry(
 )
 
 
-def check_name(name: str) -> None:
+def check_searcher(name: str) -> None:
     """Raises `UserError` that lists the known searchers for any other."""
     if name not in CONTROLLERS:
         raise unknown("searcher", name, CONTROLLERS)
@@ -48,7 +48,7 @@ def check_name(name: str) -> None:
 
 def controller(name: str, space: Space, *, seed: int = 0, **options: Any) -> Controller:
     """The controller of that name, made with its own ``options``; raises `UserError` that lists the known ones."""
-    check_name(name)
+    check_searcher(name)
     return CONTROLLERS[name](space, seed=seed, **options)
 
 

@@ -21,7 +21,7 @@ class Sample:
 
 
 @dataclass
-class Average:
+class RunningMean:
     """Bias-corrected exponential moving average of scores and of their squares."""
 
     decay: float
@@ -58,8 +58,8 @@ class Memory:
     """
 
     context: Tensor
-    average: Average
-    of_decision: dict[str, Average] = field(default_factory=dict)
+    average: RunningMean
+    of_decision: dict[str, RunningMean] = field(default_factory=dict)
     scores: dict[Walk, float] = field(default_factory=dict)
     seen: set[Walk] = field(default_factory=set)
     old: dict[Walk, float] = field(default_factory=dict)

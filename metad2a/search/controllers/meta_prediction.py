@@ -22,7 +22,7 @@ POOL = 1000  # the best predicted classes: as many as a Gaussian process ranks q
 
 
 @dataclass(frozen=True)
-class Predicted:
+class PredictedLogits:
     """Predicted logit accuracies of the canonical classes: their walks -> value."""
 
     space: str
@@ -49,7 +49,7 @@ def ranked(space: Space, setting: Setting) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=8)
-def predicted_logits(space: Space, setting: Setting) -> Predicted:
+def predicted_logits(space: Space, setting: Setting) -> PredictedLogits:
     """Of all classes of the space; raises `UserError` where there are no images or no prediction."""
     from metad2a.recommend.model import load
 
@@ -59,7 +59,9 @@ def predicted_logits(space: Space, setting: Setting) -> Predicted:
     if space.name != model.predictor_space.name:
         raise UserError(f"given the space {space.name!r}: the meta-model knows {model.predictor_space.name}")
     scores = model.score(features, space.classes, recipe=setting.recipe).mean
-    return Predicted(space.name, {each.walk: float(score) for each, score in zip(space.classes, scores, strict=True)})
+    return PredictedLogits(
+        space.name, {each.walk: float(score) for each, score in zip(space.classes, scores, strict=True)}
+    )
 
 
 @lru_cache(maxsize=8)
@@ -75,6 +77,6 @@ def task_features(setting: Setting) -> TaskFeatures:
     return extract(load_task(path, as_stored=True))
 
 
-def _best_first(found: Predicted) -> list[Architecture]:
+def _best_first(found: PredictedLogits) -> list[Architecture]:
     walks = sorted(found.values, key=lambda walk: -found.values[walk])
     return [Architecture(found.space, walk) for walk in walks]

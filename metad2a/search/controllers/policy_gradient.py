@@ -27,7 +27,7 @@ from databases.hosting import lent
 from metad2a.generate.decoder import GraphDecoder, Walks
 from metad2a.search.controllers.controller import Controller, unseen
 from metad2a.search.controllers.learning_rule import MULTITASK, PROXIMAL, REINFORCE, Rule
-from metad2a.search.controllers.memory import Average, Memory, Sample
+from metad2a.search.controllers.memory import Memory, RunningMean, Sample
 from metad2a.train.optimisers import Adam
 
 FARTHEST = 3.0  # largest normalised advantage: one failed training must not outweigh a batch
@@ -84,7 +84,7 @@ class PolicyGradient(Controller):
         context = context.detach().clone()
         if self.context:
             self._optimiser.add_param_group({"params": [context.requires_grad_()]})
-        self._tasks[name] = Memory(context, Average(self.rule.decay))
+        self._tasks[name] = Memory(context, RunningMean(self.rule.decay))
 
     def embedding(self, task: str | None = None) -> Tensor:
         """(c,) what stands for a task now; a copy."""
@@ -219,7 +219,7 @@ class PolicyGradient(Controller):
             self._tasks[each.task].average.add(each.score)
         if self.rule.own_baselines:
             for (task, decision), scores in self._met(fresh).items():
-                average = self._tasks[task].of_decision.setdefault(decision, Average(self.rule.decay))
+                average = self._tasks[task].of_decision.setdefault(decision, RunningMean(self.rule.decay))
                 for score in scores:
                     average.add(score)
         if self.rule.replay:

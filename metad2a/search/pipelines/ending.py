@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import VALIDATION
 from metad2a.search.pipelines.average import finalists, read_logits
+from metad2a.search.pipelines.competing import to_classify
 from metad2a.search.pipelines.kept import training_of
-from metad2a.search.pipelines.plan import to_classify
 from metad2a.search.pipelines.stages import LAST_ROUND, Stage
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned

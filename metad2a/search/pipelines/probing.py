@@ -10,7 +10,7 @@ from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.run_state import Wanted
 from metad2a.train.bases import absent
 from metad2a.train.pipeline import base_of
-from metad2a.train.probe import NO_MORE, Probed, looked_at, probe, speed, told_of_few
+from metad2a.train.probe import NO_MORE, Probed, probe, probed_places, speed, told_of_few
 
 if TYPE_CHECKING:
     from metad2a.search.pipelines.session import PipelineSession
@@ -58,7 +58,7 @@ def _may_learn_from_all(session: PipelineSession, pipeline: Pipeline) -> bool:
     """Whether a kept probe learnt from a part of the images, and there is time for all of them by now."""
     if pipeline.training != "probe" or not _is_of_few(session, pipeline):
         return False
-    return all(most >= len(looked_at(session.task, part)) for part, most in _most(session, pipeline).items())
+    return all(most >= len(probed_places(session.task, part)) for part, most in _most(session, pipeline).items())
 
 
 def _is_of_few(session: PipelineSession, pipeline: Pipeline) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from databases.datasets.task import VALIDATION
-from metad2a.search.pipelines import plan
+from metad2a.search.pipelines import competing
 from metad2a.search.pipelines.ending import before_last
 from metad2a.search.pipelines.stages import LAST_ROUND, Stage
 
@@ -18,7 +18,7 @@ def promoted(session: PipelineSession) -> list[Stage]:
     open_ones = [each for each in session.plan.round(2) if not each.done]
     tuned = [index for index in session.run.state.trained if session.pipeline(index).learning_rate is not None]
     left = before_last(session, session.left - session.held_out(VALIDATION))
-    if not open_ones and left >= plan.LEAST_AGAIN and tuned and _goes_on(session):
+    if not open_ones and left >= competing.LEAST_AGAIN and tuned and _goes_on(session):
         best = session.pipeline(_promising(session, tuned, left))
         session.plan.add(Stage(str(best), left, again=True, round=2))
         open_ones = session.plan.round(2)[-1:]
@@ -38,4 +38,4 @@ def _promising(session: PipelineSession, tuned: list[int], left: float) -> int:
     state = session.run.state.trained
     tuned = sorted(tuned, key=session.loss)
     rows = [(session.pipeline(index), state[index].valid_accuracy or 0.0, state[index].seconds) for index in tuned]
-    return tuned[plan.to_go_on(rows, session.measured, **session.known, left=left)]
+    return tuned[competing.to_go_on(rows, session.measured, **session.task_facts, left=left)]

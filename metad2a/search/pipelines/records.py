@@ -14,7 +14,7 @@ from databases.records.store import Store
 from metad2a.train.bases import OTHER
 from predictors.outcome import PROBE, recipe_of
 
-USUAL = "auto"  # how training images are changed unless one asks; else the recipe names that too
+USUAL_AUGMENT = "auto"  # how training images are changed unless one asks; else the recipe names that too
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Recorder:
         parts = {"train_images": TRAIN, "valid_images": VALIDATION}
         extra = {name: float(np.count_nonzero(self.task.parts == part)) for name, part in parts.items()}
         extra |= {"classes": float(self.task.classes)} | ({"valid_loss": loss} if math.isfinite(loss) else {})
-        changed = "" if self.augment == USUAL else f"-{self.augment}"
+        changed = "" if self.augment == USUAL_AUGMENT else f"-{self.augment}"
         record = Record(
             task=self.task.fingerprint,
             space=PIPELINE.name,

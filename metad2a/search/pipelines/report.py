@@ -15,7 +15,7 @@ from scipy.optimize import minimize_scalar
 from databases.datasets.task import TEST, Task
 from metad2a.train.classifier import Classifier, Places
 from metad2a.train.logistic import Floats, Labels, log_loss
-from metad2a.train.probe import looked_at
+from metad2a.train.probe import probed_places
 
 TIMED = 15  # images, one at a time
 PACE, LEAST = 64, 500  # images that tell how long the others take, and how many are classified in any case
@@ -23,7 +23,7 @@ COOLEST, HOTTEST = 0.1, 20.0  # temperatures that are thought of
 
 
 @dataclass(frozen=True)
-class Report:
+class ClassifierReport:
     """Figures of the test images, which chose nothing.
 
     Attributes:
@@ -49,7 +49,7 @@ class Report:
 
 def report(
     classifier: Classifier, task: Task, *, temperature: float, seconds: float = math.inf
-) -> tuple[float | None, Report]:
+) -> tuple[float | None, ClassifierReport]:
     """Test accuracy in percent, None without test images, and all else; of as many as ``seconds`` allow."""
     asked = in_time(classifier, task, TEST, seconds)
     labels = task.labels[asked]
@@ -64,7 +64,7 @@ def report(
     sizes, right = confusion.sum(1), np.diag(confusion)
     with np.errstate(invalid="ignore"):
         recall = np.where(sizes > 0, 100 * right / np.maximum(sizes, 1), np.nan)
-    found = Report(
+    found = ClassifierReport(
         places=asked,
         taken=taken,
         confusion=confusion,
@@ -86,10 +86,10 @@ def in_time(classifier: Classifier, task: Task, part: int, seconds: float) -> Pl
     begin = time.perf_counter()
     classifier.logits(task.images, where[:PACE])
     took = time.perf_counter() - begin
-    return looked_at(task, part, {part: max(LEAST, int(PACE * (seconds - took) / took))})
+    return probed_places(task, part, {part: max(LEAST, int(PACE * (seconds - took) / took))})
 
 
-def told_of_tested(found: Report, task: Task) -> list[str]:
+def told_of_tested(found: ClassifierReport, task: Task) -> list[str]:
     """A note where a part of the test images was classified alone."""
     there = len(task.places(TEST))
     if len(found.places) == there:

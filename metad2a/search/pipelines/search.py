@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from numbers import Real
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 from databases.architectures.networks.average import AverageNetwork
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.records.store import Store
 from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights
@@ -26,14 +26,14 @@ from metad2a.search.pipelines.average import averaged, read_logits, together
 from metad2a.search.pipelines.ending import answering, of_all_images, valid_logits
 from metad2a.search.pipelines.faster import told_of_fastest
 from metad2a.search.pipelines.kept import training_of
-from metad2a.search.pipelines.report import Report, in_time, milliseconds, report, temperature, told_of_tested
+from metad2a.search.pipelines.report import ClassifierReport, in_time, milliseconds, report, temperature, told_of_tested
 from metad2a.search.pipelines.session import OnEpoch, PipelineSession
 from metad2a.search.pipelines.stages import Rival
 from metad2a.search.result import Outcome
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RunFolder, run_name, runs_folder
 from metad2a.search.tracked import SEARCH_FIGURE, Draw, known_values
-from metad2a.train.augment import check
+from metad2a.train.augment import check_augment
 from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, log_loss
@@ -66,7 +66,7 @@ class PipelineResult(Outcome):
     valid_accuracy: float | None
     test_accuracy: float | None
     trained: tuple[Trained, ...]
-    report: Report
+    report: ClassifierReport
     temperature: float
     rivals: tuple[Rival, ...]
     folder: Path
@@ -92,8 +92,8 @@ def search_pipelines(
     also: Base | None = None,
     store: Store | None = None,
     draw: Draw | None = None,
-    line: Callable[[str], None] = lambda text: None,
-    now: Callable[[str], None] = lambda text: None,
+    line: Say = lambda text: None,
+    now: Say = lambda text: None,
     on_epoch: OnEpoch | None = None,
 ) -> PipelineResult:
     """Probes, then fine-tunes what promises most, within ``seconds``; tests and exports the best by validation.
@@ -102,9 +102,9 @@ def search_pipelines(
     ``baseline`` a plain network is trained from scratch for as many seconds more, and tested beside ours. A run that
     another process works on is waited for, ``patience`` seconds at most. Features are kept in ``cache``, by default in
     the home folder. ``also`` is a pretrained network of the user's own, which competes with ours. What is exported
-    keeps the ``limits``, whose latency is that of `HERE`; with their preference ``latency`` it is the fastest of those
-    that are as good on validation images. Each epoch of a fine-tuning is told to ``on_epoch``, by default in words to
-    ``now``.
+    keeps the ``limits``, whose latency is that of `THIS_MACHINE`; with their preference ``latency`` it is the fastest
+    of those that are as good on validation images. Each epoch of a fine-tuning is told to ``on_epoch``, by default in
+    words to ``now``.
     What is measured lands in ``store``, whose measurements of other images help to choose. What ``draw`` makes of the
     trainings goes with the tracked run.
 
@@ -114,7 +114,7 @@ def search_pipelines(
     begin = time.monotonic() if begun is None else begun
     if not (isinstance(seconds, Real) and 0 < seconds < math.inf):
         raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; 60 is usual")
-    check(augment)
+    check_augment(augment)
     allowed = None if limits == NO_LIMITS else Allowed(limits, task, also)
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
     identity |= {} if also is None else {"also": also.digest}
@@ -254,7 +254,7 @@ def _told_of_all(session: PipelineSession, learnt: Mapping[int, bool]) -> list[s
     return [] if not named else [ON_ALL] if all(learnt.values()) else [f"{some}; its validation accuracy is of before"]
 
 
-def _rivals(session: PipelineSession, now: Callable[[str], None]) -> tuple[Rival, ...]:
+def _rivals(session: PipelineSession, now: Say) -> tuple[Rival, ...]:
     """A plain network from scratch for the same seconds, and the probes that were measured on the way.
 
     They are kept: where the same search, given again, finds all done, it trains nothing. A killed training goes on.

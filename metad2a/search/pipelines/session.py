@@ -18,17 +18,18 @@ import numpy as np
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.errors import Say
 from metad2a.export.card import Card
-from metad2a.recommend.chances import Measured
+from metad2a.recommend.chances import MeasuredProbe
 from metad2a.recommend.experience import experience
 from metad2a.recommend.pipeline_cost import Allowed
 from metad2a.runtime.tracking import Run
-from metad2a.search.pipelines import plan
+from metad2a.search.pipelines import competing
 from metad2a.search.pipelines.average import drop_logits, keep_logits
+from metad2a.search.pipelines.competing import TaskFacts
 from metad2a.search.pipelines.ending import before_last, last_stage, take_last
 from metad2a.search.pipelines.faster import fastest
 from metad2a.search.pipelines.kept import card_of, known_percent, trained_of, training_of
-from metad2a.search.pipelines.plan import Known
 from metad2a.search.pipelines.probing import probe_all
 from metad2a.search.pipelines.promotion import promoted
 from metad2a.search.pipelines.records import Recorder
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from databases.records.store import Store
 
 SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
-Say = Callable[[str], None]
 OnEpoch = Callable[[Pipeline, Epoch], None]
 NO_LOSS = 1e9  # what an infinite log-loss counts as: JSON knows no infinity
 
@@ -74,7 +74,7 @@ class PipelineSession:
     line: Say = lambda text: None
     now: Say = lambda text: None
     on_epoch: OnEpoch = lambda pipeline, epoch: None
-    measured: list[Measured] = field(default_factory=list)
+    measured: list[MeasuredProbe] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     resumed: int = 0
     worked: bool = False  # whether this process trained anything
@@ -95,8 +95,8 @@ class PipelineSession:
         return Recorder(self.store, self.task, self.seed, self.augment)
 
     @cached_property
-    def known(self) -> Known:
-        """What a plan is made from beside the probes."""
+    def task_facts(self) -> TaskFacts:
+        """What competitors are chosen by, beside the probes."""
         images = int(np.count_nonzero(self.task.parts == TRAIN))
         return {"images": images, "classes": self.task.classes, "model": experience(self.store, self.task).model}
 
@@ -108,7 +108,8 @@ class PipelineSession:
     def left_for(self, answering: Sequence[Pipeline] | None) -> float:
         """The same where it is known which pipelines will answer."""
         slack = min(SLACK_SECONDS, SLACK_SHARE * self.seconds)
-        most = plan.TESTING * self.seconds if answering is None else math.inf  # the slowest need not be what answers
+        # the slowest need not be what answers
+        most = competing.TESTING * self.seconds if answering is None else math.inf
         return self.seconds - self.run.spent - slack - min(self.held_out(TEST, answering), most)
 
     def go(self) -> int:
@@ -173,8 +174,8 @@ class PipelineSession:
         if not self.plan.round(1):
             left = self.left - self.held_out(VALIDATION)
             free = before_last(self, left)
-            chosen = plan.first_round(self.measured, **self.known, seconds=free, allowed=self.allowed)
-            for each in chosen if chosen and chosen[0].seconds >= plan.LEAST_TUNING else []:
+            chosen = competing.first_round(self.measured, **self.task_facts, seconds=free, allowed=self.allowed)
+            for each in chosen if chosen and chosen[0].seconds >= competing.LEAST_TUNING else []:
                 self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
         for stage in self.plan.round(1):
             self._tune(stage)
@@ -218,7 +219,7 @@ class PipelineSession:
             self._take(index, tuned, again=stage.again)
         if tuned.complete:  # else a larger budget goes on with it
             if not stage.again:  # what went on had two schedules, as no training that we foretell
-                steps = max(1, round(tuned.passes * self.known["images"] / BATCH))  # of whole batches
+                steps = max(1, round(tuned.passes * self.task_facts["images"] / BATCH))  # of whole batches
                 accuracy, loss = tuned.valid_accuracy, tuned.valid_loss
                 self.recorder.add(pipeline, accuracy, loss, seconds=tuned.seconds, steps=steps)
             self.plan.finish(stage)
@@ -292,4 +293,4 @@ class PipelineSession:
 
     def held_out(self, part: int, among: Sequence[Pipeline] | None = None) -> float:
         """Seconds to classify the images of a part by ``among``, by default by what may be slowest."""
-        return plan.to_classify(self.measured, int(np.count_nonzero(self.task.parts == part)), among)
+        return competing.to_classify(self.measured, int(np.count_nonzero(self.task.parts == part)), among)

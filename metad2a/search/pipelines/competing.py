@@ -8,7 +8,16 @@ from dataclasses import replace
 from typing import TypedDict
 
 from databases.architectures.spaces.pipeline import Pipeline
-from metad2a.recommend.chances import FAST, GENTLE, USUAL, Chance, Measured, chances, looked_at, outcomes
+from metad2a.recommend.chances import (
+    FAST_RATE,
+    GENTLE_RATE,
+    USUAL_RATE,
+    Chance,
+    MeasuredProbe,
+    chances,
+    outcomes,
+    told_by_probes,
+)
 from metad2a.recommend.front import EQUAL
 from metad2a.recommend.pipeline_cost import Allowed
 from predictors.outcome import OutcomeModel
@@ -20,8 +29,8 @@ BEHIND = 4.0  # points of expected accuracy, what is foretold being that sure
 SEVERAL, MANY, MOST = 30.0, 90.0, 180.0  # seconds from which two, three, and with one from scratch four compete
 
 
-class Known(TypedDict):
-    """What a plan is made from beside the probes: training images, classes, and what tells what to expect."""
+class TaskFacts(TypedDict):
+    """What competitors are chosen by, beside the probes: training images, classes, and what tells what to expect."""
 
     images: int
     classes: int
@@ -29,7 +38,7 @@ class Known(TypedDict):
 
 
 def first_round(
-    measured: Sequence[Measured],
+    measured: Sequence[MeasuredProbe],
     *,
     images: int,
     classes: int,
@@ -63,7 +72,7 @@ def first_round(
     chosen = _close(list(best.values())[:count])
     if len(chosen) == 1 and seconds < MOST:
         return ranked(seconds)[:1]
-    scratch = Pipeline("scratch", 32, "all", FAST)
+    scratch = Pipeline("scratch", 32, "all", FAST_RATE)
     if seconds >= MOST and (allowed is None or allowed(scratch)):
         chosen = [*chosen[: count - 1], Chance(scratch, each, 0.0)]
     for chance in list(chosen):
@@ -74,7 +83,7 @@ def first_round(
 
 def to_go_on(
     tuned: Sequence[tuple[Pipeline, float, float]],
-    measured: Sequence[Measured],
+    measured: Sequence[MeasuredProbe],
     *,
     images: int,
     classes: int,
@@ -91,7 +100,7 @@ def to_go_on(
         left: seconds.
         model: tells what to expect, by default the one learnt from what we measured.
     """
-    looked = looked_at(measured, images=images, classes=classes)
+    looked = told_by_probes(measured, images=images, classes=classes)
 
     def end(place: int) -> float:
         pipeline, accuracy, seconds = tuned[place]
@@ -100,7 +109,7 @@ def to_go_on(
     return max(range(len(tuned)), key=end)
 
 
-def to_classify(measured: Sequence[Measured], images: int, among: Sequence[Pipeline] | None = None) -> float:
+def to_classify(measured: Sequence[MeasuredProbe], images: int, among: Sequence[Pipeline] | None = None) -> float:
     """Seconds that ``among`` take for so many images; by default the slowest in two forms and the next, as a mean."""
     if among is None:
         slowest = sorted(each.rate for each in measured)[:2]
@@ -125,5 +134,5 @@ def _close(ranked: Sequence[Chance]) -> list[Chance]:
 
 def _other_rate(pipeline: Pipeline) -> Pipeline:
     """The same at the neighbouring learning rate."""
-    other = {FAST: USUAL, USUAL: FAST, GENTLE: USUAL}
-    return replace(pipeline, learning_rate=other[pipeline.learning_rate or USUAL])
+    other = {FAST_RATE: USUAL_RATE, USUAL_RATE: FAST_RATE, GENTLE_RATE: USUAL_RATE}
+    return replace(pipeline, learning_rate=other[pipeline.learning_rate or USUAL_RATE])
