@@ -18,8 +18,9 @@ from metad2a import __version__
 from metad2a.service import api_data, api_jobs, pages, problems
 from metad2a.service.metrics import Counting
 from metad2a.service.queueing import Queue
+from metad2a.service.rate import Rate
 from metad2a.service.schemas import Status
-from metad2a.service.security import HEADERS, Caller, Guard, Provided, Rate, SignIn
+from metad2a.service.security import HEADERS, Caller, Guard, Provided, SignIn
 from metad2a.service.settings import Settings
 from metad2a.service.state import Service
 from metad2a.service.tables import open_database

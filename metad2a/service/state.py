@@ -20,11 +20,11 @@ from metad2a.service.datasets import Dataset, path_of
 from metad2a.service.helper import Broken, Helper
 from metad2a.service.metrics import Metrics
 from metad2a.service.problems import Problem
+from metad2a.service.rate import Rate
 from metad2a.service.settings import Settings
 
 if TYPE_CHECKING:
     from metad2a.service.queueing import Queue
-    from metad2a.service.security import Rate
 
 logger = logging.getLogger("metad2a")
 _MOST_ANSWERS = 512
