@@ -24,7 +24,7 @@ def read_twice(folder: Path, white: int, values: object) -> list[Images | str]:
     program = module(exported(folder, replace(a_task(channels=1), white=white)).program)
     place, found = write(folder / "a.tif", values), list[Images | str]()
     for read in (
-        lambda: read_picture(place.read_bytes(), px=program.SIZES[0], channels=1, white=white),
+        lambda: read_picture(place.read_bytes(), px=program.SIZES[0], channels=1, white=white)[0],
         lambda: program.open_picture(str(place))[0].numpy(),
     ):
         try:

@@ -40,12 +40,25 @@ def plain_array(values: object) -> Array:
             "allowed are whole arrays; fill them in or leave these images out"
         )
     try:
-        array: Array = np.asarray(values)
+        array: Array = _apart(values) if _is_flat(values) else np.asarray(values)
     except (ValueError, TypeError, RuntimeError):  # such as a list of images of different sizes
         return np.empty(0, dtype=object)
     if array.dtype.kind == "T":  # text of any length
         return array.astype(str)
     return _of_objects(array) if array.dtype.kind == "O" else array
+
+
+def _is_flat(values: object) -> bool:
+    """Whether it is a list of single values, which numpy would turn into one type: 1 and "1" into the same text."""
+    single = (str, bytes, bool, int, float, np.generic)
+    return isinstance(values, list | tuple) and bool(values) and all(isinstance(each, single) for each in values)
+
+
+def _apart(values: Any) -> Array:
+    """Single values as an array of objects, as they are."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
 
 
 def _tensor(values: Any) -> Any:
@@ -84,8 +97,11 @@ def _of_objects(array: Array) -> Array:
         if all(isinstance(each, kinds) for each in held) and (
             bool in kinds or not any(isinstance(each, bool | np.bool_) for each in held)
         ):
-            found = np.array([each.item() if isinstance(each, np.generic) else each for each in held])
-            return array if found.dtype.kind == "O" else found.reshape(array.shape)
+            plain = [each.item() if isinstance(each, np.generic) else each for each in held]
+            found = np.array(plain)
+            # whole numbers beyond what floats can hold, and text with a zero at its end, would become others
+            same = all(a == b or a != a for a, b in zip(plain, found.tolist(), strict=True))
+            return found.reshape(array.shape) if same and found.dtype.kind != "O" else array
     return array
 
 

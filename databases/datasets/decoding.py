@@ -138,11 +138,14 @@ def opened_picture(image: Image.Image) -> npt.NDArray[np.generic]:
     return np.asarray(upright if upright.mode.startswith(("I", "F")) else _plain(upright))
 
 
-def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> Images:
-    """One file as uint8 (px, px, channels), as in a set of pictures with that white; raises whatever Pillow raises."""
+def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> tuple[Images, bool]:
+    """One file as uint8 (px, px, channels), as in a set of pictures with that white, and whether it holds further ones.
+
+    Raises whatever Pillow raises.
+    """
     from PIL import Image
 
-    values, _, kind, *_ = decode(content, px)
+    values, _, kind, more, _ = decode(content, px)
     if kind != "byte":
         if white is None:
             raise ValueError("more than 8 bits a pixel, and training had no such pictures")
@@ -150,7 +153,7 @@ def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -
     if channels == 1 and values.ndim == 3:
         values = np.asarray(Image.fromarray(values).convert("L"))
     pixels: Images = np.atleast_3d(values)
-    return np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels
+    return (np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels), more
 
 
 def _scaled_alike(values: Pixels, scale: Scale) -> Images:

@@ -5,8 +5,8 @@
     b.png,dog
 
 Files are named by their paths from the table's folder on, or by as much of the end of these as is unique; ``part``
-(train, val, test) and ``group`` may stand beside, or in another table of the same files. Where no table of a file has
-``part`` folders called train, val and test tell it.
+(train, val, test) and ``group`` may stand beside, or in another table of the same files; an empty cell tells nothing.
+Where no table of a file tells its part folders called train, val and test do.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def arrange_by_table(
     if ignored:
         notes.append(f"ignored {count(len(ignored), 'table')} that cannot be read as CSV in UTF-8: {some(ignored)}")
     away = [row.cells["file"] for row in absent]
-    for which, why in ((away, f"of {called} are not there or no pictures"), (unlisted, "that no table names, ignored")):
+    for which, why in ((away, f"of {called} not there or no pictures"), (unlisted, "that no table names, ignored")):
         notes += [f"{count(len(which), 'file')} {why}: {some(which)}"] if which else []
     rest = [name for name in others if name not in used and name not in ignored]
     notes += unread_notes(len(made), rest, [], files.lost, given=given)
@@ -155,7 +155,7 @@ def _refuse_two(first: Row, row: Row, file: str, given: str) -> None:
 
 
 def _told(rows: Sequence[Row], what: str) -> str:
-    """What the rows of a file tell of it, an empty text where none has that column."""
+    """What the rows of a file tell of it, an empty text where none does."""
     return next((row.cells[what] for row in rows if what in row.cells), "")
 
 
@@ -168,11 +168,13 @@ def _parts(labelled: Labelled, given: str) -> tuple[dict[str, int], list[str]]:
     there = set(found.values())
     meant = len(there) > 1 if known else TRAIN in there and len(there - {None}) > 1
     taken = {name: part for name, part in found.items() if meant and part is not None and name not in known}
-    parts = dict.fromkeys(labelled, TRAIN) | taken | known
-    if not taken:
-        return parts, []
-    folders = some({ways[name][0] for name in taken})
-    return parts, [f"took the folders {folders} as parts of {count(len(taken), 'picture')}, as their table tells none"]
+    parts, notes = dict.fromkeys(labelled, TRAIN) | taken | known, list[str]()
+    if taken:
+        told = f"took the folders {some({ways[name][0] for name in taken})} as parts of {count(len(taken), 'picture')}"
+        notes.append(f"{told}, as their table tells none")
+    if known and (rest := len(parts) - len(taken.keys() | known.keys())):
+        notes.append(f"took {count(rest, 'picture')} for training, of which no table tells a part")
+    return parts, notes
 
 
 def read_table(
@@ -202,7 +204,8 @@ def read_table(
                 continue
             if len(cells) != len(heads):
                 raise csv.Error(f"line {reader.line_num} has {len(cells)} cells, line 1 has {len(heads)}")
-            rows.append(Row(reader.line_num, {key: cells[place].strip() for key, place in places.items()}, name))
+            told = {key: text for key, place in places.items() if (text := cells[place].strip()) or key in needed}
+            rows.append(Row(reader.line_num, told, name))
     except (UnicodeDecodeError, csv.Error) as problem:
         raise UserError(
             f"given {given}, which cannot be read as a table ({problem}); allowed is CSV in UTF-8; save it as that"
@@ -265,10 +268,8 @@ class Finder:
 
 
 def _part(row: Row, place: str) -> int:
-    """The part that a row tells, by default training."""
-    text = row.cells.get("part", "")
-    part = part_of(text) if text else TRAIN
-    if part is None:
+    text = row.cells["part"]
+    if (part := part_of(text)) is None:
         raise UserError(
             f"given {place} in line {row.line} has the part {text!r}; allowed are train, val and test; correct it"
         )

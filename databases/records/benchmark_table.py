@@ -102,4 +102,5 @@ def _unknown(store: Store, task: str, recipe: str, name: str) -> str:
         return f"no table of {task!r} with the recipe {recipe!r} in the database: it holds {', '.join(recipes)}"
     prefix = task.partition("/")[0] if "/" in task else OWN
     known = ", ".join(entry.key for entry in store.tasks(prefix=f"{prefix}/"))
-    return f"no table of {task!r} in the database: " + (f"it holds {known}" if known else IMPORT_FIRST)
+    first = "import one by `metad2a database import table FILE`" if prefix == OWN else IMPORT_FIRST
+    return f"no table of {task!r} in the database: " + (f"it holds {known}" if known else first)

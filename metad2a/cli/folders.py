@@ -7,20 +7,27 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
+from databases.datasets.file_kinds import hidden
 from databases.errors import UserError
 from metad2a.runtime.files import refuse_foreign
+from metad2a.runtime.home import home_path
 
 if TYPE_CHECKING:
     from metad2a.export.export import Exported
 
 
-def check_output_folder(folder: Path | None, *names: str, network: bool = False) -> None:
+def check_output_folder(folder: Path | None, *names: str, network: bool = False, data: str | None = None) -> None:
     """Raises UserError where the folder for results is a file or cannot be made, before any work is done.
 
-    Also where others' files stand in the places of these ``names``, or of an exported ``network``.
+    Also where others' files stand in the places of these ``names``, or of an exported ``network``, and where it lies
+    in a folder of images, ``data``, as the home folder may not either: what is written there would count as images.
     """
+    if data is not None:
+        _refuse_within(data, home_path(), f"METAD2A_HOME {str(home_path())!r}")
     if folder is None:
         return
+    if data is not None:
+        _refuse_within(data, folder, f"--output {str(folder)!r}")
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise UserError(f"--output {str(folder)!r} is a file: name a folder")
     _check_writable(folder / "result", f"--output {str(folder)!r}")
@@ -30,6 +37,19 @@ def check_output_folder(folder: Path | None, *names: str, network: bool = False)
 
         names = (*names, PROGRAM, WEIGHTS)
     refuse_foreign(folder, names)
+
+
+def _refuse_within(data: str, place: Path, given: str) -> None:
+    """Raises UserError where a place to write to lies in a folder of images without being hidden there."""
+    above, inside = (each.expanduser().absolute().resolve() for each in (Path(data), place))
+    if not above.is_dir() or not inside.is_relative_to(above):
+        return
+    way = inside.relative_to(above).as_posix()
+    if way == "." or not hidden(way):
+        raise UserError(
+            f"given {given}, which lies in the folder of the images, {data!r}: what is written there would count as "
+            "images; name a folder elsewhere"
+        )
 
 
 def copied(exported: Exported, folder: Path | None) -> Exported:

@@ -6,6 +6,7 @@ Only our own mistakes show a traceback.
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -65,8 +66,30 @@ class GuardedGroup(TyperGroup):
     ) -> Any:
         """Runs the command line and exits; ``standalone_mode`` is always on."""
         given = list(sys.argv[1:] if args is None else args) or ["--help"]
+        _own_streams()
         run = super().main
-        sys.exit(guarded(lambda: run(given, prog_name, complete_var, False, windows_expand_args, **extra), words=given))
+
+        def act() -> object:
+            _refuse_empty(given)
+            return run(given, prog_name, complete_var, False, windows_expand_args, **extra)
+
+        sys.exit(guarded(act, words=given))
+
+
+def _own_streams() -> None:
+    """A stream that whoever called us has closed takes all that is written, and says nothing of it."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # as long as the process lives
+
+
+def _refuse_empty(words: Sequence[str]) -> None:
+    """Refuses an empty word, such as an unset variable leaves: as a path it would mean the folder one stands in."""
+    for place, word in enumerate(words):
+        option = word[:-1] if word.startswith("--") and word.endswith("=") else ""
+        if not word or option:
+            after = option or " ".join(words[max(0, place - 1) : place])
+            raise UserError(f"given an empty text{f' after {after!r}' if after else ''}: give one, or leave it out")
 
 
 def _told(message: str) -> int:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 15  # of progress, where no terminal shows it
 WIDTH = 100  # of text that goes to a file or a pipe
+NARROWEST = 60  # columns, below which tables would leave columns out
 
 
 def console(*, stderr: bool = False) -> Console:
@@ -39,6 +40,7 @@ def console(*, stderr: bool = False) -> Console:
     found = Plain(stderr=stderr, highlight=False, markup=False, emoji=False)
     if not found.is_terminal and "COLUMNS" not in os.environ:
         found.width = WIDTH
+    found.width = max(found.width, NARROWEST)
     return found
 
 

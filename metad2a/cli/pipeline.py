@@ -60,7 +60,7 @@ class Ways:
 
 def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: Path | None) -> None:
     """`metad2a search` in the space of pipelines."""
-    check_output_folder(output, "mistakes.png", network=True)
+    check_output_folder(output, "mistakes.png", network=True, data=data)
     with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.pipeline_cost import limits_here
         from metad2a.search.pipelines.search import search_pipelines

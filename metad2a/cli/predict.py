@@ -32,12 +32,14 @@ def predict(
 
     check_output_file(output, option="--output")
     network = open_network(run)
-    failed: list[str] = []
+    failed, notes = list[str](), list[str]()
     with reporting("Classifying the pictures ..."):
-        rows = list(rows_of(predictions(network, images, on_failure=failed.append)))
+        rows = list(rows_of(predictions(network, images, on_failure=failed.append, on_note=notes.append)))
     if json:
         heading, *found = rows
-        print_json({"predictions": [dict(zip(heading, row, strict=True)) for row in found], "failed": failed})
+        print_json(
+            {"predictions": [dict(zip(heading, row, strict=True)) for row in found], "failed": failed, "notes": notes}
+        )
     else:
         told = csv_text(rows)
         if output is not None:
@@ -45,7 +47,7 @@ def predict(
             console(stderr=True).print(f"Written: {output}", soft_wrap=True)
         else:
             sys.stdout.write(seen(told) if sys.stdout.isatty() else told)
-    for each in failed:
+    for each in [*(f"Note: {note}" for note in notes), *failed]:
         console(stderr=True).print(each, soft_wrap=True)
     if failed:
         raise typer.Exit(NO_PICTURE)

@@ -108,7 +108,7 @@ def recommend(
     flops = amount(max_flops, "--max-flops")
     check_meaning(context, space)
     drawn = ("overview.svg", "overview.png", "cell-1.svg") if space != SPACE else ()
-    check_output_folder(output, "recommendation.json", "front.svg", "front.png", *drawn)
+    check_output_folder(output, "recommendation.json", "front.svg", "front.png", *drawn, data=data)
     if space == SPACE:
         pipeline.recommend(
             data,

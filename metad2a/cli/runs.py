@@ -39,6 +39,10 @@ def export(
     check_output_folder(output, *_more(form), network=True)
     if register is not None and form != "mlflow":
         raise UserError("--register means nothing without --format mlflow: add that, or leave it out")
+    if register is not None:
+        from metad2a.export.mlflow_model import check_model_name
+
+        check_model_name(register)
     exported = export_run(run, output)
     more = _in_form(form, exported, register, run)
     if json:

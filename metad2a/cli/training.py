@@ -127,7 +127,7 @@ def search(
         )
         pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
         return
-    check_output_folder(output, network=True)
+    check_output_folder(output, network=True, data=data)
     check_searcher(searcher)
     chosen = image_space(space, beside=[SPACE])
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
@@ -189,7 +189,7 @@ def train(
     from databases.architectures.space import DEFAULT_SPACE, image_space
 
     seconds, chosen = duration(budget), image_space(space or DEFAULT_SPACE).parse(architecture)
-    check_output_folder(output, network=True)
+    check_output_folder(output, network=True, data=data)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.search.search import check_training, train_one
         from metad2a.train.augment import check_augment

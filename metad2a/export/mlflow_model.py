@@ -31,12 +31,19 @@ def export_mlflow(exported: Exported) -> Path:
     )
 
 
+def check_model_name(name: str) -> None:
+    """Raises UserError for what MLflow's registry takes for no name."""
+    if not _NAME.fullmatch(name):
+        raise UserError(
+            f"given --register {name[:80]!r}; allowed are names of letters, digits and _ . - and spaces; give another"
+        )
+
+
 def register_network(folder: Path, name: str, run: str) -> str:
     """Makes the MLflow model in ``folder`` a new version of ``name`` in MLflow's registry; returns its address.
 
     Raises UserError where the name is none, and where MLflow cannot be used.
     """
-    if not _NAME.fullmatch(name):
-        raise UserError(f"given the name {name[:80]!r} of a model; allowed are letters, digits and _ . - and spaces")
+    check_model_name(name)
     with Tracker(required=True).run(run, "export") as tracked:
         return f"models:/{name}/{tracked.register(folder, name)}"

@@ -9,6 +9,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from itertools import count
 from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 
+logger = logging.getLogger("metad2a")
 EXPERIMENT = "metad2a"
 PLACES = (  # table and column of MLflow's, wherever a file of ours is named
     ("experiments", "artifact_location"),
@@ -54,13 +56,46 @@ def open_client(uri: str | None) -> tuple[MlflowClient, str]:
     folder = home()
     # two processes that make MLflow's tables at once break each other
     lock = hold(folder / "mlflow.lock", patience=math.inf)
-    artifacts = (folder.absolute() / "mlartifacts").as_uri()
+    artifacts, database = (folder.absolute() / "mlartifacts").as_uri(), folder / "mlflow.db"
     try:
-        opened = _connect(file_url(folder / "mlflow.db"), artifacts)
-        _bring_along(folder / "mlflow.db", opened[1], artifacts)
+        if not _is_whole(database):
+            _make(database, artifacts)
+        opened = _connect(file_url(database), artifacts)
+        _bring_along(database, opened[1], artifacts)
         return opened
     finally:
         lock.release()
+
+
+def _is_whole(database: Path) -> bool:
+    """Whether MLflow's tables are all there: it adds its first experiment when they are."""
+    if not database.exists():
+        return False
+    with closing(sqlite3.connect(database)) as connection:
+        try:
+            return connection.execute("SELECT 1 FROM experiments LIMIT 1").fetchone() is not None
+        except sqlite3.OperationalError as problem:  # such as a database that is locked
+            return "no such table" not in str(problem)
+        except sqlite3.DatabaseError:  # no database at all
+            return False
+
+
+def _make(database: Path, artifacts: str) -> None:
+    """Makes MLflow's tables in a draft: killed halfway in the database itself, they could never be completed.
+
+    What stands in its place holds no run; it is moved aside all the same.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    if database.exists():
+        aside = next(each for n in count(1) if not (each := database.with_name(f"{database.name}.broken-{n}")).exists())
+        os.replace(database, aside)
+        logger.warning("%s was not whole: it is %s now, and a new one is made", database, aside.name)
+    draft = database.with_name(f"{database.name}.draft")
+    for each in (draft, draft.with_name(f"{draft.name}-journal")):  # of a process that was killed
+        each.unlink(missing_ok=True)
+    SqlAlchemyStore(file_url(draft), artifacts).engine.dispose()  # type: ignore[no-untyped-call]
+    os.replace(draft, database)
 
 
 def _bring_along(database: Path, experiment: str, artifacts: str) -> None:

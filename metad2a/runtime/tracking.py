@@ -145,7 +145,9 @@ class Tracker:
             self._stopped = True
             self.failure = reason = (str(error) or type(error).__name__).splitlines()[0][:200]
             if self._required:
-                raise UserError(f"MLflow cannot be used ({reason}): start it, or name a file") from error
+                raise UserError(
+                    f"MLflow cannot be used ({reason}): start its server or mend its database, or name a file"
+                ) from error
             logger.warning("Tracking stopped, no result is lost (--no-tracking turns it off): %s", reason)
             return None
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass, field, replace
+from numbers import Real
 
 import numpy as np
 
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TRAIN, VALIDATION, Task
+from databases.errors import UserError
 from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.search.runs import RunFolder
@@ -24,6 +26,12 @@ from metad2a.train.train import seconds_a_step
 SLACK_SECONDS, SLACK_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two
 MARGIN = 1.1  # what a training may take more than its steps: looks at validation images, a busy machine
 LONGEST = 2.0  # times the recipe's steps that the last training takes at most
+
+
+def check_seconds(seconds: object) -> None:
+    """Raises UserError for a budget that is no number of seconds above 0."""
+    if isinstance(seconds, bool) or not (isinstance(seconds, Real) and 0 < float(seconds) < math.inf):
+        raise UserError(f"given a budget of {seconds!r} seconds; allowed is a number above 0; 60 is usual")
 
 
 @dataclass

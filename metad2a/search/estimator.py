@@ -32,6 +32,7 @@ from databases.records.store import Store
 from metad2a.recommend import model as recommend
 from metad2a.runtime.home import database_path
 from metad2a.runtime.place import Place
+from metad2a.search.budget import check_seconds
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.result import SearchResult
@@ -116,7 +117,10 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         return self
 
     def _searched(self, task: Task, begun: float, seed: int) -> PipelineResult | SearchResult:
-        patience = math.inf if self.max_time is None else self.max_time  # another fit of the same images
+        patience = math.inf
+        if self.max_time is not None:
+            check_seconds(self.max_time)
+            patience = self.max_time  # another fit of the same images
         with Store(database_path()) as store:
             if self.space == PIPELINE.name:
                 self._warn_of_networks()

@@ -15,8 +15,9 @@ import torch
 from databases.datasets.archives import Files, Folder, Zip
 from databases.datasets.decoding import MAX_PICTURE_BYTES, read_picture, why_unreadable
 from databases.datasets.file_kinds import UNREAD_PICTURES, ending_of, hidden, readable_formats, remedy
+from databases.datasets.names import some
 from databases.datasets.task import resize_images
-from databases.errors import Say, UserError
+from databases.errors import Say, UserError, count
 from metad2a.export.card import Card
 from metad2a.export.export import load_exported
 from metad2a.export.weights import WEIGHTS
@@ -71,23 +72,32 @@ def _of_run(run: str) -> tuple[Card, Training]:
     raise UserError(f"given {run!r}, {what} {WEIGHTS}: name a run, or a folder that an export wrote")
 
 
-def predictions(network: Network, paths: Iterable[Path], *, on_failure: Say) -> Iterator[Predicted]:
+def predictions(
+    network: Network, paths: Iterable[Path], *, on_failure: Say, on_note: Say = lambda line: None
+) -> Iterator[Predicted]:
     """The likeliest class of each picture; of a folder or a zip all in it and below that are called pictures.
+
+    What is passed over there, and files of several pictures, are noted.
 
     Raises:
         UserError: a path is not there, holds no picture, or is an array.
     """
-    card = network.card
-    for name, read in _pictures(paths, on_failure):
+    card, several = network.card, list[str]()
+    for name, read in _pictures(paths, on_failure, on_note):
         try:
-            image = read_picture(read(), px=card.sizes[0], channels=len(card.mean), white=card.white)
+            image, more = read_picture(read(), px=card.sizes[0], channels=len(card.mean), white=card.white)
         except Exception as problem:  # a decoder raises whatever broken bytes make it raise
             on_failure(f"{name}: cannot be read ({why_unreadable(problem)})")
             continue
+        several += [name] if more else []
         logits = network.classifier.logits(resize_images(image[None], card.resolution))
         shares = torch.softmax(torch.from_numpy(logits) / card.temperature, 1)[0].numpy()
         best = int(np.argmax(shares))
         yield Predicted(name, card.class_names[best], float(shares[best]))
+    if several:
+        on_note(
+            f"took the first of several pictures in {count(len(several), 'file')} (frames, or pages): {some(several)}"
+        )
 
 
 def rows_of(found: Iterable[Predicted]) -> Iterator[tuple[str, str, str]]:
@@ -97,17 +107,17 @@ def rows_of(found: Iterable[Predicted]) -> Iterator[tuple[str, str, str]]:
         yield each.file, each.name, f"{each.probability:.4f}"
 
 
-def _pictures(paths: Iterable[Path], on_failure: Say) -> Iterator[tuple[str, Read]]:
+def _pictures(paths: Iterable[Path], on_failure: Say, on_note: Say) -> Iterator[tuple[str, Read]]:
     """Name and content of each picture."""
     for path in paths:
         ending = ending_of(path.name)
         if path.is_dir():
-            yield from _inside(path, Folder(path), on_failure)
+            yield from _inside(path, Folder(path), on_failure, on_note)
         elif not path.is_file():
             raise UserError(f"given {str(path)!r}, which is not there: name pictures, or folders or zips of them")
         elif ending == ".zip":
             with closing(Zip(path)) as files:
-                yield from _inside(path, files, on_failure)
+                yield from _inside(path, files, on_failure, on_note)
         elif ending in ARRAYS:
             raise UserError(
                 f"given {str(path)!r}, an array, whose images have no names; allowed are pictures, folders and zips: "
@@ -117,7 +127,7 @@ def _pictures(paths: Iterable[Path], on_failure: Say) -> Iterator[tuple[str, Rea
             yield str(path), path.read_bytes
 
 
-def _inside(path: Path, files: Files, on_failure: Say) -> Iterator[tuple[str, Read]]:
+def _inside(path: Path, files: Files, on_failure: Say, on_note: Say) -> Iterator[tuple[str, Read]]:
     """The pictures below a folder or in a zip, by name; what looks like one and cannot be read is told."""
     endings = readable_formats()[1]
     names = sorted(name for name in files.names if not hidden(name))
@@ -129,5 +139,9 @@ def _inside(path: Path, files: Files, on_failure: Say) -> Iterator[tuple[str, Re
         on_failure(f"{path}/{name}: cannot be read ({remedy([name])})")
     for name, reason in files.lost:
         on_failure(f"{path}/{name}: leads to no file ({reason})")
+    if others := sorted({*files.names} - {*pictures, *unread}):
+        on_note(
+            f"ignored {count(len(others), 'file')} in {path} (hidden, or no pictures by their names): {some(others)}"
+        )
     for name in pictures:
         yield f"{path}/{name}", partial(files.read, name, most=MAX_PICTURE_BYTES)

@@ -229,8 +229,7 @@ def find_run(name: str) -> Path:
         return runs_folder() / name
     usable = list(islice(filter(_has_network, names), _NAMES_SHOWN + 1))
     if not usable:
-        reason = "no run has a trained network yet" if names else "there is no run yet"
-        raise UserError(f"unknown run {name!r}: {reason}")
+        raise UserError(f"unknown run {name!r}: {'no run has a trained network' if names else 'there is no run'} yet")
     raise unknown("run", name, usable[:_NAMES_SHOWN], more=", ..." if len(usable) > _NAMES_SHOWN else "")
 
 
@@ -265,13 +264,14 @@ def best_network(name: str) -> tuple[Card, Training]:
     if (bound or state.tested is not None) and (place / WEIGHTS).is_file():
         return load_weights(place / WEIGHTS)  # calibrated, and perhaps fitted on more images, or the mean of several
     if bound:
-        raise UserError(f"the run {name!r} has not chosen within its limits yet: give its command again, or wider ones")
+        lost = f"has lost its {WEIGHTS}: give its command again, which writes it anew"
+        yet = "has not chosen within its limits yet: give its command again, or wider ones"
+        raise UserError(f"the run {name!r} {yet if state.tested is None else lost}")
     card, training = _kept(place, best)
     return tested_card(card, state, best), training
 
 
 def _kept(folder: Path, index: int) -> tuple[Card, Training]:
-    """The card and the network of a run's training; raises UserError where its file cannot be used."""
     return _read(folder / CANDIDATES / f"{index}.safetensors")
 
 

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from numbers import Integral, Real
+from numbers import Integral
 from pathlib import Path
 
 from databases.architectures.space import DEFAULT_SPACE, Architecture, image_space
@@ -23,6 +23,7 @@ from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.place import ALONE, Place
 from metad2a.runtime.tracking import NullTracker, Tracker
+from metad2a.search.budget import check_seconds
 from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.distinct import Distinct
 from metad2a.search.limited import check_limits, costing_of
@@ -166,8 +167,8 @@ def train_one(
 def check_training(recipe: str, seconds: float | None, on: str) -> Recipe:
     """The recipe, if it, the time and the place to train can be used; raises UserError."""
     chosen = trainable(recipe)
-    if seconds is not None and not (isinstance(seconds, Real) and 0 < seconds < math.inf):
-        raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; leave it out for no limit")
+    if seconds is not None:
+        check_seconds(seconds)
     usable_place(on)
     return chosen
 

@@ -22,6 +22,7 @@ from metad2a.runtime.files import written_file
 from metad2a.supernets.images import Images
 from metad2a.supernets.pretrain import Point, PretrainPlan, accuracy, pretrain, read_curve, settle
 from metad2a.supernets.weights import write_weights
+from metad2a.train.foreign import refuse_not_finite
 from metad2a.train.together import Together
 
 KNOWN = {family.name: family for family in (RESIDUAL, MOBILE, LITE0)}
@@ -153,6 +154,7 @@ def read_base(name: str) -> Pretrained:
     if not Path(name).is_file():
         return open_family(name)
     tensors, card = checkpoint.load(Path(name), form=FORM, origin=ORIGIN)
+    refuse_not_finite(tensors, name)
     family = KNOWN[card["family"]]
     return pretrained(family, {key: value.float() for key, value in tensors.items()}, card)
 

@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import pickle
 import socket
+import warnings
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -113,7 +114,8 @@ def _read(file: Path) -> dict[str, Tensor]:
     try:
         if file.suffix == ".safetensors":
             return tensors_of(file.read_bytes())
-        content = torch.load(file, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # what torch thinks of a file's make is no news to our user
+            content = torch.load(file, map_location="cpu", weights_only=True)
     except OSError as problem:
         raise UserError(f"cannot read {str(file)!r} ({problem.strerror}): name a file of weights") from problem
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as problem:
@@ -146,7 +148,16 @@ def _fill(body: nn.Module, weights: Mapping[str, Tensor], name: str, origin: str
         else:
             continue
         raise UserError(f"{origin} holds weights of another network than timm's {name} ({problem}): give its own")
+    refuse_not_finite(kept, origin)
     body.load_state_dict({key: value.float() for key, value in kept.items() if key in wanted}, strict=False)
+
+
+def refuse_not_finite(weights: Mapping[str, Tensor], origin: str) -> None:
+    """Raises UserError for weights that are infinite or no numbers, by which every answer would be chance."""
+    for key, value in weights.items():
+        bad = int((~torch.isfinite(value)).sum()) if value.is_floating_point() else 0
+        if bad:
+            raise UserError(f"{origin} holds {bad:,} values of {key!r} that are no finite numbers: give a sound file")
 
 
 def _shape(body: nn.Module, native: int) -> tuple[int, int]:

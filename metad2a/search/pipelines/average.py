@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TypeAlias
 
 import numpy as np
@@ -26,6 +27,7 @@ Shares: TypeAlias = npt.NDArray[np.floating]
 
 LOGITS = "{}.logits.npy"  # beside the weights of a candidate
 MOST = 3  # networks
+LEAST = 0.001  # of log-loss by which another must make it lower: each costs milliseconds an image
 TINY = 1e-12
 
 
@@ -42,9 +44,12 @@ def drop_logits(run: RunFolder, index: int) -> None:
 
 
 def read_logits(run: RunFolder) -> dict[int, Floats]:
-    """What was kept of the candidates."""
-    files = {index: run.folder / CANDIDATES / LOGITS.format(index) for index in run.state.trained}
-    return {index: np.load(file, allow_pickle=False) for index, file in files.items() if file.is_file()}
+    """What was kept of the candidates; a file that is gone or damaged costs its candidate's joining others alone."""
+    found = {}
+    for index in run.state.trained:
+        with suppress(OSError, ValueError, EOFError):
+            found[index] = np.load(run.folder / CANDIDATES / LOGITS.format(index), allow_pickle=False)
+    return found
 
 
 def finalists(
@@ -74,7 +79,7 @@ def finalists(
             if index not in chosen and fits((*chosen, index))
         }
         added = min(together, key=lambda index: _loss(together[index], labels), default=None)
-        if added is None or _loss(together[added], labels) >= _loss(now, labels):
+        if added is None or _loss(together[added], labels) > _loss(now, labels) - LEAST:
             break
         chosen, now = (*chosen, added), together[added]
     return chosen

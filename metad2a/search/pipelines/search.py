@@ -6,13 +6,12 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from numbers import Real
 from pathlib import Path
 
 from databases.architectures.networks.average import AverageNetwork
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task
-from databases.errors import Say, UserError
+from databases.errors import Say
 from databases.records.store import Store
 from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights
@@ -20,6 +19,7 @@ from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.pipeline_cost import Allowed
 from metad2a.runtime.home import features_folder
 from metad2a.runtime.tracking import NullTracker, Tracker
+from metad2a.search.budget import check_seconds
 from metad2a.search.judgement import judgements, told_of_seconds
 from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.search.pipelines.average import averaged, read_logits, together
@@ -76,6 +76,7 @@ class PipelineResult(Outcome):
     exported: Exported
 
 
+# long, since what a caller may settle is passed on by name
 def search_pipelines(
     task: Task,
     *,
@@ -112,8 +113,7 @@ def search_pipelines(
         UserError: impossible budget, augmentation or limits; run in use.
     """
     begin = time.monotonic() if begun is None else begun
-    if not (isinstance(seconds, Real) and 0 < seconds < math.inf):
-        raise UserError(f"given a budget of {seconds!r} seconds; allowed is more than 0; 60 is usual")
+    check_seconds(seconds)
     check_augment(augment)
     allowed = None if limits == NO_LIMITS else Allowed(limits, task, also)
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
@@ -123,9 +123,21 @@ def search_pipelines(
     run = RunFolder(place, identity, begin=begin, patience=patience)
     parameters = {**identity, "seconds": seconds, "weights_at_hand": ", ".join(k for k, v in installed().items() if v)}
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
-        ways = {"augment": augment, "seed": seed, "cache": cache or features_folder(), "also": also, "allowed": allowed}
-        hears = {"line": line, "now": now, "on_epoch": on_epoch or (lambda *each: now(told_of_epoch(*each)))}
-        session = PipelineSession(task, run, tracked, seconds, **ways, **hears, store=store)
+        session = PipelineSession(
+            task,
+            run,
+            tracked,
+            seconds,
+            augment=augment,
+            seed=seed,
+            cache=cache or features_folder(),
+            also=also,
+            allowed=allowed,
+            store=store,
+            line=line,
+            now=now,
+            on_epoch=on_epoch or (lambda pipeline, epoch: now(told_of_epoch(pipeline, epoch))),
+        )
         result = _finish(session, session.go())
         tracked.metrics(known_values(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
         if draw is not None and tracked.id is not None:
