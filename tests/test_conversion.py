@@ -95,6 +95,17 @@ def test_texts_of_pandas_are_texts(dtype: Any) -> None:
     assert task.class_names == ("cat", "dog")
 
 
+@pytest.mark.parametrize(
+    "values", [[1, "1"], [True, "True"], [1.0, "1.0"], [b"a", "a"], ["a\0", "a"], [2**53, 2**53 + 1, 0.5], [True, 1]]
+)
+def test_a_list_of_labels_merges_no_two(values: list[Any]) -> None:
+    labels = [values[i % len(values)] for i in range(len(X))]
+    with pytest.raises(UserError, match="type object"):
+        load_task((X, labels))
+    with pytest.raises(UserError, match="type object"):
+        load_task((X, tuple(labels)))
+
+
 def test_text_in_arrays_of_objects_keeps_classes_apart() -> None:
     mixed = np.array([1, "1"] * 20, dtype=object)
     with pytest.raises(UserError, match="type object"):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from onnx_network import OnnxNetwork
 from pipeline_world import random_base, stripes
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from databases.architectures.networks.foreign import timm_package
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
@@ -152,6 +152,19 @@ def test_weights_of_ones_own_pretraining_compete_too(tmp_path: Path) -> None:
     also = open_also(str(tmp_path / "mine.safetensors"), channels=3)
     assert also.name.endswith("mine.safetensors") and also.digest.startswith("other-")
     assert probe(also, stripes(40), resolution=64).valid_accuracy is not None
+
+
+def test_weights_that_are_no_finite_numbers_are_refused(weights: Path, tmp_path: Path) -> None:
+    network = RESIDUAL.blueprint(stages := RESIDUAL.slice(depth=1, expansion=0.5), 3, 2).build()
+    next(network.parameters()).data[0] = float("nan")
+    card = {"family": "residual", "stages": stages, "classes": ["a", "b"], "mean": [127.0] * 3, "scale": [60.0] * 3}
+    write_weights(tmp_path / "mine.safetensors", network, card)
+    broken = load_file(weights / f"{PLAIN}.safetensors")
+    next(each for each in broken.values() if each.ndim == 4)[0, 0, 0] = float("inf")
+    save_file(broken, tmp_path / "broken.safetensors")
+    for given in (str(tmp_path / "mine.safetensors"), f"timm:{PLAIN}@{tmp_path / 'broken.safetensors'}"):
+        with pytest.raises(UserError, match="no finite numbers: give a sound file"):
+            open_also(given, channels=3)
 
 
 def test_the_users_network_is_looked_at_and_told_of(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,21 @@ def test_without_parts_in_the_table_folders_tell_them(tmp_path: Path) -> None:
     assert sizes(load_task(table(tmp_path / "two", f"file,class\n{text}"))) == [12, 4, 4]
 
 
+def test_an_empty_part_tells_nothing_so_folders_do_and_what_is_left_is_noted(tmp_path: Path) -> None:
+    make(tmp_path / "one", "train", "test", count=10)
+    told_of = {f"train/{i}.png": "val" for i in range(3)}
+    names = [f"{part}/{i}.png" for part in ("train", "test") for i in range(10)]
+    text = "".join(f"{name},{'ab'[i % 2]},{told_of.get(name, '')}\n" for i, name in enumerate(names))
+    task = load_task(table(tmp_path / "one", f"file,class,part\n{text}"))
+    assert sizes(task) == [7, 3, 10] and "took the folders 'test', 'train' as parts of 17 pictures" in told(task)
+    text = "".join(f"{name},{'ab'[i % 2]},\n" for i, name in enumerate(names))
+    assert sizes(load_task(table(tmp_path / "one", f"file,class,part\n{text}"))) == [8, 2, 10], "as without the column"
+    make(tmp_path / "two", ".", count=10)
+    text = "".join(f"{i}.png,{'ab'[i % 2]},{'test' if i > 7 else ''}\n" for i in range(10))
+    task = load_task(table(tmp_path / "two", f"file,class,part\n{text}"))
+    assert sizes(task) == [6, 2, 2] and "took 8 pictures for training, of which no table tells a part" in told(task)
+
+
 def numbered(part: str, head: str, form: str, *, count: int = 10) -> str:
     return "\n".join([head, *(form.format(i=i, name="ab"[i % 2], part=part) for i in range(count)), ""])
 

@@ -50,6 +50,18 @@ def test_folders_within_folders_and_zips_are_read_and_no_picture_vanishes(networ
     assert len(failed) == 2 and "d.svg: cannot be read (convert" in failed[0] and "e.png: leads to no" in failed[1]
 
 
+def test_what_a_folder_or_a_file_holds_beside_is_noted(network: Network, tmp_path: Path) -> None:
+    notes, failed, images = list[str](), list[str](), [Image.fromarray(each) for each in stripes(60).images[:3]]
+    (tmp_path / "in").mkdir()
+    images[0].save(tmp_path / "in" / "pages.tiff", save_all=True, append_images=images[1:])
+    images[0].save(tmp_path / "in" / "nameless", format="PNG")
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    found = list(predictions(network, [tmp_path / "in"], on_failure=failed.append, on_note=notes.append))
+    assert [Path(each.file).name for each in found] == ["pages.tiff"] and not failed
+    assert "ignored 2 files" in notes[0] and "nameless" in notes[0] and "notes.txt" in notes[0]
+    assert "first of several pictures in 1 file" in notes[1] and "pages.tiff" in notes[1]
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

@@ -5,11 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import os
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stderr
+from contextlib import closing, redirect_stderr
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -138,6 +139,30 @@ def test_two_processes_may_begin_in_one_new_home(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", script], env={**given, "METAD2A_HOME": str(tmp_path)}) for _ in range(2)
     ]
     assert [each.wait() for each in begun] == [0, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", ["killed", "half made", "no database"])
+def test_a_kill_while_the_tables_are_made_costs_nothing(left: str, tmp_path: Path) -> None:
+    given = {name: value for name, value in os.environ.items() if name != "MLFLOW_TRACKING_URI"}
+    script = "from metad2a.runtime.tracking import Tracker\nwith Tracker().run('s', 'search') as run: assert run.id\n"
+    killed = "import os; from mlflow.store.db import utils; utils._upgrade_db = lambda engine: os._exit(9)\n"
+    database = tmp_path / "mlflow.db"
+    if left == "killed":
+        ask = [sys.executable, "-c", killed + script]
+        assert subprocess.run(ask, env={**given, "METAD2A_HOME": str(tmp_path)}, check=False).returncode == 9
+        assert not database.exists()
+    elif left == "half made":  # as earlier versions left it
+        with closing(sqlite3.connect(database)) as connection, connection:
+            connection.execute("CREATE TABLE experiments (experiment_id INTEGER PRIMARY KEY, name VARCHAR)")
+    else:
+        database.write_bytes(b"no database")
+    done = subprocess.run(
+        [sys.executable, "-c", script], env={**given, "METAD2A_HOME": str(tmp_path)}, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    aside = [each.name for each in tmp_path.glob("mlflow.db.*")]
+    assert aside == ([] if left == "killed" else ["mlflow.db.broken-1"]) and ("not whole" in done.stderr) == bool(aside)
 
 
 @pytest.mark.slow

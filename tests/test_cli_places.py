@@ -1,0 +1,94 @@
+"""Where commands write to, and what an empty word means there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_world import (
+    data_fixture,  # noqa: F401
+    home_fixture,  # noqa: F401
+    run,
+)
+from PIL import Image
+from test_cli_mistakes import refused
+
+
+@pytest.fixture(name="folder")
+def folder_fixture(tmp_path: Path) -> Path:
+    """Two classes of two pictures."""
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for shade in (9, 90):
+            Image.new("L", (8, 8), shade).save(tmp_path / "data" / name / f"{shade}.png")
+    return tmp_path / "data"
+
+
+@pytest.mark.parametrize("command", ["search", "recommend", "train", "search --space nasbench201"])
+@pytest.mark.parametrize("place", [".", "answer", "a", "b/deeper", "../link/answer"])
+def test_nothing_is_written_into_the_images(command: str, place: str, folder: Path, home: Path) -> None:
+    (folder.parent / "link").symlink_to(folder)
+    more = ["--architecture", "x"] if command == "train" else []
+    before = sorted(folder.rglob("*"))
+    told = refused(run(*command.split(), str(folder), *more, "--output", str(folder / place)))
+    if command != "train":  # which reads its architecture first
+        assert "lies in the folder of the images" in told
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_home_within_the_images_is_refused_unless_it_is_hidden(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("METAD2A_HOME", str(folder / "home"))
+    assert "METAD2A_HOME" in refused(run("search", str(folder), "--budget", "1s"))
+    monkeypatch.setenv("METAD2A_HOME", str(folder / ".home"))
+    assert "lies in the folder" not in run("search", str(folder), "--budget", "1s").stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "predict RUN EMPTY",
+        "predict EMPTY IMAGES",
+        "search DATA --output EMPTY",
+        "search DATA --output=",
+        "recommend EMPTY",
+        "export RUN --output EMPTY",
+        "--database EMPTY info",
+        "runs EMPTY",
+    ],
+)
+def test_an_empty_word_is_no_folder(
+    line: str, data: str, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["" if word == "EMPTY" else data if word == "DATA" else word for word in line.split()]
+    assert "given an empty text" in refused(run(*words))
+    assert not (tmp_path / "model.py").exists()
+
+
+def test_a_name_that_the_registry_would_not_take_is_refused_before_anything_is_written(home: Path) -> None:
+    told = refused(run("export", "none", "--format", "mlflow", "--register", "a/b", "--output", str(home / "new")))
+    assert "--register 'a/b'" in told and not (home / "new").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("columns", ["0", "5", "20", "-3", "x", ""])
+def test_a_narrow_or_odd_width_hides_nothing(columns: str, home: Path) -> None:
+    told = subprocess.run(
+        [sys.executable, "-m", "metad2a", "device", "list"],
+        env={**os.environ, "COLUMNS": columns},
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0 and "raspi4" in told.stdout and "1080ti" in told.stdout.lower(), told
+
+
+@pytest.mark.slow
+def test_a_closed_stream_is_no_mistake_of_ours(home: Path) -> None:
+    for closed in (">&-", "2>&-", ">&- 2>&-"):
+        ended = subprocess.run(
+            ["sh", "-c", f"'{sys.executable}' -m metad2a runs {closed}"], capture_output=True, text=True
+        )
+        assert ended.returncode == 0 and "Traceback" not in ended.stderr
