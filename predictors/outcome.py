@@ -25,8 +25,7 @@ from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
 
 Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
-SLOPE_PENALTY = 1.0
-SHARE = 0.8  # of the outcomes inside the interval
+SLOPE_PENALTY, SHARE = 1.0, 0.8  # the second of the outcomes inside the interval
 PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
 _RECIPE = re.compile(r"(\d+)-steps(-anew)?")
 

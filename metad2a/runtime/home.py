@@ -63,7 +63,9 @@ def shared_data() -> Path:
     beside_repository = Path(__file__).resolve().parents[3] / "shared" / "data"
     folder = Path(os.environ.get("METAD2A_SHARED") or beside_repository).expanduser()
     if not folder.is_dir():
-        raise _no_data(folder)
+        raise UserError(
+            f"No development data at {folder}: set METAD2A_SHARED to the folder that holds 'images' and 'nasbench201'."
+        )
     return folder
 
 
@@ -76,26 +78,11 @@ def shared_folder() -> Path | None:
 
 
 def images_folder() -> Path:
-    """The folder of image sources among the development data.
-
-    Raises:
-        UserError: it is not there.
-    """
-    folder = shared_data() / "images"
-    if not folder.is_dir():
-        raise _no_data(folder.parent)
-    return folder
+    """The folder of image sources among the development data; raises UserError as `shared_data`."""
+    return shared_data() / "images"
 
 
 def shared_images() -> Path | None:
     """The same, None where there is none."""
-    try:
-        return images_folder()
-    except UserError:
-        return None
-
-
-def _no_data(folder: Path) -> UserError:
-    return UserError(
-        f"No development data at {folder}: set METAD2A_SHARED to the folder that holds 'images' and 'nasbench201'."
-    )
+    folder = shared_folder()
+    return folder / "images" if folder is not None and (folder / "images").is_dir() else None
