@@ -24,8 +24,9 @@ def own_process() -> None:
     """This process is a program of ours, nobody's guest: garbage is looked for less often, and not at its end.
 
     What the libraries make lasts. To look through it again and again took a third of the start of a command, and half a
-    second of its end.
+    second of its end. Pillow's warning of large pictures goes unsaid: those beyond our own limit are refused.
     """
+    warnings.filterwarnings("ignore", message="Image size .* exceeds limit")
     gc.set_threshold(10_000, 20, 20)
     atexit.register(gc.freeze)
 

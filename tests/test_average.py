@@ -22,10 +22,10 @@ from metad2a.export.card import Card
 from metad2a.export.export import Exported, load_exported, save
 from metad2a.export.onnx import export_onnx
 from metad2a.export.program import load_program, network_source
-from metad2a.search.pipelines.average import averaged, finalists, together
+from metad2a.search.pipelines.average import LOGITS, averaged, finalists, keep_logits, read_logits, together
 from metad2a.search.run_list import all_runs
 from metad2a.search.run_state import State, Trained, Wanted, write_state
-from metad2a.search.runs import runs_folder
+from metad2a.search.runs import CANDIDATES, RunFolder, runs_folder
 from metad2a.train import classifier as classifier_module
 from metad2a.train.bases import open_base
 from metad2a.train.classifier import Classifier
@@ -171,6 +171,24 @@ def test_nothing_joins_where_no_image_tells() -> None:
     none = np.zeros((0, 3), dtype=np.float32)
     assert finalists({0: none, 1: none}, np.zeros(0, dtype=np.int64), 0) == (0,)
     assert finalists({1: told(np.arange(9) % 3, np.ones(9, dtype=bool))}, np.arange(9) % 3, 0) == (0,)
+
+
+def test_what_is_gone_or_damaged_of_a_candidate_costs_its_joining_alone(tmp_path: Path) -> None:
+    alone = PIPELINE.of(Pipeline("own", 32, "probe"))
+    trained = {index: Trained(alone, None, 45.0, True, 1, 1.0, 1, 1) for index in range(4)}
+    run = RunFolder(tmp_path, {}, begin=0.0)
+    run.state.trained.update(trained)
+    for index in range(3):
+        keep_logits(run, index, np.zeros((4, 2), dtype=np.float32))
+    (tmp_path / CANDIDATES / LOGITS.format(1)).write_bytes(b"\x93NUMPY")
+    (tmp_path / CANDIDATES / LOGITS.format(2)).write_bytes(b"")
+    assert list(read_logits(run)) == [0]
+
+
+def test_another_joins_for_a_gain_that_can_be_told_alone() -> None:
+    labels = np.arange(60) % 3
+    sure = np.eye(3, dtype=np.float32)[labels] * 12
+    assert finalists({0: sure, 1: sure + np.float32(0.5) * sure}, labels, 0) == (0,)
 
 
 def test_the_validation_images_of_the_task_are_what_logits_were_kept_of(task: Task) -> None:

@@ -174,6 +174,18 @@ def test_the_program_refuses_deep_pictures_that_training_had_not(insects: Export
         module(insects.program).open_picture(str(tmp_path / "deep.tif"))
 
 
+@pytest.mark.parametrize("size", [(1, 1), (1, 8), (8, 1)])
+def test_the_program_refuses_pictures_of_one_pixel_as_training_does(
+    insects: Exported, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    program = module(insects.program)
+    Image.new("RGB", size).save(tmp_path / "small.png")
+    with pytest.raises(ValueError, match="allowed are 2 and more each way"):
+        program.open_picture(tmp_path / "small.png")
+    with pytest.raises(ValueError, match="allowed are 2 and more each way"):
+        program.load(insects.folder).predict(np.zeros((1, size[1], size[0], 3), dtype=np.uint8))
+
+
 def test_any_class_name_survives_and_none_becomes_code(tmp_path: Path) -> None:
     names = ('"""', "'; raise SystemExit", "$cell ${x}", "\n\\", "猫", "\udc80")
     made = exported(tmp_path, a_task(names=names))

@@ -131,7 +131,7 @@ def build(
     json: Json = False,
 ) -> None:
     """Measure cells, pipelines or subnets on varied tasks; what the database holds is not measured again."""
-    from metad2a.runtime.home import features_folder, shared_data
+    from metad2a.runtime.home import features_folder, images_folder
     from metad2a.runtime.place import Place
 
     for option in given(context):
@@ -145,7 +145,7 @@ def build(
             "on_progress": lambda each: _tell(reporter, each, begun),
             "on_death": lambda death: reporter.line(str(death)),
         }
-        folder, cache = images or shared_data() / "images", features_folder()
+        folder, cache = images or images_folder(), features_folder()
         if space == "pipeline":
             from metad2a.build.pipelines import build_pipelines
 
