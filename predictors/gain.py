@@ -71,7 +71,7 @@ def behind_first(
 
 
 def equals(shortfall: npt.ArrayLike, noise: float) -> npt.NDArray[np.bool_]:
-    """Which of n candidates nobody can tell from the best, given what each is expected to lack of it in points."""
+    """(n,) which candidates nobody can tell from the best, given (n,) what each is expected to lack of it in points."""
     found: npt.NDArray[np.bool_] = np.asarray(shortfall, dtype=np.float64) <= EQUAL * noise
     return found
 

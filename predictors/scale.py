@@ -12,7 +12,7 @@ NORMAL_80 = 1.2816  # standard deviations on either side of a normal's mean that
 
 
 def to_logit(accuracy: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Percent -> logit, kept within 0.5 and 99.5 percent."""
+    """Percent, of any shape -> logits of that shape, of what is kept within 0.5 and 99.5 percent."""
     share = np.clip(np.asarray(accuracy, dtype=np.float64) / 100, 0.005, 0.995)
     logit: npt.NDArray[np.float64] = np.log(share / (1 - share))
     return logit
@@ -25,6 +25,6 @@ def sampling_noise(accuracy: float, images: int) -> float:
 
 
 def to_percent(logit: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Logit -> percent."""
+    """Logits, of any shape -> percent, of that shape."""
     percent: npt.NDArray[np.float64] = 100 / (1 + np.exp(-np.asarray(logit, dtype=np.float64)))
     return percent

@@ -1,18 +1,20 @@
 """Prints how well the outcome of a fine-tuning is foretold, on image sources that the model was learnt without.
 
-    python scripts/outcomes.py
+    python scripts/outcomes.py [DATABASE.csv.gz]
 
-Mean absolute error in points, width of the 80% interval and how often it holds, each source counting alike; beside it
-what two simple rivals err: that fine-tuning adds nothing to the probe, and that it adds the mean of all others.
+Of the shipped measurements, or of those that `metad2a database export` wrote. Mean absolute error in points, width of
+the 80% interval and how often it holds, each source counting alike; beside it what two simple rivals err: that
+fine-tuning adds nothing to the probe, and that it adds the mean of all others.
 """
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
-from metad2a.recommend.chances import outcomes
+from metad2a.recommend.chances import MEASURED, outcomes_of
 from metad2a.reports.publish import markdown_table
 from predictors.metrics import bootstrap_interval
 from predictors.outcome import Example, OutcomeModel
@@ -23,7 +25,9 @@ FIGURES = ("error", "width", "inside", "probe alone", "mean gain")
 
 def main() -> None:
     """One row a source, then their mean with its 95% interval over sources."""
-    model = outcomes()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("records", type=Path, nargs="?", default=MEASURED)
+    model = outcomes_of(parser.parse_args().records)
     print(f"{len(model.examples)} fine-tunings, {len(model.sources)} sources")
     rows = []
 
@@ -56,5 +60,4 @@ def judged(model: OutcomeModel, asked: list[Example]) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     main()

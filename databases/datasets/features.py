@@ -172,7 +172,7 @@ def class_means(features: npt.NDArray[np.float32], labels: npt.NDArray[np.int64]
 
 
 def draw(labels: npt.NDArray[np.int64], per_class: int, seed: int) -> npt.NDArray[np.intp]:
-    """Positions of up to ``per_class`` drawn images of each class, class after class."""
+    """Labels (n,) -> (m,) positions of up to ``per_class`` drawn images of each class, class after class."""
     rng = np.random.default_rng(seed)
     parts = [rng.permutation(np.flatnonzero(labels == label))[:per_class] for label in np.unique(labels)]
     return np.concatenate(parts)

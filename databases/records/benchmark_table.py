@@ -48,7 +48,7 @@ class BenchmarkTable:
         return iter(self.architectures)
 
     def rows(self, architectures: Sequence[Architecture]) -> npt.NDArray[np.int64]:
-        """Their places in the table; raises UserError naming the first that it does not hold."""
+        """(n,) places of n architectures in the table; raises UserError naming the first that it does not hold."""
         try:
             return np.array([self._row[each] for each in architectures], dtype=np.int64)
         except KeyError as missing:

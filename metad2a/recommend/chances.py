@@ -62,7 +62,12 @@ class Chance:
 @cache
 def outcomes() -> OutcomeModel:
     """What we measured on other datasets, of pipelines that `chances` offers, ready to predict."""
-    rows = list(read_csv(MEASURED))
+    return outcomes_of(MEASURED)
+
+
+def outcomes_of(file: Path) -> OutcomeModel:
+    """The same of a file that ``metad2a database export`` wrote."""
+    rows = list(read_csv(file))
     tasks = [each for each in rows if isinstance(each, TaskEntry)]
     return OutcomeModel(usual(examples_of(tasks, [each for each in rows if not isinstance(each, TaskEntry)])))
 

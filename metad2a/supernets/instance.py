@@ -77,7 +77,7 @@ def reward(right: Tensor, seconds: Tensor, low: float, up: float) -> Tensor:
 
 
 def shaped(p: Tensor, bound: float) -> Tensor:
-    """Probabilities between 0 and 1 -> between 1 - bound and bound, so that every module is tried."""
+    """Probabilities of any shape, between 0 and 1 -> between 1 - bound and bound, so that every module is tried."""
     return bound * p + (1 - bound) * (1 - p)
 
 

@@ -65,7 +65,7 @@ def weighted_loss(losses: Tensor, scores: Tensor) -> Tensor:
 
 
 def stepped(weights: Weights, loss: Tensor, rate: float) -> Weights:
-    """The weights after one step down the loss, differentiable in whatever the loss depends on."""
+    """The weights, in their shapes, after one step down the loss (), differentiable in whatever the loss depends on."""
     slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True, allow_unused=True)
     pairs = zip(weights.items(), slopes, strict=True)
     return {name: value if slope is None else value - rate * slope for (name, value), slope in pairs}
