@@ -98,7 +98,7 @@ def told_of_tested(found: ClassifierReport, task: Task) -> list[str]:
 
 
 def macro_f1(confusion: npt.NDArray[np.int64]) -> float:
-    """(classes, classes) counts, true by taken for -> mean F1, 0 to 1, of the classes that have an image; nan for none."""
+    """(classes, classes) counts, true by taken for -> mean F1 of classes that have an image, 0 to 1; nan for none."""
     there = confusion.sum(1) > 0
     both = confusion.sum(0) + confusion.sum(1)
     scores = 2 * np.diag(confusion)[there] / both[there]
