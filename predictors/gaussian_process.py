@@ -11,8 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 Values = npt.NDArray[np.float64]
-NOISE = 0.3  # variance of one measurement, in units of the process's
-NEARNESS = 0.5  # how fast two places have less in common, by their mean squared distance over the standardised columns
+NOISE = 1.0  # variance of one measurement, in units of the process's
+NEARNESS = 2.0  # how fast two places have less in common, by their mean squared distance over the standardised columns
 TREND = 0.3  # variance of a straight line through all, by which what was never met goes on like what is nearest to it
 STRAIGHT = 3.0  # standard deviations from the middle up to which it is straight
 ALMOST = 1e-9  # of its size by which a column that is always the same may differ

@@ -27,6 +27,7 @@ Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
 SLOPE_PENALTY, SHARE = 1.0, 0.8  # the second of the outcomes inside the interval
 PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
+ASKED = ("own", "hog", "lite0")  # weights whose probes tell of a task
 _RECIPE = re.compile(r"(\d+)-steps(-anew)?")
 
 
@@ -232,7 +233,7 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
     """What the model sees, (n, d), and the logits of the probes of the fine-tuned weights, (n,)."""
     rows, base = [], []
     for looked, pipeline, steps in asked:
-        begin, best, hog = _levels(looked, pipeline)
+        begin, best, hog, lite0 = _levels(looked, pipeline)
         passes = math.log(max(1.0, steps * BATCH) / looked.images)
         rate = math.log((pipeline.learning_rate or 0.03) / 0.03)
         flags = (
@@ -242,27 +243,28 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
             pipeline.slim,
             pipeline.short,
         )
-        plain = (begin, best - begin, max(0.0, hog), passes, rate)
-        size = (math.log(looked.classes), math.log(looked.images))
+        plain = (begin, best - begin, max(0.0, hog), lite0, passes, rate)
+        size = (math.log(looked.classes), math.log(looked.images), math.log(looked.images / looked.classes))
         mixed = (begin * passes, passes * flags[0], begin * flags[0], hog * rate, hog * flags[3])
         rows.append((*plain, *size, *map(float, flags), *mixed))
         base.append(begin)
     return np.array(rows, dtype=np.float64), np.array(base, dtype=np.float64)
 
 
-def _levels(looked: Looked, pipeline: Pipeline) -> tuple[float, float, float]:
-    """In logits: the probe of the pipeline's weights, the best of all, and how far HOG is above ours, or below.
+def _levels(looked: Looked, pipeline: Pipeline) -> tuple[float, float, float, float]:
+    """In logits: the probe of the pipeline's weights, the best of all, and how far HOG and Lite0 are above ours.
 
     Ours counts as the mean over its resolutions, since what fine-tuning reaches hardly depends on where it begins; HOG
-    tells how far photographs are.
+    and ImageNet's weights tell how far photographs are. Where one of them was not asked it counts as ours.
     """
     probe = looked.probe(pipeline)
     if probe is None:
         raise ValueError(f"{pipeline} begins with no measured probe: the weights measured are {sorted(looked.probes)}")
-    own, hog = ([value for (name, _), value in looked.probes.items() if name == wanted] for wanted in ("own", "hog"))
-    begin = float(to_logit(own if pipeline.weights == "own" else [probe]).mean())
+    of = {name: to_logit([value for (each, _), value in looked.probes.items() if each == name]) for name in ASKED}
+    begin = float((of["own"] if pipeline.weights == "own" else to_logit([probe])).mean())
     best = float(to_logit(list(looked.probes.values())).max())
-    return begin, best, float(to_logit(hog).mean() - to_logit(own).mean()) if hog and own else 0.0
+    above = (float(of[n].mean() - of["own"].mean()) if len(of[n]) and len(of["own"]) else 0.0 for n in ("hog", "lite0"))
+    return begin, best, *above  # type: ignore[return-value]  # two of them
 
 
 def _kind(pipeline: Pipeline) -> tuple[object, ...]:

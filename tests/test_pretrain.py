@@ -16,6 +16,7 @@ import pytest
 import torch
 from cli_world import answer, home_fixture, run  # noqa: F401
 from PIL import Image
+from pretrain_world import ALONE, QUICK, blobs
 from torch import Tensor, nn
 
 from databases.architectures.networks.residual import ResidualNetwork
@@ -24,30 +25,8 @@ from metad2a.supernets import make
 from metad2a.supernets.images import Images, batch_of, cropped, normalised, open_images
 from metad2a.supernets.pretrain import PretrainPlan, _Job, pretrain, read_curve, settle
 from metad2a.train.loop import Loop
-from metad2a.train.together import Together
 
-ALONE = Together(torch.device("cpu"))
 NORMALISATION = ((120.0,) * 3, (60.0,) * 3)
-QUICK = PretrainPlan(hours=0.5 / 3600, sides=(8,), shares=(1.0,), batch=8, learning_rate=0.05)
-
-
-def blobs(path: Path, *, classes: int = 2, train: int = 10, held: int = 3, side: int = 12) -> Path:
-    """Bright and dark noise as a file of encoded images."""
-    rng = np.random.default_rng(0)
-    files, labels, parts = [], [], []
-    for label in range(classes):
-        for place in range(train + held):
-            file = io.BytesIO()
-            low = 200 * label // max(1, classes - 1)
-            Image.fromarray(rng.integers(low, low + 50, (side, side, 3), dtype=np.uint8)).save(file, "PNG")
-            files.append(file.getvalue())
-            labels.append(label)
-            parts.append(place < train)
-    ends = np.cumsum([len(each) for each in files])
-    joined = np.frombuffer(b"".join(files), dtype=np.uint8)
-    names = np.array([f"class {label}" for label in range(classes)])
-    np.savez(path, blobs=joined, ends=ends, labels=np.array(labels, np.uint8), train=np.array(parts), names=names)
-    return path
 
 
 @pytest.fixture(name="images")
@@ -74,7 +53,7 @@ def test_decoded_images_are_those_of_the_file(tmp_path: Path) -> None:
         first = np.asarray(Image.open(io.BytesIO(file["blobs"][: file["ends"][0]].tobytes())))
     assert np.array_equal(found.x[0], first)
     assert (len(found.train), len(found.held)) == (20, 6) and not set(found.train) & set(found.held)
-    assert [each.suffix for each in (tmp_path / "cache").iterdir()] == [".npy"]
+    assert sorted(each.suffix for each in (tmp_path / "cache").iterdir()) == [".holder", ".lock", ".npy"]
 
 
 def test_interrupted_decoding_leaves_no_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,10 +100,12 @@ def test_folder_is_decoded_once_its_test_images_left_alone(tmp_path: Path) -> No
         ("dark", 20),
         ("light", 220),
     }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Image, "open", None)
+        assert np.array_equal(open_images(tmp_path / "set", 8, tmp_path / "cache", ALONE).x, found.x)
     (tmp_path / "set" / "train" / "dark" / "0.png").write_bytes(b"broken")
-    assert np.array_equal(open_images(tmp_path / "set", 8, tmp_path / "cache", ALONE).x, found.x)
-    with pytest.raises(UserError, match="cannot be read"):
-        open_images(tmp_path / "set", 9, tmp_path / "cache", ALONE)
+    with pytest.raises(UserError, match=r"image train/dark/0\.png cannot be read"):
+        open_images(tmp_path / "set", 8, tmp_path / "cache", ALONE)
 
 
 def test_too_small_a_disk_is_told_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,6 +100,8 @@ def _unknown(store: Store, task: str, recipe: str, name: str) -> str:
         return f"the table of {task!r} with the recipe {recipe!r} holds no accuracies: choose another"
     if recipes:
         return f"no table of {task!r} with the recipe {recipe!r} in the database: it holds {', '.join(recipes)}"
+    if store.task(task) is not None:
+        return f"the table of {task!r} holds nothing of the space {name!r}: give another --space, or import it"
     prefix = task.partition("/")[0] if "/" in task else OWN
     known = ", ".join(entry.key for entry in store.tasks(prefix=f"{prefix}/"))
     first = "import one by `metad2a database import table FILE`" if prefix == OWN else IMPORT_FIRST

@@ -59,10 +59,17 @@ def copied(exported: Exported, folder: Path | None) -> Exported:
     return exported if folder is None else save(exported.training, exported.card, folder)
 
 
-def check_output_file(file: Path | None, *, option: str) -> None:
-    """Raises UserError where the file for a result is a folder, of others or cannot be written, before any work."""
+def check_output_file(file: Path | None, *, option: str, data: str | None = None) -> None:
+    """Raises UserError where the file for a result is a folder, of others or cannot be written, before any work.
+
+    Also where it, or the home folder, lies in a folder of images, ``data``.
+    """
+    if data is not None:
+        _refuse_within(data, home_path(), f"METAD2A_HOME {str(home_path())!r}")
     if file is None:
         return
+    if data is not None:
+        _refuse_within(data, file, f"{option} {str(file)!r}")
     if os.path.isdir(file):
         raise UserError(f"{option} {str(file)!r} is a folder: name a file")
     _check_writable(file, f"{option} {str(file)!r}")

@@ -28,7 +28,10 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600}
 
 def _location(context: typer.Context, value: str | None) -> str | None:
     """The command's own value, else the one given before the command."""
-    return value or default_database(context)
+    found = value or default_database(context)
+    if found in ("sqlite://", "sqlite:///", "sqlite:///:memory:", ":memory:"):
+        raise UserError(f"given --database {found}, in which nothing would be kept; give a file, or sqlite:///FILE")
+    return found
 
 
 def _tracking_off(context: typer.Context, value: bool) -> bool:

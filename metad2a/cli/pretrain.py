@@ -10,7 +10,7 @@ import typer
 
 from databases.errors import Say, UserError, did_you_mean
 from metad2a.cli.folders import check_output_file
-from metad2a.cli.options import Data, Json, NoTracking, On, Seed, open_tracker
+from metad2a.cli.options import Data, Json, NoTracking, On, Seed, given, open_tracker
 from metad2a.cli.output import print_json, reporting
 from metad2a.runtime.home import home
 
@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from metad2a.train.together import Together
 
 FAMILY_HELP = "residual, mobilenetv3 or lite0: the network that learns."
+OF_TRAINING = {"output", "begin", "least", "family"}  # options by which something else is meant than --evaluate
 SIDES_HELP = "Resolutions, of which the last is validated; 0.6, 0.2 and 0.2 of the time, or equal shares."
 
 
 def pretrain(
+    context: typer.Context,
     data: Data,
     family: Annotated[str, typer.Option("--family", metavar="NAME", help=FAMILY_HELP)] = "residual",
     hours: Annotated[float, typer.Option("--hours", help="Wall time of all calls together.")] = 2.0,
@@ -57,10 +59,11 @@ def pretrain(
     from metad2a.train.together import started_by_torchrun, together
     from metad2a.train.torch_place import usable_place
 
+    _refuse_training(context, evaluate)
     if processes > 1 and not started_by_torchrun():
         return _again(processes)
     shares = _sides(sides)
-    check_output_file(output, option="--output")
+    check_output_file(output, option="--output", data=data)
     with together(usable_place(on)) as here, reporting("Reading the images ...") as reporter:
         from metad2a.supernets import make
         from metad2a.supernets.images import open_images
@@ -73,6 +76,13 @@ def pretrain(
         done = _run(job, images, output, here, reporter.line if here.first else _silent, no_tracking)
     if here.first:
         _tell(done, json=json)
+
+
+def _refuse_training(context: typer.Context, evaluate: str | None) -> None:
+    """Refuses options that would be lost beside --evaluate."""
+    for option in () if evaluate is None else given(context):
+        if option.name in OF_TRAINING:
+            raise UserError(f"given {option.opts[0]} with --evaluate, which trains and writes nothing: leave it out")
 
 
 def _silent(line: str) -> None:
@@ -104,7 +114,7 @@ def _job(
 
 def _sides(text: str) -> tuple[int, ...]:
     pieces = text.split(",")
-    if not all(piece.strip().isdigit() and 8 <= int(piece) <= 1024 for piece in pieces):
+    if not all(piece.strip().isdecimal() and 8 <= int(piece) <= 1024 for piece in pieces):
         raise UserError(f"--sides {text!r}: give pixels from 8 to 1024, such as 32,40,48")
     return tuple(int(piece) for piece in pieces)
 

@@ -14,12 +14,15 @@ TIMM = "timm:"
 ALLOWED = "timm:NAME (downloads), timm:NAME@FILE (weights in a file), or a FILE that metad2a pretrain wrote"
 
 
-def open_also(text: str, *, channels: int) -> Base:
+def open_also(text: str | Path, *, channels: int) -> Base:
     """The network that ``text`` names, as weights to begin with for images of 1 or 3 channels.
 
     Raises:
         UserError: there is none, or its weights are not to be had.
     """
+    text = str(text) if isinstance(text, Path) else text
+    if not isinstance(text, str):
+        raise UserError(f"given also={text!r}; allowed are texts and paths: {ALLOWED}")
     if text.startswith(TIMM):
         name, at, file = text.removeprefix(TIMM).partition("@")
         if at and not Path(file).is_file():

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from databases.errors import UserError
+from metad2a.runtime.lock import hold
 from metad2a.train.together import Together
 
 LEAST_CROP, OVER = 0.7, 0.08  # of the side of a training image; how far a crop may reach over its edge
@@ -29,7 +32,7 @@ class Images:
     Attributes:
         x: (n, h, w, 3) uint8, on disk. y: (n,) classes.
         train, held: places of the images to learn from and of those to validate on.
-        names: of the classes.
+        names: of the classes. mark: 12 hex digits, others for other images.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Images:
     train: np.ndarray
     held: np.ndarray
     names: tuple[str, ...]
+    mark: str
 
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation of each colour of the training images, 0..255, from some spread among them."""
@@ -58,28 +62,47 @@ def open_images(data: str | Path, side: int, cache: Path, processes: Together) -
     path = Path(data)
     if path.is_dir():
         return _of_folder(path, side, cache, processes)
-    if path.suffix == ".npz" and path.is_file():
-        with np.load(path, allow_pickle=False) as file:
-            if "blobs" in file.files:
-                return _of_blobs(path, {name: file[name] for name in file.files}, cache, processes)
+    if file := _blobs_in(path):
+        return _of_blobs(path, file, cache, processes)
     from databases.datasets.loading import load_task
     from databases.datasets.task import TRAIN, VALIDATION
 
     task = load_task(data, resolution=side, max_images=10**8, max_files=10**8, max_bytes=2**50, as_stored=True)
     x = np.repeat(task.images, 3, axis=3) if task.channels == 1 else task.images
     train, held = (np.flatnonzero(task.parts == part) for part in (TRAIN, VALIDATION))
-    return Images(task.name, x, torch.from_numpy(task.labels.astype(np.int64)), train, held, tuple(task.class_names))
+    labels = torch.from_numpy(task.labels.astype(np.int64))
+    return Images(task.name, x, labels, train, held, tuple(task.class_names), task.fingerprint[:12])
+
+
+def _blobs_in(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file of encoded images; nothing of another file, which whoever reads it next refuses."""
+    if path.suffix != ".npz" or not path.is_file():
+        return {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files} if "blobs" in file.files else {}
+    except (OSError, ValueError, BadZipFile, AttributeError):
+        return {}
 
 
 def _of_blobs(path: Path, file: dict[str, np.ndarray], cache: Path, processes: Together) -> Images:
     missing = [name for name in ("ends", "labels", "train", "names") if name not in file]
     if missing:
         raise UserError(f"given {str(path)!r} with 'blobs' but no {', '.join(map(repr, missing))}; give a whole file")
+    count = file["ends"].size
+    kinds = {"blobs": ("u", None), "ends": ("iu", count), "labels": ("iu", count), "train": ("biu", count)}
+    for name, (kind, size) in kinds.items():
+        if file[name].dtype.kind not in kind or file[name].ndim != 1 or size not in (None, file[name].size):
+            raise UserError(
+                f"given {str(path)!r} whose {name!r} is {file[name].dtype} {file[name].shape}; allowed are bytes, "
+                "and of each image where they end, its class and whether it is for training; give a whole file"
+            )
     blobs, ends, train = file["blobs"].tobytes(), [0, *file["ends"].tolist()], file["train"].astype(bool)
-    mark = hashlib.sha256(file["ends"].tobytes()).hexdigest()[:12]
-    x = _decoded(lambda n: blobs[ends[n] : ends[n + 1]], len(train), None, cache / f"{path.stem}-{mark}.npy", processes)
-    labels = torch.from_numpy(file["labels"].astype(np.int64))
-    return Images(path.stem, x, labels, np.flatnonzero(train), np.flatnonzero(~train), tuple(map(str, file["names"])))
+    mark = hashlib.sha256(file["ends"].tobytes() + blobs).hexdigest()[:12]
+    told = [f"{place + 1}" for place in range(count)]
+    x = _decoded(lambda n: blobs[ends[n] : ends[n + 1]], told, None, cache / f"{path.stem}-{mark}.npy", processes)
+    labels, names = torch.from_numpy(file["labels"].astype(np.int64)), tuple(map(str, file["names"].ravel()))
+    return Images(path.stem, x, labels, np.flatnonzero(train), np.flatnonzero(~train), names, mark)
 
 
 def _of_folder(path: Path, side: int, cache: Path, processes: Together) -> Images:
@@ -100,40 +123,60 @@ def _of_folder(path: Path, side: int, cache: Path, processes: Together) -> Image
     check_classes(labels, parts, names, least=2)
     if not (parts == VALIDATION).any():
         parts = move_share(labels, parts, VALIDATION, share=0.1, seed=0)
-    told = "\n".join((str(side), *(each.file for each in found.pictures)))
-    place = cache / f"{path.name}-{hashlib.sha256(told.encode('utf-8', 'replace')).hexdigest()[:12]}.npy"
+    looks = [os.stat(path / os.fsdecode(each.file)) for each in found.pictures]
+    told = [f"{each.file} {look.st_size} {look.st_mtime_ns}" for each, look in zip(found.pictures, looks, strict=True)]
+    mark = hashlib.sha256("\n".join((str(side), *told)).encode("utf-8", "replace")).hexdigest()[:12]
 
     def content(number: int) -> bytes:
         return files.read(found.pictures[number].file, most=MOST_BYTES)
 
-    x = _decoded(content, len(labels), side, place, processes)
+    x = _decoded(content, [each.file for each in found.pictures], side, cache / f"{path.name}-{mark}.npy", processes)
     train, held = (np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION))
-    return Images(path.name, x, torch.from_numpy(labels), train, held, names)
+    return Images(path.name, x, torch.from_numpy(labels), train, held, names, mark)
 
 
 def _decoded(
-    content: Callable[[int], bytes], images: int, side: int | None, path: Path, processes: Together
+    content: Callable[[int], bytes], names: Sequence[str], side: int | None, path: Path, processes: Together
 ) -> np.ndarray:
-    """All images as one array on disk, written as a whole or not at all; each process decodes its share."""
-    if not path.is_file():
+    """All images as one array on disk, written as a whole or not at all; each process decodes its share.
+
+    Another command that decodes meanwhile is waited for, and its array used.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = hold(path.parent / "decoding.lock", patience=math.inf) if processes.first else None
+    try:
         processes.wait()
-        partial = path.with_name(f".decoding-{path.name}")
-        first = _picture(content(0), side, 0).shape
-        if processes.first:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _check_room(path.parent, images * int(np.prod(first)))
-            np.lib.format.open_memmap(partial, "w+", np.uint8, (images, *first)).flush()
+        if not path.is_file():
+            _decode_all(content, names, side, path, processes)
         processes.wait()
-        made = np.load(partial, mmap_mode="r+")
-        for number in range(processes.number, images, processes.size):
-            made[number] = _picture(content(number), side, number)
-        made.flush()
-        processes.wait()
-        if processes.first:
-            os.replace(partial, path)
-    processes.wait()
+    finally:
+        if lock is not None:
+            lock.release()
     found: np.ndarray = np.load(path, mmap_mode="r")
     return found
+
+
+def _decode_all(
+    content: Callable[[int], bytes], names: Sequence[str], side: int | None, path: Path, processes: Together
+) -> None:
+    partial = path.with_name(f".decoding-{path.name}")
+    first = _picture(content(0), side, names[0]).shape
+    if processes.first:
+        _check_room(path.parent, len(names) * int(np.prod(first)))
+        np.lib.format.open_memmap(partial, "w+", np.uint8, (len(names), *first)).flush()
+    processes.wait()
+    made = np.load(partial, mmap_mode="r+")
+    for number in range(processes.number, len(names), processes.size):
+        picture = _picture(content(number), side, names[number])
+        if picture.shape != first:
+            raise UserError(
+                f"image {names[number]} has the shape {picture.shape}, the first one {first}; allowed is one shape"
+            )
+        made[number] = picture
+    made.flush()
+    processes.wait()
+    if processes.first:
+        os.replace(partial, path)
 
 
 def _check_room(folder: Path, needed: int) -> None:
@@ -145,19 +188,23 @@ def _check_room(folder: Path, needed: int) -> None:
         )
 
 
-def _picture(content: bytes, side: int | None, number: int) -> np.ndarray:
-    """(h, w, 3) uint8, squeezed to a square of that side."""
-    from PIL import Image
+def _picture(content: bytes, side: int | None, name: str) -> np.ndarray:
+    """(h, w, 3) uint8, squeezed to a square of that side; None: as it is stored."""
+    from databases.datasets.decoding import decode, opened_picture, why_unreadable
 
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            if side is None:
-                return np.asarray(image.convert("RGB"))
-            image.draft(None, (2 * side, 2 * side))  # a large JPEG is decoded at a fraction of its size
-            return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BILINEAR))
-    except (OSError, ValueError, SyntaxError) as problem:
-        reason = " ".join(str(problem).split())[:100]
-        raise UserError(f"image {number + 1} cannot be read ({reason}): repair it or leave it out") from None
+        if side is None:
+            from PIL import Image
+
+            with Image.open(io.BytesIO(content)) as image:
+                values = opened_picture(image)
+        else:
+            values, *_ = decode(content, side)
+    except Exception as problem:  # a decoder raises whatever broken bytes make it raise
+        raise UserError(f"image {name} cannot be read ({why_unreadable(problem)}): mend it or leave it out") from None
+    if values.dtype != np.uint8:
+        raise UserError(f"image {name} has more than 8 bits a pixel; allowed are pictures of 8: save it with 8")
+    return np.repeat(values[..., None], 3, axis=2) if values.ndim == 2 else values
 
 
 def batch_of(images: np.ndarray, places: np.ndarray, place: torch.device) -> Tensor:

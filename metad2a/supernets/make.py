@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from databases.architectures.supernets.pretrained import Family, Pretrained, Sta
 from databases.errors import Say, UserError
 from databases.hosting import lent
 from metad2a.runtime.files import written_file
+from metad2a.runtime.lock import Held, hold
 from metad2a.supernets.images import Images
 from metad2a.supernets.pretrain import Point, PretrainPlan, accuracy, pretrain, read_curve, settle
 from metad2a.supernets.weights import write_weights
 from metad2a.train.foreign import refuse_not_finite
+from metad2a.train.loop import Diverged
 from metad2a.train.together import Together
 
 KNOWN = {family.name: family for family in (RESIDUAL, MOBILE, LITE0)}
@@ -59,7 +62,11 @@ class Job:
 
     def place(self, images: Images, folder: Path) -> Path:
         """The checkpoint of this job on these images."""
-        told = {**asdict(self.plan), "stages": self.stages, "images": [images.name, len(images.train), images.names]}
+        told = {
+            **asdict(self.plan),
+            "stages": self.stages,
+            "images": [images.name, images.mark, len(images.train), images.names],
+        }
         told["begin"] = None if self.begin is None else checkpoint.digest(self.begin)
         mark = hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:12]
         return folder / f"{self.family.name}-{images.name}-{mark}.pt"
@@ -77,6 +84,7 @@ class Made:
     digest: str | None = None
 
 
+# long, since what a caller may settle is passed on by name
 def make(
     job: Job,
     images: Images,
@@ -92,17 +100,18 @@ def make(
     network = job.network(len(images.names))  # reads what it begins with, and tells where that is none
     place, normalisation = job.place(images, folder), images.normalisation()
     place.parent.mkdir(parents=True, exist_ok=True)
-    loop = pretrain(
-        network,
-        images,
-        job.plan,
-        normalisation=normalisation,
-        checkpoint=place,
-        processes=processes,
-        say=say,
-        on_point=on_point,
-        deadline=deadline,
-    )
+    with _alone(place, processes):
+        loop = pretrain(
+            network,
+            images,
+            job.plan,
+            normalisation=normalisation,
+            checkpoint=place,
+            processes=processes,
+            say=say,
+            on_point=on_point,
+            deadline=deadline,
+        )
     if loop.progress < 1:
         return Made(output, False, None, loop.epoch, loop.seconds)
     settle(loop.result, images, job.plan, normalisation, processes.place)
@@ -118,6 +127,23 @@ def make(
     }
     digest = _written(output, loop.result, card) if processes.first else None
     return Made(output, True, percent, loop.epoch, loop.seconds, digest)
+
+
+@contextmanager
+def _alone(place: Path, processes: Together) -> Iterator[None]:
+    """Nobody else goes on with the same checkpoint meanwhile; `Diverged` is told as what the user can mend."""
+    lock = None
+    try:
+        lock = hold(place.with_suffix(".lock"), patience=0) if processes.first else None
+        yield
+    except Held as problem:
+        raise UserError(f"process {problem.process} works on the same pretraining: wait for it, or end it") from None
+    except Diverged:
+        place.unlink(missing_ok=True)
+        raise UserError("the loss is no finite number any more: give a lower --learning-rate") from None
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _written(output: Path, network: nn.Module, card: dict[str, Any]) -> str:
@@ -141,6 +167,7 @@ def read_slice(path: Path, family: Family, classes: int) -> nn.Module:
         UserError: it is another family's or tells other classes apart.
     """
     tensors, card = checkpoint.load(path, form=FORM, origin=ORIGIN)
+    refuse_not_finite(tensors, str(path))
     if card["family"] != family.name or len(card["classes"]) != classes:
         has = f"{card['family']} for {len(card['classes'])} classes"
         raise UserError(f"{path} holds a {has}; allowed is {family.name} for {classes}; give such a file")

@@ -101,6 +101,7 @@ def pretrain(
             schedule=cosine(0.04),
             seed=plan.seed,
             gradient_norm=5.0,
+            finite=True,
             average=Average(keeps=plan.average),
             checkpoint=checkpoint,
             every=every,
