@@ -7,7 +7,6 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
-from databases.datasets.file_kinds import hidden
 from databases.errors import UserError
 from metad2a.runtime.files import refuse_foreign
 from metad2a.runtime.home import home_path
@@ -41,6 +40,8 @@ def check_output_folder(folder: Path | None, *names: str, network: bool = False,
 
 def _refuse_within(data: str, place: Path, given: str) -> None:
     """Raises UserError where a place to write to lies in a folder of images without being hidden there."""
+    from databases.datasets.file_kinds import hidden
+
     above, inside = (each.expanduser().absolute().resolve() for each in (Path(data), place))
     if not above.is_dir() or not inside.is_relative_to(above):
         return

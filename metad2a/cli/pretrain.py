@@ -24,6 +24,7 @@ OF_TRAINING = {"output", "begin", "least", "family"}  # options by which somethi
 SIDES_HELP = "Resolutions, of which the last is validated; 0.6, 0.2 and 0.2 of the time, or equal shares."
 
 
+# long, since an option is a line, and its help stands beside it
 def pretrain(
     context: typer.Context,
     data: Data,
