@@ -61,6 +61,21 @@ def test_more_passes_than_were_measured_promise_no_more() -> None:
     assert found.mean[0] == found.mean[1]
 
 
+def test_what_imagenets_weights_tell_is_learnt_and_counts_as_ours_where_they_were_not_asked() -> None:
+    made = []
+    for number, gap in enumerate((-20.0, -10.0, 0.0, 10.0, 20.0, 15.0, -15.0, 5.0)):  # photographs gain less
+        looked = Looked(10, 320, {("own", 32): 60.0, ("lite0", 64): 60.0 + gap})
+        made += [Example(looked, ALL, 10 * passes, law(60, passes) - gap / 2, f"s{number}") for passes in (5.0, 40.0)]
+    model = OutcomeModel(tuple(made))
+
+    def told(**lite0: float) -> float:
+        probes = {("own", 32): 60.0, **{("lite0", 64): each for each in lite0.values()}}
+        return float(model.expect(Looked(10, 320, probes), [(ALL, 50)]).mean[0])
+
+    assert told(lite0=42.0) > told(lite0=60.0) + 2 > told(lite0=78.0) + 4
+    assert told() == pytest.approx(told(lite0=60.0))
+
+
 def test_the_interval_holds_on_sources_that_were_left_out() -> None:
     model, inside = OutcomeModel(examples(25, noise=0.3)), []
     for source in model.sources:
