@@ -83,7 +83,7 @@ def test_a_found_network_is_served_from_the_registry_without_metad2a(
     found = np.array([list(each.values()) for each in told["predictions"]])
     assert np.abs(found - wanted).max() < 1e-6
     assert of_bad == 400, "what is no picture is refused"
-    with pytest.raises(UserError, match="allowed are letters"):
+    with pytest.raises(UserError, match="allowed are names of letters"):
         register_network(folder, "a/b", "toy-run")
 
 
