@@ -39,17 +39,36 @@ class Process:
         """Mean and standard deviation, (m,), at (m, d)."""
         x = (x - self.center) / self.scale
         common = _common(x, self.known)
-        left = 1 + TREND * (_near(x) ** 2).mean(1) - np.einsum("ij,jk,ik->i", common, self.inverse, common)
+        left = _alone(x) - ((common @ self.inverse) * common).sum(1)
         return self.mean + common @ self.weights, np.sqrt(np.clip(left, TINY, None))
 
 
 def learn_process(x: Values, y: Values, weight: Values) -> Process:
     """The process that has seen values y, (n,), at x, (n, d); one of twice the ``weight`` has half the variance."""
-    center, scale = x.mean(0), x.std(0)
-    scale = np.where(scale > ALMOST * (1 + np.abs(center)), scale, 1.0)
+    center, scale = _scales(x)
     known, mean = (x - center) / scale, float(np.average(y, weights=weight))
     inverse = np.linalg.inv(_common(known, known) + np.diag(NOISE / weight)).astype(np.float64)
     return Process(center, scale, known, mean, inverse, inverse @ (y - mean))
+
+
+def left_out(x: Values, y: Values, group: npt.NDArray[np.int64]) -> tuple[Values, Values]:
+    """(n,) means and standard deviations at (n, d), each of a process that has seen the values y of the other groups.
+
+    All are on one scale, that of all n places, so that what these have in common is computed once.
+    """
+    center, scale = _scales(x)
+    known = (x - center) / scale
+    common, alone = _common(known, known), _alone(known)
+    mean, doubt = np.empty(len(y)), np.empty(len(y))
+    for each in np.unique(group):
+        held = group == each
+        weight = alike(group[~held])
+        usual, seen = float(np.average(y[~held], weights=weight)), common[np.ix_(held, ~held)]
+        covariance = common[np.ix_(~held, ~held)] + np.diag(NOISE / weight)
+        solved = np.linalg.solve(covariance, np.column_stack([y[~held] - usual, seen.T]))
+        mean[held] = usual + seen @ solved[:, 0]
+        doubt[held] = np.sqrt(np.clip(alone[held] - (seen * solved[:, 1:].T).sum(1), TINY, None))
+    return mean, doubt
 
 
 def alike(group: npt.NDArray[np.int64]) -> Values:
@@ -61,9 +80,22 @@ def alike(group: npt.NDArray[np.int64]) -> Values:
 
 def _common(a: Values, b: Values) -> Values:
     """(n, m): what each of (n, d) has in common with each of (m, d)."""
-    found: Values = np.exp(-NEARNESS * ((a[:, None] - b[None]) ** 2).mean(-1))
+    distance = (a**2).sum(1)[:, None] + (b**2).sum(1) - 2 * a @ b.T
+    found: Values = np.exp(-NEARNESS / a.shape[1] * np.clip(distance, 0.0, None))
     trend: Values = TREND / a.shape[1] * (_near(a) @ _near(b).T)
     return np.add(found, trend)
+
+
+def _alone(x: Values) -> Values:
+    """(n,): what each of (n, d) has in common with itself."""
+    found: Values = 1 + TREND * (_near(x) ** 2).mean(1)
+    return found
+
+
+def _scales(x: Values) -> tuple[Values, Values]:
+    """(d,) means and deviations of (n, d), 1 for a column that is always the same."""
+    center, scale = x.mean(0), x.std(0)
+    return center, np.where(scale > ALMOST * (1 + np.abs(center)), scale, 1.0)
 
 
 def _near(x: Values) -> Values:

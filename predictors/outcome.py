@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.records.record import Record, TaskEntry
-from predictors.gaussian_process import Process, alike, learn_process
+from predictors.gaussian_process import Process, alike, learn_process, left_out
 from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
 
 Values = npt.NDArray[np.float64]
@@ -174,13 +174,9 @@ class OutcomeModel:
     def _left_out(self) -> dict[str, tuple[Values, Values]]:
         """Errors on each source and the doubt there, by processes that were learnt without it."""
         x, y, source = self._data
-        found = {}
-        for number, name in enumerate(self.sources):
-            held = source == number
-            process = learn_process(x[~held], y[~held], alike(source[~held]))
-            gain, doubt = process.predict(x[held])
-            found[name] = (y[held] - gain, doubt)
-        return found
+        gain, doubt = left_out(x, y, source)
+        held = {name: source == number for number, name in enumerate(self.sources)}
+        return {name: (y[each] - gain[each], doubt[each]) for name, each in held.items()}
 
 
 def recipe_of(pipeline: Pipeline, steps: int) -> str:
