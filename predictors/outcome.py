@@ -121,7 +121,7 @@ class OutcomeModel:
         now = float(to_logit([accuracy])[0])
         probe = looked.probe(pipeline)
         gained = 0.0 if probe is None else now - float(to_logit([probe])[0])
-        row = np.array(_curve(pipeline, gained))
+        row = np.array(_curve(pipeline, gained, looked.images))
         slope = float(np.append(row, 1.0) @ self._growth)
         return float(to_percent([now + slope * math.log(times)])[0])
 
@@ -138,10 +138,10 @@ class OutcomeModel:
             probe = short.looked.probe(short.pipeline)
             if long.steps > short.steps and probe is not None:
                 begin, now, end = to_logit([probe, short.accuracy, long.accuracy])
-                rows.append(_curve(short.pipeline, now - begin))
+                rows.append(_curve(short.pipeline, now - begin, short.looked.images))
                 slopes.append((end - now) / math.log(long.steps / short.steps))
         if not rows:
-            return np.zeros(len(_curve(Pipeline("own", 32, "all"), 0.0)) + 1)
+            return np.zeros(len(_curve(Pipeline("own", 32, "all"), 0.0, 1)) + 1)
         return _ridge(np.array(rows), np.array(slopes), SLOPE_PENALTY)
 
     @cached_property
@@ -268,10 +268,10 @@ def _kind(pipeline: Pipeline) -> tuple[object, ...]:
     return own, own and pipeline.resolution > 32, pipeline.training, pipeline.learning_rate, *kept
 
 
-def _curve(pipeline: Pipeline, gained: float) -> tuple[float, ...]:
-    """What the slope of a learning curve depends on."""
+def _curve(pipeline: Pipeline, gained: float, images: int) -> tuple[float, ...]:
+    """What the slope of a learning curve depends on: of few images it ends sooner."""
     deep = float(pipeline.training == "all")
-    return gained, deep, gained * deep
+    return gained, deep, gained * deep, math.log(images)
 
 
 def _ridge(x: Values, y: Values, penalty: float) -> Values:
