@@ -21,12 +21,9 @@ def check_output_folder(folder: Path | None, *names: str, network: bool = False,
     Also where others' files stand in the places of these ``names``, or of an exported ``network``, and where it lies
     in a folder of images, ``data``, as the home folder may not either: what is written there would count as images.
     """
-    if data is not None:
-        _refuse_within(data, home_path(), f"METAD2A_HOME {str(home_path())!r}")
+    _refuse_within(data, folder, "--output")
     if folder is None:
         return
-    if data is not None:
-        _refuse_within(data, folder, f"--output {str(folder)!r}")
     if os.path.exists(folder) and not os.path.isdir(folder):
         raise UserError(f"--output {str(folder)!r} is a file: name a folder")
     _check_writable(folder / "result", f"--output {str(folder)!r}")
@@ -38,19 +35,23 @@ def check_output_folder(folder: Path | None, *names: str, network: bool = False,
     refuse_foreign(folder, names)
 
 
-def _refuse_within(data: str, place: Path, given: str) -> None:
-    """Raises UserError where a place to write to lies in a folder of images without being hidden there."""
+def _refuse_within(data: str | None, place: Path | None, option: str) -> None:
+    """Raises UserError where the home folder or a place to write to lies unhidden in a folder of images."""
     from databases.datasets.file_kinds import hidden
 
-    above, inside = (each.expanduser().absolute().resolve() for each in (Path(data), place))
-    if not above.is_dir() or not inside.is_relative_to(above):
+    above = None if data is None else Path(data).expanduser().absolute().resolve()
+    if above is None or not above.is_dir():
         return
-    way = inside.relative_to(above).as_posix()
-    if way == "." or not hidden(way):
-        raise UserError(
-            f"given {given}, which lies in the folder of the images, {data!r}: what is written there would count as "
-            "images; name a folder elsewhere"
-        )
+    for given, name in ((home_path(), "METAD2A_HOME"), (place, option)):
+        inside = None if given is None else given.expanduser().absolute().resolve()
+        if inside is None or not inside.is_relative_to(above):
+            continue
+        way = inside.relative_to(above).as_posix()
+        if way == "." or not hidden(way):
+            raise UserError(
+                f"given {name} {str(given)!r}, which lies in the folder of the images, {data!r}: what is written there "
+                "would count as images; name a folder elsewhere"
+            )
 
 
 def copied(exported: Exported, folder: Path | None) -> Exported:
@@ -65,12 +66,9 @@ def check_output_file(file: Path | None, *, option: str, data: str | None = None
 
     Also where it, or the home folder, lies in a folder of images, ``data``.
     """
-    if data is not None:
-        _refuse_within(data, home_path(), f"METAD2A_HOME {str(home_path())!r}")
+    _refuse_within(data, file, option)
     if file is None:
         return
-    if data is not None:
-        _refuse_within(data, file, f"{option} {str(file)!r}")
     if os.path.isdir(file):
         raise UserError(f"{option} {str(file)!r} is a folder: name a file")
     _check_writable(file, f"{option} {str(file)!r}")

@@ -123,7 +123,7 @@ def _of_folder(path: Path, side: int, cache: Path, processes: Together) -> Image
     check_classes(labels, parts, names, least=2)
     if not (parts == VALIDATION).any():
         parts = move_share(labels, parts, VALIDATION, share=0.1, seed=0)
-    looks = [os.stat(path / os.fsdecode(each.file)) for each in found.pictures]
+    looks = [os.stat(path / each.file) for each in found.pictures]
     told = [f"{each.file} {look.st_size} {look.st_mtime_ns}" for each, look in zip(found.pictures, looks, strict=True)]
     mark = hashlib.sha256("\n".join((str(side), *told)).encode("utf-8", "replace")).hexdigest()[:12]
 
