@@ -62,6 +62,13 @@ ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their step
         ("lite0 96px probe whole", 0),
         ("lite0 128px probe whole", 0),
     ),
+    (  # what a minute is long enough for, and larger images where there are
+        ("lite0 64px all rate0.01 whole", 400),
+        ("lite0 96px half rate0.01 whole", 100),
+        ("lite0 96px all rate0.01 whole", 100),
+        ("lite0 128px half rate0.01 whole", 100),
+        ("lite0 128px all rate0.01 whole", 100),
+    ),
     (  # half of the channels for as long as the whole takes
         ("own 48px all rate0.1 slim", 640),
         ("own 48px all rate0.03 slim", 640),
