@@ -38,7 +38,7 @@ Part = Literal["head", "half", "all"]
 FROZEN: dict[Part, float] = {"head": 0.8, "half": 0.5, "all": 0.0}  # share of the layers, from the first, that stay
 BATCH = 32
 MOMENTUM, WEIGHT_DECAY, GRADIENT_NORM = 0.9, 1e-4, 5.0
-KEPT_NORM = 2.0  # with kept statistics, by which some blurred images end at chance where gradients may be larger
+KEPT_NORM = 2.0  # of all layers by kept statistics: with larger gradients some blurred images end at chance
 WARMUP = 0.1  # share of the training
 AVERAGE = Average(keeps=0.97)
 RECALIBRATE = 512  # images whose statistics the batch normalisations take; twice as many tell nothing more
@@ -233,7 +233,7 @@ def _loop(network: nn.Module, tuning: Tuning, checkpoint: Path | None) -> Loop:
         seconds=tuning.seconds,
         schedule=cosine(WARMUP),
         seed=tuning.seed,
-        gradient_norm=KEPT_NORM if tuning.statistics else GRADIENT_NORM,
+        gradient_norm=KEPT_NORM if tuning.statistics and tuning.part == "all" else GRADIENT_NORM,
         average=AVERAGE,
         checkpoint=checkpoint,
     )
