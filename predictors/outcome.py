@@ -232,14 +232,16 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
         begin, best, hog, lite0 = _levels(looked, pipeline)
         passes = math.log(max(1.0, steps * BATCH) / looked.images)
         rate = math.log((pipeline.learning_rate or 0.03) / 0.03)
+        own = pipeline.weights == "own"
+        larger = 0.0 if own else math.log(pipeline.resolution / 64)
         flags = (
             pipeline.training == "half",
             pipeline.weights in ("lite0", "other"),  # nobody measured the user's: most have seen ImageNet
-            pipeline.resolution > 32 and pipeline.weights == "own",
+            pipeline.resolution > 32 and own,
             pipeline.slim,
             pipeline.short,
         )
-        plain = (begin, best - begin, max(0.0, hog), lite0, passes, rate)
+        plain = (begin, best - begin, max(0.0, hog), lite0, passes, rate, larger)
         size = (math.log(looked.classes), math.log(looked.images), math.log(looked.images / looked.classes))
         mixed = (begin * passes, passes * flags[0], begin * flags[0], hog * rate, hog * flags[3])
         rows.append((*plain, *size, *map(float, flags), *mixed))
