@@ -65,6 +65,10 @@ class Store:
         """Give the database's connections back; using the store again opens new ones."""
         self._database.engine.dispose()
 
+    def check_writable(self) -> None:
+        """Raises UserError where nothing can be added, before there is anything to add."""
+        self._database.check_writable()
+
     def add_task(self, task: TaskEntry) -> int:
         """Add a task unless its key is known; returns how many were new, 0 or 1."""
         return self.add_tasks([task])

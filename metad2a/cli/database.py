@@ -11,7 +11,19 @@ import typer
 
 from databases.errors import UserError
 from metad2a.cli.folders import check_output_file
-from metad2a.cli.options import DatabaseUrl, Executor, Images, Json, Seed, Workers, given, open_store, shown
+from metad2a.cli.options import (
+    DatabaseUrl,
+    Executor,
+    Images,
+    Json,
+    Seed,
+    Workers,
+    given,
+    open_store,
+    open_to_read,
+    shown,
+    stored,
+)
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.reports.words import percent, span
 
@@ -167,8 +179,9 @@ def build(
 @app.command()
 def info(database: DatabaseUrl = None, json: Json = False) -> None:
     """Count what the database holds, by source and recipe."""
-    with open_store(database) as store:
-        tasks, summary, place = len(store.tasks()), store.summary(), shown(database)
+    with stored(database) as store:
+        tasks, summary = (0, []) if store is None else (len(store.tasks()), store.summary())
+    place = shown(database)
     if json:
         sources = [asdict(each) for each in summary]
         print_json({"database": place, "tasks": tasks, "sources": sources})
@@ -198,7 +211,7 @@ def export(
 
     file = file.expanduser()
     check_output_file(file, option="FILE")
-    with open_store(database) as store, written_file(file) as draft:
+    with open_to_read(database) as store, written_file(file) as draft:
         count = store.export_csv(draft, source=source)
     if json:
         print_json({"file": str(file), "records": count})

@@ -143,7 +143,14 @@ def default_database(context: typer.Context) -> str | None:
 
 
 def open_store(location: str | None) -> Store:
-    """The database at a path or URL, by default the one in the home folder."""
+    """The database at a path or URL, by default the one in the home folder, to write to."""
+    store = open_to_read(location)
+    store.check_writable()
+    return store
+
+
+def open_to_read(location: str | None) -> Store:
+    """The same for whoever only reads, and may have no permission to write."""
     from databases.records.store import Store
 
     return Store(location or database_path())
@@ -152,7 +159,7 @@ def open_store(location: str | None) -> Store:
 def stored(location: str | None) -> AbstractContextManager[Store | None]:
     """The same where there is one: whoever only reads makes none."""
     there = location is not None or (home_path() / DATABASE).is_file()
-    return open_store(location) if there else nullcontext()
+    return open_to_read(location) if there else nullcontext()
 
 
 def shown(location: str | None) -> str:

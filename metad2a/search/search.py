@@ -21,6 +21,7 @@ from databases.records.recipe import Recipe, trainable
 from databases.records.store import Store
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.runtime.executors.processes import Death
+from metad2a.runtime.home import home
 from metad2a.runtime.place import ALONE, Place
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.budget import check_seconds
@@ -28,7 +29,7 @@ from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.distinct import Distinct
 from metad2a.search.limited import check_limits, costing_of
 from metad2a.search.result import SearchProgress, SearchResult
-from metad2a.search.runs import RunFolder, finished_runs, run_name, runs_folder
+from metad2a.search.runs import RUNS, RunFolder, finished_runs, run_name
 from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
 from metad2a.search.session import Session
 from metad2a.search.tracked import Draw
@@ -188,5 +189,5 @@ def _run(
     patience: float = 0.0,
 ) -> RunFolder:
     """The run's folder, by default one in the home folder."""
-    place = folder or runs_folder() / run_name(task.name, recipe.name, identity)
+    place = folder or home() / RUNS / run_name(task.name, recipe.name, identity)
     return RunFolder(place, identity, begin=begin, patience=patience)

@@ -17,7 +17,7 @@ from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.pipeline_cost import Allowed
-from metad2a.runtime.home import features_folder
+from metad2a.runtime.home import features_folder, home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.budget import check_seconds
 from metad2a.search.judgement import judgements, told_of_seconds
@@ -31,7 +31,7 @@ from metad2a.search.pipelines.session import OnEpoch, PipelineSession
 from metad2a.search.pipelines.stages import Rival
 from metad2a.search.result import Outcome
 from metad2a.search.run_state import Trained
-from metad2a.search.runs import RunFolder, run_name, runs_folder
+from metad2a.search.runs import RUNS, RunFolder, run_name
 from metad2a.search.tracked import SEARCH_FIGURE, Draw, known_values
 from metad2a.train.augment import check_augment
 from metad2a.train.bases import Base, installed
@@ -119,7 +119,7 @@ def search_pipelines(
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
     identity |= {} if also is None else {"also": also.digest}
     identity |= limits.named()
-    place = folder or runs_folder() / run_name(task.name, PIPELINE.name, identity)
+    place = folder or home() / RUNS / run_name(task.name, PIPELINE.name, identity)
     run = RunFolder(place, identity, begin=begin, patience=patience)
     parameters = {**identity, "seconds": seconds, "weights_at_hand": ", ".join(k for k, v in installed().items() if v)}
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
