@@ -22,8 +22,9 @@ from torch import Tensor, nn
 from databases.architectures.networks.residual import ResidualNetwork
 from databases.errors import UserError
 from metad2a.supernets import make
-from metad2a.supernets.images import Images, batch_of, cropped, normalised, open_images
+from metad2a.supernets.images import Images, batch_of, cropped, open_images
 from metad2a.supernets.pretrain import PretrainPlan, _Job, pretrain, read_curve, settle
+from metad2a.train.batches import normalised
 from metad2a.train.loop import Loop
 
 NORMALISATION = ((120.0,) * 3, (60.0,) * 3)
