@@ -20,7 +20,7 @@ from metad2a.cli.pipeline import plain
 from metad2a.export.weights import load_weights
 from metad2a.recommend.chances import Chance
 from metad2a.search.pipelines import competing, ending
-from metad2a.search.pipelines import session as module
+from metad2a.search.pipelines import tuning as module
 from metad2a.search.pipelines.chosen import ON_ALL
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.pipelines.session import PipelineSession

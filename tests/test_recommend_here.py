@@ -89,7 +89,9 @@ def test_an_answer_for_a_device_is_of_networks_whose_latencies_are_known_there(d
     told = model.recommend(task, limits=Limits(latency="15ms", device="raspi4"))
     assert size_of(RECIPES[told.recipe]) == device.size != size_of(RECIPES["tiny"])
     assert not any("not of the size" in each for each in told.notes)
-    assert (usual_recipe(model, None), usual_recipe(model, replace(device, recipe="tiny"))) == ("tiny", "tiny")
+    known = {name: model.recipe(name) for name in model.predictor.config.recipes}
+    for target in (None, replace(device, recipe="tiny")):
+        assert usual_recipe(known, target, by=(model.reads_images, model.level_known)) == "tiny"
     with pytest.raises(UserError) as error:
         model.recommend(task, recipe="tiny", limits=Limits(latency="15ms", device="raspi4"))
     assert "'tiny' builds 8 channels" in says(error)

@@ -155,7 +155,8 @@ class MetaD2A:
             UserError: unusable data, an unknown option, limits that no candidate meets, or too little time.
         """
         _check(top, images_per_class, candidates, seed)
-        recipe = recipe or usual_recipe(self, limits.target)
+        known = {name: self.recipe(name) for name in self.predictor.config.recipes}
+        recipe = recipe or usual_recipe(known, limits.target, by=(self.reads_images, self.level_known))
         chosen = self.recipe(recipe)
         target = limits.target and limits.target.of_size(chosen)
         if target is not None and limits.latency is not None:

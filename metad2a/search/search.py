@@ -27,6 +27,7 @@ from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.budget import check_seconds
 from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.distinct import Distinct
+from metad2a.search.ending import finished
 from metad2a.search.limited import check_limits, costing_of
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.runs import RUNS, RunFolder, finished_runs, run_name
@@ -106,7 +107,7 @@ def search(
     parameters = {"space": space, "recipe": recipe, "seed": seed, "weights": origin, **ways, **budget}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "search", parameters=parameters) as tracked:
-        return Session(
+        session = Session(
             task,
             chosen,
             run,
@@ -125,7 +126,8 @@ def search(
             spread=spread,
             augment=augment,
             draw=draw,
-        ).go(Distinct(plan.controller, deadline=deadline))
+        )
+        return finished(session.go(Distinct(plan.controller, deadline=deadline)))
 
 
 def train_one(
@@ -154,7 +156,7 @@ def train_one(
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "training", parameters=parameters) as tracked:
         given = InOrder(image_space(architecture.space), order=[architecture])
-        return Session(
+        session = Session(
             *(task, chosen, run, store, tracked),
             seed=seed,
             seconds=seconds,
@@ -162,7 +164,8 @@ def train_one(
             stop_early=False,
             augment=augment,
             on_progress=on_progress,
-        ).go(given)
+        )
+        return finished(session.go(given))
 
 
 def check_training(recipe: str, seconds: float | None, on: str) -> Recipe:

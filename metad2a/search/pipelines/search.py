@@ -26,19 +26,21 @@ from metad2a.search.pipelines.chosen import chosen
 from metad2a.search.pipelines.ending import answering, valid_logits
 from metad2a.search.pipelines.faster import told_of_fastest
 from metad2a.search.pipelines.kept import training_of
+from metad2a.search.pipelines.probing import probe_all
 from metad2a.search.pipelines.report import ClassifierReport, report, temperature, told_of_tested
 from metad2a.search.pipelines.session import OnEpoch, PipelineSession
 from metad2a.search.pipelines.stages import Rival
+from metad2a.search.pipelines.tuning import tune_all
 from metad2a.search.result import Outcome
 from metad2a.search.run_state import Trained
 from metad2a.search.runs import RUNS, RunFolder, run_name
-from metad2a.search.tracked import SEARCH_FIGURE, Draw, known_values
+from metad2a.search.tracked import SEARCH_FIGURE, Draw, facts, known_values
 from metad2a.train.augment import check_augment
 from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
 from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, tune_pipeline
-from metad2a.train.probe import percent_right
+from metad2a.train.probe import percent_right, told_of_sample
 
 PLAIN = "plain-"  # how files of the network begin that a search is compared with, which is none of its candidates
 GRACE = 0.1  # of the budget
@@ -135,7 +137,7 @@ def search_pipelines(
             now=now,
             on_epoch=on_epoch or (lambda pipeline, epoch: now(told_of_epoch(pipeline, epoch))),
         )
-        result = _finish(session, session.go())
+        result = _finish(session, _go(session))
         tracked.metrics(known_values(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
         if draw is not None and tracked.id is not None:
             tracked.figure(draw(result.trained), SEARCH_FIGURE)
@@ -146,6 +148,26 @@ def told_of_epoch(pipeline: Pipeline, epoch: Epoch) -> str:
     """How far a fine-tuning is, in words."""
     seen = "" if epoch.valid_accuracy is None else f", validation about {epoch.valid_accuracy:.0f}%"
     return f"Fine-tuning {pipeline}: {100 * epoch.progress:.0f}%, loss {epoch.loss:.3f}{seen}"
+
+
+def _go(session: PipelineSession) -> int:
+    """Does what time allows; returns the best candidate's position.
+
+    Every result is kept before the next begins; a killed run goes on where it was, also within a fine-tuning.
+    """
+    session.tracked.dataset(session.task.name, session.task.fingerprint)
+    session.tracked.parameters(facts(session.task))
+    session.recorder.begin()
+    _ = session.plan
+    session.notes += told_of_sample(session.task)
+    probe_all(session)
+    if session.measured:
+        tune_all(session)
+    best = session.best()
+    assert best is not None  # one probe is always done
+    session.plan.save()
+    session.notes += [session.plan.augmented] if session.plan.augmented else []
+    return best
 
 
 # long, since it names all that the result holds
