@@ -12,6 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import metad2a
+from databases import usual
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ("databases", "predictors", "metad2a")
@@ -219,3 +220,31 @@ def test_every_script_tells_what_it_does_before_it_does_anything() -> None:
     for path in (ROOT / "scripts").glob("*.py"):
         calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
         assert any(isinstance(each, ast.Attribute) and each.attr == "ArgumentParser" for each in calls), path.name
+
+
+def defaults(path: Path) -> Iterator[tuple[str, ast.expr]]:
+    """Names of parameters and fields, with what is typed as their default."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.arguments):
+            places = [*node.posonlyargs, *node.args]
+            pairs = [*zip(reversed(places), reversed(node.defaults), strict=False)]
+            pairs += [(each, value) for each, value in zip(node.kwonlyargs, node.kw_defaults, strict=True) if value]
+            yield from ((each.arg, value) for each, value in pairs)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield ast.unparse(node.target), node.value
+
+
+def test_what_is_meant_where_nobody_says_is_typed_once() -> None:
+    known = {
+        "space": {usual.DEFAULT_SPACE},
+        "searcher": {usual.DEFAULT_SEARCHER},
+        "recipe": {usual.TRAINING_RECIPE, usual.MEASURING_RECIPE},
+        "train": {usual.USUAL_TRAININGS},
+        "top": {usual.LISTED, str(usual.LISTED)},
+        "images_per_class": {usual.LOOKED_AT},
+    }
+    for path in PATHS:
+        for name, given in defaults(path):
+            typed = {each.value for each in ast.walk(given) if isinstance(each, ast.Constant)}
+            again = typed & known.get(name, set())
+            assert not again, f"{path.relative_to(ROOT)}:{given.lineno}: take {name} from databases/usual.py"

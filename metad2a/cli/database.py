@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from databases.errors import UserError
+from databases.usual import DEFAULT_SPACE, MEASURING_RECIPE
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import (
     DatabaseUrl,
@@ -121,7 +122,7 @@ def build(
     context: typer.Context,
     tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 60,
     per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells, or subnets, to measure on a task.")] = 17,
-    recipe: Annotated[str, typer.Option("--recipe", help="How to train cells.")] = "tiny",
+    recipe: Annotated[str, typer.Option("--recipe", help="How to train cells.")] = MEASURING_RECIPE,
     workers: Workers = 2,
     executor: Executor = "processes",
     judged: Annotated[
@@ -137,7 +138,7 @@ def build(
             help="Cells; whole pipelines, of which a task takes all; or subnets of a pretrained base, without training "
             "(tasks are some of its classes; --per-task counts subnets, all on every task).",
         ),
-    ] = "nasbench201",
+    ] = DEFAULT_SPACE,
     images: Images = None,
     database: DatabaseUrl = None,
     json: Json = False,

@@ -6,12 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from databases.records.recipe import Recipe
+from databases.usual import MEASURING_RECIPE
 from metad2a.devices.devices import TargetDevice, size_of
 from metad2a.recommend.front import front
 from metad2a.recommend.limits import WEIGHTS, Prefer, latency_of
 from metad2a.recommend.recommendation import Candidate, Recommendation
-
-USUAL_RECIPE = "tiny"  # measured on most tasks of our own
 
 
 def usual_recipe(
@@ -22,10 +21,10 @@ def usual_recipe(
     Of those of that size one for which the first of ``by`` holds, such as that it reads the images, else the next.
     """
     if target is None:
-        return USUAL_RECIPE
-    named = [name for name in (USUAL_RECIPE, target.recipe, *known) if name in known]
+        return MEASURING_RECIPE
+    named = [name for name in (MEASURING_RECIPE, target.recipe, *known) if name in known]
     same = [name for name in named if size_of(known[name]) == target.size]
-    return max(same, key=lambda name: [holds(name) for holds in by], default=USUAL_RECIPE)
+    return max(same, key=lambda name: [holds(name) for holds in by], default=MEASURING_RECIPE)
 
 
 def on_device(ranked: Sequence[Candidate], device: TargetDevice) -> list[Candidate]:

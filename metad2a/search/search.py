@@ -14,11 +14,12 @@ from dataclasses import asdict
 from numbers import Integral
 from pathlib import Path
 
-from databases.architectures.space import DEFAULT_SPACE, Architecture, image_space
+from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe, trainable
 from databases.records.store import Store
+from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.home import home
@@ -31,13 +32,11 @@ from metad2a.search.ending import finished
 from metad2a.search.limited import check_limits, costing_of
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.runs import RUNS, RunFolder, finished_runs, run_name
-from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
+from metad2a.search.searchers import Recommender, recommended, unaided
 from metad2a.search.session import Session
 from metad2a.search.tracked import Draw
 from metad2a.train.augment import check_augment
 from metad2a.train.torch_place import usable_place
-
-USUAL_TRAININGS = 3  # where neither their number nor a time is given
 
 
 # long, since what a search can be told is a line each: here and where it is handed on
@@ -48,8 +47,8 @@ def search(
     store: Store,
     train: int | None = None,
     seconds: float | None = None,
-    recipe: str = "small",
-    searcher: str = DEFAULT,
+    recipe: str = TRAINING_RECIPE,
+    searcher: str = DEFAULT_SEARCHER,
     space: str = DEFAULT_SPACE,
     stop_early: bool = True,
     augment: str = "auto",
@@ -135,7 +134,7 @@ def train_one(
     architecture: Architecture,
     *,
     store: Store,
-    recipe: str = "small",
+    recipe: str = TRAINING_RECIPE,
     seconds: float | None = None,
     seed: int = 0,
     augment: str = "auto",
