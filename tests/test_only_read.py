@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from cli_world import home_fixture, run  # noqa: F401
+from cli_world import run
 from records_world import says
 
 from databases.errors import UserError
@@ -21,6 +21,8 @@ from metad2a.search.run_state import State, write_state
 from metad2a.search.runs import runs_folder
 from metad2a.service import tokens
 from metad2a.service.tables import open_database
+
+pytestmark = pytest.mark.usefixtures("home")
 
 ANY = Record("digits", "nasbench201", "a", "tiny", 0, "own", 90.0)
 

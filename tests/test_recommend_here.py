@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from cli_world import CELLS, FakeModel, data_fixture, home_fixture, model_fixture, run  # noqa: F401
+from cli_world import CELLS, FakeModel, run
 from cli_world import answer as run_answer
 from made_up import meta_model
 from records_world import says
@@ -25,6 +25,8 @@ from metad2a.recommend.ranking import reason
 from metad2a.recommend.recommendation import Recommendation
 from metad2a.runtime.home import DATABASE, home
 from predictors.gain import Gain
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def answer(data: str, recipe: str) -> Recommendation:

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from postgres_server import postgres_fixture  # noqa: F401
 from records_world import says
 from sqlalchemy import inspect
 
