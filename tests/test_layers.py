@@ -235,7 +235,7 @@ def defaults(path: Path) -> Iterator[tuple[str, ast.expr]]:
 
 
 def test_what_is_meant_where_nobody_says_is_typed_once() -> None:
-    known = {
+    known: dict[str, set[object]] = {
         "space": {usual.DEFAULT_SPACE},
         "searcher": {usual.DEFAULT_SEARCHER},
         "recipe": {usual.TRAINING_RECIPE, usual.MEASURING_RECIPE},
@@ -245,6 +245,6 @@ def test_what_is_meant_where_nobody_says_is_typed_once() -> None:
     }
     for path in PATHS:
         for name, given in defaults(path):
-            typed = {each.value for each in ast.walk(given) if isinstance(each, ast.Constant)}
+            typed: set[object] = {each.value for each in ast.walk(given) if isinstance(each, ast.Constant)}
             again = typed & known.get(name, set())
             assert not again, f"{path.relative_to(ROOT)}:{given.lineno}: take {name} from databases/usual.py"
