@@ -75,8 +75,8 @@ def tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 
     """`kendall_tau` of two (n,) arrays with its percentile bootstrap interval over rows; ``mean`` is that of all."""
     first, second = _pair(predicted, true)
     rows = np.random.default_rng(0).integers(len(first), size=(draws, len(first)))
-    low, high = _bounds([kendall_tau(first[drawn], second[drawn]) for drawn in rows], LEVEL)
-    return Interval(kendall_tau(first, second), low, high, LEVEL, len(first))
+    found = [kendall_tau(first[drawn], second[drawn]) for drawn in rows]
+    return Interval(kendall_tau(first, second), *bounds(found), LEVEL, len(first))
 
 
 def tau_difference(first: npt.ArrayLike, second: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 300) -> Interval:
@@ -84,9 +84,8 @@ def tau_difference(first: npt.ArrayLike, second: npt.ArrayLike, true: npt.ArrayL
     (ours, values), (theirs, _) = _pair(first, true), _pair(second, true)
     rows = np.random.default_rng(0).integers(len(values), size=(draws, len(values)))
     found = [kendall_tau(ours[drawn], values[drawn]) - kendall_tau(theirs[drawn], values[drawn]) for drawn in rows]
-    low, high = _bounds(found, LEVEL)
     mean = kendall_tau(ours, values) - kendall_tau(theirs, values)
-    return Interval(mean, low, high, LEVEL, len(values))
+    return Interval(mean, *bounds(found), LEVEL, len(values))
 
 
 def regret(predicted: npt.ArrayLike, true: npt.ArrayLike, *, top: int = 1) -> float:
@@ -129,7 +128,7 @@ def bootstrap_interval(
         return Interval(mean, np.nan, np.nan, level, 1)
     drawn = np.random.default_rng(seed).multinomial(len(number), [1 / len(number)] * len(number), size=draws)
     means = (drawn @ sums) / (drawn @ sizes)
-    return Interval(mean, *_bounds(means, level), level, len(number))
+    return Interval(mean, *bounds(means, level), level, len(number))
 
 
 def median_interval(values: npt.ArrayLike, *, draws: int = 10_000) -> Interval:
@@ -143,12 +142,11 @@ def median_interval(values: npt.ArrayLike, *, draws: int = 10_000) -> Interval:
     if len(given) == 1:
         return Interval(float(given[0]), np.nan, np.nan, LEVEL, 1)
     drawn = np.random.default_rng(0).integers(len(given), size=(draws, len(given)))
-    low, high = _bounds(np.median(given[drawn], axis=1), LEVEL)
-    return Interval(float(np.median(given)), low, high, LEVEL, len(given))
+    return Interval(float(np.median(given)), *bounds(np.median(given[drawn], axis=1)), LEVEL, len(given))
 
 
-def _bounds(drawn: Floats | Sequence[float], level: float) -> tuple[float, float]:
-    """Between them lies that share of the drawn (n,) values."""
+def bounds(drawn: Floats | Sequence[float], level: float = LEVEL) -> tuple[float, float]:
+    """Between them lies that share of the values (n,) of a bootstrap's draws."""
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 

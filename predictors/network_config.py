@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from databases.errors import UserError
 from databases.records.recipe import FIRST_RECIPES, RECIPES
+from databases.usual import DEFAULT_SPACE
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,7 @@ class NetworkConfig:
     """What a network is made for; stored in the checkpoint's header. ``recipes`` are numbered in this order."""
 
     features: int
-    space: str = "nasbench201"
+    space: str = DEFAULT_SPACE
     recipes: tuple[str, ...] = tuple(RECIPES)
 
     def to_json(self) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from databases.datasets.task import Task
 from databases.records.recipe import RECIPES, Recipe
 from databases.records.recipe import recipe as named_recipe
 from metad2a.cli.app import app
-from metad2a.recommend import model as recommend
 from metad2a.recommend.recommendation import Candidate, Recommendation
 from predictors.task_distance import Neighbour
 
@@ -87,31 +86,21 @@ class FakeModel:
         return np.eye(len(CELLS))[[CELLS.index(str(each)) for each in pool]]
 
 
-@pytest.fixture(autouse=True, name="home")
-def home_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "home"
+def own_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A home in which a quick recipe is known."""
     monkeypatch.setenv("METAD2A_HOME", str(folder))
-    monkeypatch.setenv("METAD2A_SHARED", str(tmp_path))
+    monkeypatch.setenv("METAD2A_SHARED", str(folder.parent))
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     monkeypatch.setitem(RECIPES, QUICK.name, QUICK)
-    return folder
 
 
-@pytest.fixture(name="model")
-def model_fixture(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
-    fake = FakeModel()
-    monkeypatch.setattr(recommend, "load", lambda path=None: fake)
-    return fake
-
-
-@pytest.fixture(name="data")
-def data_fixture(tmp_path: Path) -> str:
-    """Three classes that differ in brightness."""
+def three_classes(folder: Path) -> str:
+    """A file of images of three classes that differ in brightness."""
     labels = np.arange(60) % 3
     noise = np.random.default_rng(0).integers(0, 90, (60, 8, 8, 1))
     images = (noise + 60 * labels[:, None, None, None]).astype(np.uint8)
-    np.savez(tmp_path / "toy.npz", x=images, y=labels)
-    return str(tmp_path / "toy.npz")
+    np.savez(folder / "toy.npz", x=images, y=labels)
+    return str(folder / "toy.npz")
 
 
 def run(*arguments: str) -> Result:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from filelock import FileLock
@@ -14,6 +16,13 @@ from databases.datasets import probes
 from databases.hosting import own_process
 from metad2a.runtime import mlflow_client, tracking
 from metad2a.runtime.home import home
+
+if TYPE_CHECKING:
+    from cli_world import FakeModel
+    from postgres_server import PostgresServer
+    from starlette.testclient import TestClient
+
+    from metad2a.service.settings import Settings
 
 own_process()  # before the tests import all that there is
 
@@ -89,3 +98,86 @@ def few_probed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Probes of untrained cells look at a tenth of the images: for tests of what else is done with a task."""
     monkeypatch.setattr(probes, "TRAIN_IMAGES", 64)
     monkeypatch.setattr(probes, "VALIDATION_IMAGES", 40)
+
+
+@pytest.fixture(name="home")
+def home_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own, for commands."""
+    from cli_world import own_home
+
+    own_home(tmp_path / "home", monkeypatch)
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> FakeModel:
+    """In the place of the shipped meta-model."""
+    from cli_world import FakeModel
+
+    fake = FakeModel()
+    monkeypatch.setattr("metad2a.recommend.model.load", lambda path=None: fake)
+    return fake
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> str:
+    """Three classes that differ in brightness."""
+    from cli_world import three_classes
+
+    return three_classes(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for all tests, each of which makes a database of its own."""
+    from postgres_server import started
+
+    server = started()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Questions that the helper processes were asked; they answer at once, and always the same."""
+    from service_world import answering_at_once
+
+    return answering_at_once(monkeypatch)
+
+
+@pytest.fixture
+def read_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sound uploads are understood in this process."""
+    from service_world import reading_here
+
+    reading_here(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def open_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Settings]]:
+    """A service for tests that leave nothing behind."""
+    from service_world import answering_at_once, asking, settings_in
+
+    settings = settings_in(tmp_path_factory.mktemp("service"))
+    with pytest.MonkeyPatch.context() as patch:
+        answering_at_once(patch)
+        with asking(settings) as client:
+            yield client, settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    """Those of a service whose home is the test's own."""
+    from service_world import settings_in
+
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
+    return settings_in(tmp_path)
+
+
+@pytest.fixture
+def client(settings: Settings, answers: list[dict[str, Any]]) -> Iterator[TestClient]:
+    """Asks a service on this machine."""
+    from service_world import asking
+
+    with asking(settings) as client:
+        yield client

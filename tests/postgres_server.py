@@ -10,7 +10,6 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,13 +81,11 @@ class PostgresServer:
         return done.returncode
 
 
-@pytest.fixture(name="postgres", scope="session")
-def postgres_fixture() -> Iterator[PostgresServer]:
+def started() -> PostgresServer:
+    """A server of the PostgreSQL that is installed; the test is skipped where there is none."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         if os.environ.get("CI"):
             pytest.fail("PostgreSQL is missing: `apt-get install postgresql`")
         pytest.skip("needs PostgreSQL: `apt-get install postgresql`")
-    server = PostgresServer(found[-1].parent)
-    yield server
-    server.close()
+    return PostgresServer(found[-1].parent)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import io
 import zipfile
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -122,12 +121,6 @@ def settings_in(folder: Path, **changes: Any) -> Settings:
     return replace(made, **changes)
 
 
-@pytest.fixture(name="answers")
-def answers_fixture(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Questions that the helper processes were asked; they answer at once, and always the same."""
-    return answering_at_once(monkeypatch)
-
-
 def answering_at_once(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Puts made-up answers in the place of the helper processes."""
     asked: list[dict[str, Any]] = []
@@ -142,8 +135,7 @@ def answering_at_once(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     return asked
 
 
-@pytest.fixture(name="read_here")
-def read_here_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
+def reading_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sound uploads are understood in this process, a second sooner; what fails is told by one of its own."""
     really = receiving.understand
 
@@ -157,32 +149,9 @@ def read_here_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receiving, "understand", understand)
 
 
-@pytest.fixture(name="open_service", scope="module")
-def open_service_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[TestClient, Settings]]:
-    """A service for tests that leave nothing behind."""
-    settings = settings_in(tmp_path_factory.mktemp("service"))
-    with pytest.MonkeyPatch.context() as patch:
-        answering_at_once(patch)
-        with asking(settings) as client:
-            yield client, settings
-
-
 def asking(settings: Settings) -> TestClient:
     """A client of a service."""
     return TestClient(create_app(settings), base_url="http://localhost:8000", raise_server_exceptions=False)
-
-
-@pytest.fixture(name="settings")
-def settings_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
-    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
-    return settings_in(tmp_path)
-
-
-@pytest.fixture(name="client")
-def client_fixture(settings: Settings, answers: list[dict[str, Any]]) -> Iterator[TestClient]:
-    """Asks a service on this machine."""
-    with asking(settings) as client:
-        yield client
 
 
 def send(client: TestClient, content: bytes | None = None, **more: Any) -> dict[str, Any]:

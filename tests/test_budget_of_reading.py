@@ -8,15 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_world import (
-    OF_CELLS,
-    FakeModel,
-    answer,
-    data_fixture,  # noqa: F401
-    home_fixture,  # noqa: F401
-    model_fixture,  # noqa: F401
-    run,
-)
+from cli_world import OF_CELLS, FakeModel, answer, run
 from PIL import Image
 from records_world import says
 
@@ -27,6 +19,8 @@ from databases.errors import UserError
 from metad2a.cli import options
 from metad2a.search.run_state import State, write_state
 from metad2a.search.runs import RunFolder, run_name, runs_folder
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(name="pictures")

@@ -11,16 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_world import (
-    CELLS,
-    OF_CELLS,
-    FakeModel,
-    answer,
-    data_fixture,  # noqa: F401
-    home_fixture,  # noqa: F401
-    model_fixture,  # noqa: F401
-    run,
-)
+from cli_world import CELLS, OF_CELLS, FakeModel, answer, run
 from PIL import Image
 
 from databases.architectures.space import space
@@ -40,6 +31,8 @@ from metad2a.recommend.limits import Limits
 from metad2a.retrain import retrain
 from metad2a.runtime.home import home
 from metad2a.runtime.place import Place
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def test_recommend_answers_the_contract_and_writes_nothing(model: FakeModel, data: str, home: Path) -> None:

@@ -14,15 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_world import (
-    CELLS,
-    OF_CELLS,
-    FakeModel,
-    data_fixture,  # noqa: F401
-    home_fixture,  # noqa: F401
-    model_fixture,  # noqa: F401
-    run,
-)
+from cli_world import CELLS, OF_CELLS, FakeModel, run
 from rich.panel import Panel
 from rich.text import Text
 from typer.testing import Result
@@ -37,6 +29,8 @@ from metad2a.cli.guard import guarded
 from metad2a.cli.output import console, reporting, table
 from metad2a.recommend.model import SHIPPED
 from metad2a.runtime.home import DATABASE
+
+pytestmark = pytest.mark.usefixtures("home")
 
 ARGUMENTS = {  # command line -> words of the one line that answers it
     "recomend DATA": "choose one of recommend, search, train",

@@ -8,13 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_world import (
-    data_fixture,  # noqa: F401
-    home_fixture,  # noqa: F401
-    run,
-)
+from cli_world import run
 from PIL import Image
 from test_cli_mistakes import refused
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 @pytest.fixture(name="folder")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_world import answer, home_fixture, run  # noqa: F401
+from cli_world import answer, run
 from made_up import WIDTH, Tiny, meta_model, task
 
 from databases.architectures.space import SPACES, finite_space
@@ -26,6 +26,8 @@ from metad2a.search import controllers
 from metad2a.search.controllers import meta_prediction
 from metad2a.search.controllers.controller import Setting
 from metad2a.search.controllers.training_free import OwnNaswot, Published, naswot_scores, noise
+
+pytestmark = pytest.mark.usefixtures("home")
 
 CELLS = finite_space("nasbench201")
 ALL = tuple(CELLS.enumerate())

@@ -13,18 +13,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from cli_world import (
-    OF_CELLS,
-    FakeModel,
-    home_fixture,  # noqa: F401
-    model_fixture,  # noqa: F401
-)
+from cli_world import OF_CELLS, FakeModel
 from PIL import Image
 from pipeline_world import random_base
 
 from metad2a.cli import main
 from metad2a.search import predict
 from metad2a.search.predict import Network
+
+pytestmark = pytest.mark.usefixtures("home")
 
 NAMES = ("\u732b", "na\u00efve \u20ac")  # a cat; what Latin-1 holds in part
 

@@ -16,8 +16,6 @@ import pandas as pd
 import pytest
 import torch
 from cli_world import QUICK, FakeModel
-from cli_world import home_fixture as home_fixture
-from cli_world import model_fixture as model_fixture
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
@@ -28,6 +26,8 @@ from metad2a import MetaD2AClassifier
 from metad2a.runtime.home import DATABASE
 from metad2a.search import estimator
 from metad2a.search.runs import LOCK
+
+pytestmark = pytest.mark.usefixtures("home")
 
 Y = np.arange(60) % 3
 X = (np.random.default_rng(0).integers(0, 60, (60, 8, 8)) + 90 * Y[:, None, None]).astype(np.uint8)

@@ -7,11 +7,11 @@ from typing import Any, Self
 import numpy as np
 import pytest
 from cli_world import QUICK, FakeModel
-from cli_world import home_fixture as home_fixture
-from cli_world import model_fixture as model_fixture
 from sklearn.utils.estimator_checks import check_estimator
 
 from metad2a import MetaD2AClassifier
+
+pytestmark = pytest.mark.usefixtures("home")
 
 SIDE = 8
 CANNOT_BE_MET = {

@@ -44,6 +44,14 @@ def test_columns_are_aligned_and_other_lines_folded(figures: dict[str, Any]) -> 
     assert max(len(line) for line in lines if not line.startswith("|")) <= WIDTH
 
 
+def test_a_bar_in_a_cell_ends_none(figures: dict[str, Any]) -> None:
+    name = "|skip_connect~0|"
+    figures["own tasks"]["tasks"][0]["task"] = name
+    rows = report(figures).splitlines()[-len(figures["own tasks"]["tasks"]) :]
+    assert rows[0].startswith(r"| \|skip_connect~0\| ")
+    assert len({len(row) for row in rows}) == 1 and len({len(re.split(r"(?<!\\)\|", row)) for row in rows}) == 1
+
+
 @pytest.mark.parametrize("unknown", [None, float("nan")])
 def test_every_own_task_has_its_row_and_what_is_unknown_is_blank(figures: dict[str, Any], unknown: object) -> None:
     tasks = figures["own tasks"]["tasks"]

@@ -9,13 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from cli_world import FakeModel, data_fixture, home_fixture, model_fixture, run  # noqa: F401
+from cli_world import FakeModel, run
 from records_world import says
 
 from databases.errors import UserError, unknown
 from metad2a.export.onnx import ONNX
 from metad2a.reports.pipeline_figures import MISTAKES
 from metad2a.runtime.files import LEDGER, ours, refuse_foreign, replace_results, write_folder
+
+pytestmark = pytest.mark.usefixtures("home")
 
 MINE = "mine, and of nobody else"
 

@@ -7,18 +7,14 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from cli_world import (
-    QUICK,
-    data_fixture,  # noqa: F401
-    home_fixture,  # noqa: F401
-    model_fixture,  # noqa: F401
-    run,
-)
+from cli_world import QUICK, run
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from databases.records.recipe import RECIPES
 from metad2a.cli.app import app
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def commands(group: TyperGroup, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], TyperCommand]]:

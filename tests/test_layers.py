@@ -12,6 +12,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 import metad2a
+from databases import usual
 
 ROOT = Path(__file__).parents[1]
 FLOORS = ("databases", "predictors", "metad2a")
@@ -52,20 +53,24 @@ TAKEN_APART = {
 MODULES = {".".join(path.parts).removesuffix(".__init__"): given for given, path in PATHS.items()}
 
 
-def imported(node: ast.AST, *, at_once: bool) -> Iterator[tuple[int, str]]:
-    """Line and name of everything that is imported at runtime; ``at_once`` leaves out what functions import."""
+def imported(node: ast.AST, *, at_once: bool, typed: bool = False) -> Iterator[tuple[int, str]]:
+    """Line and name of everything that is imported at runtime; ``at_once`` leaves out what functions import.
+
+    ``typed``: also of what is imported for types alone.
+    """
     if isinstance(node, ast.ImportFrom):
         assert node.level == 0, f"line {node.lineno}: a relative import"
         yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
     elif isinstance(node, ast.Import):
         yield from ((node.lineno, alias.name) for alias in node.names)
     inside: list[ast.AST] = list(ast.iter_child_nodes(node))
-    if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+    for_types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+    if isinstance(node, ast.If) and for_types and not typed:
         inside = list(node.orelse)
     if at_once and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         inside = []
     for child in inside:
-        yield from imported(child, at_once=at_once)
+        yield from imported(child, at_once=at_once, typed=typed)
 
 
 @cache
@@ -74,10 +79,10 @@ def tree(path: Path) -> ast.Module:
 
 
 @cache
-def arrows(module: str, *, at_once: bool = False) -> list[tuple[str, str]]:
-    """Where a module imports another of ours, and which."""
+def arrows(module: str, *, at_once: bool = False, typed: bool = False) -> list[tuple[str, str]]:
+    """Where a module imports another of ours, and which; ``typed``: also for types alone."""
     path, found = MODULES[module], []
-    for line, name in imported(tree(path), at_once=at_once):
+    for line, name in imported(tree(path), at_once=at_once, typed=typed):
         target = name if name in MODULES else name.rpartition(".")[0]
         if target in MODULES and target != module:
             found.append((f"{path.relative_to(ROOT)}:{line}", target))
@@ -111,6 +116,9 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     below = [module for module in MODULES if room(module) != "cli"]  # there the commands are named by the program
     lazily = {module: {target for _, target in arrows(module)} for module in below}
     assert list(TopologicalSorter(lazily).static_order())
+    inside = [module for module in below if module != "metad2a"]  # which hands on names of those that read its version
+    for_types = {module: {target for _, target in arrows(module, typed=True)} - {"metad2a"} for module in inside}
+    assert list(TopologicalSorter(for_types).static_order())
 
 
 def test_packages_define_nothing_and_the_library_hands_on_five_names() -> None:
@@ -212,3 +220,31 @@ def test_every_script_tells_what_it_does_before_it_does_anything() -> None:
     for path in (ROOT / "scripts").glob("*.py"):
         calls = [node.func for node in ast.walk(tree(path)) if isinstance(node, ast.Call)]
         assert any(isinstance(each, ast.Attribute) and each.attr == "ArgumentParser" for each in calls), path.name
+
+
+def defaults(path: Path) -> Iterator[tuple[str, ast.expr]]:
+    """Names of parameters and fields, with what is typed as their default."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.arguments):
+            places = [*node.posonlyargs, *node.args]
+            pairs = [*zip(reversed(places), reversed(node.defaults), strict=False)]
+            pairs += [(each, value) for each, value in zip(node.kwonlyargs, node.kw_defaults, strict=True) if value]
+            yield from ((each.arg, value) for each, value in pairs)
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            yield ast.unparse(node.target), node.value
+
+
+def test_what_is_meant_where_nobody_says_is_typed_once() -> None:
+    known: dict[str, set[object]] = {
+        "space": {usual.DEFAULT_SPACE},
+        "searcher": {usual.DEFAULT_SEARCHER},
+        "recipe": {usual.TRAINING_RECIPE, usual.MEASURING_RECIPE},
+        "train": {usual.USUAL_TRAININGS},
+        "top": {usual.LISTED, str(usual.LISTED)},
+        "images_per_class": {usual.LOOKED_AT},
+    }
+    for path in PATHS:
+        for name, given in defaults(path):
+            typed: set[object] = {each.value for each in ast.walk(given) if isinstance(each, ast.Constant)}
+            again = typed & known.get(name, set())
+            assert not again, f"{path.relative_to(ROOT)}:{given.lineno}: take {name} from databases/usual.py"

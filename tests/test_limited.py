@@ -9,15 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_world import (
-    CELLS,
-    QUICK,
-    FakeModel,
-    answer,
-    data_fixture,  # noqa: F401
-    home_fixture,  # noqa: F401
-    model_fixture,  # noqa: F401
-)
+from cli_world import CELLS, QUICK, FakeModel, answer
 from records_world import says
 
 from databases.architectures.space import Architecture, finite_space, image_space
@@ -30,6 +22,8 @@ from metad2a.search import limited
 from metad2a.search.controllers import controller
 from metad2a.search.guessed_cost import GuessedCost
 from metad2a.search.limited import Costing, Limited, check_limits
+
+pytestmark = pytest.mark.usefixtures("home")
 
 SPACE = finite_space("nasbench201")
 EMPTY = SPACE.parse("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|")

@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_world import home_fixture, run  # noqa: F401
+from cli_world import run
 
 from databases.records.store import Store
 from metad2a.retrain import champion, retrain
 from metad2a.runtime.home import home
 from metad2a.runtime.tracking import Tracker
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def files_in(folder: Path) -> set[str]:

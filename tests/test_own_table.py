@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_world import home_fixture, run  # noqa: F401
+from cli_world import run
 
 from databases.datasets.ready_features import from_text, read_features, to_text
 from databases.errors import UserError
 from databases.records.episodes import episodes
 from databases.records.importers.own_table import import_table
 from databases.records.store import Store
+
+pytestmark = pytest.mark.usefixtures("home")
 
 CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|"
 OTHER = CELL.replace("skip_connect", "none")

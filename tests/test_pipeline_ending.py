@@ -20,8 +20,9 @@ from metad2a.cli.pipeline import plain
 from metad2a.export.weights import load_weights
 from metad2a.recommend.chances import Chance
 from metad2a.search.pipelines import competing, ending
-from metad2a.search.pipelines import session as module
-from metad2a.search.pipelines.search import ON_ALL, PipelineResult, search_pipelines
+from metad2a.search.pipelines import tuning as module
+from metad2a.search.pipelines.chosen import ON_ALL
+from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.pipelines.stages import LAST_ROUND, read_plan
 from metad2a.search.run_state import read_state
@@ -172,6 +173,27 @@ def test_what_is_told_of_a_mean_is_why_and_who_learnt_from_what(monkeypatch: pyt
     notes = searched(stripes(60)).notes
     assert any(f"{OWN}, since log-loss on validation images is lower, " in each for each in notes)
     assert any(each.startswith(f"of what is exported {OWN} learnt") for each in notes) and ON_ALL not in notes
+
+
+@pytest.mark.parametrize("also", [True, False])
+def test_what_learnt_from_validation_images_is_not_judged_by_them_whatever_its_notes_say(
+    also: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin(monkeypatch, SLOW)
+    monkeypatch.setattr("metad2a.search.pipelines.chosen.BOTH", "said otherwise")
+    monkeypatch.setattr("metad2a.search.pipelines.chosen.ON_ALL", "said otherwise")
+    told = list[bool]()
+
+    def judged(*_: object, went_on: bool, **more: object) -> list[str]:
+        told.append(went_on)
+        return []
+
+    monkeypatch.setattr("metad2a.search.pipelines.search.judgements", judged)
+    if not also:
+        monkeypatch.setattr(module, "last_stage", lambda session: (None, []))
+    searched(stripes(60))
+    searched(stripes(60))  # answers
+    assert told == [also, also]
 
 
 def test_a_last_training_that_time_cut_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:

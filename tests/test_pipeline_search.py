@@ -88,7 +88,7 @@ def test_a_probe_and_a_fine_tuning_are_kept_and_the_best_is_exported_as_it_was_t
 def test_given_again_it_trains_nothing_twice(monkeypatch: pytest.MonkeyPatch) -> None:
     task = stripes(60)
     first = searched(task)
-    for name in ("recommend.looking.probe", "search.pipelines.session.tune_pipeline"):
+    for name in ("recommend.looking.probe", "search.pipelines.tuning.tune_pipeline"):
         monkeypatch.setattr(f"metad2a.{name}", None)
     again = searched(task)
     assert again.resumed == 2 and again.trained == first.trained
@@ -149,7 +149,7 @@ def test_a_run_killed_between_trainings_goes_on(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_fine_tuning_that_is_killed_goes_on_from_its_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
-    from metad2a.search.pipelines import session as module
+    from metad2a.search.pipelines import tuning as module
 
     real, seen = tune_pipeline, list[bool]()
 
@@ -172,7 +172,7 @@ def test_a_fine_tuning_that_is_killed_goes_on_from_its_checkpoint(monkeypatch: p
 
 
 def test_more_time_never_replaces_a_better_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    from metad2a.search.pipelines import session as module
+    from metad2a.search.pipelines import tuning as module
 
     task = stripes(60)
     first = searched(task)

@@ -120,24 +120,6 @@ def test_advantages_are_taken_against_the_baseline_before_the_batch() -> None:
     assert policy.advantages(later).tolist() == pytest.approx([4 * old] * 4)
 
 
-def test_only_the_embedding_learns_when_the_rest_is_frozen() -> None:
-    policy = multitask(KINDS["loop"], tasks=("a", "b"), rule=replace(MULTITASK, learning_rate=1e-2))
-    search(policy, WANTED["loop"], 3, task="a")
-    search(policy, WANTED["loop"], 3, task="b")
-    policy.add_task("new")
-    policy.freeze(but="new")
-    walks = [KINDS["loop"].architecture(walk) for walk in ((0, 0), (1, 1, 0, 0), (2, 1, 1, 0))]
-
-    def probabilities(task: str) -> Tensor:
-        context = policy.embedding(task)
-        return policy.decoder.score(context.expand(3, -1), [each.walk for each in walks]).log_probability.detach()
-
-    before = {task: probabilities(task) for task in policy.tasks}
-    search(policy, WANTED["loop"], 3, task="new")
-    assert torch.equal(before["a"], probabilities("a")) and torch.equal(before["b"], probabilities("b"))
-    assert not torch.allclose(before["new"], probabilities("new"), atol=1e-3)
-
-
 def test_tasks_with_opposite_aims_are_told_apart() -> None:
     wanted = {"up": (2, 2, 2), "down": (0, 0, 0)}
     space = ProgramSpace("cube", Chain(*(Decision(name, ("a", "b", "c")) for name in "xyz")))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_world import answer, home_fixture, run  # noqa: F401
+from cli_world import answer, run
 from made_up import WIDTH, Tiny, meta_model, task
 
 from databases.architectures.space import SPACES, Architecture, finite_space
@@ -23,6 +23,8 @@ from metad2a.recommend import model as recommend
 from metad2a.runtime import tracking
 from metad2a.search.controllers import meta_prediction
 from metad2a.search.controllers.controller import Setting
+
+pytestmark = pytest.mark.usefixtures("home")
 
 CELLS = finite_space("nasbench201")
 ALL = tuple(CELLS.enumerate())

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from cli_world import answer, home_fixture, run  # noqa: F401
+from cli_world import answer, run
 from PIL import Image
 from pretrain_world import ALONE, QUICK, blobs
 from torch import Tensor, nn
@@ -22,9 +22,12 @@ from torch import Tensor, nn
 from databases.architectures.networks.residual import ResidualNetwork
 from databases.errors import UserError
 from metad2a.supernets import make
-from metad2a.supernets.images import Images, batch_of, cropped, normalised, open_images
+from metad2a.supernets.images import Images, batch_of, cropped, open_images
 from metad2a.supernets.pretrain import PretrainPlan, _Job, pretrain, read_curve, settle
+from metad2a.train.batches import normalised
 from metad2a.train.loop import Loop
+
+pytestmark = pytest.mark.usefixtures("home")
 
 NORMALISATION = ((120.0,) * 3, (60.0,) * 3)
 

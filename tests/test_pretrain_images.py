@@ -7,13 +7,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_world import home_fixture, run  # noqa: F401
+from cli_world import run
 from PIL import Image
 from pretrain_world import ALONE, QUICK, blobs
 
 from databases.errors import UserError
 from metad2a.supernets import make
 from metad2a.supernets.images import Images, open_images
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def test_other_pictures_of_the_same_names_are_other_images(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from cli_world import CELLS, FakeModel, data_fixture, home_fixture, model_fixture, run  # noqa: F401
+from cli_world import CELLS, FakeModel, run
 from cli_world import answer as run_answer
 from made_up import meta_model
 from records_world import says
@@ -25,6 +25,8 @@ from metad2a.recommend.ranking import reason
 from metad2a.recommend.recommendation import Recommendation
 from metad2a.runtime.home import DATABASE, home
 from predictors.gain import Gain
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def answer(data: str, recipe: str) -> Recommendation:
@@ -89,7 +91,9 @@ def test_an_answer_for_a_device_is_of_networks_whose_latencies_are_known_there(d
     told = model.recommend(task, limits=Limits(latency="15ms", device="raspi4"))
     assert size_of(RECIPES[told.recipe]) == device.size != size_of(RECIPES["tiny"])
     assert not any("not of the size" in each for each in told.notes)
-    assert (usual_recipe(model, None), usual_recipe(model, replace(device, recipe="tiny"))) == ("tiny", "tiny")
+    known = {name: model.recipe(name) for name in model.predictor.config.recipes}
+    for target in (None, replace(device, recipe="tiny")):
+        assert usual_recipe(known, target, by=(model.reads_images, model.level_known)) == "tiny"
     with pytest.raises(UserError) as error:
         model.recommend(task, recipe="tiny", limits=Limits(latency="15ms", device="raspi4"))
     assert "'tiny' builds 8 channels" in says(error)

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from databases.architectures.space import DEFAULT_SPACE, MADE, SPACES
+from databases.architectures.space import MADE, SPACES
 from databases.registry import Registry
+from databases.usual import DEFAULT_SPACE
 from metad2a.reproduce import DEMONSTRATIONS
 from metad2a.runtime.executors import EXECUTORS
 from metad2a.search.controllers import CONTROLLERS, NEEDS

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_world import answer, home_fixture, run  # noqa: F401
+from cli_world import answer, run
 
 from databases.errors import UserError
 from metad2a.reports.publish import markdown, summary, track_report, write_report
@@ -31,6 +31,8 @@ from metad2a.reports.report import (
 from metad2a.reproduce import DEMONSTRATIONS, LINES
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.runtime.tracking import NullTracker
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def toy(context: Context) -> Report:

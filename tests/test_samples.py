@@ -8,12 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from cli_world import (
-    FakeModel,
-    home_fixture,  # noqa: F401
-    model_fixture,  # noqa: F401
-    run,
-)
+from cli_world import FakeModel, run
 from made_up import meta_model
 from PIL import Image
 from pipeline_world import random_base, stripes
@@ -26,6 +21,8 @@ from databases.datasets.task import TRAIN
 from metad2a.recommend import pipelines
 from metad2a.recommend.chances import Chance, MeasuredProbe, chances
 from metad2a.service import library
+
+pytestmark = pytest.mark.usefixtures("home")
 
 
 def write(path: Path, *, count: int = 40) -> Path:

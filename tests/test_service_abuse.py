@@ -12,18 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    open_service_fixture,  # noqa: F401
-    pictures,
-    png,
-    refused,
-    send,
-    settings_fixture,  # noqa: F401
-    settings_in,
-    zipped,
-)
+from service_world import pictures, png, refused, send, settings_in, zipped
 from starlette.testclient import TestClient
 
 from databases.errors import UserError

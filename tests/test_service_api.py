@@ -8,16 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    pictures,
-    read_here_fixture,  # noqa: F401
-    refused,
-    send,
-    settings_fixture,  # noqa: F401
-    zipped,
-)
+from service_world import pictures, refused, send, zipped
 from starlette.testclient import TestClient
 
 from databases.datasets.task import Task

@@ -9,14 +9,7 @@ from typing import Any
 import pytest
 from pipeline_world import stripes
 from safetensors.torch import save_file
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    read_here_fixture,  # noqa: F401
-    refused,
-    send,
-    settings_fixture,  # noqa: F401
-)
+from service_world import refused, send
 from starlette.testclient import TestClient
 
 from databases.architectures.networks.foreign import timm_package

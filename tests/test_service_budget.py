@@ -8,12 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    send,
-    settings_fixture,  # noqa: F401
-)
+from service_world import send
 from starlette.testclient import TestClient
 
 from databases.records.connection import Database

@@ -9,12 +9,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    send,
-    settings_fixture,  # noqa: F401
-)
+from service_world import send
 from starlette.testclient import TestClient
 
 from databases.architectures.spaces.pipeline import Pipeline

@@ -5,14 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    read_here_fixture,  # noqa: F401
-    refused,
-    send,
-    settings_fixture,  # noqa: F401
-)
+from service_world import refused, send
 from starlette.testclient import TestClient
 
 pytestmark = pytest.mark.usefixtures("read_here")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_server import PostgresServer, postgres_fixture  # noqa: F401
+from postgres_server import PostgresServer
 from service_process import ROOT, Processes, until
 from service_world import pictures, zipped
 

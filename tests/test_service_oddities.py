@@ -9,16 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    open_service_fixture,  # noqa: F401
-    png,
-    refused,
-    send,
-    settings_fixture,  # noqa: F401
-    zipped,
-)
+from service_world import png, refused, send, zipped
 from starlette.testclient import TestClient
 
 from metad2a.service.settings import Settings

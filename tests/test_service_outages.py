@@ -12,14 +12,7 @@ from pathlib import Path
 import pytest
 from mlflow_server import end, start
 from service_process import Processes, free_port, until
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    pictures,
-    refused,
-    settings_fixture,  # noqa: F401
-    zipped,
-)
+from service_world import pictures, refused, zipped
 from starlette.testclient import TestClient
 from test_service_jobs import training
 

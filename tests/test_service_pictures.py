@@ -7,14 +7,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    open_service_fixture,  # noqa: F401
-    send,
-    settings_fixture,  # noqa: F401
-    zipped,
-)
+from service_world import send, zipped
 from starlette.testclient import TestClient
 from test_service_abuse import (
     huge_png,

@@ -6,15 +6,7 @@ from pathlib import Path
 
 import pytest
 from service_process import until
-from service_world import (
-    answers_fixture,  # noqa: F401
-    asking,
-    client_fixture,  # noqa: F401
-    read_here_fixture,  # noqa: F401
-    send,
-    settings_fixture,  # noqa: F401
-    settings_in,
-)
+from service_world import asking, send, settings_in
 from starlette.testclient import TestClient
 
 from metad2a.service import state

@@ -10,14 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from service_process import free_port
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    open_service_fixture,  # noqa: F401
-    refused,
-    send,
-    settings_fixture,  # noqa: F401
-)
+from service_world import refused, send
 from starlette.testclient import TestClient
 
 from databases.errors import UserError

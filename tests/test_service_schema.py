@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import pytest
-from service_world import open_service_fixture, send  # noqa: F401
+from service_world import send
 from starlette.testclient import TestClient
 
 from metad2a.service.settings import Settings

@@ -6,17 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from service_world import (
-    answers_fixture,  # noqa: F401
-    client_fixture,  # noqa: F401
-    open_service_fixture,  # noqa: F401
-    pictures,
-    refused,
-    send,
-    settings_fixture,  # noqa: F401
-    settings_in,
-    zipped,
-)
+from service_world import pictures, refused, send, settings_in, zipped
 from starlette.testclient import TestClient
 from test_service_abuse import (
     NOBODY,

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from postgres_server import postgres_fixture  # noqa: F401
 from records_world import says
 
 from databases.errors import UserError

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from postgres_server import PostgresServer, postgres_fixture  # noqa: F401
+from postgres_server import PostgresServer
 from records_world import says
 from sqlalchemy import create_engine, inspect, text
 

@@ -238,7 +238,6 @@ SPACES: Registry[Space] = Registry(
 )
 # what a name holds -> the class of the spaces that are made when their name is met
 MADE: Registry[Any] = Registry("databases.architectures.spaces", {":": "reduced:Reduced"})
-DEFAULT_SPACE = "nasbench201"  # where nobody names one
 _Kind = TypeVar("_Kind", bound=Space)
 
 

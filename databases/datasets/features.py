@@ -20,6 +20,7 @@ from databases.datasets.landmarks import Landmarks, landmarks
 from databases.datasets.probes import NO_PROBES, PROBES, VERSION, probes
 from databases.datasets.task import TRAIN, Task, resize_images
 from databases.kept import Arrays, kept
+from databases.usual import LOOKED_AT
 
 if TYPE_CHECKING:
     from torch import nn
@@ -73,7 +74,7 @@ class TaskFeatures:
 def extract(
     task: Task,
     *,
-    images_per_class: int = 20,
+    images_per_class: int = LOOKED_AT,
     kind: Kind = "trained",
     seed: int = 0,
     cache: Path | None = None,

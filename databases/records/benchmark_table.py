@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.space import DEFAULT_SPACE, Architecture, space
+from databases.architectures.space import Architecture, space
 from databases.errors import UserError
 from databases.records.store import Store
+from databases.usual import DEFAULT_SPACE
 
 OWN = "table"  # the prefix of users' tasks, which need not be given
 IMPORT_FIRST = (

@@ -13,26 +13,22 @@ from pathlib import Path
 from sqlalchemy import (
     Column,
     Connection,
-    Engine,
     Float,
     Index,
     Integer,
     MetaData,
     Table,
     Text,
-    create_engine,
-    event,
     inspect,
-    make_url,
     select,
     text,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DatabaseError
+from sqlalchemy.exc import DatabaseError
 
 from databases.errors import UserError
+from databases.records.engine import NO_DATABASE, engine_of, engine_of_still, url_of
 from databases.records.upgrades import apply_steps, copy_file
 
 logger = logging.getLogger("metad2a")
@@ -70,7 +66,7 @@ RECORDS = Table(
 
 _ADVICE = {  # a part of the driver's message -> what to tell
     "locked": "stayed locked by another program for {timeout:g} s; wait for that program or stop it",
-    "not a database": "is not a database; give a database of metad2a or a path that does not exist yet",
+    "not a database": NO_DATABASE,
     "malformed": "is damaged; restore a copy of it, or move it away and import again",
     "readonly": "cannot be written; give a place you may write to",
     "unable to open": "cannot be opened; give the path of a file in a folder you may write to",
@@ -80,7 +76,6 @@ _ADVICE = {  # a part of the driver's message -> what to tell
 
 
 _CREATING = 201_2021  # the advisory lock of who makes tables
-_SMALLEST = 512  # bytes of the smallest SQLite database that is not empty
 
 
 class Database:
@@ -89,19 +84,20 @@ class Database:
     ``location`` is a path (SQLite; missing folders are made) or a URL of SQLite or PostgreSQL.
     ``timeout`` is how many seconds to wait for another writer. Raises UserError when it cannot be opened,
     is no database of metad2a or comes from a newer version. One of an older version is upgraded, which is logged;
-    of an SQLite file a copy is made first.
+    of an SQLite file a copy is made first. An SQLite file with ``?mode=ro`` behind its URL, or in a folder that may
+    not be written, is only read: ``reads_only``.
     """
 
     def __init__(self, location: str | Path, *, timeout: float) -> None:
-        url = _url(location)
-        self.place = (
-            url.database if url.drivername == "sqlite" and url.database else url.render_as_string(hide_password=True)
-        )
+        url = url_of(location)
+        file = url.database if url.drivername == "sqlite" else None
+        self.place = file or url.render_as_string(hide_password=True)
         self.timeout = timeout
-        self.engine = _engine(url, timeout)
+        self.reads_only = file is not None and bool(url.query)
+        self.engine = engine_of(url, timeout)
         with self._explained():
             try:
-                self._prepare()
+                self._begin(file)
             except BaseException:
                 self.engine.dispose()
                 raise
@@ -115,6 +111,11 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Connection]:
         """One transaction that takes the write lock at its start and is written as a whole or not at all."""
+        if self.reads_only:
+            raise UserError(
+                f"{self.place} is only read, for its URL says mode=ro or its folder may not be written; "
+                "give a database you may write to"
+            )
         with (
             self._explained(),
             self.engine.connect().execution_options(writes=True) as connection,
@@ -136,6 +137,23 @@ class Database:
             connection.execute(text(f"SELECT pg_advisory_xact_lock({_CREATING})"))
         metadata.create_all(connection)
 
+    def check_writable(self) -> None:
+        """Raises UserError where nothing can be written, before there is anything to write."""
+        with self.writing() as connection:
+            self.insert_new(connection, VERSIONS, [{"version": SCHEMA_VERSION}])  # it is there already
+
+    def _begin(self, file: str | None) -> None:
+        """Opens it, as it stands where a file of SQLite's can neither be written nor have others made beside it."""
+        try:
+            self._prepare()
+        except (UserError, sqlite3.DatabaseError) as error:
+            hindered = any(part in str(error.__cause__ or error) for part in ("readonly", "unable to open"))
+            if not hindered or not file or not os.path.isfile(file) or os.path.exists(f"{file}-wal"):
+                raise
+            self.engine.dispose()
+            self.engine, self.reads_only = engine_of_still(file, self.timeout), True
+            self._prepare()
+
     def _prepare(self) -> None:
         with self.reading() as connection:
             tables = inspect(connection).get_table_names()
@@ -149,6 +167,11 @@ class Database:
             raise UserError(
                 f"{self.place} was written by a newer metad2a (schema {version} > {SCHEMA_VERSION}); upgrade metad2a"
             )
+        if self.reads_only:
+            if version != SCHEMA_VERSION:
+                lacks = "holds nothing of metad2a yet" if version is None else f"is of an older version ({version})"
+                raise UserError(f"{self.place} {lacks}, and is only read here; open it once where it may be written")
+            return
         if self.engine.dialect.name == "sqlite":
             self._write_ahead()
         if version is None:
@@ -192,7 +215,8 @@ class Database:
         try:
             yield
         except (DatabaseError, sqlite3.DatabaseError) as error:
-            if type(error).__name__ not in ("DatabaseError", "OperationalError"):
+            mistaken = "invalid connection option" in str(error)  # behind the URL of PostgreSQL
+            if type(error).__name__ not in ("DatabaseError", "OperationalError") and not mistaken:
                 raise  # a broken constraint or statement is our mistake, not the user's
             reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
             advice = next(
@@ -200,60 +224,3 @@ class Database:
                 f"cannot be used: {reason}",
             )
             raise UserError(f"{self.place} {advice.format(timeout=self.timeout)}") from error
-
-
-def _url(location: str | Path) -> URL:
-    if "://" not in str(location):
-        return URL.create("sqlite", database=str(Path(location).expanduser()))
-    try:
-        url = make_url(str(location))
-    except (ArgumentError, ValueError) as error:
-        raise UserError(
-            "the database URL cannot be read; use sqlite:///file.db or postgresql://user@host/name"
-        ) from error
-    if url.get_backend_name() not in ("sqlite", "postgresql", "postgres"):
-        raise UserError(
-            f"databases of kind {url.get_backend_name()!r} are not supported; use sqlite:///file.db or postgresql://user@host/name"
-        )
-    return url.set(drivername="postgresql+psycopg") if url.drivername in ("postgresql", "postgres") else url
-
-
-def _engine(url: URL, timeout: float) -> Engine:
-    if url.get_backend_name() == "sqlite":
-        return _sqlite_engine(url, timeout)
-    try:
-        return create_engine(url, connect_args={"connect_timeout": max(2, round(timeout))})
-    except ModuleNotFoundError as error:
-        raise UserError(f"PostgreSQL needs the package {error.name}; run: pip install 'metad2a[postgres]'") from error
-    except ArgumentError as error:
-        raise UserError(
-            f"the database driver {url.drivername!r} is not known; use postgresql://user@host/name"
-        ) from error
-
-
-def _refuse_too_small(path: Path) -> None:
-    """SQLite refuses foreign files itself, but overwrites one of a single byte.
-
-    The file is not opened: closing it would lift the locks that this process has on it.
-    """
-    if os.path.isfile(path) and 0 < os.path.getsize(path) < _SMALLEST:  # False where it may not be looked at
-        raise UserError(f"{path} {_ADVICE['not a database']}")
-
-
-def _sqlite_engine(url: URL, timeout: float) -> Engine:
-    if url.database and url.database != ":memory:" and not url.database.startswith("file:"):
-        try:
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise UserError(
-                f"the folder of {url.database} cannot be made ({error.strerror}); give a place you may write to"
-            ) from error
-        _refuse_too_small(Path(url.database))
-    engine = create_engine(url, connect_args={"timeout": timeout})
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        # a writer takes its lock at once: a read lock that is raised later fails without waiting
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if connection.get_execution_options().get("writes") else "BEGIN")
-
-    return engine

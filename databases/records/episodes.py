@@ -11,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.catalogue import Catalogue
-from databases.architectures.space import DEFAULT_SPACE
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.ready_features import from_text
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.records.record import PUBLISHED_MEAN, Record, TaskEntry
 from databases.records.store import Store
+from databases.usual import DEFAULT_SPACE
 
 IMAGENET16 = "nasbench201/imagenet16-120"
 TABLE = 1000  # an episode with so many cells is a published table

@@ -20,6 +20,7 @@ from databases.errors import UserError
 from databases.records.connection import RECORDS, TASKS, Database
 from databases.records.csv_file import read_csv, to_json, write_csv
 from databases.records.record import PUBLISHED_MEAN, Record, RecordKey, TaskEntry
+from databases.usual import DEFAULT_SPACE
 
 BATCH = 10_000  # rows a transaction: few waits for the disk, short waits for other writers
 
@@ -64,6 +65,10 @@ class Store:
     def close(self) -> None:
         """Give the database's connections back; using the store again opens new ones."""
         self._database.engine.dispose()
+
+    def check_writable(self) -> None:
+        """Raises UserError where nothing can be added, before there is anything to add."""
+        self._database.check_writable()
 
     def add_task(self, task: TaskEntry) -> int:
         """Add a task unless its key is known; returns how many were new, 0 or 1."""
@@ -130,7 +135,7 @@ class Store:
             return [_record(row) for row in connection.execute(query)]
 
     def values(
-        self, task: str, recipe: str, *, metric: Metric = "valid_accuracy", space: str = "nasbench201"
+        self, task: str, recipe: str, *, metric: Metric = "valid_accuracy", space: str = DEFAULT_SPACE
     ) -> dict[str, float]:
         """Architecture -> its mean on one task: the published mean where there is one, else that over seeds.
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import log_softmax
 
-from databases.architectures.space import DEFAULT_SPACE, Architecture, finite_space, space
+from databases.architectures.space import Architecture, finite_space, space
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.architectures.spaces.nasbench201_core import CORE
 from databases.datasets.features import extract
@@ -27,6 +27,7 @@ from databases.records.recipe import recipe as named_recipe
 from databases.records.recipe import trainable
 from databases.records.record import Record, RecordKey, TaskEntry
 from databases.records.store import Store
+from databases.usual import DEFAULT_SPACE
 from metad2a.build.acquisition import most_telling
 from metad2a.runtime.executors.processes import Death, GivenUp
 from metad2a.runtime.place import TWO, Place

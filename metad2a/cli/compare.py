@@ -15,7 +15,7 @@ from metad2a.cli.options import (
     Output,
     Seed,
     Workers,
-    open_store,
+    open_to_read,
     open_tracker,
 )
 from metad2a.cli.output import reporting
@@ -70,7 +70,7 @@ def compare(
     name = task if predictor is None else f"{task}/{predictor}"
     folder = output or home() / "compare" / name.replace("/", "-")
     check_output_folder(folder, "report.json", "tables.md", "figure.png", "figure.svg")
-    with open_store(database) as store, reporting("Reading the table ...") as reporter:
+    with open_to_read(database) as store, reporting("Reading the table ...") as reporter:
         from databases.records.benchmark_table import read_table
         from metad2a.compare.comparison import compare as run
         from metad2a.compare.comparison import entries, track_comparison

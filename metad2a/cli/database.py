@@ -10,8 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from databases.errors import UserError
+from databases.usual import DEFAULT_SPACE, MEASURING_RECIPE
 from metad2a.cli.folders import check_output_file
-from metad2a.cli.options import DatabaseUrl, Executor, Images, Json, Seed, Workers, given, open_store, shown
+from metad2a.cli.options import (
+    DatabaseUrl,
+    Executor,
+    Images,
+    Json,
+    Seed,
+    Workers,
+    given,
+    open_store,
+    open_to_read,
+    shown,
+    stored,
+)
 from metad2a.cli.output import Reporter, console, print_json, reporting, table
 from metad2a.reports.words import percent, span
 
@@ -109,7 +122,7 @@ def build(
     context: typer.Context,
     tasks: Annotated[int, typer.Option("--tasks", min=1, help="Tasks to draw from the image sources.")] = 60,
     per_task: Annotated[int, typer.Option("--per-task", min=1, help="Cells, or subnets, to measure on a task.")] = 17,
-    recipe: Annotated[str, typer.Option("--recipe", help="How to train cells.")] = "tiny",
+    recipe: Annotated[str, typer.Option("--recipe", help="How to train cells.")] = MEASURING_RECIPE,
     workers: Workers = 2,
     executor: Executor = "processes",
     judged: Annotated[
@@ -125,7 +138,7 @@ def build(
             help="Cells; whole pipelines, of which a task takes all; or subnets of a pretrained base, without training "
             "(tasks are some of its classes; --per-task counts subnets, all on every task).",
         ),
-    ] = "nasbench201",
+    ] = DEFAULT_SPACE,
     images: Images = None,
     database: DatabaseUrl = None,
     json: Json = False,
@@ -167,8 +180,9 @@ def build(
 @app.command()
 def info(database: DatabaseUrl = None, json: Json = False) -> None:
     """Count what the database holds, by source and recipe."""
-    with open_store(database) as store:
-        tasks, summary, place = len(store.tasks()), store.summary(), shown(database)
+    with stored(database) as store:
+        tasks, summary = (0, []) if store is None else (len(store.tasks()), store.summary())
+    place = shown(database)
     if json:
         sources = [asdict(each) for each in summary]
         print_json({"database": place, "tasks": tasks, "sources": sources})
@@ -198,7 +212,7 @@ def export(
 
     file = file.expanduser()
     check_output_file(file, option="FILE")
-    with open_store(database) as store, written_file(file) as draft:
+    with open_to_read(database) as store, written_file(file) as draft:
         count = store.export_csv(draft, source=source)
     if json:
         print_json({"file": str(file), "records": count})

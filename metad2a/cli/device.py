@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from databases.usual import MEASURING_RECIPE
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import Json
 from metad2a.cli.output import console, print_json, reporting, table
@@ -68,7 +69,7 @@ def calibrate(
             show_default="time them here",
         ),
     ] = None,
-    recipe: Size = "tiny",
+    recipe: Size = MEASURING_RECIPE,
     repeats: Annotated[int, typer.Option("--repeats", min=1, help="Passes of each network; their median counts.")] = 50,
     on: Annotated[str, typer.Option("--on", help="Where torch runs the timed networks: auto, cpu, cuda, mps.")] = "cpu",
     ranking: Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from databases.errors import UserError
+from databases.usual import MEASURING_RECIPE
 from metad2a.cli.folders import check_output_file, check_output_folder
 from metad2a.cli.options import (
     DatabaseUrl,
@@ -45,7 +46,7 @@ def retrain(
             help="The model whose encoders stay; scratch meta-trains all anew, on published tables.",
         ),
     ] = Path("shipped"),
-    recipe: Annotated[str, typer.Option("--recipe", help="Recipe whose tasks judge the model.")] = "tiny",
+    recipe: Annotated[str, typer.Option("--recipe", help="Recipe whose tasks judge the model.")] = MEASURING_RECIPE,
     seed: Seed = 0,
     images: Images = None,
     output: Annotated[

@@ -13,9 +13,10 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from databases.errors import UserError
+from databases.usual import DEFAULT_SPACE
 from metad2a import cli
 from metad2a.runtime.home import DATABASE, database_path, home_path, picture_room
-from metad2a.search.pipelines import SPACE
+from metad2a.search.pipelines import SPACE, USUAL_SECONDS
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -133,7 +134,7 @@ def _budget(default: str) -> Any:
 
 
 Budget = Annotated[str | None, _budget("none")]
-SearchBudget = Annotated[str | None, _budget("60s; in spaces of networks none")]
+SearchBudget = Annotated[str | None, _budget(f"{USUAL_SECONDS:g}s; in spaces of networks none")]
 
 
 def default_database(context: typer.Context) -> str | None:
@@ -143,7 +144,14 @@ def default_database(context: typer.Context) -> str | None:
 
 
 def open_store(location: str | None) -> Store:
-    """The database at a path or URL, by default the one in the home folder."""
+    """The database at a path or URL, by default the one in the home folder, to write to."""
+    store = open_to_read(location)
+    store.check_writable()
+    return store
+
+
+def open_to_read(location: str | None) -> Store:
+    """The same for whoever only reads, and may have no permission to write."""
     from databases.records.store import Store
 
     return Store(location or database_path())
@@ -152,7 +160,7 @@ def open_store(location: str | None) -> Store:
 def stored(location: str | None) -> AbstractContextManager[Store | None]:
     """The same where there is one: whoever only reads makes none."""
     there = location is not None or (home_path() / DATABASE).is_file()
-    return open_store(location) if there else nullcontext()
+    return open_to_read(location) if there else nullcontext()
 
 
 def shown(location: str | None) -> str:
@@ -239,7 +247,7 @@ OF_PIPELINES_HERE = {"recommend": {"budget"}, "search": {"prefer"}}
 OF_CELLS = (  # measured by scripts/device_transfer.py
     "given --device with the space 'pipeline': what is known of devices are latencies of cells, which foretell those "
     "of pretrained networks more than 2 times wrong: leave it out, milliseconds and --max-latency are of this machine; "
-    "or give --space nasbench201"
+    f"or give --space {DEFAULT_SPACE}"
 )
 
 
@@ -271,7 +279,7 @@ def check_meaning(context: typer.Context, space: str) -> None:
             raise UserError(OF_CELLS)
         if option.name in (never if pipelines else only):
             where = "in spaces of networks only" if pipelines else "in the space pipeline only"
-            other = "nasbench201" if pipelines else SPACE
+            other = DEFAULT_SPACE if pipelines else SPACE
             raise UserError(
                 f"given {option.opts[0]} with the space {space!r}: it has a meaning {where}: "
                 f"leave it out, or give --space {other}"

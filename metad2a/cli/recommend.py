@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from databases.errors import UserError, unknown
+from databases.usual import DEFAULT_SPACE, LISTED, LOOKED_AT, MEASURING_RECIPE
 from metad2a.cli import pipeline
 from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import (
@@ -32,7 +33,7 @@ from metad2a.cli.output import WIDTH, console, print_json, reporting, table, tel
 from metad2a.recommend.amounts import amount
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
-from metad2a.search.pipelines import SPACE
+from metad2a.search.pipelines import SPACE, USUAL_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,13 +56,16 @@ def recommend(
     data: Data,
     top: Annotated[
         str, typer.Option("--top", metavar="N|all", help="How many to list, beside the front of accuracy against cost.")
-    ] = "5",
+    ] = str(LISTED),
     space: AnySpace = SPACE,
     also: Also = None,
     budget: Annotated[
         str | None,
         typer.Option(
-            "--budget", metavar="TIME", help="Training time that accuracies hold for (pipeline).", show_default="60s"
+            "--budget",
+            metavar="TIME",
+            help="Training time that accuracies hold for (pipeline).",
+            show_default=f"{USUAL_SECONDS:g}s",
         ),
     ] = None,
     max_params: MaxParams = None,
@@ -69,7 +73,7 @@ def recommend(
     seed: Seed = 0,
     images_per_class: Annotated[
         int, typer.Option("--images-per-class", min=1, help="How many training images of a class to look at.")
-    ] = 20,
+    ] = LOOKED_AT,
     candidates: Annotated[
         Literal["generator", "all", "both"],
         typer.Option("--candidates", help="Cells drawn for these data, the whole space, or both."),
@@ -79,7 +83,7 @@ def recommend(
         typer.Option(
             "--recipe",
             help="The training that accuracies hold for.",
-            show_default="tiny; with --device one of the size that its latencies are of",
+            show_default=f"{MEASURING_RECIPE}; with --device one of the size that its latencies are of",
         ),
     ] = None,
     target: Target = None,
@@ -158,7 +162,7 @@ def recommend(
 
 def _check_ranked(space: str) -> None:
     """Refuses a space that there is not, and one that the meta-model does not know."""
-    from databases.architectures.space import DEFAULT_SPACE, SPACES
+    from databases.architectures.space import SPACES
 
     if space not in SPACES:
         raise unknown("space", space, [SPACE, DEFAULT_SPACE])

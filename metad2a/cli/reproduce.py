@@ -17,7 +17,7 @@ from metad2a.cli.options import (
     Output,
     Seed,
     Workers,
-    open_store,
+    open_to_read,
     open_tracker,
 )
 from metad2a.cli.output import console, print_json, reporting, table
@@ -55,7 +55,7 @@ def reproduce(
     kept = home() / "reproduce" / f"{name}-{seed}.trainings"
     if fast:
         workers = 1  # starting processes takes longer than the work
-    with open_store(database), reporting(f"{name} ...") as reporter:
+    with open_to_read(database), reporting(f"{name} ...") as reporter:
         from metad2a.reproduce.demonstration import Context
 
         report = found.report(

@@ -97,8 +97,10 @@ def list_tokens(database: DatabaseUrl = None, json: Json = False) -> None:
     """Show the tokens' ids, names and when they were last used."""
     from metad2a.service import tokens as kept
     from metad2a.service.schemas import stamp
+    from metad2a.service.settings import usual_database
+    from metad2a.service.tables import open_to_read
 
-    found = kept.tokens(_open(database))
+    found = kept.tokens(open_to_read(database or usual_database()))
     rows = [(each.id, each.name, stamp(each.created), stamp(each.used), stamp(each.revoked)) for each in found]
     if json:
         names = ("id", "name", "created", "used", "revoked")
@@ -140,6 +142,7 @@ def _settings(database: str | None, no_tracking: bool, jobs: int, job_memory: in
 
 
 def _open(database: str | None) -> Database:
+    from metad2a.service.settings import usual_database
     from metad2a.service.tables import open_database
 
-    return open_database(_settings(database, True, 1, None).database)
+    return open_database(database or usual_database())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
 from metad2a import cli
 from metad2a.cli import pipeline
 from metad2a.cli.folders import check_output_folder, copied
@@ -55,7 +56,7 @@ Space = Annotated[
         "--space",
         metavar="NAME",
         help="Search space, such as nasbench201, mobilenetv3 or enas-micro.",
-        show_default="nasbench201",
+        show_default=DEFAULT_SPACE,
     ),
 ]
 Recipe = Annotated[str, typer.Option("--recipe", metavar="tiny|shallow|small|standard", help="How to train.")]
@@ -71,15 +72,15 @@ def search(
             "--train",
             min=1,
             help="How many networks to train at most.",
-            show_default="as many as --budget allows; without it 3",
+            show_default=f"as many as --budget allows; without it {USUAL_TRAININGS}",
         ),
     ] = None,
     budget: SearchBudget = None,
-    recipe: Recipe = "small",
+    recipe: Recipe = TRAINING_RECIPE,
     searcher: Annotated[
         str,
         typer.Option("--searcher", metavar="NAME", help="What asks for the next network, such as zero-shot or random."),
-    ] = "surrogate",
+    ] = DEFAULT_SEARCHER,
     space: AnySpace = SPACE,
     also: Also = None,
     augment: Augment = "auto",
@@ -174,7 +175,7 @@ def train(
         typer.Option("--architecture", metavar="STRING", help="As recommend --space nasbench201 prints it."),
     ],
     space: Space = None,
-    recipe: Recipe = "small",
+    recipe: Recipe = TRAINING_RECIPE,
     augment: Augment = "auto",
     groups: Groups = "auto",
     seed: Seed = 0,
@@ -186,7 +187,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Train, test and export one architecture. Given again, the same command goes on where it was stopped."""
-    from databases.architectures.space import DEFAULT_SPACE, image_space
+    from databases.architectures.space import image_space
 
     seconds, chosen = duration(budget), image_space(space or DEFAULT_SPACE).parse(architecture)
     check_output_folder(output, network=True, data=data)

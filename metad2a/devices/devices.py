@@ -26,7 +26,7 @@ from databases.records.record import utc_now
 from metad2a.devices import latency_model
 from metad2a.devices.latency_model import HARDWARE, MEASURED
 from metad2a.runtime.files import keep_files, write_results
-from metad2a.runtime.home import home
+from metad2a.runtime.home import home, home_path
 from predictors.device_calibration import calibrate
 from predictors.latency import SPACE, Latencies, LatencyOfCells, OtherLength, walks_of
 
@@ -136,6 +136,7 @@ def keep_device(name: str, timings: Mapping[Architecture, float], *, recipe: str
     check_device_name(name)
     check_timings(timings)
     named_recipe(recipe)
+    home()  # which can be written, or says what to do
     kept = {"recipe": recipe, "how": how, "created": utc_now()}
     cells = {str(each): milliseconds for each, milliseconds in timings.items()}
     text = json.dumps({**kept, "milliseconds": cells}, indent=1) + "\n"
@@ -194,7 +195,7 @@ def write_ranking(cells: Sequence[Architecture], latencies: Latencies, path: Pat
 
 
 def _folder() -> Path:
-    return home() / "devices"
+    return home_path() / "devices"
 
 
 def _file(name: str) -> Path:

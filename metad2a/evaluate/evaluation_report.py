@@ -12,7 +12,7 @@ from typing import Any
 
 from metad2a.evaluate.card import tables
 from metad2a.evaluate.own_figures import CEILING, OURS, WITHOUT, OwnFigures, TaskFigures
-from metad2a.reports.publish import markdown_table
+from metad2a.reports.publish import aligned, markdown_table
 from metad2a.reports.report import Curve, Panel, jsonable
 from metad2a.runtime.files import write_folder
 
@@ -155,15 +155,7 @@ def _laid_out(lines: Iterable[str]) -> Iterator[str]:
     """The columns of tables padded to one width, other lines folded."""
     for is_table, block in groupby(lines, key=lambda line: line.startswith("|")):
         if is_table:
-            yield from _aligned([line.strip("|").split("|") for line in block])
+            yield from aligned(block)
         else:
             for line in block:
                 yield from textwrap.wrap(line, WIDTH, break_on_hyphens=False) or [""]
-
-
-def _aligned(rows: list[list[str]]) -> Iterator[str]:
-    cells = [[cell.strip() for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        padded = ("-" * width if cell == "---" else cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        yield f"| {' | '.join(padded)} |"

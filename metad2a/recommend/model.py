@@ -20,6 +20,7 @@ from databases.datasets.task import Task, check_seed
 from databases.errors import UserError, count
 from databases.hosting import lent
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
+from databases.usual import LISTED, LOOKED_AT
 from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.preference import for_device, on_device, usual_recipe
@@ -41,8 +42,7 @@ Values = npt.NDArray[np.float64]
 Candidates = Literal["generator", "all", "both"]
 SHIPPED = Path(str(files("metad2a") / "weights" / "meta.safetensors"))
 GENERATED = 500  # architectures drawn for a dataset
-FEW_SEEN = 3  # training images of a class
-COMPARED = 100  # candidates whose differences to the first are told
+FEW_SEEN, COMPARED = 3, 100  # training images of a class; candidates whose differences to the first are told
 
 
 class MetaD2A:
@@ -129,9 +129,9 @@ class MetaD2A:
         self,
         data: str | Path | Task | tuple[np.ndarray, np.ndarray],
         *,
-        top: int | None = 5,
+        top: int | None = LISTED,
         seed: int = 0,
-        images_per_class: int = 20,
+        images_per_class: int = LOOKED_AT,
         candidates: Candidates = "both",
         recipe: str | None = None,
         limits: Limits = NO_LIMITS,
@@ -155,7 +155,8 @@ class MetaD2A:
             UserError: unusable data, an unknown option, limits that no candidate meets, or too little time.
         """
         _check(top, images_per_class, candidates, seed)
-        recipe = recipe or usual_recipe(self, limits.target)
+        known = {name: self.recipe(name) for name in self.predictor.config.recipes}
+        recipe = recipe or usual_recipe(known, limits.target, by=(self.reads_images, self.level_known))
         chosen = self.recipe(recipe)
         target = limits.target and limits.target.of_size(chosen)
         if target is not None and limits.latency is not None:

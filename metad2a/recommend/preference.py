@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from databases.records.recipe import Recipe
+from databases.usual import MEASURING_RECIPE
 from metad2a.devices.devices import TargetDevice, size_of
 from metad2a.recommend.front import front
 from metad2a.recommend.limits import WEIGHTS, Prefer, latency_of
 from metad2a.recommend.recommendation import Candidate, Recommendation
 
-if TYPE_CHECKING:
-    from metad2a.recommend.model import MetaD2A
 
-USUAL_RECIPE = "tiny"  # measured on most tasks of our own
-
-
-def usual_recipe(model: MetaD2A, target: TargetDevice | None) -> str:
+def usual_recipe(
+    known: Mapping[str, Recipe], target: TargetDevice | None, *, by: Sequence[Callable[[str], bool]]
+) -> str:
     """What an answer holds for by default: ``tiny``, which reads the images; on a device, one of the size known there.
 
-    Of those of that size one that reads the images, else one whose accuracies are known.
+    Of those of that size one for which the first of ``by`` holds, such as that it reads the images, else the next.
     """
     if target is None:
-        return USUAL_RECIPE
-    named = (USUAL_RECIPE, target.recipe, *model.predictor.config.recipes)
-    known = [name for name in named if name in model.predictor.config.recipes]
-    same = [name for name in known if size_of(model.recipe(name)) == target.size]
-    return max(same, key=lambda name: (model.reads_images(name), model.level_known(name)), default=USUAL_RECIPE)
+        return MEASURING_RECIPE
+    named = [name for name in (MEASURING_RECIPE, target.recipe, *known) if name in known]
+    same = [name for name in named if size_of(known[name]) == target.size]
+    return max(same, key=lambda name: [holds(name) for holds in by], default=MEASURING_RECIPE)
 
 
 def on_device(ranked: Sequence[Candidate], device: TargetDevice) -> list[Candidate]:

@@ -93,6 +93,15 @@ def markdown_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) ->
         yield f"| {' | '.join(str(cell).replace('|', ESCAPED) for cell in line)} |"
 
 
+def aligned(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of such a table with its columns padded to one width; an `ESCAPED` bar ends no cell."""
+    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = ("-" * width if cell == "---" else cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        yield f"| {' | '.join(padded)} |"
+
+
 def markdown(report: Report) -> str:
     """All tables and verdicts as Markdown."""
     parts = [f"# {report.system}", f"{report.source}. {report.setting}"]

@@ -17,6 +17,7 @@ from databases.files import write_files
 from databases.records.csv_file import csv_text
 from databases.records.episodes import Episode, held_out_families
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, foreign_recipe
+from databases.usual import LISTED, MEASURING_RECIPE
 from metad2a.recommend.model import SHIPPED, MetaD2A, load
 from metad2a.retrain.held_out import tau
 from metad2a.runtime.home import home
@@ -157,7 +158,7 @@ def register(run: Run, weights: Path, *, alias: Alias) -> str | None:
     if run.id is None:
         return None
     code = Path(__file__).with_name("served_meta_model.py")
-    options: dict[str, int | str] = {"top": 5, "recipe": "tiny", "seed": 0}
+    options: dict[str, int | str] = {"top": LISTED, "recipe": MEASURING_RECIPE, "seed": 0}
     with TemporaryDirectory() as folder:
         try:
             served = write_model(

@@ -18,6 +18,7 @@ from databases.records.episodes import TABLE, Episode, Known, episodes, held_out
 from databases.records.importers.own_table import size_of
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, foreign_recipe
 from databases.records.store import Store
+from databases.usual import MEASURING_RECIPE
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain import from_scratch
 from metad2a.retrain.champion import MODEL_NAME, Comparison, compare, current_champion, register
@@ -60,7 +61,7 @@ def retrain(
     tracker: Tracker,
     cache: Path | None = None,
     start: MetaD2A | None = None,
-    recipe: str = "tiny",
+    recipe: str = MEASURING_RECIPE,
     seed: int = 0,
     on_progress: Say = lambda line: None,
 ) -> RetrainResult:

@@ -15,7 +15,7 @@ DATABASE = "database.db"  # in the home folder
 
 
 def home_path() -> Path:
-    """Where that folder is or will be; nothing is made or tried."""
+    """Where that folder is or will be, for whoever only reads; nothing is made or tried."""
     return Path(os.environ.get("METAD2A_HOME") or "~/.metad2a").expanduser()
 
 
@@ -38,8 +38,9 @@ def home() -> Path:
 
 
 def database_path() -> Path:
-    """The database that is used where none is named; raises UserError as `home`."""
-    return home() / DATABASE
+    """The database that is used where none is named; raises UserError as `home` where it has yet to be made."""
+    there = home_path() / DATABASE
+    return there if there.is_file() else home() / DATABASE
 
 
 def features_folder() -> Path:

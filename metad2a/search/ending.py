@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from databases.datasets.task import TEST, VALIDATION
 from databases.errors import UserError
@@ -14,13 +13,11 @@ from metad2a.search.candidate import Job
 from metad2a.search.judgement import ended, judgements, remarks, told_of_probe, told_of_seconds
 from metad2a.search.result import SearchResult
 from metad2a.search.run_state import best_of, tested_card
+from metad2a.search.session import Session
 from metad2a.search.tracked import SEARCH_FIGURE, known_values
 from metad2a.train.inference import accuracy
 from metad2a.train.torch_place import pick_place
 from metad2a.train.training import Progress, Training
-
-if TYPE_CHECKING:
-    from metad2a.search.session import Session
 
 AGAIN = (
     "the exported network was trained once more with the time that was left, on validation images too; its validation "

@@ -29,6 +29,7 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import Task, resize_images
 from databases.errors import UserError
 from databases.records.store import Store
+from databases.usual import DEFAULT_SEARCHER, TRAINING_RECIPE
 from metad2a.recommend import model as recommend
 from metad2a.runtime.home import database_path
 from metad2a.runtime.place import Place
@@ -37,7 +38,6 @@ from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.result import SearchResult
 from metad2a.search.search import search
-from metad2a.search.searchers import DEFAULT
 from metad2a.supernets.also import open_also
 from metad2a.train.inference import predictions
 
@@ -84,8 +84,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         augment: str = "auto",
         also: str | None = None,
         trials: int | None = None,
-        recipe: str = "small",
-        searcher: str = DEFAULT,
+        recipe: str = TRAINING_RECIPE,
+        searcher: str = DEFAULT_SEARCHER,
         stop_early: bool = True,
         on: str = "auto",
         model: str | Path | None = None,

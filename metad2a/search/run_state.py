@@ -80,6 +80,7 @@ class State:
     tested: tuple[int, float | None] | None = None  # which candidate, and its accuracy in percent
     again: tuple[int, int] | None = None  # which candidate was trained on validation images too, and for how many steps
     notes: tuple[str, ...] = ()  # on what is exported
+    went_on: bool = False  # whether that learnt from validation images too
     change: tuple[bool, bool, str | None] | None = None  # whether training images are shifted and mirrored, and why
     probed: tuple[str, float] | None = None  # the best cheap probe, and its validation accuracy in percent
 
@@ -134,6 +135,7 @@ def _to_json(state: State) -> str:
             "tested": state.tested,
             "again": state.again,
             "notes": state.notes,
+            "went_on": state.went_on,
             "change": state.change,
             "probed": state.probed,
         },
@@ -160,6 +162,7 @@ def _from_json(text: str) -> State:
         prepared=float(values.get("prepared", 0.0)),
         tested=tuple(values["tested"]) if values["tested"] else None,
         notes=tuple(values.get("notes", ())),
+        went_on=values.get("went_on", bool(values.get("again"))),  # earlier versions kept what was trained again alone
         again=tuple(values["again"]) if values.get("again") else None,
         change=tuple(values["change"]) if values.get("change") else None,
         probed=tuple(values["probed"]) if values.get("probed") else None,

@@ -14,28 +14,29 @@ from dataclasses import asdict
 from numbers import Integral
 from pathlib import Path
 
-from databases.architectures.space import DEFAULT_SPACE, Architecture, image_space
+from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe, trainable
 from databases.records.store import Store
+from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.runtime.executors.processes import Death
+from metad2a.runtime.home import home
 from metad2a.runtime.place import ALONE, Place
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.budget import check_seconds
 from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.distinct import Distinct
+from metad2a.search.ending import finished
 from metad2a.search.limited import check_limits, costing_of
 from metad2a.search.result import SearchProgress, SearchResult
-from metad2a.search.runs import RunFolder, finished_runs, run_name, runs_folder
-from metad2a.search.searchers import DEFAULT, Recommender, recommended, unaided
+from metad2a.search.runs import RUNS, RunFolder, finished_runs, run_name
+from metad2a.search.searchers import Recommender, recommended, unaided
 from metad2a.search.session import Session
 from metad2a.search.tracked import Draw
 from metad2a.train.augment import check_augment
 from metad2a.train.torch_place import usable_place
-
-USUAL_TRAININGS = 3  # where neither their number nor a time is given
 
 
 # long, since what a search can be told is a line each: here and where it is handed on
@@ -46,8 +47,8 @@ def search(
     store: Store,
     train: int | None = None,
     seconds: float | None = None,
-    recipe: str = "small",
-    searcher: str = DEFAULT,
+    recipe: str = TRAINING_RECIPE,
+    searcher: str = DEFAULT_SEARCHER,
     space: str = DEFAULT_SPACE,
     stop_early: bool = True,
     augment: str = "auto",
@@ -105,7 +106,7 @@ def search(
     parameters = {"space": space, "recipe": recipe, "seed": seed, "weights": origin, **ways, **budget}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "search", parameters=parameters) as tracked:
-        return Session(
+        session = Session(
             task,
             chosen,
             run,
@@ -124,7 +125,8 @@ def search(
             spread=spread,
             augment=augment,
             draw=draw,
-        ).go(Distinct(plan.controller, deadline=deadline))
+        )
+        return finished(session.go(Distinct(plan.controller, deadline=deadline)))
 
 
 def train_one(
@@ -132,7 +134,7 @@ def train_one(
     architecture: Architecture,
     *,
     store: Store,
-    recipe: str = "small",
+    recipe: str = TRAINING_RECIPE,
     seconds: float | None = None,
     seed: int = 0,
     augment: str = "auto",
@@ -153,7 +155,7 @@ def train_one(
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "training", parameters=parameters) as tracked:
         given = InOrder(image_space(architecture.space), order=[architecture])
-        return Session(
+        session = Session(
             *(task, chosen, run, store, tracked),
             seed=seed,
             seconds=seconds,
@@ -161,7 +163,8 @@ def train_one(
             stop_early=False,
             augment=augment,
             on_progress=on_progress,
-        ).go(given)
+        )
+        return finished(session.go(given))
 
 
 def check_training(recipe: str, seconds: float | None, on: str) -> Recipe:
@@ -188,5 +191,5 @@ def _run(
     patience: float = 0.0,
 ) -> RunFolder:
     """The run's folder, by default one in the home folder."""
-    place = folder or runs_folder() / run_name(task.name, recipe.name, identity)
+    place = folder or home() / RUNS / run_name(task.name, recipe.name, identity)
     return RunFolder(place, identity, begin=begin, patience=patience)

@@ -14,6 +14,7 @@ from databases.architectures.space import Architecture, ImageSpace, space
 from databases.datasets.task import VALIDATION, Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe
+from databases.usual import DEFAULT_SEARCHER
 from metad2a.recommend.measured import expected_of
 from metad2a.search.controllers import controller, options
 from metad2a.search.controllers.controller import Controller, Setting
@@ -26,8 +27,7 @@ from predictors.training_time import TrainingTime
 if TYPE_CHECKING:
     from databases.datasets.features import TaskFeatures
 
-DEFAULT = "surrogate"
-BEGIN_WITH_ORDER = (DEFAULT, "zero-shot")
+BEGIN_WITH_ORDER = (DEFAULT_SEARCHER, "zero-shot")
 SAME = (
     "under the recipe {recipe!r} the recommended order, with which the search begins, is the same for all data; "
     "under tiny and shallow it depends on the images"
@@ -146,7 +146,7 @@ def recommended(
         kept = [each for each in answer.candidates if each.architecture in fits]
         answer = Kept(kept, answer.noise, answer.weights, answer.same_for_all, answer.features)
     chosen, takes = space(answer.candidates[0].architecture.space), training_time(answer)
-    if name == DEFAULT and not (task.parts == VALIDATION).any():
+    if name == DEFAULT_SEARCHER and not (task.parts == VALIDATION).any():
         name = "zero-shot"
     known = {each.architecture: each.expected_accuracy for each in answer.candidates}
 
@@ -180,7 +180,7 @@ def unaided(
     if name in ("zero-shot", "generator", "warm-start"):
         raise UserError(
             f"the searcher {name!r} begins with the meta-model, which knows no architectures of the space "
-            f"{chosen.name!r}: choose another, such as {DEFAULT}, evolution or random"
+            f"{chosen.name!r}: choose another, such as {DEFAULT_SEARCHER}, evolution or random"
         )
     needs = _own_naswot(task, recipe) if name == "area" else {}
     return Plan(_within(controller(name, chosen, seed=seed, **needs), costing), chosen.name)
@@ -212,7 +212,7 @@ def _options(
     ranked = [each.architecture for each in answer.candidates]
     if name == "zero-shot":
         return {"order": ranked}
-    if name == DEFAULT:
+    if name == DEFAULT_SEARCHER:
         better = answer.candidates[: max(AT_LEAST, round(BETTER * len(ranked)))]
         row = {each.architecture: i for i, each in enumerate(better)}
         scores = np.array([each.score for each in better])

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import Task
@@ -22,9 +23,8 @@ from metad2a.search import loop
 from metad2a.search.budget import Budget
 from metad2a.search.candidate import Done, Job, Spread, Work
 from metad2a.search.controllers.controller import Controller
-from metad2a.search.ending import finished
 from metad2a.search.mirroring import affordable_probes, augmentation, best_known
-from metad2a.search.result import SearchProgress, SearchResult, Stage, record_of
+from metad2a.search.result import SearchProgress, Stage, record_of
 from metad2a.search.run_state import Trained, Wanted, best_of
 from metad2a.search.runs import RunFolder
 from metad2a.search.tracked import Draw, facts, known_values, training_run
@@ -80,14 +80,14 @@ class Session:
         """The task at the recipe's resolution, resized once for all trainings."""
         return self.task.resized(self.recipe.resolution)
 
-    def go(self, controller: Controller) -> SearchResult:
-        """Searches by ``controller``, then tests and exports the best."""
+    def go(self, controller: Controller) -> Self:
+        """Searches by ``controller``; what is left to do is to test and to export the best."""
         task = self.task
         self.tracked.dataset(task.name, task.fingerprint)
         self.tracked.parameters(facts(task))
         self.store.add_task(TaskEntry.of(task))
         loop.run(controller, self, trials=self.count or sys.maxsize, batch=self.place.workers, on_trial=self._track)
-        return finished(self)
+        return self
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[float]:
         """Validation accuracies, of trainings that were given up their likely end; fewer where time is over."""

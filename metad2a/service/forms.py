@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, Field, ValidationError
 
 from databases.errors import UserError
+from databases.usual import TRAINING_RECIPE
 from metad2a.recommend.amounts import amount, milliseconds
 from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.service.recommendations import RecommendationIn
@@ -78,7 +79,7 @@ class Wish(Limited):
 
     count: Text = ""
     minutes: Text = ""
-    recipe: Choice = "small"
+    recipe: Choice = TRAINING_RECIPE
 
     def search(self, dataset: str) -> SearchIn:
         """The job; raises UserError for what is none."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
+from databases.usual import DEFAULT_SPACE
 from metad2a.search.pipelines import SPACE
 from metad2a.service.words import content_of, word_of
 
@@ -143,7 +144,6 @@ def drawing(key: str) -> str:
 
 def search(task: Task, options: Mapping[str, Any], place: Workplace, on_event: OnEvent) -> SearchResult:
     """Recommends, trains, learns, exports: `metad2a.search.search.search`."""
-    from databases.architectures.space import DEFAULT_SPACE
     from metad2a.search.search import search as run
 
     return run(
@@ -282,7 +282,7 @@ def export_onnx(folder: Path) -> str | None:
 
 def check_search(*, recipe: str, searcher: str | None = None, space: str | None = None) -> None:
     """Refuses what no job could do, before it waits in a queue; raises UserError."""
-    from databases.architectures.space import DEFAULT_SPACE, image_space
+    from databases.architectures.space import image_space
     from databases.records.recipe import trainable
     from metad2a.search.controllers import check_searcher
 

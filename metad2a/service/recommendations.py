@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from databases.usual import LISTED, LOOKED_AT
 from metad2a.search.pipelines import SPACE, USUAL_SECONDS
 from metad2a.service.pipelines import LIMITS
 from metad2a.service.schemas import (
@@ -35,7 +36,7 @@ class RecommendationIn(Strict):
     space: Literal["pipeline", "nasbench201"] | None = Field(
         default=None, description="pipeline; nasbench201 where an option of cells is given."
     )
-    top: int = Field(default=5, ge=1, le=1000)
+    top: int = Field(default=LISTED, ge=1, le=1000)
     seconds: Seconds | None = Field(default=None, description="Of fine-tuning that accuracies hold for; 60 by default.")
     also: Name | None = Field(
         default=None, description="Of pipelines: a pretrained network of the team's own; GET /v1/bases lists them."
@@ -49,7 +50,7 @@ class RecommendationIn(Strict):
     recipe: Name | None = Field(
         default=None, description="Of cells, as are the next five; tiny, or one of the size known on the device."
     )
-    images_per_class: int = Field(default=20, ge=1, le=1000)
+    images_per_class: int = Field(default=LOOKED_AT, ge=1, le=1000)
     candidates: Literal["generator", "all", "both"] = "both"
     device: Name | None = Field(default=None, description="A target device whose latencies are predicted.")
     prefer: Literal["accuracy", "balanced", "latency"] = "accuracy"

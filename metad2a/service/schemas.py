@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, MEASURING_RECIPE, TRAINING_RECIPE, USUAL_TRAININGS
 from metad2a.search.pipelines import SPACE, USUAL_SECONDS
 from metad2a.service.datasets import Dataset
 from metad2a.service.jobs import Job, Kind, State
@@ -27,7 +28,7 @@ Augmenting = Annotated[
 MaxParams = Annotated[int | None, Field(ge=1, le=10**15)]
 MaxFlops = Annotated[int | None, Field(ge=1, le=10**18)]
 MaxLatency = Annotated[float | None, Field(gt=0, le=1e6)]
-NETWORKS: Literal["nasbench201"] = "nasbench201"  # the space whose networks are ranked
+NETWORKS: Final = DEFAULT_SPACE  # the space whose networks are ranked
 PRIORITIES = {"high": 1, "normal": 5, "low": 9}
 
 
@@ -133,9 +134,9 @@ class SearchIn(JobIn):
     also: Name | None = Field(
         default=None, description="Of pipelines: a pretrained network of the team's own; GET /v1/bases lists them."
     )
-    recipe: Name = Field(default="small", description="Of networks, as are the next four.")
-    train: int = Field(default=3, ge=1, le=1000, description="How many networks to train at most.")
-    searcher: Name = "surrogate"
+    recipe: Name = Field(default=TRAINING_RECIPE, description="Of networks, as are the next four.")
+    train: int = Field(default=USUAL_TRAININGS, ge=1, le=1000, description="How many networks to train at most.")
+    searcher: Name = DEFAULT_SEARCHER
     stop_early: bool = True
     model: Model = "shipped"
 
@@ -161,7 +162,7 @@ class TrainingIn(JobIn):
     dataset: DatasetId
     architecture: str = Field(min_length=1, max_length=3000, description="As a candidate of a recommendation has it.")
     space: Name = NETWORKS
-    recipe: Name = "small"
+    recipe: Name = TRAINING_RECIPE
     augment: Augmenting = "auto"
     seconds: Seconds | None = None
 
@@ -170,7 +171,7 @@ class RetrainingIn(JobIn):
     """Learn from everything measured here, and meet the champion."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"recipe": "tiny"}]})
-    recipe: Name = "tiny"
+    recipe: Name = MEASURING_RECIPE
     start: Model = "shipped"
 
 

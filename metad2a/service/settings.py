@@ -37,6 +37,11 @@ class Allowances:
     json_bytes: int = 256 * 1024
 
 
+def usual_database() -> str:
+    """The path or URL of the database where none is named; raises UserError where it has yet to be made and cannot."""
+    return os.environ.get("METAD2A_DATABASE") or str(database_path())
+
+
 @dataclass(frozen=True)
 class Settings:
     """One service.
@@ -53,7 +58,7 @@ class Settings:
         lease: seconds without a sign of life after which a worker's jobs go to another.
     """
 
-    database: str = field(default_factory=lambda: os.environ.get("METAD2A_DATABASE") or str(database_path()))
+    database: str = field(default_factory=usual_database)
     folder: Path = field(default_factory=lambda: home() / "service")
     runs: Path = field(default_factory=lambda: home() / "runs")
     host: str = "127.0.0.1"

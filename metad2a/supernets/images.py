@@ -212,12 +212,6 @@ def batch_of(images: np.ndarray, places: np.ndarray, place: torch.device) -> Ten
     return torch.from_numpy(images[places]).to(place).permute(0, 3, 1, 2)
 
 
-def normalised(x: Tensor, mean: tuple[float, ...], scale: tuple[float, ...]) -> Tensor:
-    """(b, c, h, w) uint8 -> float32, normalised, channels last in memory."""
-    shift, factor = (torch.tensor(values, device=x.device).view(1, -1, 1, 1) for values in (mean, scale))
-    return ((x.float() - shift) / factor).contiguous(memory_format=torch.channels_last)
-
-
 def cropped(x: Tensor, side: int, generator: torch.Generator) -> Tensor:
     """(b, c, h, w) uint8 -> (b, c, side, side): one size of crop a batch, places and mirroring for each image.
 

@@ -18,8 +18,9 @@ from databases.architectures.supernets.inherit import recalibrate
 from databases.errors import Say, UserError
 from databases.files import write_files
 from databases.hosting import lent
-from metad2a.supernets.images import Images, batch_of, cropped, normalised, resized
+from metad2a.supernets.images import Images, batch_of, cropped, resized
 from metad2a.train.averaging import Average
+from metad2a.train.batches import normalised
 from metad2a.train.loop import Epoch, Loop, cosine
 from metad2a.train.optimisers import SGD
 from metad2a.train.precision import half

@@ -14,6 +14,7 @@ from databases.architectures.networks.average import AverageNetwork
 from databases.architectures.skeleton import Blueprint
 from databases.datasets.task import Images, resize_images
 from databases.errors import UserError
+from metad2a.train.batches import normalised
 from metad2a.train.memory import was_short
 from metad2a.train.precision import half
 
@@ -58,9 +59,7 @@ class Classifier:
 
     def normalised(self, images: Tensor) -> Tensor:
         """(b, c, h, w) uint8 -> float32 as the network takes them, channels last in memory."""
-        shape = (1, -1, 1, 1)
-        x = (images.float() - torch.tensor(self.mean).view(shape)) / torch.tensor(self.scale).view(shape)
-        return x.contiguous(memory_format=torch.channels_last)
+        return normalised(images, self.mean, self.scale)
 
     def _run(
         self, network: nn.Module, images: Images, places: Places | None, *, mirrored: bool = False

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from databases.datasets.task import TEST, TRAIN, Task
 from databases.errors import UserError
+from metad2a.train.batches import normalised
 from metad2a.train.training import Training
 
 PROBE_IMAGES = 100  # images whose time tells how long the held-out ones take
@@ -32,14 +33,7 @@ def normalisation(task: Task) -> tuple[tuple[float, ...], tuple[float, ...]]:
 
 def prepare(images: np.ndarray, mean: tuple[float, ...], scale: tuple[float, ...], place: torch.device) -> Tensor:
     """(n, h, w, c) uint8 -> (n, c, h, w) float32, normalised, channels last in memory."""
-    return normalised(torch.from_numpy(images).to(place), mean, scale)
-
-
-def normalised(images: Tensor, mean: tuple[float, ...], scale: tuple[float, ...]) -> Tensor:
-    """The same for images (n, h, w, c) that are a tensor."""
-    x, shape = images.permute(0, 3, 1, 2).float(), (1, -1, 1, 1)
-    x = (x - torch.tensor(mean, device=x.device).view(shape)) / torch.tensor(scale, device=x.device).view(shape)
-    return x.contiguous(memory_format=torch.channels_last)
+    return normalised(torch.from_numpy(images).to(place).permute(0, 3, 1, 2), mean, scale)
 
 
 def predictions(training: Training, images: np.ndarray, *, batch: int = 500) -> np.ndarray:

@@ -21,8 +21,8 @@ from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.train.augment import Augment
 from metad2a.train.averaging import Average
-from metad2a.train.batches import batches
-from metad2a.train.inference import accuracy, halved, normalisation, normalised
+from metad2a.train.batches import batches, normalised
+from metad2a.train.inference import accuracy, halved, normalisation
 from metad2a.train.loop import Epoch, Loop, cosine, in_turn
 from metad2a.train.moves import Moves
 from metad2a.train.optimisers import SGD
@@ -195,8 +195,9 @@ class _Images:
         """Those at (k,) places among the training images: (k, c, h, w), normalised."""
         if isinstance(self.stored, Mapped):
             images = torch.from_numpy(self.stored[self.where[chosen.cpu()].numpy()]).to(chosen.device)
-            return normalised(images, self.mean, self.scale)
-        return normalised(self.stored[self.where[chosen]], self.mean, self.scale)
+        else:
+            images = self.stored[self.where[chosen]]
+        return normalised(images.permute(0, 3, 1, 2), self.mean, self.scale)
 
 
 class _Learning:

@@ -14,6 +14,7 @@ from databases.errors import Say
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.compare.comparison import Entry, Searched, incumbents, search_table
 from metad2a.reports.report import paired
+from predictors.metrics import bounds
 
 Values = npt.NDArray[np.float64]
 SPACE = "nasbench201"
@@ -75,8 +76,8 @@ class Correlation:
 
     def figures(self) -> dict[str, float]:
         """The value with its 95% interval."""
-        low, high = np.quantile(self.draws, [0.025, 0.975])
-        return {"mean": self.value, "low": float(low), "high": float(high)}
+        low, high = bounds(self.draws)
+        return {"mean": self.value, "low": low, "high": high}
 
     def less(self, other: Correlation) -> dict[str, float]:
         """How much smaller the other is, with its 95% interval over the same draws."""

@@ -50,11 +50,6 @@ class Evolution(Controller):
         self._start: deque[Walk] | None = None  # the first population, to be asked for; None before the first ask
         self._asked = 0
 
-    @property
-    def alive(self) -> tuple[tuple[Architecture, float], ...]:
-        """The population with its scores, the oldest first."""
-        return tuple((Architecture(self.space.name, walk), score) for walk, score in self._alive)
-
     def ask(self, count: int) -> list[Architecture]:
         """First the start population, then children of whoever is alive."""
         if self._start is None:

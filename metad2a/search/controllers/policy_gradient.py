@@ -90,12 +90,6 @@ class PolicyGradient(Controller):
         """(c,) what stands for a task now; a copy."""
         return self._memory(task).context.detach().clone()
 
-    def freeze(self, *, but: str) -> None:
-        """From now on only the embedding of the task ``but`` learns."""
-        self.decoder.requires_grad_(False)
-        for name, memory in self._tasks.items():
-            memory.context.requires_grad_(name == but)
-
     def ask(self, count: int, *, task: str | None = None) -> list[Architecture]:
         """Draws from the policy until ``count`` are new."""
         name, size = self._name(task), count

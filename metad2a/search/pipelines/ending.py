@@ -8,21 +8,18 @@ images stay those of before.
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import VALIDATION
 from metad2a.search.pipelines.average import finalists, read_logits
 from metad2a.search.pipelines.competing import to_classify
 from metad2a.search.pipelines.kept import training_of
+from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.pipelines.stages import LAST_ROUND, Stage
 from metad2a.train.classifier import Classifier
 from metad2a.train.finetune import Tuned
 from metad2a.train.logistic import Floats
 from metad2a.train.probe import refit
-
-if TYPE_CHECKING:
-    from metad2a.search.pipelines.session import PipelineSession
 
 LAST_SHARE, LEAST_LAST = 0.3, 3.0  # of the time that is left for fine-tuning; seconds below which it is not worth it
 BETWEEN = 1.5  # seconds that what is before the last training may take more than planned: less is not kept for it

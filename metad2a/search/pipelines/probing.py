@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from metad2a.recommend.looking import about, fitting, looks
 from metad2a.search.pipelines.average import keep_logits
+from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.run_state import Wanted
 from metad2a.train.bases import absent
 from metad2a.train.pipeline import base_of
 from metad2a.train.probe import NO_MORE, Probed, probe, probed_places, speed, told_of_few
-
-if TYPE_CHECKING:
-    from metad2a.search.pipelines.session import PipelineSession
 
 PROBE_SHARE = 0.3  # of the time left that one probe of all images may take: the rest is for what is learnt
 

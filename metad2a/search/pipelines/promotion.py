@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from databases.datasets.task import VALIDATION
 from metad2a.search.pipelines import competing
 from metad2a.search.pipelines.ending import before_last
+from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.pipelines.stages import LAST_ROUND, Stage
-
-if TYPE_CHECKING:
-    from metad2a.search.pipelines.session import PipelineSession
 
 
 def promoted(session: PipelineSession) -> list[Stage]:

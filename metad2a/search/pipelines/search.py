@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,34 +16,34 @@ from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.pipeline_cost import Allowed
-from metad2a.runtime.home import features_folder
+from metad2a.runtime.home import features_folder, home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.budget import check_seconds
 from metad2a.search.judgement import judgements, told_of_seconds
 from metad2a.search.pipelines import USUAL_SECONDS
-from metad2a.search.pipelines.average import averaged, read_logits, together
-from metad2a.search.pipelines.ending import answering, of_all_images, valid_logits
+from metad2a.search.pipelines.average import read_logits
+from metad2a.search.pipelines.chosen import chosen
+from metad2a.search.pipelines.ending import answering, valid_logits
 from metad2a.search.pipelines.faster import told_of_fastest
 from metad2a.search.pipelines.kept import training_of
-from metad2a.search.pipelines.report import ClassifierReport, in_time, milliseconds, report, temperature, told_of_tested
+from metad2a.search.pipelines.probing import probe_all
+from metad2a.search.pipelines.report import ClassifierReport, report, temperature, told_of_tested
 from metad2a.search.pipelines.session import OnEpoch, PipelineSession
 from metad2a.search.pipelines.stages import Rival
+from metad2a.search.pipelines.tuning import tune_all
 from metad2a.search.result import Outcome
 from metad2a.search.run_state import Trained
-from metad2a.search.runs import RunFolder, run_name, runs_folder
-from metad2a.search.tracked import SEARCH_FIGURE, Draw, known_values
+from metad2a.search.runs import RUNS, RunFolder, run_name
+from metad2a.search.tracked import SEARCH_FIGURE, Draw, facts, known_values
 from metad2a.train.augment import check_augment
 from metad2a.train.bases import Base, installed
 from metad2a.train.classifier import Classifier
-from metad2a.train.logistic import Floats, log_loss
 from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, tune_pipeline
-from metad2a.train.probe import percent_right
+from metad2a.train.probe import percent_right, told_of_sample
 
 PLAIN = "plain-"  # how files of the network begin that a search is compared with, which is none of its candidates
 GRACE = 0.1  # of the budget
-BOTH = "learnt from training and validation images"
-ON_ALL = f"what is exported {BOTH}; its validation accuracy is of before"
 
 
 @dataclass(frozen=True, repr=False)
@@ -119,7 +118,7 @@ def search_pipelines(
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
     identity |= {} if also is None else {"also": also.digest}
     identity |= limits.named()
-    place = folder or runs_folder() / run_name(task.name, PIPELINE.name, identity)
+    place = folder or home() / RUNS / run_name(task.name, PIPELINE.name, identity)
     run = RunFolder(place, identity, begin=begin, patience=patience)
     parameters = {**identity, "seconds": seconds, "weights_at_hand": ", ".join(k for k, v in installed().items() if v)}
     with run, (tracker or NullTracker()).run(run.folder.name, "search", parameters=parameters) as tracked:
@@ -138,7 +137,7 @@ def search_pipelines(
             now=now,
             on_epoch=on_epoch or (lambda pipeline, epoch: now(told_of_epoch(pipeline, epoch))),
         )
-        result = _finish(session, session.go())
+        result = _finish(session, _go(session))
         tracked.metrics(known_values(valid_accuracy=result.valid_accuracy, test_accuracy=result.test_accuracy))
         if draw is not None and tracked.id is not None:
             tracked.figure(draw(result.trained), SEARCH_FIGURE)
@@ -149,6 +148,26 @@ def told_of_epoch(pipeline: Pipeline, epoch: Epoch) -> str:
     """How far a fine-tuning is, in words."""
     seen = "" if epoch.valid_accuracy is None else f", validation about {epoch.valid_accuracy:.0f}%"
     return f"Fine-tuning {pipeline}: {100 * epoch.progress:.0f}%, loss {epoch.loss:.3f}{seen}"
+
+
+def _go(session: PipelineSession) -> int:
+    """Does what time allows; returns the best candidate's position.
+
+    Every result is kept before the next begins; a killed run goes on where it was, also within a fine-tuning.
+    """
+    session.tracked.dataset(session.task.name, session.task.fingerprint)
+    session.tracked.parameters(facts(session.task))
+    session.recorder.begin()
+    _ = session.plan
+    session.notes += told_of_sample(session.task)
+    probe_all(session)
+    if session.measured:
+        tune_all(session)
+    best = session.best()
+    assert best is not None  # one probe is always done
+    session.plan.save()
+    session.notes += [session.plan.augmented] if session.plan.augmented else []
+    return best
 
 
 # long, since it names all that the result holds
@@ -169,15 +188,16 @@ def _finish(session: PipelineSession, best: int) -> PipelineResult:
         members = members[: _answering(classifier)]  # an earlier version let fewer join, in the same order
     else:
         heats = {index: temperature(logits[index], truth) for index in members} if len(members) > 1 else {}
-        classifier, valid, heat, more = _chosen(session, best, logits, heats)
-        state.notes = (*told_of_fastest(session, best), *more)
+        made = chosen(session, best, logits, heats)
+        classifier, valid, heat = made.classifier, made.valid_accuracy, made.temperature
+        state.notes, state.went_on = (*told_of_fastest(session, best), *made.notes), made.went_on
     tested, found = report(classifier, task, temperature=heat, seconds=math.inf if again else _left(session))
     counts = {VALIDATION: len(read_logits(session.run).get(best, truth)), TEST: len(found.places)}
     notes = [
         *session.notes,
         *state.notes,
         *told_of_tested(found, task),
-        *judgements(task, valid, tested, counts=counts, went_on=any(BOTH in note for note in state.notes)),
+        *judgements(task, valid, tested, counts=counts, went_on=state.went_on),
     ]
     card = replace(session.card(best, classifier), valid_accuracy=valid, test_accuracy=tested, temperature=heat)
     exported = save(training_of(classifier, state.trained[best]), card, session.run.folder)
@@ -212,58 +232,6 @@ def _answering(classifier: Classifier) -> int:
     """How many networks answer together in it."""
     network = classifier.network
     return len(network.members) if isinstance(network, AverageNetwork) else 1
-
-
-def _chosen(
-    session: PipelineSession, best: int, logits: Mapping[int, Floats], heats: Mapping[int, float]
-) -> tuple[Classifier, float | None, float, list[str]]:
-    """What is exported, its validation accuracy and temperature, and notes; the mean of the finalists ``heats``.
-
-    ``logits`` are those that were kept of the validation images.
-    """
-    task, asked = session.task, session.task.places(VALIDATION)
-    truth = task.labels[asked]
-    if heats:
-        mean, alone = together(logits, heats), together(logits, {best: heats[best]})
-        falls = f"{log_loss(alone, truth):.3f} -> {log_loss(mean, truth):.3f}"
-        valid = percent_right(mean, truth)
-        classifier, more = _together(session, heats, valid, falls)
-        return classifier, valid, temperature(mean, truth), more
-    classifier = session.classifier(best)
-    if best not in logits:  # a part of them judged it
-        asked = in_time(classifier, task, VALIDATION, session.left / 2)
-        truth = task.labels[asked]
-    known = logits[best] if best in logits else classifier.logits(task.images, asked)
-    heat = temperature(known, truth) if len(truth) else 1.0
-    classifier, again = of_all_images(session, best)
-    return classifier, session.run.state.trained[best].valid_accuracy, heat, [ON_ALL] if again else []
-
-
-def _together(
-    session: PipelineSession, heats: Mapping[int, float], valid: float, falls: str
-) -> tuple[Classifier, list[str]]:
-    """The mean of the finalists, given with their temperatures, as one network, and what it costs.
-
-    ``falls`` says how log-loss does, for which it was chosen: accuracy may fall too.
-    """
-    task = session.task
-    found = {index: of_all_images(session, index) for index in heats}
-    parts = {index: classifier for index, (classifier, _) in found.items()}
-    made = averaged(parts, heats, resolution=task.resolution)
-    best, *others = heats
-    alone = session.run.state.trained[best].valid_accuracy or 0.0
-    dearer = milliseconds(made, task) - milliseconds(parts[best], task)
-    named = " and ".join(str(session.pipeline(index)) for index in others)
-    told = f"what is exported is the mean with {named}, since log-loss on validation images is lower, {falls}"
-    told += f"; validation {alone:.1f} -> {valid:.1f}%, for {dearer:.1f} ms more an image"
-    return made, [told, *_told_of_all(session, {index: again for index, (_, again) in found.items()})]
-
-
-def _told_of_all(session: PipelineSession, learnt: Mapping[int, bool]) -> list[str]:
-    """A note where members learnt from validation images too, which names them where others did not."""
-    named = " and ".join(str(session.pipeline(index)) for index, again in learnt.items() if again)
-    some = f"of what is exported {named} {BOTH}, the rest from training images"
-    return [] if not named else [ON_ALL] if all(learnt.values()) else [f"{some}; its validation accuracy is of before"]
 
 
 def _rivals(session: PipelineSession, now: Say) -> tuple[Rival, ...]:

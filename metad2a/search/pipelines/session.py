@@ -1,13 +1,8 @@
-"""One process's work on a run of pipelines: probes first, then fine-tunings, the best by validation at any time.
-
-Every result is kept before the next begins; a killed run goes on where it was, also within a fine-tuning. A pipeline
-that is trained again replaces what is kept of it only where validation likes it better.
-"""
+"""One process's work on a run of pipelines: what is known by now, the best of it, and how more is kept."""
 
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,34 +12,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
+from databases.datasets.task import TEST, TRAIN, Task
 from databases.errors import Say
 from metad2a.export.card import Card
 from metad2a.recommend.chances import MeasuredProbe
 from metad2a.recommend.experience import experience
+from metad2a.recommend.front import as_good
 from metad2a.recommend.pipeline_cost import Allowed
 from metad2a.runtime.tracking import Run
 from metad2a.search.pipelines import competing
-from metad2a.search.pipelines.average import drop_logits, keep_logits
+from metad2a.search.pipelines.average import drop_logits
 from metad2a.search.pipelines.competing import TaskFacts
-from metad2a.search.pipelines.ending import before_last, last_stage, take_last
-from metad2a.search.pipelines.faster import fastest
 from metad2a.search.pipelines.kept import card_of, known_percent, trained_of, training_of
-from metad2a.search.pipelines.probing import probe_all
-from metad2a.search.pipelines.promotion import promoted
 from metad2a.search.pipelines.records import Recorder
-from metad2a.search.pipelines.stages import LAST_ROUND, Plan, Stage, read_plan
+from metad2a.search.pipelines.stages import Plan, read_plan
 from metad2a.search.run_state import Wanted
-from metad2a.search.runs import CANDIDATES, RunFolder
-from metad2a.search.tracked import facts, track_pipeline
+from metad2a.search.runs import RunFolder
+from metad2a.search.tracked import track_pipeline
 from metad2a.train.augment import Augment, choose
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
-from metad2a.train.finetune import Tuned
 from metad2a.train.loop import Epoch
-from metad2a.train.pipeline import JUDGES, Effort, base_of, begin_of, tune_pipeline
-from metad2a.train.probe import told_of_sample
-from predictors.outcome import BATCH
+from metad2a.train.pipeline import JUDGES, base_of
 
 if TYPE_CHECKING:
     from databases.records.store import Store
@@ -112,22 +101,6 @@ class PipelineSession:
         most = competing.TESTING * self.seconds if answering is None else math.inf
         return self.seconds - self.run.spent - slack - min(self.held_out(TEST, answering), most)
 
-    def go(self) -> int:
-        """Does what time allows; returns the best candidate's position."""
-        self.tracked.dataset(self.task.name, self.task.fingerprint)
-        self.tracked.parameters(facts(self.task))
-        self.recorder.begin()
-        _ = self.plan
-        self.notes += told_of_sample(self.task)
-        probe_all(self)
-        if self.measured:
-            self._tune_all()
-        best = self.best()
-        assert best is not None  # one probe is always done
-        self.plan.save()
-        self.notes += [self.plan.augmented] if self.plan.augmented else []
-        return best
-
     @property
     def fast(self) -> bool:
         """Whether the fastest of those that are as good is preferred."""
@@ -151,7 +124,15 @@ class PipelineSession:
     def best(self) -> int | None:
         """What is to be exported: the first of those `ranked` unless speed is preferred."""
         ranked = self.ranked()
-        return fastest(self, ranked) if self.fast else next(iter(ranked), None)
+        if not self.fast or not ranked:
+            return next(iter(ranked), None)
+        known = self.run.state.trained  # the fastest of those as good as the first; of equally fast ones the better
+        return as_good(ranked, cost=self.milliseconds, level=lambda index: known[index].valid_accuracy or 0.0)
+
+    def milliseconds(self, index: int) -> float:
+        """What an image takes a candidate, where speed is preferred."""
+        assert self.allowed is not None
+        return self.allowed.latency(self.pipeline(index))
 
     def classifier(self, index: int) -> Classifier:
         """The kept network of a candidate."""
@@ -169,90 +150,6 @@ class PipelineSession:
     def pipeline(self, index: int) -> Pipeline:
         """The candidate at a position."""
         return PIPELINE.pipeline(self.run.state.candidates[index].architecture)
-
-    def _tune_all(self) -> None:
-        if not self.plan.round(1):
-            left = self.left - self.held_out(VALIDATION)
-            free = before_last(self, left)
-            chosen = competing.first_round(self.measured, **self.task_facts, seconds=free, allowed=self.allowed)
-            for each in chosen if chosen and chosen[0].seconds >= competing.LEAST_TUNING else []:
-                self.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
-        for stage in self.plan.round(1):
-            self._tune(stage)
-        begun = not all(each.done for each in self.plan.round(LAST_ROUND))
-        for _ in range(1 + begun):  # a larger budget goes on further than a last one that was killed would
-            for stage in promoted(self):
-                self._tune(stage)
-            last, members = last_stage(self)
-            if last is not None:
-                self._tune(last, answering=members)
-
-    def _tune(self, stage: Stage, *, answering: Sequence[Pipeline] | None = None) -> None:
-        """One fine-tuning, from the probe or from where it stands; what is kept is the better one."""
-        if stage.done:
-            self.resumed += 1
-            return
-        if self.left_for(answering) < 1:
-            return
-        pipeline = PIPELINE.pipeline(PIPELINE.parse(stage.pipeline))
-        index = self.run.place(Wanted(PIPELINE.of(pipeline)))
-        checkpoint = self.run.folder / CANDIDATES / f"{index}-{self.plan.stages.index(stage)}.checkpoint"
-        checkpoint.parent.mkdir(exist_ok=True)
-        begin, augment = self._begin(pipeline, index, again=stage.again), self.augmented
-        if (left := self.left_for(answering)) < 1:
-            return
-        seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, left)
-        self.now(f"Fine-tuning {pipeline} for {seconds:.0f} s")
-        parts = (TRAIN, VALIDATION) if stage.round == LAST_ROUND else (TRAIN,)
-        tuned = tune_pipeline(
-            pipeline,
-            self.task,
-            Effort(seconds=seconds, augment=augment, seed=self.seed, parts=parts),
-            begin=begin,
-            deadline=time.monotonic() + left,
-            checkpoint=checkpoint,
-            on_epoch=self._epoch(pipeline),
-        )
-        if stage.round == LAST_ROUND:
-            take_last(self, index, tuned)
-        else:
-            self._take(index, tuned, again=stage.again)
-        if tuned.complete:  # else a larger budget goes on with it
-            if not stage.again:  # what went on had two schedules, as no training that we foretell
-                steps = max(1, round(tuned.passes * self.task_facts["images"] / BATCH))  # of whole batches
-                accuracy, loss = tuned.valid_accuracy, tuned.valid_loss
-                self.recorder.add(pipeline, accuracy, loss, seconds=tuned.seconds, steps=steps)
-            self.plan.finish(stage)
-            checkpoint.unlink(missing_ok=True)
-
-    def _begin(self, pipeline: Pipeline, index: int, *, again: bool) -> Classifier:
-        """Where a fine-tuning begins, or goes on."""
-        if again:
-            return self.classifier(index)
-        return begin_of(pipeline, self.task, seed=self.seed, cache=self.cache, also=self.also)
-
-    def _take(self, index: int, tuned: Tuned, *, again: bool) -> None:
-        """Keeps a fine-tuned network unless what is kept of its pipeline is better."""
-        known = self.run.state.trained.get(index)
-        new = (tuned.valid_accuracy or 0.0, -tuned.valid_loss)
-        if known is not None and new <= ((known.valid_accuracy or 0.0), -self.loss(index)):
-            after = f"{known_percent(tuned.valid_accuracy)} after more time"
-            return self.line(f"{self.pipeline(index)}: {after}: the earlier one stays")
-        before = known if again else None  # else a cut one went on, whose figures hold all of it
-        passes = tuned.passes + (before.epochs if before else 0)
-        seconds = tuned.seconds + (before.seconds if before else 0.0)
-        self.keep(index, tuned.classifier, tuned.valid_accuracy, tuned.valid_loss, seconds=seconds, passes=passes)
-        keep_logits(self.run, index, tuned.valid_logits)
-
-    def _epoch(self, pipeline: Pipeline) -> Callable[[Epoch], None]:
-        self.curve, self.worked = [], True
-
-        def tell(epoch: Epoch) -> None:
-            self.run.tick()
-            self.curve.append(epoch)
-            self.on_epoch(pipeline, epoch)
-
-        return tell
 
     @cached_property
     def augmented(self) -> Augment:
