@@ -6,12 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
 from databases.files import write_files
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
 
 VERSION = 1
 
@@ -31,13 +33,22 @@ def load(path: Path, *, form: str, origin: str) -> tuple[dict[str, Tensor], dict
     Raises:
         UserError: the file is missing, corrupt, foreign or newer.
     """
+    return _load(path, "pt", form=form, origin=origin)
+
+
+def load_arrays(path: Path, *, form: str, origin: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """As `load`, without torch, whose import takes a second."""
+    return _load(path, "np", form=form, origin=origin)
+
+
+def _load(path: Path, framework: str, *, form: str, origin: str) -> tuple[dict[str, Any], dict[str, Any]]:
     from safetensors import SafetensorError, safe_open
 
     what = form.removeprefix("metad2a-")
     if not path.is_file():
         raise UserError(f"no {what} at {path}: {origin}")
     try:
-        with safe_open(path, "pt") as file:
+        with safe_open(path, framework) as file:
             text = (file.metadata() or {}).get("metad2a", "{}")
             tensors = {name: file.get_tensor(name) for name in file.keys()}
         header = json.loads(text)

@@ -15,6 +15,16 @@ from service_process import free_port, until
 
 # no telemetry, and none of the seven processes that would wait for jobs of language models
 QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+# `mlflow server`, which serves in this process: the one that it would start imports everything once more
+SERVER = """
+import os, mlflow.server, uvicorn
+from mlflow.cli import cli
+def serve(command, *, extra_env, **options):
+    os.environ.update(extra_env)
+    uvicorn.main(command[3:])  # after: python -m uvicorn
+mlflow.server._exec_cmd = serve
+cli()
+"""
 
 
 @contextmanager
@@ -29,12 +39,12 @@ def mlflow_server(folder: Path) -> Iterator[str]:
 
 def start(folder: Path, port: int | None = None) -> tuple[str, subprocess.Popen[bytes]]:
     """The address and the process of a server that answers."""
-    address, program = f"http://127.0.0.1:{port or free_port()}", "from mlflow.cli import cli; cli()"
+    address = f"http://127.0.0.1:{port or free_port()}"
     store = ["--backend-store-uri", f"sqlite:///{folder / 'tracking.db'}", "--artifacts-destination", str(folder / "a")]
     place = ["--host", "127.0.0.1", "--port", address.rpartition(":")[2], "--workers", "1"]
     with (folder / "mlflow.log").open("wb") as log:
         server = subprocess.Popen(
-            [sys.executable, "-c", program, "server", *store, *place],
+            [sys.executable, "-c", SERVER, "server", *store, *place],
             stdout=log,
             stderr=log,
             stdin=subprocess.DEVNULL,

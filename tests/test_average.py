@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from onnx_network import OnnxNetwork
 from PIL import Image
 from pipeline_world import random_base, stripes
 
@@ -20,7 +19,6 @@ from databases.datasets.task import TEST, VALIDATION, Task
 from metad2a.cli.runs import runs
 from metad2a.export.card import Card
 from metad2a.export.export import Exported, load_exported, save
-from metad2a.export.onnx import export_onnx
 from metad2a.export.program import load_program, network_source
 from metad2a.search.pipelines.average import LOGITS, averaged, finalists, keep_logits, read_logits, together
 from metad2a.search.run_list import all_runs
@@ -135,14 +133,6 @@ def test_networks_of_every_kind_go_together_into_one_program() -> None:
     imports, source = network_source(Blueprint("average:AverageNetwork", (plans, SIDE)))
     compile("\n".join([*imports, source]), "model.py", "exec")
     assert all(f"class {each.network.partition(':')[2]}(" in source for each in parts)
-
-
-@pytest.mark.slow
-def test_its_graph_gives_torchs_probabilities(task: Task, mean: Classifier, tmp_path: Path) -> None:
-    kept(mean, task, tmp_path)
-    network, images = OnnxNetwork(export_onnx(tmp_path)), task.part(TEST)[0][:7]
-    wanted = load_program(tmp_path).load(tmp_path).probabilities(images).numpy()
-    assert np.abs(network.probabilities(images) - wanted).max() < 1e-4
 
 
 def told(labels: np.ndarray, right: np.ndarray, *, sure: float = 2.0) -> np.ndarray:

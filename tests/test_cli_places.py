@@ -87,6 +87,6 @@ def test_a_narrow_or_odd_width_hides_nothing(columns: str, home: Path) -> None:
 def test_a_closed_stream_is_no_mistake_of_ours(home: Path) -> None:
     for closed in (">&-", "2>&-", ">&- 2>&-"):
         ended = subprocess.run(
-            ["sh", "-c", f"'{sys.executable}' -m metad2a runs {closed}"], capture_output=True, text=True
+            ["sh", "-c", f"'{sys.executable}' -m metad2a device list {closed}"], capture_output=True, text=True
         )
         assert ended.returncode == 0 and "Traceback" not in ended.stderr

@@ -62,6 +62,12 @@ def test_help_imports_nothing_heavy() -> None:
     assert found.stdout.strip() == ""
 
 
+def test_devices_are_listed_without_torch() -> None:
+    code = "import sys; from metad2a.devices.devices import devices; print(len(devices()) > 20, 'torch' in sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["True", "False"]
+
+
 def test_what_a_network_costs_is_told_without_sympy() -> None:
     code = (
         "import sys; from databases.architectures.networks import cost;"

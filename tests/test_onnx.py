@@ -11,13 +11,15 @@ import pytest
 import torch
 from exporting import export
 from onnx_network import OnnxNetwork
+from pipeline_world import stripes
+from test_average import HEATS, SIDE, kept, members
 from test_spaces import IMAGES
 from torch import nn
 from typer.testing import CliRunner
 
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.space import Architecture, image_space
-from databases.datasets.task import Task, split
+from databases.datasets.task import TEST, Task, split
 from databases.errors import UserError
 from databases.hosting import lent
 from databases.records.recipe import Recipe
@@ -27,6 +29,7 @@ from metad2a.export.export import load_exported, save
 from metad2a.export.onnx import export_onnx
 from metad2a.export.program import load_program
 from metad2a.search import runs
+from metad2a.search.pipelines.average import averaged
 from metad2a.train.train import train
 from metad2a.train.training import Training
 
@@ -150,6 +153,15 @@ def test_a_network_with_a_path_for_each_image_is_the_same_as_a_graph(tmp_path: P
         paths = program.load(tmp_path).network.paths(program.prepare(images))
     assert len(paths.unique(dim=0)) > 1
     check_onnx(tmp_path)
+
+
+@pytest.mark.slow
+def test_networks_that_answer_together_are_the_same_as_a_graph(tmp_path: Path) -> None:
+    task = stripes(60, side=SIDE)
+    kept(averaged(members(task), HEATS, resolution=SIDE), task, tmp_path)
+    network, images = OnnxNetwork(export_onnx(tmp_path)), task.part(TEST)[0][:7]
+    wanted = load_program(tmp_path).load(tmp_path).probabilities(images).numpy()
+    assert np.abs(network.probabilities(images) - wanted).max() < 1e-4
 
 
 def test_a_folder_without_a_network_is_told(tmp_path: Path) -> None:

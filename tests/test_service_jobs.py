@@ -188,7 +188,7 @@ def test_the_readmes_walk_through_works_as_it_stands(service: Processes) -> None
     (service.home / "images.zip").write_bytes(zipped(pictures(each=20)))
     (service.home / "picture.png").write_bytes(pictures()["set/class1/0.png"])
     assert block.count("http://127.0.0.1:8000") == block.count('\\"seconds\\": 30') == 1
-    shorter = block.replace('\\"seconds\\": 30', '\\"seconds\\": 8')
+    shorter = block.replace('\\"seconds\\": 30', '\\"seconds\\": 5')
     lines = f"set -euo pipefail\n{shorter.replace('http://127.0.0.1:8000', service.address)}"
     done = subprocess.run(["bash", "-c", lines], cwd=service.home, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr + done.stdout[-500:]

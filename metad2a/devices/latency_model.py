@@ -154,9 +154,9 @@ def save(model: LatencyModel, path: Path, facts: Mapping[str, Any]) -> str:
 
 def load(path: Path = WEIGHTS) -> LatencyModel:
     """The model in a file that `save` wrote; raises `UserError` where it cannot be read."""
-    tensors, header = checkpoint.load(path, form=checkpoint.LATENCY_MODEL)
+    arrays, header = checkpoint.load_arrays(path, form=checkpoint.LATENCY_MODEL)
     names, devices = header["names"], header["devices"]
-    coefficients, costs = (tensors[name].double().numpy() for name in ("coefficients", "costs"))
+    coefficients, costs = (arrays[name].astype(np.float64) for name in ("coefficients", "costs"))
     parse = finite_space(SPACE).parse
     return LatencyModel(
         devices={

@@ -131,7 +131,7 @@ class Loop:
         self.network, self.optimiser, self.steps, self.limit = network, optimiser, steps, seconds
         self.seed, self.gradient_norm, self.finite, self.agree = seed, gradient_norm, finite, agree
         self.path, self.every, self.writes = checkpoint, every, writes
-        self.parallel = network if parallel is None else parallel
+        self.parallel, self._weights = network if parallel is None else parallel, list(network.parameters())
         self._average, self._averaged = average, None if average is None else average.of(network)
         self.step, self.epoch, self.place, self.before = 0, 0, 0, 0.0
         self.total = torch.zeros(())  # of the losses of the epoch, where they are: nothing waits for another device
@@ -240,7 +240,7 @@ class Loop:
         if value.requires_grad:
             value.backward()
         if self.gradient_norm is not None:
-            norm = nn.utils.clip_grad_norm_(self.network.parameters(), self.gradient_norm)
+            norm = nn.utils.clip_grad_norm_(self._weights, self.gradient_norm)
             if self.finite and not norm.isfinite():
                 raise Diverged("the gradients of a training are no longer finite")
         self.optimiser.step()

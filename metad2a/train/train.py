@@ -260,7 +260,7 @@ class _Learning:
         """The loss and gradients of a batch, in as many parts as memory asks for."""
         size = -(-len(y) // self.parts)
         try:
-            network.zero_grad()
+            self.optimiser.zero_grad()
             total = torch.zeros((), device=y.device)
             for images, labels in zip(batches(x, size), batches(y, size), strict=True):
                 loss = nn.functional.cross_entropy(network(images), labels) * (len(labels) / len(y))
