@@ -237,13 +237,13 @@ def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Valu
         flags = (
             pipeline.training == "half",
             pipeline.weights in ("lite0", "other"),  # nobody measured the user's: most have seen ImageNet
-            pipeline.resolution > 32 and own,
+            own and pipeline.resolution > 32,
             pipeline.slim,
             pipeline.short,
         )
         plain = (begin, best - begin, max(0.0, hog), lite0, passes, rate, larger)
         size = (math.log(looked.classes), math.log(looked.images), math.log(looked.images / looked.classes))
-        mixed = (begin * passes, passes * flags[0], begin * flags[0], hog * rate, hog * flags[3])
+        mixed = (begin * passes, passes * flags[0], passes * flags[2], begin * flags[0], hog * rate, hog * flags[3])
         rows.append((*plain, *size, *map(float, flags), *mixed))
         base.append(begin)
     return np.array(rows, dtype=np.float64), np.array(base, dtype=np.float64)
