@@ -194,6 +194,7 @@ def compare(
         (),
         (Panel("Median and 10% to 90% of seeds", "look-ups", "test regret", curves, log_x=True),),
         figures,
+        seeds=tuple(range(seed, seed + seeds)),
     )
 
 

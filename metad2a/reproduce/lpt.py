@@ -148,7 +148,7 @@ def run(context: Context) -> Report:
     """The searches, judged by the table and by what their creators score."""
     size = FAST if context.fast else Size()
     table = context.table("nasbench201/cifar10")
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     jobs = [Job(label, seed, size) for seed in seeds for label in RULES]
     done: dict[tuple[str, int], Followed] = {}
     for each in context.run(follow, jobs):

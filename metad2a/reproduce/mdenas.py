@@ -100,7 +100,7 @@ def run(context: Context) -> Report:
     taus = {name: _taus(shorts[name], tables[name], size, context.seed) for name in DATASETS}
     context.say(f"ranked {len(tables['cifar10'].architectures):,} cells of {len(taus)} datasets")
     long, short = tables["cifar10"], shorts["cifar10"]
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     jobs = [
         Job(label, seed, long, short.valid if method.short else long.valid, size)
         for label, method in METHODS.items()

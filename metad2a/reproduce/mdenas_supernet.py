@@ -55,7 +55,7 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Part:
     """Searches on CIFAR-10 that are judged by the table."""
     size = FAST if context.fast else Size()
     task = load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     ways = {label: Way(policy) for label, policy in POLICIES.items()}
     kept = context.trainings
     jobs = [Job(task, seed, size.warm, size.turns, size.told, tuple(ways.values()), folder=kept) for seed in seeds]

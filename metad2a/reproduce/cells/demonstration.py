@@ -89,7 +89,7 @@ def run(context: Context) -> Report:
     }
     related = {each: _related(of, cells, context.seed) for each, of in tables.items()}
     context.say(f"{len(cells.architectures):,} cells correlated on {', '.join(tables)}")
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     shapes = found(
         tables["cifar10"][SHORT], cells, seeds=seeds, trials=size.trials, workers=context.workers, say=context.say
     )
@@ -132,7 +132,7 @@ def _related(tables: dict[str, BenchmarkTable], cells: Cells, seed: int) -> dict
 def _landscapes(size: Size, context: Context) -> list[list[Landscape]]:
     """The trainings of each cell, the narrowest first."""
     task = fewer(load_task("sklearn:digits", as_stored=True), size.images)
-    seeds = range(context.seed, context.seed + size.trainings)
+    seeds = context.seeds(size.trainings)
     jobs = [Job(each, seed, task, size.directions) for each in rewired(size.cells, seed=context.seed) for seed in seeds]
     done: list[Landscape] = []
     for each in context.run(measured, jobs):

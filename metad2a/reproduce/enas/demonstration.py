@@ -80,7 +80,7 @@ def run(context: Context) -> Report:
     table = context.table("nasbench201/cifar10")
     rng = np.random.default_rng(7)
     judged = tuple(shared_space(CELLS).sample(rng) for _ in range(size.judged))
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     ways, kept = tuple(WAYS.values()), context.trainings
     jobs = [Job(task, seed, size.warm, size.turns, size.told, ways, judged, kept) for seed in seeds]
     done: dict[int, Outcome] = {}

@@ -54,7 +54,7 @@ def run(context: Context) -> Report:
     """Distance matrices over several initialisations, their rank correlation with transfer, and reduced spaces."""
     size = FAST if context.fast else Size()
     every = tasks(context, images=size.images)
-    jobs = [RoundJob(context.seed + i, tuple(every)) for i in range(size.rounds)]
+    jobs = [RoundJob(seed, tuple(every)) for seed in context.seeds(size.rounds)]
     rounds: list[Round] = []
     for each in context.run(one_round, jobs):
         rounds.append(each)
@@ -148,7 +148,7 @@ def _searches(every: Sequence[Task], distance: Values, size: Size, context: Cont
     nearest, farthest = away.argmin(axis=0), np.where(np.isinf(away), -np.inf, away).argmax(axis=0)
     third = max(1, size.cells // 3)
     found: dict[str, list[list[float]]] = {name: [] for name in (FULL, THIRD, NEAREST, FARTHEST, FUSE)}
-    for seed in range(context.seed, context.seed + size.searches):
+    for seed in context.seeds(size.searches):
         full = _pools([Job(each, SPACE, size.cells, seed) for each in every], context)
         found[FULL].append([each.quality(size.cells) for each in full])
         found[THIRD].append([each.quality(third) for each in full])
