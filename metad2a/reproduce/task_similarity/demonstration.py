@@ -13,7 +13,7 @@ from databases.datasets.features import extract
 from databases.datasets.task import Task
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, not_refuted, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
-from metad2a.reproduce.task_similarity.reduced_search import SPACE, Job, Pool, measured, reduced
+from metad2a.reproduce.task_similarity.reduced_search import SPACE, Job, Pool, around, measured
 from metad2a.reproduce.task_similarity.tasks import DISTANCES, FRECHET, Round, one_round, tasks
 from metad2a.reproduce.task_similarity.tasks import Job as RoundJob
 from predictors.metrics import bootstrap_interval, spearman
@@ -158,7 +158,7 @@ def _searches(every: Sequence[Task], distance: Values, size: Size, context: Cont
             (FUSE, nearest, 1, size.stages),
         ):
             own = seed + 1000  # cells of the reduced spaces are drawn anew
-            jobs = [Job(task, reduced(full[i]), cells, own, stages) for task, i in zip(every, chosen, strict=True)]
+            jobs = [around(full[i], task, cells, own, stages) for task, i in zip(every, chosen, strict=True)]
             found[name].append([each.quality(cells) for each in _pools(jobs, context)])
     return {name: np.array(each) for name, each in found.items()}
 
