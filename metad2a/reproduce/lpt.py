@@ -17,6 +17,7 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION
 from databases.hosting import lent
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, not_refuted, paired, with_interval
+from metad2a.reproduce.cells.found_cells import shown
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.supernets.passing_tests import Batches, Creator, Examiner, PassingTests, Rule
 from metad2a.supernets.training import Labelled, labelled, new_supernet
@@ -34,6 +35,7 @@ RULES = {
 }
 RANDOM = "random cell of the same operations"
 NONE = OPERATIONS.index("none")  # in the mixture, but in no cell that is found, as in DARTS
+SHAPES = "Width and depth of the cells: without `none` all have the same, so that these say nothing of the search"
 BATCH, FEATURES = 32, 32
 Values = npt.NDArray[np.float64]
 
@@ -71,6 +73,11 @@ class Followed:
     hard: Values
     outliers: Values
     cell: tuple[int, ...]
+
+    @property
+    def architecture(self) -> Architecture:
+        """The cell in its space."""
+        return Architecture("nasbench201", self.cell)
 
 
 def mixed(part: Labelled, seed: int, *, outliers: bool = True) -> tuple[Labelled, Tensor]:
@@ -155,25 +162,23 @@ def run(context: Context) -> Report:
         done[each.label, each.seed] = each
         context.say(f"search {len(done)} of {len(jobs)}")
     found = {label: [done[label, seed] for seed in seeds] for label in RULES}
-    cells = {label: [Architecture("nasbench201", one.cell) for one in each] for label, each in found.items()}
-    cells[RANDOM] = [_random_cell(seed) for seed in seeds]
+    cells = {label: [each.architecture for each in of] for label, of in found.items()}
+    cells |= {RANDOM: [_random_cell(seed) for seed in seeds]}
     ranks = {label: percentiles(table.test[table.rows(each)], table.test) for label, each in cells.items()}
     scores = {
         label: {kind: np.stack([getattr(one, kind) for one in found[label]]) for kind in ("hard", "outliers")}
         for label in (OURS, CAREFREE)
     }
-    last = {
-        label: {kind: bootstrap_interval(each[:, -1]).to_json() for kind, each in kinds.items()}
-        for label, kinds in scores.items()
-    }
+    last = {label: _last(kinds) for label, kinds in scores.items()}
     spared = paired(scores[CAREFREE]["outliers"][:, -1], scores[OURS]["outliers"][:, -1])
     good = {label: bootstrap_interval(each).to_json() for label, each in ranks.items()}
     above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}
+    shapes = shown(cells, seed=context.seed, title=SHAPES)
     return Report(
         "lpt",
         SOURCE,
         _setting(size),
-        (_score_table(last), _cell_table(good, above)),
+        (_score_table(last), _cell_table(good, above), shapes.table),
         _verdicts(last, above, spared),
         (_panel(scores, size),),
         {
@@ -182,8 +187,14 @@ def run(context: Context) -> Report:
             "percentile": {label: {**good[label], "of_seeds": each} for label, each in ranks.items()},
             "lpt_above": above,
             "cells": {label: [str(each) for each in of] for label, of in cells.items()},
+            "shapes": shapes.figures,
         },
     )
+
+
+def _last(kinds: dict[str, Values]) -> dict[str, dict[str, float]]:
+    """The mean of the last look at (seeds, looks) of each kind, with its interval."""
+    return {kind: bootstrap_interval(each[:, -1]).to_json() for kind, each in kinds.items()}
 
 
 def _setting(size: Size) -> str:
