@@ -83,7 +83,7 @@ def mean_tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: i
     """Mean over seeds of `kendall_tau` of (seeds, n) and (n,), its bootstrap interval over seeds and columns alike."""
     first, second, rng = np.asarray(predicted, dtype=np.float64), np.asarray(true), np.random.default_rng(0)
 
-    def mean(rows: npt.ArrayLike, columns: npt.ArrayLike) -> float:
+    def mean(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> float:
         return float(np.mean([kendall_tau(row[columns], second[columns]) for row in first[rows]]))
 
     rows, columns = (rng.integers(size, size=(draws, size)) for size in first.shape)
