@@ -39,7 +39,7 @@ def test_the_mixture_prefers_the_option_that_generalises() -> None:
     assert weights[0] > weights[1] and abs(float(weights.sum()) - 1) < 1e-6
 
 
-def test_a_search_begins_with_the_best_cells_of_another_task_and_goes_on_in_their_space() -> None:
+def test_a_search_begins_with_the_best_cell_of_another_task_and_goes_on_in_its_space() -> None:
     cells = drawn(SPACE, 6, seed=0)
     assert len(set(cells)) == 6
     pool = Pool(cells, (1.0, 9.0, 2.0, 8.0, 3.0, 0.0), (5.0,) * 6)
@@ -47,12 +47,12 @@ def test_a_search_begins_with_the_best_cells_of_another_task_and_goes_on_in_thei
     job = around(pool, task, 4, seed=1)
     found = space(job.space)
     assert isinstance(found, Reduced)
-    assert [found.whole(found.within(cells[i])) for i in (1, 3)] == [cells[1], cells[3]]
+    assert found.whole(found.within(cells[1])) == cells[1]
     inner = drawn(job.space, job.drawn, job.seed, job.begun)
-    assert inner[:2] == job.begun == (cells[1], cells[3]) and len(set(inner)) == 4
+    assert inner[:1] == job.begun == (cells[1],) and len(set(inner)) == 4
     assert drawn(job.space, 1, job.seed, job.begun) == (cells[1],)
     free = {0, 1}  # the live parts of a cell may do without an edge, or hand on by an identity
-    assert {option for each in inner for option in each.walk} - free <= {op for i in (1, 3) for op in cells[i].walk}
+    assert {option for each in inner for option in each.walk} - free <= set(cells[1].walk)
 
 
 def test_fuse_begins_with_the_best_cell_and_each_stage_meets_two_more(monkeypatch: pytest.MonkeyPatch) -> None:

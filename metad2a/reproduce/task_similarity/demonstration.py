@@ -13,7 +13,7 @@ from databases.datasets.features import extract
 from databases.datasets.task import Task
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, not_refuted, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
-from metad2a.reproduce.task_similarity.reduced_search import BEST, SPACE, Job, Pool, around, measured
+from metad2a.reproduce.task_similarity.reduced_search import SPACE, Job, Pool, around, measured
 from metad2a.reproduce.task_similarity.tasks import DISTANCES, FRECHET, Round, one_round, tasks
 from metad2a.reproduce.task_similarity.tasks import Job as RoundJob
 from predictors.metrics import bootstrap_interval, spearman
@@ -97,7 +97,7 @@ def _setting(every: Sequence[Task], size: Size) -> str:
     return (
         f"{len(every)} tasks of at most {size.images} training images, {size.rounds} initialisations; NAS-Bench-201 "
         f"cells of 4 channels: {size.searches} times {size.cells} from the full space and {size.cells // 3} from "
-        f"reduced ones, of which the first {BEST} are the best of that space's own task; trained once each"
+        "reduced ones, which begin with the cell that was best on that space's own task; trained once each"
     )
 
 
