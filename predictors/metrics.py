@@ -79,6 +79,18 @@ def tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 
     return Interval(kendall_tau(first, second), *bounds(found), LEVEL, len(first))
 
 
+def mean_tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 300) -> Interval:
+    """Mean over seeds of `kendall_tau` of (seeds, n) and (n,), its bootstrap interval over seeds and columns alike."""
+    first, second, rng = np.asarray(predicted, dtype=np.float64), np.asarray(true), np.random.default_rng(0)
+
+    def mean(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> float:
+        return float(np.mean([kendall_tau(row[columns], second[columns]) for row in first[rows]]))
+
+    rows, columns = (rng.integers(size, size=(draws, size)) for size in first.shape)
+    low, high = _bounds([mean(*drawn) for drawn in zip(rows, columns, strict=True)], LEVEL)
+    return Interval(mean(*map(np.arange, first.shape)), low, high, LEVEL, len(first))
+
+
 def tau_difference(first: npt.ArrayLike, second: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 300) -> Interval:
     """`kendall_tau` of the ``first`` ranking less that of the ``second``, (n,) each, drawn over the same rows."""
     (ours, values), (theirs, _) = _pair(first, true), _pair(second, true)

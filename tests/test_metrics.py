@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from predictors.metrics import (
     bootstrap_interval,
     kendall_tau,
+    mean_tau_interval,
     median_interval,
     percentiles,
     regret,
@@ -138,3 +139,14 @@ def test_the_interval_of_a_tau_holds_it_and_tells_order_from_none() -> None:
     none = tau_interval(rng.permutation(truth), truth)
     assert 0 < found.low < found.mean < found.high and found.groups == 120
     assert none.low < 0 < none.high
+
+
+def test_the_interval_of_a_mean_tau_is_wider_for_few_columns_however_alike_the_seeds() -> None:
+    rng = np.random.default_rng(0)
+    truth = np.arange(120.0)
+    alike = np.stack([truth + 40 * rng.normal(size=120)] * 5)  # seeds that agree tell nothing of other columns
+    many, few = mean_tau_interval(alike, truth), mean_tau_interval(alike[:, ::6], truth[::6])
+    assert many.mean == pytest.approx(kendall_tau(alike[0], truth)) and many.groups == few.groups == 5
+    assert 0.05 < many.high - many.low < few.high - few.low and many.low < many.mean < many.high
+    apart = mean_tau_interval(np.stack([truth, -truth]), truth)
+    assert apart.high - apart.low > 1.5

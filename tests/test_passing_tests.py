@@ -149,6 +149,13 @@ def test_a_step_moves_everything_and_scores_stay_between_0_and_1() -> None:
     assert ((scores >= 0) & (scores <= 1)).all() and len(system.likeliest()) == EDGES
 
 
+def test_what_is_left_out_is_never_the_likeliest_and_keeps_its_weight() -> None:
+    system = made(Rule())
+    system.alpha.data = torch.tensor([[3.0, 1.0, 2.0], [0.0, 5.0, 4.0]])
+    assert system.likeliest() == (0, 1) and system.likeliest((0,)) == (2, 1) and system.likeliest((0, 1)) == (2, 2)
+    assert system.alpha[0, 0] == 3
+
+
 def test_a_step_stays_on_one_device() -> None:
     place = torch.device("meta")  # refuses tensors of another device, as CUDA does, on every machine
     system = made(Rule())

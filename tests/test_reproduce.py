@@ -76,6 +76,17 @@ def test_json_and_files_agree(tmp_path: Path) -> None:
     assert "fast=True" in (tmp_path / "out" / "tables.md").read_text()
 
 
+def test_the_report_lists_its_seeds(tmp_path: Path) -> None:
+    def both(context: Context) -> Report:
+        assert list(context.seeds(2)) == [8, 9] and list(context.seeds(4)) == [8, 9, 10, 11]
+        return toy(context)
+
+    for run_, seeds in ((both, [8, 9, 10, 11]), (toy, [8])):
+        context = Context(fast=True, seed=8, say=lambda line: None)
+        write_report(Demonstration("toy", "A toy.", "Doe, 2020", run_).report(context), tmp_path)
+        assert json.loads((tmp_path / "report.json").read_text())["seeds"] == seeds
+
+
 class Recorder(NullTracker):
     """Remembers what would be tracked."""
 

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 from databases.architectures.cell_shape import CellShape
-from databases.architectures.space import space
+from databases.architectures.space import Architecture, space
 from metad2a.reproduce.cells import landscapes
+from metad2a.reproduce.cells.found_cells import RANDOM, shown
 from metad2a.reproduce.cells.landscapes import POINTS, SPACE, lines, rewired
-from metad2a.reproduce.cells.table import Cells, correlation
+from metad2a.reproduce.cells.table import Cells, correlation, every_cell, shapes_of
 
 
 def test_a_correlation_at_fixed_operations_sees_no_difference_between_operations() -> None:
@@ -55,3 +56,18 @@ def test_the_gradients_of_equal_batches_do_not_vary() -> None:
     x, y = torch.randn(32, 1, 2, 2).repeat(3, 1, 1, 1), torch.zeros(96, dtype=torch.int64)
     assert landscapes._variance(network, x, y) < 1e-10
     assert landscapes._variance(network, torch.randn(96, 1, 2, 2), y) > 1e-4
+
+
+def test_wide_cells_are_told_from_narrow_ones_and_random_ones_are_neither() -> None:
+    wide, narrow = (Architecture("nasbench201", walk) for walk in ((2, 3, 0, 1, 3, 4), (3, 0, 3, 0, 0, 3)))
+    dead = Architecture("nasbench201", (0,) * 6)
+    found = shown({"wide": [wide] * 3, "narrow": [narrow] * 2 + [dead]}, asked=("wide", "narrow"), seed=4)
+    assert [each.holds for each in found.verdicts] == [True, False, True, False, True]
+    assert [row[:3] for row in found.table.rows[:2]] == [("wide", "2.33", "2.00"), ("narrow", "0.67", "2.00")]
+    assert len(found.figures[RANDOM]["width"]) == 200 and found.figures["narrow"]["width"].tolist() == [1.0, 1.0, 0.0]
+    assert shapes_of([dead], every_cell()).of_its_kind.tolist() == [0.0]
+    assert not shown({"wide": [wide]}, seed=0).verdicts
+    full = shapes_of(
+        [Architecture("nasbench201", walk) for walk in ((3, 3, 1, 3, 3, 3), (4, 2, 1, 3, 3, 2))], every_cell()
+    )
+    assert np.array_equal(full.width, full.of_its_kind)  # without `none` all are as wide

@@ -19,7 +19,7 @@ from metad2a.supernets.instance import InstanceRecipe
 
 # name -> module with FAST, what makes it still shorter here, verdicts
 SHORTER: dict[str, tuple[str, dict[str, Any], int]] = {
-    "enas": ("enas.demonstration", {"judged": 6, "told": 4, "alone": 2}, 12),
+    "enas": ("enas.demonstration", {"judged": 6, "told": 4, "alone": 2}, 15),
     "lpt": ("lpt", {"steps": 2, "every": 1}, 5),
     "instanas": ("instanas.demonstration", {"timed": 2, "drawn": 2, "digits": InstanceRecipe(1, 1, 1)}, 3),
     "shufflenasnets": ("shufflenasnets", {"cells": 2, "trained": 2, "searches": 1, "images": 40}, 7),

@@ -71,4 +71,4 @@ def test_a_small_run_shows_every_part(tables: str, shared: Path, monkeypatch: py
     assert report.figures["percentile"][OURS]["multinomial_above"]["mean"] == 0
     assert report.figures["supernet"]["percentile"].keys() == {*mdenas_supernet.POLICIES, mdenas_supernet.RANDOM}
     assert len(report.tables[0].rows) == 5 and len(report.tables[1].rows) == len(mdenas.METHODS)
-    assert len(report.verdicts) == 10 and len(report.panels) == 3
+    assert len(report.verdicts) == 13 and len(report.panels) == 3

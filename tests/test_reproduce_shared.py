@@ -16,6 +16,7 @@ from metad2a.reproduce.enas.children import Job, Way, new_policy, search, spread
 from metad2a.reproduce.enas.trained_alone import TEXT, children
 from metad2a.reproduce.instanas.paths import CHILD, LEVELS, MOBILE, OURS, Measured, cheapest, matched
 from metad2a.reproduce.lpt import EASY_KIND, HARD_KIND, OUTLIER_KIND
+from metad2a.supernets.passing_tests import PassingTests
 from metad2a.supernets.training import Labelled, SharedRecipe
 
 
@@ -46,6 +47,19 @@ def test_tests_are_easy_hard_but_clean_or_mislabelled() -> None:
     assert torch.equal(found.images[kinds == EASY_KIND], part.images[kinds == EASY_KIND])
     assert (found.images[kinds == HARD_KIND][:, 0, 0, 0] != -1).float().mean() > 0.9
     assert (lpt.mixed(part, 0, outliers=False)[1] != OUTLIER_KIND).all()
+
+
+@pytest.mark.parametrize("label", lpt.RULES)
+def test_no_search_ends_with_an_edge_without_operation(label: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def mostly_none(job: lpt.Job, place: torch.device) -> PassingTests:
+        system = made(job, place)
+        system.alpha.data[:, lpt.NONE] += 5
+        return system
+
+    made = lpt._system
+    monkeypatch.setattr(lpt, "_system", mostly_none)
+    assert lpt.NONE not in lpt.follow(lpt.Job(label, 0, lpt.Size(steps=1, every=1))).cell
+    assert all(lpt.NONE not in lpt._random_cell(seed).walk for seed in range(40))
 
 
 def test_the_rival_is_the_fastest_static_child_that_is_as_accurate_on_validation_images() -> None:

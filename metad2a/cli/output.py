@@ -11,6 +11,7 @@ from contextlib import contextmanager, nullcontext
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
+from metad2a.cli.tables import FittedTable
 from metad2a.reports.words import seen, span
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.progress import Progress, TaskID
     from rich.segment import Segment
-    from rich.table import Table
 
 SECONDS_BETWEEN_LINES = 15  # of progress, where no terminal shows it
 WIDTH = 100  # of text that goes to a file or a pipe
@@ -59,24 +59,9 @@ def tell_written(names: Sequence[str], folder: Path) -> None:
     console(stderr=True).print(f"Written to {folder}: {', '.join([*told, *others])}", soft_wrap=True)
 
 
-def table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    """A table without frames; a heading that begins with ``>`` aligns its column to the right.
-
-    One that begins with ``=`` is of texts that are never folded, since they are copied.
-    """
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    made = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD)
-    made.padding, made.pad_edge, made.show_header = (0, 1, 0, 0), False, any(headings)
-    for heading in headings:
-        number = heading.startswith(">")  # a number is never folded, however narrow the terminal
-        whole = number or heading.startswith("=")
-        made.add_column(heading.lstrip(">="), justify="right" if number else "left", no_wrap=whole)
-    for row in rows:
-        made.add_row(*(Text(seen(cell)) for cell in row))
-    return made
+def table(title: str | None, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> FittedTable:
+    """A table of which nothing is cut; what a heading's first sign says of its column, `FittedTable` tells."""
+    return FittedTable(title, headings, rows)
 
 
 class Reporter:

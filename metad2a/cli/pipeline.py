@@ -21,9 +21,8 @@ from metad2a.reports.words import percent, short, span
 from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from databases.datasets.task import Task
+    from metad2a.cli.tables import FittedTable
     from metad2a.export.export import Exported
     from metad2a.recommend.pipelines import PipelineRecommendation
     from metad2a.search.pipelines.search import PipelineResult
@@ -238,7 +237,7 @@ def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:
     to.print("\n".join(f"    {each}" for each in next_ones), soft_wrap=True)
 
 
-def beside(result: PipelineResult) -> Table:
+def beside(result: PipelineResult) -> FittedTable:
     """What the same seconds give without a choice, and ours."""
     others = len(result.members) - 1
     name = f"ours: {result.best}" + (f" and {others} more" if others else "")

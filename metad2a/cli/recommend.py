@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 
     from databases.architectures.skeleton import Skeleton
     from databases.architectures.space import Architecture
+    from metad2a.cli.tables import FittedTable
     from metad2a.recommend.model import MetaD2A
     from metad2a.recommend.recommendation import Candidate, Recommendation
 
@@ -250,7 +251,7 @@ def describe_recipe(name: str, skeleton: Skeleton) -> str:
     return f"{size}, {it.epochs} epochs of {it.resolution} px images in batches of {it.batch}{steps}"
 
 
-def _candidates(answer: Recommendation, data: str) -> Table:
+def _candidates(answer: Recommendation, data: str) -> FittedTable:
     last = "From" if answer.device is None else f">ms on {answer.device.name}"
     headings = ("#", "Cell", ">Accuracy", ">Behind #1", ">Params", ">FLOPs", ">Training", last)
     rows = (_row(rank, each) for rank, each in enumerate(answer.candidates, start=1))

@@ -165,8 +165,7 @@ def compare(
     Raises:
         UserError: a budget or a number of seeds that is impossible.
     """
-    budgets = sorted(set(budgets))
-    _check(table, budgets, seeds)
+    budgets = _checked(table, sorted(set(budgets)), seeds)
     runs = search_table(table, searchers, seeds=range(seed, seed + seeds), trials=budgets[-1], workers=workers, say=say)
     test = {label: table.test[incumbents(table, found.rows)] for label, found in runs.items()}
     regret = {label: table.test.max() - values for label, values in test.items()}
@@ -194,6 +193,7 @@ def compare(
         (),
         (Panel("Median and 10% to 90% of seeds", "look-ups", "test regret", curves, log_x=True),),
         figures,
+        seeds=tuple(range(seed, seed + seeds)),
     )
 
 
@@ -241,8 +241,9 @@ def _verdict(above: dict[str, float]) -> str:
     return "better" if above["low"] > 0 else "worse" if above["high"] < 0 else ""
 
 
-def _check(table: BenchmarkTable, budgets: Sequence[int], seeds: int) -> None:
+def _checked(table: BenchmarkTable, budgets: Sequence[int], seeds: int) -> Sequence[int]:
     if not budgets or budgets[0] < 1 or budgets[-1] > len(table.architectures):
         raise UserError(f"budgets {', '.join(map(str, budgets))}: give 1 to {len(table.architectures):,} look-ups")
     if seeds < 2:
         raise UserError(f"seeds {seeds}: an interval needs 2 or more, a verdict {FOR_A_VERDICT}")
+    return budgets

@@ -81,6 +81,7 @@ class Report:
         setting: what was run, in one sentence: data, seeds, budget.
         figures: every number with seeds and 95% intervals, as plain values for the JSON.
         short: whether this was shorter than the full run, so that an open verdict is not yet a failure.
+        seeds: all that were used; a part with fewer begins with the first.
     """
 
     system: str
@@ -91,6 +92,7 @@ class Report:
     panels: tuple[Panel, ...] = ()
     figures: dict[str, Any] = field(default_factory=dict)
     short: bool = False
+    seeds: tuple[int, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for a JSON file: no numpy, and null for what is not finite."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -30,8 +30,9 @@ class Demonstration:
     run: Callable[[Context], Report]
 
     def report(self, context: Context) -> Report:
-        """Runs it; the report knows whether that was the short run."""
-        return replace(self.run(context), short=context.fast)
+        """Runs it; the report knows whether that was the short run, and with which seeds."""
+        found = self.run(context)
+        return replace(found, short=context.fast, seeds=tuple(sorted(context.asked)) or (context.seed,))
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Context:
         database: path or URL of the store with the tables, None where there is none.
         images: folder of image sources, None where there is none. workers: processes to use.
         say: prints a line of progress. trainings: folder where what is done is kept until the report is written, so
-            that a demonstration that was killed goes on; None: it is not.
+            that a demonstration that was killed goes on; None: it is not. asked: the `seeds` that were given out.
     """
 
     fast: bool
@@ -53,6 +54,13 @@ class Context:
     workers: int = 2
     say: Say = print
     trainings: Path | None = None
+    asked: set[int] = field(default_factory=set, repr=False, compare=False)
+
+    def seeds(self, count: int) -> range:
+        """So many seeds from the first on."""
+        found = range(self.seed, self.seed + count)
+        self.asked.update(found)
+        return found
 
     def table(self, task: str, *, recipe: str = "nasbench201", name: str = "nasbench201") -> BenchmarkTable:
         """The benchmark table of a task, such as ``nasbench201/cifar10``, over the space ``name``.

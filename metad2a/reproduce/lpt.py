@@ -12,10 +12,12 @@ from torch import Tensor, nn
 
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, shared_space
+from databases.architectures.spaces.nasbench201 import EDGES, OPERATIONS
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION
 from databases.hosting import lent
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, not_refuted, paired, with_interval
+from metad2a.reproduce.cells.found_cells import shown
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.supernets.passing_tests import Batches, Creator, Examiner, PassingTests, Rule
 from metad2a.supernets.training import Labelled, labelled, new_supernet
@@ -31,7 +33,9 @@ RULES = {
     CAREFREE: Rule(caution=0.0),
     DARTS: Rule(unrolled=0.0, creates=False),
 }
-RANDOM = "random cell"
+RANDOM = "random cell of the same operations"
+NONE = OPERATIONS.index("none")  # in the mixture, but in no cell that is found, as in DARTS
+SHAPES = "Width and depth of the cells: without `none` all have the same, so that these say nothing of the search"
 BATCH, FEATURES = 32, 32
 Values = npt.NDArray[np.float64]
 
@@ -69,6 +73,11 @@ class Followed:
     hard: Values
     outliers: Values
     cell: tuple[int, ...]
+
+    @property
+    def architecture(self) -> Architecture:
+        """The cell in its space."""
+        return Architecture("nasbench201", self.cell)
 
 
 def mixed(part: Labelled, seed: int, *, outliers: bool = True) -> tuple[Labelled, Tensor]:
@@ -115,7 +124,7 @@ def follow(job: Job) -> Followed:
             scores = system.scores(kept.images.to(place)).cpu()
             looks.append((_auc(scores, kinds, HARD_KIND), _auc(scores, kinds, OUTLIER_KIND)))
     hard, outliers = np.array(looks).reshape(-1, 2).T
-    return Followed(job.label, job.seed, hard, outliers, system.likeliest())
+    return Followed(job.label, job.seed, hard, outliers, system.likeliest((NONE,)))
 
 
 def _system(job: Job, place: torch.device) -> PassingTests:
@@ -127,7 +136,13 @@ def _system(job: Job, place: torch.device) -> PassingTests:
             *(nn.Conv2d(FEATURES, FEATURES, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()),
         )
         tester, creator = Examiner(encoder, FEATURES, 10).to(place), Creator(FEATURES).to(place)
-    return PassingTests(learner.to(place), (6, 5), tester, creator, RULES[job.label])
+    return PassingTests(learner.to(place), (len(EDGES), len(OPERATIONS)), tester, creator, RULES[job.label])
+
+
+def _random_cell(seed: int) -> Architecture:
+    """A cell without `NONE`, as the found ones are."""
+    kept = [each for each in range(len(OPERATIONS)) if each != NONE]
+    return Architecture("nasbench201", tuple(np.random.default_rng([seed, 5]).choice(kept, len(EDGES)).tolist()))
 
 
 def _auc(scores: Tensor, kinds: Tensor, kind: int) -> float:
@@ -140,33 +155,30 @@ def run(context: Context) -> Report:
     """The searches, judged by the table and by what their creators score."""
     size = FAST if context.fast else Size()
     table = context.table("nasbench201/cifar10")
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     jobs = [Job(label, seed, size) for seed in seeds for label in RULES]
     done: dict[tuple[str, int], Followed] = {}
     for each in context.run(follow, jobs):
         done[each.label, each.seed] = each
         context.say(f"search {len(done)} of {len(jobs)}")
     found = {label: [done[label, seed] for seed in seeds] for label in RULES}
-    cells = {label: [Architecture("nasbench201", one.cell) for one in each] for label, each in found.items()}
-    space = shared_space("nasbench201")
-    cells[RANDOM] = [space.sample(np.random.default_rng([seed, 5])) for seed in seeds]
+    cells = {label: [each.architecture for each in of] for label, of in found.items()}
+    cells |= {RANDOM: [_random_cell(seed) for seed in seeds]}
     ranks = {label: percentiles(table.test[table.rows(each)], table.test) for label, each in cells.items()}
     scores = {
         label: {kind: np.stack([getattr(one, kind) for one in found[label]]) for kind in ("hard", "outliers")}
         for label in (OURS, CAREFREE)
     }
-    last = {
-        label: {kind: bootstrap_interval(each[:, -1]).to_json() for kind, each in kinds.items()}
-        for label, kinds in scores.items()
-    }
+    last = {label: _last(kinds) for label, kinds in scores.items()}
     spared = paired(scores[CAREFREE]["outliers"][:, -1], scores[OURS]["outliers"][:, -1])
     good = {label: bootstrap_interval(each).to_json() for label, each in ranks.items()}
     above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}
+    shapes = shown(cells, seed=context.seed, title=SHAPES)
     return Report(
         "lpt",
         SOURCE,
         _setting(size),
-        (_score_table(last), _cell_table(good, above)),
+        (_score_table(last), _cell_table(good, above), shapes.table),
         _verdicts(last, above, spared),
         (_panel(scores, size),),
         {
@@ -175,8 +187,14 @@ def run(context: Context) -> Report:
             "percentile": {label: {**good[label], "of_seeds": each} for label, each in ranks.items()},
             "lpt_above": above,
             "cells": {label: [str(each) for each in of] for label, of in cells.items()},
+            "shapes": shapes.figures,
         },
     )
+
+
+def _last(kinds: dict[str, Values]) -> dict[str, dict[str, float]]:
+    """The mean of the last look at (seeds, looks) of each kind, with its interval."""
+    return {kind: bootstrap_interval(each[:, -1]).to_json() for kind, each in kinds.items()}
 
 
 def _setting(size: Size) -> str:
@@ -184,7 +202,8 @@ def _setting(size: Size) -> str:
         f"{size.seeds} paired seeds, {size.steps} steps on scikit-learn's digits, of which {HARD:.0%} are turned by a "
         f"quarter (hard but clean) and {OUTLIERS:.0%} of the tests inverted with a random label (outliers); scores "
         f"judged on images that nothing was trained on; lambda {RULES[OURS].caution:g}, published as 1: below some "
-        "hundreds it changes nothing through one small step; cells by NAS-Bench-201's test accuracy on CIFAR-10"
+        "hundreds it changes nothing through one small step; every search takes the likeliest operation of each edge "
+        "but `none`, as in DARTS; cells by NAS-Bench-201's test accuracy on CIFAR-10"
     )
 
 

@@ -100,7 +100,7 @@ def run(context: Context) -> Report:
     taus = {name: _taus(shorts[name], tables[name], size, context.seed) for name in DATASETS}
     context.say(f"ranked {len(tables['cifar10'].architectures):,} cells of {len(taus)} datasets")
     long, short = tables["cifar10"], shorts["cifar10"]
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     jobs = [
         Job(label, seed, long, short.valid if method.short else long.valid, size)
         for label, method in METHODS.items()
@@ -118,7 +118,7 @@ def run(context: Context) -> Report:
         f"NAS-Bench-201: all cells of three datasets after 12 and 200 epochs; {size.trials} look-ups of CIFAR-10's "
         f"validation accuracies, {size.seeds} paired seeds, the likeliest cell judged by test after 200 epochs; "
         f"{shared.setting}",
-        (_tau_table(taus), _search_table(looks, last, gains, size), shared.table),
+        (_tau_table(taus), _search_table(looks, last, gains, size), *shared.tables),
         (*_verdicts(taus, last, gains), *shared.verdicts),
         (*_panels(looks, size), shared.panel),
         {

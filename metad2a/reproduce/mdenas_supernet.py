@@ -12,6 +12,7 @@ from databases.architectures.space import Architecture
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.reports.report import Panel, Table, Verdict, band, judged, not_refuted, paired, with_interval
+from metad2a.reproduce.cells.found_cells import shown
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.enas.children import TOLD, TURNS, WARM, Job, Outcome, Way, search
 from metad2a.supernets.training import SharedRecipe
@@ -45,7 +46,7 @@ class Part:
     """What this half adds to the report."""
 
     setting: str
-    table: Table
+    tables: tuple[Table, ...]
     verdicts: tuple[Verdict, ...]
     panel: Panel
     figures: dict[str, Any]
@@ -55,7 +56,7 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Part:
     """Searches on CIFAR-10 that are judged by the table."""
     size = FAST if context.fast else Size()
     task = load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     ways = {label: Way(policy) for label, policy in POLICIES.items()}
     kept = context.trainings
     jobs = [Job(task, seed, size.warm, size.turns, size.told, tuple(ways.values()), folder=kept) for seed in seeds]
@@ -64,17 +65,19 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Part:
         done[each.job.seed] = each
         context.say(f"searches on shared weights {len(done)} of {len(jobs)}")
     found = {label: [done[seed].ways[way] for seed in seeds] for label, way in ways.items()}
-    ranks = {label: _ranks([one.likeliest for one in each], table) for label, each in found.items()}
+    cells = {label: [one.likeliest for one in each] for label, each in found.items()}
+    ranks = {label: _ranks(each, table) for label, each in cells.items()}
     ranks[RANDOM] = _ranks([one.found for one in found[CONTROL]], table)
     spread = {label: np.stack([one.entropies for one in each]) for label, each in found.items()}
     good = {label: bootstrap_interval(each, list(seeds)).to_json() for label, each in ranks.items()}
     above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}
+    shapes = shown(cells, asked=(OURS,), seed=context.seed)
     fallen = paired(np.ones(len(seeds)), spread[OURS][:, -1])
     return Part(
         f"then {size.seeds} paired seeds on shared weights of CIFAR-10, which random children warmed for "
         f"{size.warm.steps} steps and which learn in turn with the policy for {size.turns.steps}",
-        _table(ranks, good, above, spread),
-        _verdicts(good, above, fallen),
+        (_table(ranks, good, above, spread), shapes.table),
+        (*_verdicts(good, above, fallen), *shapes.verdicts),
         Panel(
             "On shared weights",
             "passes over the images",
@@ -85,7 +88,8 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Part:
             "percentile": {label: {**good[label], "of_seeds": each} for label, each in ranks.items()},
             "multinomial_above": above,
             "entropy": {label: each[:, -1] for label, each in spread.items()},
-            "cells": {label: [str(one.likeliest) for one in each] for label, each in found.items()},
+            "cells": {label: [str(each) for each in of] for label, of in cells.items()},
+            "shapes": shapes.figures,
         },
     )
 

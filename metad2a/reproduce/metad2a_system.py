@@ -63,7 +63,7 @@ def run(context: Context) -> Report:
     ours = _ranked(model, features, model.generate(features, recipe=RECIPE, seed=context.seed), table)
     answered = time.perf_counter() - begin
     count, trials = (5, 200) if context.fast else (20, 300)
-    seeds = range(context.seed, context.seed + count)
+    seeds = context.seeds(count)
     ablations = _ablations([_answers(model, features, table, seed) for seed in seeds], table)
     context.say(f"answered without parts, {count} draws each")
     names = [name for name in RIVALS if name in CONTROLLERS]

@@ -173,7 +173,7 @@ def _search(table: BenchmarkTable, size: Size, context: Context) -> dict[str, Se
         Entry(AREA, "area", options),
         Entry(CONTROL, "area", {**options, "score": RandomScores(context.seed)}),
     ]
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     return search_table(table, searchers, seeds=seeds, trials=size.trials, workers=context.workers, say=context.say)
 
 

@@ -170,7 +170,7 @@ def _searched(name: str, job: Job) -> Architecture:
 def run(context: Context) -> Report:
     """Times of random cells, short trainings of some, and a search in each frame."""
     size = FAST if context.fast else Size()
-    seeds = range(context.seed, context.seed + size.cells)
+    seeds = context.seeds(size.cells)
     jobs = [Job(seed, size, train=place < size.trained) for place, seed in enumerate(seeds)]
     jobs += [Job(seed, size, train=True, search=True) for seed in seeds[: size.searches]]
     done = {}

@@ -161,7 +161,8 @@ def _on_table(context: Context, seeds: int) -> tuple[Curves, Curves]:
         for name in ("cifar10", "mnist")
     )
     start = Start(generator.decoder, z, other)
-    groups = [tuple(range(first, min(first + 5, seeds))) for first in range(0, seeds, 5)]
+    every = context.seeds(seeds)
+    groups = [tuple(every[first : first + 5]) for first in range(0, seeds, 5)]
     jobs = [Job(label, group, start, table) for label in LABELS for group in groups]
     return _all(jobs, context, "CIFAR-10")
 
@@ -174,7 +175,7 @@ def _on_own_tasks(tasks: Sequence[OwnTask], context: Context) -> Curves:
         z = _z(ours, ours)
         farthest = seen[int(torch.stack([(each - z).norm() for each in seen]).argmax())]
         start = Start(ours.generator.decoder, z, farthest)
-        jobs += [Job(label, tuple(range(OWN_SEEDS)), start, ours.table, ours.runs) for label in LABELS]
+        jobs += [Job(label, tuple(context.seeds(OWN_SEEDS)), start, ours.table, ours.runs) for label in LABELS]
     return _all(jobs, context, "own tasks")[0]
 
 

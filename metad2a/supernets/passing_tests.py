@@ -13,7 +13,7 @@ Yang, 2019).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -157,9 +157,11 @@ class PassingTests:
         scores: Tensor = self.creator(self.tester(images)[0])
         return scores
 
-    def likeliest(self) -> tuple[int, ...]:
-        """The option with the largest weight of each edge."""
-        return tuple(self.alpha.argmax(1).tolist())
+    def likeliest(self, without: Collection[int] = ()) -> tuple[int, ...]:
+        """The option with the largest weight of each edge, ``without`` some: DARTS leaves out that of no operation."""
+        left = self.alpha.detach().clone()
+        left[:, list(without)] = -torch.inf
+        return tuple(left.argmax(1).tolist())
 
     def _losses(self, weights: Weights, part: Labelled) -> Tensor:
         """(n,) losses of the learner with these weights."""

@@ -1,7 +1,7 @@
 """Why found cells look as they do: wide and shallow cells learn faster, so that short trainings favour them.
 
-On NAS-Bench-201's tables, on small trainings of cells that differ in their connections alone, and on what searches
-find.
+On NAS-Bench-201's tables, on small trainings of cells that differ in their connections alone, and on what searches in
+the tables find. What ENAS, MDENAS and LPT find on shared weights, their own reports tell in the same words.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from metad2a.reports.report import (
     not_refuted,
     with_interval,
 )
+from metad2a.reproduce.cells.found_cells import Gains, table_of, verdicts_of
 from metad2a.reproduce.cells.known import PUBLISHED
 from metad2a.reproduce.cells.landscapes import POINTS, REACH, Job, Landscape, by_cell, measured, rewired
 from metad2a.reproduce.cells.table import (
@@ -54,7 +55,6 @@ SHUFFLED = "width of random other cells (control)"
 LOSS, ROUGHNESS, VARIANCE, TEST = "training loss", "roughness", "gradient variance", "test accuracy"
 BELOW = "interval below 0"
 FINDERS = tuple(each.label for each in ENTRIES if each.label != CONTROL)
-Gains = dict[str, dict[str, float]]  # searcher -> a mean with its interval
 SHOWN = ("narrowest", "middle", "widest")
 
 
@@ -89,11 +89,11 @@ def run(context: Context) -> Report:
     }
     related = {each: _related(of, cells, context.seed) for each, of in tables.items()}
     context.say(f"{len(cells.architectures):,} cells correlated on {', '.join(tables)}")
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     shapes = found(
         tables["cifar10"][SHORT], cells, seeds=seeds, trials=size.trials, workers=context.workers, say=context.say
     )
-    above = wider(shapes, lambda each: float(cells.width.mean())), wider(shapes, lambda each: each.of_its_kind)
+    above = wider(shapes, float(cells.width.mean())), wider(shapes)
     seen = _landscapes(size, context)
     slopes = _slopes(seen)
     return Report(
@@ -101,8 +101,9 @@ def run(context: Context) -> Report:
         SOURCE,
         f"{len(cells.architectures):,} networks of NAS-Bench-201 on {', '.join(size.datasets)}; {size.seeds} searches "
         f"of {size.trials} look-ups by validation after 12 epochs on CIFAR-10; {size.cells} cells of ENAS's operations "
-        f"from narrow to wide, trained {size.trainings} times on digits",
-        (_published(), _related_table(related), _landscape_table(seen), _found_table(shapes, *above)),
+        f"from narrow to wide, trained {size.trainings} times on digits; the cells of searches on shared weights are "
+        "told by `enas`, `mdenas` and `lpt`",
+        (_published(), _related_table(related), _landscape_table(seen), table_of(shapes, *above)),
         (*_related_verdicts(related), *_slope_verdicts(slopes), *_found_verdicts(*above)),
         (_width_panel(tables["cifar10"], cells), *_landscape_panels(seen), _found_panel(shapes)),
         {
@@ -132,7 +133,7 @@ def _related(tables: dict[str, BenchmarkTable], cells: Cells, seed: int) -> dict
 def _landscapes(size: Size, context: Context) -> list[list[Landscape]]:
     """The trainings of each cell, the narrowest first."""
     task = fewer(load_task("sklearn:digits", as_stored=True), size.images)
-    seeds = range(context.seed, context.seed + size.trainings)
+    seeds = context.seeds(size.trainings)
     jobs = [Job(each, seed, task, size.directions) for each in rewired(size.cells, seed=context.seed) for seed in seeds]
     done: list[Landscape] = []
     for each in context.run(measured, jobs):
@@ -190,21 +191,6 @@ def _landscape_table(seen: Sequence[Sequence[Landscape]]) -> Table:
     return Table("Cells of the same operations, means", (">Width", ">Depth", *(f">{name}" for name in means)), rows)
 
 
-def _found_table(shapes: dict[str, FoundShapes], all_cells: Gains, kind: Gains) -> Table:
-    rows = tuple(
-        (
-            label,
-            f"{each.width.mean():.2f}",
-            f"{each.depth.mean():.2f}",
-            with_interval(all_cells[label]),
-            with_interval(kind[label]),
-        )
-        for label, each in shapes.items()
-    )
-    title = "Cells that searches find: mean width and depth; wider than the mean cell, and than those of its operations"
-    return Table(title, ("Searcher", ">Width", ">Depth", ">than all [95%]", ">than its kind [95%]"), rows)
-
-
 def _related_verdicts(related: dict[str, dict[str, Correlation]]) -> list[Verdict]:
     found = []
     for dataset, of in related.items():
@@ -237,8 +223,7 @@ def _slope_verdicts(slopes: dict[str, Interval]) -> list[Verdict]:
 def _found_verdicts(all_cells: Gains, kind: Gains) -> list[Verdict]:
     control = all_cells[CONTROL]
     return [
-        *(_above(f"{label} finds cells wider than random ones", all_cells[label]) for label in FINDERS),
-        *(_above(f"{label}: wider than those of the same operations", kind[label]) for label in FINDERS),
+        *verdicts_of(FINDERS, all_cells, kind),
         not_refuted("a search told shuffled values does not", "interval not above 0", control, above=0),
     ]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from scipy.stats import rankdata
 from databases.architectures.space import Architecture, finite_space
 from databases.errors import Say
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.compare.comparison import Entry, Searched, incumbents, search_table
+from metad2a.compare.comparison import Entry, incumbents, search_table
 from metad2a.reports.report import paired
 from predictors.metrics import bounds
 
@@ -105,7 +105,7 @@ def by_width(accuracy: Values, cells: Cells) -> tuple[Values, Values, Values]:
 
 @dataclass(frozen=True, eq=False)
 class FoundShapes:
-    """Width and depth of the cell that each seed's search took by validation, (seeds,) each.
+    """Width and depth of the cell that each seed's search took, (seeds,) each; 0 of a cell without a path.
 
     ``of_its_kind`` is the mean width of all cells with the same operations.
     """
@@ -118,22 +118,26 @@ class FoundShapes:
 def found(
     table: BenchmarkTable, cells: Cells, *, seeds: Sequence[int], trials: int, workers: int, say: Say
 ) -> dict[str, FoundShapes]:
-    """Searcher -> the shapes of what it finds; a cell without a path is left out of its width: it has none."""
+    """Searcher -> the shapes of what it takes by validation."""
     searched = search_table(table, ENTRIES, seeds=seeds, trials=trials, workers=workers, say=say)
-    return {label: _shapes(table, each, cells) for label, each in searched.items()}
+    last = {label: incumbents(table, each.rows)[:, -1] for label, each in searched.items()}
+    return {label: shapes_of([table.architectures[row] for row in rows], cells) for label, rows in last.items()}
 
 
-def _shapes(table: BenchmarkTable, searched: Searched, cells: Cells) -> FoundShapes:
-    space = finite_space(SPACE)
-    place = {each: i for i, each in enumerate(cells.architectures)}
+def shapes_of(found: Sequence[Architecture], cells: Cells) -> FoundShapes:
+    """Of the cells that were found, one a seed."""
+    space, place = finite_space(SPACE), {each: i for i, each in enumerate(cells.architectures)}
     mean = np.bincount(cells.groups, cells.width) / np.bincount(cells.groups)
-    last = incumbents(table, searched.rows)[:, -1]
-    rows = [place[live] for row in last if (live := space.live(table.architectures[row])) is not None]
-    return FoundShapes(cells.width[rows], cells.depth[rows], mean[cells.groups[rows]])
+    lives = [space.live(each) for each in found]
+    rows = [-1 if each is None else place[each] for each in lives]  # the last: without a path
+    values = (np.append(each, 0.0)[rows] for each in (cells.width, cells.depth, mean[cells.groups]))
+    width, depth, kind = (each.round(9) for each in values)  # of one kind with one width no cell is wider by a rounding
+    return FoundShapes(width, depth, kind)
 
 
-def wider(
-    shapes: Mapping[str, FoundShapes], mean: Callable[[FoundShapes], Values | float]
-) -> dict[str, dict[str, float]]:
-    """How much wider each searcher's cells are than ``mean`` says of them, with its 95% interval over the seeds."""
-    return {label: paired(each.width, np.broadcast_to(mean(each), each.width.shape)) for label, each in shapes.items()}
+def wider(shapes: Mapping[str, FoundShapes], than: float | None = None) -> dict[str, dict[str, float]]:
+    """How much wider each searcher's cells are than that, or than those of their operations; over seeds [95%]."""
+    return {
+        label: paired(each.width, each.of_its_kind if than is None else np.full_like(each.width, than))
+        for label, each in shapes.items()
+    }

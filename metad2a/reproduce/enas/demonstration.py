@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +14,12 @@ from databases.datasets.task import TRAIN
 from databases.records.benchmark_table import BenchmarkTable
 from databases.records.recipe import RECIPES
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, not_refuted, paired, with_interval
+from metad2a.reproduce.cells.found_cells import shown
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.enas.children import CELLS, SCORED, TOLD, TURNS, WARM, Job, Outcome, Values, Way, search
 from metad2a.reproduce.enas.trained_alone import DIGITS, TEXT, alone, shared
 from metad2a.supernets.training import SharedRecipe
-from predictors.metrics import bootstrap_interval, kendall_tau, percentiles
+from predictors.metrics import bootstrap_interval, kendall_tau, mean_tau_interval, percentiles
 
 SOURCE = "Pham, Guan, Zoph, Le, Dean, ICML 2018"
 SCRATCH = RECIPES["shallow"]  # what training a child alone would take
@@ -41,6 +43,23 @@ PANELS = (
 )
 Interval = dict[str, float]
 Found = dict[str, tuple[Values, Values]]  # method -> (seeds,) percentiles and test accuracies
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What shared weights say of the same children, (seeds, children), and the truth, (children,)."""
+
+    scores: Values
+    truth: Values
+
+    @property
+    def taus(self) -> Values:
+        """(seeds,) Kendall's tau of both."""
+        return np.array([kendall_tau(each, self.truth) for each in self.scores])
+
+    def figures(self) -> dict[str, Any]:
+        """The mean with its interval, which draws children too: those that were judged are a few of many."""
+        return {**mean_tau_interval(self.scores, self.truth).to_json(), "of_seeds": self.taus}
 
 
 @dataclass(frozen=True)
@@ -80,7 +99,7 @@ def run(context: Context) -> Report:
     table = context.table("nasbench201/cifar10")
     rng = np.random.default_rng(7)
     judged = tuple(shared_space(CELLS).sample(rng) for _ in range(size.judged))
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     ways, kept = tuple(WAYS.values()), context.trainings
     jobs = [Job(task, seed, size.warm, size.turns, size.told, ways, judged, kept) for seed in seeds]
     done: dict[int, Outcome] = {}
@@ -95,18 +114,14 @@ def run(context: Context) -> Report:
         RUNNING: [each.running for each in outcomes],
         UNTRAINED: [each.untrained for each in outcomes],
     }
-    taus = {label: _taus(each, truth) for label, each in scores.items()}
+    ranked = {label: Ranking(np.stack(each), truth) for label, each in scores.items()}
     levels = {label: np.array([one.mean() for one in each]) for label, each in scores.items()}
     elsewhere = _elsewhere(size, seeds, context)
     asked = min(len(each.ways[PLAIN].told.union(judged)) for each in outcomes)
     images = int((task.parts == TRAIN).sum())
     alone_for = asked * SCRATCH.steps(images) * SCRATCH.batch
     saved = alone_for / (size.warm.steps * size.warm.batch + size.turns.steps * size.turns.batch)
-    return _report(size, taus | elsewhere, levels, _found(outcomes, table), (asked, saved), outcomes)
-
-
-def _taus(scores: list[Values], truth: Values) -> Values:
-    return np.array([kendall_tau(each, truth) for each in scores])
+    return _report(size, ranked | elsewhere, levels, _found(outcomes, table), (asked, saved), outcomes)
 
 
 def _found(outcomes: list[Outcome], table: BenchmarkTable) -> Found:
@@ -116,8 +131,8 @@ def _found(outcomes: list[Outcome], table: BenchmarkTable) -> Found:
     return {label: (percentiles(values, table.test), values) for label, values in accuracies.items()}
 
 
-def _elsewhere(size: Size, seeds: range, context: Context) -> dict[str, Values]:
-    """Space -> (seeds,) tau of shared weights against children trained alone."""
+def _elsewhere(size: Size, seeds: range, context: Context) -> dict[str, Ranking]:
+    """Space -> children by shared weights against the same trained alone."""
     kinds = {**{name: 0 for name in DIGITS}, TEXT: 1}
     trainings = [(name, child, size.epochs[kind]) for name, kind in kinds.items() for child in range(size.alone)]
     truth = {name: np.zeros(size.alone) for name in kinds}
@@ -126,20 +141,22 @@ def _elsewhere(size: Size, seeds: range, context: Context) -> dict[str, Values]:
     context.say(f"{len(trainings)} children trained alone on the digits and on text")
     jobs = [(name, seed, size.alone, size.steps[kind]) for name, kind in kinds.items() for seed in seeds]
     done = {(name, seed): scores for name, seed, scores in context.run(shared, jobs)}
-    return {name: _taus([done[name, seed] for seed in seeds], truth[name]) for name in kinds}
+    return {name: Ranking(np.stack([done[name, seed] for seed in seeds]), truth[name]) for name in kinds}
 
 
 def _report(
     size: Size,
-    taus: dict[str, Values],
+    ranked: dict[str, Ranking],
     levels: dict[str, Values],
     found: Found,
     cost: tuple[int, float],
     outcomes: list[Outcome],
 ) -> Report:
-    rank = {label: bootstrap_interval(values).to_json() for label, values in taus.items()}
+    rank = {label: each.figures() for label, each in ranked.items()}
     good = {label: bootstrap_interval(percentile).to_json() for label, (percentile, _) in found.items()}
     above = {label: paired(found[ENAS][0], found[label][0]) for label in (COLLAPSED, RANDOM)}
+    cells = {label: [one.ways[of].found for one in outcomes] for label, of in WAYS.items()}
+    shapes = shown(cells, asked=(ENAS,), seed=outcomes[0].job.seed)
     lost = paired(levels[WARMED], levels[RUNNING])
     return Report(
         "enas",
@@ -148,25 +165,29 @@ def _report(
         f"random children warm for {size.warm.steps} steps of {size.warm.batch} images of CIFAR-10 at "
         f"{size.warm.resolution} px; then they and the policy learn in turn for {size.turns.steps}; {size.judged} "
         f"random children scored on {SCORED} validation images against the table's test accuracy after 200 epochs; "
-        f"{size.alone} children of each other space trained alone on digits or on text",
-        (_tau_table(rank, levels), _found_table(found, good, above)),
-        (*_rank_verdicts(rank, lost, cost), *_found_verdicts(good, above)),
+        f"{size.alone} children of each other space trained alone, once each, on digits or on text",
+        (_tau_table(rank, levels), _found_table(found, good, above), shapes.table),
+        (*_rank_verdicts(rank, lost, cost), *_found_verdicts(good, above), *shapes.verdicts),
         tuple(_panel(*each, outcomes) for each in PANELS),
         {
-            "tau": {label: {**each, "of_seeds": taus[label]} for label, each in rank.items()},
-            "accuracy": {
-                label: {**bootstrap_interval(values).to_json(), "of_seeds": values} for label, values in levels.items()
-            },
+            "tau": rank,
+            "accuracy": _of_seeds(levels),
             "accuracy_lost": lost,
-            "tau_lost": paired(taus[WARMED], taus[RUNNING]),
-            "percentile": {label: {**each, "of_seeds": found[label][0]} for label, each in good.items()},
+            "tau_lost": paired(ranked[WARMED].taus, ranked[RUNNING].taus),
+            "percentile": _of_seeds({label: percentile for label, (percentile, _) in found.items()}),
             "test_accuracy": {label: bootstrap_interval(values).to_json() for label, (_, values) in found.items()},
             "enas_above": above,
-            "cells": {way: [str(one.ways[of].found) for one in outcomes] for way, of in WAYS.items()},
+            "cells": {label: [str(each) for each in of] for label, of in cells.items()},
+            "shapes": shapes.figures,
             "judged": cost[0],
             "times_fewer_images": cost[1],
         },
     )
+
+
+def _of_seeds(found: dict[str, Values]) -> dict[str, dict[str, Any]]:
+    """The mean of (seeds,) values with its interval, and the values."""
+    return {label: {**bootstrap_interval(each).to_json(), "of_seeds": each} for label, each in found.items()}
 
 
 def _panel(title: str, label: str, of: str, outcomes: list[Outcome]) -> Panel:
@@ -210,10 +231,15 @@ def _found_verdicts(good: dict[str, Interval], above: dict[str, Interval]) -> tu
             form=".1f",
             learnt=True,
         ),
-        _above_zero("and than that of the search with running statistics (control)", above[COLLAPSED], "+.1f", True),
         _above_zero("and than the best of as many random children", above[RANDOM], "+.1f", True),
+        _above_zero(
+            "the search with running statistics collapses: its cell is worse than by batch statistics (control)",
+            above[COLLAPSED],
+            "+.1f",
+            True,
+        ),
         judged(
-            "the search with running statistics collapses: its cell is worse than a random cell",
+            "and even than a random cell",
             "percentile's interval below 50",
             good[COLLAPSED],
             below=50,
@@ -235,7 +261,7 @@ def _tau_table(rank: dict[str, Interval], levels: dict[str, Values]) -> Table:
     rows = tuple(
         (label, _told(each), f"{levels[label].mean():.1f}" if label in levels else "") for label, each in rank.items()
     )
-    title = "Kendall tau between shared-weight accuracy and the truth, mean over seeds [95%]"
+    title = "Kendall tau between shared-weight accuracy and the truth, mean over seeds [95%, over seeds and children]"
     return Table(title, ("", ">Tau", ">Mean accuracy of the children"), rows)
 
 

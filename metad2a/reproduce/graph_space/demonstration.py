@@ -129,7 +129,7 @@ def run(context: Context) -> Report:
     size = FAST if context.fast else Size()
     values = digit_networks.measured(size.depth, context)
     context.say(f"digits: {len(values):,} networks trained")
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     digits = (DIGITS, size.depth)
     jobs = [
         Job(case, form, seed, size.most, values if case == digits else None)

@@ -69,7 +69,7 @@ def run(context: Context) -> Report:
     """All ways on the digits, the main ones on CIFAR-10."""
     size = FAST if context.fast else FULL
     digits = World(load_task("sklearn:digits", as_stored=True), 8, 8, ((1.0, 2, 1), (2.0, 2, 2), (3.0, 2, 1)))
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     jobs = [Job(DIGITS, digits, seed, size.digits, timed=size.timed, drawn=size.drawn) for seed in seeds]
     if size.photographs:
         task = load_task(context.image_source("cifar10"), resolution=16, as_stored=True)

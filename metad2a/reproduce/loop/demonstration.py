@@ -96,10 +96,10 @@ class _Job:
 def _searched(worlds: Sequence[World], size: Size, context: Context) -> dict[tuple[str, str], Values]:
     """(task, searcher) -> (seeds, trainings) regrets of what would be taken after each training."""
     jobs = [
-        _Job(world, name, context.seed + i, min(size.trials, len(world.cells)))
+        _Job(world, name, seed, min(size.trials, len(world.cells)))
         for world in worlds
         for name in searchers_of(world)
-        for i in range(size.seeds)
+        for seed in context.seeds(size.seeds)
     ]
     found: dict[tuple[str, str], dict[int, Values]] = {}
     for (task, name), seed, regret in context.run(_search, jobs):

@@ -36,7 +36,7 @@ def run(context: Context) -> Report:
     seeds, trials, tasks = (2, 60, 3) if context.fast else (20, 120, 6)
     family = None if context.fast else real(context)
     jobs = []
-    for seed in range(context.seed, context.seed + seeds):
+    for seed in context.seeds(seeds):
         jobs += [Job(made_up(seed, tasks=tasks, related=related), seed, trials, False) for related in (True, False)]
         jobs += [Job(family, seed, trials, True)] if family else []
     learnt: dict[str, list[Learnt]] = {each.family.name: [] for each in jobs}

@@ -74,7 +74,7 @@ def run(context: Context) -> Report:
     """All three parts."""
     size = FAST if context.fast else Size()
     table = context.table(TASK)
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     jobs = [(method, seed, table, size) for method in METHODS for seed in seeds]
     walked = {(each.method, each.seed): each for each in context.run(walk, jobs)}
     context.say(f"table: {len(walked)} searches of {size.trials} look-ups")

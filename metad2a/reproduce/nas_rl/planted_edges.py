@@ -104,7 +104,7 @@ def find(job: tuple[str, int, EdgeSize]) -> Found:
 def show_edges(context: Context) -> tuple[Table, Verdict, tuple[Curve, ...], dict[str, Any]]:
     """The table, the verdict, the curves and the figures of all methods."""
     size = FAST_EDGES if context.fast else EdgeSize()
-    seeds = range(context.seed, context.seed + size.seeds)
+    seeds = context.seeds(size.seeds)
     jobs = [(method, seed, size) for method in METHODS for seed in seeds]
     done = {(each.method, each.seed): each for each in context.run(find, jobs)}
     context.say(f"planted edges: {len(done)} runs of {size.samples:,} samples")

@@ -136,10 +136,10 @@ def show_cells(context: Context) -> tuple[tuple[Table, ...], tuple[Verdict, ...]
     context.say(f"recurrent cells: {size.children} children of each searcher trained")
     cells = _choose(searched, size, context)
     jobs = [
-        Job(label, cell, level, context.seed + i, size, context.trainings, open_test=True)
+        Job(label, cell, level, seed, size, context.trainings, open_test=True)
         for level in LEVELS
         for label, cell in cells.items()
-        for i in range(size.seeds)
+        for seed in context.seeds(size.seeds)
     ]
     done: dict[tuple[str, str], dict[int, Trained]] = {}
     for job, trained in context.run(fully, jobs):

@@ -161,7 +161,7 @@ def fewer(task: Task, most: int = MOST) -> Task:
 
 def searches(task: Task, size: Size, context: Context) -> list[Searched]:
     """Every seed's searches on the first set, in processes of their own, in the order of the seeds."""
-    jobs = [Search(context.seed + i, size, task) for i in range(size.searches)]
+    jobs = [Search(seed, size, task) for seed in context.seeds(size.searches)]
     found: list[Searched] = []
     for each in context.run(_search, jobs):
         found.append(each)

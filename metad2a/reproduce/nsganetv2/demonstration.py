@@ -94,7 +94,7 @@ def run(context: Context) -> Report:
         rng = np.random.default_rng(context.seed)
         drawn = next(each for each in (SPACE.sample(rng) for _ in range(10_000)) if cheap(each))
         picks = {THEIRS: search.best(), OURS: ours, CONTROL: drawn}
-        seeds = range(context.seed, context.seed + size.seeds)
+        seeds = context.seeds(size.seeds)
         reached = {}
         for who, pick in picks.items():
             reached[who] = np.array([tested(task, pick, size.last, seed) for seed in seeds])

@@ -13,7 +13,7 @@ from databases.datasets.features import extract
 from databases.datasets.task import Task
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, not_refuted, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
-from metad2a.reproduce.task_similarity.reduced_search import SPACE, Job, Pool, measured, reduced
+from metad2a.reproduce.task_similarity.reduced_search import SPACE, Job, Pool, around, measured
 from metad2a.reproduce.task_similarity.tasks import DISTANCES, FRECHET, Round, one_round, tasks
 from metad2a.reproduce.task_similarity.tasks import Job as RoundJob
 from predictors.metrics import bootstrap_interval, spearman
@@ -54,7 +54,7 @@ def run(context: Context) -> Report:
     """Distance matrices over several initialisations, their rank correlation with transfer, and reduced spaces."""
     size = FAST if context.fast else Size()
     every = tasks(context, images=size.images)
-    jobs = [RoundJob(context.seed + i, tuple(every)) for i in range(size.rounds)]
+    jobs = [RoundJob(seed, tuple(every)) for seed in context.seeds(size.rounds)]
     rounds: list[Round] = []
     for each in context.run(one_round, jobs):
         rounds.append(each)
@@ -97,7 +97,7 @@ def _setting(every: Sequence[Task], size: Size) -> str:
     return (
         f"{len(every)} tasks of at most {size.images} training images, {size.rounds} initialisations; NAS-Bench-201 "
         f"cells of 4 channels: {size.searches} times {size.cells} from the full space and {size.cells // 3} from "
-        "reduced ones, trained once each"
+        "reduced ones, which begin with the cell that was best on that space's own task; trained once each"
     )
 
 
@@ -148,7 +148,7 @@ def _searches(every: Sequence[Task], distance: Values, size: Size, context: Cont
     nearest, farthest = away.argmin(axis=0), np.where(np.isinf(away), -np.inf, away).argmax(axis=0)
     third = max(1, size.cells // 3)
     found: dict[str, list[list[float]]] = {name: [] for name in (FULL, THIRD, NEAREST, FARTHEST, FUSE)}
-    for seed in range(context.seed, context.seed + size.searches):
+    for seed in context.seeds(size.searches):
         full = _pools([Job(each, SPACE, size.cells, seed) for each in every], context)
         found[FULL].append([each.quality(size.cells) for each in full])
         found[THIRD].append([each.quality(third) for each in full])
@@ -158,7 +158,7 @@ def _searches(every: Sequence[Task], distance: Values, size: Size, context: Cont
             (FUSE, nearest, 1, size.stages),
         ):
             own = seed + 1000  # cells of the reduced spaces are drawn anew
-            jobs = [Job(task, reduced(full[i]), cells, own, stages) for task, i in zip(every, chosen, strict=True)]
+            jobs = [around(full[i], task, cells, own, stages) for task, i in zip(every, chosen, strict=True)]
             found[name].append([each.quality(cells) for each in _pools(jobs, context)])
     return {name: np.array(each) for name, each in found.items()}
 

@@ -1,11 +1,13 @@
-"""What the nearest task's best cells are worth to a search: its space reduced to what they use, and FUSE inside it.
+"""What the nearest task's best cell is worth to a search: it begins with it, and goes on in the space of what it uses.
 
 FUSE (Le, Soltani, Ravier, Tarokh, 2021) trains a few candidates at once, whose outputs are mixed by weights that are
-learnt beside them on validation images; the one with the largest weight stays and meets new candidates.
+learnt beside them on validation images; the one with the largest weight stays and meets new candidates. Its first
+candidate is that best cell.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +25,7 @@ from metad2a.train.torch_place import pick_place
 
 SPACE = "nasbench201"
 RECIPE = Recipe("", channels=4, cells=1, resolution=8, epochs=6, batch=32, learning_rate=0.05)
-BEST = 2  # cells of a task whose operations its reduced space keeps
+BEST = 1  # cells of a task that a search begins with, and whose operations its space keeps: with 2 nearly all
 CANDIDATES, ROUNDS, MIXTURE_RATE, WEIGHTS_RATE = 3, 2, 0.05, 3e-3
 
 
@@ -50,6 +52,7 @@ class Job:
 
     Attributes:
         stages: of FUSE, 0 for none; then the one cell that is found is trained instead of drawn ones.
+        begun: cells of another task that come before drawn ones.
     """
 
     task: Task
@@ -57,24 +60,35 @@ class Job:
     cells: int
     seed: int
     stages: int = 0
+    begun: tuple[Architecture, ...] = ()
+
+    @property
+    def drawn(self) -> int:
+        """How many cells it begins with or draws: FUSE one, and in each stage all but the one that stayed."""
+        return 1 + self.stages * (CANDIDATES - 1) if self.stages else self.cells
 
 
 def measured(job: Job) -> tuple[Job, Pool]:
-    """Draws cells whose live parts differ, or lets FUSE find one, and trains each."""
+    """Draws cells whose live parts differ, after those that it begins with, or lets FUSE find one; trains each."""
     from metad2a.train.inference import accuracy
     from metad2a.train.train import train
 
     task = job.task.resized(RECIPE.resolution)
-    cells = (fuse(task, job.space, job.stages, seed=job.seed),) if job.stages else drawn(job.space, job.cells, job.seed)
+    cells = drawn(job.space, job.drawn, job.seed, job.begun)
+    if job.stages:
+        cells = (fuse(task, cells, seed=job.seed),)
     trained = [train(task, each, recipe=RECIPE, seed=job.seed) for each in cells]
     valid = tuple(each.valid_accuracy or 0.0 for each in trained)
     return job, Pool(cells, valid, tuple(accuracy(each, task) or 0.0 for each in trained))
 
 
-def drawn(name: str, count: int, seed: int) -> tuple[Architecture, ...]:
-    """Random cells of a space, by their live parts all different; fewer where there are no more."""
+def drawn(name: str, count: int, seed: int, begun: Sequence[Architecture] = ()) -> tuple[Architecture, ...]:
+    """Those that are ``begun`` with, then random cells of a space.
+
+    By their live parts all are different; there are fewer where there are no more.
+    """
     space, whole, rng = image_space(name), finite_space(SPACE), np.random.default_rng(seed)
-    found: dict[Architecture, None] = {}
+    found = dict.fromkeys(begun[:count])
     for _ in range(50 * count):
         live = whole.live(_whole(space.sample(rng), space))
         if live is not None and len(found) < count:
@@ -82,9 +96,10 @@ def drawn(name: str, count: int, seed: int) -> tuple[Architecture, ...]:
     return tuple(found)
 
 
-def reduced(pool: Pool) -> str:
-    """The name of the space that the best of a task's cells span."""
-    return Reduced.around(pool.best(BEST)).name
+def around(pool: Pool, task: Task, cells: int, seed: int, stages: int = 0) -> Job:
+    """A search on a task that begins with the best cells of another's ``pool``, in the space that these span."""
+    best = pool.best(BEST)
+    return Job(task, Reduced.around(best).name, cells, seed, stages, tuple(best))
 
 
 def _whole(architecture: Architecture, space: ImageSpace) -> Architecture:
@@ -92,8 +107,8 @@ def _whole(architecture: Architecture, space: ImageSpace) -> Architecture:
 
 
 @lent(threads=1)
-def fuse(task: Task, name: str, stages: int, *, seed: int) -> Architecture:
-    """The cell of a space that is left after so many stages, each of `CANDIDATES` cells trained at once.
+def fuse(task: Task, cells: Sequence[Architecture], *, seed: int) -> Architecture:
+    """The cell that is left after stages, each of `CANDIDATES` cells trained at once: the one left, and the next.
 
     The task is at the recipe's resolution.
     """
@@ -102,7 +117,6 @@ def fuse(task: Task, name: str, stages: int, *, seed: int) -> Architecture:
     scale = normalisation(task)
     parts, place = (task.part(TRAIN), task.part(VALIDATION)), pick_place()
     data = [(prepare(x, *scale, place).contiguous(), torch.from_numpy(y).to(place)) for x, y in parts]
-    cells = drawn(name, 1 + stages * (CANDIDATES - 1), seed)
     best, rest = cells[0], list(cells[1:])
     skeleton = RECIPE.skeleton(input_channels=task.channels, classes=task.classes)
     with lent(seed=seed):
