@@ -87,7 +87,7 @@ def mean_tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: i
         return float(np.mean([kendall_tau(row[columns], second[columns]) for row in first[rows]]))
 
     rows, columns = (rng.integers(size, size=(draws, size)) for size in first.shape)
-    low, high = _bounds([mean(*drawn) for drawn in zip(rows, columns, strict=True)], LEVEL)
+    low, high = bounds([mean(*drawn) for drawn in zip(rows, columns, strict=True)], LEVEL)
     return Interval(mean(*map(np.arange, first.shape)), low, high, LEVEL, len(first))
 
 
