@@ -12,6 +12,7 @@ from PIL import Image
 
 from databases.datasets.arrays import kind_of_images, more_images
 from databases.datasets.loading import load_task
+from databases.datasets.scale import number
 from databases.datasets.task import Task
 from databases.errors import UserError
 
@@ -110,6 +111,26 @@ def test_the_range_that_was_taken_is_told(x: Any, white: int) -> None:
     task = as_given((x, Y))
     assert f"took values as 0 to {white:,}" in told(task)
     np.testing.assert_allclose(task.images[..., 0], x * (255 / white), atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5e-5, "5e-05"),
+        (-1.2345678e-7, "-1.23457e-07"),
+        (1 / 3, "0.333333"),
+        (np.float32(0.1), "0.1"),
+        (1.0000000000000004, "1.0000000000000004"),
+        (0.9999999, "0.9999999"),
+        (65_535.001, "65535.001"),
+        (-0.0, "0"),
+        (4_095.0, "4,095"),
+        (1e300, "1e+300"),
+        (5e-324, "4.94066e-324"),
+    ],
+)
+def test_values_are_told_short_and_right(value: float, text: str) -> None:
+    assert number(value) == text
 
 
 def test_bytes_are_bytes_however_dark_but_that_is_told() -> None:

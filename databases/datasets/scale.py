@@ -149,8 +149,11 @@ def least_bright(white: int) -> float:
 
 
 def number(value: float) -> str:
-    """A value with all digits that matter."""
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 2**53 else f"{value:.17g}"[:20]
+    """A value in six digits, or in as many as tell it from the whole number beside it."""
+    if float(value).is_integer():
+        return f"{value + 0.0:,.0f}" if abs(value) < 2**53 else f"{value:.6g}"  # and -0.0 is 0
+    texts = (f"{value:.{digits}g}" for digits in range(6, 18))
+    return next(text for text in texts if not float(text).is_integer())
 
 
 def _holds(values: Values, white: int) -> bool:
