@@ -105,6 +105,10 @@ def test_values_that_can_be_taken_in_two_ways_are_refused(x: Any) -> None:
         (BYTES.astype(int), 255),
         ((NOISE * 4_095).astype(np.uint16), 4_095),
         ((NOISE * 65_535).astype(np.int32), 65_535),
+        ((NOISE * 4_095).round(), 4_095),
+        ((NOISE * 4_095).round().astype(np.float32), 4_095),
+        ((NOISE * 65_535).round(), 65_535),
+        ((NOISE * 65_535).round().astype(np.float32), 65_535),
     ],
 )
 def test_the_range_that_was_taken_is_told(x: Any, white: int) -> None:
@@ -171,6 +175,22 @@ def test_float_pictures_a_little_outside_keep_their_scale(tmp_path: Path) -> Non
     order = sorted(range(40), key=lambda index: (index % 2, index))
     np.testing.assert_allclose(task.images[..., 0], np.clip(x[order], 0, 1) * 255, atol=0.51)
     assert "took values as 0 to 1" in told(task) and task.white == 1
+
+
+@pytest.mark.parametrize("top", [2, 16, 300, 1_000, 4_095, 9_000, 65_535, 70_000])
+@pytest.mark.parametrize("rounded", [True, False])
+def test_floats_are_taken_or_refused_in_arrays_as_in_pictures(tmp_path: Path, top: int, *, rounded: bool) -> None:
+    x = (NOISE * (top / NOISE.max())).astype(np.float32)
+    x = x.round() if rounded else x
+    np.savez(tmp_path / "a.npz", x=x, y=Y)
+    seen = list[str]()
+    for data in ((x, Y), tmp_path / "a.npz", write(tmp_path / "pictures", x)):
+        try:
+            notes = as_given(data, resolution=12).notes
+            seen += [next(note for note in notes if note.startswith("took values")).partition(":")[0]]
+        except UserError:
+            seen += ["refused"]
+    assert len(set(seen)) == 1
 
 
 def test_float_pictures_of_an_unclear_range_are_refused(tmp_path: Path) -> None:

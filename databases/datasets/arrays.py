@@ -82,7 +82,7 @@ def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, s
     stacked = joined(images)
     if arrays.groups is not None:
         group_numbers(arrays.groups, len(stacked), given=given)  # refused before anything is read
-    scale, told = find_scale(values_of(stacked), given=given, most=_most(stacked))
+    scale, told = find_scale(values_of(stacked), given=given)
     chosen = sample(labels, where, most=most, seed=seed)
     seen = told_of_sample(len(chosen), len(stacked), "images")
     notes = [*arrays.notes, *notes, *told, *seen]
@@ -95,7 +95,7 @@ def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, s
 
 def kind_of_images(values: Array, task_images: Images, *, given: str) -> Kind:
     """What kind of images these are, of which a task's were made; raises UserError where they cannot be."""
-    scale, _ = find_scale(values_of(checked_images(values, given)), given=given, most=_most(values))
+    scale, _ = find_scale(values_of(checked_images(values, given)), given=given)
     return Kind(task_images[:1].copy(), scale, values.shape[1:])
 
 
@@ -159,11 +159,6 @@ def _check_match(images: Sequence[Array], targets: Sequence[Array], given: str) 
             f"given {given} with images of {' and '.join(str(x.shape[1:]) for x in images)}; "
             "allowed is one size; resize them alike"
         )
-
-
-def _most(images: Array) -> int:
-    """The largest white that images may have."""
-    return 255 if images.dtype.kind == "f" else 65_535
 
 
 def checked_images(images: Array, given: str) -> Array:

@@ -94,16 +94,16 @@ def kind_of(dtype: np.dtype[Any]) -> str:
     return "byte" if dtype == np.uint8 else {"b": "bool", "u": "whole", "i": "whole"}.get(dtype.kind, "float")
 
 
-def find_scale(values: Values, *, given: str, most: int = FULL_SCALES[-1]) -> tuple[Scale, list[str]]:
+def find_scale(values: Values, *, given: str) -> tuple[Scale, list[str]]:
     """The range that values are taken to have, and notes that tell it where it is not plain from their type.
 
     Raises:
-        UserError: values below 0 or above ``most``, or more than one range would do.
+        UserError: values below 0 or above all ranges, or more than one range would do.
     """
     if values.kind in ("bool", "byte"):
         white = 1 if values.kind == "bool" or values.top <= 1 else 255
         return Scale(white, values.kind), _byte_notes(values, white)
-    white = next((each for each in FULL_SCALES if each <= most and _holds(values, each)), 0)
+    white = next((each for each in FULL_SCALES if _holds(values, each)), 0)
     if not white:
         raise UserError(
             f"given {given} with values from {number(values.low)} to {number(values.top)}; "
