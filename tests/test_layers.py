@@ -136,6 +136,14 @@ def test_lower_floors_stay_silent_and_mlflow_is_left_to_tracking() -> None:
                 assert getattr(node.func, "id", "") != "print", f"{path.relative_to(ROOT)}:{node.lineno} prints"
 
 
+def test_files_are_put_in_place_by_the_one_writer() -> None:
+    for path in PATHS:
+        for node in ast.walk(tree(path)):
+            alone = isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.replace", "os.rename", "shutil.move"}
+            told = "use `databases.files`, which has all on the disk first"
+            assert not alone or path == ROOT / "databases" / "files.py", f"{path.relative_to(ROOT)}: {told}"
+
+
 def steps(path: Path) -> list[int]:
     """The lines in which an optimiser or a schedule of torch's takes a step."""
     if all(name.partition(".")[0] != "torch" for _, name in imported(tree(path), at_once=False)):
