@@ -32,9 +32,13 @@ def noise() -> Task:
 def test_a_draft_takes_its_place_when_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draft, path, steps = tmp_path / "draft", tmp_path / "file", list[str]()
     draft.write_bytes(b"new")
-    for step in ("fsync", "replace"):
-        real = getattr(os, step)
-        monkeypatch.setattr(os, step, lambda *given, real=real, step=step: (steps.append(step), real(*given))[1])
+
+    def noted(name: str, real: Callable[..., None], *given: object) -> None:
+        steps.append(name)
+        real(*given)
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, partial(noted, name, getattr(os, name)))
     replace_file(draft, path)
     assert path.read_bytes() == b"new" and not draft.exists() and steps == ["fsync", "replace"]
 
