@@ -37,6 +37,13 @@ def write_files(contents: Mapping[Path, Content]) -> None:
                 draft.unlink(missing_ok=True)
 
 
+def replace_file(draft: Path, path: Path) -> None:
+    """Puts a finished file into the place of one that may be there, once all of it is on the disk."""
+    with draft.open("rb+") as file:
+        os.fsync(file.fileno())
+    os.replace(draft, path)
+
+
 def replace_folder(draft: Path, folder: Path) -> None:
     """Puts a finished folder into the place of one that may be there.
 

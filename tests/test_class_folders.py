@@ -91,6 +91,8 @@ def test_names_of_parts_are_known_in_all_usual_forms(folder: str, part: int | No
         (("data/images/train/a", "data/images/train/b", "data/images/test/a"), [16, 4, 5]),
         (("fold1/a", "fold1/b", "fold2/a", "fold2/b"), [24, 8, 8]),
         (("batch_1/train/a", "batch_1/train/b", "batch_2/train/a", "batch_2/test/a"), [24, 6, 10]),
+        (("kfold-1/a", "kfold-2/a", "kfold-2/b"), [18, 6, 6]),
+        (("k-fold_1/a", "K-Fold_2/b"), [12, 4, 4]),
         (("a/train", "b/train", "a/test"), [16, 4, 10]),
         (("a", "b", "test/a", "test/b"), [16, 4, 20]),
         (("train2017/a", "train2017/b", "val2017/a"), [16, 5, 4]),
@@ -99,7 +101,7 @@ def test_names_of_parts_are_known_in_all_usual_forms(folder: str, part: int | No
 def test_usual_layouts_are_read_as_meant(tmp_path: Path, folders: tuple[str, ...], expected: list[int]) -> None:
     make(tmp_path, *folders, count=10)
     for folder in folders:
-        if "train" not in folder and "fold" not in folder and folder.split("/")[0] not in "ab":
+        if "train" not in folder and "fold" not in folder.lower() and folder.split("/")[0] not in "ab":
             for index in range(5, 10):
                 (tmp_path / folder / f"{index}.png").unlink()
     task = load_task(tmp_path)
@@ -117,6 +119,12 @@ def test_usual_layouts_are_read_as_meant(tmp_path: Path, folders: tuple[str, ...
         (("train/a", "train/b", "extra/a", "extra/b"), "beside them, 'extra' with 10 pictures"),
         (("train/a", "train/b", "test/a", "more/a", "more/b"), "'more'"),
         (("train/images/a", "train/images/b", "train/masks/a", "train/masks/b"), "hold the same folders 'a', 'b'"),
+        (("left/class1", "left/class2", "right/class1", "right/class2"), "the same folders 'class1', 'class2'"),
+        (("siteA/1", "siteA/2", "siteB/1", "siteB/2"), "hold the same folders '1', '2'"),
+        (("part_a/cat", "part_a/dog", "part_b/cat", "part_b/cow"), "the same folders 'cat'"),
+        (("lab/grade 0", "lab/grade 1", "home/grade 1", "home/grade 2"), "the same folders 'grade 1'"),
+        (("x/a", "x/b", "x/c", "y/a", "y/d", "y/e"), "either may be the classes"),
+        (("train/lab/1", "train/lab/2", "train/home/1", "train/home/2"), "either may be the classes"),
     ],
 )
 def test_what_can_be_read_in_two_ways_is_refused_with_what_was_seen(
@@ -131,6 +139,38 @@ def test_folders_that_only_look_like_parts_are_classes(tmp_path: Path) -> None:
     assert vehicles.class_names == ("car", "plane", "train") and "'train' for a class" in told(vehicles)
     ages = load_task(make(tmp_path / "c", "cat/2021", "cat/2022", "dog/2021", "dog/2022"))
     assert ages.class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        ("session1", "session2"),
+        ("track_01", "track_02", "track_03"),
+        ("2021-05-03", "2021-05-04"),
+        ("00012", "00013"),
+        ("patient 7", "video3", "misc"),
+        ("photos",),
+    ],
+)
+def test_folders_of_tracks_and_dates_are_no_classes(tmp_path: Path, inner: tuple[str, ...]) -> None:
+    folders = [f"{name}/{folder}" for name in ("cat", "dog") for folder in inner if (name, folder) != ("dog", "misc")]
+    assert load_task(make(tmp_path, *folders)).class_names == ("cat", "dog")
+
+
+def test_a_name_that_two_of_many_classes_share_by_chance_is_no_class(tmp_path: Path) -> None:
+    folders = ("smith/anna", "smith/bob", "lee/carl", "lee/anna", "kim/dora", "roy/eve", "roy/finn", "may/gil")
+    assert len(load_task(make(tmp_path, *folders)).class_names) == 5
+
+
+@pytest.mark.parametrize("inner", [("1", "2"), ("roi1", "roi2"), ("a", "b")])
+def test_the_user_can_say_which_of_two_readings_is_meant(tmp_path: Path, inner: tuple[str, ...]) -> None:
+    make(tmp_path, *(f"{outer}/{folder}" for outer in ("cat", "dog") for folder in inner), count=10)
+    assert "give --groups folder if 'cat', 'dog' are the classes" in refusal(tmp_path)
+    task = load_task(tmp_path, groups="folder")
+    assert task.class_names == ("cat", "dog") and task.groups is not None
+    rows = [f"{each.relative_to(tmp_path)},{each.parent.name}" for each in sorted(tmp_path.rglob("*.png"))]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,class", *rows]))
+    assert load_task(tmp_path).class_names == inner
 
 
 def test_pictures_without_classes_beside_the_parts_are_told(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def read_twice(folder: Path, white: int, values: object) -> list[Images | str]:
     program = module(exported(folder, replace(a_task(channels=1), white=white)).program)
     place, found = write(folder / "a.tif", values), list[Images | str]()
     for read in (
-        lambda: read_picture(place.read_bytes(), px=program.SIZES[0], channels=1, white=white)[0],
+        lambda: read_picture(place.read_bytes(), px=program.SIZES[0], channels=1, white=white).pixels,
         lambda: program.open_picture(str(place))[0].numpy(),
     ):
         try:
@@ -44,7 +44,11 @@ def test_a_little_outside_is_clipped_as_in_training(tmp_path: Path, white: int, 
 
 
 @pytest.mark.parametrize(
-    ("white", "top"), [(255, 1.0), (4_095, 255.0), (65_535, 1.0), (65_535, 4_095.0), (1, 2.0), (1, 255.0)]
+    ("white", "top"),
+    [
+        *((255, 1.0), (255, 2.0), (255, 2.55), (4_095, 255.0), (4_095, 300.0)),
+        *((65_535, 1.0), (65_535, 4_095.0), (1, 1 / 255), (1, 2.0), (1, 255.0)),
+    ],
 )
 def test_floats_of_another_range_are_refused(tmp_path: Path, white: int, top: float) -> None:
     for read in read_twice(tmp_path, white, np.random.default_rng(0).random((12, 12)) * top):
@@ -53,3 +57,19 @@ def test_floats_of_another_range_are_refused(tmp_path: Path, white: int, top: fl
 
 def test_black_is_black_in_any_range(tmp_path: Path) -> None:
     assert not any(np.any(read) for read in read_twice(tmp_path, 255, np.zeros((12, 12))))
+
+
+@pytest.mark.parametrize(("white", "top"), [(65_535, 255), (65_535, 4_095), (4_095, 255), (65_535, 1)])
+def test_whole_numbers_that_are_dark_or_of_another_range_are_told(tmp_path: Path, white: int, top: int) -> None:
+    program = module(exported(tmp_path, replace(a_task(channels=1), white=white)).program)
+    place, size = tmp_path / "a.png", program.SIZES[0]
+    values = np.random.default_rng(0).integers(0, top + 1, (size, size)).astype(np.uint16)
+    Image.fromarray(values).save(place)
+    with pytest.warns(UserWarning, match=f"as 0..{white}, the range of the training pictures; scale it to that if"):
+        read = program.open_picture(str(place))[0].numpy()
+    again = read_picture(place.read_bytes(), px=size, channels=1, white=white)
+    np.testing.assert_array_equal(read, again.pixels)
+    assert again.dark == values.max()
+    Image.fromarray((values // 2 + white // 2).astype(np.uint16)).save(place)
+    program.open_picture(str(place))
+    assert not read_picture(place.read_bytes(), px=size, channels=1, white=white).dark

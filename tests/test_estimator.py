@@ -107,6 +107,13 @@ def test_shares_after_bytes_are_refused_not_taken_for_black(model: FakeModel) ->
         quick().fit(X, Y).predict(X / 255)
 
 
+def test_a_fit_with_dark_and_overshooting_images_first_says_no_more_than_its_notes(model: FakeModel) -> None:
+    x = X.astype(float)
+    x[0] /= 1_000
+    x[1, 0, 0] = 260
+    assert quick().fit(x, Y).predict(x[2:]).shape == (58,)
+
+
 @pytest.mark.parametrize(
     ("x", "y"),
     [

@@ -18,7 +18,7 @@ from made_up import task as features_of
 from databases.datasets.features import extract
 from databases.datasets.loading import load_task
 from databases.datasets.task import Task
-from databases.files import recover_folder, replace_folder, write_files
+from databases.files import recover_folder, replace_file, replace_folder, write_files
 from databases.kept import keep, kept, read
 from databases.records.recipe import recipe
 from predictors import rivals
@@ -27,6 +27,20 @@ from predictors import rivals
 def noise() -> Task:
     pictures = np.random.default_rng(0).integers(0, 256, (30, 8, 8), dtype=np.uint8)
     return load_task((pictures, np.arange(30) % 3))
+
+
+def test_a_draft_takes_its_place_when_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft, path, steps = tmp_path / "draft", tmp_path / "file", list[str]()
+    draft.write_bytes(b"new")
+
+    def noted(name: str, real: Callable[..., None], *given: object) -> None:
+        steps.append(name)
+        real(*given)
+
+    for name in ("fsync", "replace"):
+        monkeypatch.setattr(os, name, partial(noted, name, getattr(os, name)))
+    replace_file(draft, path)
+    assert path.read_bytes() == b"new" and not draft.exists() and steps == ["fsync", "replace"]
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])

@@ -113,10 +113,9 @@ def test_rooms_import_downwards_also_inside_functions() -> None:
 def test_no_modules_import_each_other_in_a_circle() -> None:
     graph = {module: {target for _, target in arrows(module, at_once=True)} for module in MODULES}
     assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)  # CycleError names the circle
-    below = [module for module in MODULES if room(module) != "cli"]  # there the commands are named by the program
-    lazily = {module: {target for _, target in arrows(module)} for module in below}
+    lazily = {module: {target for _, target in arrows(module)} for module in MODULES}
     assert list(TopologicalSorter(lazily).static_order())
-    inside = [module for module in below if module != "metad2a"]  # which hands on names of those that read its version
+    inside = [module for module in MODULES if module != "metad2a"]  # it hands on names of those that read its version
     for_types = {module: {target for _, target in arrows(module, typed=True)} - {"metad2a"} for module in inside}
     assert list(TopologicalSorter(for_types).static_order())
 
@@ -143,6 +142,14 @@ def test_lower_floors_stay_silent_and_mlflow_is_left_to_tracking() -> None:
         for node in ast.walk(tree(path)):
             if not module.startswith("metad2a") and isinstance(node, ast.Call):
                 assert getattr(node.func, "id", "") != "print", f"{path.relative_to(ROOT)}:{node.lineno} prints"
+
+
+def test_files_are_put_in_place_by_the_one_writer() -> None:
+    for path in PATHS:
+        for node in ast.walk(tree(path)):
+            alone = isinstance(node, ast.Attribute) and ast.unparse(node) in {"os.replace", "os.rename", "shutil.move"}
+            told = "use `databases.files`, which has all on the disk first"
+            assert not alone or path == ROOT / "databases" / "files.py", f"{path.relative_to(ROOT)}: {told}"
 
 
 def steps(path: Path) -> list[int]:

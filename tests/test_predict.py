@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from pipeline_world import random_base, stripes
@@ -60,6 +62,15 @@ def test_what_a_folder_or_a_file_holds_beside_is_noted(network: Network, tmp_pat
     assert [Path(each.file).name for each in found] == ["pages.tiff"] and not failed
     assert "ignored 2 files" in notes[0] and "nameless" in notes[0] and "notes.txt" in notes[0]
     assert "first of several pictures in 1 file" in notes[1] and "pages.tiff" in notes[1]
+
+
+def test_pictures_that_may_be_of_another_range_are_noted(network: Network, tmp_path: Path) -> None:
+    deep, notes, failed = replace(network, card=replace(network.card, white=65_535)), list[str](), list[str]()
+    for name, top in (("a.png", 255), ("b.png", 65_535), ("c.png", 3_000), ("d.png", 20_000)):
+        Image.fromarray(np.linspace(0, top, 256).round().reshape(16, 16).astype(np.uint16)).save(tmp_path / name)
+    assert len(list(predictions(deep, [tmp_path], on_failure=failed.append, on_note=notes.append))) == 4
+    assert len(notes) == 1 and "took 2 pictures as 0 to 65,535, as in the first images, though they" in notes[0]
+    assert "look like 0 to 4,095: scale them if" in notes[0] and "a.png" in notes[0] and not failed
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from databases.datasets.arrays import kind_of_images, more_images
 from databases.datasets.loading import load_task
+from databases.datasets.scale import number
 from databases.datasets.task import Task
 from databases.errors import UserError
 
@@ -104,12 +104,36 @@ def test_values_that_can_be_taken_in_two_ways_are_refused(x: Any) -> None:
         (BYTES.astype(int), 255),
         ((NOISE * 4_095).astype(np.uint16), 4_095),
         ((NOISE * 65_535).astype(np.int32), 65_535),
+        ((NOISE * 4_095).round(), 4_095),
+        ((NOISE * 4_095).round().astype(np.float32), 4_095),
+        ((NOISE * 65_535).round(), 65_535),
+        ((NOISE * 65_535).round().astype(np.float32), 65_535),
     ],
 )
 def test_the_range_that_was_taken_is_told(x: Any, white: int) -> None:
     task = as_given((x, Y))
     assert f"took values as 0 to {white:,}" in told(task)
     np.testing.assert_allclose(task.images[..., 0], x * (255 / white), atol=0.51)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (5e-5, "5e-05"),
+        (-1.2345678e-7, "-1.23457e-07"),
+        (1 / 3, "0.333333"),
+        (np.float32(0.1), "0.1"),
+        (1.0000000000000004, "1.0000000000000004"),
+        (0.9999999, "0.9999999"),
+        (65_535.001, "65535.001"),
+        (-0.0, "0"),
+        (4_095.0, "4,095"),
+        (1e300, "1e+300"),
+        (5e-324, "4.94066e-324"),
+    ],
+)
+def test_values_are_told_short_and_right(value: float, text: str) -> None:
+    assert number(value) == text
 
 
 def test_bytes_are_bytes_however_dark_but_that_is_told() -> None:
@@ -152,6 +176,22 @@ def test_float_pictures_a_little_outside_keep_their_scale(tmp_path: Path) -> Non
     assert "took values as 0 to 1" in told(task) and task.white == 1
 
 
+@pytest.mark.parametrize("top", [2, 16, 300, 1_000, 4_095, 9_000, 65_535, 70_000])
+@pytest.mark.parametrize("rounded", [True, False])
+def test_floats_are_taken_or_refused_in_arrays_as_in_pictures(tmp_path: Path, top: int, *, rounded: bool) -> None:
+    x = (NOISE * (top / NOISE.max())).astype(np.float32)
+    x = x.round() if rounded else x
+    np.savez(tmp_path / "a.npz", x=x, y=Y)
+    seen = list[str]()
+    for data in ((x, Y), tmp_path / "a.npz", write(tmp_path / "pictures", x)):
+        try:
+            notes = as_given(data, resolution=12).notes
+            seen += [next(note for note in notes if note.startswith("took values")).partition(":")[0]]
+        except UserError:
+            seen += ["refused"]
+    assert len(set(seen)) == 1
+
+
 def test_float_pictures_of_an_unclear_range_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nearly black"):
         as_given(write(tmp_path, (NOISE * 16).astype(np.float32)))
@@ -172,78 +212,5 @@ def test_thin_bright_lines_are_bright_however_small_pictures_become(tmp_path: Pa
     assert "none is above" not in told(as_given(write(tmp_path, x), resolution=16))
 
 
-def kind(x: Any, **options: Any) -> Any:
-    return kind_of_images(np.asarray(x), as_given((x, Y)).images, given="X")
-
-
-@pytest.mark.parametrize(
-    ("first", "later"),
-    [
-        (NOISE * 255, NOISE),
-        (BYTES, NOISE),
-        (BYTES, NOISE > 0.5),
-        (BYTES, -NOISE),
-        (BYTES.astype(int), (NOISE > 0.5).astype(float)),
-        (NOISE, BYTES),
-        (NOISE, NOISE * 2),
-        ((NOISE * 65_535).astype(np.uint16), BYTES),
-        ((NOISE * 65_535).astype(np.uint16), NOISE),
-        (BYTES, (NOISE * 65_535).astype(np.uint16)),
-    ],
-)
-def test_further_images_of_another_range_are_refused(first: Any, later: Any) -> None:
-    with pytest.raises(UserError, match="as in the first images"):
-        more_images(later, kind(first), given="X")
-
-
-@pytest.mark.parametrize(
-    ("first", "later"),
-    [
-        (NOISE, NOISE * 0.2),
-        (BYTES, BYTES.astype(float)),
-        (BYTES, np.minimum(BYTES, 1)),
-        (BYTES / 255, BYTES / 255 * 1.0000001),
-        ((NOISE * 65_535).astype(np.uint16), (NOISE * 200).astype(np.uint16)),
-        (BYTES, np.zeros((4, 12, 12))),
-    ],
-)
-def test_further_images_of_the_same_range_are_taken(first: Any, later: Any) -> None:
-    scale = kind(first).scale.white
-    found = more_images(later, kind(first), given="X")
-    np.testing.assert_allclose(found[..., 0], later * (255 / scale), atol=0.51)
-
-
-def test_further_images_a_little_outside_are_clipped_with_a_warning() -> None:
-    with pytest.warns(UserWarning, match="clipped 1 of them to 0 to 1"):
-        assert more_images(with_one(1.2), kind(NOISE), given="X")[3, 5, 5] == 255
-
-
-COLOUR = np.random.default_rng(1).integers(0, 256, (40, 12, 12, 3), dtype=np.uint8)
-
-
-@pytest.mark.parametrize(
-    ("first", "single"),
-    [
-        (COLOUR, COLOUR[0]),
-        (np.moveaxis(COLOUR, 3, 1), np.moveaxis(COLOUR[0], 2, 0)),
-        (COLOUR, BYTES[0][..., None]),
-        (BYTES, COLOUR[0]),
-        (BYTES, BYTES[0]),
-        (BYTES[..., None], BYTES[0][..., None]),
-        (COLOUR, np.dstack([COLOUR[0], BYTES[0]])),
-        (COLOUR, np.moveaxis(np.dstack([COLOUR[0], BYTES[0]]), 2, 0)),
-        (BYTES, np.dstack([BYTES[0], BYTES[0]])),
-    ],
-)
-def test_a_single_image_is_not_taken_for_many(first: Any, single: Any) -> None:
-    with pytest.raises(UserError, match=r"single image.*X\[None\]"):
-        more_images(single, kind(first), given="X")
-    if single.ndim == first.ndim - 1 and sorted(single.shape)[0] in (1, 3, 12):
-        assert len(more_images(single[None], kind(first), given="X")) == 1
-
-
-def test_grey_batches_after_colour_and_batches_of_one_or_three_are_taken() -> None:
-    assert len(more_images(BYTES[:5], kind(COLOUR), given="X")) == 5
-    assert len(more_images(BYTES[:4][..., None], kind(COLOUR), given="X")) == 4
-    for count in (1, 3):
-        assert len(more_images(BYTES[:count], kind(BYTES), given="X")) == count
+def test_images_are_refused_by_fit_where_all_values_are_below_0() -> None:
+    assert "not clear" in refusal(-NOISE) and "not clear" in refusal(-NOISE * 3)

@@ -17,12 +17,11 @@ from databases.datasets.groups import group_numbers
 from databases.datasets.labels import checked_labels, class_numbers
 from databases.datasets.npz import Arrays, joined
 from databases.datasets.pictures import Labelled
-from databases.datasets.scale import Scale, check_alike, find_scale, number, values_of
+from databases.datasets.scale import Scale, check_alike, find_scale, values_of
 from databases.datasets.task import PICTURE_RESOLUTION, Images, check_classes, resize_images, sample
 from databases.errors import UserError
 
 KEPT_RESOLUTIONS = range(8, 65)
-TINY_OVERSHOOT = 0.001  # of white: a quarter of a grey level, about which no warning is due
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -82,7 +81,7 @@ def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, s
     stacked = joined(images)
     if arrays.groups is not None:
         group_numbers(arrays.groups, len(stacked), given=given)  # refused before anything is read
-    scale, told = find_scale(values_of(stacked), given=given, most=_most(stacked))
+    scale, told = find_scale(values_of(stacked), given=given)
     chosen = sample(labels, where, most=most, seed=seed)
     seen = told_of_sample(len(chosen), len(stacked), "images")
     notes = [*arrays.notes, *notes, *told, *seen]
@@ -95,17 +94,18 @@ def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, s
 
 def kind_of_images(values: Array, task_images: Images, *, given: str) -> Kind:
     """What kind of images these are, of which a task's were made; raises UserError where they cannot be."""
-    scale, _ = find_scale(values_of(checked_images(values, given)), given=given, most=_most(values))
+    scale, _ = find_scale(values_of(checked_images(values, given)), given=given)
     return Kind(task_images[:1].copy(), scale, values.shape[1:])
 
 
-def more_images(values: object, kind: Kind, *, given: str) -> Images:
+def more_images(values: object, kind: Kind, *, given: str, quiet: bool = False) -> Images:
     """Further images of the kind from which those of a task were made, as that made them.
 
     Args:
         values: (n, h, w), (n, h, w, c) or (n, c, h, w), of any size; n at least 1.
         kind: see `kind_of_images`.
         given: what the user called them, for errors.
+        quiet: warn of nothing.
 
     Raises:
         UserError: they are no images, a single one, have colours where the task's are grey, or values that it could
@@ -116,14 +116,9 @@ def more_images(values: object, kind: Kind, *, given: str) -> Images:
     images = checked_images(array, given)
     if images.shape[3] > channels and is_coloured(images):
         raise UserError(f"given {given} in colour; allowed is grey, as the first images were; make them grey")
-    seen = values_of(images)
-    clipped = check_alike(seen, kind.scale, given=given)
-    if clipped and max(-seen.low, seen.top - kind.scale.white) > TINY_OVERSHOOT * kind.scale.white:
-        warnings.warn(
-            f"{given} has values from {number(seen.low)} to {number(seen.top)}: clipped {clipped:,} of them to "
-            f"0 to {kind.scale.white:,}, as in the first images",
-            stacklevel=4,
-        )
+    for note in check_alike(values_of(images), kind.scale, given=given):
+        if not quiet:
+            warnings.warn(note, stacklevel=4)
     pixels = kind.scale.to_bytes(images)[..., :channels]
     return resize_images(
         np.ascontiguousarray(np.repeat(pixels, channels // pixels.shape[3], axis=3)), kind.like.shape[1]
@@ -159,11 +154,6 @@ def _check_match(images: Sequence[Array], targets: Sequence[Array], given: str) 
             f"given {given} with images of {' and '.join(str(x.shape[1:]) for x in images)}; "
             "allowed is one size; resize them alike"
         )
-
-
-def _most(images: Array) -> int:
-    """The largest white that images may have."""
-    return 255 if images.dtype.kind == "f" else 65_535
 
 
 def checked_images(images: Array, given: str) -> Array:

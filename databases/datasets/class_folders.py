@@ -8,7 +8,6 @@ refused, and so is a class folder in which no picture can be read.
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,10 @@ from typing import TypeAlias
 
 from databases.datasets.archives import Files
 from databases.datasets.file_kinds import TABLE, refuse_lost_classes, unread_notes
-from databases.datasets.names import natural, part_of, shown, shown_apart, some, sort_key
+from databases.datasets.names import FOLD, TAKEN, natural, part_of, shown, shown_apart, some, sort_key
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
 
-FOLD = re.compile(r"(fold|split|part|batch|chunk|shard|subset|session|round|cv)[ _.-]?[0-9]+", re.IGNORECASE)
 ALLOWED = "allowed is a folder with one folder of pictures for each class, below train, val and test if you like"
 
 Trail: TypeAlias = tuple[str, ...]  # folders from the class folder down, and the file's name
@@ -46,7 +44,9 @@ class Arranged:
     notes: tuple[str, ...]
 
 
-def arrange(files: Files, pictures: Sequence[str], others: Sequence[str], *, given: str) -> Arranged:
+def arrange(
+    files: Files, pictures: Sequence[str], others: Sequence[str], *, given: str, grouped: bool = False
+) -> Arranged:
     """Classes and parts of pictures by their folders.
 
     Args:
@@ -54,12 +54,13 @@ def arrange(files: Files, pictures: Sequence[str], others: Sequence[str], *, giv
         pictures: names of files that should be pictures.
         others: names of all other files.
         given: what the user called the folder, for errors.
+        grouped: whether folders within class folders are groups by the user's word, and so no classes.
 
     Raises:
         UserError: nothing is in class folders, the folders can be read in two ways, or a class would vanish.
     """
     layout = _Layout({name: pieces(name) for name in pictures}, given)
-    layout.read()
+    layout.read(grouped=grouped)
     found = [
         Picture(name, trail[0], layout.parts.get(name, TRAIN), "/".join(trail[:-1]) if len(trail) > 2 else "")
         for name, trail in layout.trails.items()
@@ -104,11 +105,12 @@ class _Layout:
         self.notes: list[str] = []
         self.unlabelled: list[str] = []
 
-    def read(self) -> None:
+    def read(self, *, grouped: bool) -> None:
         """Takes off wrapping folders, parts and folds until only classes are left."""
         while self._unwrap() or self._take_parts() or self._take_folds():
             pass
-        self._refuse_two_readings()
+        if not grouped:
+            self._refuse_two_readings()
 
     def _unwrap(self) -> bool:
         """Takes off a folder that wraps everything, as in many zips."""
@@ -255,17 +257,17 @@ class _Layout:
         return True
 
     def _refuse_two_readings(self) -> None:
-        """Refuses folders that all hold the same folders: either of them may be the classes."""
+        """Refuses folders most of which hold folders of the same names: either of them may be the classes."""
         children = self._children()
         inner = self._second(children)
         shared = Counter(folder for folders in inner for folder in folders)
-        words = [folder for folder in shared if not re.search(r"[0-9]$", folder)]  # track 1 is no class, nor is a date
-        repeated = [folder for folder in words if shared[folder] > 1]
-        if len(children) > 1 and "" not in shared and len(words) > 1 and 2 * len(repeated) > len(shared):
+        repeated = {folder for folder in shared if shared[folder] > 1 and not TAKEN.fullmatch(folder)}
+        alike = sum(bool(folders & repeated) for folders in inner)
+        if "" not in shared and len(shared) > 1 and 2 * max(alike / len(inner), len(repeated) / len(shared)) > 1:
             raise UserError(
                 f"given {self.given} with the folders {some(children)}, which hold the same folders {some(repeated)}: "
-                f"either may be the classes; {ALLOWED}; take one level of folders away, "
-                "or put a labels.csv with the columns file and class into it"
+                f"either may be the classes; {ALLOWED}; take one level of folders away, give --groups folder "
+                f"if {some(children)} are the classes, or put a labels.csv with the columns file and class into it"
             )
 
 

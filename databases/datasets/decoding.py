@@ -18,7 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.datasets.file_kinds import readable_formats
-from databases.datasets.scale import FULL_SCALES, LEAST_TOP, Scale, check_alike, has_a_scale, least_bright, values_of
+from databases.datasets.scale import (
+    FULL_SCALES,
+    LEAST_TOP,
+    Scale,
+    check_alike,
+    has_a_scale,
+    least_bright,
+    may_be_darker,
+    values_of,
+)
 from databases.datasets.task import Images
 from databases.errors import UserError
 
@@ -138,22 +147,34 @@ def opened_picture(image: Image.Image) -> npt.NDArray[np.generic]:
     return np.asarray(upright if upright.mode.startswith(("I", "F")) else _plain(upright))
 
 
-def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> tuple[Images, bool]:
-    """One file as uint8 (px, px, channels), as in a set of pictures with that white, and whether it holds further ones.
+@dataclass(frozen=True)
+class Read:
+    """One file as uint8 (px, px, channels).
 
-    Raises whatever Pillow raises.
+    ``more`` is whether it holds further pictures; ``dark`` the largest value, where that is so small against the white
+    of the set that it may be of another range, else 0.
     """
+
+    pixels: Images
+    more: bool
+    dark: float
+
+
+def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> Read:
+    """One file as it would be in a set of pictures with that white; raises whatever Pillow raises."""
     from PIL import Image
 
     values, _, kind, more, _ = decode(content, px)
+    dark = 0.0
     if kind != "byte":
         if white is None:
             raise ValueError("more than 8 bits a pixel, and training had no such pictures")
+        dark = float(values.max()) if may_be_darker(float(values.max()), white) else 0.0
         values = _scaled_alike(values, Scale(white, kind))
     if channels == 1 and values.ndim == 3:
         values = np.asarray(Image.fromarray(values).convert("L"))
     pixels: Images = np.atleast_3d(values)
-    return (np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels), more
+    return Read(np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels, more, dark)
 
 
 def _scaled_alike(values: Pixels, scale: Scale) -> Images:

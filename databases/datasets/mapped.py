@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from databases.files import replace_file
+
 HELD = 128 * 2**20  # bytes of the file that the process keeps in its memory before it lets them go
 AROUND = 2**16  # bytes that the system maps around each place that is read
 
@@ -50,7 +52,7 @@ class Mapped(np.memmap[Any, Any]):
                 made = np.memmap(draft, self.dtype, "r+", shape=shape)
                 fill(made)
                 made.flush()
-                os.replace(draft, path)
+                replace_file(draft, path)
             finally:
                 draft.unlink(missing_ok=True)
         return Mapped(path, shape, self.dtype.type)

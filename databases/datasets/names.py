@@ -11,6 +11,12 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION
 PART_WORDS = {"train": TRAIN, "training": TRAIN, "trn": TRAIN}
 PART_WORDS |= dict.fromkeys(("val", "valid", "validation", "dev", "eval"), VALIDATION)
 PART_WORDS |= dict.fromkeys(("test", "testing", "tst"), TEST)
+_FOLDS = "fold|split|part|batch|chunk|shard|subset|session|round|cv"
+FOLD = re.compile(rf"(k[ _.-]?)?({_FOLDS})[ _.-]?[0-9]+", re.IGNORECASE)  # of a whole set, when above its classes
+_TAKEN = "track|seq|sequence|video|vid|clip|scene|take|shot|series|run|day|week|month|date|subject|patient|person|user"
+_TAKEN += "|participant|visit|trip|recording|burst|slide|camera|cam|view|page|frames?|[tsp]"
+# What tells when, where or of whom the pictures of a class were taken: a track or a date, which is no class.
+TAKEN = re.compile(rf"({_FOLDS}|{_TAKEN})[ _.-]?[0-9]+|[0-9]{{4,}}|[0-9]+([ _.-][0-9]+)+", re.IGNORECASE)
 NOISE = set("set sets data dataset images image img imgs pictures pics photos samples split folder seg final".split())
 
 

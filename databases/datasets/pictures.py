@@ -22,7 +22,7 @@ from databases.datasets.class_folders import Arranged, arrange
 from databases.datasets.decoding import MAX_PICTURE_BYTES, Deep, Found, decode_run, why_unreadable
 from databases.datasets.draft import Progress
 from databases.datasets.file_kinds import MOST_UNREAD, ending_of, hidden, readable_formats
-from databases.datasets.groups import AUTOMATIC, named_groups
+from databases.datasets.groups import AUTOMATIC, FOLDER, named_groups
 from databases.datasets.label_table import arrange_by_table, find_tables
 from databases.datasets.mapped import let_go
 from databases.datasets.names import some, sort_key
@@ -90,7 +90,7 @@ def read_pictures(
     Raises:
         UserError: when there is nothing to learn from, more than a tenth of the files cannot be read, or time is short.
     """
-    arranged = _arranged(files, given)
+    arranged = _arranged(files, given, grouped=groups == FOLDER)
     pictures, called = arranged.pictures, arranged.class_names
     class_names = tuple(dict.fromkeys(called[label] for label in sorted(called, key=sort_key)))
     number = {label: class_names.index(name) for label, name in called.items()}
@@ -127,14 +127,14 @@ def read_pictures(
     )
 
 
-def _arranged(files: Files, given: str) -> Arranged:
+def _arranged(files: Files, given: str, *, grouped: bool) -> Arranged:
     """Which file is of which class and part, by a labels.csv or else by the folders."""
     endings = readable_formats()[1]
     pictures, others = list[str](), list[str]()
     for name in files.names:
         (others if hidden(name) or ending_of(name) not in endings else pictures).append(name)
     by_table = arrange_by_table(files, find_tables(others), pictures, others, given=given)
-    return by_table or arrange(files, pictures, others, given=given)
+    return by_table or arrange(files, pictures, others, given=given, grouped=grouped)
 
 
 def _in_memory(

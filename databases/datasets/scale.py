@@ -3,6 +3,9 @@
 Bytes are 0 to 255 and booleans 0 to 1 by their nature. Other numbers are taken as the smallest of 0 to 1, 255,
 4,095 and 65,535 that holds them. Values a little outside, as smoothing and cubic resizing leave them, are clipped.
 What would leave all images nearly black, or hangs on a few images alone, is refused.
+
+Further images, such as those to predict, are held to the range of the first: fractions that look like those of another
+are refused; whole numbers that may be dark or may be of another are taken, and told.
 """
 
 from __future__ import annotations
@@ -24,6 +27,9 @@ OVERSHOOT = {1: 0.5, 255: 0.5, 4_095: 0.05, 65_535: 0.0}  # of white: cubic resi
 MOST_EXCESS = 0.02  # how far values lie outside on average, in parts of white: twice what cubic resizing leaves
 FEW_FLOATS, FEW_WHOLE = 0.95, 0.1  # so few images may decide that the range is the larger one
 CHUNK = 1_024  # images that are converted at a time
+TINY_OVERSHOOT = 0.001  # of white: a quarter of a grey level, about which no warning is due
+AS_FIRST, SAME = "as in the first images", "scale them alike, or give them in the type of the first images"
+UP = "and whole numbers to 65,535 with bright values among them"
 REMEDY = "divide by the value that is white, or give bytes (uint8) where that is 255"
 
 
@@ -31,11 +37,13 @@ REMEDY = "divide by the value that is white, or give bytes (uint8) where that is
 class Scale:
     """How values became 0 to 255: ``white`` is the value that became 255.
 
-    ``kind`` is what the numbers were: 'bool', 'byte', 'whole' or 'float'.
+    ``kind`` is what the numbers were: 'bool', 'byte', 'whole' or 'float'. ``darkest`` is the largest value of the
+    darkest image that is not black; 0 where that is not known.
     """
 
     white: int
     kind: str
+    darkest: float = 0.0
 
     def to_bytes(self, images: Array) -> Images:
         """Images (n, ...) as uint8, a few at a time; what lies outside is clipped. Bytes are not copied."""
@@ -53,13 +61,15 @@ class Scale:
 class Values:
     """What is looked at to tell the range: the extremes of each image, and how far values lie outside a range.
 
-    ``outside`` tells for a white how many values lie outside 0 to white, and how far all do on average.
+    ``outside`` tells for a white how many values lie outside 0 to white, and how far all do on average;
+    ``fractions`` whether any value is no whole number.
     """
 
     lows: npt.NDArray[np.float64]
     highs: npt.NDArray[np.float64]
     kind: str
     outside: Callable[[int], tuple[int, float]]
+    fractions: Callable[[], bool]
 
     @property
     def low(self) -> float:
@@ -71,11 +81,17 @@ class Values:
         """The largest value of all."""
         return float(self.highs.max())
 
+    @property
+    def far(self) -> float:
+        """How far from 0 the farthest value lies."""
+        return max(-self.low, self.top)
+
 
 def values_of(images: Sequence[Array] | Array, *, kind: str = "") -> Values:
     """The extremes of each of the images (n, h, w) or (n, h, w, c); ``kind`` where the type does not tell it."""
     lows = np.array([image.min() for image in images], dtype=np.float64)
     highs = np.array([image.max() for image in images], dtype=np.float64)
+    kind = kind or kind_of(images[0].dtype)
 
     def outside(white: int) -> tuple[int, float]:
         count, total, sum_of_values = 0, 0.0, 0
@@ -86,7 +102,10 @@ def values_of(images: Sequence[Array] | Array, *, kind: str = "") -> Values:
                 count, total = count + int(np.count_nonzero(far)), total + float(far.sum())
         return count, total / (sum_of_values * white)
 
-    return Values(lows, highs, kind or kind_of(images[0].dtype), outside)
+    def fractions() -> bool:
+        return kind == "float" and any(bool((image != np.rint(image)).any()) for image in images)
+
+    return Values(lows, highs, kind, outside, fractions)
 
 
 def kind_of(dtype: np.dtype[Any]) -> str:
@@ -94,28 +113,25 @@ def kind_of(dtype: np.dtype[Any]) -> str:
     return "byte" if dtype == np.uint8 else {"b": "bool", "u": "whole", "i": "whole"}.get(dtype.kind, "float")
 
 
-def find_scale(values: Values, *, given: str, most: int = FULL_SCALES[-1]) -> tuple[Scale, list[str]]:
+def find_scale(values: Values, *, given: str) -> tuple[Scale, list[str]]:
     """The range that values are taken to have, and notes that tell it where it is not plain from their type.
 
     Raises:
-        UserError: values below 0 or above ``most``, or more than one range would do.
+        UserError: values below 0 or above all ranges, or more than one range would do.
     """
+    darkest = float(values.highs[values.highs > 0].min(initial=values.far))
     if values.kind in ("bool", "byte"):
         white = 1 if values.kind == "bool" or values.top <= 1 else 255
-        return Scale(white, values.kind), _byte_notes(values, white)
-    white = next((each for each in FULL_SCALES if each <= most and _holds(values, each)), 0)
+        return Scale(white, values.kind, darkest), _byte_notes(values, white)
+    white = next((each for each in FULL_SCALES if _holds(values, each)), 0)
     if not white:
         raise UserError(
             f"given {given} with values from {number(values.low)} to {number(values.top)}; "
             "allowed are 0 to 1, 0 to 255 and whole numbers to 65,535; undo any normalisation"
         )
-    if 0 < values.top < LEAST_TOP[white]:
-        raise UserError(
-            f"given {given} with values from {number(values.low)} to {number(values.top)}, by which it is not clear "
-            f"which value is white (taken as 0 to {white:,} all would be nearly black); allowed are 0 to 1, 0 to 255 "
-            f"and whole numbers to 65,535 with bright values among them; {REMEDY}"
-        )
-    return Scale(white, values.kind), [*_range_notes(values, white), *_mixed_notes(values, white, given)]
+    if 0 < values.far < LEAST_TOP[white]:
+        raise UserError(_unclear(values, white, f"0 to 1, 0 to 255 {UP}", REMEDY, given))
+    return Scale(white, values.kind, darkest), [*_range_notes(values, white), *_mixed_notes(values, white, given)]
 
 
 def has_a_scale(values: Values) -> bool:
@@ -123,13 +139,13 @@ def has_a_scale(values: Values) -> bool:
     return any(_holds(values, white) for white in FULL_SCALES)
 
 
-def check_alike(values: Values, scale: Scale, *, given: str) -> int:
-    """How many values of further images lie outside the range of the first ones, a little, and will be clipped.
+def check_alike(values: Values, scale: Scale, *, given: str) -> list[str]:
+    """What to tell of further images: how many values will be clipped, and where all may be of another range.
 
     Raises:
-        UserError: they cannot have that range, or have another one by their look.
+        UserError: they cannot have the range of the first ones, or have another one by their look.
     """
-    white, far = scale.white, max(-values.low, values.top)
+    white, far = scale.white, values.far
     lower = [each for each in FULL_SCALES if each < white and far <= each * (1 + OVERSHOOT[each])]
     other = values.kind == "float" or values.kind != scale.kind
     if values.kind == "byte":
@@ -137,20 +153,35 @@ def check_alike(values: Values, scale: Scale, *, given: str) -> int:
     if not _holds(values, white) or (other and lower and far > 0):
         raise UserError(
             f"given {given} with values from {number(values.low)} to {number(values.top)}; "
-            f"allowed are 0 to {white:,}, as in the first images"
+            f"allowed are 0 to {white:,}, {AS_FIRST}"
             f"{', where these look like 0 to ' + format(lower[0], ',') if other and lower else ''}; scale them alike"
         )
-    return values.outside(white)[0] if values.low < 0 or values.top > white else 0
+    if values.kind in ("bool", "byte"):
+        return []  # clear from their type, however dark
+    return [*_dark_notes(values, scale, given), *_clipped_notes(values, white, given)]
 
 
 def least_bright(white: int) -> float:
-    """The largest value of floats that look like those of a lower range than 0 to ``white``; 0 where there is none."""
-    return max((each * (1 + OVERSHOOT[each]) for each in FULL_SCALES if each < white), default=0.0)
+    """The largest value of what looks like a lower range than 0 to ``white``, or is nearly black in it."""
+    lower = [each * (1 + OVERSHOOT[each]) for each in FULL_SCALES if each < white]
+    return max([white * LEAST_TOP[1], *lower])
+
+
+def may_be_darker(top: float, white: int) -> str:
+    """What to tell of whole numbers up to ``top`` that were taken as 0 to ``white``; nothing where they are bright."""
+    if not 0 < top < LEAST_TOP[white]:
+        return ""
+    look = next(each for each in FULL_SCALES if top <= each)
+    others = f", though they look like 0 to {look:,}" if look < white else ""
+    return f"as 0 to {white:,}, {AS_FIRST}{others}: scale them if {number(top)} is bright"
 
 
 def number(value: float) -> str:
-    """A value with all digits that matter."""
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) < 2**53 else f"{value:.17g}"[:20]
+    """A value in six digits, or in as many as tell it from the whole number beside it."""
+    if float(value).is_integer():
+        return f"{value + 0.0:,.0f}" if abs(value) < 2**53 else f"{value:.6g}"  # and -0.0 is 0
+    texts = (f"{value:.{digits}g}" for digits in range(6, 18))
+    return next(text for text in texts if not float(text).is_integer())
 
 
 def _holds(values: Values, white: int) -> bool:
@@ -168,6 +199,37 @@ def dark_notes(top: float) -> list[str]:
     return [f"bytes are taken as 0 to 255, though none is above {top:.0f}: scale them if that is white"]
 
 
+def _unclear(values: Values, white: int, allowed: str, remedy: str, given: str) -> str:
+    return (
+        f"given {given} with values from {number(values.low)} to {number(values.top)}, by which it is not clear "
+        f"which value is white (taken as 0 to {white:,} all would be nearly black); allowed are {allowed}; {remedy}"
+    )
+
+
+def _dark_notes(values: Values, scale: Scale, given: str) -> list[str]:
+    """A note on further images that are dark or else of another range; raises UserError for fractions among them.
+
+    Fractions may be as dark as the darkest of the first images.
+    """
+    white = scale.white
+    if 0 < values.far < min(LEAST_TOP[white], max(scale.darkest, least_bright(white))) and values.fractions():
+        raise UserError(_unclear(values, white, f"0 to {white:,}, {AS_FIRST}", SAME, given))
+    if told := may_be_darker(values.far, white):
+        return [f"took {given} with values from {number(values.low)} to {number(values.top)} {told}"]
+    mixed = _mixed_notes(values, white, given, refuse=values.fractions()) if values.far else []
+    return [f"{given} has {note}" for note in mixed]
+
+
+def _clipped_notes(values: Values, white: int, given: str) -> list[str]:
+    """A note where values of further images lie outside, by more than a quarter of a grey level."""
+    if max(-values.low, values.top - white) <= TINY_OVERSHOOT * white:
+        return []
+    return [
+        f"{given} has values from {number(values.low)} to {number(values.top)}: clipped {values.outside(white)[0]:,} "
+        f"of them to 0 to {white:,}, {AS_FIRST}"
+    ]
+
+
 def _byte_notes(values: Values, white: int) -> list[str]:
     if values.kind == "byte" and white == 255:
         return dark_notes(values.top)
@@ -182,7 +244,7 @@ def _range_notes(values: Values, white: int) -> list[str]:
     return [f"{told}; clipped {values.outside(white)[0]:,} of them that lie outside"]
 
 
-def _mixed_notes(values: Values, white: int, given: str) -> list[str]:
+def _mixed_notes(values: Values, white: int, given: str, *, refuse: bool = True) -> list[str]:
     """A note on images that are nearly black in this range; raises UserError where the others are too few."""
     position = FULL_SCALES.index(white)
     if not position:
@@ -191,7 +253,7 @@ def _mixed_notes(values: Values, white: int, given: str) -> list[str]:
     dark = int(((values.highs > 0) & (values.highs <= lower)).sum())
     lit = len(values.highs) - dark
     few = FEW_FLOATS if values.kind == "float" and lower == 1 else FEW_WHOLE
-    if dark and lit < few * len(values.highs):
+    if refuse and dark and lit < few * len(values.highs):
         raise UserError(
             f"given {given} with values to {number(values.top)}, but {dark:,} of {len(values.highs):,} images "
             f"stay within 0 to {lower:,}; allowed is one range for all images; scale them alike, or correct the others"

@@ -15,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from databases.errors import UserError
-from databases.files import write_files
+from databases.files import replace_file, write_files
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Stored:
         """Makes the draft, whose images have their final form, the set."""
         plain = asdict(settled) | {"sizes": [[*size, number] for size, number in settled.sizes.items()]}
         os.truncate(self.draft, math.prod(settled.shape))
-        os.replace(self.draft, self.images)
+        replace_file(self.draft, self.images)
         write_files({self.facts: json.dumps(plain).encode()})
         self.drop_draft()
 

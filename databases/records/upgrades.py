@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, Engine
 
+from databases.files import replace_file
+
 if TYPE_CHECKING:
     from alembic.operations import Operations
 
@@ -51,7 +53,7 @@ def copy_file(engine: Engine, *, version: int) -> Path | None:
         try:
             with closing(sqlite3.connect(draft)) as target:
                 source.backup(target)
-            os.replace(draft, place)
+            replace_file(draft, place)
         finally:
             draft.unlink(missing_ok=True)
     return place

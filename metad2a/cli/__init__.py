@@ -8,19 +8,16 @@ import sys
 import time
 
 from databases.hosting import own_process
-
-ESCAPED = "backslashreplace"  # characters that a stream or a file cannot hold: names stay apart
-started: float | None = None  # of the program, in monotonic seconds: a budget counts imports and reading too
+from metad2a.cli import process
 
 
 def main() -> None:
     """The program ``metad2a``: exit status 0, 2 for what the user can mend, 130 when interrupted."""
-    global started
-    started = time.monotonic()
+    process.started = time.monotonic()
     own_process()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors=ESCAPED)
+            stream.reconfigure(errors=process.ESCAPED)
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # networks this small gain nothing by two, and lose on a busy machine
     from metad2a.cli.app import app
 

@@ -14,7 +14,7 @@ from typer.core import TyperCommand, TyperOption
 
 from databases.errors import UserError
 from databases.usual import DEFAULT_SPACE
-from metad2a import cli
+from metad2a.cli import process
 from metad2a.runtime.home import DATABASE, database_path, home_path, picture_room
 from metad2a.search.pipelines import SPACE, USUAL_SECONDS
 
@@ -202,7 +202,7 @@ def reading_ends(seconds: float | None, *, again: float = 0.0) -> float:
     """
     if seconds is None:
         return math.inf
-    return (cli.started or time.monotonic()) + max(seconds - RANKING_SECONDS, AGAIN * again)
+    return (process.started or time.monotonic()) + max(seconds - RANKING_SECONDS, AGAIN * again)
 
 
 def read_images(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import typer
 
 from databases.errors import UserError, in_a_line
-from metad2a import cli
+from metad2a.cli import process
 from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
 from metad2a.cli.output import console, print_json, reporting, table, tell_written
@@ -77,7 +77,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
             limits=limits,
             seed=seed,
             tracker=open_tracker(ways.no_tracking),
-            begun=cli.started,
+            begun=process.started,
             draw=drawn,
             also=also if task.channels > 1 else _opened(ways.also, channels=task.channels),
             store=store,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from metad2a import cli
+from metad2a.cli import process
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import Json
 from metad2a.cli.output import console, print_json, reporting
@@ -43,7 +43,7 @@ def predict(
     else:
         told = csv_text(rows)
         if output is not None:
-            write_results(output.absolute().parent, {output.name: told.encode(errors=cli.ESCAPED)})
+            write_results(output.absolute().parent, {output.name: told.encode(errors=process.ESCAPED)})
             console(stderr=True).print(f"Written: {output}", soft_wrap=True)
         else:
             sys.stdout.write(seen(told) if sys.stdout.isatty() else told)

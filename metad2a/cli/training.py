@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
-from metad2a import cli
-from metad2a.cli import pipeline
+from metad2a.cli import pipeline, process
 from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import (
     Also,
@@ -160,7 +159,7 @@ def search(
             store=store,
             tracker=open_tracker(no_tracking),
             place=Place(on, workers, executor),
-            begun=cli.started,
+            begun=process.started,
             draw=drawn,
             on_progress=lambda each: _tell(reporter, each),
             on_death=lambda death: reporter.line(str(death)),
@@ -207,7 +206,7 @@ def train(
             augment=augment,
             tracker=open_tracker(no_tracking),
             on=on,
-            begun=cli.started,
+            begun=process.started,
             on_progress=lambda each: _tell(reporter, each),
         )
     _answer(result, copied(result.exported, output), json=json)

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Any
 
 from databases.architectures.skeleton import Blueprint, place_of
-from databases.datasets.scale import MOST_EXCESS, OVERSHOOT, least_bright
+from databases.datasets.scale import LEAST_TOP, MOST_EXCESS, OVERSHOOT, least_bright
 from databases.errors import UserError
 from metad2a.export.card import Card
 
@@ -36,7 +36,8 @@ def program(card: Card) -> str:
     template = Template((files("metad2a.export") / "model.py.txt").read_text(encoding="utf-8"))
     literals = {name: _literal(value) for name, value in asdict(card).items() if name != "blueprint"}
     white = card.white or 0
-    limits = {"overshoot": OVERSHOOT.get(white, 0.0), "excess": MOST_EXCESS, "least_bright": least_bright(white)}
+    limits = {"overshoot": OVERSHOOT.get(white, 0.0), "excess": MOST_EXCESS}
+    limits |= {"least_bright": least_bright(white), "least_top": LEAST_TOP.get(white, 0.0)}
     literals |= {name: _literal(value) for name, value in limits.items()}
     imports, source = network_source(card.blueprint)
     literals |= {

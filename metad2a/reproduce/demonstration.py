@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from databases.errors import Say, UserError
 from databases.records.benchmark_table import IMPORT_FIRST, BenchmarkTable, read_table
+from databases.usual import DEFAULT_SPACE
 from metad2a.reports.report import Report
 from metad2a.reproduce.kept_jobs import run_jobs
 
@@ -62,7 +63,7 @@ class Context:
         self.asked.update(found)
         return found
 
-    def table(self, task: str, *, recipe: str = "nasbench201", name: str = "nasbench201") -> BenchmarkTable:
+    def table(self, task: str, *, recipe: str = "nasbench201", name: str = DEFAULT_SPACE) -> BenchmarkTable:
         """The benchmark table of a task, such as ``nasbench201/cifar10``, over the space ``name``.
 
         Raises:

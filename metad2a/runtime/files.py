@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from databases.errors import UserError
-from databases.files import replace_folder, write_files
+from databases.files import replace_file, replace_folder, write_files
 from metad2a.runtime.home import home_path
 
 LEDGER = ".metad2a-files"  # not `.metad2a`: so is the home folder called
@@ -61,7 +61,7 @@ def written_file(path: Path) -> Iterator[Path]:
             yield draft
             refuse_foreign(folder, [path.name])
             _note(folder, {path.name: _digest(draft)})
-            os.replace(draft, folder / path.name)
+            replace_file(draft, folder / path.name)
 
 
 def replace_results(draft: Path, folder: Path) -> None:

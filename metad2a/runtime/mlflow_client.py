@@ -14,6 +14,7 @@ from pathlib import Path
 from socket import gethostname
 from typing import TYPE_CHECKING
 
+from databases.files import replace_file
 from metad2a.runtime.home import home
 from metad2a.runtime.lock import hold
 
@@ -89,13 +90,13 @@ def _make(database: Path, artifacts: str) -> None:
 
     if database.exists():
         aside = next(each for n in count(1) if not (each := database.with_name(f"{database.name}.broken-{n}")).exists())
-        os.replace(database, aside)
+        database.rename(aside)
         logger.warning("%s was not whole: it is %s now, and a new one is made", database, aside.name)
     draft = database.with_name(f"{database.name}.draft")
     for each in (draft, draft.with_name(f"{draft.name}-journal")):  # of a process that was killed
         each.unlink(missing_ok=True)
     SqlAlchemyStore(file_url(draft), artifacts).engine.dispose()  # type: ignore[no-untyped-call]
-    os.replace(draft, database)
+    replace_file(draft, database)
 
 
 def _bring_along(database: Path, experiment: str, artifacts: str) -> None:

@@ -108,7 +108,9 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         up_to = UP_TO if self.space == PIPELINE.name else None
         task = _task(images, classes, numbers, seed=seed, up_to=up_to)
         kind = kind_of_images(images, task.images, given="X")
-        more_images(images[:1], kind, given="X")  # what `predict` does first: refused now rather than after the search
+        brightest = max(range(len(images)), key=lambda index: images[index].max())  # alone a dark one may be refused
+        # what `predict` does first: refused now rather than after the search
+        more_images(images[brightest : brightest + 1], kind, given="X", quiet=True)
         result = self._searched(task, begun, seed)
         self.classes_, self.result_ = classes, result
         self.architecture_, self.valid_accuracy_ = str(result.best), result.valid_accuracy

@@ -16,6 +16,7 @@ from databases.datasets.archives import Files, Folder, Zip
 from databases.datasets.decoding import MAX_PICTURE_BYTES, read_picture, why_unreadable
 from databases.datasets.file_kinds import UNREAD_PICTURES, ending_of, hidden, readable_formats, remedy
 from databases.datasets.names import some
+from databases.datasets.scale import may_be_darker
 from databases.datasets.task import resize_images
 from databases.errors import Say, UserError, count
 from metad2a.export.card import Card
@@ -77,20 +78,21 @@ def predictions(
 ) -> Iterator[Predicted]:
     """The likeliest class of each picture; of a folder or a zip all in it and below that are called pictures.
 
-    What is passed over there, and files of several pictures, are noted.
+    What is passed over there, files of several pictures, and pictures that may be of another range, are noted.
 
     Raises:
         UserError: a path is not there, holds no picture, or is an array.
     """
-    card, several = network.card, list[str]()
+    card, several, dark = network.card, list[str](), dict[str, float]()
     for name, read in _pictures(paths, on_failure, on_note):
         try:
-            image, more = read_picture(read(), px=card.sizes[0], channels=len(card.mean), white=card.white)
+            found = read_picture(read(), px=card.sizes[0], channels=len(card.mean), white=card.white)
         except Exception as problem:  # a decoder raises whatever broken bytes make it raise
             on_failure(f"{name}: cannot be read ({why_unreadable(problem)})")
             continue
-        several += [name] if more else []
-        logits = network.classifier.logits(resize_images(image[None], card.resolution))
+        several += [name] if found.more else []
+        dark |= {name: found.dark} if found.dark else {}
+        logits = network.classifier.logits(resize_images(found.pixels[None], card.resolution))
         shares = torch.softmax(torch.from_numpy(logits) / card.temperature, 1)[0].numpy()
         best = int(np.argmax(shares))
         yield Predicted(name, card.class_names[best], float(shares[best]))
@@ -98,6 +100,8 @@ def predictions(
         on_note(
             f"took the first of several pictures in {count(len(several), 'file')} (frames, or pages): {some(several)}"
         )
+    if dark and card.white:
+        on_note(f"took {count(len(dark), 'picture')} {may_be_darker(max(dark.values()), card.white)}: {some(dark)}")
 
 
 def rows_of(found: Iterable[Predicted]) -> Iterator[tuple[str, str, str]]:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.errors import UserError
+from databases.files import replace_file
 from metad2a.runtime.lock import hold
 from metad2a.train.together import Together
 
@@ -176,7 +177,7 @@ def _decode_all(
     made.flush()
     processes.wait()
     if processes.first:
-        os.replace(partial, path)
+        replace_file(partial, path)
 
 
 def _check_room(folder: Path, needed: int) -> None:
