@@ -15,8 +15,15 @@ DATABASE = "database.db"  # in the home folder
 
 
 def home_path() -> Path:
-    """Where that folder is or will be, for whoever only reads; nothing is made or tried."""
-    return Path(os.environ.get("METAD2A_HOME") or "~/.metad2a").expanduser()
+    """Where that folder is or will be, for whoever only reads; nothing is made.
+
+    Raises:
+        UserError: something else is there.
+    """
+    folder = Path(os.environ.get("METAD2A_HOME") or "~/.metad2a").expanduser()
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"The home folder {folder} is no folder: set METAD2A_HOME to one.")
+    return folder
 
 
 def home() -> Path:
