@@ -73,7 +73,7 @@ class Size:
     seeds: int = 5
     warm: SharedRecipe = WARM
     turns: SharedRecipe = TURNS
-    judged: int = 200
+    judged: int = 1_500
     told: int = TOLD
     alone: int = 30
     epochs: tuple[float, float] = (3, 1.5)
