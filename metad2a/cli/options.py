@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperOption
 from databases.errors import UserError
 from databases.usual import DEFAULT_SPACE
 from metad2a.cli import process
-from metad2a.runtime.home import DATABASE, database_path, home_path, picture_room
+from metad2a.runtime.home import DATABASE, database_path, home_path, home_to_read, picture_room
 from metad2a.search.pipelines import SPACE, USUAL_SECONDS
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def open_to_read(location: str | None) -> Store:
 
 def stored(location: str | None) -> AbstractContextManager[Store | None]:
     """The same where there is one: whoever only reads makes none."""
-    there = location is not None or (home_path() / DATABASE).is_file()
+    there = location is not None or (home_to_read() / DATABASE).is_file()
     return open_to_read(location) if there else nullcontext()
 
 

@@ -15,12 +15,17 @@ DATABASE = "database.db"  # in the home folder
 
 
 def home_path() -> Path:
-    """Where that folder is or will be, for whoever only reads; nothing is made.
+    """Where that folder is or will be, whatever is there."""
+    return Path(os.environ.get("METAD2A_HOME") or "~/.metad2a").expanduser()
+
+
+def home_to_read() -> Path:
+    """The same for whoever only reads; nothing is made.
 
     Raises:
-        UserError: something else is there.
+        UserError: something else than a folder is there.
     """
-    folder = Path(os.environ.get("METAD2A_HOME") or "~/.metad2a").expanduser()
+    folder = home_path()
     if folder.exists() and not folder.is_dir():
         raise UserError(f"The home folder {folder} is no folder: set METAD2A_HOME to one.")
     return folder
@@ -46,7 +51,7 @@ def home() -> Path:
 
 def database_path() -> Path:
     """The database that is used where none is named; raises UserError as `home` where it has yet to be made."""
-    there = home_path() / DATABASE
+    there = home_to_read() / DATABASE
     return there if there.is_file() else home() / DATABASE
 
 

@@ -30,7 +30,7 @@ from metad2a.export.card import Card
 from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights, weights_file
 from metad2a.runtime.files import keep_files
-from metad2a.runtime.home import home_path
+from metad2a.runtime.home import home_to_read
 from metad2a.runtime.lock import Held, hold
 from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
 from metad2a.train.loop import written_at
@@ -213,7 +213,7 @@ def finished_runs(task: str) -> Iterator[State]:
 
 def runs_folder() -> Path:
     """Where the runs are: `runs` in the home folder, which is neither made nor tried."""
-    return home_path() / RUNS
+    return home_to_read() / RUNS
 
 
 def run_names() -> list[str]:
