@@ -26,35 +26,40 @@ from predictors.one_shot import OneShot
 
 CELLS = "nasbench201"
 # Random children warm the weights; without that the policy learns from what first scored well: cells without weights.
-WARM = SharedRecipe(resolution=8, steps=5000, learning_rate=0.1, augment=True)
+WARM = SharedRecipe(resolution=8, steps=15_000, learning_rate=0.1, augment=True)
 TURNS = SharedRecipe(resolution=8, steps=2000, augment=True)
+COLD = SharedRecipe(resolution=8, steps=5000, augment=True)  # where nothing is warmed
 TOLD = 35  # draws that the policy is told of after a pass; once sized to clear 100 by all draws, repeats included
 RULE = Rule(learning_rate=3.5e-3, entropy=0.03)
 REWARD, DERIVED = 128, 10  # images of a reward; children drawn at the end, of which the best is taken
-SCORED = 500  # validation images of the final scores
+SCORED, RANKED = 500, 400  # validation images of the final scores; children that are ranked by them
 Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Way:
-    """How a search goes on from weights that random children have warmed.
+    """How a search goes on.
 
     Attributes:
         policy: reinforce, multinomial, or uniform, which learns nothing.
         running: whether normalisations keep running statistics.
+        warmed: from weights that random children have warmed; else from untrained ones.
     """
 
     policy: str = "reinforce"
     running: bool = False
+    warmed: bool = True
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Searches on shared weights on a task in NAS-Bench-201, all from the same warmed weights.
+    """Searches on shared weights on a task in NAS-Bench-201, all from the same weights.
 
     Attributes:
-        warm: how random children warm the weights. recipe: how they and the policy then learn in turn.
-        told: children whose scores the policy is told after each pass. judged: children to score.
+        warm: how random children warm the weights. recipe: how they and the policy then learn in turn. cold: how they
+            do where nothing was warmed.
+        told: children whose scores the policy is told after each pass. judged: children to score, of which all but the
+            first way score the first `RANKED` alone.
         folder: where a killed training of the weights goes on.
     """
 
@@ -66,6 +71,7 @@ class Job:
     ways: tuple[Way, ...]
     judged: tuple[Architecture, ...] = ()
     folder: Path | None = None
+    cold: SharedRecipe = COLD
 
     @property
     def checkpoint(self) -> Path | None:
@@ -80,7 +86,7 @@ class Searched:
     """What one way found.
 
     Attributes:
-        scores: (judged,) shared-weight accuracies.
+        scores: (judged,) shared-weight accuracies, of the first way; else those of the first `RANKED`.
         rewards, entropies: of each turn of the policy, the mean score of its draws, and its entropy over that of a
             uniform one.
         found: the best of a few draws by shared weights; of a policy that learns nothing the best of as many as one
@@ -101,8 +107,8 @@ class Outcome:
     """What a job came to.
 
     Attributes:
-        untrained, running, repaired: (judged,) accuracies by weights as they began; by the warmed ones with the
-            statistics that ran along; and by the same with those of each batch.
+        untrained, running, repaired: of the first `RANKED` children, accuracies by weights as they began; by the
+            warmed ones with the statistics that ran along; and by the same with those of each batch.
     """
 
     job: Job
@@ -114,20 +120,21 @@ class Outcome:
 
 @lent(threads=1)
 def search(job: Job) -> Outcome:
-    """Warms the weights, then goes each way on a copy of them."""
+    """Warms the weights, then goes each way on a copy of these or of untrained ones."""
     space = shared_space(CELLS)
     place = pick_place()
     train_part, valid = (labelled(job.task, part, job.warm.resolution, on=str(place)) for part in (TRAIN, VALIDATION))
     supernet = new_supernet(space, job.warm.skeleton(job.task), seed=job.seed, running=True).to(place)
+    cold = copy.deepcopy(supernet)
 
     def scores(network: nn.Module) -> Values:
         images, labels = valid.images[:SCORED], valid.labels[:SCORED]
-        return OneShot(space, network, images, labels).predict(job.judged)
+        return OneShot(space, network, images, labels).predict(job.judged[:RANKED])
 
     untrained = scores(by_batch_statistics(copy.deepcopy(supernet)))
     train_supernet(supernet, space, train_part, recipe=job.warm, seed=job.seed, checkpoint=job.checkpoint)
     running, repaired = scores(supernet), scores(by_batch_statistics(copy.deepcopy(supernet)))
-    ways = {way: _go(way, copy.deepcopy(supernet), train_part, valid, job) for way in job.ways}
+    ways = {way: _go(way, copy.deepcopy(supernet if way.warmed else cold), train_part, valid, job) for way in job.ways}
     return Outcome(job, untrained, running, repaired, ways)
 
 
@@ -144,7 +151,7 @@ def _go(way: Way, supernet: nn.Module, train_part: Labelled, valid: Labelled, jo
         *(supernet, space, train_part),
         policy=counted,
         measure=reward,
-        recipe=job.recipe,
+        recipe=job.recipe if way.warmed else job.cold,
         told=job.told,
         seed=job.seed,
         on_round=lambda scores: turns.append((float(np.mean(scores)), spread(policy))),
@@ -156,7 +163,8 @@ def _go(way: Way, supernet: nn.Module, train_part: Labelled, valid: Labelled, jo
         derived = [asked[place] for place in np.argsort(-reward.predict(asked), kind="stable")[:DERIVED]]
     found = derived[int(final.predict(derived).argmax())]
     rewards, entropies = np.array(turns).T
-    return Searched(final.predict(job.judged), rewards, entropies, found, policy.likeliest(), frozenset(counted.told))
+    judged = job.judged if way == job.ways[0] else job.judged[:RANKED]
+    return Searched(final.predict(judged), rewards, entropies, found, policy.likeliest(), frozenset(counted.told))
 
 
 class _Counted:
