@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from postgres_server import PostgresServer
     from starlette.testclient import TestClient
 
+    from databases.architectures.space import Architecture
+    from databases.datasets.task import Task
+    from databases.records.store import Store
+    from metad2a.export.export import Exported
     from metad2a.service.settings import Settings
 
 own_process()  # before the tests import all that there is
@@ -125,6 +129,56 @@ def data(tmp_path: Path) -> str:
     from cli_world import three_classes
 
     return three_classes(tmp_path)
+
+
+@pytest.fixture
+def search_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own, for searches."""
+    from search_world import own_home
+
+    own_home(tmp_path, monkeypatch)
+    return tmp_path
+
+
+@pytest.fixture
+def store(search_home: Path) -> Iterator[Store]:
+    """The database of that home."""
+    from databases.records.store import Store
+
+    with Store(search_home / "database.db") as opened:
+        yield opened
+
+
+@pytest.fixture
+def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
+    """The architectures that searches train, in order."""
+    from search_world import counting
+
+    return counting(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def insects(tmp_path_factory: pytest.TempPathFactory) -> Exported:
+    """An exported network, which no test changes."""
+    from exporting import a_task, exported
+
+    return exported(tmp_path_factory.mktemp("insects"), a_task())
+
+
+@pytest.fixture(scope="module")
+def images() -> Task:
+    """Noise in three classes."""
+    from made_up import noisy_images
+
+    return noisy_images()
+
+
+@pytest.fixture
+def lawful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is expected of pipelines follows a made-up law."""
+    from outcome_world import told_by_the_law
+
+    told_by_the_law(monkeypatch)
 
 
 @pytest.fixture(scope="session")

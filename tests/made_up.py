@@ -11,6 +11,7 @@ from databases.architectures.decisions import Chain, Decision
 from databases.architectures.space import Architecture, finite_space
 from databases.architectures.spaces.nasbench201 import NASBench201
 from databases.datasets.features import STATISTICS, TaskFeatures
+from databases.datasets.task import Task, split
 from databases.records.episodes import Episode
 from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.recommend.model import MetaD2A
@@ -34,6 +35,13 @@ def task(seed: int = 0, *, classes: int = 3, per_class: int = 5, at: float = 0.0
         source=f"source{seed}",
         fingerprint=f"print{seed}-{at}",
     )
+
+
+def noisy_images() -> Task:
+    """Eight pictures of noise a class."""
+    labels = np.repeat(np.arange(3), 8)
+    pictures = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1)).astype(np.uint8)
+    return Task("made up", pictures, labels, split(labels), ("a", "b", "c"), notes=("one picture was skipped",))
 
 
 def episode(

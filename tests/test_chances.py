@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from test_outcome import HOG, LITE, OWN, examples, lawful_fixture  # noqa: F401
+from outcome_world import HOG, LITE, OWN, examples
 
 from metad2a.recommend.chances import MeasuredProbe, chances
 from predictors.outcome import OutcomeModel

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from exporting import a_task, exported, module
 from PIL import Image
-from test_export import a_task, exported, module
 
 from databases.datasets.decoding import read_picture
 from databases.datasets.task import Images

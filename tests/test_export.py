@@ -3,67 +3,27 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import json
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
-from exporting import export
+from exporting import CELLS, RECIPE, a_task, export, exported, module, pictures
 from PIL import Image
 
 from databases.architectures.skeleton import Blueprint
-from databases.architectures.space import SPACES, ImageSpace, image_space, space
+from databases.architectures.space import SPACES, ImageSpace, image_space
 from databases.datasets.decoding import read_picture
 from databases.datasets.loading import load_task
-from databases.datasets.task import Images, Task, resize_images, split
+from databases.datasets.task import resize_images
 from databases.errors import UserError
-from databases.records.recipe import Recipe
 from metad2a.export.export import Exported, load_exported, save
 from metad2a.train.inference import predictions
 from metad2a.train.train import train
-
-RECIPE = Recipe("test", 4, 1, 8, epochs=1, batch=16, learning_rate=0.05)
-CELL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|skip_connect~1|+|nor_conv_1x1~0|avg_pool_3x3~1|nor_conv_3x3~2|"
-CELLS = (
-    CELL,
-    "|none~0|+|nor_conv_1x1~0|nor_conv_3x3~1|+|none~0|nor_conv_3x3~1|skip_connect~2|",  # node 1 gets nothing
-    "|nor_conv_3x3~0|+|none~0|none~1|+|none~0|none~1|nor_conv_1x1~2|",  # neither does the output
-    "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
-)
-
-
-def pictures(count: int, *shape: int, seed: int = 0) -> Images:
-    return np.random.default_rng(seed).integers(0, 256, (count, *shape), dtype=np.uint8)
-
-
-def a_task(*, channels: int = 3, px: int = 12, names: tuple[str, ...] = ("ant", "bee", "cat")) -> Task:
-    labels = np.arange(60) % len(names)
-    return Task("insects", pictures(60, px, px, channels), labels, split(labels), names)
-
-
-def exported(folder: Path, task: Task, cell: str = CELL) -> Exported:
-    architecture = space("nasbench201").parse(cell)
-    training = train(task, architecture, recipe=RECIPE, on="cpu")
-    return export(training, task=task, architecture=architecture, recipe=RECIPE, folder=folder)
-
-
-def module(program: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("exported_model", program)
-    assert spec is not None and spec.loader is not None
-    loaded = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(loaded)
-    return loaded
-
-
-@pytest.fixture(scope="module", name="insects")
-def insects_fixture(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    return exported(tmp_path_factory.mktemp("insects"), a_task())
 
 
 @pytest.mark.parametrize("cell", CELLS)

@@ -11,13 +11,8 @@ from typing import Any
 
 import pytest
 import torch
+from exporting import CELLS, a_task, exported
 from safetensors.torch import save_file
-from test_export import (
-    CELLS,
-    a_task,
-    exported,
-    insects_fixture,  # noqa: F401
-)
 
 from databases.errors import UserError
 from metad2a.export.export import Exported, load_exported

@@ -6,16 +6,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from test_recommend import (
-    SHIPPED,
-    images_fixture,  # noqa: F401
-    model_fixture,  # noqa: F401
-)
+from made_up import meta_model
 
+from databases.datasets.backbone import WIDTHS
 from databases.datasets.task import Task
 from databases.errors import UserError
-from metad2a.recommend.model import MetaD2A, load
+from metad2a.recommend.model import SHIPPED, MetaD2A, load
 from predictors import checkpoint
+
+
+@pytest.fixture(scope="module")
+def model() -> MetaD2A:
+    return meta_model(WIDTHS[-1])
 
 
 def saved(model: MetaD2A, path: Path, **header: object) -> Path:

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from outcome_world import ALL, HOG, OWN, examples, law
 from pipeline_world import random_base, stripes
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
-from metad2a.recommend import chances as chances_module
 from metad2a.recommend.chances import MeasuredProbe, outcomes, probe_seconds, sensible_probes
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import THIS_MACHINE
@@ -30,25 +30,6 @@ from predictors import gaussian_process, outcome
 from predictors.gaussian_process import alike, learn_process
 from predictors.outcome import Example, Looked, OutcomeModel, examples_of
 from predictors.scale import to_logit, to_percent
-
-OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
-ALL = Pipeline("own", 32, "all", 0.03)
-
-
-def law(probe: float, passes: float) -> float:
-    """The made-up truth: each doubling of the passes adds as much."""
-    return float(to_percent(to_logit(probe) + 0.3 * math.log(passes)))
-
-
-def examples(sources: int = 6, *, noise: float = 0.0) -> tuple[Example, ...]:
-    rng, found = np.random.default_rng(0), []
-    for number in range(sources):
-        looked = Looked(10, 320, {("own", 32): float(rng.uniform(40, 80))})
-        off = noise * rng.standard_normal()
-        for passes in (5.0, 10.0, 20.0, 40.0):
-            reached = float(to_percent(to_logit(law(looked.probes["own", 32], passes)) + off))
-            found.append(Example(looked, ALL, 10 * passes, reached, f"source{number}"))
-    return tuple(found)
 
 
 def test_a_law_is_learnt_and_holds_on_a_task_that_was_not_seen() -> None:
@@ -126,14 +107,6 @@ def test_a_probe_takes_features_of_all_images_and_a_regression_on_those_learnt_f
     learnt, judging = probe_seconds(1_000, 0, **given), probe_seconds(0, 1_000, **given)
     assert judging == pytest.approx(0.1 + 2) and learnt - judging == pytest.approx(1_000 * 2e-8 * 1_000 * 20)
     assert probe_seconds(1_000, 1_000, **given) == pytest.approx(learnt + judging - 0.1)
-
-
-@pytest.fixture(name="lawful")
-def lawful_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Expectations by the made-up law."""
-    model = OutcomeModel(examples())
-    monkeypatch.setattr(chances_module, "outcomes", lambda: model)
-    monkeypatch.setattr("metad2a.recommend.experience.outcomes", lambda: model)
 
 
 @pytest.fixture

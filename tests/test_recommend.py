@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from made_up import meta_model
 from databases.architectures.space import Architecture, finite_space, space
 from databases.datasets.backbone import WIDTHS
 from databases.datasets.features import STATISTICS, extract
-from databases.datasets.task import VALIDATION, Task, split
+from databases.datasets.task import VALIDATION, Task
 from databases.errors import UserError
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.model import MetaD2A
@@ -27,7 +26,6 @@ from predictors.scale import sampling_noise
 from predictors.surrogates import Surrogate
 from predictors.task_process import Kernel, MeasuredTask, Posterior, TaskProcess
 
-SHIPPED = Path(__file__).parents[1] / "metad2a" / "weights" / "meta.safetensors"
 CONTRACT = {"candidates", "recipe", "nearest", "unlike", "seed", "fingerprint", "weights", "versions"}
 OF_A_CANDIDATE = {"architecture", "expected_accuracy", "interval", "parameters", "flops", "origin"}
 
@@ -35,13 +33,6 @@ OF_A_CANDIDATE = {"architecture", "expected_accuracy", "interval", "parameters",
 @pytest.fixture(scope="module", name="model")
 def model_fixture() -> MetaD2A:
     return meta_model(WIDTHS[-1])
-
-
-@pytest.fixture(scope="module", name="images")
-def images_fixture() -> Task:
-    labels = np.repeat(np.arange(3), 8)
-    pictures = np.random.default_rng(0).integers(0, 256, (24, 16, 16, 1)).astype(np.uint8)
-    return Task("made up", pictures, labels, split(labels), ("a", "b", "c"), notes=("one picture was skipped",))
 
 
 def test_the_answer_keeps_the_contract(model: MetaD2A, images: Task) -> None:

@@ -7,116 +7,32 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from search_world import CELLS, Model, Recommendation, a_task, quick
 
-from databases.architectures.space import Architecture, space
-from databases.datasets.task import TEST, TRAIN, VALIDATION, Task, split
+from databases.architectures.space import Architecture
+from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.errors import UserError
-from databases.records.recipe import RECIPES, Recipe
 from databases.records.store import Store
 from metad2a.export.export import load_exported
-from metad2a.runtime.place import Place
 from metad2a.runtime.tracking import Run
-from metad2a.search import candidate, ending
+from metad2a.search import ending
 from metad2a.search.judgement import ended, remarks
-from metad2a.search.result import SearchProgress, SearchResult
+from metad2a.search.result import SearchProgress
 from metad2a.search.run_state import Trained
-from metad2a.search.search import search, train_one
+from metad2a.search.search import train_one
 from metad2a.train.inference import accuracy
-from metad2a.train.train import train
 from metad2a.train.training import Training
 
-QUICK = Recipe("quick", 4, 1, 8, epochs=2, batch=16, learning_rate=0.05)
-ENDLESS = replace(QUICK, name="endless", epochs=10**7)
-CELLS = tuple(
-    space("nasbench201").parse(text)
-    for text in (
-        "|none~0|+|none~0|none~1|+|none~0|none~1|none~2|",
-        "|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|",
-        "|nor_conv_1x1~0|+|none~0|none~1|+|nor_conv_1x1~0|none~1|none~2|",
-        "|avg_pool_3x3~0|+|none~0|none~1|+|avg_pool_3x3~0|none~1|none~2|",
-    )
-)
-
-
-@dataclass(frozen=True)
-class Candidate:
-    architecture: Architecture
-    expected_accuracy: float | None = 50.0
-    score: float = 0.0
-    flops: int = 1000
-    expected_seconds: float | None = None
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    candidates: Sequence[Candidate]
-    weights: str = "0123456789abcdef"
-    noise: float | None = None
-    same_for_all: bool = False
-    features: None = None
-
-
-class Model:
-    def __init__(self, weights: str = "0123456789abcdef") -> None:
-        self.weights = weights
-
-    def recommend(
-        self, data: Task, *, top: int | None, seed: int, recipe: str, deadline: float = 0.0
-    ) -> Recommendation:
-        return Recommendation([Candidate(each, score=-i) for i, each in enumerate(CELLS[:top])], self.weights)
-
-    def embed(self, pool: Sequence[Architecture]) -> np.ndarray:
-        return np.eye(len(CELLS))[[CELLS.index(each) for each in pool]]
-
-
-def a_task(*, seed: int = 0, test: float = 0.2) -> Task:
-    """Three classes that differ in brightness, so that training finds something."""
-    labels = np.arange(60) % 3
-    noise = np.random.default_rng(seed).integers(0, 90, (60, 8, 8, 1))
-    images = (noise + 60 * labels[:, None, None, None]).astype(np.uint8)
-    return Task("My: Images", images, labels, split(labels, test=test), ("dark", "grey", "light"))
-
-
-@pytest.fixture(autouse=True, name="home")
-def home_fixture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
-    for recipe in (QUICK, ENDLESS):
-        monkeypatch.setitem(RECIPES, recipe.name, recipe)
-    return tmp_path
-
-
-@pytest.fixture(name="store")
-def store_fixture(home: Path) -> Iterator[Store]:
-    with Store(home / "database.db") as opened:
-        yield opened
-
-
-@pytest.fixture(name="trainings")
-def trainings_fixture(monkeypatch: pytest.MonkeyPatch) -> list[Architecture]:
-    """The architectures that are trained, in order."""
-    calls: list[Architecture] = []
-
-    def counted(task: Task, architecture: Architecture, **options: object) -> Training:
-        calls.append(architecture)
-        return train(task, architecture, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(candidate, "train", counted)
-    return calls
-
-
-def quick(store: Store, *, model: Model | None = None, **options: object) -> SearchResult:
-    given = {"recipe": "quick", "place": Place("cpu"), "searcher": "zero-shot", **options}
-    return search(model or Model(), a_task(), store=store, **given)  # type: ignore[arg-type]
+pytestmark = pytest.mark.usefixtures("search_home")
 
 
 def test_the_best_by_validation_is_exported_and_tested_once(
-    store: Store, home: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Architecture]
+    store: Store, search_home: Path, monkeypatch: pytest.MonkeyPatch, trainings: list[Architecture]
 ) -> None:
     tested: list[int] = []
 
@@ -137,7 +53,7 @@ def test_the_best_by_validation_is_exported_and_tested_once(
     told = result.notes[0]
     assert "follows what those before it measured: 3 finished trainings measured" in told
     assert re.fullmatch("my-images-quick-[0-9a-f]{8}", result.folder.name)
-    assert result.folder.parent == home / "runs"
+    assert result.folder.parent == search_home / "runs"
     exported = load_exported(result.folder)
     assert exported.card.architecture == str(result.best) and exported.program.exists()
     assert exported.card.test_accuracy == result.test_accuracy
@@ -181,7 +97,7 @@ def test_another_seed_or_model_is_another_run(store: Store) -> None:
 KILLED = """
 import os, signal, sys
 sys.path.insert(0, {tests!r})
-import test_search as t
+import search_world as t
 t.RECIPES["quick"] = t.QUICK
 def kill(event):
     if (event.stage, event.number) == ("epoch", 2):
@@ -260,9 +176,9 @@ def test_what_became_of_each_training_is_told() -> None:
     ]
 
 
-def test_a_measurement_missing_in_the_store_is_added_on_resumption(store: Store, home: Path) -> None:
+def test_a_measurement_missing_in_the_store_is_added_on_resumption(store: Store, search_home: Path) -> None:
     quick(store)
-    with Store(home / "other.db") as other:
+    with Store(search_home / "other.db") as other:
         assert quick(other).resumed == 3
         assert other.records() == store.records()
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-from test_search import CELLS, ENDLESS, QUICK, a_task, quick
+from search_world import CELLS, QUICK, a_task, quick
 
 from databases.architectures.space import Architecture
 from databases.datasets.task import TRAIN, VALIDATION, Task, split
@@ -20,19 +18,7 @@ from metad2a.search.result import SearchProgress
 from metad2a.search.run_state import read_state
 from metad2a.train.train import seconds_a_step, train
 
-
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
-    for recipe in (QUICK, ENDLESS):
-        monkeypatch.setitem(RECIPES, recipe.name, recipe)
-    return tmp_path
-
-
-@pytest.fixture
-def store(home: Path) -> Iterator[Store]:
-    with Store(home / "database.db") as opened:
-        yield opened
+pytestmark = pytest.mark.usefixtures("search_home")
 
 
 @pytest.fixture

@@ -8,14 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_search import (
-    CELLS,
-    home_fixture,  # noqa: F401
-    quick,
-    store_fixture,  # noqa: F401
-    trainings_fixture,  # noqa: F401
-)
-from test_search_time import identity_of
+from search_world import CELLS, identity_of, quick
 
 from databases.architectures.space import Architecture
 from databases.errors import UserError
@@ -24,6 +17,8 @@ from metad2a.export.export import load_exported
 from metad2a.runtime.place import Place
 from metad2a.search.runs import RunFolder, export_run
 from metad2a.train import loop
+
+pytestmark = pytest.mark.usefixtures("search_home")
 
 
 def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
@@ -49,10 +44,12 @@ def test_a_run_in_use_is_refused_with_the_process(store: Store) -> None:
         ({"place": Place("abacus")}, "given 'abacus' to train on"),
     ],
 )
-def test_impossible_requests_are_user_errors(store: Store, home: Path, options: dict[str, object], words: str) -> None:
+def test_impossible_requests_are_user_errors(
+    store: Store, search_home: Path, options: dict[str, object], words: str
+) -> None:
     with pytest.raises(UserError, match=words):
         quick(store, **options)  # type: ignore[arg-type]
-    assert not (home / "runs").exists()
+    assert not (search_home / "runs").exists()
 
 
 def test_a_damaged_run_is_a_user_error(store: Store) -> None:
@@ -76,7 +73,9 @@ def test_damaged_weights_are_told_and_trained_again_once_removed(store: Store) -
     assert quick(store, train=1).resumed == 0
 
 
-def test_a_training_that_was_killed_goes_on_inside(store: Store, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_training_that_was_killed_goes_on_inside(
+    store: Store, search_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken, take = list[int](), loop.Loop._step
     kill: int | None = 4
 
@@ -94,7 +93,7 @@ def test_a_training_that_was_killed_goes_on_inside(store: Store, home: Path, mon
     result = quick(store, train=1)
     assert taken == list(range(1, result.trained[0].epochs * 3 + 1))  # none twice, of three an epoch
     assert not list(result.folder.rglob("*.checkpoint"))
-    whole = quick(store, train=1, folder=home / "never killed")
+    whole = quick(store, train=1, folder=search_home / "never killed")
     assert (whole.test_accuracy, whole.trained[0].epochs) == (result.test_accuracy, result.trained[0].epochs)
     first, second = (each.exported.training.network.state_dict() for each in (whole, result))
     assert all((first[name] == second[name]).all() for name in first)

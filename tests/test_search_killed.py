@@ -12,12 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_search import (
-    CELLS,
-    home_fixture,  # noqa: F401
-    quick,
-    store_fixture,  # noqa: F401
-)
+from search_world import CELLS, quick
 
 from databases.records.store import Store
 from metad2a.runtime.place import Place
@@ -27,13 +22,14 @@ from metad2a.search.run_state import read_state
 from metad2a.search.runs import RunFolder
 from metad2a.train import loop
 
+pytestmark = pytest.mark.usefixtures("search_home")
 Reach = Callable[[int], None]
 
 # in 60 s there is time for some fifty steps of this recipe, by a pace that is only believed
 KILLED = """
 import os, signal, sys, time
 sys.path.insert(0, {tests!r})
-import test_search as t
+import search_world as t
 from metad2a.search import budget
 from metad2a.train import loop
 t.RECIPES["endless"], loop.EVERY = t.ENDLESS, 0.0
@@ -78,11 +74,13 @@ def stopped_at(number: int, taken: list[int], monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(loop.Loop, "_step", until)
 
 
-def test_a_killed_process_costs_no_step_and_its_seconds_count(store: Store, home: Path, steps: list[int]) -> None:
+def test_a_killed_process_costs_no_step_and_its_seconds_count(
+    store: Store, search_home: Path, steps: list[int]
+) -> None:
     code = KILLED.format(tests=str(Path(__file__).parent))
     killed = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1])
     assert killed.returncode == -signal.SIGKILL
-    (folder,) = (home / "runs").iterdir()
+    (folder,) = (search_home / "runs").iterdir()
     state = read_state(folder)
     assert state is not None
     os.utime(folder / "candidates" / "0.checkpoint", (0, 0))  # as a copy of the home may have it

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from test_search import CELLS, QUICK, Model, Recommendation, a_task
-from test_search import Candidate as Candidate
+from search_world import CELLS, Candidate, Model, Recommendation, a_task
 
 from databases.architectures.space import Architecture, finite_space
 from databases.datasets.task import TRAIN, Task
 from databases.errors import UserError
-from databases.records.recipe import RECIPES, Recipe
+from databases.records.recipe import Recipe
 from databases.records.store import Store
 from metad2a.runtime.place import Place
 from metad2a.search import candidate
@@ -66,14 +64,6 @@ class Trainings:
         network = SPACE.network(architecture, recipe.skeleton(input_channels=1, classes=3)).eval()
         reached = final if more else curve[-1].valid_accuracy
         return Training(network, (0.0,), (1.0,), reached, 1.0, more, curve)
-
-
-@pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
-    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
-    monkeypatch.setitem(RECIPES, "quick", QUICK)
-    with Store(tmp_path / "database.db") as opened:
-        yield opened
 
 
 @pytest.fixture

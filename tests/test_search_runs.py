@@ -8,13 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_search import (
-    CELLS,
-    a_task,
-    home_fixture,  # noqa: F401
-    quick,
-    store_fixture,  # noqa: F401
-)
+from search_world import CELLS, a_task, quick
 from typer.testing import CliRunner
 
 from databases.errors import UserError
@@ -27,6 +21,8 @@ from metad2a.search.run_list import all_runs, unreadable_runs
 from metad2a.search.run_state import State, Trained, Wanted, read_state, write_state
 from metad2a.search.runs import export_run, find_run, run_names, runs_folder
 from metad2a.search.search import train_one
+
+pytestmark = pytest.mark.usefixtures("search_home")
 
 
 def test_a_run_is_found_by_name_and_exported_elsewhere(store: Store, tmp_path: Path) -> None:

@@ -3,19 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
-from test_search import (
-    CELLS,
-    QUICK,
-    a_task,
-    home_fixture,  # noqa: F401
-    quick,
-    store_fixture,  # noqa: F401
-    trainings_fixture,  # noqa: F401
-)
+from search_world import CELLS, QUICK, a_task, identity_of, quick
 
 from databases.architectures.space import Architecture
 from databases.datasets.task import Task
@@ -23,11 +14,11 @@ from databases.errors import UserError
 from databases.records.store import Store
 from metad2a.export.export import load_exported
 from metad2a.search import candidate
-from metad2a.search.result import SearchResult
-from metad2a.search.run_state import read_state
 from metad2a.search.runs import RunFolder
 from metad2a.train.train import seconds_a_step, train
 from metad2a.train.training import Training
+
+pytestmark = pytest.mark.usefixtures("search_home")
 
 
 def test_time_is_a_promise_and_a_training_whose_schedule_is_shortened_is_no_measurement(store: Store) -> None:
@@ -50,12 +41,6 @@ def test_time_that_earlier_processes_spent_counts(store: Store, trainings: list[
     assert len(trainings) == 1
     assert quick(store, recipe="endless", seconds=result.seconds + 5.0).trained[0].epochs >= 1
     assert trainings == [CELLS[0], CELLS[0]]
-
-
-def identity_of(result: SearchResult) -> Mapping[str, object]:
-    state = read_state(result.folder)
-    assert state is not None
-    return state.identity
 
 
 def test_a_whole_training_replaces_one_cut_short_in_its_last_epoch(

@@ -26,6 +26,7 @@ from databases.architectures.space import (
     recurrent_space,
     space,
 )
+from databases.architectures.spaces.pipeline import PIPELINE, searched_space
 from databases.errors import UserError
 from metad2a.generate.decoder import GraphDecoder
 
@@ -244,3 +245,12 @@ def test_an_unfit_space_is_refused_with_those_that_fit() -> None:
                 fits = next(other.name for other in SPACES.values() if isinstance(other, kind))
                 with pytest.raises(UserError, match=f"given the space '{name}', but .*: choose one of {fits}"):
                     find(name)
+
+
+def test_networks_and_pipelines_are_searched_and_pipelines_see_larger_images() -> None:
+    for name, each in SPACES.items():
+        if each is PIPELINE or isinstance(each, ImageSpace):
+            assert searched_space(name) is each and (each.up_to is None) == (each is not PIPELINE)
+        else:
+            with pytest.raises(UserError, match=f"given the space '{name}', but .*: choose one of pipeline, nas"):
+                searched_space(name)

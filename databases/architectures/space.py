@@ -38,8 +38,9 @@ class Space(ABC):
 
     Implementations give ``name``, ``program``, ``nodes`` (inputs that exist before the first decision),
     ``node_types`` (vocabulary of the typed graph, entry 0 for padding), ``example`` (a valid text) and the
-    abstract methods. ``ranked`` tells whether the shipped meta-model ranks it for a dataset. What a walk builds is
-    said by the subclasses: an `ImageSpace` builds image classifiers.
+    abstract methods. ``ranked`` tells whether what is shipped ranks it for a dataset; ``up_to`` how many pixels a side
+    a dataset's images keep for it, where they have them (None: as many as is usual). What a walk builds is said by the
+    subclasses: an `ImageSpace` builds image classifiers.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Space(ABC):
     node_types: tuple[str, ...]
     example: str
     ranked: bool = False
+    up_to: int | None = None
 
     def start(self) -> State:
         """The state before the first decision."""

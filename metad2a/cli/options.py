@@ -244,6 +244,10 @@ OF_NETWORKS_HERE = {"recommend": {"prefer"}}  # in one command
 OF_PIPELINES = {"also", "baseline"}  # and only there
 OF_PIPELINES_HERE = {"recommend": {"budget"}, "search": {"prefer"}}
 
+# what means nothing in the space, always and in one command; where it does; and a space to give
+FOREIGN = {SPACE: (OF_NETWORKS, OF_NETWORKS_HERE, "in spaces of networks", DEFAULT_SPACE)}
+FOREIGN_TO_NETWORKS = (OF_PIPELINES, OF_PIPELINES_HERE, "in the space pipeline", SPACE)
+
 OF_CELLS = (  # measured by scripts/device_transfer.py
     "given --device with the space 'pipeline': what is known of devices are latencies of cells, which foretell those "
     "of pretrained networks more than 2 times wrong: leave it out, milliseconds and --max-latency are of this machine; "
@@ -270,17 +274,10 @@ def given(context: typer.Context) -> list[Any]:
 
 def check_meaning(context: typer.Context, space: str) -> None:
     """Refuses an option that was given and that would mean nothing in the space."""
-    pipelines = space == SPACE
-    name = context.command.name or ""
-    only = OF_PIPELINES | OF_PIPELINES_HERE.get(name, set())
-    never = OF_NETWORKS | OF_NETWORKS_HERE.get(name, set())
+    always, here, where, other = FOREIGN.get(space, FOREIGN_TO_NETWORKS)
+    foreign = always | here.get(context.command.name or "", set())
     for option in given(context):
-        if pipelines and option.name == "target":
-            raise UserError(OF_CELLS)
-        if option.name in (never if pipelines else only):
-            where = "in spaces of networks only" if pipelines else "in the space pipeline only"
-            other = DEFAULT_SPACE if pipelines else SPACE
-            raise UserError(
-                f"given {option.opts[0]} with the space {space!r}: it has a meaning {where}: "
-                f"leave it out, or give --space {other}"
-            )
+        if option.name in foreign:
+            advice = f"it has a meaning {where} only: leave it out, or give --space {other}"
+            told = f"given {option.opts[0]} with the space {space!r}: {advice}"
+            raise UserError(OF_CELLS if option.name == "target" else told)

@@ -18,7 +18,7 @@ from metad2a.cli.output import console, print_json, reporting, table, tell_writt
 from metad2a.cli.tracked import drawn
 from metad2a.recommend.front import EQUAL
 from metad2a.reports.words import percent, short, span
-from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
+from metad2a.search.pipelines import USUAL_SECONDS
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -61,6 +61,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
     """`metad2a search` in the space of pipelines."""
     check_output_folder(output, "mistakes.png", network=True, data=data)
     with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
+        from databases.architectures.spaces.pipeline import PIPELINE
         from metad2a.recommend.pipeline_cost import limits_here
         from metad2a.search.pipelines.search import search_pipelines
         from metad2a.train.augment import check_augment
@@ -68,7 +69,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
         check_augment(ways.augment)  # refused before any image is read, as the next
         seconds, limits = USUAL_SECONDS if seconds is None else seconds, limits_here(*ways.most, prefer=ways.prefer)
         also = _opened(ways.also)
-        task = read_images(data, reporter, seed=seed, groups=ways.groups, seconds=seconds, up_to=UP_TO)
+        task = read_images(data, reporter, seed=seed, groups=ways.groups, seconds=seconds, up_to=PIPELINE.up_to)
         result = search_pipelines(
             task,
             seconds=seconds,
@@ -109,6 +110,7 @@ def recommend(
     json: bool,
 ) -> None:
     """`metad2a recommend` in the space of pipelines; ``most`` are the limits on parameters, FLOPs and latency."""
+    from databases.architectures.spaces.pipeline import PIPELINE
     from databases.datasets.loading import load_task
 
     with stored(database) as store, reporting("Reading the images ...") as reporter:
@@ -116,10 +118,9 @@ def recommend(
         from metad2a.recommend.pipelines import recommend_pipelines
         from metad2a.runtime.home import features_folder
 
-        limits = limits_here(*most)
-        seconds = duration(budget) or USUAL_SECONDS
+        limits, seconds, side = limits_here(*most), duration(budget) or USUAL_SECONDS, PIPELINE.up_to
         opened = _opened(also)  # refused before any image is read
-        task = load_task(data, up_to=UP_TO, seed=seed, looking=True, groups=groups, on_progress=reporter.reading)
+        task = load_task(data, up_to=side, seed=seed, looking=True, groups=groups, on_progress=reporter.reading)
         answer = recommend_pipelines(
             task,
             seconds=seconds,

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from databases.architectures.skeleton import Skeleton
-    from databases.architectures.space import Architecture
+    from databases.architectures.space import Architecture, Space
     from metad2a.cli.tables import FittedTable
     from metad2a.recommend.model import MetaD2A
     from metad2a.recommend.recommendation import Candidate, Recommendation
@@ -107,14 +107,15 @@ def recommend(
     Probes of pretrained networks look at your images for a few seconds; what --budget of fine-tuning would add is
     learnt from other datasets. In the space nasbench201, cells to train from scratch are ranked in their place.
     """
+    from databases.architectures.spaces.pipeline import PipelineSpace
     from databases.datasets.loading import load_task
 
     count, parameters = how_many(top), amount(max_params, "--max-params")
     flops = amount(max_flops, "--max-flops")
     check_meaning(context, space)
-    drawn = ("overview.svg", "overview.png", "cell-1.svg") if space != SPACE else ()
-    check_output_folder(output, "recommendation.json", "front.svg", "front.png", *drawn, data=data)
-    if space == SPACE:
+    written = ("recommendation.json", "front.svg", "front.png")
+    if isinstance(_ranked(space), PipelineSpace):
+        check_output_folder(output, *written, data=data)
         pipeline.recommend(
             data,
             (parameters, flops, max_latency),
@@ -128,7 +129,7 @@ def recommend(
             json=json,
         )
         return
-    _check_ranked(space)
+    check_output_folder(output, *written, "overview.svg", "overview.png", "cell-1.svg", data=data)
     with reporting("Reading the images ...") as reporter:
         from metad2a.recommend.here import timed_here
         from metad2a.recommend.limits import Limits
@@ -161,8 +162,8 @@ def recommend(
         show(answer, data, console())
 
 
-def _check_ranked(space: str) -> None:
-    """Refuses a space that there is not, and one that the meta-model does not know."""
+def _ranked(space: str) -> Space:
+    """The space of that name; refuses one that there is not, and one that nothing shipped ranks."""
     from databases.architectures.space import SPACES
 
     if space not in SPACES:
@@ -172,6 +173,7 @@ def _check_ranked(space: str) -> None:
             f"given the space {space!r}; what can be recommended are {SPACE} and {DEFAULT_SPACE}; "
             f"metad2a search --space {space} searches there"
         )
+    return SPACES[space]
 
 
 def _check_recipe(recipe: str | None, model: MetaD2A | None, database: str | None) -> None:

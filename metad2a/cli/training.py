@@ -114,13 +114,14 @@ def search(
     the last of the time the best is trained once more, on validation images too. Under the recipes tiny and shallow
     the order of the recommended ones depends on the images; under small and standard it is the same for all.
     """
-    from databases.architectures.space import image_space
+    from databases.architectures.spaces.pipeline import PipelineSpace, searched_space
     from metad2a.search.controllers import check_searcher
 
     seconds = duration(budget)
     check_meaning(context, space)
     parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
-    if space == SPACE:
+    chosen = searched_space(space)
+    if isinstance(chosen, PipelineSpace):
         other, most = pipeline.only_one(also), (parameters, flops, max_latency)
         ways = pipeline.Ways(
             augment, baseline, groups, other, most, prefer, database, no_tracking=no_tracking, json=json
@@ -129,7 +130,6 @@ def search(
         return
     check_output_folder(output, network=True, data=data)
     check_searcher(searcher)
-    chosen = image_space(space, beside=[SPACE])
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits
         from metad2a.runtime.place import Place

@@ -20,8 +20,8 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, column_or_1d
 
-from databases.architectures.space import image_space
-from databases.architectures.spaces.pipeline import PIPELINE
+from databases.architectures.space import Space
+from databases.architectures.spaces.pipeline import PIPELINE, PipelineSpace, searched_space
 from databases.datasets.arrays import Kind, kind_of_images, more_images
 from databases.datasets.conversion import is_one_hot, missing, plain_array
 from databases.datasets.group_split import divide
@@ -34,7 +34,7 @@ from metad2a.recommend import model as recommend
 from metad2a.runtime.home import database_path
 from metad2a.runtime.place import Place
 from metad2a.search.budget import check_seconds
-from metad2a.search.pipelines import UP_TO, USUAL_SECONDS
+from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.result import SearchResult
 from metad2a.search.search import search
@@ -105,26 +105,26 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         """
         begun, seed = time.monotonic(), self._seed()
         images, (classes, numbers) = plain_array(X), _labels(y)
-        up_to = UP_TO if self.space == PIPELINE.name else None
-        task = _task(images, classes, numbers, seed=seed, up_to=up_to)
+        chosen = searched_space(self.space)
+        task = _task(images, classes, numbers, seed=seed, up_to=chosen.up_to)
         kind = kind_of_images(images, task.images, given="X")
         brightest = max(range(len(images)), key=lambda index: images[index].max())  # alone a dark one may be refused
         # what `predict` does first: refused now rather than after the search
         more_images(images[brightest : brightest + 1], kind, given="X", quiet=True)
-        result = self._searched(task, begun, seed)
+        result = self._searched(chosen, task, begun, seed)
         self.classes_, self.result_ = classes, result
         self.architecture_, self.valid_accuracy_ = str(result.best), result.valid_accuracy
         self.network_ = result.exported.training.network
         self._kind: Kind = kind
         return self
 
-    def _searched(self, task: Task, begun: float, seed: int) -> PipelineResult | SearchResult:
+    def _searched(self, chosen: Space, task: Task, begun: float, seed: int) -> PipelineResult | SearchResult:
         patience = math.inf
         if self.max_time is not None:
             check_seconds(self.max_time)
             patience = self.max_time  # another fit of the same images
         with Store(database_path()) as store:
-            if self.space == PIPELINE.name:
+            if isinstance(chosen, PipelineSpace):
                 self._warn_of_networks()
                 return self._pipeline(task, store, begun, seed, patience)
             if self.also is not None:
@@ -137,7 +137,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 seconds=self.max_time,
                 recipe=self.recipe,
                 searcher=self.searcher,
-                space=image_space(self.space, beside=[PIPELINE.name]).name,
+                space=chosen.name,
                 stop_early=self.stop_early,
                 augment=self.augment,
                 seed=seed,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from databases.hosting import own_process
 from databases.records.store import Store
-from metad2a.search.pipelines import SPACE, UP_TO
 from metad2a.service import bases, library, pipelines
 from metad2a.service.helper import serve
 
@@ -27,16 +26,19 @@ _models: dict[str, MetaD2A] = {}
 
 def recommend(path: str, name: str, model: str, options: dict[str, Any], database: str, bases: str) -> dict[str, Any]:
     """The answer for a stored dataset, which knows what searches measured into the database."""
+    from databases.architectures.space import space
+    from databases.architectures.spaces.pipeline import PipelineSpace
+
     chosen = dict(options)
-    seed, space = int(chosen["seed"]), str(chosen.pop("space"))
-    key = (path, seed, space)
+    seed, asked = int(chosen["seed"]), space(chosen.pop("space"))
+    key = (path, seed, asked.name)
     if key not in _tasks:
-        _tasks[key] = library.load_data(path, name, seed=seed, up_to=UP_TO if space == SPACE else None)
+        _tasks[key] = library.load_data(path, name, seed=seed, up_to=asked.up_to)
     _tasks.move_to_end(key)
     while len(_tasks) > _MOST_TASKS:
         _looks.pop(_tasks.popitem(last=False)[0], None)
     with Store(database) as store:
-        if space == SPACE:
+        if isinstance(asked, PipelineSpace):
             looked, also = _looked(key, Path(bases), chosen.pop("also", None))
             return pipelines.recommend(_tasks[key], looked, chosen, store, also=also)
         return library.recommend(_model(model), _tasks[key], chosen, store)

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 from databases.errors import UserError
 from databases.files import write_files
 from databases.hosting import own_process
-from metad2a.search.pipelines import SPACE, UP_TO
+from databases.usual import DEFAULT_SPACE
 from metad2a.service import jobs, library, pipelines
 from metad2a.service.children import end_with_parent, limit_memory, settings_of_parent
 from metad2a.service.running import NO_MEMORY, NO_ROOM, NO_ROOM_STATUS, OUTCOME, lacks_memory, patiently
 from metad2a.service.tables import open_database
 
 if TYPE_CHECKING:
+    from databases.architectures.space import Space
     from databases.datasets.task import Task
     from databases.records.connection import Database
     from metad2a.export.export import Exported
@@ -77,6 +78,7 @@ def _outage(problem: UserError) -> bool:
 
 def run(settings: Settings, database: Database, key: str, begun: float) -> dict[str, Any]:
     """The job's result; raises UserError where it cannot be done."""
+    from databases.architectures.spaces.pipeline import searched_space
     from databases.datasets.room import Room
     from databases.records.store import Store
     from metad2a.service import datasets, judging
@@ -98,11 +100,10 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
         if dataset is None:
             raise UserError("the dataset of this job is gone: upload it again")
         on_event("reading", {"attempt": job.attempts})
-        whole = job.kind == "search" and job.options.get("space") == SPACE
-        path, up_to = str(datasets.path_of(settings, dataset)), UP_TO if whole else None
-        room = Room(settings.folder / "pictures")
-        task = library.load_data(path, dataset.name, seed=job.options["seed"], up_to=up_to, room=room)
-        told, exported = _found(job, task, place, on_event, whole=whole)
+        chosen = searched_space(job.options.get("space") or DEFAULT_SPACE)
+        path, room = str(datasets.path_of(settings, dataset)), Room(settings.folder / "pictures")
+        task = library.load_data(path, dataset.name, seed=job.options["seed"], up_to=chosen.up_to, room=room)
+        told, exported = _found(job, chosen, task, place, on_event)
         on_event("judging", {})
         told |= judging.judge(exported, task, folder)
         on_event("exporting", {})
@@ -118,10 +119,12 @@ def _tracked(told: dict[str, Any], tracker: Tracker) -> dict[str, Any]:
 
 
 def _found(
-    job: jobs.Job, task: Task, place: library.Workplace, on_event: library.OnEvent, *, whole: bool
+    job: jobs.Job, chosen: Space, task: Task, place: library.Workplace, on_event: library.OnEvent
 ) -> tuple[dict[str, Any], Exported]:
     """What a search or a training found, in plain values and exported."""
-    if whole:
+    from databases.architectures.spaces.pipeline import PipelineSpace
+
+    if isinstance(chosen, PipelineSpace):
         found = pipelines.search(task, job.options, place, on_event)
         return pipelines.summed_up(found), found.exported
     result = (library.search if job.kind == "search" else library.train)(task, job.options, place, on_event)

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
 from databases.usual import DEFAULT_SPACE
-from metad2a.search.pipelines import SPACE
 from metad2a.service.words import content_of, word_of
 
 if TYPE_CHECKING:
@@ -282,12 +281,12 @@ def export_onnx(folder: Path) -> str | None:
 
 def check_search(*, recipe: str, searcher: str | None = None, space: str | None = None) -> None:
     """Refuses what no job could do, before it waits in a queue; raises UserError."""
-    from databases.architectures.space import image_space
+    from databases.architectures.spaces.pipeline import searched_space
     from databases.records.recipe import trainable
     from metad2a.search.controllers import check_searcher
 
     trainable(recipe)
-    image_space(space or DEFAULT_SPACE, beside=[SPACE])
+    searched_space(space or DEFAULT_SPACE)
     if searcher is not None:
         check_searcher(searcher)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
-from metad2a.search.pipelines import SPACE
 from metad2a.service import api_data, api_jobs, bases, cursors, datasets, library, pipelines, records, tokens
 from metad2a.service.api_data import Cursor, Id
 from metad2a.service.forms import Asked, Wish
@@ -78,7 +78,7 @@ async def recommendation(
     request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[Asked, Query()]
 ) -> Response:
     """The pipelines that fit a dataset: a part of its page, or a page of its own without the script."""
-    return await _recommended(request, service, asked.pipelines(id, top=LISTED), "pipelines.html")
+    return await _recommended(request, service, asked.pipelines(id, top=LISTED), "pipelines.html", pipelines.shown)
 
 
 @router.get("/datasets/{id}/cells")
@@ -89,12 +89,13 @@ async def cells(
     return await _recommended(request, service, asked.networks(id, top=LISTED), "cells.html")
 
 
-async def _recommended(request: Request, service: Service, asked: RecommendationIn, template: str) -> Response:
+async def _recommended(
+    request: Request, service: Service, asked: RecommendationIn, template: str, shown: Callable[[Any], Any] = dict
+) -> Response:
     found = await run_in_threadpool(api_data.needed, service, asked.dataset)
     answer = json.loads(await service.recommend(found, asked.model, asked.options()))
-    shown = pipelines.shown(answer) if answer["space"] == SPACE else answer
     part = request.headers.get("x-part") == "1"
-    return page(request, template, answer=shown, dataset=found, whole=not part)
+    return page(request, template, answer=shown(answer), dataset=found, whole=not part)
 
 
 @router.post("/datasets/{id}/train")

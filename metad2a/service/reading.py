@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
 from databases.hosting import own_process
-from metad2a.search.pipelines import UP_TO
 from metad2a.service.children import limit_memory
 
 if TYPE_CHECKING:
@@ -31,11 +30,12 @@ _CHUNK = 2**20
 
 def read(draft: Path, file: str, *, name: str, max_files: int, max_bytes: int) -> dict[str, Any]:
     """The summary of a dataset; raises UserError where it cannot be used."""
+    from databases.architectures.spaces.pipeline import PIPELINE
     from databases.datasets.loading import load_task
 
     path = draft / file
     check_sizes(path)
-    task = load_task(path, up_to=UP_TO, max_files=max_files, max_bytes=max_bytes)
+    task = load_task(path, up_to=PIPELINE.up_to, max_files=max_files, max_bytes=max_bytes)
     small = task
     if file.endswith(".zip"):  # pictures at a size to look at, of a sample only
         small = load_task(

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from databases.usual import LISTED, LOOKED_AT
 from metad2a.search.pipelines import SPACE, USUAL_SECONDS
-from metad2a.service.pipelines import LIMITS
 from metad2a.service.schemas import (
     EXAMPLE,
     NETWORKS,
@@ -25,6 +24,11 @@ from metad2a.service.schemas import (
 
 Accuracy = Annotated[float, Field(description="Percent, on new images like these.")]
 Interval = Annotated[list[float], Field(description="80% interval of the accuracy.")]
+FOREIGN = {  # what means nothing in a space
+    SPACE: {"recipe", "images_per_class", "candidates", "device", "prefer", "model"},
+    NETWORKS: {"seconds", "also"},
+}
+USUAL = {SPACE: USUAL_SECONDS}  # where no seconds are given
 
 
 class RecommendationIn(Strict):
@@ -58,22 +62,16 @@ class RecommendationIn(Strict):
 
     @model_validator(mode="after")
     def _meaning(self) -> Self:
-        cells = self.model_fields_set & {"recipe", "images_per_class", "candidates", "device", "prefer", "model"}
         if self.space is None:
-            self.space = NETWORKS if cells else SPACE
-        foreign = cells if self.space == SPACE else self.model_fields_set & {"seconds", "also"}
-        if foreign:
+            self.space = NETWORKS if self.model_fields_set & FOREIGN[SPACE] else SPACE
+        if foreign := self.model_fields_set & FOREIGN[self.space]:
             raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
-        if self.space == SPACE:
-            self.seconds = self.seconds or USUAL_SECONDS
+        self.seconds = self.seconds or USUAL.get(self.space)
         return self
 
     def options(self) -> dict[str, Any]:
         """What is told of the space that is asked, and nothing of the other."""
-        common = {"space", "top", "seed", *LIMITS}
-        if self.space == SPACE:
-            return self.model_dump(include=common | {"seconds", "also"})
-        return self.model_dump(exclude={"dataset", "model", "seconds", "also"})
+        return self.model_dump(exclude={"dataset", "model", *FOREIGN[self.space or SPACE]})
 
 
 class ChoiceOut(BaseModel):

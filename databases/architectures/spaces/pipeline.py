@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from databases.architectures.decisions import Branch, Decision, states
 from databases.architectures.decisions import Sequence as Parts
-from databases.architectures.space import Architecture, Space
+from databases.architectures.space import SPACES, Architecture, ImageSpace, Space, image_space
 from databases.architectures.typed_graph import GraphBatch, TypedNode
 
 RESOLUTIONS = {  # of images, in pixels; which weights are worth which
@@ -87,6 +87,8 @@ class PipelineSpace(Space):
     )
     example = "own 32px all rate0.03 whole"
     program = _program()
+    ranked = True
+    up_to = 128
 
     def pipeline(self, architecture: Architecture) -> Pipeline:
         """What a walk says."""
@@ -142,3 +144,9 @@ class PipelineSpace(Space):
 
 _LONGEST = 5  # choices of a walk
 PIPELINE = PipelineSpace()
+
+
+def searched_space(name: str) -> ImageSpace | PipelineSpace:
+    """The space of that name whose networks, or pipelines, are searched; raises `UserError` that lists the known."""
+    found = SPACES.get(name)
+    return found if isinstance(found, PipelineSpace) else image_space(name, beside=[PIPELINE.name])
