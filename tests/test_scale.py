@@ -200,10 +200,10 @@ def test_float_pictures_of_an_unclear_range_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("top", [1, 15, 254])
 def test_dark_bytes_are_told_of_pictures_as_of_arrays(tmp_path: Path, top: int) -> None:
     x = (NOISE * top).round().astype(np.uint8)
-    dark = f"none is above {top}: scale them"
-    assert (dark in told(as_given(write(tmp_path, x)))) == (top < 128)
-    if top > 1:  # of 0 and 1 alone arrays are taken as 0 to 1
-        assert (dark in told(as_given((x, Y)))) == (top < 128)
+    note = "scaled values of 0 to 1 to 0 to 255" if top == 1 else f"none is above {top}: scale them"
+    files, arrays = as_given(write(tmp_path, x)), as_given((x, Y))
+    assert (note in told(files)) == (note in told(arrays)) == (top < 128)
+    assert np.array_equal(np.sort(files.images, axis=0), np.sort(arrays.images, axis=0)) and files.white == arrays.white
 
 
 def test_thin_bright_lines_are_bright_however_small_pictures_become(tmp_path: Path) -> None:

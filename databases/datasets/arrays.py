@@ -89,7 +89,8 @@ def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, s
     pixels = _one_size(_without_copies(scale.to_bytes(stacked), notes), resolution, notes)
     groups = None if arrays.groups is None else np.asarray(arrays.groups)[chosen]
     in_all = where if seen else None
-    return Labelled(pixels, labels[chosen], where[chosen], names, tuple(notes), groups=groups, in_all=in_all)
+    white = None if scale.white == 255 and scale.kind == "byte" else scale.white
+    return Labelled(pixels, labels[chosen], where[chosen], names, tuple(notes), white, groups=groups, in_all=in_all)
 
 
 def kind_of_images(values: Array, task_images: Images, *, given: str) -> Kind:

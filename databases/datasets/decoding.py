@@ -1,7 +1,8 @@
 """One file of a picture as pixels, and a run of them.
 
 A picture is squeezed to a square as a whole: nothing is cut off. Transparent places become white. Of an
-animation the first frame counts. Grey of more than 8 bits is not scaled yet: that takes all pictures of a set.
+animation the first frame counts. Grey of more than 8 bits is not scaled yet: that takes all pictures of a set. Of 16
+bits a colour Pillow reads the upper 8, as of values from 0 to 65,535: whether they are is told by all pictures too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from io import BytesIO
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 MAX_PICTURE_BYTES = 256 * 2**20
 MAX_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
 PREVIEWS = {"MPO", "ICO", "ICNS", "CUR", "PSD"}  # whose further pictures show the same: another eye, smaller, layers
+WIDE, WIDEST = 257, 65_535  # of 16 bits a colour: a step of the upper 8, and the value that is white
 Deep: TypeAlias = npt.NDArray[np.float32]  # values of more than 8 bits, not yet scaled
 Pixels: TypeAlias = npt.NDArray[np.uint8] | Deep  # (px, px), (px, px, 3)
 
@@ -50,6 +52,7 @@ class Found:
         sizes: how many pictures were of which (width, height).
         coloured: whether any is. floats: whether any of more than 8 bits holds fractions.
         frames: how many files hold further pictures. top: the largest value of those of 8 bits, as far as that is told.
+        wide: the largest value of each picture of 16 bits a colour, in steps of 257.
     """
 
     start: int
@@ -61,6 +64,24 @@ class Found:
     floats: bool = False
     frames: int = 0
     top: int = 0
+    wide: list[int] = field(default_factory=list)
+
+
+class Decoded(NamedTuple):
+    """One file as pixels.
+
+    Attributes:
+        pixels: see `Pixels`. size: (width, height) as it was. kind: of values, as `Scale` has it.
+        more: whether it holds further pictures. top: the largest value of 8 bits before it is made smaller.
+        wide: whether it had 16 bits a colour, of which these are the upper 8.
+    """
+
+    pixels: Pixels
+    size: tuple[int, int]
+    kind: str
+    more: bool
+    top: int = 0
+    wide: bool = False
 
 
 def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep: Deep) -> Found:
@@ -80,20 +101,21 @@ def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep
                 found.broken[start + row] = content
                 continue
             try:
-                picture, size, kind, more, top = decode(content, pixels.shape[1], known=found.top)
+                one = decode(content, pixels.shape[1], known=found.top)
             except Exception as problem:  # a decoder raises whatever broken bytes make it raise
                 found.broken[start + row] = why_unreadable(problem)
                 continue
-            found.sizes[size] += 1
-            found.frames += more
-            if kind != "byte":
-                deep[row] = picture
+            found.sizes[one.size] += 1
+            found.frames += one.more
+            if one.kind != "byte":
+                deep[row] = one.pixels
                 found.deep.append(start + row)
-                found.floats = found.floats or kind == "float"
-            else:
-                pixels[row] = np.atleast_3d(picture)
-                found.top = top
-                found.coloured = found.coloured or (picture.ndim == 3 and is_coloured(picture[None]))
+                found.floats = found.floats or one.kind == "float"
+                continue
+            pixels[row] = np.atleast_3d(one.pixels)
+            found.top = max(found.top, one.top)
+            found.coloured = found.coloured or (one.pixels.ndim == 3 and is_coloured(one.pixels[None]))
+            found.wide += [WIDE * one.top] if one.wide else []
     return found
 
 
@@ -109,10 +131,9 @@ def why_unreadable(problem: Exception) -> str:
     return " ".join(str(problem).split())[:80]
 
 
-def decode(content: bytes, px: int, *, known: int = 255) -> tuple[Pixels, tuple[int, int], str, bool, int]:
-    """One file as pixels, its (width, height) as it was, its kind of values, and whether it holds further pictures.
+def decode(content: bytes, px: int, *, known: int = 255) -> Decoded:
+    """One file as pixels; the largest value is looked at where that is worth telling beside one ``known``.
 
-    Last the larger of ``known`` and its largest value before it is made smaller, as far as that is worth telling.
     Raises whatever Pillow raises.
     """
     from PIL import Image, ImageOps
@@ -123,7 +144,7 @@ def decode(content: bytes, px: int, *, known: int = 255) -> tuple[Pixels, tuple[
             raise Image.DecompressionBombError(f"{size[0] * size[1]} pixels")
         if min(size) < 2:  # arrays of such images are refused too
             raise ValueError(f"{size[0]}x{size[1]} pixels, allowed are 2 and more each way: take it out")
-        more = _holds_more(image)
+        more, wide = _holds_more(image), _is_wide(image)
         image.draft(None, (4 * px, 4 * px))  # a large JPEG is decoded at a fraction of its size, many times faster
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith(("I", "F")):
@@ -132,11 +153,18 @@ def decode(content: bytes, px: int, *, known: int = 255) -> tuple[Pixels, tuple[
             kind = "float" if image.mode.startswith("F") else "whole"
             if not has_a_scale(values_of([values], kind=kind)):
                 raise ValueError(f"values from {values.min():g} to {values.max():g}, outside 0..{FULL_SCALES[-1]}")
-            return values, size, kind, more, known
+            return Decoded(values, size, kind, more)
         plain = _plain(image)
-        if known < LEAST_TOP[255]:
-            known = max(known, int(np.max(plain.getextrema())))
-        return np.asarray(plain.resize((px, px), Image.Resampling.BILINEAR)), size, "byte", more, known
+        looked_at = image.convert("RGB") if wide else plain  # what is transparent is white in the latter
+        top = int(np.max(looked_at.getextrema())) if wide or known < LEAST_TOP[255] else 0
+        pixels = np.asarray(plain.resize((px, px), Image.Resampling.BILINEAR))
+        return Decoded(pixels, size, "byte", more, top, wide)
+
+
+def _is_wide(image: Image.Image) -> bool:
+    """Whether a file that was opened and not yet read holds colours of 16 bits, which Pillow makes 8."""
+    tiles = getattr(image, "tile", ())  # of an image in a file: how each of its parts is written
+    return not image.mode.startswith("I") and any(";16" in str(each) for each in tiles)
 
 
 def opened_picture(image: Image.Image) -> npt.NDArray[np.generic]:
@@ -151,30 +179,37 @@ def opened_picture(image: Image.Image) -> npt.NDArray[np.generic]:
 class Read:
     """One file as uint8 (px, px, channels).
 
-    ``more`` is whether it holds further pictures; ``dark`` the largest value, where that is so small against the white
-    of the set that it may be of another range, else 0.
+    ``more`` is whether it holds further pictures; ``dark`` the largest value, where that is so small against the
+    ``white`` of its kind in the set that it may be of another range, else 0.
     """
 
     pixels: Images
     more: bool
     dark: float
+    white: int
 
 
 def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> Read:
     """One file as it would be in a set of pictures with that white; raises whatever Pillow raises."""
     from PIL import Image
 
-    values, _, kind, more, _ = decode(content, px)
-    dark = 0.0
-    if kind != "byte":
+    one = decode(content, px, known=0)
+    values, dark, of = one.pixels, 0.0, 255
+    if one.kind != "byte":
         if white is None:
             raise ValueError("more than 8 bits a pixel, and training had no such pictures")
-        dark = float(values.max()) if may_be_darker(float(values.max()), white) else 0.0
-        values = _scaled_alike(values, Scale(white, kind))
+        of, dark = white, float(values.max())
+        values = _scaled_alike(values, Scale(white, one.kind))
+    elif one.wide:
+        of, dark = WIDEST, float(WIDE * one.top)
+    elif one.top == 1:
+        of, dark = (255, 1.0) if white != 1 else (1, 0.0)
+        values = values * np.uint8(255 // of)
     if channels == 1 and values.ndim == 3:
         values = np.asarray(Image.fromarray(values).convert("L"))
     pixels: Images = np.atleast_3d(values)
-    return Read(np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels, more, dark)
+    pixels = np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels
+    return Read(pixels, one.more, dark if may_be_darker(dark, of) else 0.0, of)
 
 
 def _scaled_alike(values: Pixels, scale: Scale) -> Images:

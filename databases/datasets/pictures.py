@@ -11,27 +11,28 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
 
 import numpy as np
-import numpy.typing as npt
 
 from databases.datasets.archives import Files
 from databases.datasets.cautions import told_of_sample
 from databases.datasets.class_folders import Arranged, arrange
-from databases.datasets.decoding import MAX_PICTURE_BYTES, Deep, Found, decode_run, why_unreadable
+from databases.datasets.decoding import (
+    MAX_PICTURE_BYTES,
+    decode_run,
+    why_unreadable,
+)
 from databases.datasets.draft import Progress
-from databases.datasets.file_kinds import MOST_UNREAD, ending_of, hidden, readable_formats
+from databases.datasets.file_kinds import ending_of, hidden, readable_formats
 from databases.datasets.groups import AUTOMATIC, FOLDER, named_groups
 from databases.datasets.label_table import arrange_by_table, find_tables
-from databases.datasets.mapped import let_go
 from databases.datasets.names import some, sort_key
 from databases.datasets.pace import Pace
 from databases.datasets.room import Room
-from databases.datasets.scale import CHUNK, Scale, dark_notes, find_scale, values_of
+from databases.datasets.settling import Settling, broken_names
 from databases.datasets.stored import Settled
 from databases.datasets.task import Images, Labels, Parts, check_classes, sample
-from databases.errors import UserError, count
+from databases.errors import count
 
 BETWEEN = 100  # pictures between two tellings of how far reading is
 
@@ -102,7 +103,7 @@ def read_pictures(
     seen = told_of_sample(len(chosen), len(pictures), "pictures")
     notes = [*files.notes, *arranged.notes, *told, *_left_out(files), *seen]
     names = [pictures[index].file for index in chosen]
-    settle = _Settling(names, given, px)
+    settle = Settling(names, given, px)
     if room is None or len(names) * px * px * 3 <= room.held:
         images, settled = _in_memory(files, names, settle, Pace(len(names), deadline), on_progress)
     else:
@@ -138,7 +139,7 @@ def _arranged(files: Files, given: str, *, grouped: bool) -> Arranged:
 
 
 def _in_memory(
-    files: Files, names: Sequence[str], settle: _Settling, pace: Pace, on_progress: Progress
+    files: Files, names: Sequence[str], settle: Settling, pace: Pace, on_progress: Progress
 ) -> tuple[Images, Settled]:
     """The pictures of these names, decoded here and now."""
     shape = (len(names), settle.px, settle.px)
@@ -159,103 +160,14 @@ def _in_memory(
     return images if settled.shape[3] == 3 else images.copy(), settled  # a copy of grey ones is a third
 
 
-@dataclass(frozen=True)
-class _Settling:
-    """Brings decoded pictures of these names to their final form, in place; see `draft.Settle`."""
-
-    names: Sequence[str]
-    given: str
-    px: int
-
-    def __call__(self, pixels: Images, deep: Deep, found: Sequence[Found]) -> Settled:
-        """Leaves those out that cannot be read, scales those of more than 8 bits, and keeps one channel of grey ones.
-
-        Raises:
-            UserError: more than a tenth cannot be read, or no scale fits.
-        """
-        broken = {place: reason for each in found for place, reason in each.broken.items()}
-        if len(broken) * MOST_UNREAD > len(self.names):
-            raise UserError(
-                f"given {self.given} with {len(self.names):,} pictures, of which {len(broken):,} cannot be read: "
-                f"{_broken_names(broken, self.names)}; allowed is a tenth of them; repair or remove them"
-            )
-        places = np.array([place for each in found for place in each.deep], dtype=np.intp)
-        scale, told = self._scale(deep, places, floats=any(each.floats for each in found))
-        told += _odd_notes(found, len(self.names) - len(broken) - len(places))
-        channels = 3 if any(each.coloured for each in found) else 1
-        kept = np.delete(np.arange(len(self.names)), list(broken))
-        if len(places) or broken or channels == 1:
-            _rewrite(pixels, kept, channels, deep, set(places.tolist()), scale)
-        sizes = sum((each.sizes for each in found), Counter[tuple[int, int]]())
-        white = scale.white if scale else None
-        return Settled((len(kept), self.px, self.px, channels), broken, sizes, white, tuple(told))
-
-    def _scale(self, deep: Deep, places: npt.NDArray[np.intp], *, floats: bool) -> tuple[Scale | None, list[str]]:
-        """How values of more than 8 bits become 0 to 255, None where there are none; and notes."""
-        if not len(places):
-            return None, []
-        values = values_of(_At(deep, places), kind="float" if floats else "whole")
-        return find_scale(values, given=f"{self.given} with pictures of more than 8 bits")
-
-
-class _At(Sequence[Deep]):
-    """Arrays at some places, taken one at a time."""
-
-    def __init__(self, arrays: Deep, places: npt.NDArray[np.intp]) -> None:
-        self._arrays, self._places = arrays, places
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    @overload
-    def __getitem__(self, index: int) -> Deep: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> _At: ...
-
-    def __getitem__(self, index: int | slice) -> Deep | _At:
-        if isinstance(index, slice):
-            return _At(self._arrays, self._places[index])
-        found: Deep = self._arrays[self._places[index]]
-        return found
-
-
-def _rewrite(
-    pixels: Images, kept: npt.NDArray[np.intp], channels: int, deep: Deep, scaled: set[int], scale: Scale | None
-) -> None:
-    """Writes the kept pictures one after the other to the front of where they are: never over one yet to be read."""
-    front, size = pixels.reshape(-1), math.prod(pixels.shape[1:3]) * channels
-    for start in range(0, len(kept), CHUNK):
-        places = kept[start : start + CHUNK]
-        block = np.asarray(pixels[places])
-        for row in [row for row, place in enumerate(places.tolist()) if place in scaled]:
-            assert scale is not None
-            block[row] = scale.to_bytes(deep[places[row : row + 1]])[0][..., None]
-        front[start * size : start * size + len(places) * size] = block[..., :channels].reshape(-1)
-        let_go(pixels)
-
-
 def _decoding_notes(settled: Settled, names: Sequence[str], px: int) -> list[str]:
     """What was skipped, and what was resized."""
     notes = []
     if settled.broken:
         notes.append(
-            f"skipped {count(len(settled.broken), 'unreadable picture')}: {_broken_names(settled.broken, names)}"
+            f"skipped {count(len(settled.broken), 'unreadable picture')}: {broken_names(settled.broken, names)}"
         )
     return notes if set(settled.sizes) == {(px, px)} else [*notes, _sizes_note(settled.sizes, px)]
-
-
-def _odd_notes(found: Sequence[Found], plain: int) -> list[str]:
-    """What is odd about decoded files: all ``plain`` ones, of 8 bits, are dark, or further pictures are left out."""
-    top, frames = max((each.top for each in found), default=0), sum(each.frames for each in found)
-    told = dark_notes(top) if plain and top else []
-    if frames:
-        told = [*told, f"took the first of several pictures in {count(frames, 'file')} (frames, or pages)"]
-    return told
-
-
-def _broken_names(broken: dict[int, str], names: Sequence[str]) -> str:
-    return some(f"{names[place]} ({reason})" for place, reason in broken.items())
 
 
 def _sizes_note(sizes: Counter[tuple[int, int]], px: int) -> str:

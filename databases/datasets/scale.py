@@ -246,16 +246,14 @@ def _range_notes(values: Values, white: int) -> list[str]:
 
 def _mixed_notes(values: Values, white: int, given: str, *, refuse: bool = True) -> list[str]:
     """A note on images that are nearly black in this range; raises UserError where the others are too few."""
-    position = FULL_SCALES.index(white)
-    if not position:
-        return []
-    lower = FULL_SCALES[position - 1]
-    dark = int(((values.highs > 0) & (values.highs <= lower)).sum())
-    lit = len(values.highs) - dark
-    few = FEW_FLOATS if values.kind == "float" and lower == 1 else FEW_WHOLE
-    if refuse and dark and lit < few * len(values.highs):
-        raise UserError(
-            f"given {given} with values to {number(values.top)}, but {dark:,} of {len(values.highs):,} images "
-            f"stay within 0 to {lower:,}; allowed is one range for all images; scale them alike, or correct the others"
-        )
+    dark = lower = 0
+    for lower in FULL_SCALES[: FULL_SCALES.index(white)]:
+        dark = int(((values.highs > 0) & (values.highs <= lower)).sum())
+        lit = len(values.highs) - dark
+        few = FEW_FLOATS if values.kind == "float" and lower == 1 else FEW_WHOLE
+        if refuse and dark and lit < few * len(values.highs):
+            raise UserError(
+                f"given {given} with values to {number(values.top)}, but {dark:,} of {len(values.highs):,} images stay "
+                f"within 0 to {lower:,}; allowed is one range for all images; scale them alike, or correct the others"
+            )
     return [f"{count(dark, 'image')} with no value above {lower:,} will be nearly black"] if dark else []

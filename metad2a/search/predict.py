@@ -83,7 +83,7 @@ def predictions(
     Raises:
         UserError: a path is not there, holds no picture, or is an array.
     """
-    card, several, dark = network.card, list[str](), dict[str, float]()
+    card, several, dark = network.card, list[str](), dict[int, dict[str, float]]()
     for name, read in _pictures(paths, on_failure, on_note):
         try:
             found = read_picture(read(), px=card.sizes[0], channels=len(card.mean), white=card.white)
@@ -91,7 +91,8 @@ def predictions(
             on_failure(f"{name}: cannot be read ({why_unreadable(problem)})")
             continue
         several += [name] if found.more else []
-        dark |= {name: found.dark} if found.dark else {}
+        if found.dark:
+            dark.setdefault(found.white, {})[name] = found.dark
         logits = network.classifier.logits(resize_images(found.pixels[None], card.resolution))
         shares = torch.softmax(torch.from_numpy(logits) / card.temperature, 1)[0].numpy()
         best = int(np.argmax(shares))
@@ -100,8 +101,8 @@ def predictions(
         on_note(
             f"took the first of several pictures in {count(len(several), 'file')} (frames, or pages): {some(several)}"
         )
-    if dark and card.white:
-        on_note(f"took {count(len(dark), 'picture')} {may_be_darker(max(dark.values()), card.white)}: {some(dark)}")
+    for white, tops in dark.items():
+        on_note(f"took {count(len(tops), 'picture')} {may_be_darker(max(tops.values()), white)}: {some(tops)}")
 
 
 def rows_of(found: Iterable[Predicted]) -> Iterator[tuple[str, str, str]]:

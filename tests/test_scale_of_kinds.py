@@ -1,0 +1,128 @@
+"""Colours of 16 bits, bytes of 0 and 1 alone, and sets of several kinds: no scale is lost without a word."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from exporting import a_task, exported, module
+from PIL import Image
+
+from databases.datasets.decoding import read_picture
+from databases.datasets.loading import load_task
+from databases.datasets.task import Task
+from databases.errors import UserError
+
+RANDOM = np.random.default_rng(0)
+Pixels = np.ndarray[Any, Any]
+
+
+def wide(pixels: Pixels) -> bytes:
+    """A PNG file of 16 bits a channel, (h, w, 2 to 4), which Pillow cannot write."""
+    high, across, channels = pixels.shape
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    header = struct.pack(">IIBBBBB", across, high, 16, {2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    parts = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    whole = (struct.pack(">I", len(of)) + name + of + struct.pack(">I", zlib.crc32(name + of)) for name, of in parts)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(whole)
+
+
+def colours(top: int, channels: int = 3) -> bytes:
+    pixels = RANDOM.integers(0, top + 1, (16, 16, channels))
+    pixels[0, 0] = top
+    if channels != 3:
+        pixels[..., -1] = 65_535
+    return wide(pixels)
+
+
+def folder(place: Path, **classes: Any) -> Task:
+    """A task of pictures of two classes, each made by a function that writes one."""
+    for name, write in classes.items():
+        (place / name).mkdir()
+        for number in range(8):
+            write(place / name / f"{number}.png")
+    return load_task(str(place), as_stored=True)
+
+
+def plain(place: Path) -> None:
+    Image.fromarray(RANDOM.integers(0, 256, (16, 16, 3), dtype=np.uint8)).save(place)
+
+
+def floats(top: float) -> Any:
+    def write(place: Path) -> None:
+        values = RANDOM.random((16, 16)).astype(np.float32) * np.float32(top)
+        Image.fromarray(values).save(place.with_suffix(".tif"))
+
+    return write
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+@pytest.mark.parametrize("top", [255, 4_095])
+@pytest.mark.parametrize("beside", [False, True])
+def test_dark_colours_of_16_bits_are_refused(tmp_path: Path, top: int, channels: int, beside: bool) -> None:
+    def write(place: Path) -> None:
+        place.write_bytes(colours(top, channels))
+
+    with pytest.raises(UserError, match=rf"16 bits a colour and none of their values above {top:,}; allowed are 0 to"):
+        folder(tmp_path, a=write, b=plain if beside else write)
+
+
+def test_bright_colours_of_16_bits_are_read_and_told(tmp_path: Path) -> None:
+    task = folder(tmp_path, a=lambda place: place.write_bytes(colours(40_000)), b=plain)
+    assert any("took values as 0 to 65,535" in note and "16 bits a colour" in note for note in task.notes)
+    assert 150 <= task.images[task.labels == 0].max() <= 157 and task.images[task.labels == 1].max() == 255
+    assert read_picture(colours(40_000), px=16, channels=3, white=None).dark == 0
+    dark = read_picture(colours(4_095), px=16, channels=3, white=None)
+    assert 0 < dark.dark < 4_096 and dark.white == 65_535
+
+
+@pytest.mark.parametrize("top", [255, 65_535])
+def test_fractions_beside_a_larger_range_are_refused_whatever_that_is(tmp_path: Path, top: int) -> None:
+    def whole(place: Path) -> None:
+        Image.fromarray((RANDOM.random((16, 16)) * top).astype(np.uint16)).save(place)
+
+    larger = floats(255) if top == 255 else whole
+    with pytest.raises(UserError, match="8 of 16 images stay within 0 to 1; allowed is one range"):
+        folder(tmp_path, a=floats(1), b=larger)
+
+
+def test_the_range_of_some_pictures_is_told_as_theirs(tmp_path: Path) -> None:
+    def deep(place: Path) -> None:
+        Image.fromarray(RANDOM.integers(0, 4_096, (16, 16)).astype(np.uint16)).save(place)
+
+    task = folder(tmp_path, a=deep, b=plain)
+    assert any(
+        "took values as 0 to 4,095" in note and "(8 pictures of more than 8 bits)" in note for note in task.notes
+    )
+
+
+@pytest.mark.parametrize(("kind", "white"), [(np.uint16, 4_095), (np.float32, 1), (bool, 1)])
+def test_what_arrays_were_scaled_by_goes_with_the_task(kind: Any, white: int) -> None:
+    values = RANDOM.random((20, 8, 8))
+    x = values > 0.5 if kind is bool else (values * white).astype(kind)
+    assert load_task((x, np.arange(20) % 2)).white == white
+    assert load_task(((values * 255).astype(np.uint8), np.arange(20) % 2)).white is None
+
+
+def test_bytes_of_0_and_1_are_predicted_as_they_were_learnt(tmp_path: Path) -> None:
+    x = RANDOM.integers(0, 2, (12, 8, 8), dtype=np.uint8)
+    stored = [Image.fromarray(each) for each in x]
+    place = tmp_path / "one.png"
+    stored[0].save(place)
+    for number, white in enumerate((1, None)):
+        (into := tmp_path / str(number)).mkdir()
+        program = module(exported(into, replace(a_task(channels=1), white=white)).program)
+        one = read_picture(place.read_bytes(), px=8, channels=1, white=white)
+        assert (one.pixels.max(), one.dark) == ((255, 0) if white == 1 else (1, 1))
+        if white == 1:
+            assert program.checked(x[..., None]).max() == program.upright(stored[0]).max() == 255
+        else:
+            for images in (x[..., None], stored):
+                with pytest.warns(UserWarning, match="nearly black: multiply by 255 if 1 is white"):
+                    assert program.checked(images).max() == 1
+    assert program.checked(x[..., None] * 255).max() == 255
