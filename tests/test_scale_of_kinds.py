@@ -79,6 +79,10 @@ def test_bright_colours_of_16_bits_are_read_and_told(tmp_path: Path) -> None:
     assert read_picture(colours(40_000), px=16, channels=3, white=None).dark == 0
     dark = read_picture(colours(4_095), px=16, channels=3, white=None)
     assert 0 < dark.dark < 4_096 and dark.white == 65_535
+    program = module(exported(tmp_path, a_task(channels=3)).program)
+    (tmp_path / "dark.png").write_bytes(colours(4_095))
+    with pytest.warns(UserWarning, match="took 16 bits a colour as 0..65535, nearly black"):
+        program.open_picture(str(tmp_path / "dark.png"))
 
 
 @pytest.mark.parametrize("top", [255, 65_535])
