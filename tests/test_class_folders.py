@@ -247,7 +247,7 @@ def test_a_class_lost_in_one_part_and_a_lost_part_are_refused(tmp_path: Path) ->
     assert "class folder 'test/b'" in refusal(tmp_path / "one")
     make(tmp_path / "two", "train/a", "train/b")
     make(tmp_path / "two", "val/a", "val/b", ending=".dcm")
-    assert "class folder 'val'" in refusal(tmp_path / "two")
+    assert "with the part 'val'" in refusal(tmp_path / "two")
 
 
 def test_documents_beside_the_classes_are_no_lost_class(tmp_path: Path) -> None:

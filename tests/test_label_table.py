@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from test_class_folders import make, refusal, sizes, told
 
+from databases.datasets.archives import Folder
+from databases.datasets.label_table import arrange_by_table
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST
 
@@ -31,6 +33,11 @@ def rows(files: int, *, head: str = "file,class", form: str = "{i}.png,{name}") 
         rows(10, form="./{i}.png,{name}"),
         rows(10, form="pictures/../pictures/{i}.png,{name}"),
         rows(10, form="pictures\\{i},{name}"),
+        rows(10, head="sep=;\r\nfile;class", form="{i}.png;{name}"),
+        rows(10, head='"sep=|"\nfile|class', form="{i}.png|{name}"),
+        rows(10, head="SEP=\t\n\nfile\tclass", form="{i}.png\t{name}"),
+        rows(10, head="\n \n;;\nfile;x;class", form="{i}.png;1,2;{name}"),
+        rows(10, head="file, class", form="{i}.png , {name}"),
     ],
 )
 def test_a_table_of_labels_beside_the_pictures_tells_the_classes(tmp_path: Path, text: str) -> None:
@@ -182,6 +189,8 @@ def of_parts(part: str) -> str:
         (rows(10) + "lost.png,emu\n", "the class 'emu', of which no picture can be read"),
         (rows(10, form="{i}.png,"), "line 2 has no class"),
         (rows(10) + "1.png\n", "line 12 has 1 cells"),
+        ("sep=,\n\n" + rows(10) + "1.png\n", "line 14 has 1 cells, line 3 has 2"),
+        ("\n" + rows(10, form="{i}.png,"), "line 3 has no class"),
         (rows(10, form="../{i}.png,{name}"), "line 2 names '../0.png', which leads out of the folder"),
         (rows(10, form="a/../../{i}.png,{name}"), "line 2 names 'a/../../0.png', which leads out"),
         (rows(10, form="/home/me/{i}.png,{name}"), "'/home/me/0.png', which leads out"),
@@ -198,9 +207,40 @@ def test_another_table_changes_nothing_and_its_name_is_advised(tmp_path: Path) -
     make(tmp_path / "a", "cat", "dog")
     assert load_task(table(tmp_path / "a", "x,y\n1,2\n")).class_names == ("cat", "dog")
     make(tmp_path / "b", ".")
-    for text in ("file|class\n0.png|cat\n", "\n" + rows(5), ""):
+    for text in ("file|class\n0.png|cat\n", "sep=;\n" + rows(5), "", "\n"):
         assert "give the labels.csv there a first line with" in refusal(table(tmp_path / "b", text))
     (tmp_path / "b" / "labels.csv").unlink()
     assert "put a labels.csv with the columns file and class" in refusal(
         table(tmp_path / "b", rows(5), name="train.csv")
     )
+
+
+def test_spaces_around_a_name_count_where_a_file_or_class_differs_by_them(tmp_path: Path) -> None:
+    make(tmp_path, ".", count=10)
+    (tmp_path / "9.png").rename(tmp_path / " 3.png")
+    text = "".join(f"{i}.png,b\n" for i in range(9))
+    text = f"file,class\n{text} 3.png,a\n 4.png,b\n"
+    files = Folder(table(tmp_path, text))
+    names = [name for name in files.names if name.endswith(".png")]
+    found = arrange_by_table(files, ["labels.csv"], names, [], given="these")
+    assert found is not None and [each.file for each in found.pictures if each.label == "a"] == [" 3.png"]
+    assert len(found.pictures) == 10
+    (tmp_path / " 3.png").rename(tmp_path / "9.png")
+    task = load_task(table(tmp_path, "file,class\n" + "".join(f" {i}.png ,a{' ' * (i % 2)}\n" for i in range(10))))
+    assert task.class_names == ("a", "a ") and "differ in capitals, spaces" in told(task)
+
+
+def test_a_path_from_the_top_of_the_disk_may_lead_into_the_data(tmp_path: Path) -> None:
+    data = make(tmp_path / "data", "x", count=10)
+    (tmp_path / "link").symlink_to(data)
+    for given in (data, tmp_path / "link"):
+        table(data, rows(10, form=f"{given}/x/{{i}}.png,{{name}}"))
+        assert load_task(given, as_stored=True).labels.tolist() == [0, 1] * 5
+    table(data, rows(10, form=f"{tmp_path}/{{i}}.png,{{name}}"))
+    assert "which leads out of the folder" in refusal(data)
+    table(data, rows(10, form=f"{data}/{{i}}.png,{{name}}"))  # where no file lies
+    assert "names 10 files that are no pictures" in refusal(data)
+    table(data, rows(10, form="x/{i}.png,{name}"))
+    groups = "".join(f"{data}/x/{i}.png,g{i // 2}\n" for i in range(10))
+    table(tmp_path, f"file,group\n{groups}", name="groups.csv")
+    assert "in 5 groups" in told(load_task(data, groups=tmp_path / "groups.csv"))

@@ -215,7 +215,8 @@ def test_what_is_no_picture_is_ignored_with_a_note(tmp_path: Path) -> None:
     task = load_task(tmp_path)
     assert task.fingerprint == plain.fingerprint
     assert task.notes[0] == (
-        "ignored 4 files (hidden, no pictures, or in no class folder): '.hidden', 'cat/.DS_Store', 'cat/notes.txt', ..."
+        "ignored 3 files and 1 hidden folder (hidden, no pictures, or in no class folder): "
+        "'.hidden/', 'cat/.DS_Store', 'cat/notes.txt', ..."
     )
 
 

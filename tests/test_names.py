@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from test_class_folders import (
 from databases.datasets.archives import Zip
 from databases.datasets.loading import load_task
 from databases.datasets.names import distinct, shown_apart
+from databases.errors import UserError
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "gbk", "utf-8"])
@@ -103,3 +106,52 @@ def test_backslashes_between_folders_of_a_zip_are_slashes(tmp_path: Path) -> Non
 def test_files_that_a_zip_holds_twice_are_told(tmp_path: Path) -> None:
     names: list[str | bytes] = [f"{word}/{index}.png" for word in "ab" for index in range(3)]
     assert "1 file twice" in told(load_task(pack(tmp_path / "twice.zip", [*names, "a/0.png"])))
+
+
+def with_true_name(raw: str, name: bytes, *, damaged: str = "") -> zipfile.ZipInfo:
+    """A member as WinZip and WinRAR write it: its true name in a field of its own, beside a checksum of the other."""
+    field = struct.pack("<BL", 2 if damaged == "version" else 1, zlib.crc32(raw.encode()) ^ (damaged == "checksum"))
+    member = zipfile.ZipInfo(raw)
+    member.extra = struct.pack("<HH", 0x5455, 1) + b"x" + struct.pack("<HH", 0x7075, 5 + len(name)) + field + name
+    return member
+
+
+def pack_members(path: Path, members: list[zipfile.ZipInfo]) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        for number, member in enumerate(members):
+            archive.writestr(member, picture(number))
+    return path
+
+
+def test_true_names_in_a_zip_keep_classes_apart_whose_letters_were_lost(tmp_path: Path) -> None:
+    names = [f"{word}/{i}.png" for word in ("кот", "пёс") for i in range(3)]
+    members = [with_true_name(f"???/{number}.png", name.encode()) for number, name in enumerate(names)]
+    task = load_task(pack_members(tmp_path / "winrar.zip", members))
+    assert task.class_names == ("кот", "пёс") and len(task.images) == 6 and "UTF-8" not in told(task)
+
+
+@pytest.mark.parametrize("damaged", ["checksum", "version"])
+def test_a_true_name_that_does_not_fit_is_not_believed(tmp_path: Path, damaged: str) -> None:
+    members = [with_true_name(f"{c}/{i}.png", f"x/{c}{i}.png".encode(), damaged=damaged) for c in "ab" for i in "123"]
+    assert load_task(pack_members(tmp_path / "a.zip", members)).class_names == ("a", "b")
+
+
+def test_a_true_name_cannot_lead_outside(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="leads outside"):
+        load_task(pack_members(tmp_path / "a.zip", [with_true_name("a/1.png", "../é/1.png".encode())]))
+
+
+def test_a_guess_makes_no_one_file_of_two_in_a_zip(tmp_path: Path) -> None:
+    names: list[str | bytes] = [f"a\u00e4b/{i}.png".encode(code) for code in ("utf-8", "cp437") for i in range(3)]
+    task = load_task(pack(tmp_path / "mixed.zip", [*names, *(f"c/{i}.png" for i in range(3))]))
+    assert len(task.images) == 9 and np.bincount(task.labels).tolist() == [3, 3, 3] and "twice" not in told(task)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_what_leads_nowhere_in_a_name_of_a_zip_is_left_out(tmp_path: Path) -> None:
+    names: list[str | bytes] = [f"{start}{i}.png" for start in ("./a/", "a/./x", "./b/", "b//x") for i in range(2)]
+    with closing(Zip(pack(tmp_path / "tar.zip", ["./", *names]))) as files:
+        assert sorted(files.names) == [f"{c}/{x}{i}.png" for c in "ab" for x in ("", "x") for i in range(2)]
+        assert not files.empty
+    task = load_task(pack(tmp_path / "again.zip", [*names, "a/0.png"]))
+    assert task.class_names == ("a", "b") and len(task.images) == 8 and "1 file twice" in told(task)

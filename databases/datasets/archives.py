@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
-from databases.datasets.zip_names import member_names, odd_names
+from databases.datasets.zip_names import member_names, odd_names, plain
 from databases.errors import UserError
 
 if TYPE_CHECKING:
@@ -31,8 +31,12 @@ class Files(Protocol):
     """Named files; names are relative, with forward slashes."""
 
     @property
+    def root(self) -> str:
+        """Where they lie on the disk; an empty text where they do not."""
+
+    @property
     def names(self) -> list[str]:
-        """All names, in no particular order; a hidden folder is named once, without what is in it."""
+        """All names, in no particular order; a hidden folder is named once, with a slash, without what is in it."""
 
     @property
     def empty(self) -> list[str]:
@@ -62,7 +66,7 @@ class Folder:
     """A folder on disk with everything below it; links are followed, but not round in circles."""
 
     def __init__(self, path: Path, *, max_files: int = MAX_FILES) -> None:
-        self._path = path
+        self._path, self.root = path, str(path)
         self.names: list[str] = []
         self.empty: list[str] = []
         self.lost: list[tuple[str, str]] = []
@@ -93,7 +97,7 @@ class Folder:
                 else:
                     yield from self._walk(Path(entry.path), f"{prefix}{entry.name}/", (*above, real))
             elif is_file or is_folder:
-                yield prefix + entry.name
+                yield prefix + entry.name + "/" * is_folder
             elif not is_hidden(entry.name):
                 self.lost.append((prefix + entry.name, _why_no_file(entry)))
 
@@ -120,12 +124,15 @@ class Folder:
 class Zip:
     """A zip file. Raises UserError when it is none, is unsafe, or unpacks past a limit."""
 
+    root = ""
+
     def __init__(self, path: Path, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> None:
         self._path, self._max_bytes, self._bytes_left = str(path), max_bytes, max_bytes
         try:
             self._zip = zipfile.ZipFile(path)
             listed = self._zip.infolist()
-            members = [member for member in listed if not member.is_dir()]
+            names = list(zip(listed, member_names(listed), strict=True))
+            members = [(member, name) for member, name in names if not member.is_dir()]
         except OSError as problem:
             raise UserError(
                 f"given {self._path!r}, which cannot be read ({problem.strerror}); allowed is a file that you may read"
@@ -138,18 +145,17 @@ class Zip:
         try:
             if len(members) > max_files:
                 raise _too_many(self._path, max_files)
-            if sum(member.file_size for member in members) > max_bytes:
+            if sum(member.file_size for member, _ in members) > max_bytes:
                 raise self._too_large()
-            for member in members:
-                self._refuse_unsafe(member)
+            for member, (name, _) in members:
+                self._refuse_unsafe(member, name)
         except UserError:
             self.close()
             raise
-        names = list(zip(listed, member_names(listed), strict=True))
-        self._members = {name: member for member, (name, _) in names if not member.is_dir()}
-        self.empty = _empty([name.rstrip("/") for _, (name, _) in names], set(self._members))
+        self._members = {plain(name): member for member, (name, _) in members}
+        self.empty = _empty([plain(name) for _, (name, _) in names], set(self._members))
         self.lost: list[tuple[str, str]] = []
-        self.notes = odd_names([each for member, each in names if not member.is_dir()])
+        self.notes = odd_names([(plain(name), unsure) for _, (name, unsure) in members])
 
     def close(self) -> None:
         """Close the file."""
@@ -191,11 +197,10 @@ class Zip:
         if self._bytes_left < 0:
             raise self._too_large()
 
-    def _refuse_unsafe(self, member: zipfile.ZipInfo) -> None:
-        """Raise UserError for a member that leads outside or cannot be unpacked within limits."""
-        path = member.filename.replace("\\", "/")
+    def _refuse_unsafe(self, member: zipfile.ZipInfo, name: str) -> None:
+        """Raise UserError for a member, and what it is called, that leads outside or cannot be unpacked in limits."""
         reason = ""
-        if path.startswith("/") or path[1:2] == ":" or ".." in path.split("/"):
+        if any(map(_leads_outside, (member.filename.replace("\\", "/"), name))):
             reason = "leads outside it"
         elif stat.S_ISLNK(member.external_attr >> 16):
             reason = "is a link"
@@ -215,6 +220,10 @@ class Zip:
             f"given {self._path!r}, which unpacks to too much; allowed are {self._max_bytes:,} bytes; "
             "pack fewer or smaller pictures, or unpack it and give the folder"
         )
+
+
+def _leads_outside(path: str) -> bool:
+    return path.startswith("/") or path[1:2] == ":" or ".." in path.split("/")
 
 
 def _leads_to(entry: os.DirEntry[str]) -> tuple[bool, bool]:

@@ -8,20 +8,24 @@ refused, and so is a class folder in which no picture can be read.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from databases.datasets.archives import Files
 from databases.datasets.file_kinds import TABLE, refuse_lost_classes, unread_notes
-from databases.datasets.names import FOLD, TAKEN, natural, part_of, shown, shown_apart, some, sort_key
+from databases.datasets.names import FOLD, natural, part_of, shown, shown_apart, some, sort_key
+from databases.datasets.readings import (
+    ALLOWED,
+    Trail,
+    folders_within,
+    refuse_loose_pictures,
+    refuse_lost_parts,
+    refuse_two_readings,
+    within_notes,
+)
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
-
-ALLOWED = "allowed is a folder with one folder of pictures for each class, below train, val and test if you like"
-
-Trail: TypeAlias = tuple[str, ...]  # folders from the class folder down, and the file's name
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +82,7 @@ def arrange(
     papers = refuse_lost_classes(homes, others, files.lost, given=given)
     names, notes = _class_names(found)
     notes = [*layout.notes, *notes, *papers, *unread_notes(len(found), others, loose, files.lost, given=given)]
-    if deeper := {picture.folder for picture in found if picture.folder}:
-        notes.append(f"took folders within class folders as parts of their classes: {some(deeper)}")
+    notes += within_notes(layout.trails.values(), grouped=grouped)
     return Arranged(tuple(found), names, tuple(notes))
 
 
@@ -109,8 +112,10 @@ class _Layout:
         """Takes off wrapping folders, parts and folds until only classes are left."""
         while self._unwrap() or self._take_parts() or self._take_folds():
             pass
+        refuse_lost_parts(self.trails, self.parts, self.given)
+        refuse_loose_pictures(self.trails, self.given)
         if not grouped:
-            self._refuse_two_readings()
+            refuse_two_readings(self.trails, self.given)
 
     def _unwrap(self) -> bool:
         """Takes off a folder that wraps everything, as in many zips."""
@@ -138,11 +143,6 @@ class _Layout:
                 found[trail[0]].append(name)
         return found
 
-    def _second(self, children: Mapping[str, list[str]]) -> list[set[str]]:
-        """For each first folder the folders within; an empty text where pictures lie in it directly."""
-        trails = ([self.trails[name] for name in names] for names in children.values())
-        return [{trail[1] if len(trail) > 2 else "" for trail in each} for each in trails]
-
     def _take_parts(self) -> bool:
         """Takes off folders that tell the part, above the classes or below them."""
         if self.parts:
@@ -160,7 +160,7 @@ class _Layout:
         elif named:
             return self._unclear(children, named)
         else:
-            return self._take_inner_parts(children)
+            return self._take_inner_parts()
         return True
 
     def _has_folders(self, names: Iterable[str]) -> bool:
@@ -233,9 +233,9 @@ class _Layout:
         self.notes.append(f"took the folder {some(named)} for a class, as others stand beside it")
         return False
 
-    def _take_inner_parts(self, children: Mapping[str, list[str]]) -> bool:
+    def _take_inner_parts(self) -> bool:
         """Parts below the classes: a/train/picture, a/test/picture."""
-        inner = set().union(*self._second(children))
+        inner = set().union(*folders_within(self.trails.values()).values())
         parts = {folder: part_of(folder) for folder in inner}
         if TRAIN not in parts.values() or None in parts.values() or len(set(parts.values())) < 2:
             return False
@@ -255,20 +255,6 @@ class _Layout:
         self.notes.append(f"took the folders {some(children)} as one set: the classes are the folders within")
         self._strip(self.trails)
         return True
-
-    def _refuse_two_readings(self) -> None:
-        """Refuses folders most of which hold folders of the same names: either of them may be the classes."""
-        children = self._children()
-        inner = self._second(children)
-        shared = Counter(folder for folders in inner for folder in folders)
-        repeated = {folder for folder in shared if shared[folder] > 1 and not TAKEN.fullmatch(folder)}
-        alike = sum(bool(folders & repeated) for folders in inner)
-        if "" not in shared and len(shared) > 1 and 2 * max(alike / len(inner), len(repeated) / len(shared)) > 1:
-            raise UserError(
-                f"given {self.given} with the folders {some(children)}, which hold the same folders {some(repeated)}: "
-                f"either may be the classes; {ALLOWED}; take one level of folders away, give --groups folder "
-                f"if {some(children)} are the classes, or put a labels.csv with the columns file and class into it"
-            )
 
 
 def _class_names(pictures: Sequence[Picture]) -> tuple[dict[str, str], list[str]]:

@@ -25,6 +25,10 @@ DOCUMENTS = set(
 PACKED = set(  # endings of what may hold pictures, which are not looked for in it
     ".zip .tar .tgz .gz .bz2 .xz .7z .rar .npy .npz .mat .pkl .pickle .pt .pth .h5 .hdf5 .tfrecord .parquet".split()
 )
+FURTHER = set(  # endings of what else lies about
+    ".mp4 .avi .mov .mkv .mpg .mpeg .webm .wmv .wav .mp3 .ogg .flac .exe .dll .so .bak .tmp .part .swp .ckpt .onnx "
+    ".safetensors .bin .dat .php .go .rs .java .ts".split()
+)
 PLAIN_NAMES = set("readme license licence copying authors makefile changelog notice version dockerfile".split())
 TABLE = "labels.csv"  # may tell the classes; see `label_table`
 MOST_UNREAD = 10  # of so many pictures one may be unreadable
@@ -61,32 +65,40 @@ def hidden(name: str) -> bool:
 def refuse_lost_classes(
     homes: Collection[str], others: Iterable[str], lost: Iterable[tuple[str, str]], *, given: str
 ) -> list[str]:
-    """Refuses a folder beside the class folders (``homes``) of which nothing can be read; notes on those of documents.
+    """Refuses a folder beside the class folders (``homes``) of which nothing can be read.
 
-    ``others`` are files that are no pictures, ``lost`` entries that lead to no file, each with the reason.
+    ``others`` are files that are no pictures, ``lost`` entries that lead to no file, each with the reason. Gives back
+    notes on folders of documents and of hidden files.
     """
     above = {home.rpartition("/")[0] for home in homes}
-    roots = {folder.rpartition("/")[0] for folder in above if folder}
+    roots = {way for folder in above for way in _ways(folder)}
     files, links = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
-    papers = set[str]()
+    papers, veiled = set[str](), set[str]()
     for name in others:
-        for folder in [] if hidden(name) else _beside(name, above, homes, roots):
-            if _is_document(name):
+        for folder in _beside(name, above, homes, roots):
+            if hidden(name):
+                veiled |= set() if hidden(folder) else {folder}
+            elif _is_document(name):
                 papers.add(folder)
             else:
                 files[folder].append(name)
     for name, reason in lost:
-        like_a_folder = not ending_of(name) and name.rpartition("/")[0] in above
+        place, _, last = name.rpartition("/")
+        like_a_folder = part_of(last) is not None or (place in above and not _is_known(name))
         for folder in [name] if like_a_folder else _beside(name, above, homes, roots):
             links[folder].append(f"{name} ({reason})")
     mended = [(*each, "mend the links") for each in links.items()]
     for folder, names, advice in (*mended, *((*each, remedy(each[1])) for each in files.items())):
+        what = "class folder" if part_of(folder.rpartition("/")[2]) is None else "part"
         raise UserError(
-            f"given {given} with the class folder {shown(folder)!r}, in which no picture can be read: "
+            f"given {given} with the {what} {shown(folder)!r}, in which no picture can be read: "
             f"{some(names)}; allowed are folders with pictures; "
-            f"{advice}, or to go on without this class take the folder away or let its name begin with a dot"
+            f"{advice}, or to go on without this {what.split()[0]} take it away or let its name begin with a dot"
         )
-    return [f"no class is made of {some(papers)}, where only documents lie"] if papers else []
+    notes = [f"no class is made of {some(papers)}, where only documents lie"] if papers else []
+    if veiled := veiled - papers:
+        notes.append(f"no class is made of {some(veiled)}, where only hidden files lie (names with a dot in front)")
+    return notes
 
 
 def unread_notes(
@@ -111,9 +123,7 @@ def unread_notes(
         )
     notes = []
     if ignored := [*others, *loose]:
-        notes.append(
-            f"ignored {count(len(ignored), 'file')} (hidden, no pictures, or in no class folder): {some(ignored)}"
-        )
+        notes.append(f"ignored {told_of(ignored)} (hidden, no pictures, or in no class folder): {some(ignored)}")
     named = {ending: times for ending, times in endings.most_common() if ending not in DOCUMENTS}
     if named:
         told = ", ".join(f"{times:,} {ending or 'without ending'}" for ending, times in [*named.items()][:4])
@@ -127,19 +137,36 @@ def unread_notes(
 
 def _beside(name: str, above: set[str], homes: Collection[str], roots: set[str]) -> list[str]:
     """The folder above a file that stands beside class folders without being one, or as a part beside the parts."""
-    pieces = name.split("/")
-    ways = ["/".join(pieces[:length]) for length in range(1, len(pieces))]
+    ways = _ways(name)[1:]
     if any(way in homes for way in ways):
         return []
-    missed = [way for way in ways if way.rpartition("/")[0] in above and way not in above]
-    parts = [
-        way for way in ways if way.rpartition("/")[0] in roots - above and part_of(way.rpartition("/")[2]) is not None
-    ]
-    return (missed or [way for way in parts if way not in above])[:1]
+    strange = [(way, *way.rpartition("/")[::2]) for way in ways if way not in above and way not in roots]
+    missed = [way for way, place, _ in strange if place in above]
+    parts = [way for way, place, last in strange if place in roots and part_of(last) is not None]
+    return (missed or parts)[:1]
+
+
+def _ways(name: str) -> list[str]:
+    """All folders that lead to a name, from that of the data on, which has none."""
+    pieces = name.split("/")
+    return ["/".join(pieces[:length]) for length in range(len(pieces))]
 
 
 def _is_document(name: str) -> bool:
     return ending_of(name) in DOCUMENTS or PurePosixPath(name).stem.lower() in PLAIN_NAMES
+
+
+def _is_known(name: str) -> bool:
+    """Whether a name is that of a file, so that no folder can have been meant."""
+    endings = readable_formats()[1] | UNREAD_PICTURES | PACKED | FURTHER
+    return _is_document(name) or ending_of(name) in endings
+
+
+def told_of(names: Sequence[str]) -> str:
+    """How many files and hidden folders, which end with a slash, are meant."""
+    folders = sum(name.endswith("/") for name in names)
+    each = [(len(names) - folders, "file"), (folders, "hidden folder")]
+    return " and ".join(count(number, what) for number, what in each if number)
 
 
 def remedy(names: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from databases.datasets.class_folders import Picture
 from databases.datasets.conversion import plain_array
-from databases.datasets.label_table import Finder, read_table
+from databases.datasets.csv_table import Finder, read_table
 from databases.datasets.names import some
 from databases.errors import UserError, count, did_you_mean
 
@@ -34,12 +34,13 @@ def check_way(groups: str | Path) -> None:
         raise UserError(f"given the groups {str(groups)!r}; {ALLOWED}; {meant}choose one, or check the path")
 
 
-def named_groups(pictures: Sequence[Picture], groups: str | Path) -> tuple[list[str], list[str]]:
+def named_groups(pictures: Sequence[Picture], groups: str | Path, *, root: str = "") -> tuple[list[str], list[str]]:
     """The group of each picture, an empty text where it is by itself; and notes.
 
     Args:
         pictures: the pictures.
         groups: folder, prefix or the path of a table; auto takes what a labels.csv tells, none nothing.
+        root: where the pictures lie on the disk, for a table that names them from its top on; empty in a zip.
 
     Raises:
         UserError: nothing can be grouped so.
@@ -53,21 +54,21 @@ def named_groups(pictures: Sequence[Picture], groups: str | Path) -> tuple[list[
     elif groups in (AUTOMATIC, NONE):
         return [picture.group if groups == AUTOMATIC else "" for picture in pictures], notes
     else:
-        found, notes = _by_table(pictures, Path(groups).expanduser())
+        found, notes = _by_table(pictures, Path(groups).expanduser(), root)
     if not any(found) or (len(set(found)) == 1 and all(found)):
         why = "leaves each picture by itself" if not any(found) else f"puts all into one group ({some(set(found))})"
         raise UserError(f"given the groups {str(groups)!r}, which {why}; {ALLOWED}; choose another")
     return found, notes
 
 
-def _by_table(pictures: Sequence[Picture], path: Path) -> tuple[list[str], list[str]]:
+def _by_table(pictures: Sequence[Picture], path: Path, root: str) -> tuple[list[str], list[str]]:
     """Groups from a CSV file, and notes on pictures that it does not list and on files that are none."""
     table = read_table(path.read_bytes(), ("file", "group"), given=repr(str(path)))
     if table is None:
         raise UserError(
             f"given {str(path)!r} without the columns file and group; allowed is a table with both; add them"
         )
-    find = Finder([picture.file for picture in pictures], ".")
+    find = Finder([picture.file for picture in pictures], ".", root=root)
     group, notes = dict[str, str](), [*table.notes]
     absent = []
     for row in table.rows:

@@ -11,52 +11,25 @@ Where no table of a file tells its part folders called train, val and test do.
 
 from __future__ import annotations
 
-import csv
-import io
-import posixpath
-import re
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import TypeAlias
 
 from databases.datasets.archives import Files
 from databases.datasets.class_folders import Arranged, Picture
+from databases.datasets.csv_table import Finder, Row, Table, read_table
 from databases.datasets.file_kinds import MOST_UNREAD, TABLE, hidden, unread_notes
-from databases.datasets.names import natural, part_of, shown, shown_apart, some, sort_key
+from databases.datasets.names import natural, part_of, shown_apart, some, sort_key
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
 
-COLUMNS = {  # what a column may be called
-    "file": ("file", "filename", "file_name", "image", "image_name", "image_path", "path", "picture", "id", "image_id"),
-    "class": ("class", "label", "category", "class_name", "target"),
-    "part": ("part", "split", "subset", "set", "parts", "splits"),
-    "group": ("group", "track", "patient", "groups", "tracks", "patients", "group_id", "track_id", "patient_id"),
-}
 NEEDED, OPTIONAL = ("file", "class"), ("part", "group")
 ONE = {"class": "classes", "part": "parts", "group": "groups"}  # of which a file has one
 MOST_BYTES = 2**29
 
-
-@dataclass(frozen=True)
-class Row:
-    """A row of a table, by the names of `COLUMNS`; ``line`` and ``table`` for errors."""
-
-    line: int
-    cells: Mapping[str, str]
-    table: str = ""
-
-
 Labelled: TypeAlias = Mapping[str, Sequence[Row]]  # of each file the rows that tell something new
-
-
-@dataclass(frozen=True)
-class Table:
-    """The rows of a table, and notes on columns that might have been meant."""
-
-    rows: list[Row]
-    notes: list[str]
 
 
 def find_tables(names: Sequence[str]) -> list[str]:
@@ -79,8 +52,11 @@ def arrange_by_table(
         return None
     labelled: dict[str, list[Row]] = {}
     absent: list[Row] = []
+    labels_of = _labels(used.values())
     for name, table in used.items():
-        absent += _match(table.rows, Finder(pictures, str(PurePosixPath(name).parent)), labelled, given)
+        find = Finder(pictures, str(PurePosixPath(name).parent), root=files.root)
+        rows = [replace(row, cells={**row.cells, "class": labels_of[row.cells["class"]]}) for row in table.rows]
+        absent += _match(rows, find, labelled, given)
     called = some(used)
     unlisted = [name for name in pictures if name not in labelled]
     _refuse_gaps(f"{given}, whose {called}", pictures, labelled, absent, unlisted)
@@ -122,6 +98,16 @@ def _read_all(files: Files, tables: Sequence[str], given: str) -> tuple[dict[str
     return used, ignored
 
 
+def _labels(tables: Iterable[Table]) -> dict[str, str]:
+    """What each class of a table is called: without spaces around, but where another differs from it by these alone.
+
+    Such are kept apart, as folders are.
+    """
+    texts = {row.cells["class"] for table in tables for row in table.rows}
+    alike = Counter(text.strip() for text in texts)
+    return {text: text if text.strip() and alike[text.strip()] > 1 else text.strip() for text in texts}
+
+
 def _match(rows: Sequence[Row], find: Finder, labelled: dict[str, list[Row]], given: str) -> list[Row]:
     """Puts rows that tell something new to those of their file in ``labelled``; gives back those without a picture."""
     absent = list[Row]()
@@ -147,7 +133,7 @@ def _refuse_two(first: Row, row: Row, file: str, given: str) -> None:
     if first.table != row.table:
         where = f"line {row.line}, with line {first.line} of {first.table},"
     for what, plural in ONE.items():
-        if what in first.cells and what in row.cells and first.cells[what] != row.cells[what]:
+        if what in first.cells and what in row.cells and first.cells[what].strip() != row.cells[what].strip():
             raise UserError(
                 f"given {given}, whose {row.table} in {where} has two {plural} for {file!r}; allowed is one; "
                 "correct the table"
@@ -175,96 +161,6 @@ def _parts(labelled: Labelled, given: str) -> tuple[dict[str, int], list[str]]:
     if known and (rest := len(parts) - len(taken.keys() | known.keys())):
         notes.append(f"took {count(rest, 'picture')} for training, of which no table tells a part")
     return parts, notes
-
-
-def read_table(
-    content: bytes, needed: Sequence[str], optional: Sequence[str] = (), *, given: str, name: str = ""
-) -> Table | None:
-    """A table of that name with commas, semicolons or tabs; None where it lacks a needed column.
-
-    Other columns than the needed and the optional ones are not looked at, and a note says so.
-
-    Raises:
-        UserError: it is no such table.
-    """
-    try:
-        text = content.decode("utf-8-sig")
-        delimiter = max(",;\t", key=text.split("\n", 1)[0].count)
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        heads = [head.strip().lower() for head in next(reader, [])]
-        keys = (*needed, *optional)
-        places = {key: heads.index(head) for key in keys for head in reversed(COLUMNS[key]) if head in heads}
-        if any(key not in places for key in needed):
-            return None
-        if twice := [head for head in heads if head and heads.count(head) > 1 and heads.index(head) in places.values()]:
-            raise csv.Error(f"the column {twice[0]!r} is there twice")
-        rows = []
-        for cells in reader:
-            if not any(cells):
-                continue
-            if len(cells) != len(heads):
-                raise csv.Error(f"line {reader.line_num} has {len(cells)} cells, line 1 has {len(heads)}")
-            told = {key: text for key, place in places.items() if (text := cells[place].strip()) or key in needed}
-            rows.append(Row(reader.line_num, told, name))
-    except (UnicodeDecodeError, csv.Error) as problem:
-        raise UserError(
-            f"given {given}, which cannot be read as a table ({problem}); allowed is CSV in UTF-8; save it as that"
-        ) from problem
-    notes = [
-        f"took the column {heads[places[key]]!r} for the {key}, not {some(spare)}"
-        for key in places.keys() & {"class", "part", "group"}
-        if (spare := [head for head in COLUMNS[key] if head in heads and heads.index(head) != places[key]])
-    ]
-    others = [head for head in heads if head and not any(head in COLUMNS[key] for key in keys)]
-    notes += [f"did not look at the columns {some(others)} of the table"] if others else []
-    return Table(rows, sorted(notes))
-
-
-class Finder:
-    """Finds the file that a table names: by its path from the table's folder or from that of the data.
-
-    Folders may be left out at the beginning, and the ending, where what is left names one file. Names that Unicode
-    writes in two ways are the same where no file is called just so.
-    """
-
-    def __init__(self, names: Sequence[str], folder: str) -> None:
-        self._names, self._folder = set(names), folder
-        self._by_name, self._by_stem = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
-        for name in names:
-            path = PurePosixPath(shown(name))
-            self._by_name[path.name].append(name)
-            self._by_stem[path.stem].append(name)
-
-    def __call__(self, text: str, place: str) -> str | None:
-        """The name of the file, None where there is none.
-
-        Raises:
-            UserError: the text leads out of the data, or may mean several files.
-        """
-        text = text.replace("\\", "/")
-        meant = posixpath.normpath(posixpath.join(self._folder, text))
-        if f"{meant}/".startswith(("/", "../")) or re.match("[A-Za-z]:/", text):
-            raise UserError(
-                f"given {place} names {text!r}, which leads out of the folder of the pictures; "
-                "allowed are paths within it, from the table's folder on; correct it"
-            )
-        inside = posixpath.normpath(text)
-        for way in (meant, inside):
-            if way in self._names:
-                return way
-        several = self._ending(shown(inside))
-        if len(several) > 1:
-            raise UserError(
-                f"given {place} names {text!r}, which may be {some(several)}; allowed is one file; give its path"
-            )
-        return several[0] if several else None
-
-    def _ending(self, text: str) -> list[str]:
-        """The files whose path ends so, with the ending of the file's name or else without."""
-        last = posixpath.basename(text)
-        named = [name for name in self._by_name.get(last, ()) if f"/{shown(name)}".endswith(f"/{text}")]
-        bare = ((name, PurePosixPath(shown(name)).with_suffix("")) for name in self._by_stem.get(last, ()))
-        return named or [name for name, path in bare if f"/{path}".endswith(f"/{text}")]
 
 
 def _part(row: Row, place: str) -> int:

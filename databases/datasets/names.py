@@ -18,6 +18,8 @@ _TAKEN += "|participant|visit|trip|recording|burst|slide|camera|cam|view|page|fr
 # What tells when, where or of whom the pictures of a class were taken: a track or a date, which is no class.
 TAKEN = re.compile(rf"({_FOLDS}|{_TAKEN})[ _.-]?[0-9]+|[0-9]{{4,}}|[0-9]+([ _.-][0-9]+)+", re.IGNORECASE)
 NOISE = set("set sets data dataset images image img imgs pictures pics photos samples split folder seg final".split())
+WRAPPING = set("data dataset datasets image images img imgs picture pictures pics photo photos folder folders".split())
+WRAPPING |= set("labeled labelled unlabeled unlabelled annotated unannotated sorted unsorted".split())
 
 
 def natural(text: str) -> tuple[list[str], str]:
@@ -83,8 +85,17 @@ def _is_text(name: str) -> bool:
 
 def part_of(folder: str) -> int | None:
     """The part that a folder's name tells, such as train, training_set, seg_test or val2017; None where none."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W\d_a-zA-Z]+", folder)
-    kept = [word.lower() for word in words if not (word.isdigit() and len(word) == 4)]
+    kept = [word for word in _words(folder) if not (word.isdigit() and len(word) == 4)]
     kept = [word.removesuffix("set") if word.removesuffix("set") in PART_WORDS else word for word in kept]
     kept = [word for word in kept if word not in NOISE]
     return PART_WORDS.get(kept[0]) if len(kept) == 1 else None
+
+
+def wraps(folder: str) -> bool:
+    """Whether a folder's name tells that data are in it and not which, such as images, dataset2 or unlabeled."""
+    words = {word for word in _words(folder) if not word.isdigit()}
+    return bool(words) and words <= WRAPPING
+
+
+def _words(folder: str) -> list[str]:
+    return [word.lower() for word in re.findall(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+|[^\W\d_a-zA-Z]+", folder)]

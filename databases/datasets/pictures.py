@@ -99,7 +99,7 @@ def read_pictures(
     parts = np.array([picture.part for picture in pictures], dtype=np.uint8)
     check_classes(labels, parts, class_names, least=2)
     chosen = sample(labels, parts, most=most, seed=seed)
-    named, told = named_groups(pictures, groups)
+    named, told = named_groups(pictures, groups, root=files.root)
     seen = told_of_sample(len(chosen), len(pictures), "pictures")
     notes = [*files.notes, *arranged.notes, *told, *_left_out(files), *seen]
     names = [pictures[index].file for index in chosen]

@@ -14,7 +14,7 @@ import torch
 
 from databases.datasets.archives import Files, Folder, Zip
 from databases.datasets.decoding import MAX_PICTURE_BYTES, read_picture, why_unreadable
-from databases.datasets.file_kinds import UNREAD_PICTURES, ending_of, hidden, readable_formats, remedy
+from databases.datasets.file_kinds import UNREAD_PICTURES, ending_of, hidden, readable_formats, remedy, told_of
 from databases.datasets.names import some
 from databases.datasets.scale import may_be_darker
 from databases.datasets.task import resize_images
@@ -145,8 +145,6 @@ def _inside(path: Path, files: Files, on_failure: Say, on_note: Say) -> Iterator
     for name, reason in files.lost:
         on_failure(f"{path}/{name}: leads to no file ({reason})")
     if others := sorted({*files.names} - {*pictures, *unread}):
-        on_note(
-            f"ignored {count(len(others), 'file')} in {path} (hidden, or no pictures by their names): {some(others)}"
-        )
+        on_note(f"ignored {told_of(others)} in {path} (hidden, or no pictures by their names): {some(others)}")
     for name in pictures:
         yield f"{path}/{name}", partial(files.read, name, most=MAX_PICTURE_BYTES)

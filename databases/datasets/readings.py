@@ -1,0 +1,108 @@
+"""Folders that can be read in two ways: refused where either reading may be meant, else told with the other one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import TypeAlias
+
+from databases.datasets.names import TAKEN, natural, part_of, shown, some, wraps
+from databases.datasets.task import TRAIN
+from databases.errors import UserError, count
+
+ALLOWED = "allowed is a folder with one folder of pictures for each class, below train, val and test if you like"
+MOST_NAMED = 3  # classes of folders in a note
+
+Trail: TypeAlias = tuple[str, ...]  # folders from the class folder down, and the file's name
+Trails: TypeAlias = Mapping[str, Trail]  # by the names of the pictures
+
+
+def folders_within(trails: Iterable[Trail]) -> dict[str, set[str]]:
+    """For each first folder the folders within; an empty text where pictures lie in it directly."""
+    found: dict[str, set[str]] = {}
+    for trail in trails:
+        if len(trail) > 1:
+            found.setdefault(trail[0], set()).add(trail[1] if len(trail) > 2 else "")
+    return found
+
+
+def refuse_lost_parts(trails: Trails, parts: Mapping[str, int], given: str) -> None:
+    """Refuses folders within class folders that are called as a part which their pictures are not in."""
+    ways = {(trail[:-1], parts.get(name, TRAIN)) for name, trail in trails.items() if len(trail) > 2}
+    there = {way[:depth] for way, _ in ways for depth in range(1, len(way) + 1)}
+    lost = {
+        "/".join(way[: depth + 1])
+        for way, part in ways
+        for depth in range(1, len(way))
+        if part_of(way[depth]) not in (None, part) and (*way[:depth], f"in{way[depth].lower()}") not in there
+    }
+    if lost:
+        raise UserError(
+            f"given {given} with {some(lost)} within class folders: a part, or else more pictures to train on; "
+            "allowed are CLASS/train/picture and CLASS/test/picture for all pictures, or train/CLASS/picture with test "
+            "beside train; sort all so, or rename the folders if they are no part"
+        )
+
+
+def refuse_loose_pictures(trails: Trails, given: str) -> None:
+    """Refuses pictures beside folders, each alone, that would wrap the classes but for these."""
+    rest, above, loose = dict(trails), list[str](), list[str]()
+    while True:
+        loose += [name for name, trail in rest.items() if len(trail) < 2]
+        rest = {name: trail for name, trail in rest.items() if len(trail) > 1}
+        tops = {trail[0] for trail in rest.values()}
+        if len(tops) != 1:
+            break
+        above += tops
+        rest = {name: trail[1:] for name, trail in rest.items()}
+    if above and loose and tops:
+        raise UserError(
+            f"given {given} with {count(len(loose), 'picture')} ({some(loose)}) in none of the folders {some(tops)} "
+            f"in {shown('/'.join(above))!r}; {ALLOWED}; move what is in none into one of them, or elsewhere"
+        )
+
+
+def refuse_two_readings(trails: Trails, given: str) -> None:
+    """Refuses folders of folders either of which may be the classes.
+
+    Most hold folders of the same names, or one is called as what holds data while others hold further folders.
+    """
+    inner = folders_within(trails.values())
+    shared = Counter(folder for folders in inner.values() for folder in folders)
+    repeated = {folder for folder in shared if shared[folder] > 1 and not TAKEN.fullmatch(folder)}
+    alike = sum(bool(folders & repeated) for folders in inner.values())
+    why = ""
+    if "" not in shared and len(shared) > 1 and 2 * max(alike / len(inner), len(repeated) / len(shared)) > 1:
+        why = f"which hold the same folders {some(repeated)}"
+    elif (held := _held(inner)) and any(map(wraps, inner)):
+        why = f"of which {some(held)} {'hold' if len(held) > 1 else 'holds'} {some(set().union(*held.values()))}"
+    if why:
+        raise UserError(
+            f"given {given} with the folders {some(inner)}, {why}: either may be the classes; {ALLOWED}; put all class "
+            f"folders side by side, give --groups folder if {some(inner)} are the classes, or put a labels.csv with "
+            "the columns file and class into it"
+        )
+
+
+def _held(inner: Mapping[str, set[str]]) -> dict[str, set[str]]:
+    """Of folders that hold several which might be classes, and no tracks or dates, these."""
+    held = {top: {each for each in folders if each and not TAKEN.fullmatch(each)} for top, folders in inner.items()}
+    return {top: folders for top, folders in held.items() if len(folders) > 1}
+
+
+def within_notes(trails: Iterable[Trail], *, grouped: bool) -> list[str]:
+    """What was made of folders within class folders; the other reading where they might be classes themselves."""
+    trails = [trail for trail in trails if len(trail) > 2]
+    held = {} if grouped else _held(folders_within(trails))
+    notes = []
+    if held:
+        tops = sorted(held, key=natural)
+        told = "; ".join(f"{shown(top)!r} of {some(held[top])}" for top in tops[:MOST_NAMED])
+        notes.append(
+            f"made one class each of several folders: {told}{'; ...' if len(tops) > MOST_NAMED else ''}; if these are "
+            "classes, put them side by side without the folder above, or put a labels.csv with the columns file and "
+            "class into the data"
+        )
+    if deeper := {"/".join(trail[:-1]) for trail in trails if trail[0] not in held}:
+        notes.append(f"took folders within class folders as parts of their classes: {some(deeper)}")
+    return notes
