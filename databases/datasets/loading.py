@@ -32,7 +32,7 @@ from databases.datasets.arrays import from_arrays, from_npz
 from databases.datasets.cautions import cautions
 from databases.datasets.content_order import content_order, image_digests
 from databases.datasets.draft import Progress
-from databases.datasets.group_split import completed, training_images
+from databases.datasets.group_split import completed, groups_note, training_images
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.labels import by_name
 from databases.datasets.mapped import Mapped
@@ -166,25 +166,17 @@ def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: b
     parts = completed(labels, loaded.parts, groups, order, seed=seed)
     in_all = None if loaded.in_all is None else training_images(loaded.in_all)
     if groups is not None:
-        notes.append(_groups_note(groups, told=loaded.groups is not None))
+        notes.append(groups_note(groups, loaded.parts, told=loaded.groups is not None))
     if all((image == loaded.images[0]).all() for image in loaded.images):
         notes.append("all images are the same: nothing tells the classes apart")
     else:
-        notes += cautions(labels, parts, names, copies, loaded.files)
+        notes += cautions(labels, parts, names, copies, loaded.files, groups)
     if loaded.images.nbytes <= MOST_MOVED and not isinstance(loaded.images, Mapped):
         images, labels, parts = loaded.images[order], labels[order], parts[order]
         groups = None if groups is None else groups[order]
     else:
         images = loaded.images
     return Task(name, images, labels, parts, names, name, tuple(notes), loaded.white, groups, in_all)
-
-
-def _groups_note(groups: npt.NDArray[np.int64], *, told: bool) -> str:
-    """One line on images that are kept on one side."""
-    sizes = np.bincount(groups)
-    held, several = int(sizes[sizes > 1].sum()), int((sizes > 1).sum())
-    what = "the groups that were named" if told else "near copies or frames of one track by their look"
-    return f"{held:,} images in {several:,} groups ({what}) stay together when parts are drawn"
 
 
 def _is_way(groups: object) -> bool:
