@@ -16,6 +16,7 @@ from databases.datasets.conversion import plain_array
 from databases.datasets.label_table import Finder, read_table
 from databases.datasets.names import shown, some
 from databases.errors import UserError, count, did_you_mean
+from databases.paths import user_path
 
 AUTOMATIC, NONE, FOLDER, PREFIX = "auto", "none", "folder", "prefix"
 WAYS = (AUTOMATIC, NONE, FOLDER, PREFIX)
@@ -30,7 +31,7 @@ Groups: TypeAlias = npt.NDArray[np.int64]
 
 def check_way(groups: str | Path) -> None:
     """Refuses what is neither a way to group nor a file; raises UserError."""
-    if str(groups) not in WAYS and not Path(groups).expanduser().is_file():
+    if str(groups) not in WAYS and not user_path(groups, called="the groups").is_file():
         meant = did_you_mean(str(groups), WAYS)
         raise UserError(f"given the groups {str(groups)!r}; {ALLOWED}; {meant}choose one, or check the path")
 
@@ -54,7 +55,7 @@ def named_groups(pictures: Sequence[Picture], groups: str | Path) -> tuple[list[
     elif groups in (AUTOMATIC, NONE):
         return [picture.group if groups == AUTOMATIC else "" for picture in pictures], notes
     else:
-        found, notes = _by_table(pictures, Path(groups).expanduser())
+        found, notes = _by_table(pictures, user_path(groups))
     if not any(found) or (len(set(found)) == 1 and all(found)):
         why = "leaves each picture by itself" if not any(found) else f"puts all into one group ({some(set(found))})"
         raise UserError(f"given the groups {str(groups)!r}, which {why}; {ALLOWED}; choose another")
