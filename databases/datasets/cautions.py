@@ -102,7 +102,9 @@ def _absent(
 
 def _why_none(parts: Parts, groups: npt.NDArray[np.int64] | None) -> str:
     """Why no image could be drawn from those for training, and what to do."""
-    sizes = [] if groups is None else np.unique(groups[parts == TRAIN], return_counts=True)[1]
+    sizes: npt.NDArray[np.int64] | list[int] = (
+        [] if groups is None else np.unique(groups[parts == TRAIN], return_counts=True)[1]
+    )
     if max(sizes, default=1) == 1:
         return "it is drawn from the training images, of which every class keeps one, and none is left; add images"
     return (

@@ -211,7 +211,7 @@ def _labels(y: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     except UserError:
         raise
     except (TypeError, ValueError) as problem:
-        reason = " ".join(str(problem).split()).rstrip(".")
+        reason = str(problem).strip().partition("\n")[0].rstrip(".")  # below stand all the labels of scikit-learn's
         raise UserError(f"given labels y that are not classes ({reason}); {allowed}; name the classes") from problem
     return classes, numbers.astype(np.int64)
 
