@@ -12,6 +12,9 @@ from cli_world import run
 from PIL import Image
 from test_cli_mistakes import refused
 
+from databases.errors import UserError
+from metad2a.runtime.home import home_path, shared_data
+
 pytestmark = pytest.mark.usefixtures("home")
 
 
@@ -42,6 +45,36 @@ def test_a_home_within_the_images_is_refused_unless_it_is_hidden(folder: Path, m
     assert "METAD2A_HOME" in refused(run("search", str(folder), "--budget", "1s"))
     monkeypatch.setenv("METAD2A_HOME", str(folder / ".home"))
     assert "lies in the folder" not in run("search", str(folder), "--budget", "1s").stderr
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "search ~nobody-here/x --budget 1s",
+        "search DATA --output ~nobody-here/x",
+        "search DATA --groups ~nobody-here/x",
+        "serve --database ~nobody-here/x",
+        "database info --database ~nobody-here/x",
+        "database export ~nobody-here/x",
+        "database import table ~nobody-here/x",
+    ],
+)
+def test_the_home_of_no_user_is_told_in_one_line(line: str, folder: Path) -> None:
+    told = refused(run(*line.replace("DATA", str(folder)).split()))
+    assert "~nobody-here/x', where '~nobody-here' is the home folder of no user" in told
+
+
+@pytest.mark.parametrize("variable", ["METAD2A_HOME", "METAD2A_SHARED"])
+def test_a_variable_with_the_home_of_no_user_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(variable, "~nobody-here/x")
+    with pytest.raises(UserError, match=f"given {variable} '~nobody-here/x', where"):
+        home_path() if variable == "METAD2A_HOME" else shared_data()
+
+
+def test_links_that_lead_in_a_circle_are_told_in_one_line(folder: Path) -> None:
+    (loop := folder.parent / "loop").symlink_to(loop)
+    refused(run("search", str(folder), "--output", str(loop), "--budget", "1s"))
+    refused(run("search", str(loop), "--budget", "1s"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
+from databases.datasets.arrays import kind_of_images, more_images
 from databases.datasets.conversion import is_one_hot, missing, plain_array
 from databases.datasets.loading import load_task
 from databases.errors import UserError
+from metad2a.search.estimator import MetaD2AClassifier
 
 Y = np.arange(40) % 2
 X = np.random.default_rng(0).integers(0, 256, (40, 12, 12), dtype=np.uint8)
@@ -70,6 +73,41 @@ def test_tensors_of_types_that_numpy_lacks_become_floats() -> None:
     assert plain_array(torch.ones(2, dtype=torch.bfloat16)).dtype == np.float32
 
 
+def test_a_list_of_tensors_and_arrays_is_one_array() -> None:
+    values: list[Any] = [X[0], torch.ones(12, 12, requires_grad=True)]
+    for each in (values, values[::-1]):
+        assert plain_array(each).shape == (2, 12, 12)
+
+
+@pytest.mark.filterwarnings("ignore:.*(quantized|nested|Sparse CSR):UserWarning")
+@pytest.mark.parametrize("kind", ["sparse", "csr", "quantized", "meta", "nested", "jagged", "mkldnn"])
+def test_tensors_that_no_array_can_hold_are_refused_in_one_line(kind: str) -> None:
+    floats = torch.rand(40, 12)
+    made: dict[str, Callable[[], Any]] = {
+        "sparse": lambda: floats.to_sparse(),
+        "csr": lambda: floats.to_sparse_csr(),
+        "quantized": lambda: torch.quantize_per_tensor(floats, 1.0, 0, torch.quint8),
+        "meta": lambda: floats.to("meta"),
+        "nested": lambda: torch.nested.nested_tensor(list(floats)),
+        "jagged": lambda: torch.nested.nested_tensor(list(floats), layout=torch.jagged),
+        "mkldnn": lambda: floats.to_mkldnn(),
+    }
+    odd = made[kind]()
+    for act in (
+        lambda: load_task((odd, Y)),
+        lambda: load_task((X, odd)),
+        lambda: load_task((odd, Y), up_to=64),
+        lambda: load_task(([odd], Y)),
+        lambda: load_task((X, Y), groups=odd),
+        lambda: MetaD2AClassifier(max_time=1).fit(odd, Y),
+        lambda: MetaD2AClassifier(max_time=1).fit(X, odd),
+        lambda: more_images(odd, kind_of_images(X, X[..., None], given="X"), given="X"),
+    ):
+        with pytest.raises(UserError, match="tensor of torch that no array can hold") as refusal:
+            act()
+        assert "\n" not in str(refusal.value)
+
+
 @pytest.mark.parametrize(
     "y",
     [
@@ -93,6 +131,27 @@ def test_labels_in_any_container_are_the_same_classes(y: Any) -> None:
 def test_texts_of_pandas_are_texts(dtype: Any) -> None:
     task = load_task((X, pd.Series(np.where(Y, "dog", "cat"), dtype=dtype)))
     assert task.class_names == ("cat", "dog")
+
+
+@pytest.mark.parametrize("absent", [None, float("nan"), pd.NA])
+def test_text_of_numpy_of_any_length_is_text_and_may_be_missing(absent: Any) -> None:
+    y: Any = np.where(Y, "dog", "cat").astype(np.dtypes.StringDType(na_object=absent))
+    assert load_task((X, y)).class_names == load_task((X, y[:, None])).class_names == ("cat", "dog")
+    assert (
+        load_task((X, Y), groups=y).groups is not None
+        and plain_array(y.astype(np.dtypes.StringDType())).dtype.kind == "U"
+    )
+    y[3] = absent
+    assert missing(plain_array(y)) == [3]
+    with pytest.raises(UserError, match="labels of type object"):
+        load_task((X, y))
+    with pytest.raises(UserError, match=r"1 are missing .None or NaN., the first at 3"):
+        MetaD2AClassifier(max_time=1).fit(X, y)
+
+
+def test_an_error_holds_no_whole_array() -> None:
+    with pytest.raises(UserError, match=r"Complex data not supported.; allowed"):
+        MetaD2AClassifier(max_time=1).fit(X, Y * 1j)
 
 
 @pytest.mark.parametrize(

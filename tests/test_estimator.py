@@ -44,10 +44,12 @@ def longer(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("names", [(10, -2, 7), ("b", "a", "10"), (1.0, 0.0, 2.0)])
-def test_it_learns_labels_of_any_type(model: FakeModel, longer: None, names: tuple[Any, ...]) -> None:
+def test_it_learns_and_scores_labels_of_any_type(model: FakeModel, longer: None, names: tuple[Any, ...]) -> None:
     labels = np.array(names)[Y]
     fitted = quick(trials=2).fit(X, labels)
     assert fitted.classes_.tolist() == sorted(names) and fitted.score(X, labels) > 0.8
+    kinds = (list(labels), labels.astype(np.dtypes.StringDType())) if labels.dtype.kind == "U" else (list(labels),)
+    assert {fitted.score(X, each) for each in kinds} == {fitted.score(X, labels)}
     assert set(fitted.predict(X)) <= set(names) and fitted.predict(X).dtype == labels.dtype
     likely = fitted.predict_proba(X[:7])
     assert likely.shape == (7, 3)

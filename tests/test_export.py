@@ -64,7 +64,9 @@ def test_the_program_takes_arrays_and_grey_and_names_classes(insects: Exported, 
     np.testing.assert_array_equal(network.predict(flipped), network.predict(flipped.copy()))
     several = [Image.fromarray(each) for each in images]
     assert len(network.predict(several)) == len(images)
-    for wrong in (images / 255, images[0], images[:0], "a.png", [*several, "b.png"], None, []):
+    tensor = torch.from_numpy(images.copy())
+    odd = (tensor.to_sparse(), tensor.to("meta"))
+    for wrong in (images / 255, images[0], images[:0], "a.png", [*several, "b.png"], None, [], *odd):
         with pytest.raises(ValueError, match="allowed is uint8"):
             network.predict(wrong)
 

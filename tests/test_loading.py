@@ -277,6 +277,9 @@ def test_paths_that_lead_nowhere_are_refused(tmp_path: Path) -> None:
     assert "cannot be found" in refusal("a\0b")
     assert "cannot be found" in refusal("x" * 5_000)
     assert "the file" in refusal(text)
+    os.mkfifo(tmp_path / "pipe.zip")
+    for what in (tmp_path / "pipe.zip", Path("/dev/zero")):
+        assert "a socket, pipe or device; allowed are" in refusal(what)
     assert "'sklearn:iris'" in refusal("sklearn:iris")
     assert "a list" in refusal([1, 2])
     assert "a tuple" in refusal((1, 2, 3))

@@ -22,6 +22,7 @@ load_task = partial(loading.load_task, as_stored=True)  # places tell what becam
 RNG = np.random.default_rng(0)
 CLEAN = RNG.integers(0, 256, (120, 16, 16, 3), dtype=np.uint8)
 Y = np.arange(120) % 2
+XY = (("x", CLEAN[:40]), ("y", Y[:40]))
 
 
 def smooth(count: int, seed: int = 0) -> np.ndarray[Any, Any]:
@@ -203,6 +204,49 @@ def test_a_table_of_labels_may_tell_groups(tmp_path: Path) -> None:
     assert torn(load_task(tmp_path).parts, np.arange(60) // 6) == 0
 
 
+BOTH = [f"{c}/s{t}/{i}.png" for c in "ab" for t in range(8) for i in range(3)]
+
+
+def test_a_folder_of_one_name_in_several_classes_is_one_group(tmp_path: Path) -> None:
+    task = load_task(pictures(tmp_path, BOTH), groups="folder")
+    assert by_name(task, [name.split("/")[1] for name in BOTH]) == 0 and "48 images in 8 groups" in told(task)
+    assert "folders of the same name in several classes as one group: 's0', 's1', 's2', ..." in told(task)
+    assert "same name in several classes" not in told(load_task(pictures(tmp_path / "c", FOLDERS[:50]), groups="auto"))
+
+
+def test_validation_is_drawn_by_groups_of_the_training_part_alone(tmp_path: Path) -> None:
+    names = [f"{part}/{c}/s{t}/{i}.png" for part in ("train", "test") for c in "ab" for t in range(4) for i in range(3)]
+    task = load_task(pictures(tmp_path, names), groups="folder")
+    subjects = np.array([name.split("/")[2] for name in sorted(names)])  # as pictures are read
+    drawn, trained = (set(subjects[task.parts == part]) for part in (VALIDATION, TRAIN))
+    assert len(drawn) == 1 and not drawn & trained and (task.parts == TEST).sum() == 24
+    assert "stay together when images for validation are drawn from the training part" in told(task)
+    assert "4 of 4 groups for test have images for training or validation too, such as that of 'test/a" in told(task)
+
+
+def test_a_group_without_images_elsewhere_is_drawn_first() -> None:
+    labels, parts = np.arange(24) % 2, np.repeat([TRAIN, TEST], [16, 8]).astype(np.uint8)
+    groups = np.concatenate([np.repeat(np.arange(8), 2), np.repeat(np.arange(4), 2)])
+    found = divide(labels, parts, groups=groups, validation=0.2, test=0.0)
+    assert set(groups[found == VALIDATION]) <= {4, 5, 6, 7} and (found == VALIDATION).any()
+
+
+def test_named_groups_in_several_parts_as_given_are_told(tmp_path: Path) -> None:
+    pictures(tmp_path / "t", [f"{i}.png" for i in range(40)])
+    part, patient = np.repeat([TRAIN, VALIDATION, TEST], [24, 8, 8]), np.arange(40) % 5
+    rows = [f"{i}.png,{'ab'[i % 2]},{['train', 'val', 'test'][part[i]]},p{patient[i]}" for i in range(40)]
+    (tmp_path / "t" / "labels.csv").write_text("\n".join(["file,class,part,patient", *rows]))
+    halves = {f"{xy}_{name}": what[part == i] for i, name in enumerate(("train", "val", "test")) for xy, what in XY}
+    np.savez(tmp_path / "a.npz", **halves, groups=patient)
+    np.savez(tmp_path / "b.npz", **halves, groups=np.arange(40) // 4)
+    for data in ("t", "a.npz"):
+        notes = told(load_task(tmp_path / data))
+        assert "40 images are in 5 groups (the groups that were named); all parts are as given" in notes
+        assert "5 of 5 groups for validation have images for training too" in notes and "drawn from" not in notes
+        assert "5 of 5 groups for test have images for training or validation too" in notes
+    assert "as given" in (notes := told(load_task(tmp_path / "b.npz"))) and "too, such as" not in notes
+
+
 def test_no_part_is_empty_however_large_groups_are() -> None:
     for seed in range(5):
         labels, groups = np.arange(30) // 15, np.arange(30) // 5
@@ -211,9 +255,14 @@ def test_no_part_is_empty_however_large_groups_are() -> None:
         assert torn(parts, groups) == 0
 
 
-def test_a_part_without_an_image_is_told() -> None:
+def test_a_part_without_an_image_is_told_with_the_reason(tmp_path: Path) -> None:
     task = load_task((CLEAN[:20], np.arange(20) // 10), groups=np.arange(20) // 10)
-    assert "there is no image for validation" in told(task) and "there is no image for test" in told(task)
+    for use in ("validation", "test"):
+        assert f"no image for {use}: it is drawn from the 2 groups of training images, and without any" in told(task)
+    np.savez(tmp_path / "a.npz", x_train=CLEAN[:2], y_train=[0, 1], x_test=CLEAN[2:4], y_test=[0, 1])
+    assert "no image for validation: it is drawn from the training images, of which" in told(
+        load_task(tmp_path / "a.npz")
+    )
 
 
 @settings(max_examples=60, deadline=None)

@@ -83,6 +83,7 @@ def test_pictures_that_may_be_of_another_range_are_noted(network: Network, tmp_p
         ("images.npy", "an array, whose images have no names"),
         ("missing.png", "not there"),
         ("missing", "not there"),
+        ("/dev/null", "a socket, pipe or device and no file"),
     ],
 )
 def test_what_holds_no_picture_is_refused_in_one_line(name: str, told: str, network: Network, tmp_path: Path) -> None:

@@ -10,19 +10,23 @@ import numpy.typing as npt
 
 from databases.datasets.names import some
 from databases.datasets.near_copies import Copies
-from databases.datasets.task import TEST, VALIDATION, Labels, Parts
+from databases.datasets.task import TRAIN, USES, VALIDATION, Labels, Parts
 from databases.errors import count, key_of_name
 
 IMBALANCE = 10  # images of the largest class for one of the smallest
 FEW = 0.01  # share of a part whose near copies in training may be chance
 MAJORITY = 0.8  # share of the largest class
-USES = {VALIDATION: "validation", TEST: "test"}
 
 
 def cautions(
-    labels: Labels, parts: Parts, class_names: Sequence[str], copies: Copies, files: Sequence[str] = ()
+    labels: Labels,
+    parts: Parts,
+    class_names: Sequence[str],
+    copies: Copies,
+    files: Sequence[str] = (),
+    groups: npt.NDArray[np.int64] | None = None,
 ) -> list[str]:
-    """Notes on names of classes, their balance, classes absent from a part, and pictures that are in two places.
+    """Notes on names of classes, their balance, classes absent from a part, pictures and groups that are in two places.
 
     Args:
         labels: (n,) class numbers.
@@ -30,14 +34,16 @@ def cautions(
         class_names: of the class numbers.
         copies: pairs of images that show the same.
         files: their names, where they have some.
+        groups: (n,) equal for images that belong together, None: each is by itself.
     """
     names = files or [f"image {index}" for index in range(len(labels))]
     return [
         *_alike(class_names),
         *_balance(labels, class_names),
-        *_absent(labels, parts, class_names),
+        *_absent(labels, parts, class_names, groups),
         *_two_classes(labels, class_names, copies, names),
         *_across(parts, copies, names),
+        *([] if groups is None else _torn(parts, groups, names)),
     ]
 
 
@@ -78,18 +84,33 @@ def _balance(labels: Labels, class_names: Sequence[str]) -> list[str]:
     ]
 
 
-def _absent(labels: Labels, parts: Parts, class_names: Sequence[str]) -> list[str]:
+def _absent(
+    labels: Labels, parts: Parts, class_names: Sequence[str], groups: npt.NDArray[np.int64] | None
+) -> list[str]:
     """Notes on classes without an image in the validation or test part."""
     notes = []
     for part, use in USES.items():
         there = np.bincount(labels[parts == part], minlength=len(class_names))
         if not there.any():
-            notes.append(f"there is no image for {use}: too few images, or too few groups, are left for it")
+            notes.append(f"there is no image for {use}: {_why_none(parts, groups)}")
         absent = [name for name, size in zip(class_names, there, strict=True) if not size]
         if absent and there.any():
             many = f"{len(absent):,} of {len(class_names):,} classes have" if len(absent) > 1 else "a class has"
             notes.append(f"{many} no image for {use}, which tells nothing of {some(absent)}")
     return notes
+
+
+def _why_none(parts: Parts, groups: npt.NDArray[np.int64] | None) -> str:
+    """Why no image could be drawn from those for training, and what to do."""
+    sizes: npt.NDArray[np.int64] | list[int] = (
+        [] if groups is None else np.unique(groups[parts == TRAIN], return_counts=True)[1]
+    )
+    if max(sizes, default=1) == 1:
+        return "it is drawn from the training images, of which every class keeps one, and none is left; add images"
+    return (
+        f"it is drawn from the {count(len(sizes), 'group')} of training images, and without any of them a class would "
+        "have none for training; add images of more groups, or give --groups none"
+    )
 
 
 def _two_classes(labels: Labels, class_names: Sequence[str], copies: Copies, names: Sequence[str]) -> list[str]:
@@ -117,6 +138,22 @@ def _across(parts: Parts, copies: Copies, names: Sequence[str]) -> list[str]:
             notes.append(
                 f"{len(held):,} of {total:,} images for {use} ({len(held) / total:.1%}) are copies or near copies of "
                 f"{others} images, such as {names[held[0]]!r}: that accuracy tells too much"
+            )
+    return notes
+
+
+def _torn(parts: Parts, groups: npt.NDArray[np.int64], names: Sequence[str]) -> list[str]:
+    """Notes on groups with images in several parts."""
+    notes, several = [], np.bincount(groups)[groups] > 1
+    for part, use in USES.items():
+        others = "training" if part == VALIDATION else "training or validation"
+        there = np.unique(groups[several & (parts == part)])
+        held = there[np.isin(there, groups[parts < part])]
+        if len(held):
+            first = int(np.flatnonzero((parts == part) & (groups == held[0]))[0])
+            notes.append(
+                f"{len(held):,} of {count(len(there), 'group')} for {use} have images for {others} too, such as that "
+                f"of {names[first]!r}: that accuracy does not tell how well further groups are known"
             )
     return notes
 

@@ -30,8 +30,8 @@ def plain_array(values: object) -> Array:
         values = _tensor(values)
     elif hasattr(values, "numpy") and not isinstance(values, np.ndarray):  # of TensorFlow or JAX
         values = values.numpy()
-    if isinstance(values, list | tuple) and values and hasattr(values[0], "detach"):
-        values = [_tensor(each) for each in values]
+    if isinstance(values, list | tuple) and any(hasattr(each, "detach") for each in values):
+        values = [_tensor(each) if hasattr(each, "detach") else each for each in values]
     if hasattr(values, "tocsr") and hasattr(values, "toarray"):
         raise UserError("given a sparse array or matrix; allowed are dense ones; give it as x.toarray()")
     if isinstance(values, np.ma.MaskedArray) and np.ma.is_masked(values):
@@ -43,8 +43,8 @@ def plain_array(values: object) -> Array:
         array: Array = _apart(values) if _is_flat(values) else np.asarray(values)
     except (ValueError, TypeError, RuntimeError):  # such as a list of images of different sizes
         return np.empty(0, dtype=object)
-    if array.dtype.kind == "T":  # text of any length
-        return array.astype(str)
+    if array.dtype.kind == "T":  # text of any length, which may be missing
+        array = array.astype(object)
     return _of_objects(array) if array.dtype.kind == "O" else array
 
 
@@ -63,11 +63,18 @@ def _apart(values: Any) -> Array:
 
 def _tensor(values: Any) -> Any:
     """A tensor of torch as an array; of types that numpy lacks, such as bfloat16, as float32."""
-    held = values.detach().cpu()
     try:
-        return held.resolve_conj().resolve_neg().numpy()
-    except TypeError:
-        return held.float().numpy()
+        held = values.detach().cpu()
+        try:
+            return held.resolve_conj().resolve_neg().numpy()
+        except TypeError:
+            return held.float().numpy()
+    except (TypeError, RuntimeError) as problem:
+        raise UserError(
+            f"given a tensor of torch that no array can hold ({values.layout}, {values.dtype}, on {values.device}"
+            f"{', nested' if values.is_nested else ''}); allowed are dense ones with values and one size; give it as "
+            "x.to_dense(), of a quantized one x.dequantize(), of a nested one images brought to one size"
+        ) from problem
 
 
 def _of_pictures(values: Sequence[Any]) -> Array | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from databases.datasets.task import TEST, TRAIN, VALIDATION, Labels, Parts, image_draws, move_share
+from databases.datasets.task import TEST, TRAIN, USES, VALIDATION, Labels, Parts, image_draws, move_share
 
 HELD_OUT, MOST_HELD_OUT = 0.2, 10_000  # share, and images, of a part that is drawn: more judge no better, and take time
 
@@ -20,6 +20,20 @@ def completed(labels: Labels, parts: Parts, groups: Groups | None, order: npt.ND
     found = np.empty_like(parts)
     found[order] = divide(labels[order], parts[order], groups=together, seed=seed, validation=validation, test=test)
     return found
+
+
+def groups_note(groups: Groups, parts: Parts, *, told: bool) -> str:
+    """One line on images that are kept on one side where these parts, as the data bring them, are completed."""
+    sizes = np.bincount(groups)
+    held, several = int(sizes[sizes > 1].sum()), int((sizes > 1).sum())
+    what = "the groups that were named" if told else "near copies or frames of one track by their look"
+    drawn = [use for part, use in USES.items() if not (parts == part).any()]
+    if not drawn:
+        return f"{held:,} images are in {several:,} groups ({what}); all parts are as given: none is drawn by groups"
+    from_all = (
+        "parts are drawn" if len(drawn) == len(USES) else f"images for {drawn[0]} are drawn from the training part"
+    )
+    return f"{held:,} images in {several:,} groups ({what}) stay together when {from_all}"
 
 
 def training_images(parts: Parts) -> int:
@@ -64,20 +78,20 @@ def divide(
 def move_groups(labels: Labels, parts: Parts, part: int, *, groups: Groups, share: float, seed: int) -> Parts:
     """Moves about a share of every class's training images to another part, whole groups only. Returns new parts (n,).
 
-    Groups with an image that stands in another part already stay where they are. Of each class groups are taken in a
-    drawn order while that brings its number nearer to its share; the class keeps a training image. Where groups are so
-    large that nothing at all would be taken, each class gives its smallest.
+    Of each class groups are taken in a drawn order while that brings its number nearer to its share, those last that
+    have images in other parts already; the class keeps a training image. Where groups are so large that nothing at all
+    would be taken, each class gives its smallest.
     """
     moved = parts.copy()
     left = np.bincount(labels[parts == TRAIN], minlength=int(labels.max()) + 1)
-    drawn, free = image_draws(len(labels), seed=seed, stream=part), np.isin(groups, groups[parts != TRAIN], invert=True)
-    order = np.argsort(drawn, kind="stable")
+    elsewhere = np.isin(groups, groups[parts != TRAIN])
+    order = np.lexsort((image_draws(len(labels), seed=seed, stream=part), elsewhere))
+    order = order[parts[order] == TRAIN]
     numbers, starts = np.unique(groups[order][by_group := np.argsort(groups[order], kind="stable")], return_index=True)
     members = dict(zip(numbers.tolist(), np.split(order[by_group], starts[1:]), strict=True))
     for label in np.unique(labels):
-        mine = order[(labels[order] == label) & free[order]]
-        total = int(((labels == label) & (parts == TRAIN)).sum())
-        taken = int(((labels == label) & (moved == part) & (parts == TRAIN)).sum())
+        mine = order[labels[order] == label]
+        total, taken = len(mine), int((moved[mine] == part).sum())
         for group in dict.fromkeys(groups[mine].tolist()):
             whole = members[group]
             if (moved[whole] != TRAIN).any():
@@ -91,7 +105,7 @@ def move_groups(labels: Labels, parts: Parts, part: int, *, groups: Groups, shar
                 taken += size
     if share and not (moved == part).any():
         for label in np.unique(labels):
-            there = dict.fromkeys(groups[order[(labels[order] == label) & free[order]]].tolist())
+            there = dict.fromkeys(groups[order[labels[order] == label]].tolist())
             for whole in sorted((members[group] for group in there), key=len):
                 costs = np.bincount(labels[whole], minlength=len(left))
                 if (moved[whole] == TRAIN).all() and (left - costs)[costs > 0].min() >= 1:

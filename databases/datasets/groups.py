@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
@@ -13,8 +14,9 @@ import numpy.typing as npt
 from databases.datasets.class_folders import Picture
 from databases.datasets.conversion import plain_array
 from databases.datasets.csv_table import Finder, read_table
-from databases.datasets.names import some
+from databases.datasets.names import shown, some
 from databases.errors import UserError, count, did_you_mean
+from databases.paths import user_path
 
 AUTOMATIC, NONE, FOLDER, PREFIX = "auto", "none", "folder", "prefix"
 WAYS = (AUTOMATIC, NONE, FOLDER, PREFIX)
@@ -29,7 +31,7 @@ Groups: TypeAlias = npt.NDArray[np.int64]
 
 def check_way(groups: str | Path) -> None:
     """Refuses what is neither a way to group nor a file; raises UserError."""
-    if str(groups) not in WAYS and not Path(groups).expanduser().is_file():
+    if str(groups) not in WAYS and not user_path(groups, called="the groups").is_file():
         meant = did_you_mean(str(groups), WAYS)
         raise UserError(f"given the groups {str(groups)!r}; {ALLOWED}; {meant}choose one, or check the path")
 
@@ -47,18 +49,29 @@ def named_groups(pictures: Sequence[Picture], groups: str | Path, *, root: str =
     """
     notes: list[str] = []
     if groups == FOLDER:
-        found = [picture.folder for picture in pictures]
+        found, notes = _by_folder(pictures)
     elif groups == PREFIX:
         stems = [PurePosixPath(picture.file).stem for picture in pictures]
         found = [match[1] if (match := PREFIXED.fullmatch(stem)) else "" for stem in stems]
     elif groups in (AUTOMATIC, NONE):
         return [picture.group if groups == AUTOMATIC else "" for picture in pictures], notes
     else:
-        found, notes = _by_table(pictures, Path(groups).expanduser(), root)
+        found, notes = _by_table(pictures, user_path(groups), root)
     if not any(found) or (len(set(found)) == 1 and all(found)):
         why = "leaves each picture by itself" if not any(found) else f"puts all into one group ({some(set(found))})"
         raise UserError(f"given the groups {str(groups)!r}, which {why}; {ALLOWED}; choose another")
     return found, notes
+
+
+def _by_folder(pictures: Sequence[Picture]) -> tuple[list[str], list[str]]:
+    """Groups by the folders within class folders: those of one name are one, in whatever class; and a note on such."""
+    found = [picture.folder[len(picture.label) + 1 :] for picture in pictures]
+    classes = defaultdict[str, set[str]](set)
+    for folder, picture in zip(found, pictures, strict=True):
+        classes[folder].add(shown(picture.label))
+    if several := [folder for folder, labels in classes.items() if folder and len(labels) > 1]:
+        return found, [f"took folders of the same name in several classes as one group: {some(several)}"]
+    return found, []
 
 
 def _by_table(pictures: Sequence[Picture], path: Path, root: str) -> tuple[list[str], list[str]]:

@@ -31,8 +31,9 @@ from databases.datasets.archives import MAX_BYTES, MAX_FILES, Folder, Zip
 from databases.datasets.arrays import from_arrays, from_npz
 from databases.datasets.cautions import cautions
 from databases.datasets.content_order import content_order, image_digests
+from databases.datasets.conversion import plain_array
 from databases.datasets.draft import Progress
-from databases.datasets.group_split import completed, training_images
+from databases.datasets.group_split import completed, groups_note, training_images
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.labels import by_name
 from databases.datasets.mapped import Mapped
@@ -52,6 +53,7 @@ from databases.datasets.task import (
 )
 from databases.errors import UserError
 from databases.hosting import importing
+from databases.paths import user_path
 
 MAX_IMAGES, MAX_LOOKED_AT = 100_000, 2**30  # images, and bytes of pictures, that are looked at
 ENOUGH = 5_000  # pictures that tell what fits
@@ -126,7 +128,8 @@ def load_task(
                 on_progress=on_progress,
             )
     else:
-        arrays = _digits(data) if isinstance(data, str) else _pair(data)
+        given_images, labels = _digits(data) if isinstance(data, str) else _pair(data)
+        arrays = plain_array(given_images), labels
         resolution = resolution or array_side(arrays[0], up_to)
         together = None if _is_way(groups) else groups
         most = _most_arrays(max_images, room)
@@ -166,25 +169,17 @@ def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: b
     parts = completed(labels, loaded.parts, groups, order, seed=seed)
     in_all = None if loaded.in_all is None else training_images(loaded.in_all)
     if groups is not None:
-        notes.append(_groups_note(groups, told=loaded.groups is not None))
+        notes.append(groups_note(groups, loaded.parts, told=loaded.groups is not None))
     if all((image == loaded.images[0]).all() for image in loaded.images):
         notes.append("all images are the same: nothing tells the classes apart")
     else:
-        notes += cautions(labels, parts, names, copies, loaded.files)
+        notes += cautions(labels, parts, names, copies, loaded.files, groups)
     if loaded.images.nbytes <= MOST_MOVED and not isinstance(loaded.images, Mapped):
         images, labels, parts = loaded.images[order], labels[order], parts[order]
         groups = None if groups is None else groups[order]
     else:
         images = loaded.images
     return Task(name, images, labels, parts, names, name, tuple(notes), loaded.white, groups, in_all)
-
-
-def _groups_note(groups: npt.NDArray[np.int64], *, told: bool) -> str:
-    """One line on images that are kept on one side."""
-    sizes = np.bincount(groups)
-    held, several = int(sizes[sizes > 1].sum()), int((sizes > 1).sum())
-    what = "the groups that were named" if told else "near copies or frames of one track by their look"
-    return f"{held:,} images in {several:,} groups ({what}) stay together when parts are drawn"
 
 
 def _is_way(groups: object) -> bool:
@@ -208,8 +203,9 @@ def _pair(data: object) -> tuple[npt.ArrayLike, npt.ArrayLike]:
 
 def _existing(text: str) -> Path:
     """The path of a file or folder that is there."""
+    written = user_path(text)
     try:
-        path = Path(text).expanduser().resolve(strict=True)
+        path = written.resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as problem:
         reason = getattr(problem, "strerror", None) or problem
         raise UserError(f"given {text!r}, which cannot be found ({reason}); {ALLOWED}; check the path") from problem
@@ -222,6 +218,8 @@ def _open(path: Path, *, max_files: int, max_bytes: int) -> Folder | Zip:
     """A folder, or the zip that a zip or .npz file is."""
     if path.is_dir():
         return Folder(path, max_files=max_files)
+    if not path.is_file():  # of which reading may never end
+        raise UserError(f"given {str(path)!r}, a socket, pipe or device; {ALLOWED}; write a file and name that")
     if path.suffix.lower() in (".zip", ".npz") or is_zipfile(path):
         return Zip(path, max_files=max_files, max_bytes=max_bytes)
     raise UserError(f"given the file {str(path)!r}; {ALLOWED}; turn it into one of them")

@@ -16,6 +16,7 @@ from databases.datasets.mapped import Mapped, let_go
 from databases.errors import UserError, count, in_a_line, key_of_name
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
+USES = {VALIDATION: "validation", TEST: "test"}
 MAX_CLASSES = 1_000
 MIN_RESOLUTION, MAX_RESOLUTION = 8, 256
 PICTURE_RESOLUTION = 32

@@ -14,6 +14,7 @@ from typing import IO, Any
 
 from databases.errors import UserError
 from databases.files import write_files
+from databases.paths import user_path
 from databases.records.record import Record, TaskEntry
 
 GZIP = b"\x1f\x8b"  # the first bytes of every gzip file
@@ -37,7 +38,7 @@ def write_csv(path: str | Path, tasks: Iterable[TaskEntry], records: Iterable[Re
 
     An existing file is replaced when the new one is complete. Raises UserError when it cannot be written.
     """
-    target = Path(path).expanduser()
+    target = user_path(path)
 
     def write(file: IO[bytes]) -> None:
         with (

@@ -11,6 +11,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError
 
 from databases.errors import UserError
+from databases.paths import user_path
 
 NO_DATABASE = "is not a database; give a database of metad2a or a path that does not exist yet"
 ONLY_READ = {"mode": "ro"}  # all that may stand behind the URL of an SQLite file
@@ -20,7 +21,7 @@ _SMALLEST = 512  # bytes of the smallest SQLite database that is not empty
 def url_of(location: str | Path) -> URL:
     """The URL of a path or of a text; raises UserError where no database that we know can be meant."""
     if "://" not in str(location):
-        return URL.create("sqlite", database=str(Path(location).expanduser()))
+        return URL.create("sqlite", database=str(user_path(location)))
     try:
         url = make_url(str(location))
     except (ArgumentError, ValueError) as error:

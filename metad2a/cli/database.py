@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from databases.errors import UserError
+from databases.paths import user_path
 from databases.usual import DEFAULT_SPACE, MEASURING_RECIPE
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import (
@@ -210,7 +211,7 @@ def export(
     """Write records and their tasks to one compressed file; the same content gives the same bytes."""
     from metad2a.runtime.files import written_file
 
-    file = file.expanduser()
+    file = user_path(file)
     check_output_file(file, option="FILE")
     with open_to_read(database) as store, written_file(file) as draft:
         count = store.export_csv(draft, source=source)

@@ -8,6 +8,7 @@ from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from databases.errors import UserError
+from databases.paths import real_path
 from metad2a.runtime.files import refuse_foreign
 from metad2a.runtime.home import home_path
 
@@ -39,11 +40,11 @@ def _refuse_within(data: str | None, place: Path | None, option: str) -> None:
     """Raises UserError where the home folder or a place to write to lies unhidden in a folder of images."""
     from databases.datasets.file_kinds import hidden
 
-    above = None if data is None else Path(data).expanduser().absolute().resolve()
+    above = None if data is None else real_path(data)
     if above is None or not above.is_dir():
         return
     for given, name in ((home_path(), "METAD2A_HOME"), (place, option)):
-        inside = None if given is None else given.expanduser().absolute().resolve()
+        inside = None if given is None else real_path(given, called=name)
         if inside is None or not inside.is_relative_to(above):
             continue
         way = inside.relative_to(above).as_posix()

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from databases.errors import UserError
+from databases.paths import real_path
 from metad2a.cli.options import DatabaseUrl, Json, NoTracking
 from metad2a.cli.output import console, print_json, table
 
@@ -137,7 +137,7 @@ def _settings(database: str | None, no_tracking: bool, jobs: int, job_memory: in
         return settings
     from dataclasses import replace
 
-    location = database if "://" in database else str(Path(database).expanduser().resolve())
+    location = database if "://" in database else str(real_path(database))
     return replace(settings, database=location)
 
 

@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 from databases.errors import UserError
 from databases.files import replace_file, replace_folder, write_files
+from databases.paths import real_path
 from metad2a.runtime.home import home_path
 
 LEDGER = ".metad2a-files"  # not `.metad2a`: so is the home folder called
@@ -140,7 +141,7 @@ def _note(folder: Path, digests: Mapping[str, str | None]) -> None:
 
 
 def _in_home(folder: Path) -> bool:
-    return folder.resolve().is_relative_to(home_path().resolve())
+    return real_path(folder).is_relative_to(real_path(home_path()))
 
 
 def _is_list(path: Path) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from databases.errors import UserError
+from databases.paths import user_path
 
 if TYPE_CHECKING:
     from databases.datasets.room import Room
@@ -15,8 +16,8 @@ DATABASE = "database.db"  # in the home folder
 
 
 def home_path() -> Path:
-    """Where that folder is or will be, whatever is there."""
-    return Path(os.environ.get("METAD2A_HOME") or "~/.metad2a").expanduser()
+    """Where that folder is or will be, whatever is there; raises UserError where it begins with the ~ of no user."""
+    return user_path(os.environ.get("METAD2A_HOME") or "~/.metad2a", called="METAD2A_HOME")
 
 
 def home_to_read() -> Path:
@@ -74,7 +75,7 @@ def shared_data() -> Path:
         UserError: it is not there.
     """
     beside_repository = Path(__file__).resolve().parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("METAD2A_SHARED") or beside_repository).expanduser()
+    folder = user_path(os.environ.get("METAD2A_SHARED") or beside_repository, called="METAD2A_SHARED")
     if not folder.is_dir():
         raise UserError(
             f"No development data at {folder}: set METAD2A_SHARED to the folder that holds 'images' and 'nasbench201'."

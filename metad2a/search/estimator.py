@@ -175,6 +175,10 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         found: npt.NDArray[Any] = self.classes_[best]
         return found
 
+    def score(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
+        """Share of the images whose label is predicted; labels of every kind that `fit` takes."""
+        return float(super().score(X, plain_array(y), sample_weight))
+
     def _warn_of_networks(self) -> None:
         """Says which parameters mean nothing in the space of pipelines."""
         usual, of_networks = type(self)().get_params(), ("trials", "recipe", "searcher", "stop_early", "model")
@@ -211,7 +215,7 @@ def _labels(y: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     except UserError:
         raise
     except (TypeError, ValueError) as problem:
-        reason = " ".join(str(problem).split()).rstrip(".")
+        reason = str(problem).strip().partition("\n")[0].rstrip(".")  # below stand all the labels of scikit-learn's
         raise UserError(f"given labels y that are not classes ({reason}); {allowed}; name the classes") from problem
     return classes, numbers.astype(np.int64)
 

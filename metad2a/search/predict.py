@@ -119,7 +119,8 @@ def _pictures(paths: Iterable[Path], on_failure: Say, on_note: Say) -> Iterator[
         if path.is_dir():
             yield from _inside(path, Folder(path), on_failure, on_note)
         elif not path.is_file():
-            raise UserError(f"given {str(path)!r}, which is not there: name pictures, or folders or zips of them")
+            why = "a socket, pipe or device and no file" if path.exists() else "which is not there"
+            raise UserError(f"given {str(path)!r}, {why}: name pictures, or folders or zips of them")
         elif ending == ".zip":
             with closing(Zip(path)) as files:
                 yield from _inside(path, files, on_failure, on_note)

@@ -33,6 +33,7 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.datasets.ready_features import read_features, to_text
 from databases.errors import UserError
+from databases.paths import user_path
 from databases.records.csv_file import cell_whole, read_rows
 from databases.records.recipe import RECIPES
 from databases.records.record import Record, RecordKey, TaskEntry, utc_now
@@ -70,7 +71,7 @@ def import_table(store: Store, path: str | Path) -> int:
         UserError: a row, a file beside the table, or a contradiction among rows or with the database; then
             nothing was added.
     """
-    table = Path(path).expanduser()
+    table = user_path(path)
     rows = _rows(table)
     _refuse_contradictions(rows, store, table)
     known = {entry.name: entry for entry in store.tasks(prefix="table/")}
@@ -216,8 +217,8 @@ def _only(rows: Sequence[_Row], column: str, table: Path) -> str:
 def _features(name: str, images: str, features: str, source: str, table: Path) -> tuple[TaskFeatures, str]:
     """What predictors see of the task, and a digest of what it was made from."""
     if features:
-        path = table.parent / Path(features).expanduser()
+        path = table.parent / user_path(features)
         found = read_features(path, name=name, source=source)
         return found, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    task = load_task(images if images.startswith("sklearn:") else str(table.parent / Path(images).expanduser()))
+    task = load_task(images if images.startswith("sklearn:") else str(table.parent / user_path(images)))
     return replace(extract(task), name=name, source=source), task.fingerprint
