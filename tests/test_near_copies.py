@@ -221,7 +221,7 @@ def test_validation_is_drawn_by_groups_of_the_training_part_alone(tmp_path: Path
     drawn, trained = (set(subjects[task.parts == part]) for part in (VALIDATION, TRAIN))
     assert len(drawn) == 1 and not drawn & trained and (task.parts == TEST).sum() == 24
     assert "stay together when images for validation are drawn from the training part" in told(task)
-    assert "4 of 4 groups for test have images for training or validation too, such as that of 'test/a" in told(task)
+    assert "folders of the same name are in several parts: 's0', 's1', 's2', ...; if each is one subject" in told(task)
 
 
 def test_a_group_without_images_elsewhere_is_drawn_first() -> None:

@@ -146,7 +146,7 @@ def test_bytes_are_bytes_however_dark_but_that_is_told() -> None:
 def test_images_that_will_be_nearly_black_are_told() -> None:
     x = (NOISE * 65_535).astype(np.uint16)
     x[:4] //= 300
-    assert "4 images with no value above 4,095 will be nearly black" in told(as_given((x, Y)))
+    assert "4 images with no value above 255 will be nearly black" in told(as_given((x, Y)))
 
 
 def test_digits_as_scikit_learn_gives_them_are_refused_or_the_same() -> None:

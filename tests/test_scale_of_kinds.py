@@ -43,7 +43,7 @@ def colours(top: int, channels: int = 3) -> bytes:
 def folder(place: Path, **classes: Any) -> Task:
     """A task of pictures of two classes, each made by a function that writes one."""
     for name, write in classes.items():
-        (place / name).mkdir()
+        (place / name).mkdir(parents=True, exist_ok=True)
         for number in range(8):
             write(place / name / f"{number}.png")
     return load_task(str(place), as_stored=True)
@@ -74,7 +74,7 @@ def test_dark_colours_of_16_bits_are_refused(tmp_path: Path, top: int, channels:
 
 def test_bright_colours_of_16_bits_are_read_and_told(tmp_path: Path) -> None:
     task = folder(tmp_path, a=lambda place: place.write_bytes(colours(40_000)), b=plain)
-    assert any("took values as 0 to 65,535" in note and "16 bits a colour" in note for note in task.notes)
+    assert any("took 8 pictures of 16 bits a colour as 0 to 65,535" in note for note in task.notes)
     assert 150 <= task.images[task.labels == 0].max() <= 157 and task.images[task.labels == 1].max() == 255
     assert read_picture(colours(40_000), px=16, channels=3, white=None).dark == 0
     dark = read_picture(colours(4_095), px=16, channels=3, white=None)
@@ -85,14 +85,21 @@ def test_bright_colours_of_16_bits_are_read_and_told(tmp_path: Path) -> None:
         program.open_picture(str(tmp_path / "dark.png"))
 
 
-@pytest.mark.parametrize("top", [255, 65_535])
-def test_fractions_beside_a_larger_range_are_refused_whatever_that_is(tmp_path: Path, top: int) -> None:
+def test_fractions_beside_larger_ranges_are_refused_or_told(tmp_path: Path) -> None:
     def whole(place: Path) -> None:
-        Image.fromarray((RANDOM.random((16, 16)) * top).astype(np.uint16)).save(place)
+        Image.fromarray((RANDOM.random((16, 16)) * 65_535).astype(np.uint16)).save(place)
 
-    larger = floats(255) if top == 255 else whole
     with pytest.raises(UserError, match="8 of 16 images stay within 0 to 1; allowed is one range"):
-        folder(tmp_path, a=floats(1), b=larger)
+        folder(tmp_path / "bytes", a=floats(1), b=floats(255))
+    task = folder(tmp_path / "counts", a=floats(1), b=whole)  # as of counts, of which some images hold none
+    assert any("8 images with no value above 1 will be nearly black" in note for note in task.notes)
+
+
+def test_few_dark_colours_of_16_bits_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "logo.png").write_bytes(wide(np.zeros((16, 16, 3), dtype=int)))
+    task = folder(tmp_path, a=plain, b=plain)
+    assert any("took 1 picture of 16 bits a colour as 0 to 65,535; 1 of them" in note for note in task.notes)
 
 
 def test_the_range_of_some_pictures_is_told_as_theirs(tmp_path: Path) -> None:

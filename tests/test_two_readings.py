@@ -128,3 +128,27 @@ def test_a_class_of_hidden_files_and_hidden_folders_are_told(tmp_path: Path) -> 
     notes = told(load_task(tmp_path))
     assert "no class is made of 'c', where only hidden files lie" in notes
     assert "ignored 3 files and 2 hidden folders" in notes and "'.git/'" in notes
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("photo", "drawing/charcoal", "drawing/pencil"),
+        ("photos", "paintings/oil", "paintings/water"),
+        ("happy/ann", "happy/val", "sad/bob"),
+        ("ok/cam1", "ok/eval", "broken/cam2"),
+    ],
+)
+def test_names_that_only_look_like_wrappers_or_parts_are_read(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    assert len(load_task(make(tmp_path, *folders)).class_names) == 2
+
+
+def test_code_and_results_outside_the_data_are_no_parts_of_them(tmp_path: Path) -> None:
+    make(tmp_path, "data/train/a", "data/train/b", "data/val/a", "data/val/b")
+    for name in ("test/__pycache__/t.pyc", "eval/out.npy"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert sizes(load_task(tmp_path))
+    (tmp_path / "data" / "test").mkdir()
+    (tmp_path / "data" / "test" / "1.dcm").write_bytes(b"x")
+    assert "the part 'data/test'" in refusal(tmp_path)

@@ -113,7 +113,7 @@ def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep
                 found.floats = found.floats or one.kind == "float"
                 continue
             pixels[row] = np.atleast_3d(one.pixels)
-            found.top = max(found.top, one.top)
+            found.top = found.top if one.wide else max(found.top, one.top)
             found.coloured = found.coloured or (one.pixels.ndim == 3 and is_coloured(one.pixels[None]))
             found.wide += [WIDE * one.top] if one.wide else []
     return found

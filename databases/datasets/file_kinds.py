@@ -71,13 +71,14 @@ def refuse_lost_classes(
     notes on folders of documents and of hidden files.
     """
     above = {home.rpartition("/")[0] for home in homes}
-    roots = {way for folder in above for way in _ways(folder)}
+    ways = {way for folder in above for way in (*_ways(folder), folder)}
+    roots = {way.rpartition("/")[0] for way in ways if part_of(way.rpartition("/")[2]) is not None}
     files, links = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
     papers, veiled = set[str](), set[str]()
     for name in others:
-        for folder in _beside(name, above, homes, roots):
+        for folder in _beside(name, above, homes, (ways, roots)):
             if hidden(name):
-                veiled |= set() if hidden(folder) else {folder}
+                veiled |= set() if hidden(folder) or part_of(folder.rpartition("/")[2]) is not None else {folder}
             elif _is_document(name):
                 papers.add(folder)
             else:
@@ -85,7 +86,7 @@ def refuse_lost_classes(
     for name, reason in lost:
         place, _, last = name.rpartition("/")
         like_a_folder = part_of(last) is not None or (place in above and not _is_known(name))
-        for folder in [name] if like_a_folder else _beside(name, above, homes, roots):
+        for folder in [name] if like_a_folder else _beside(name, above, homes, (ways, roots)):
             links[folder].append(f"{name} ({reason})")
     mended = [(*each, "mend the links") for each in links.items()]
     for folder, names, advice in (*mended, *((*each, remedy(each[1])) for each in files.items())):
@@ -97,7 +98,7 @@ def refuse_lost_classes(
         )
     notes = [f"no class is made of {some(papers)}, where only documents lie"] if papers else []
     if veiled := veiled - papers:
-        notes.append(f"no class is made of {some(veiled)}, where only hidden files lie (names with a dot in front)")
+        notes.append(f"no class is made of {some(veiled)}, where only hidden files lie")
     return notes
 
 
@@ -135,12 +136,15 @@ def unread_notes(
     return notes
 
 
-def _beside(name: str, above: set[str], homes: Collection[str], roots: set[str]) -> list[str]:
-    """The folder above a file that stands beside class folders without being one, or as a part beside the parts."""
-    ways = _ways(name)[1:]
+def _beside(name: str, above: set[str], homes: Collection[str], led: tuple[set[str], set[str]]) -> list[str]:
+    """The folder above a file that stands beside class folders without being one, or as a part beside the parts.
+
+    ``led`` are the folders that lead to class folders, and those in which the parts lie.
+    """
+    (leading, roots), ways = led, _ways(name)[1:]
     if any(way in homes for way in ways):
         return []
-    strange = [(way, *way.rpartition("/")[::2]) for way in ways if way not in above and way not in roots]
+    strange = [(way, *way.rpartition("/")[::2]) for way in ways if way not in leading]
     missed = [way for way, place, _ in strange if place in above]
     parts = [way for way, place, last in strange if place in roots and part_of(last) is not None]
     return (missed or parts)[:1]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from databases.datasets.class_folders import Picture
 from databases.datasets.conversion import plain_array
 from databases.datasets.csv_table import Finder, read_table
-from databases.datasets.names import shown, some
+from databases.datasets.names import some
 from databases.errors import UserError, count, did_you_mean
 from databases.paths import user_path
 
@@ -64,14 +64,24 @@ def named_groups(pictures: Sequence[Picture], groups: str | Path, *, root: str =
 
 
 def _by_folder(pictures: Sequence[Picture]) -> tuple[list[str], list[str]]:
-    """Groups by the folders within class folders: those of one name are one, in whatever class; and a note on such."""
-    found = [picture.folder[len(picture.label) + 1 :] for picture in pictures]
-    classes = defaultdict[str, set[str]](set)
-    for folder, picture in zip(found, pictures, strict=True):
-        classes[folder].add(shown(picture.label))
-    if several := [folder for folder, labels in classes.items() if folder and len(labels) > 1]:
-        return found, [f"took folders of the same name in several classes as one group: {some(several)}"]
-    return found, []
+    """Groups by the folders within class folders, of one name in several classes too; and notes on such.
+
+    But not across parts as given, which may number them anew: those are told.
+    """
+    below = [picture.folder[len(picture.label) + 1 :] for picture in pictures]
+    labels, parts = defaultdict[str, set[str]](set), defaultdict[str, set[int]](set)
+    for name, picture in zip(below, pictures, strict=True):
+        labels[name if name else picture.file].add(picture.label)
+        parts[name if name else picture.file].add(picture.part)
+    notes = []
+    if several := [name for name, found in labels.items() if len(found) > 1]:
+        notes.append(f"took folders of the same name in several classes as one group: {some(several)}")
+    if torn := {name: None for name, found in parts.items() if len(found) > 1}:
+        notes.append(
+            f"folders of the same name are in several parts: {some(torn)}; if each is one subject, the test tells "
+            "nothing of others"
+        )
+    return [f"{name}/{at.part}" if name in torn else name for name, at in zip(below, pictures, strict=True)], notes
 
 
 def _by_table(pictures: Sequence[Picture], path: Path, root: str) -> tuple[list[str], list[str]]:

@@ -52,7 +52,7 @@ def arrange_by_table(
         return None
     labelled: dict[str, list[Row]] = {}
     absent: list[Row] = []
-    labels_of = _labels(used.values())
+    labels_of, alike = _labels(used.values())
     for name, table in used.items():
         find = Finder(pictures, str(PurePosixPath(name).parent), root=files.root)
         rows = [replace(row, cells={**row.cells, "class": labels_of[row.cells["class"]]}) for row in table.rows]
@@ -69,7 +69,7 @@ def arrange_by_table(
     labels = sorted({picture.label for picture in made}, key=sort_key)
     names, notes = shown_apart(labels)
     odd = dict.fromkeys(note for table in used.values() for note in table.notes)
-    notes = [f"took the classes of {count(len(made), 'picture')} from {called}", *odd, *told, *notes]
+    notes = [f"took the classes of {count(len(made), 'picture')} from {called}", *odd, *alike, *told, *notes]
     if ignored:
         notes.append(f"ignored {count(len(ignored), 'table')} that cannot be read as CSV in UTF-8: {some(ignored)}")
     away = [row.cells["file"] for row in absent]
@@ -98,14 +98,13 @@ def _read_all(files: Files, tables: Sequence[str], given: str) -> tuple[dict[str
     return used, ignored
 
 
-def _labels(tables: Iterable[Table]) -> dict[str, str]:
-    """What each class of a table is called: without spaces around, but where another differs from it by these alone.
-
-    Such are kept apart, as folders are.
-    """
+def _labels(tables: Iterable[Table]) -> tuple[dict[str, str], list[str]]:
+    """What each class of a table is called: without spaces around; and a note on those that differ by these alone."""
     texts = {row.cells["class"] for table in tables for row in table.rows}
     alike = Counter(text.strip() for text in texts)
-    return {text: text if text.strip() and alike[text.strip()] > 1 else text.strip() for text in texts}
+    several = [name for name, times in alike.items() if times > 1]
+    notes = [f"took classes that differ in spaces around them alone as one: {some(several)}"] if several else []
+    return {text: text.strip() for text in texts}, notes
 
 
 def _match(rows: Sequence[Row], find: Finder, labelled: dict[str, list[Row]], given: str) -> list[Row]:

@@ -24,7 +24,7 @@ from databases.datasets.decoding import (
 )
 from databases.datasets.draft import Progress
 from databases.datasets.file_kinds import ending_of, hidden, readable_formats
-from databases.datasets.groups import AUTOMATIC, FOLDER, named_groups
+from databases.datasets.groups import AUTOMATIC, FOLDER, NONE, named_groups
 from databases.datasets.label_table import arrange_by_table, find_tables
 from databases.datasets.names import some, sort_key
 from databases.datasets.pace import Pace
@@ -91,7 +91,7 @@ def read_pictures(
     Raises:
         UserError: when there is nothing to learn from, more than a tenth of the files cannot be read, or time is short.
     """
-    arranged = _arranged(files, given, grouped=groups == FOLDER)
+    arranged = _arranged(files, given, grouped=groups in (FOLDER, NONE))
     pictures, called = arranged.pictures, arranged.class_names
     class_names = tuple(dict.fromkeys(called[label] for label in sorted(called, key=sort_key)))
     number = {label: class_names.index(name) for label, name in called.items()}

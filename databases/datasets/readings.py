@@ -30,11 +30,14 @@ def refuse_lost_parts(trails: Trails, parts: Mapping[str, int], given: str) -> N
     """Refuses folders within class folders that are called as a part which their pictures are not in."""
     ways = {(trail[:-1], parts.get(name, TRAIN)) for name, trail in trails.items() if len(trail) > 2}
     there = {way[:depth] for way, _ in ways for depth in range(1, len(way) + 1)}
+    beside: dict[Trail, set[str]] = {}  # the folders in each
+    for way in there:
+        beside.setdefault(way[:-1], set()).add(way[-1])
     lost = {
         "/".join(way[: depth + 1])
         for way, part in ways
         for depth in range(1, len(way))
-        if part_of(way[depth]) not in (None, part) and (*way[:depth], f"in{way[depth].lower()}") not in there
+        if part_of(way[depth]) not in (None, part) and _are_parts(beside[way[:depth]])
     }
     if lost:
         raise UserError(
@@ -42,6 +45,12 @@ def refuse_lost_parts(trails: Trails, parts: Mapping[str, int], given: str) -> N
             "allowed are CLASS/train/picture and CLASS/test/picture for all pictures, or train/CLASS/picture with test "
             "beside train; sort all so, or rename the folders if they are no part"
         )
+
+
+def _are_parts(folders: Iterable[str]) -> bool:
+    """Whether folders side by side are parts by their names: all of them, or several parts among others."""
+    found = [part_of(each) for each in folders]
+    return None not in found or len({*found} - {None}) > 1
 
 
 def refuse_loose_pictures(trails: Trails, given: str) -> None:
@@ -74,7 +83,7 @@ def refuse_two_readings(trails: Trails, given: str) -> None:
     why = ""
     if "" not in shared and len(shared) > 1 and 2 * max(alike / len(inner), len(repeated) / len(shared)) > 1:
         why = f"which hold the same folders {some(repeated)}"
-    elif (held := _held(inner)) and any(map(wraps, inner)):
+    elif (held := _held(inner)) and any(map(wraps, held)):
         why = f"of which {some(held)} {'hold' if len(held) > 1 else 'holds'} {some(set().union(*held.values()))}"
     if why:
         raise UserError(

@@ -246,14 +246,16 @@ def _range_notes(values: Values, white: int) -> list[str]:
 
 def _mixed_notes(values: Values, white: int, given: str, *, refuse: bool = True) -> list[str]:
     """A note on images that are nearly black in this range; raises UserError where the others are too few."""
-    dark = lower = 0
+    told = dict[int, int]()  # how many images -> the lowest range that holds them
     for lower in FULL_SCALES[: FULL_SCALES.index(white)]:
         dark = int(((values.highs > 0) & (values.highs <= lower)).sum())
         lit = len(values.highs) - dark
-        few = FEW_FLOATS if values.kind == "float" and lower == 1 else FEW_WHOLE
+        few = FEW_FLOATS if values.kind == "float" and (lower, white) == (1, 255) else FEW_WHOLE
         if refuse and dark and lit < few * len(values.highs):
             raise UserError(
                 f"given {given} with values to {number(values.top)}, but {dark:,} of {len(values.highs):,} images stay "
                 f"within 0 to {lower:,}; allowed is one range for all images; scale them alike, or correct the others"
             )
-    return [f"{count(dark, 'image')} with no value above {lower:,} will be nearly black"] if dark else []
+        told.setdefault(dark, lower)
+    notes = {dark: f"with no value above {lower:,} will be nearly black" for dark, lower in told.items() if dark}
+    return [f"{count(dark, 'image')} {note}" for dark, note in notes.items()]

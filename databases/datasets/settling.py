@@ -15,7 +15,7 @@ from databases.datasets.decoding import WIDE, WIDEST, Deep, Found
 from databases.datasets.file_kinds import MOST_UNREAD
 from databases.datasets.mapped import let_go
 from databases.datasets.names import some
-from databases.datasets.scale import CHUNK, Scale, Values, dark_notes, find_scale, values_of
+from databases.datasets.scale import CHUNK, FEW_WHOLE, LEAST_TOP, Scale, dark_notes, find_scale, values_of
 from databases.datasets.stored import Settled
 from databases.datasets.task import Images
 from databases.errors import UserError, count
@@ -52,7 +52,7 @@ class Settling:
         if len(places) or broken or channels == 1 or faint:
             _rewrite(pixels, kept, channels, deep, set(places.tolist()), scale, faint=faint)
         sizes = sum((each.sizes for each in found), Counter[tuple[int, int]]())
-        white = scale.white if scale else 1 if faint else None
+        white = scale.white if scale and scale.darkest else 1 if faint else None  # none but black ones tell no white
         return Settled((len(kept), self.px, self.px, channels), broken, sizes, white, tuple(told))
 
     def _scale(self, deep: Deep, places: npt.NDArray[np.intp], *, floats: bool) -> tuple[Scale | None, list[str]]:
@@ -114,12 +114,12 @@ def _plain_notes(found: Sequence[Found], given: str, plain: int, *, faint: bool)
     """What is odd about the ``plain`` files, those of 8 bits: all are dark, or further pictures are left out.
 
     Raises:
-        UserError: pictures of 16 bits a colour that cannot be of 0 to 65,535.
+        UserError: many pictures of 16 bits a colour, none of which is bright as of 0 to 65,535.
     """
     top, frames = max((each.top for each in found), default=0), sum(each.frames for each in found)
-    told = _wide_notes([each for one in found for each in one.wide], given)
+    told = _wide_notes([each for one in found for each in one.wide], given, plain)
     if faint:
-        told.append("scaled values of 0 to 1 to 0 to 255")
+        told.append(f"scaled values of 0 to 1 to 0 to 255 ({count(plain, 'picture')} of 8 bits)")
     elif plain and top:
         told += dark_notes(top)
     if frames:
@@ -127,19 +127,19 @@ def _plain_notes(found: Sequence[Found], given: str, plain: int, *, faint: bool)
     return told
 
 
-def _wide_notes(tops: Sequence[int], given: str) -> list[str]:
-    """The range of pictures of 16 bits a colour, by the largest value of each."""
+def _wide_notes(tops: Sequence[int], given: str, plain: int) -> list[str]:
+    """How pictures of 16 bits a colour were taken, by the largest value of each."""
     if not tops:
         return []
-    highs, given = np.array(tops, dtype=np.float64), f"{given} with pictures of 16 bits a colour"
-    values = Values(np.zeros(len(highs)), highs, "whole", lambda white: (0, 0.0), lambda: False)
-    scale, told = find_scale(values, given=given)
-    if scale.white != WIDEST:
+    of = f"{count(len(tops), 'picture')} of 16 bits a colour"
+    most, dark = max(tops) // WIDE * 256 + 255, sum(top < LEAST_TOP[WIDEST] for top in tops)
+    if dark == len(tops) >= FEW_WHOLE * plain:
         raise UserError(
-            f"given {given} and none of their values above {max(tops) // WIDE * 256 + 255:,}; allowed are 0 to "
+            f"given {given} with {of} and none of their values above {most:,}; allowed are 0 to "
             f"{WIDEST:,}, as which all would be nearly black; save them with 8 bits a colour, scaled to 0 to 255"
         )
-    return [f"{note} (pictures of 16 bits a colour)" for note in told]
+    darkened = f"; {dark:,} of them with no value above {LEAST_TOP[WIDEST]:,.0f} will be dark" if dark else ""
+    return [f"took {of} as 0 to {WIDEST:,}{darkened}"]
 
 
 def broken_names(broken: dict[int, str], names: Sequence[str]) -> str:
