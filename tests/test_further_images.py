@@ -89,7 +89,7 @@ def test_fractions_that_fit_refuses_are_refused_of_further_images(first: Any, la
         (BYTES, (NOISE * 16).round(), "0 to 255, as in the first images: scale them if 16 is bright"),
         (BYTES.astype(int), (NOISE * 100).astype(int), "scale them if 99 is bright"),
         (DARK, NOISE * 100, "scale them if 99"),
-        (DEEP, np.concatenate([DEEP[:2], DEEP[2:] // 300]), "X has 38 images with no value above 4,095"),
+        (DEEP, np.concatenate([DEEP[:2], DEEP[2:] // 300]), "X has 38 images with no value above 255"),
     ],
 )
 def test_whole_numbers_that_are_dark_or_of_another_range_are_told(first: Any, later: Any, look: str) -> None:
