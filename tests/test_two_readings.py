@@ -135,6 +135,8 @@ def test_a_class_of_hidden_files_and_hidden_folders_are_told(tmp_path: Path) -> 
     [
         ("photo", "drawing/charcoal", "drawing/pencil"),
         ("photos", "paintings/oil", "paintings/water"),
+        ("photo/flickr", "photo/unsplash", "painting/monet", "painting/vangogh"),
+        ("sorted/bin_a", "sorted/bin_b", "unsorted/heap", "unsorted/pile"),
         ("happy/ann", "happy/val", "sad/bob"),
         ("ok/cam1", "ok/eval", "broken/cam2"),
     ],

@@ -71,8 +71,8 @@ def _by_folder(pictures: Sequence[Picture]) -> tuple[list[str], list[str]]:
     below = [picture.folder[len(picture.label) + 1 :] for picture in pictures]
     labels, parts = defaultdict[str, set[str]](set), defaultdict[str, set[int]](set)
     for name, picture in zip(below, pictures, strict=True):
-        labels[name if name else picture.file].add(picture.label)
-        parts[name if name else picture.file].add(picture.part)
+        labels[name or picture.file].add(picture.label)
+        parts[name or picture.file].add(picture.part)
     notes = []
     if several := [name for name, found in labels.items() if len(found) > 1]:
         notes.append(f"took folders of the same name in several classes as one group: {some(several)}")

@@ -18,8 +18,8 @@ _TAKEN += "|participant|visit|trip|recording|burst|slide|camera|cam|view|page|fr
 # What tells when, where or of whom the pictures of a class were taken: a track or a date, which is no class.
 TAKEN = re.compile(rf"({_FOLDS}|{_TAKEN})[ _.-]?[0-9]+|[0-9]{{4,}}|[0-9]+([ _.-][0-9]+)+", re.IGNORECASE)
 NOISE = set("set sets data dataset images image img imgs pictures pics photos samples split folder seg final".split())
-WRAPPING = set("data dataset datasets image images img imgs picture pictures pics photo photos folder folders".split())
-WRAPPING |= set("labeled labelled unlabeled unlabelled annotated unannotated sorted unsorted".split())
+WRAPPING = set("data dataset datasets image images img imgs picture pictures pics photos folder folders".split())
+WRAPPING |= set("labeled labelled unlabeled unlabelled annotated unannotated".split())
 
 
 def natural(text: str) -> tuple[list[str], str]:

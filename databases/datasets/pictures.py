@@ -17,11 +17,7 @@ import numpy as np
 from databases.datasets.archives import Files
 from databases.datasets.cautions import told_of_sample
 from databases.datasets.class_folders import Arranged, arrange
-from databases.datasets.decoding import (
-    MAX_PICTURE_BYTES,
-    decode_run,
-    why_unreadable,
-)
+from databases.datasets.decoding import MAX_PICTURE_BYTES, decode_run, why_unreadable
 from databases.datasets.draft import Progress
 from databases.datasets.file_kinds import ending_of, hidden, readable_formats
 from databases.datasets.groups import AUTOMATIC, FOLDER, NONE, named_groups
