@@ -9,13 +9,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
+from cluster_jobs import LET_GO, broken, deadly, where
 from service_process import free_port, until
 
 from databases.datasets.task import Task, split
@@ -32,7 +32,6 @@ pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[1]
 QUICK = Recipe("quick", 4, 1, 8, epochs=3, batch=16, learning_rate=0.05)
 MEMORY = 80_000_000  # of a node's object store
-LET_GO = "let-go"  # file beside the jobs' folders
 
 
 @pytest.fixture(scope="module")
@@ -58,28 +57,6 @@ def pair(machines: Any) -> Any:
     """The second machine; it stays until a test loses it."""
     there = [each for each in machines.list_all_nodes() if each is not machines.head_node]
     return there[0] if there else machines.add_node(num_cpus=1, object_store_memory=MEMORY)
-
-
-def where(job: tuple[str, bool]) -> tuple[str, str, str | None]:
-    """Says on which machine it begins, and may stay there until it is let go."""
-    folder, stays = job
-    machine = ray.get_runtime_context().get_node_id()
-    Path(folder, f"{machine}-{os.getpid()}").touch()
-    while stays and not Path(folder).with_name(LET_GO).exists():
-        time.sleep(0.05)
-    return Path(folder).name, machine, os.environ.get("OMP_NUM_THREADS")
-
-
-def broken(number: int) -> int:
-    if number == 2:
-        raise UserError("two is too many")
-    return number
-
-
-def deadly(number: int) -> int:
-    if number == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
 
 
 def spread(machines: Any) -> Any:

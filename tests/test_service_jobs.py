@@ -78,7 +78,7 @@ def test_the_whole_way_from_pictures_to_a_prediction(service: Processes) -> None
 def test_a_search_of_pipelines_goes_on_when_web_and_worker_are_killed(service: Processes) -> None:
     """The budget is kept over both lives, and the page of the winner shows all that is known of it."""
     dataset = service.send(zipped(pictures(each=20)))
-    job = service.ask("/v1/searches", {"dataset": dataset, "seconds": 12})["id"]
+    job = service.ask("/v1/searches", {"dataset": dataset, "seconds": 8})["id"]
     until(lambda: list(service.home.glob(f"runs/job-{job}/candidates/*.safetensors")), what="the first probe")
     for process in (*service.processes("metad2a --no-tracking serve"), *service.processes("metad2a worker")):
         os.kill(process, signal.SIGKILL)
@@ -88,7 +88,7 @@ def test_a_search_of_pipelines_goes_on_when_web_and_worker_are_killed(service: P
         ended = service.ended(job)
     assert ended["state"] == "succeeded", ended["reason"]
     result = ended["result"]
-    assert ended["attempts"] == 2 and result["resumed"] >= 1 and result["seconds"] < 24
+    assert ended["attempts"] == 2 and result["resumed"] >= 1 and result["seconds"] < 16
     right = sum(row[number] for number, row in enumerate(result["confusion"]))
     assert 100 * right / result["judged_on"] == pytest.approx(result["test_accuracy"])
     assert result["seen"]["front"] and len(result["trained"]) == len(result["seen"]["candidates"])
@@ -188,7 +188,7 @@ def test_the_readmes_walk_through_works_as_it_stands(service: Processes) -> None
     (service.home / "images.zip").write_bytes(zipped(pictures(each=20)))
     (service.home / "picture.png").write_bytes(pictures()["set/class1/0.png"])
     assert block.count("http://127.0.0.1:8000") == block.count('\\"seconds\\": 30') == 1
-    shorter = block.replace('\\"seconds\\": 30', '\\"seconds\\": 5')
+    shorter = block.replace('\\"seconds\\": 30', '\\"seconds\\": 3')
     lines = f"set -euo pipefail\n{shorter.replace('http://127.0.0.1:8000', service.address)}"
     done = subprocess.run(["bash", "-c", lines], cwd=service.home, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr + done.stdout[-500:]
