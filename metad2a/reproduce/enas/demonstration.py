@@ -30,7 +30,7 @@ from metad2a.reproduce.enas.children import (
     Way,
     search,
 )
-from metad2a.reproduce.enas.trained_alone import DIGITS, TEXT, alone, shared
+from metad2a.reproduce.enas.trained_alone import DIGITS, FULLY, TEXT, Elsewhere, judged_alone
 from metad2a.supernets.training import SharedRecipe
 from predictors.metrics import bootstrap_interval, kendall_tau, mean_tau_interval, percentiles
 
@@ -83,11 +83,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Size:
-    """How much is run: paired seeds, stages of the shared weights, judged children, children told after each pass.
-
-    ``alone`` children of each other space are trained alone, for so many ``epochs`` of digits or of text, and share
-    weights that are trained for so many ``steps``.
-    """
+    """How much is run: paired seeds, stages of the shared weights, judged children, children told after each pass."""
 
     seeds: int = 5
     warm: SharedRecipe = WARM
@@ -95,9 +91,7 @@ class Size:
     cold: SharedRecipe = COLD
     judged: int = 3_400
     told: int = TOLD
-    alone: int = 30
-    epochs: tuple[float, float] = (3, 1.5)
-    steps: tuple[int, int] = (2000, 300)
+    elsewhere: Elsewhere = FULLY
 
 
 FAST = Size(
@@ -107,9 +101,7 @@ FAST = Size(
     cold=replace(COLD, steps=3),
     judged=16,
     told=10,
-    alone=3,
-    epochs=(0.05, 0.05),
-    steps=(4, 4),
+    elsewhere=Elsewhere(children=3, trainings=1, epochs=(0.05, 0.05), steps=(4, 4)),
 )
 
 
@@ -137,7 +129,7 @@ def run(context: Context) -> Report:
     }
     ranked = {label: Ranking(np.stack(each), truth) for label, each in scores.items()}
     levels = {label: np.array([one.mean() for one in each]) for label, each in scores.items()}
-    elsewhere = _elsewhere(size, seeds, context)
+    elsewhere = {name: Ranking(*each) for name, each in judged_alone(size.elsewhere, seeds, context).items()}
     asked = min(len(each.ways[PLAIN].told.union(judged)) for each in outcomes)
     images = int((task.parts == TRAIN).sum())
     alone_for = asked * SCRATCH.steps(images) * SCRATCH.batch
@@ -150,19 +142,6 @@ def _found(outcomes: list[Outcome], table: BenchmarkTable) -> Found:
     chosen = {label: [each.ways[way].found for each in outcomes] for label, way in WAYS.items()}
     accuracies = {label: table.test[table.rows(cells)] for label, cells in chosen.items()}
     return {label: (percentiles(values, table.test), values) for label, values in accuracies.items()}
-
-
-def _elsewhere(size: Size, seeds: range, context: Context) -> dict[str, Ranking]:
-    """Space -> children by shared weights against the same trained alone."""
-    kinds = {**{name: 0 for name in DIGITS}, TEXT: 1}
-    trainings = [(name, child, size.epochs[kind]) for name, kind in kinds.items() for child in range(size.alone)]
-    truth = {name: np.zeros(size.alone) for name in kinds}
-    for name, child, value in context.run(alone, trainings):
-        truth[name][child] = value
-    context.say(f"{len(trainings)} children trained alone on the digits and on text")
-    jobs = [(name, seed, size.alone, size.steps[kind]) for name, kind in kinds.items() for seed in seeds]
-    done = {(name, seed): scores for name, seed, scores in context.run(shared, jobs)}
-    return {name: Ranking(np.stack([done[name, seed] for seed in seeds]), truth[name]) for name in kinds}
 
 
 def _report(
@@ -182,12 +161,7 @@ def _report(
     return Report(
         "enas",
         SOURCE,
-        f"{size.seeds} paired seeds; NAS-Bench-201's cells with 8 channels and one cell a stage share weights, which "
-        f"random children warm for {size.warm.steps} steps of {size.warm.batch} images of CIFAR-10 at "
-        f"{size.warm.resolution} px; then they and the policy learn in turn for {size.turns.steps} ({size.cold.steps} "
-        f"where nothing is warmed); {RANKED} random children ranked by {SCORED} validation images against the table's "
-        "test accuracy after 200 epochs; "
-        f"{size.alone} children of each other space trained alone, once each, on digits or on text",
+        _setting(size),
         (_tau_table(rank, levels), _found_table(found, good, above), shapes.table),
         (*_rank_verdicts(rank, lost, cost), *_found_verdicts(good, above), *shapes.verdicts),
         tuple(_panel(*each, outcomes) for each in PANELS),
@@ -204,6 +178,19 @@ def _report(
             "judged": cost[0],
             "times_fewer_images": cost[1],
         },
+    )
+
+
+def _setting(size: Size) -> str:
+    judge = size.elsewhere
+    return (
+        f"{size.seeds} paired seeds; NAS-Bench-201's cells with 8 channels and one cell a stage share weights, which "
+        f"random children warm for {size.warm.steps} steps of {size.warm.batch} images of CIFAR-10 at "
+        f"{size.warm.resolution} px; then they and the policy learn in turn for {size.turns.steps} ({size.cold.steps} "
+        f"where nothing is warmed); {RANKED} random children ranked by {SCORED} validation images against the table's "
+        "test accuracy after 200 epochs; "
+        f"{judge.children} children of each other space trained alone: {judge.trainings} times each "
+        "on digits, of which the mean is the truth, or once on text"
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -14,6 +14,7 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
+from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.enas import recurrent
 from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet, train_supernet
@@ -48,19 +49,44 @@ def children(name: str, count: int) -> list[Architecture]:
     return [chosen.sample(rng) for _ in range(count)]
 
 
-@lent(threads=1)
-def alone(job: tuple[str, int, float]) -> tuple[str, int, float]:
-    """Space, child and epochs -> space, child and how good the child is when it was trained alone.
+@dataclass(frozen=True)
+class Elsewhere:
+    """How much is run: children of each space, which are trained alone and share weights.
 
-    Less than an epoch is one of so many images.
+    Attributes:
+        trainings: of each child, on the digits; their mean is the truth, since most children know the digits and two
+            trainings hardly rank them alike.
+        epochs, steps: of a training alone and of the shared weights, on the digits and on text.
     """
-    name, child, epochs = job
-    architecture = children(name, child + 1)[child]
-    if name == TEXT:
-        return name, child, recurrent.alone(architecture, epochs=epochs)
-    task = digits() if epochs >= 1 else fewer(digits(), round(epochs * len(digits().labels)))
-    training = train(task, architecture, recipe=replace(ALONE, epochs=max(1, round(epochs))))
-    return name, child, float(accuracy(training, task, TEST) or 0)
+
+    children: int = 30
+    trainings: int = 3
+    epochs: tuple[float, float] = (3, 1.5)
+    steps: tuple[int, int] = (2000, 300)
+
+
+FULLY = Elsewhere()
+
+
+@dataclass(frozen=True)
+class Alone:
+    """A child to train alone, for so many epochs; less than one is one of so many images. On text all seeds are one."""
+
+    name: str
+    child: int
+    epochs: float
+    seed: int = 0
+
+
+@lent(threads=1)
+def alone(job: Alone) -> tuple[Alone, float]:
+    """A child -> the same and how good it is when it was trained alone."""
+    architecture = children(job.name, job.child + 1)[job.child]
+    if job.name == TEXT:
+        return job, recurrent.alone(architecture, epochs=job.epochs)
+    task = digits() if job.epochs >= 1 else fewer(digits(), round(job.epochs * len(digits().labels)))
+    training = train(task, architecture, recipe=replace(ALONE, epochs=max(1, round(job.epochs))), seed=job.seed)
+    return job, float(accuracy(training, task, TEST) or 0)
 
 
 @lent(threads=1)
@@ -76,3 +102,24 @@ def shared(job: tuple[str, int, int, int]) -> tuple[str, int, Values]:
     supernet = new_supernet(chosen, recipe.skeleton(digits()), seed=seed).to(place)
     train_supernet(supernet, chosen, train_part, recipe=recipe, seed=seed)
     return name, seed, OneShot(chosen, supernet, valid.images, valid.labels).predict(children(name, count))
+
+
+def judged_alone(size: Elsewhere, seeds: range, context: Context) -> dict[str, tuple[Values, Values]]:
+    """Space -> (seeds, children) by shared weights, and (children,) trained alone."""
+    kinds = {**{name: 0 for name in DIGITS}, TEXT: 1}
+    trainings = [
+        Alone(name, child, size.epochs[kind], seed)
+        for name, kind in kinds.items()
+        for child in range(size.children)
+        for seed in range(1 if name == TEXT else size.trainings)
+    ]
+    found: dict[str, list[list[float]]] = {name: [[] for _ in range(size.children)] for name in kinds}
+    for job, value in context.run(alone, trainings):
+        found[job.name][job.child].append(value)
+    context.say(f"{len(trainings)} trainings of children alone on the digits and on text")
+    jobs = [(name, seed, size.children, size.steps[kind]) for name, kind in kinds.items() for seed in seeds]
+    done = {(name, seed): scores for name, seed, scores in context.run(shared, jobs)}
+    return {
+        name: (np.stack([done[name, seed] for seed in seeds]), np.array([np.mean(each) for each in found[name]]))
+        for name in kinds
+    }
