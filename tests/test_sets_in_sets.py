@@ -245,3 +245,32 @@ def test_numbered_classes_with_a_table_beside_stay_classes(tmp_path: Path, folde
     make(tmp_path, *folders)
     (tmp_path / "meta.csv").write_text("a,b\n1,2\n")
     assert set(load_task(tmp_path).class_names) == set(folders) and not series(folders)
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "$RECYCLE.BIN/S-1-5/$R1.png",
+        "$Recycle.Bin/S-1-5/x.dat",
+        "System Volume Information/IndexerVolumeGuid",
+        "lost+found/#12.png",
+        "a/@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg",
+        "@eaDir/0.png/SYNOPHOTO_THUMB_M.jpg",
+        "#recycle/old/1.png",
+        "@Recycle/1.png",
+        ".Trashes/501/1.png",
+        "__pycache__/x.pyc",
+    ],
+)
+@pytest.mark.parametrize("packed", [False, True])
+def test_folders_of_systems_are_passed_over_and_told(tmp_path: Path, file: str, packed: bool) -> None:
+    data = make(tmp_path / "data", "a", "b")
+    named(data, file)
+    task = load_task(Path(shutil.make_archive(str(tmp_path / "data"), "zip", data)) if packed else data)
+    assert task.class_names == ("a", "b") and len(task.images) == 10
+    assert ("ignored 1 file" if packed else "ignored 1 hidden folder") in told(task)
+
+
+def test_small_copies_and_classes_of_such_names_are_told(tmp_path: Path) -> None:
+    task = load_task(make(tmp_path, "fists", "palms", "Thumbs"))
+    assert len(task.class_names) == 3 and "took the folder 'Thumbs' for a class: take it away if" in told(task)

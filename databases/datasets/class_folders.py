@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from databases.datasets.archives import Files
+from databases.datasets.doubtful import doubtful_notes
 from databases.datasets.file_kinds import TABLE, refuse_lost_classes, unread_notes
 from databases.datasets.layouts import Layout
 from databases.datasets.names import natural, shown, shown_apart, some, sort_key, told_by_names
 from databases.datasets.readings import ALLOWED, within_notes
-from databases.datasets.series import series_notes
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
 
@@ -82,9 +82,9 @@ def arrange(
     found.sort(key=lambda picture: natural(picture.file))
     homes = {layout.home(picture.file) for picture in found}
     papers = refuse_lost_classes(homes, others, files.lost, given=given)
-    series = series_notes(files, layout.trails.values(), others, given, grouped=grouped)
+    doubts = doubtful_notes(files, layout.trails.values(), others, given, grouped=grouped)
     names, notes = _class_names(found)
-    notes = [*layout.notes, *series, *notes, *papers, *unread_notes(len(found), others, loose, files.lost, given=given)]
+    notes = [*layout.notes, *doubts, *notes, *papers, *unread_notes(len(found), others, loose, files.lost, given=given)]
     notes += within_notes(layout.trails.values(), grouped=grouped)
     return Arranged(tuple(found), names, tuple(notes))
 

@@ -22,6 +22,7 @@ WRAPPING = set("data dataset datasets image images img imgs picture pictures pic
 WRAPPING |= set("labeled labelled unlabeled unlabelled annotated unannotated".split())
 WRITTEN = set("result results output outputs prediction predictions log logs run runs model models checkpoints".split())
 _WHICH = set("stg stage phase public private unlabeled unlabelled labeled labelled small mini sample full new".split())
+SMALL_COPIES = set("thumb thumbs thumbnail thumbnails preview previews".split())
 _NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*[0-9]+\.[^.]+")
 _IN_SERIES = {*_FOLDS.split("|"), *WRAPPING, "set"}
 
@@ -138,6 +139,11 @@ def written(folder: str) -> bool:
     """Whether a folder's name tells that programs put results there."""
     words = {word for word in _words(folder) if not word.isdigit()}
     return bool(words) and words <= WRITTEN
+
+
+def small_copies(folder: str) -> bool:
+    """Whether a folder's name tells that programs put small copies of pictures there."""
+    return folder.lower() in SMALL_COPIES
 
 
 def wraps(folder: str) -> bool:

@@ -1,4 +1,4 @@
-"""Folders that are parts of one set by their names, as when a table beside them tells the classes."""
+"""Folders that may be no classes by their names: parts of one set, whose classes a table tells, or small copies."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from databases.datasets.archives import Files
 from databases.datasets.file_kinds import TABLE, ending_of, hidden
-from databases.datasets.names import series, shown, some
+from databases.datasets.names import series, shown, small_copies, some
 from databases.datasets.readings import ALLOWED, Trail
 from databases.errors import UserError
 
@@ -14,17 +14,19 @@ TABLES = (".csv", ".tsv")
 MOST_BYTES, MOST_COLUMNS = 2**29, 6
 
 
-def series_notes(
+def doubtful_notes(
     files: Files, trails: Iterable[Trail], others: Sequence[str], given: str, *, grouped: bool
 ) -> list[str]:
-    """A note on classes that are parts of one set by their names: images_part_1 and images_part_2.
+    """Notes on classes that may be none by their names, such as images_part_1 and images_part_2.
 
     ``grouped`` is whether the user says that they are classes.
 
     Raises:
-        UserError: they are, and a table lies beside them.
+        UserError: they are parts of one set, and a table lies beside them.
     """
     tops = {trail[0] for trail in trails if len(trail) > 1}
+    if copies := [top for top in tops if small_copies(top)]:
+        return [f"took the folder {some(copies)} for a class: take it away if it holds small copies of the pictures"]
     if grouped or not series(tops):
         return []
     tables = sorted(name for name in others if ending_of(name) in TABLES and not hidden(name))
