@@ -137,3 +137,40 @@ def test_bytes_of_0_and_1_are_predicted_as_they_were_learnt(tmp_path: Path) -> N
                 with pytest.warns(UserWarning, match="nearly black: multiply by 255 if 1 is white"):
                     assert program.checked(images).max() == 1
     assert program.checked(x[..., None] * 255).max() == 255
+
+
+def mask(place: Path) -> None:
+    Image.fromarray(RANDOM.integers(0, 2, (16, 16), dtype=np.uint8)).save(place)
+
+
+@pytest.mark.parametrize("brighter", [plain, lambda place: place.write_bytes(colours(40_000))])
+def test_bytes_of_0_and_1_beside_brighter_ones_stay_and_are_told(tmp_path: Path, brighter: Any) -> None:
+    task = folder(tmp_path, a=mask, b=brighter)
+    assert task.images[task.labels == 0].max() == 1 and task.images[task.labels == 1].max() > 100
+    assert any("8 pictures of 8 bits hold nothing above 1 of 255" in note for note in task.notes)
+    assert task.white is None and not any("scaled" in note for note in task.notes)
+
+
+def test_black_pictures_and_thin_lines_are_not_taken_for_masks(tmp_path: Path) -> None:
+    def black(place: Path) -> None:
+        Image.new("L", (16, 16)).save(place)
+
+    def line(place: Path) -> None:
+        pixels = np.zeros((256, 256), np.uint8)
+        pixels[9, 9] = 255
+        Image.fromarray(pixels).save(place)
+
+    def bits(place: Path) -> None:
+        Image.fromarray(RANDOM.random((16, 16)) > 0.5).save(place)
+
+    (tmp_path / "c").mkdir()
+    black(tmp_path / "c" / "black.png")
+    assert not any("nothing above 1" in note for note in folder(tmp_path, a=line, b=plain, c=bits).notes)
+
+
+def test_arrays_of_0_and_1_beside_brighter_ones_are_told() -> None:
+    x = RANDOM.integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    x[0], x[1:4] = 0, x[1:4] % 2
+    assert any(
+        "3 images of 8 bits hold nothing above 1 of 255" in note for note in load_task((x, np.arange(20) % 2)).notes
+    )

@@ -199,6 +199,14 @@ def dark_notes(top: float) -> list[str]:
     return [f"bytes are taken as 0 to 255, though none is above {top:.0f}: scale them if that is white"]
 
 
+def faint_notes(faint: int, what: str) -> list[str]:
+    """A note on how many images of bytes hold 0 and 1 alone, beside others that hold more."""
+    if not faint:
+        return []
+    told = f"{count(faint, what)} of 8 bits hold{'s' if faint == 1 else ''} nothing above 1 of 255"
+    return [f"{told}, and will be black: multiply by 255 if 1 is white there"]
+
+
 def _unclear(values: Values, white: int, allowed: str, remedy: str, given: str) -> str:
     return (
         f"given {given} with values from {number(values.low)} to {number(values.top)}, by which it is not clear "
@@ -232,7 +240,7 @@ def _clipped_notes(values: Values, white: int, given: str) -> list[str]:
 
 def _byte_notes(values: Values, white: int) -> list[str]:
     if values.kind == "byte" and white == 255:
-        return dark_notes(values.top)
+        return [*dark_notes(values.top), *faint_notes(int((values.highs == 1).sum()), "image")]
     return [f"scaled values of 0 to {white:,} to 0 to 255"] if white == 1 and values.top > 0 else []
 
 

@@ -15,7 +15,7 @@ from databases.datasets.decoding import WIDE, WIDEST, Deep, Found
 from databases.datasets.file_kinds import MOST_UNREAD
 from databases.datasets.mapped import let_go
 from databases.datasets.names import some
-from databases.datasets.scale import CHUNK, FEW_WHOLE, LEAST_TOP, Scale, dark_notes, find_scale, values_of
+from databases.datasets.scale import CHUNK, FEW_WHOLE, LEAST_TOP, Scale, dark_notes, faint_notes, find_scale, values_of
 from databases.datasets.stored import Settled
 from databases.datasets.task import Images
 from databases.errors import UserError, count
@@ -45,7 +45,9 @@ class Settling:
         plain = len(self.names) - len(broken) - len(places)
         scale, told = self._scale(deep, places, floats=any(each.floats for each in found))
         told = [f"{note} ({count(len(places), 'picture')} of more than 8 bits)" for note in told] if plain else told
-        faint = bool(plain) and max(each.top for each in found) == 1 and (scale is None or scale.white == 1)
+        wide = any(each.wide for each in found)
+        faint = bool(plain) and not wide and max(each.top for each in found) == 1
+        faint = faint and (scale is None or scale.white == 1)
         told += _plain_notes(found, self.given, plain, faint=faint)
         channels = 3 if any(each.coloured for each in found) else 1
         kept = np.delete(np.arange(len(self.names)), list(broken))
@@ -121,7 +123,9 @@ def _plain_notes(found: Sequence[Found], given: str, plain: int, *, faint: bool)
     if faint:
         told.append(f"scaled values of 0 to 1 to 0 to 255 ({count(plain, 'picture')} of 8 bits)")
     elif plain and top:
-        told += dark_notes(top)
+        beside = top > 1 or any(each.wide for each in found)
+        told += [] if top == 1 and beside else dark_notes(top)
+        told += faint_notes(sum(each.faint for each in found), "picture") if beside else []
     if frames:
         told = [*told, f"took the first of several pictures in {count(frames, 'file')} (frames, or pages)"]
     return told
