@@ -30,6 +30,7 @@ from databases.datasets.scale import (
     values_of,
 )
 from databases.datasets.task import Images
+from databases.datasets.wide import WIDE, WIDEST, is_wide
 from databases.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 MAX_PICTURE_BYTES = 256 * 2**20
 MAX_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
 PREVIEWS = {"MPO", "ICO", "ICNS", "CUR", "PSD"}  # whose further pictures show the same: another eye, smaller, layers
-WIDE, WIDEST = 257, 65_535  # of 16 bits a colour: a step of the upper 8, and the value that is white
 Deep: TypeAlias = npt.NDArray[np.float32]  # values of more than 8 bits, not yet scaled
 Pixels: TypeAlias = npt.NDArray[np.uint8] | Deep  # (px, px), (px, px, 3)
 
@@ -149,7 +149,7 @@ def decode(content: bytes, px: int, *, known: int = 255) -> Decoded:
             raise Image.DecompressionBombError(f"{size[0] * size[1]} pixels")
         if min(size) < 2:  # arrays of such images are refused too
             raise ValueError(f"{size[0]}x{size[1]} pixels, allowed are 2 and more each way: take it out")
-        more, wide = _holds_more(image), _is_wide(image)
+        more, wide = _holds_more(image), is_wide(image)
         image.draft(None, (4 * px, 4 * px))  # a large JPEG is decoded at a fraction of its size, many times faster
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith(("I", "F")):
@@ -165,12 +165,6 @@ def decode(content: bytes, px: int, *, known: int = 255) -> Decoded:
         dim = bool(pixels.max() <= 1)  # and so it may be in full
         top = int(np.max(looked_at.getextrema())) if wide or dim or known < LEAST_TOP[255] else 0
         return Decoded(pixels, size, "byte", more, top, wide, faint=dim and top == 1 and not wide)
-
-
-def _is_wide(image: Image.Image) -> bool:
-    """Whether a file that was opened and not yet read holds colours of 16 bits, which Pillow makes 8."""
-    tiles = getattr(image, "tile", ())  # of an image in a file: how each of its parts is written
-    return not image.mode.startswith("I") and any(";16" in str(each) for each in tiles)
 
 
 def opened_picture(image: Image.Image) -> npt.NDArray[np.generic]:
