@@ -45,6 +45,7 @@ def test_parts_are_told_by_what_names_have_in_common(folders: tuple[str, ...], p
         (("rps", "rps-test-set"), [8, 2, 10]),
         (("horse-or-human", "validation-horse-or-human"), [8, 10, 2]),
         (("pets_train/pets", "pets_test/images"), [8, 2, 10]),
+        (("pets_train/v2", "pets_test/v1"), [8, 2, 10]),
         (("dataset/train/train", "dataset/test/test"), [8, 2, 10]),
         (("archive/images/images",), [5, 3, 2]),
         (("data/raw",), [6, 2, 2]),
@@ -94,6 +95,8 @@ def test_pictures_that_programs_wrote_make_no_class_of_all_data(tmp_path: Path, 
         ("a/a", "b/b"),
         ("a/images", "b"),
         ("a/x/track1", "a/x/track2", "b/y/track1", "b/y/track2"),
+        ("a/2020/jan", "a/2020/feb", "b/2021/jan", "b/2021/feb"),
+        ("a/line1/day_1/left", "a/line1/day_1/right", "b/line2/day_3/left", "b/line2/day_3/right"),
         ("a/SOB/40X", "a/SOB/100X", "b/SOB/40X", "b/SOB/100X"),
         ("a/pets/cat", "a/pets/dog", "b/trees/oak", "b/trees/elm"),
         ("a/in", "a/out", "b/results"),
@@ -239,7 +242,15 @@ def test_parts_of_one_set_with_a_table_beside_are_no_classes(tmp_path: Path, fol
 
 
 @pytest.mark.parametrize(
-    "folders", [("0", "1"), ("grade_1", "grade_2"), ("class1", "class2"), ("part1", "cat"), ("part_1", "batch_2")]
+    "folders",
+    [
+        ("0", "1"),
+        ("grade_1", "grade_2"),
+        ("class1", "class2"),
+        ("part1", "cat"),
+        ("part_1", "batch_2"),
+        ("session1", "session2"),
+    ],
 )
 def test_numbered_classes_with_a_table_beside_stay_classes(tmp_path: Path, folders: tuple[str, ...]) -> None:
     make(tmp_path, *folders)

@@ -150,7 +150,7 @@ class Layout:
     def _parts_of_one(self, children: Mapping[str, list[str]]) -> dict[str, int]:
         """Folders as parts by what they have in common: pets_train beside pets_test, or rps beside rps-test."""
         parts = parts_of(children)
-        held = folders_within(peeled(trail for trail in self.trails.values() if parts))
+        held = folders_within(peeled((trail for trail in self.trails.values() if parts), numbered=True))
         classes = set().union(*(held.get(top, ()) for top, part in parts.items() if part == TRAIN)) - {""}
         others = [held.get(top, set()) - {"", top} for top, part in parts.items() if part != TRAIN]
         strange = any(each and not each & classes for each in others)
@@ -170,7 +170,8 @@ class Layout:
 
     def _beside_classes(self, children: Mapping[str, list[str]], named: Mapping[str, int]) -> bool:
         """Whether the folders below the parts are those beside them: a/ b/ test/a/ test/b/."""
-        trails = peeled(self.trails[name] for top in named for name in children[top] if len(self.trails[name]) > 2)
+        below = (self.trails[name] for top in named for name in children[top] if len(self.trails[name]) > 2)
+        trails = peeled(below, numbered=True)
         return {trail[1] for trail in trails} <= children.keys() - named.keys()
 
     def _take_named(self, children: dict[str, list[str]], named: Mapping[str, int]) -> None:

@@ -24,7 +24,7 @@ WRITTEN = set("result results output outputs prediction predictions log logs run
 _WHICH = set("stg stage phase public private unlabeled unlabelled labeled labelled small mini sample full new".split())
 SMALL_COPIES = set("thumb thumbs thumbnail thumbnails preview previews".split())
 _NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*[0-9]+\.[^.]+")
-_IN_SERIES = {*_FOLDS.split("|"), *WRAPPING, "set"}
+_IN_SERIES = {"set", "fold", "split", "part", "batch", "chunk", "shard", "subset", *WRAPPING}
 
 
 def natural(text: str) -> tuple[list[str], str]:

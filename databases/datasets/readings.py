@@ -26,13 +26,19 @@ def folders_within(trails: Iterable[Trail]) -> dict[str, set[str]]:
     return found
 
 
-def peeled(trails: Iterable[Trail]) -> list[Trail]:
-    """The same without what alone wraps all folders of a first one: rps/rps/rock is as rps/rock."""
+def peeled(trails: Iterable[Trail], *, numbered: bool = False) -> list[Trail]:
+    """The same without what alone wraps all folders of a first one: rps/rps/rock is as rps/rock.
+
+    But not without ``numbered`` ones, which may be tracks or dates, where these are not meant too.
+    """
     by_top: dict[str, list[Trail]] = {}
     for trail in trails:
         by_top.setdefault(trail[0], []).append(trail)
     for top, each in by_top.items():
         while all(len(trail) > 3 for trail in each) and len({trail[1] for trail in each}) == 1:
+            folder = each[0][1]
+            if folder[-1:].isdigit() and folder != top and not wraps(folder) and not numbered:
+                break
             each = [(top, *trail[2:]) for trail in each]
         by_top[top] = each
     return [trail for each in by_top.values() for trail in each]
