@@ -67,8 +67,8 @@ def arrange(
         if len(trail) > 1
     ]
     loose = [name for name, trail in layout.trails.items() if len(trail) < 2] + layout.unlabelled
-    told = told_by_names(pictures)
-    if not found or (told and len({picture.label for picture in found}) == 1):
+    told = told_by_names(pictures) if len({picture.label for picture in found}) < 2 else ""
+    if told or not found:
         seen = (
             f"all of them in the folder {shown(layout.home(found[0].file))!r}"
             if found

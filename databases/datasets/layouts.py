@@ -111,6 +111,8 @@ class Layout:
             part, tops = part_of(top), children.keys()
             if part is not None and any(self.parts.get(name) != part for name in names):
                 continue  # a part beside the classes, which it may repeat
+            if any(len(self.trails[name]) < 3 for name in names):
+                continue
             inner, depth = inner_folders([self.trails[name] for name in names], tops)
             if inner & tops - {top}:
                 found[top] = inner, depth
@@ -165,8 +167,13 @@ class Layout:
 
     def _has_folders(self, names: Iterable[str]) -> bool:
         """Whether pictures lie in folders within, but for one alone that is called as a part: train/train/picture."""
-        inner = {trail[1] if len(trail) == 3 else "" for trail in map(self.trails.__getitem__, names) if len(trail) > 2}
-        return bool(inner) and (len(inner) > 1 or inner == {""} or part_of(min(inner)) is None)
+        lone = set[str]()
+        for name in names:
+            if len(trail := self.trails[name]) > 2:
+                lone.add(trail[1])
+                if len(lone) > 1 or len(trail) > 3 or part_of(trail[1]) is None:
+                    return True
+        return False
 
     def _beside_classes(self, children: Mapping[str, list[str]], named: Mapping[str, int]) -> bool:
         """Whether the folders below the parts are those beside them: a/ b/ test/a/ test/b/."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
@@ -31,9 +31,9 @@ def peeled(trails: Iterable[Trail], *, numbered: bool = False) -> list[Trail]:
 
     But not without ``numbered`` ones, which may be tracks or dates, where these are not meant too.
     """
-    by_top: dict[str, list[Trail]] = {}
+    by_top = defaultdict[str, list[Trail]](list)
     for trail in trails:
-        by_top.setdefault(trail[0], []).append(trail)
+        by_top[trail[0]].append(trail)
     for top, each in by_top.items():
         while all(len(trail) > 3 for trail in each) and len({trail[1] for trail in each}) == 1:
             folder = each[0][1]
