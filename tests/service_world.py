@@ -139,12 +139,14 @@ def reading_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Sound uploads are understood in this process, a second sooner; what fails is told by one of its own."""
     really = receiving.understand
 
-    async def understand(draft: Path, file: str, *, name: str, limits: Allowances) -> dict[str, Any]:
+    async def understand(
+        draft: Path, file: str, *, name: str, limits: Allowances, groups: str = "auto"
+    ) -> dict[str, Any]:
         most = {"max_files": limits.upload_files, "max_bytes": limits.unpacked_bytes}
         try:
-            return await asyncio.to_thread(reading.read, draft, file, name=name, **most)
+            return await asyncio.to_thread(reading.read, draft, file, name=name, groups=groups, **most)
         except UserError:
-            return await really(draft, file, name=name, limits=limits)
+            return await really(draft, file, name=name, limits=limits, groups=groups)
 
     monkeypatch.setattr(receiving, "understand", understand)
 

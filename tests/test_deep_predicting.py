@@ -46,7 +46,7 @@ def test_a_little_outside_is_clipped_as_in_training(tmp_path: Path, white: int, 
 @pytest.mark.parametrize(
     ("white", "top"),
     [
-        *((255, 1.0), (255, 2.0), (255, 2.55), (4_095, 255.0), (4_095, 300.0)),
+        *((255, 1.0), (255, 2.0), (255, 2.55), (4_095, 255.0), (4_095, 300.0), (8_191, 300.0)),
         *((65_535, 1.0), (65_535, 4_095.0), (1, 1 / 255), (1, 2.0), (1, 255.0)),
     ],
 )
@@ -59,7 +59,7 @@ def test_black_is_black_in_any_range(tmp_path: Path) -> None:
     assert not any(np.any(read) for read in read_twice(tmp_path, 255, np.zeros((12, 12))))
 
 
-@pytest.mark.parametrize(("white", "top"), [(65_535, 255), (65_535, 4_095), (4_095, 255), (65_535, 1)])
+@pytest.mark.parametrize(("white", "top"), [(65_535, 255), (65_535, 4_095), (4_095, 255), (8_191, 900), (65_535, 1)])
 def test_whole_numbers_that_are_dark_or_of_another_range_are_told(tmp_path: Path, white: int, top: int) -> None:
     program = module(exported(tmp_path, replace(a_task(channels=1), white=white)).program)
     place, size = tmp_path / "a.png", program.SIZES[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from databases.datasets.arrays import kind_of_images, more_images
+from databases.datasets.decoding import read_picture
 from databases.datasets.loading import load_task
 from databases.datasets.scale import number
 from databases.datasets.task import Task
@@ -87,6 +90,8 @@ def test_a_single_256_among_bytes_changes_nothing_else() -> None:
         (NOISE * 500).astype(np.uint16),
         (NOISE * 127).astype(np.int8),
         with_one(65_535, (NOISE * 4_095).astype(np.uint16)),
+        with_one(5_000, (NOISE * 4_095).astype(np.uint16)),
+        with_one(8_191, (NOISE * 3_000).astype(np.uint16)),
         np.concatenate([NOISE[:30], NOISE[30:] * 255]),
         np.concatenate([BYTES[:38], BYTES[38:] * np.uint16(200)]),
     ],
@@ -105,6 +110,10 @@ def test_values_that_can_be_taken_in_two_ways_are_refused(x: Any) -> None:
         ((NOISE * 4_095).astype(np.uint16), 4_095),
         ((NOISE * 65_535).astype(np.int32), 65_535),
         ((NOISE * 4_095).round(), 4_095),
+        ((NOISE * 8_191).astype(np.uint16), 8_191),
+        ((NOISE * 5_000).astype(np.uint16), 8_191),
+        ((NOISE * 8_191).round().astype(np.float32), 8_191),
+        ((NOISE * 12_000).astype(np.uint16), 65_535),
         ((NOISE * 4_095).round().astype(np.float32), 4_095),
         ((NOISE * 65_535).round(), 65_535),
         ((NOISE * 65_535).round().astype(np.float32), 65_535),
@@ -176,7 +185,7 @@ def test_float_pictures_a_little_outside_keep_their_scale(tmp_path: Path) -> Non
     assert "took values as 0 to 1" in told(task) and task.white == 1
 
 
-@pytest.mark.parametrize("top", [2, 16, 300, 1_000, 4_095, 9_000, 65_535, 70_000])
+@pytest.mark.parametrize("top", [2, 16, 300, 1_000, 4_095, 6_000, 9_000, 65_535, 70_000])
 @pytest.mark.parametrize("rounded", [True, False])
 def test_floats_are_taken_or_refused_in_arrays_as_in_pictures(tmp_path: Path, top: int, *, rounded: bool) -> None:
     x = (NOISE * (top / NOISE.max())).astype(np.float32)
@@ -214,3 +223,28 @@ def test_thin_bright_lines_are_bright_however_small_pictures_become(tmp_path: Pa
 
 def test_images_are_refused_by_fit_where_all_values_are_below_0() -> None:
     assert "not clear" in refusal(-NOISE) and "not clear" in refusal(-NOISE * 3)
+
+
+@pytest.mark.parametrize("rounded", [True, False])
+def test_13_bits_are_predicted_as_they_were_learnt(tmp_path: Path, *, rounded: bool) -> None:
+    x = (NOISE * 8_000).astype(np.uint16)
+    first = x if rounded else NOISE * 8_000
+    task = as_given((first, Y))
+    kind = kind_of_images(first, task.images, given="X")
+    darker = more_images(first[:3] // 2, kind, given="X")[..., 0]
+    np.testing.assert_array_equal(darker, np.rint(first[:3] // 2 * (255 / 8_191)))
+    with pytest.raises(UserError, match="allowed are 0 to 8,191, as in the first images"):
+        more_images(first[:3] * 2, kind, given="X")
+    files = as_given(write(tmp_path, x))
+    assert files.white == task.white == 8_191 and "took values as 0 to 8,191" in told(files)
+    buffer = io.BytesIO()
+    Image.fromarray(x[0]).save(buffer, "png")
+    one = read_picture(buffer.getvalue(), px=12, channels=1, white=8_191)
+    np.testing.assert_allclose(one.pixels, task.images[0], atol=1)
+    assert one.dark == 0
+
+
+def test_few_bright_images_of_16_bits_among_13_are_told() -> None:
+    x = with_one(65_535, (NOISE * 8_191).astype(np.uint16))
+    assert "39 images with no value above 8,191 will be nearly black" in told(as_given((x, Y)))
+    assert "8,191" not in told(as_given(((NOISE * 65_535).astype(np.uint16), Y)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import zlib
 from dataclasses import replace
@@ -13,10 +14,12 @@ import pytest
 from exporting import a_task, exported, module
 from PIL import Image
 
+from databases.datasets.arrays import kind_of_images, more_images
 from databases.datasets.decoding import read_picture
 from databases.datasets.loading import load_task
 from databases.datasets.task import Task
 from databases.errors import UserError
+from metad2a import MetaD2AClassifier
 
 RANDOM = np.random.default_rng(0)
 Pixels = np.ndarray[Any, Any]
@@ -137,3 +140,79 @@ def test_bytes_of_0_and_1_are_predicted_as_they_were_learnt(tmp_path: Path) -> N
                 with pytest.warns(UserWarning, match="nearly black: multiply by 255 if 1 is white"):
                     assert program.checked(images).max() == 1
     assert program.checked(x[..., None] * 255).max() == 255
+
+
+def mask(place: Path) -> None:
+    Image.fromarray(RANDOM.integers(0, 2, (16, 16), dtype=np.uint8)).save(place)
+
+
+@pytest.mark.parametrize("brighter", [plain, lambda place: place.write_bytes(colours(40_000))])
+def test_bytes_of_0_and_1_beside_brighter_ones_stay_and_are_told(tmp_path: Path, brighter: Any) -> None:
+    task = folder(tmp_path, a=mask, b=brighter)
+    assert task.images[task.labels == 0].max() == 1 and task.images[task.labels == 1].max() > 100
+    assert any("8 pictures of 8 bits hold nothing above 1 of 255" in note for note in task.notes)
+    assert task.white is None and not any("scaled" in note for note in task.notes)
+
+
+def test_black_pictures_and_thin_lines_are_not_taken_for_masks(tmp_path: Path) -> None:
+    def black(place: Path) -> None:
+        Image.new("L", (16, 16)).save(place)
+
+    def line(place: Path) -> None:
+        pixels = np.zeros((256, 256), np.uint8)
+        pixels[9, 9] = 255
+        Image.fromarray(pixels).save(place)
+
+    def bits(place: Path) -> None:
+        Image.fromarray(RANDOM.random((16, 16)) > 0.5).save(place)
+
+    (tmp_path / "c").mkdir()
+    black(tmp_path / "c" / "black.png")
+    assert not any("nothing above 1" in note for note in folder(tmp_path, a=line, b=plain, c=bits).notes)
+
+
+def test_arrays_of_0_and_1_beside_brighter_ones_are_told() -> None:
+    x = RANDOM.integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    x[0], x[1:4] = 0, x[1:4] % 2
+    assert any(
+        "3 images of 8 bits hold nothing above 1 of 255" in note for note in load_task((x, np.arange(20) % 2)).notes
+    )
+
+
+def opened(tmp_path: Path, top: int, *, there: bool = True, read: bool = False, count: int = 20) -> Any:
+    """Images of Pillow of 16 bits a colour, in files or in memory, and as yet unread or not."""
+    found = []
+    for number in range(count):
+        place = tmp_path / f"{top}_{number}.png"
+        place.write_bytes(colours(top))
+        found.append(Image.open(place if there else io.BytesIO(place.read_bytes())))
+        if read:
+            found[-1].load()
+    return found
+
+
+@pytest.mark.parametrize(("there", "read"), [(True, False), (True, True), (False, False)])
+def test_opened_images_of_16_bits_a_colour_are_looked_at_as_files_are(tmp_path: Path, there: bool, read: bool) -> None:
+    y = np.arange(20) % 2
+    boxed = np.empty(20, dtype=object)
+    boxed[:] = opened(tmp_path, 4_095)  # which reads them
+    for data in (opened(tmp_path, 4_095, there=there, read=read), boxed):
+        with pytest.raises(UserError, match="16 bits a colour and none of their values above 4,095; allowed are 0 to"):
+            load_task((data, y))
+    with pytest.raises(UserError, match="given X with 20 pictures of 16 bits a colour and none"):
+        MetaD2AClassifier().fit(opened(tmp_path, 4_095, there=there, read=read), y)
+    task = load_task((opened(tmp_path, 40_000, there=there, read=read), y), as_stored=True)
+    assert "took 20 pictures of 16 bits a colour as 0 to 65,535" in task.notes
+    assert 150 <= task.images.max() <= 157
+    kind = kind_of_images(np.stack([*task.images]), task.images, given="X")
+    with pytest.warns(UserWarning, match="20 of them with no value above 8,192 will be dark"):
+        more_images(opened(tmp_path, 4_095, there=there, read=read), kind, given="X")
+    more_images(opened(tmp_path, 40_000, there=there, read=read), kind, given="X")
+
+
+def test_opened_images_of_8_bits_and_few_of_16_are_read(tmp_path: Path) -> None:
+    plain_ones: Any = [Image.fromarray(RANDOM.integers(0, 256, (16, 16, 3), dtype=np.uint8)) for _ in range(20)]
+    y = np.arange(20) % 2
+    assert not any("16 bits" in note for note in load_task((plain_ones, y)).notes)
+    plain_ones[:1] = opened(tmp_path, 300, count=1)
+    assert any("took 1 picture of 16 bits a colour" in note for note in load_task((plain_ones, y)).notes)

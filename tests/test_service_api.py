@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from service_world import pictures, refused, send, zipped
+from service_world import pictures, png, refused, send, zipped
 from starlette.testclient import TestClient
 
 from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
-from metad2a.service import answering, jobs
+from metad2a.service import answering, jobs, library
 from metad2a.service.settings import Settings
 from metad2a.service.state import Service
 
@@ -49,6 +49,23 @@ def test_the_whole_body_may_be_the_archive_and_npz_is_one_too(client: TestClient
     )
     assert answer.status_code == 201 and answer.json()["name"] == "dark"
     assert "all images are the same" in " ".join(answer.json()["warnings"])
+
+
+def test_an_upload_tells_what_belongs_together(client: TestClient, answers: list[dict[str, Any]]) -> None:
+    ways = [f"{name}/{place}" for name in ("cat", "dog") for place in ("indoor", "outdoor")]
+    noise = np.random.default_rng(0).integers(0, 256, (4, 6, 9, 9), dtype=np.uint8)
+    content = zipped({f"{way}/{at}.png": png(noise[of, at]) for of, way in enumerate(ways) for at in range(6)})
+    refusal = refused(client.post("/v1/datasets", files={"file": ("pets.zip", content)}), 422, 400)
+    assert "give groups=folder if 'cat', 'dog' are the classes" in refusal
+    assert "folder" in refused(client.post("/v1/datasets?groups=folders", files={"file": ("x.zip", content)}), 422)
+    told, other = (send(client, content, params={"groups": each}) for each in ("folder", "none"))
+    assert [each["name"] for each in told["classes"]] == ["cat", "dog"] and told["groups"] == "folder"
+    assert told["id"] != other["id"] and send(client)["groups"] == "auto"
+    assert client.get(f"/v1/datasets/{told['id']}").json() == told
+    client.post("/v1/recommendations", json={"dataset": told["id"]})
+    assert answers[-1]["groups"] == "folder"
+    task = library.load_data(answers[-1]["path"], "pets", groups="folder")
+    assert task.groups is not None and task.class_names == ("cat", "dog")
 
 
 def test_pages_of_datasets_follow_each_other(client: TestClient) -> None:

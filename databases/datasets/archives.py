@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 MAX_FILES = 2_000_000
 MAX_BYTES = 4 * 2**30
+SYSTEM = set("__macosx thumbs.db ehthumbs.db desktop.ini $recycle.bin lost+found @eadir @recycle @tmp #recycle".split())
+SYSTEM |= {"system volume information", "#snapshot", "__pycache__", "node_modules"}  # of systems, stores and programs
 
 
 class Files(Protocol):
@@ -58,8 +60,8 @@ class Files(Protocol):
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder is none of the user's: .DS_Store, .git, __MACOSX, Thumbs.db."""
-    return name.startswith(".") or name in ("__MACOSX", "Thumbs.db", "desktop.ini")
+    """Whether a file or folder is none of the user's: .DS_Store, .git, __MACOSX, Thumbs.db, $RECYCLE.BIN."""
+    return name.startswith(".") or name.lower() in SYSTEM
 
 
 class Folder:

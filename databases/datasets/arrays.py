@@ -19,6 +19,7 @@ from databases.datasets.npz import Arrays, joined
 from databases.datasets.pictures import Labelled
 from databases.datasets.scale import Scale, check_alike, find_scale, values_of
 from databases.datasets.task import PICTURE_RESOLUTION, Images, check_classes, resize_images, sample
+from databases.datasets.wide import wide_told
 from databases.errors import UserError
 
 KEPT_RESOLUTIONS = range(8, 65)
@@ -112,12 +113,13 @@ def more_images(values: object, kind: Kind, *, given: str, quiet: bool = False) 
         UserError: they are no images, a single one, have colours where the task's are grey, or values that it could
             not have.
     """
+    told = wide_told(values, given=given, further=True)
     array, channels = plain_array(values), kind.like.shape[3]
     _refuse_single(array, kind, given)
     images = checked_images(array, given)
     if images.shape[3] > channels and is_coloured(images):
         raise UserError(f"given {given} in colour; allowed is grey, as the first images were; make them grey")
-    for note in check_alike(values_of(images), kind.scale, given=given):
+    for note in (*told, *check_alike(values_of(images), kind.scale, given=given)):
         if not quiet:
             warnings.warn(note, stacklevel=4)
     pixels = kind.scale.to_bytes(images)[..., :channels]

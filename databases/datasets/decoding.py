@@ -30,6 +30,7 @@ from databases.datasets.scale import (
     values_of,
 )
 from databases.datasets.task import Images
+from databases.datasets.wide import WIDE, WIDEST, is_wide
 from databases.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
 MAX_PICTURE_BYTES = 256 * 2**20
 MAX_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
 PREVIEWS = {"MPO", "ICO", "ICNS", "CUR", "PSD"}  # whose further pictures show the same: another eye, smaller, layers
-WIDE, WIDEST = 257, 65_535  # of 16 bits a colour: a step of the upper 8, and the value that is white
 Deep: TypeAlias = npt.NDArray[np.float32]  # values of more than 8 bits, not yet scaled
 Pixels: TypeAlias = npt.NDArray[np.uint8] | Deep  # (px, px), (px, px, 3)
 
@@ -53,6 +53,7 @@ class Found:
         coloured: whether any is. floats: whether any of more than 8 bits holds fractions.
         frames: how many files hold further pictures. top: the largest value of those of 8 bits, as far as that is told.
         wide: the largest value of each picture of 16 bits a colour, in steps of 257.
+        faint: how many of those of 8 bits hold 0 and 1 alone.
     """
 
     start: int
@@ -65,6 +66,7 @@ class Found:
     frames: int = 0
     top: int = 0
     wide: list[int] = field(default_factory=list)
+    faint: int = 0
 
 
 class Decoded(NamedTuple):
@@ -74,6 +76,7 @@ class Decoded(NamedTuple):
         pixels: see `Pixels`. size: (width, height) as it was. kind: of values, as `Scale` has it.
         more: whether it holds further pictures. top: the largest value of 8 bits before it is made smaller.
         wide: whether it had 16 bits a colour, of which these are the upper 8.
+        faint: whether it has 8 bits and its largest value is 1.
     """
 
     pixels: Pixels
@@ -82,6 +85,7 @@ class Decoded(NamedTuple):
     more: bool
     top: int = 0
     wide: bool = False
+    faint: bool = False
 
 
 def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep: Deep) -> Found:
@@ -116,6 +120,7 @@ def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep
             found.top = found.top if one.wide else max(found.top, one.top)
             found.coloured = found.coloured or (one.pixels.ndim == 3 and is_coloured(one.pixels[None]))
             found.wide += [WIDE * one.top] if one.wide else []
+            found.faint += one.faint
     return found
 
 
@@ -144,7 +149,7 @@ def decode(content: bytes, px: int, *, known: int = 255) -> Decoded:
             raise Image.DecompressionBombError(f"{size[0] * size[1]} pixels")
         if min(size) < 2:  # arrays of such images are refused too
             raise ValueError(f"{size[0]}x{size[1]} pixels, allowed are 2 and more each way: take it out")
-        more, wide = _holds_more(image), _is_wide(image)
+        more, wide = _holds_more(image), is_wide(image)
         image.draft(None, (4 * px, 4 * px))  # a large JPEG is decoded at a fraction of its size, many times faster
         ImageOps.exif_transpose(image, in_place=True)
         if image.mode.startswith(("I", "F")):
@@ -156,15 +161,10 @@ def decode(content: bytes, px: int, *, known: int = 255) -> Decoded:
             return Decoded(values, size, kind, more)
         plain = _plain(image)
         looked_at = image.convert("RGB") if wide else plain  # what is transparent is white in the latter
-        top = int(np.max(looked_at.getextrema())) if wide or known < LEAST_TOP[255] else 0
         pixels = np.asarray(plain.resize((px, px), Image.Resampling.BILINEAR))
-        return Decoded(pixels, size, "byte", more, top, wide)
-
-
-def _is_wide(image: Image.Image) -> bool:
-    """Whether a file that was opened and not yet read holds colours of 16 bits, which Pillow makes 8."""
-    tiles = getattr(image, "tile", ())  # of an image in a file: how each of its parts is written
-    return not image.mode.startswith("I") and any(";16" in str(each) for each in tiles)
+        dim = bool(pixels.max() <= 1)  # and so it may be in full
+        top = int(np.max(looked_at.getextrema())) if wide or dim or known < LEAST_TOP[255] else 0
+        return Decoded(pixels, size, "byte", more, top, wide, faint=dim and top == 1 and not wide)
 
 
 def opened_picture(image: Image.Image) -> npt.NDArray[np.generic]:

@@ -51,6 +51,7 @@ from databases.datasets.task import (
     check_classes,
     check_resolution,
 )
+from databases.datasets.wide import wide_told
 from databases.errors import UserError
 from databases.hosting import importing
 from databases.paths import user_path
@@ -129,11 +130,13 @@ def load_task(
             )
     else:
         given_images, labels = _digits(data) if isinstance(data, str) else _pair(data)
+        wide = wide_told(given_images, given=name)
         arrays = plain_array(given_images), labels
         resolution = resolution or array_side(arrays[0], up_to)
         together = None if _is_way(groups) else groups
         most = _most_arrays(max_images, room)
         loaded = from_arrays({TRAIN: arrays}, given=name, resolution=resolution, most=most, seed=seed, groups=together)
+        loaded = replace(loaded, notes=(*loaded.notes, *wide))
     check_classes(loaded.labels, loaded.parts, loaded.class_names, least=2)
     return _divided(loaded, name, seed=seed, look=str(groups) == AUTOMATIC, as_stored=as_stored)
 

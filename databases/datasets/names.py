@@ -20,6 +20,11 @@ TAKEN = re.compile(rf"({_FOLDS}|{_TAKEN})[ _.-]?[0-9]+|[0-9]{{4,}}|[0-9]+([ _.-]
 NOISE = set("set sets data dataset images image img imgs pictures pics photos samples split folder seg final".split())
 WRAPPING = set("data dataset datasets image images img imgs picture pictures pics photos folder folders".split())
 WRAPPING |= set("labeled labelled unlabeled unlabelled annotated unannotated".split())
+WRITTEN = set("result results output outputs prediction predictions log logs run runs model models checkpoints".split())
+_WHICH = set("stg stage phase public private unlabeled unlabelled labeled labelled small mini sample full new".split())
+SMALL_COPIES = set("thumb thumbs thumbnail thumbnails preview previews".split())
+_NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*[0-9]+\.[^.]+")
+_IN_SERIES = {"set", "fold", "split", "part", "batch", "chunk", "shard", "subset", *WRAPPING}
 
 
 def natural(text: str) -> tuple[list[str], str]:
@@ -89,6 +94,56 @@ def part_of(folder: str) -> int | None:
     kept = [word.removesuffix("set") if word.removesuffix("set") in PART_WORDS else word for word in kept]
     kept = [word for word in kept if word not in NOISE]
     return PART_WORDS.get(kept[0]) if len(kept) == 1 else None
+
+
+def parts_of(folders: Iterable[str]) -> dict[str, int]:
+    """The parts of folders by names alike but for these: pets_train, pets_test; or rps, rps-test-set.
+
+    One without a part is for training where no other is. Nothing where some name is another.
+    """
+    told, stems = dict[str, int | None](), set[tuple[str, ...]]()
+    for folder in folders:
+        words = [word for word in _words(folder) if word not in NOISE]
+        named = [word for word in words if word.removesuffix("set") in PART_WORDS]
+        if len(named) > 1:
+            return {}
+        told[folder] = PART_WORDS[named[0].removesuffix("set")] if named else None
+        stems.add(tuple(word for word in words if word not in named))
+    bare, trained = list(told.values()).count(None), TRAIN in told.values()
+    parts = {folder: TRAIN if part is None else part for folder, part in told.items()}
+    return parts if bare + trained == 1 == len(stems) and () not in stems and len({*parts.values()}) > 1 else {}
+
+
+def speaks_of_a_part(folder: str) -> bool:
+    """Whether a folder's name speaks of a part and of nothing but which: test1, test_stg2, train_public."""
+    words = [word for word in _words(folder) if not (word.isdigit() or word in NOISE or word in _WHICH)]
+    return bool(words) and all(word.removesuffix("set") in PART_WORDS for word in words)
+
+
+def told_by_names(files: Sequence[str]) -> str:
+    """What to say of pictures whose names begin with few words each, as of their classes: cat.0.jpg, dog.1.jpg."""
+    matches = [_NUMBERED.fullmatch(file.rpartition("/")[2]) for file in files]
+    words = {match[1] for match in matches if match}
+    few = 1 < len(words) <= len(files) // 2
+    return f" (their names begin with {some(words)}, which may be classes)" if few and None not in matches else ""
+
+
+def series(folders: Iterable[str]) -> bool:
+    """Whether names are those of several parts of one set: images_part_1 and images_part_2, images_001 and so on."""
+    found = [(_words(folder), folder.rstrip("0123456789")) for folder in folders]
+    numbered = all(len(words) > 1 and words[-1].isdigit() and words[-2] in _IN_SERIES for words, _ in found)
+    return numbered and len(found) > 1 == len({stem.lower() for _, stem in found})
+
+
+def written(folder: str) -> bool:
+    """Whether a folder's name tells that programs put results there."""
+    words = {word for word in _words(folder) if not word.isdigit()}
+    return bool(words) and words <= WRITTEN
+
+
+def small_copies(folder: str) -> bool:
+    """Whether a folder's name tells that programs put small copies of pictures there."""
+    return folder.lower() in SMALL_COPIES
 
 
 def wraps(folder: str) -> bool:

@@ -1,7 +1,7 @@
 """Pictures in files: every file as pixels of one size, in memory or, where they are too many, in a file.
 
-Grey of more than 8 bits is scaled by the smallest of 1, 255, 4,095 and 65,535 that holds all such pictures of the set,
-so 12-bit pictures keep their contrast; see `scale`. How one file is read tells `decoding`.
+Grey of more than 8 bits is scaled by the smallest of 1, 255, 4,095, 8,191 and 65,535 that holds all such pictures of
+the set, so 12-bit pictures keep their contrast; see `scale`. How one file is read tells `decoding`.
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
-from databases.datasets.names import TAKEN, natural, part_of, shown, some, wraps
+from databases.datasets.names import TAKEN, natural, part_of, shown, some, wraps, written
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
 
@@ -24,6 +24,24 @@ def folders_within(trails: Iterable[Trail]) -> dict[str, set[str]]:
         if len(trail) > 1:
             found.setdefault(trail[0], set()).add(trail[1] if len(trail) > 2 else "")
     return found
+
+
+def peeled(trails: Iterable[Trail], *, numbered: bool = False) -> list[Trail]:
+    """The same without what alone wraps all folders of a first one: rps/rps/rock is as rps/rock.
+
+    But not without ``numbered`` ones, which may be tracks or dates, where these are not meant too.
+    """
+    by_top = defaultdict[str, list[Trail]](list)
+    for trail in trails:
+        by_top[trail[0]].append(trail)
+    for top, each in by_top.items():
+        while all(len(trail) > 3 for trail in each) and len({trail[1] for trail in each}) == 1:
+            folder = each[0][1]
+            if folder[-1:].isdigit() and folder != top and not wraps(folder) and not numbered:
+                break
+            each = [(top, *trail[2:]) for trail in each]
+        by_top[top] = each
+    return [trail for each in by_top.values() for trail in each]
 
 
 def refuse_lost_parts(trails: Trails, parts: Mapping[str, int], given: str) -> None:
@@ -74,21 +92,28 @@ def refuse_loose_pictures(trails: Trails, given: str) -> None:
 def refuse_two_readings(trails: Trails, given: str) -> None:
     """Refuses folders of folders either of which may be the classes.
 
-    Most hold folders of the same names, or one is called as what holds data while others hold further folders.
+    Most hold folders of the same names, or one is called as what holds data while others hold further folders, or one
+    as what programs write. A folder that alone wraps others tells nothing, but for one that all have in common.
     """
     inner = folders_within(trails.values())
+    if len(names := set().union(*inner.values())) > 1 or any(map(wraps, names)):
+        inner = folders_within(peeled(trails.values()))
     shared = Counter(folder for folders in inner.values() for folder in folders)
     repeated = {folder for folder in shared if shared[folder] > 1 and not TAKEN.fullmatch(folder)}
     alike = sum(bool(folders & repeated) for folders in inner.values())
-    why = ""
+    why, advice = "", "put all class folders side by side"
     if "" not in shared and len(shared) > 1 and 2 * max(alike / len(inner), len(repeated) / len(shared)) > 1:
         why = f"which hold the same folders {some(repeated)}"
-    elif (held := _held(inner)) and any(map(wraps, held)):
-        why = f"of which {some(held)} {'hold' if len(held) > 1 else 'holds'} {some(set().union(*held.values()))}"
+    elif held := _held(inner):
+        results = list(filter(written, inner.keys() - held.keys()))
+        if results:
+            advice = f"take {some(results)} away if no class, {advice}"
+        if results or any(map(wraps, held)):
+            why = f"of which {some(held)} {'hold' if len(held) > 1 else 'holds'} {some(set().union(*held.values()))}"
     if why:
         raise UserError(
-            f"given {given} with the folders {some(inner)}, {why}: either may be the classes; {ALLOWED}; put all class "
-            f"folders side by side, give --groups folder if {some(inner)} are the classes, or put a labels.csv with "
+            f"given {given} with the folders {some(inner)}, {why}: either may be the classes; {ALLOWED}; {advice}, "
+            f"give --groups folder if {some(inner)} are the classes, or put a labels.csv with "
             "the columns file and class into it"
         )
 
@@ -102,7 +127,7 @@ def _held(inner: Mapping[str, set[str]]) -> dict[str, set[str]]:
 def within_notes(trails: Iterable[Trail], *, grouped: bool) -> list[str]:
     """What was made of folders within class folders; the other reading where they might be classes themselves."""
     trails = [trail for trail in trails if len(trail) > 2]
-    held = {} if grouped else _held(folders_within(trails))
+    held = {} if grouped else _held(folders_within(peeled(trails)))
     notes = []
     if held:
         tops = sorted(held, key=natural)

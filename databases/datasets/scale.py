@@ -1,7 +1,8 @@
 """Which value of the images given is white: never guessed from one value, always told, refused where unclear.
 
 Bytes are 0 to 255 and booleans 0 to 1 by their nature. Other numbers are taken as the smallest of 0 to 1, 255,
-4,095 and 65,535 that holds them. Values a little outside, as smoothing and cubic resizing leave them, are clipped.
+4,095, 8,191 (12 and 13 bits, as of microscopes and scanners) and 65,535 that holds them. Values a little outside, as
+smoothing and cubic resizing leave them, are clipped.
 What would leave all images nearly black, or hangs on a few images alone, is refused.
 
 Further images, such as those to predict, are held to the range of the first: fractions that look like those of another
@@ -21,10 +22,17 @@ from databases.errors import UserError, count
 
 Images: TypeAlias = npt.NDArray[np.uint8]
 Array: TypeAlias = npt.NDArray[Any]
-FULL_SCALES = (1, 255, 4_095, 65_535)
-LEAST_TOP = {1: 1 / 32, 255: 128, 4_095: 512, 65_535: 8_192}  # below it even the brightest value is nearly black
-OVERSHOOT = {1: 0.5, 255: 0.5, 4_095: 0.05, 65_535: 0.0}  # of white: cubic resizing of masks goes that far
+FULL_SCALES = (1, 255, 4_095, 8_191, 65_535)
+LEAST_TOP = {
+    1: 1 / 32,
+    255: 128,
+    4_095: 512,
+    8_191: 1_024,
+    65_535: 8_192,
+}  # below it even the brightest value is nearly black
+OVERSHOOT = {1: 0.5, 255: 0.5, 4_095: 0.05, 8_191: 0.0, 65_535: 0.0}  # of white: cubic resizing of masks goes that far
 MOST_EXCESS = 0.02  # how far values lie outside on average, in parts of white: twice what cubic resizing leaves
+MUCH_LOWER = 15  # so many times lower is a range whose images are nearly black in another
 FEW_FLOATS, FEW_WHOLE = 0.95, 0.1  # so few images may decide that the range is the larger one
 CHUNK = 1_024  # images that are converted at a time
 TINY_OVERSHOOT = 0.001  # of white: a quarter of a grey level, about which no warning is due
@@ -131,7 +139,8 @@ def find_scale(values: Values, *, given: str) -> tuple[Scale, list[str]]:
         )
     if 0 < values.far < LEAST_TOP[white]:
         raise UserError(_unclear(values, white, f"0 to 1, 0 to 255 {UP}", REMEDY, given))
-    return Scale(white, values.kind, darkest), [*_range_notes(values, white), *_mixed_notes(values, white, given)]
+    notes = [*_range_notes(values, white), *_mixed_notes(values, white, given), *_few_notes(values, white, given)]
+    return Scale(white, values.kind, darkest), notes
 
 
 def has_a_scale(values: Values) -> bool:
@@ -146,7 +155,7 @@ def check_alike(values: Values, scale: Scale, *, given: str) -> list[str]:
         UserError: they cannot have the range of the first ones, or have another one by their look.
     """
     white, far = scale.white, values.far
-    lower = [each for each in FULL_SCALES if each < white and far <= each * (1 + OVERSHOOT[each])]
+    lower = [each for each in _much_lower(white) if far <= each * (1 + OVERSHOOT[each])]
     other = values.kind == "float" or values.kind != scale.kind
     if values.kind == "byte":
         other, lower = white > 255, [255]
@@ -163,7 +172,7 @@ def check_alike(values: Values, scale: Scale, *, given: str) -> list[str]:
 
 def least_bright(white: int) -> float:
     """The largest value of what looks like a lower range than 0 to ``white``, or is nearly black in it."""
-    lower = [each * (1 + OVERSHOOT[each]) for each in FULL_SCALES if each < white]
+    lower = [each * (1 + OVERSHOOT[each]) for each in _much_lower(white)]
     return max([white * LEAST_TOP[1], *lower])
 
 
@@ -171,7 +180,7 @@ def may_be_darker(top: float, white: int) -> str:
     """What to tell of whole numbers up to ``top`` that were taken as 0 to ``white``; nothing where they are bright."""
     if not 0 < top < LEAST_TOP[white]:
         return ""
-    look = next(each for each in FULL_SCALES if top <= each)
+    look = next((each for each in _much_lower(white) if top <= each), white)
     others = f", though they look like 0 to {look:,}" if look < white else ""
     return f"as 0 to {white:,}, {AS_FIRST}{others}: scale them if {number(top)} is bright"
 
@@ -182,6 +191,29 @@ def number(value: float) -> str:
         return f"{value + 0.0:,.0f}" if abs(value) < 2**53 else f"{value:.6g}"  # and -0.0 is 0
     texts = (f"{value:.{digits}g}" for digits in range(6, 18))
     return next(text for text in texts if not float(text).is_integer())
+
+
+def _much_lower(white: int) -> list[int]:
+    """The ranges so much lower that their images would be nearly black in 0 to ``white``."""
+    return [each for each in FULL_SCALES if each * MUCH_LOWER <= white]
+
+
+def _few_notes(values: Values, white: int, given: str) -> list[str]:
+    """A note where few images tell 16 bits from 13; raises UserError where few tell 13 from 12: mistakes, maybe."""
+    lower = {8_191: 4_095, 65_535: 8_191}.get(white, 0)
+    lit, all_images = int((values.highs > lower).sum()), len(values.highs)
+    if not lower or lit >= FEW_WHOLE * all_images:
+        return []
+    if white == 8_191:
+        raise UserError(_by_few(values, all_images - lit, lower, given))
+    return [f"{count(all_images - lit, 'image')} with no value above {lower:,} will be nearly black"]
+
+
+def _by_few(values: Values, dark: int, lower: int, given: str) -> str:
+    return (
+        f"given {given} with values to {number(values.top)}, but {dark:,} of {len(values.highs):,} images stay "
+        f"within 0 to {lower:,}; allowed is one range for all images; scale them alike, or correct the others"
+    )
 
 
 def _holds(values: Values, white: int) -> bool:
@@ -197,6 +229,14 @@ def dark_notes(top: float) -> list[str]:
     if top >= LEAST_TOP[255]:
         return []
     return [f"bytes are taken as 0 to 255, though none is above {top:.0f}: scale them if that is white"]
+
+
+def faint_notes(faint: int, what: str) -> list[str]:
+    """A note on how many images of bytes hold 0 and 1 alone, beside others that hold more."""
+    if not faint:
+        return []
+    told = f"{count(faint, what)} of 8 bits hold{'s' if faint == 1 else ''} nothing above 1 of 255"
+    return [f"{told}, and will be black: multiply by 255 if 1 is white there"]
 
 
 def _unclear(values: Values, white: int, allowed: str, remedy: str, given: str) -> str:
@@ -232,7 +272,7 @@ def _clipped_notes(values: Values, white: int, given: str) -> list[str]:
 
 def _byte_notes(values: Values, white: int) -> list[str]:
     if values.kind == "byte" and white == 255:
-        return dark_notes(values.top)
+        return [*dark_notes(values.top), *faint_notes(int((values.highs == 1).sum()), "image")]
     return [f"scaled values of 0 to {white:,} to 0 to 255"] if white == 1 and values.top > 0 else []
 
 
@@ -247,15 +287,12 @@ def _range_notes(values: Values, white: int) -> list[str]:
 def _mixed_notes(values: Values, white: int, given: str, *, refuse: bool = True) -> list[str]:
     """A note on images that are nearly black in this range; raises UserError where the others are too few."""
     told = dict[int, int]()  # how many images -> the lowest range that holds them
-    for lower in FULL_SCALES[: FULL_SCALES.index(white)]:
+    for lower in _much_lower(white):
         dark = int(((values.highs > 0) & (values.highs <= lower)).sum())
         lit = len(values.highs) - dark
         few = FEW_FLOATS if values.kind == "float" and (lower, white) == (1, 255) else FEW_WHOLE
         if refuse and dark and lit < few * len(values.highs):
-            raise UserError(
-                f"given {given} with values to {number(values.top)}, but {dark:,} of {len(values.highs):,} images stay "
-                f"within 0 to {lower:,}; allowed is one range for all images; scale them alike, or correct the others"
-            )
+            raise UserError(_by_few(values, dark, lower, given))
         told.setdefault(dark, lower)
     notes = {dark: f"with no value above {lower:,} will be nearly black" for dark, lower in told.items() if dark}
     return [f"{count(dark, 'image')} {note}" for dark, note in notes.items()]

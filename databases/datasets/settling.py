@@ -11,13 +11,14 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from databases.datasets.decoding import WIDE, WIDEST, Deep, Found
+from databases.datasets.decoding import Deep, Found
 from databases.datasets.file_kinds import MOST_UNREAD
 from databases.datasets.mapped import let_go
 from databases.datasets.names import some
-from databases.datasets.scale import CHUNK, FEW_WHOLE, LEAST_TOP, Scale, dark_notes, find_scale, values_of
+from databases.datasets.scale import CHUNK, Scale, dark_notes, faint_notes, find_scale, values_of
 from databases.datasets.stored import Settled
 from databases.datasets.task import Images
+from databases.datasets.wide import wide_notes
 from databases.errors import UserError, count
 
 
@@ -45,7 +46,9 @@ class Settling:
         plain = len(self.names) - len(broken) - len(places)
         scale, told = self._scale(deep, places, floats=any(each.floats for each in found))
         told = [f"{note} ({count(len(places), 'picture')} of more than 8 bits)" for note in told] if plain else told
-        faint = bool(plain) and max(each.top for each in found) == 1 and (scale is None or scale.white == 1)
+        wide = any(each.wide for each in found)
+        faint = bool(plain) and not wide and max(each.top for each in found) == 1
+        faint = faint and (scale is None or scale.white == 1)
         told += _plain_notes(found, self.given, plain, faint=faint)
         channels = 3 if any(each.coloured for each in found) else 1
         kept = np.delete(np.arange(len(self.names)), list(broken))
@@ -117,29 +120,16 @@ def _plain_notes(found: Sequence[Found], given: str, plain: int, *, faint: bool)
         UserError: many pictures of 16 bits a colour, none of which is bright as of 0 to 65,535.
     """
     top, frames = max((each.top for each in found), default=0), sum(each.frames for each in found)
-    told = _wide_notes([each for one in found for each in one.wide], given, plain)
+    told = wide_notes([each for one in found for each in one.wide], plain, given=given)
     if faint:
         told.append(f"scaled values of 0 to 1 to 0 to 255 ({count(plain, 'picture')} of 8 bits)")
     elif plain and top:
-        told += dark_notes(top)
+        beside = top > 1 or any(each.wide for each in found)
+        told += [] if top == 1 and beside else dark_notes(top)
+        told += faint_notes(sum(each.faint for each in found), "picture") if beside else []
     if frames:
         told = [*told, f"took the first of several pictures in {count(frames, 'file')} (frames, or pages)"]
     return told
-
-
-def _wide_notes(tops: Sequence[int], given: str, plain: int) -> list[str]:
-    """How pictures of 16 bits a colour were taken, by the largest value of each."""
-    if not tops:
-        return []
-    of = f"{count(len(tops), 'picture')} of 16 bits a colour"
-    most, dark = max(tops) // WIDE * 256 + 255, sum(top < LEAST_TOP[WIDEST] for top in tops)
-    if dark == len(tops) >= FEW_WHOLE * plain:
-        raise UserError(
-            f"given {given} with {of} and none of their values above {most:,}; allowed are 0 to "
-            f"{WIDEST:,}, as which all would be nearly black; save them with 8 bits a colour, scaled to 0 to 255"
-        )
-    darkened = f"; {dark:,} of them with no value above {LEAST_TOP[WIDEST]:,.0f} will be dark" if dark else ""
-    return [f"took {of} as 0 to {WIDEST:,}{darkened}"]
 
 
 def broken_names(broken: dict[int, str], names: Sequence[str]) -> str:

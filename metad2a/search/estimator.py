@@ -27,6 +27,7 @@ from databases.datasets.conversion import is_one_hot, missing, plain_array
 from databases.datasets.group_split import divide
 from databases.datasets.loading import load_task
 from databases.datasets.task import Task, resize_images
+from databases.datasets.wide import wide_told
 from databases.errors import UserError
 from databases.records.store import Store
 from databases.usual import DEFAULT_SEARCHER, TRAINING_RECIPE
@@ -104,6 +105,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             UserError: (a ValueError) unusable images or labels, or impossible parameters.
         """
         begun, seed = time.monotonic(), self._seed()
+        for note in wide_told(X, given="X"):
+            warnings.warn(note, stacklevel=2)
         images, (classes, numbers) = plain_array(X), _labels(y)
         chosen = searched_space(self.space)
         task = _task(images, classes, numbers, seed=seed, up_to=chosen.up_to)

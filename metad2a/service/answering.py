@@ -24,7 +24,9 @@ _looks: dict[tuple[str, int, str], dict[str, tuple[Seen, Base | None]]] = {}
 _models: dict[str, MetaD2A] = {}
 
 
-def recommend(path: str, name: str, model: str, options: dict[str, Any], database: str, bases: str) -> dict[str, Any]:
+def recommend(
+    path: str, name: str, model: str, options: dict[str, Any], database: str, bases: str, groups: str = "auto"
+) -> dict[str, Any]:
     """The answer for a stored dataset, which knows what searches measured into the database."""
     from databases.architectures.space import space
     from databases.architectures.spaces.pipeline import PipelineSpace
@@ -33,7 +35,7 @@ def recommend(path: str, name: str, model: str, options: dict[str, Any], databas
     seed, asked = int(chosen["seed"]), space(chosen.pop("space"))
     key = (path, seed, asked.name)
     if key not in _tasks:
-        _tasks[key] = library.load_data(path, name, seed=seed, up_to=asked.up_to)
+        _tasks[key] = library.load_data(path, name, seed=seed, up_to=asked.up_to, groups=groups)
     _tasks.move_to_end(key)
     while len(_tasks) > _MOST_TASKS:
         _looks.pop(_tasks.popitem(last=False)[0], None)

@@ -19,6 +19,7 @@ from metad2a.service.schemas import (
     Bases,
     DatasetOut,
     Datasets,
+    Grouping,
     ProblemOut,
     Records,
 )
@@ -66,10 +67,11 @@ async def upload(
     service: Provided,
     caller: Caller,
     name: Annotated[str | None, Query(max_length=200, description="A name for people.")] = None,
+    groups: Grouping = "auto",
 ) -> DatasetOut:
     """Send a zip of class folders or an .npz file, as a form's `file` or as the whole body. Same content, same id."""
     service.rate.check(client_of(request, caller))
-    dataset, new = await receive(request, service, name)
+    dataset, new = await receive(request, service, name, groups)
     if not new:
         response.status_code = 200
     response.headers["location"] = f"/v1/datasets/{dataset.id}"
@@ -81,7 +83,9 @@ def client_of(request: Request, caller: str) -> str:
     return request.client.host if caller == "local" and request.client else caller
 
 
-async def receive(request: Request, service: Service, name: str | None) -> tuple[Dataset, bool]:
+async def receive(
+    request: Request, service: Service, name: str | None, groups: Grouping = "auto"
+) -> tuple[Dataset, bool]:
     """The dataset of an upload, and whether its content is new."""
     settings, limits = service.settings, service.settings.limits
     declared = request.headers.get("content-length", "0")
@@ -106,7 +110,7 @@ async def receive(request: Request, service: Service, name: str | None) -> tuple
         place = await run_in_threadpool(receiving.kind_of, upload)
         upload.rename(draft / place)
         shown = receiving.shown_name(name)
-        summary = await receiving.understand(draft, place, name=shown, limits=limits)
+        summary = await receiving.understand(draft, place, name=shown, limits=limits, groups=groups)
         return await run_in_threadpool(datasets.keep, service.database, settings, draft, summary, name=shown)
     finally:
         await run_in_threadpool(receiving.drop, draft)

@@ -30,6 +30,11 @@ class Dataset:
     created: float
     summary: dict[str, Any]
 
+    @property
+    def groups(self) -> str:
+        """What belongs together by its owner's word; datasets of an earlier version tell nothing."""
+        return str(self.summary.get("groups", "auto"))
+
 
 def folder_of(settings: Settings, key: str) -> Path:
     """Where a dataset's file and thumbnails are."""

@@ -102,7 +102,9 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
         on_event("reading", {"attempt": job.attempts})
         chosen = searched_space(job.options.get("space") or DEFAULT_SPACE)
         path, room = str(datasets.path_of(settings, dataset)), Room(settings.folder / "pictures")
-        task = library.load_data(path, dataset.name, seed=job.options["seed"], up_to=chosen.up_to, room=room)
+        task = library.load_data(
+            path, dataset.name, seed=job.options["seed"], up_to=chosen.up_to, room=room, groups=dataset.groups
+        )
         told, exported = _found(job, chosen, task, place, on_event)
         on_event("judging", {})
         told |= judging.judge(exported, task, folder)

@@ -60,11 +60,13 @@ def device_names() -> list[str]:
     return sorted(HARDWARE)
 
 
-def load_data(path: str, name: str, *, seed: int = 0, up_to: int | None = None, room: Room | None = None) -> Task:
+def load_data(
+    path: str, name: str, *, seed: int = 0, up_to: int | None = None, room: Room | None = None, groups: str = "auto"
+) -> Task:
     """A stored dataset by its owner's name for it, to train on where a ``room`` is given; see `load_task`."""
     from databases.datasets.loading import load_task
 
-    task = load_task(path, seed=seed, up_to=up_to, looking=room is None, room=room)
+    task = load_task(path, seed=seed, up_to=up_to, looking=room is None, room=room, groups=groups)
     return replace(task, name=name, source=name)
 
 

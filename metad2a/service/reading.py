@@ -28,22 +28,27 @@ _PER_CLASS = 8
 _CHUNK = 2**20
 
 
-def read(draft: Path, file: str, *, name: str, max_files: int, max_bytes: int) -> dict[str, Any]:
+def read(draft: Path, file: str, *, name: str, max_files: int, max_bytes: int, groups: str = "auto") -> dict[str, Any]:
     """The summary of a dataset; raises UserError where it cannot be used."""
     from databases.architectures.spaces.pipeline import PIPELINE
     from databases.datasets.loading import load_task
 
     path = draft / file
     check_sizes(path)
-    task = load_task(path, up_to=PIPELINE.up_to, max_files=max_files, max_bytes=max_bytes)
+    task = load_task(path, up_to=PIPELINE.up_to, max_files=max_files, max_bytes=max_bytes, groups=groups)
     small = task
     if file.endswith(".zip"):  # pictures at a size to look at, of a sample only
         small = load_task(
-            path, resolution=THUMBNAIL_PX, max_images=THUMBNAILS * 2, max_files=max_files, max_bytes=max_bytes
+            path,
+            resolution=THUMBNAIL_PX,
+            max_images=THUMBNAILS * 2,
+            max_files=max_files,
+            max_bytes=max_bytes,
+            groups=groups,
         )
     told = summary_of(task)
     told["thumbnails"] = write_thumbnails(small, draft)
-    return {"id": content_id(path), "file": file, "given": name, **told}
+    return {"id": content_id(path, groups), "file": file, "given": name, "groups": groups, **told}
 
 
 def summary_of(task: Task) -> dict[str, Any]:
@@ -97,9 +102,9 @@ def write_thumbnails(task: Task, draft: Path) -> list[dict[str, Any]]:
     return told
 
 
-def content_id(path: Path) -> str:
-    """32 hex digits that name what is in an archive, however and when it was packed."""
-    digest = hashlib.sha256(path.suffix.encode())
+def content_id(path: Path, groups: str) -> str:
+    """32 hex digits that name what is in an archive, however and when it was packed, and how it is grouped."""
+    digest = hashlib.sha256(path.suffix.encode() + (b"" if groups == "auto" else groups.encode()))
     with zipfile.ZipFile(path) as archive:
         for member in sorted(archive.infolist(), key=lambda each: each.filename):
             if member.is_dir():
@@ -128,9 +133,11 @@ def main(arguments: list[str]) -> int:
     draft, file, limits = Path(arguments[0]), arguments[1], json.loads(arguments[2])
     limit_memory(limits["bytes"], seconds=limits["seconds"])
     try:
-        told = read(draft, file, name=limits["name"], max_files=limits["files"], max_bytes=limits["unpacked"])
+        most = {"max_files": limits["files"], "max_bytes": limits["unpacked"]}
+        told = read(draft, file, name=limits["name"], groups=limits["groups"], **most)
     except UserError as problem:
-        told = {"error": " ".join(str(problem).split()).replace(str(draft / file), limits["name"])}
+        sentence = " ".join(str(problem).split()).replace(str(draft / file), limits["name"])
+        told = {"error": sentence.replace("--groups ", "groups=")}
     except MemoryError:
         told = {"error": "this needs more memory than one dataset may take: send fewer or smaller pictures"}
     except OSError as problem:

@@ -139,7 +139,7 @@ def _entries(file: BinaryIO, *, start: int, end: int, most: int) -> int:
     return count
 
 
-async def understand(draft: Path, file: str, *, name: str, limits: Allowances) -> dict[str, Any]:
+async def understand(draft: Path, file: str, *, name: str, limits: Allowances, groups: str = "auto") -> dict[str, Any]:
     """The summary of an uploaded file, from a process that may be killed; raises UserError in a sentence."""
     told = {
         "name": name,
@@ -147,6 +147,7 @@ async def understand(draft: Path, file: str, *, name: str, limits: Allowances) -
         "unpacked": limits.unpacked_bytes,
         "bytes": limits.reading_bytes,
         "seconds": limits.reading_seconds,
+        "groups": groups,
     }
     command = [sys.executable, "-m", "metad2a.service.reading", str(draft), file, json.dumps(told)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

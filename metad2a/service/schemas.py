@@ -25,6 +25,13 @@ Augmenting = Annotated[
     Literal["auto", "none", "shift", "flip"],
     Field(description="What to do to training images; auto mirrors them where validation images keep their class."),
 ]
+Grouping = Annotated[
+    Literal["auto", "none", "folder", "prefix"],
+    Field(
+        description="What belongs together, so that no part is drawn across it: auto (near copies by their look, or "
+        "what the data tell), none, folder (the folders within class folders), prefix (of the files' names)."
+    ),
+]
 MaxParams = Annotated[int | None, Field(ge=1, le=10**15)]
 MaxFlops = Annotated[int | None, Field(ge=1, le=10**18)]
 MaxLatency = Annotated[float | None, Field(gt=0, le=1e6)]
@@ -88,6 +95,7 @@ class DatasetOut(BaseModel):
     classes: list[ClassOut]
     thumbnails: list[str] = Field(description="Addresses of small pictures.")
     fingerprint: str
+    groups: Grouping = "auto"
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetOut:

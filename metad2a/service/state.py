@@ -66,7 +66,7 @@ class Service:
 
     async def _computed(self, dataset: Dataset, model: str, options: dict[str, Any]) -> bytes:
         path = str(path_of(self.settings, dataset))
-        asked = {"path": path, "name": dataset.name, "model": model, "options": options}
+        asked = {"path": path, "name": dataset.name, "groups": dataset.groups, "model": model, "options": options}
         places = {"database": self.settings.database, "bases": str(self.settings.bases)}
         told = await self.answering.call("recommend", **asked, **places)
         return json.dumps({"dataset": dataset.id, "space": options["space"], **told}, allow_nan=False).encode()
