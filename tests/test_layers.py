@@ -29,7 +29,7 @@ MLFLOW = {
     *("metad2a.runtime.tracking", "metad2a.runtime.mlflow_client", "metad2a.runtime.mlflow_models"),
     *("metad2a.export.served_network", "metad2a.retrain.served_meta_model"),  # run by MLflow, imported by none of ours
 }
-SPEAKING = {"metad2a", "metad2a.cli", "metad2a.search.pipelines"}  # packages that are more than a name: the library,
+SPEAKING = {"metad2a", "metad2a.cli"}  # packages that are more than a name: the library,
 SPEAKING |= {"metad2a.runtime.executors", "metad2a.search.controllers", "metad2a.reproduce"}  # and three registries
 LINE = {room: number for number, rooms in enumerate(ROOMS) for room in rooms}
 PATHS = {path: path.relative_to(ROOT).with_suffix("") for floor in FLOORS for path in (ROOT / floor).rglob("*.py")}
@@ -49,6 +49,15 @@ TAKEN_APART = {
     "metad2a/evaluate/evaluation_report.py": "lines of a table",
     "metad2a/evaluate/ablations.py": "statistics of one kind",
     "metad2a/reports/publish.py": "a heading that says how its column is aligned",
+}
+OF_ONE_SPACE = {
+    "predictors/latency.py": "latencies are known of one space",
+    "predictors/outcome.py": "which records are of pipelines",
+    "metad2a/reports/cell_svg.py": "draws the cells of one space",
+    "metad2a/reproduce/nsganetv2/demonstration.py": "which records are of subnets",
+    "metad2a/search/controllers/meta_prediction.py": "a predictor ranks the space that it learnt",
+    "metad2a/search/controllers/warm_start.py": "a generator draws from the space that it learnt",
+    "metad2a/service/records.py": "how many records a space has",
 }
 MODULES = {".".join(path.parts).removesuffix(".__init__"): given for given, path in PATHS.items()}
 
@@ -125,6 +134,19 @@ def test_packages_define_nothing_and_the_library_hands_on_five_names() -> None:
         if path.name == "__init__.py" and module not in SPEAKING:
             assert len(tree(path).body) == 1, f"{path.relative_to(ROOT)}: what it defines belongs into a module"
     assert len(set(metad2a.__all__) - {"__version__"}) == 5
+
+
+def test_nobody_asks_which_space_it_is_but_who_refuses_others() -> None:
+    found = set()
+    for path in PATHS:
+        for node in ast.walk(tree(path)):
+            asks = isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance"
+            assert not asks or "FiniteSpace" not in ast.unparse(node) or path.name == "catalogue.py", path
+            if isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Eq | ast.NotEq):
+                sides = {ast.unparse(each) for each in (node.left, *node.comparators)}
+                if any(each.split(".")[-1] == "space" or each.endswith("space.name") for each in sides):
+                    found.add(path.relative_to(ROOT).as_posix())
+    assert found == OF_ONE_SPACE.keys(), "what differs from space to space is a method; a name that can go goes"
 
 
 def test_networks_and_supernets_know_no_space() -> None:
@@ -243,7 +265,7 @@ def defaults(path: Path) -> Iterator[tuple[str, ast.expr]]:
 
 def test_what_is_meant_where_nobody_says_is_typed_once() -> None:
     known: dict[str, set[object]] = {
-        "space": {usual.DEFAULT_SPACE},
+        "space": {usual.DEFAULT_SPACE, usual.SEARCHED_SPACE},
         "searcher": {usual.DEFAULT_SEARCHER},
         "recipe": {usual.TRAINING_RECIPE, usual.MEASURING_RECIPE},
         "train": {usual.USUAL_TRAININGS},
