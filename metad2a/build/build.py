@@ -160,7 +160,9 @@ def telling_round(
     lacking = {spec: per_task - len(measured[_fingerprint(spec, folder)]) for spec in specs}
     if not any(count > 0 for count in lacking.values()):
         return []
-    own = own_episodes(episodes(store, images=folder, cache=cache), recipe)
+    own = own_episodes(
+        episodes(store, images=folder, usable=lambda record: record.recipe == recipe, cache=cache), recipe
+    )
     process, nasbench = learn_process(load().predictor, own) if own else None, finite_space(DEFAULT_SPACE)
     jobs = []
     for index, (spec, count) in enumerate(lacking.items()):

@@ -34,6 +34,7 @@ from metad2a.evaluate.own_figures import LEVEL
 from metad2a.evaluate.own_tasks import interval, naswot_scores, own_tasks
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain.held_out import leave_one_source_out, tau
+from metad2a.retrain.may_teach import may_teach
 from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train
 from metad2a.runtime.home import home, shared_data
 from predictors.meta import MetaPredictor
@@ -163,7 +164,7 @@ def _all_figures(model: MetaD2A, final: bool, say: Say) -> dict[str, Any]:
     with Store(folder / "database.db") as store:
         say("reading the shipped records and the tables")
         fill(store, data)
-        known = episodes(store, images=images, cache=cache)
+        known = episodes(store, images=images, usable=may_teach, cache=cache)
         say("leave one source out")
         own = own_episodes(known, RECIPE)
         held_out = leave_one_source_out(learn_process(model.predictor, own), own)

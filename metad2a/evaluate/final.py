@@ -24,6 +24,7 @@ from databases.records.store import Store
 from metad2a.evaluate.few_measurements import few_measurements
 from metad2a.generate.generator import Generator
 from metad2a.recommend.model import MetaD2A
+from metad2a.retrain.may_teach import may_teach
 from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
 from predictors.metrics import kendall_tau, percentiles, regret
 from predictors.rivals import TREES, cell_features
@@ -54,7 +55,7 @@ def final_check(
     cells = [chosen.parse(text) for text in truth]
     accuracy = np.array(list(truth.values()))
     task = extract(load_task(data / "images" / "cifar10.npz", as_stored=True), cache=cache)
-    known = episodes(store, images=data / "images", cache=cache)
+    known = episodes(store, images=data / "images", usable=may_teach, cache=cache)
     ours = [_order(model, task, cells)]
     plain = _numbered(model.predictor.predict(task, finite_space(SPACE).classes, recipe=RECIPE).mean, cells)
     for seed in range(1, SEEDS):

@@ -21,6 +21,7 @@ from metad2a.build.build import Measurement, entry, measure
 from metad2a.evaluate.own_tasks import ceiling
 from metad2a.recommend.model import MetaD2A
 from metad2a.retrain.held_out import conformal_factors, leave_one_source_out, tau
+from metad2a.retrain.may_teach import may_teach
 from metad2a.runtime.executors import processes as executor
 from predictors.metrics import regret
 from predictors.rivals import best_on_average, copied_ranking, level_and_gain, parameters_of
@@ -54,7 +55,7 @@ def held_back_tasks(
     ``own`` are the known own tasks. MNIST has relatives among them: its figures stand with and without these.
     """
     found: dict[str, Any] = {}
-    for episode in episodes(store, images=images, cache=cache):
+    for episode in episodes(store, images=images, usable=may_teach, cache=cache):
         if episode.recipe != recipe:
             continue
         source = episode.features.source
