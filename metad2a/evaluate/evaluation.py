@@ -53,14 +53,13 @@ def backbones(
     *,
     images: Path,
     cache: Path | None,
-    recipe: str = RECIPE,
 ) -> dict[str, Any]:
     """What the trained backbone's features are worth, beside an untrained one's and plain image statistics."""
     found = {}
     for kind in get_args(Kind):
         own = [
             replace(each, features=own_features(store, each, images=images, cache=cache, kind=kind))
-            for each in own_episodes(known, recipe)
+            for each in own_episodes(known, RECIPE)
         ]
         held_out = leave_one_source_out(learn_process(model.predictor, own), own)
         taus = [tau(each.mean, each.episode, np.isfinite(each.average)) for each in held_out]
