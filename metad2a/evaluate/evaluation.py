@@ -192,4 +192,5 @@ def _held_back(
         if HELD_BACK.is_file():
             store.import_csv(HELD_BACK)
         measure_held_back(store, images, recipe=RECIPE, on_progress=say)
-        return held_back_tasks(model, store, own, images=images, cache=cache, recipe=RECIPE)
+        found = held_back_tasks(model, store, own, images=images, cache=cache, recipe=RECIPE)
+    return {name: each.to_json() for name, each in found.items()}
