@@ -62,24 +62,15 @@ OF_ONE_SPACE = {
 MODULES = {".".join(path.parts).removesuffix(".__init__"): given for given, path in PATHS.items()}
 
 
-def imported(node: ast.AST, *, at_once: bool, typed: bool = False) -> Iterator[tuple[int, str]]:
-    """Line and name of everything that is imported at runtime; ``at_once`` leaves out what functions import.
-
-    ``typed``: also of what is imported for types alone.
-    """
+def imported(node: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and name of everything that is imported: at once, inside of functions, and for types alone."""
     if isinstance(node, ast.ImportFrom):
         assert node.level == 0, f"line {node.lineno}: a relative import"
         yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
     elif isinstance(node, ast.Import):
         yield from ((node.lineno, alias.name) for alias in node.names)
-    inside: list[ast.AST] = list(ast.iter_child_nodes(node))
-    for_types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
-    if isinstance(node, ast.If) and for_types and not typed:
-        inside = list(node.orelse)
-    if at_once and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-        inside = []
-    for child in inside:
-        yield from imported(child, at_once=at_once, typed=typed)
+    for child in ast.iter_child_nodes(node):
+        yield from imported(child)
 
 
 @cache
@@ -88,10 +79,10 @@ def tree(path: Path) -> ast.Module:
 
 
 @cache
-def arrows(module: str, *, at_once: bool = False, typed: bool = False) -> list[tuple[str, str]]:
-    """Where a module imports another of ours, and which; ``typed``: also for types alone."""
+def arrows(module: str) -> list[tuple[str, str]]:
+    """Where a module imports another of ours, and which."""
     path, found = MODULES[module], []
-    for line, name in imported(tree(path), at_once=at_once, typed=typed):
+    for line, name in imported(tree(path)):
         target = name if name in MODULES else name.rpartition(".")[0]
         if target in MODULES and target != module:
             found.append((f"{path.relative_to(ROOT)}:{line}", target))
@@ -120,12 +111,8 @@ def test_rooms_import_downwards_also_inside_functions() -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    graph = {module: {target for _, target in arrows(module, at_once=True)} for module in MODULES}
+    graph = {module: {target for _, target in arrows(module)} for module in MODULES}
     assert len(list(TopologicalSorter(graph).static_order())) == len(MODULES)  # CycleError names the circle
-    lazily = {module: {target for _, target in arrows(module)} for module in MODULES}
-    assert list(TopologicalSorter(lazily).static_order())
-    for_types = {module: {target for _, target in arrows(module, typed=True)} for module in MODULES}
-    assert list(TopologicalSorter(for_types).static_order())
 
 
 def test_packages_define_nothing_and_the_library_hands_on_five_names() -> None:
@@ -158,7 +145,7 @@ def test_networks_and_supernets_know_no_space() -> None:
 
 def test_lower_floors_stay_silent_and_mlflow_is_left_to_tracking() -> None:
     for module, path in MODULES.items():
-        packages = {name.partition(".")[0] for _, name in imported(tree(path), at_once=False)}
+        packages = {name.partition(".")[0] for _, name in imported(tree(path))}
         assert "mlflow" not in packages or module in MLFLOW, f"{module} imports mlflow"
         for node in ast.walk(tree(path)):
             if not module.startswith("metad2a") and isinstance(node, ast.Call):
@@ -175,7 +162,7 @@ def test_files_are_put_in_place_by_the_one_writer() -> None:
 
 def steps(path: Path) -> list[int]:
     """The lines in which an optimiser or a schedule of torch's takes a step."""
-    if all(name.partition(".")[0] != "torch" for _, name in imported(tree(path), at_once=False)):
+    if all(name.partition(".")[0] != "torch" for _, name in imported(tree(path))):
         return []
     calls = [node for node in ast.walk(tree(path)) if isinstance(node, ast.Call) and not node.args]
     return [each.lineno for each in calls if isinstance(each.func, ast.Attribute) and each.func.attr == "step"]
