@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from metad2a.runtime.versions import __version__
+
 if TYPE_CHECKING:
     from databases.errors import UserError
     from metad2a.recommend.limits import Limits
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
     from metad2a.search.estimator import MetaD2AClassifier
 
 __all__ = ["Limits", "MetaD2A", "MetaD2AClassifier", "UserError", "__version__", "load"]
-__version__ = "0.1.0"
 
 _HOMES = {
     "Limits": "metad2a.recommend.limits",

@@ -12,6 +12,7 @@ from databases.hosting import importing
 
 Floats = npt.NDArray[np.float64]
 LEVEL = 0.95  # of an interval
+TAU_DRAWS = 300  # of rows, of which an interval of tau is told
 ALIKE = 0.05  # share by which costs that are called the same may differ
 
 
@@ -71,7 +72,7 @@ def spearman(predicted: npt.ArrayLike, true: npt.ArrayLike) -> float:
     return 0.0 if _constant(first) or _constant(second) else float(spearmanr(first, second).statistic)
 
 
-def tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 300) -> Interval:
+def tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = TAU_DRAWS) -> Interval:
     """`kendall_tau` of two (n,) arrays with its percentile bootstrap interval over rows; ``mean`` is that of all."""
     first, second = _pair(predicted, true)
     rows = np.random.default_rng(0).integers(len(first), size=(draws, len(first)))
@@ -79,22 +80,22 @@ def tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 
     return Interval(kendall_tau(first, second), *bounds(found), LEVEL, len(first))
 
 
-def mean_tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 300) -> Interval:
+def mean_tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Interval:
     """Mean over seeds of `kendall_tau` of (seeds, n) and (n,), its bootstrap interval over seeds and columns alike."""
     first, second, rng = np.asarray(predicted, dtype=np.float64), np.asarray(true), np.random.default_rng(0)
 
     def mean(rows: npt.NDArray[np.int64], columns: npt.NDArray[np.int64]) -> float:
         return float(np.mean([kendall_tau(row[columns], second[columns]) for row in first[rows]]))
 
-    rows, columns = (rng.integers(size, size=(draws, size)) for size in first.shape)
+    rows, columns = (rng.integers(size, size=(TAU_DRAWS, size)) for size in first.shape)
     low, high = bounds([mean(*drawn) for drawn in zip(rows, columns, strict=True)], LEVEL)
     return Interval(mean(*map(np.arange, first.shape)), low, high, LEVEL, len(first))
 
 
-def tau_difference(first: npt.ArrayLike, second: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 300) -> Interval:
+def tau_difference(first: npt.ArrayLike, second: npt.ArrayLike, true: npt.ArrayLike) -> Interval:
     """`kendall_tau` of the ``first`` ranking less that of the ``second``, (n,) each, drawn over the same rows."""
     (ours, values), (theirs, _) = _pair(first, true), _pair(second, true)
-    rows = np.random.default_rng(0).integers(len(values), size=(draws, len(values)))
+    rows = np.random.default_rng(0).integers(len(values), size=(TAU_DRAWS, len(values)))
     found = [kendall_tau(ours[drawn], values[drawn]) - kendall_tau(theirs[drawn], values[drawn]) for drawn in rows]
     mean = kendall_tau(ours, values) - kendall_tau(theirs, values)
     return Interval(mean, *bounds(found), LEVEL, len(values))

@@ -34,6 +34,7 @@ from databases.records.importers.own_table import import_table
 from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.reports.publish import markdown_table
+from metad2a.retrain.may_teach import may_teach
 from metad2a.retrain.retrain import retrain
 from metad2a.runtime.home import shared_data
 from metad2a.runtime.tracking import NullTracker
@@ -114,7 +115,7 @@ def learn(shipped: MetaD2A, truth: dict[str, Values], drawn: dict[str, npt.NDArr
         import_table(store, folder / "benchmark.csv")
         path = folder / "meta.safetensors"
         retrain(store, images=None, output=path, work=folder, tracker=NullTracker(), start=shipped)
-        return load(path), episodes(store, images=None)
+        return load(path), episodes(store, images=None, usable=may_teach)
 
 
 def declare(path: Path, classes: int, examples: int) -> None:

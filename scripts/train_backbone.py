@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from databases.datasets.backbone import WEIGHTS, Backbone
+from databases.files import write_files
 from metad2a.runtime.home import images_folder
 from metad2a.train.loop import Epoch, Loop, cosine
 
@@ -114,9 +114,7 @@ def write(network: Backbone, *, epochs: int, top1: float) -> None:
         name: (value.half() if value.is_floating_point() else value).contiguous()
         for name, value in network.state_dict().items()
     }
-    partial = WEIGHTS.with_suffix(".partial")
-    save_file(tensors, partial, {"metad2a": json.dumps(header)})
-    os.replace(partial, WEIGHTS)
+    write_files({WEIGHTS: save(tensors, {"metad2a": json.dumps(header)})})
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+from collections.abc import Callable
+
 import pytest
 
 from databases.errors import UserError
@@ -21,3 +24,10 @@ def by_key(store: Store) -> dict[tuple[str, str, int], tuple[float | None, float
         (each.task.split("/")[1], each.recipe, each.seed): (each.valid_accuracy, each.test_accuracy, each.train_seconds)
         for each in store.records(space="nasbench201")
     }
+
+
+def started(target: Callable[..., None], *arguments: object) -> multiprocessing.process.BaseProcess:
+    """A new process that runs the function."""
+    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
+    process.start()
+    return process

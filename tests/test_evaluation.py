@@ -18,6 +18,7 @@ from metad2a.evaluate import ablations
 from metad2a.evaluate.card import card, tables
 from metad2a.evaluate.evaluation import evaluate
 from metad2a.evaluate.evaluation_report import write
+from metad2a.evaluate.final_figures import GeneratorFigures, HeldBack
 from metad2a.evaluate.own_tasks import ceiling, noise
 from predictors import checkpoint
 
@@ -38,6 +39,12 @@ def test_the_figures_are_those_of_the_shipped_weights(figures: dict[str, Any]) -
 def test_the_card_shows_the_figures_unchanged(figures: dict[str, Any]) -> None:
     _, header = checkpoint.load(WEIGHTS / "meta.safetensors")
     assert card(header, figures) == (WEIGHTS / "MODEL_CARD.md").read_text(encoding="utf-8")
+
+
+def test_figures_of_the_final_check_are_read_as_they_were_written(figures: dict[str, Any]) -> None:
+    made, held_back = figures["final"]["generator"], figures["final"]["own tasks"]
+    assert GeneratorFigures.from_json(made).to_json() == made
+    assert {name: HeldBack.from_json(each).to_json() for name, each in held_back.items()} == held_back
 
 
 def test_the_card_says_whether_the_dataset_is_read_by_the_figures(figures: dict[str, Any]) -> None:

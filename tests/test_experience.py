@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pipeline_world import random_base, stripes
+from pipeline_world import opened, stripes
 
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import Task
@@ -22,7 +22,6 @@ from metad2a.recommend.experience import experience
 from metad2a.search.pipelines import competing, ending
 from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.search import search_pipelines
-from metad2a.train.bases import Base
 from predictors.outcome import Example, Looked, OutcomeModel, recipe_of
 from predictors.scale import to_logit, to_percent
 
@@ -76,9 +75,6 @@ def measured(store: Store, name: str, *, slope: float, probe: float = 60.0) -> N
 def test_a_search_records_what_it_measured_and_only_once(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def opened(name: str, *, channels: int, resolution: int, stages: object = None) -> Base:
-        return replace(random_base(channels), name=name, digest=name)
-
     monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
     monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})

@@ -9,8 +9,10 @@ import pytest
 from made_up import episode, task
 
 from databases.records.episodes import Episode, own_episodes
+from databases.records.record import PUBLISHED_MEAN, Record
 from metad2a.retrain import held_out
 from metad2a.retrain.held_out import HeldOut, conformal_factors, leave_one_source_out, tau
+from metad2a.retrain.may_teach import may_teach
 from predictors.rivals import best_on_average
 from predictors.scale import to_percent
 from predictors.surrogates import KERNEL, measured
@@ -34,6 +36,17 @@ def with_residuals(residuals: np.ndarray, std: float = 1.0) -> HeldOut:
     nothing = np.zeros(len(residuals))
     one = episode(task(), list(range(len(residuals))), to_percent(residuals).tolist())
     return HeldOut(one, nothing, nothing + std, nothing, nothing, nothing, 0.0)
+
+
+def test_published_tables_judge_but_for_one_which_teaches_by_its_means() -> None:
+    def teaches(task: str, recipe: str = "nasbench201", seed: int = PUBLISHED_MEAN) -> bool:
+        return may_teach(Record(task, "nasbench201", "a cell", recipe, seed, "nasbench201", test_accuracy=50.0))
+
+    for judge in ("nasbench201/cifar10", "nasbench201/cifar100"):
+        assert not any(teaches(judge, *how) for how in ((), ("nasbench201", 777), ("nasbench201-12ep", 111)))
+    assert teaches("nasbench201/imagenet16-120") and teaches("nasbench201/imagenet16-120", "nasbench201-12ep", 111)
+    assert not teaches("nasbench201/imagenet16-120", "nasbench201", 777)
+    assert teaches("a fingerprint", "tiny", 0) and teaches("metad2a/train/1", "metad2a", 0)
 
 
 def test_own_tasks_are_those_of_the_recipe_with_several_cells() -> None:

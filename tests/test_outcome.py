@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from outcome_world import ALL, HOG, OWN, examples, law
-from pipeline_world import random_base, stripes
+from pipeline_world import opened, stripes
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
@@ -25,7 +25,6 @@ from metad2a.reports.figure import save
 from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
 from metad2a.search.pipelines import competing
 from metad2a.service import answering
-from metad2a.train.bases import Base
 from predictors import gaussian_process, outcome
 from predictors.gaussian_process import alike, learn_process
 from predictors.outcome import Example, Looked, OutcomeModel, examples_of
@@ -112,9 +111,6 @@ def test_a_probe_takes_features_of_all_images_and_a_regression_on_those_learnt_f
 @pytest.fixture
 def world(lawful: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Our weights replaced by a tiny random network."""
-
-    def opened(name: str, *, channels: int, resolution: int, stages: object = None) -> Base:
-        return replace(random_base(channels), name=name, digest=name)
 
     monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
     monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})

@@ -16,6 +16,7 @@ from databases.errors import UserError
 from databases.records.episodes import episodes
 from databases.records.importers.own_table import import_table
 from databases.records.store import Store
+from metad2a.retrain.may_teach import may_teach
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -72,7 +73,7 @@ def test_the_mark_of_a_spreadsheet_before_a_table_is_no_part_of_it(tmp_path: Pat
 def test_what_predictors_need_is_in_the_database_alone(tmp_path: Path, store: Store) -> None:
     import_table(store, table(tmp_path, row(), row(architecture=OTHER, value=70, features="")))
     (tmp_path / "a.npz").unlink()
-    (found,) = episodes(store, images=None)
+    (found,) = episodes(store, images=None, usable=may_teach)
     assert found.features.features.shape == (30, 192) and found.features.labels.max() == 2
     assert (found.recipe, found.family, sorted(found.accuracy)) == ("mine", "leaves", [70.0, 81.5])
     later = table(tmp_path, row(seed=5, features=""), name="later.csv")
@@ -85,7 +86,7 @@ def test_images_may_stand_beside_the_table_in_any_form(tmp_path: Path, store: St
     head = (*HEAD[:5], "images", "source", "channels", "cells", "resolution")
     path = table(tmp_path, (*row()[:5], "photos.npz", "plants", 8, 3, 16), head=head)
     assert import_table(store, path) == 1
-    (found,) = episodes(store, images=None)
+    (found,) = episodes(store, images=None, usable=may_teach)
     assert found.family == "plants" and np.isfinite(found.features.features).all()
     assert store.records()[0].extra == {"channels": 8, "cells": 3, "resolution": 16}
 

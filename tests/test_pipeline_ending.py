@@ -11,7 +11,7 @@ from typing import cast
 
 import numpy as np
 import pytest
-from pipeline_world import random_base, stripes
+from pipeline_world import opened, stripes
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
@@ -27,7 +27,6 @@ from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.pipelines.stages import LAST_ROUND, read_plan
 from metad2a.search.run_state import read_state
 from metad2a.search.runs import AGAIN, CANDIDATES
-from metad2a.train.bases import Base
 from metad2a.train.finetune import Tuned
 from metad2a.train.pipeline import Effort, tune_pipeline
 
@@ -39,9 +38,6 @@ SLOW, FAST = Pipeline("own", 32, "all", 0.03), Pipeline("own", 32, "all", 0.1)
 @pytest.fixture(autouse=True)
 def efforts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Effort]]:
     """What is trained, in a world of tiny random weights, always with 100 s left; fine-tuning beats the probe."""
-
-    def opened(name: str, *, channels: int, resolution: int, stages: object = None) -> Base:
-        return replace(random_base(channels), name=name, digest=name)
 
     trained = list[Effort]()
 

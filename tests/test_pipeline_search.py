@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pipeline_world import random_base, stripes
+from pipeline_world import opened, stripes
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.architectures.supernets.families import LITE0
@@ -33,7 +33,7 @@ from metad2a.search.pipelines.stages import PLAN, Plan, Stage, read_plan
 from metad2a.search.predict import open_network, predictions, rows_of
 from metad2a.search.run_state import read_state, write_state
 from metad2a.search.runs import CANDIDATES, best_network
-from metad2a.train.bases import Base, absent
+from metad2a.train.bases import absent
 from metad2a.train.logistic import log_loss
 from metad2a.train.pipeline import tune_pipeline
 
@@ -44,9 +44,6 @@ TUNED = Pipeline("own", 32, "all", 0.03)
 @pytest.fixture(autouse=True)
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A home of its own, our weights replaced by a tiny random network, and one short fine-tuning."""
-
-    def opened(name: str, *, channels: int, resolution: int, stages: object = None) -> Base:
-        return replace(random_base(channels), name=name, digest=name)
 
     monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
     monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import fields
+from typing import Any, get_args, get_type_hints
 
 import pytest
 
 from databases.architectures.space import MADE, SPACES
 from databases.registry import Registry
-from databases.usual import DEFAULT_SPACE
+from databases.usual import DEFAULT_SPACE, SEARCHED_SPACE
+from metad2a.build.ways import WAYS, Asked
+from metad2a.cli.database import build
 from metad2a.reproduce import DEMONSTRATIONS
 from metad2a.runtime.executors import EXECUTORS
 from metad2a.search.controllers import CONTROLLERS, NEEDS
@@ -33,8 +36,14 @@ def test_every_entry_loads_and_knows_its_name(kind: str, name: str) -> None:
 
 
 def test_what_is_named_elsewhere_is_there() -> None:
-    assert DEFAULT_SPACE in SPACES
+    assert {DEFAULT_SPACE, SEARCHED_SPACE} <= set(SPACES)
     assert set(NEEDS) <= set(CONTROLLERS)
+
+
+def test_spaces_that_are_measured_are_offered_and_ask_for_known_options() -> None:
+    named, _ = get_args(get_type_hints(build, include_extras=True)["space"])
+    assert set(get_args(named)) == WAYS.keys() <= set(SPACES)
+    assert all(way.means <= {each.name for each in fields(Asked)} for way in WAYS.values())
 
 
 def test_a_thing_is_imported_when_it_is_asked_for_and_may_be_put_in_by_hand() -> None:

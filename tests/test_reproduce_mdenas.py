@@ -10,9 +10,9 @@ import pytest
 
 from databases.architectures.space import space
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.reproduce import mdenas, mdenas_supernet
 from metad2a.reproduce.demonstration import Context
-from metad2a.reproduce.mdenas import CONTROL, ORDER, OURS, RANDOM, SHORT, SHUFFLED, Job, Size, follow
+from metad2a.reproduce.mdenas import demonstration, shared_weights
+from metad2a.reproduce.mdenas.demonstration import CONTROL, ORDER, OURS, RANDOM, SHORT, SHUFFLED, Job, Size, follow
 from predictors.metrics import Interval
 
 SIZE = Size(trials=40, seeds=2, every=20, draws=5)
@@ -29,11 +29,11 @@ def table() -> BenchmarkTable:
 def test_values_that_agree_are_ranked_alike_and_shuffled_ones_are_not(table: BenchmarkTable) -> None:
     noise = np.random.default_rng(0).normal(size=len(table.valid))
     long = replace(table, valid=table.valid + noise)
-    found = mdenas._taus(replace(long, test=-long.test), long, SIZE, 0)
-    means = [found[of].mean for of in ("validation", "test", f"best {mdenas.BEST}%")]
+    found = demonstration._taus(replace(long, test=-long.test), long, SIZE, 0)
+    means = [found[of].mean for of in ("validation", "test", f"best {demonstration.BEST}%")]
     assert means == pytest.approx([1, -1, 1])
     assert all(abs(found[of].mean) < 0.03 for of in (ORDER, SHUFFLED)) and found[ORDER] != found[SHUFFLED]
-    shown = mdenas._tau_table({"made": found, "up": found})
+    shown = demonstration._tau_table({"made": found, "up": found})
     assert shown.headings == ("Ranking", ">made", ">up")
     assert shown.rows[-2:] == tuple((of, str(found[of]), str(found[of])) for of in (ORDER, SHUFFLED))
 
@@ -44,7 +44,7 @@ def test_a_control_that_ranks_cells_is_said_to_fail(of: str) -> None:
     means = {"mean": 90.0, "low": 80.0, "high": 99.0}
 
     def held(taus: dict[str, Interval]) -> list[bool]:
-        return [each.holds for each in mdenas._verdicts({"made up": taus}, {OURS: means}, {CONTROL: means})]
+        return [each.holds for each in demonstration._verdicts({"made up": taus}, {OURS: means}, {CONTROL: means})]
 
     fine = {"validation": good, ORDER: nothing, SHUFFLED: nothing}
     assert held(fine) == [True, True, True, True]
@@ -62,13 +62,13 @@ def test_searches_are_told_one_thing_and_judged_by_another(table: BenchmarkTable
 
 @pytest.mark.slow
 def test_a_small_run_shows_every_part(tables: str, shared: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mdenas, "FAST", SIZE)
-    monkeypatch.setattr(mdenas_supernet, "FAST", replace(mdenas_supernet.FAST, told=2))
+    monkeypatch.setattr(demonstration, "FAST", SIZE)
+    monkeypatch.setattr(shared_weights, "FAST", replace(shared_weights.FAST, told=2))
     context = Context(fast=True, database=tables, images=shared / "images", workers=1, say=lambda line: None)
-    report = mdenas.run(context)
+    report = demonstration.run(context)
     assert all(0.6 < found["validation"]["mean"] < 0.7 for found in report.figures["tau"].values())
-    assert report.figures["percentile"].keys() == mdenas.METHODS.keys()
+    assert report.figures["percentile"].keys() == demonstration.METHODS.keys()
     assert report.figures["percentile"][OURS]["multinomial_above"]["mean"] == 0
-    assert report.figures["supernet"]["percentile"].keys() == {*mdenas_supernet.POLICIES, mdenas_supernet.RANDOM}
-    assert len(report.tables[0].rows) == 5 and len(report.tables[1].rows) == len(mdenas.METHODS)
+    assert report.figures["supernet"]["percentile"].keys() == {*shared_weights.POLICIES, shared_weights.RANDOM}
+    assert len(report.tables[0].rows) == 5 and len(report.tables[1].rows) == len(demonstration.METHODS)
     assert len(report.verdicts) == 13 and len(report.panels) == 3

@@ -27,10 +27,10 @@ def test_trials_are_counted_until_the_mean_is_there_with_one_update_as_the_floor
         return Followed(np.array([50.0] * trial + [96.0] * (61 - trial)), [CELL] * (60 - before))
 
     found = _speed([(at(40), at(0)), (at(40), at(20)), (at(40), at(10))])
-    assert found["from scratch"] == [40] * 3 and found["transferred"] == [10, 20, 10]
-    assert found["times fewer"]["mean"] == pytest.approx((4 * 2 * 4) ** (1 / 3))
+    assert found.fresh == [40] * 3 and found.transferred == [10, 20, 10]
+    assert found.fewer["mean"] == pytest.approx((4 * 2 * 4) ** (1 / 3))
     assert at(61).needed(95) == 61
-    assert _speed([(at(40), at(0, before=14))])["transferred"] == [14]  # the draws before the search are trials
+    assert _speed([(at(40), at(0, before=14))]).transferred == [14]  # the draws before the search are trials
 
 
 def test_a_search_that_is_cut_off_shows_no_count() -> None:
@@ -79,8 +79,8 @@ def test_embeddings_that_follow_the_tables_agree_with_them() -> None:
     nothing = np.zeros(5)
     runs = [Learnt({}, {}, nothing, nothing, values) for _ in range(3)]
     near = _neighbours(runs, Family(REAL, tasks, ()))
-    assert near["agreement"]["mean"] > 0.9
-    assert np.allclose(np.diag(near["cosine"]), 1)
+    assert near.agreement["mean"] > 0.9
+    assert np.allclose(np.diag(near.cosine), 1)
 
 
 def test_the_real_tasks_need_latencies() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import sqlite3
 import threading
 import time
@@ -14,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from records_world import says
+from records_world import says, started
 from sqlalchemy import inspect
 
 from databases.errors import UserError
@@ -131,17 +130,11 @@ def add_without_end(path: Path) -> None:
         store.add(numbered(10**9))
 
 
-def start(target: Callable[..., None], *arguments: object) -> multiprocessing.process.BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
-    process.start()
-    return process
-
-
 @pytest.mark.parametrize("kind", ["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
 def test_two_processes_writing_at_once_lose_nothing(tmp_path: Path, request: pytest.FixtureRequest, kind: str) -> None:
     server = request.getfixturevalue("postgres") if kind == "postgresql" else None
     place = tmp_path / "records.db" if server is None else server.database()
-    processes = [start(add_one_by_one, place, first) for first in (0, 100)]  # half of their records are the same
+    processes = [started(add_one_by_one, place, first) for first in (0, 100)]  # half of their records are the same
     for process in processes:
         process.join(120)
         assert process.exitcode == 0
@@ -172,7 +165,7 @@ def test_those_who_open_an_empty_database_at_once_all_get_it(
 
 def test_a_kill_leaves_whole_batches_and_the_same_import_adds_the_rest(tmp_path: Path) -> None:
     with Store(tmp_path / "records.db") as store:
-        process = start(add_without_end, tmp_path / "records.db")
+        process = started(add_without_end, tmp_path / "records.db")
         deadline = time.monotonic() + 60
         while ANY.key not in store.keys() and time.monotonic() < deadline:
             time.sleep(0.01)

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from postgres_server import PostgresServer
-from records_world import says
+from records_world import says, started
 from sqlalchemy import create_engine, inspect, text
 
 from databases.errors import UserError
@@ -126,12 +124,6 @@ def die_half_way(path: Path) -> None:
 def opens(path: Path, times: int) -> None:
     for _ in range(times):
         Store(path, timeout=60).close()
-
-
-def started(target: Callable[..., None], *arguments: object) -> multiprocessing.process.BaseProcess:
-    process = multiprocessing.get_context("spawn").Process(target=target, args=arguments)
-    process.start()
-    return process
 
 
 def test_an_upgrade_that_is_killed_half_way_loses_nothing_and_is_done_by_the_next(tmp_path: Path) -> None:

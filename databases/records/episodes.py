@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.ready_features import from_text
 from databases.datasets.sampler import TaskSpec, build_task
-from databases.records.record import PUBLISHED_MEAN, Record, TaskEntry
+from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from databases.usual import DEFAULT_SPACE
 
@@ -24,6 +25,7 @@ TABLE = 1000  # an episode with so many cells is a published table
 FEW = 5  # an episode with fewer cells tells a level, but no order
 NEVER_HELD_OUT = ("tinyimagenet", "imagenet")  # the backbone has seen them
 MOST_SEEDS = 6  # of a cell that are kept one by one; a class of a table may have hundreds
+Usable: TypeAlias = Callable[[Record], bool]  # whether whoever asks may learn from a record
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,26 +88,30 @@ def held_out_families(own: Sequence[Episode]) -> list[str]:
     return sorted(families - set(NEVER_HELD_OUT)) if len(families) > 1 else []
 
 
-def episodes(store: Store, *, images: Path | None, cache: Path | None = None) -> list[Episode]:
-    """Every task of the store whose features can be had, but the forbidden ones, one episode a recipe.
+def episodes(store: Store, *, images: Path | None, usable: Usable, cache: Path | None = None) -> list[Episode]:
+    """Every task of the store whose features can be had, by its ``usable`` records, one episode a recipe.
 
     ``images`` is the folder of the image sources, from which own tasks are rebuilt by their specs (None: only
     the tasks of users' tables have features); ``cache`` the folder of cached features.
     """
-    return episodes_with(store, lambda entry: _features(entry, images=images, cache=cache))
+    return episodes_with(store, lambda entry: _features(entry, images=images, cache=cache), usable=usable)
 
 
 def episodes_with(
-    store: Store, features_of: Callable[[TaskEntry], TaskFeatures | None], *, catalogue: Catalogue | None = None
+    store: Store,
+    features_of: Callable[[TaskEntry], TaskFeatures | None],
+    *,
+    usable: Usable,
+    catalogue: Catalogue | None = None,
 ) -> list[Episode]:
-    """Every task of the store whose features ``features_of`` knows, but the forbidden ones, one episode a recipe.
+    """Every task of the store whose features ``features_of`` knows, by its ``usable`` records, one episode a recipe.
 
     Of the space of the ``catalogue``, which numbers what is met; by default of the default space.
     """
     chosen = Catalogue(DEFAULT_SPACE) if catalogue is None else catalogue
     entries = {entry.key: entry for entry in store.tasks()}
     found: list[Episode] = []
-    for (task, recipe), records in _by_task(_usable(store, chosen.space.name)).items():
+    for (task, recipe), records in _by_task(filter(usable, _told(store, chosen.space.name))).items():
         features = features_of(entries[task])
         if features is not None:
             found.append(_episode(chosen, features, recipe, records, entries[task].source))
@@ -122,12 +128,9 @@ def held_out_accuracy(record: Record) -> float:
     return float(sum(value * count for value, count in pairs) / sum(count for _, count in pairs))
 
 
-def _usable(store: Store, space: str) -> Iterable[Record]:
+def _told(store: Store, space: str) -> Iterator[Record]:
+    """The records that tell an accuracy."""
     for record in store.records(space=space):
-        table = record.task.startswith("nasbench201/")
-        a_seed = record.recipe == "nasbench201" and record.seed != PUBLISHED_MEAN
-        if table and (record.task != IMAGENET16 or a_seed):
-            continue
         if record.valid_accuracy is not None or record.test_accuracy is not None:
             yield record
 

@@ -92,7 +92,7 @@ def build(
     specs = sample_specs(folder, tasks=tasks, seed=seed)
     first, last = core_rounds(specs, folder, per_task=per_task, recipe=recipe, judged=judged, seeds=seeds)
     for spec in specs:
-        store.add_task(entry(_task(spec, folder), spec))
+        store.add_task(entry(built_task(spec, folder), spec))
     rounds: tuple[Callable[[], list[Measurement]], ...] = (
         lambda: first,
         lambda: last,
@@ -157,14 +157,16 @@ def telling_round(
     from predictors.surrogates import learn_process
 
     measured = _cells_of_tasks(store.keys(recipe=recipe, space=DEFAULT_SPACE))
-    lacking = {spec: per_task - len(measured[_fingerprint(spec, folder)]) for spec in specs}
+    lacking = {spec: per_task - len(measured[fingerprint_of(spec, folder)]) for spec in specs}
     if not any(count > 0 for count in lacking.values()):
         return []
-    own = own_episodes(episodes(store, images=folder, cache=cache), recipe)
+    own = own_episodes(
+        episodes(store, images=folder, usable=lambda record: record.recipe == recipe, cache=cache), recipe
+    )
     process, nasbench = learn_process(load().predictor, own) if own else None, finite_space(DEFAULT_SPACE)
     jobs = []
     for index, (spec, count) in enumerate(lacking.items()):
-        task = _task(spec, folder)
+        task = built_task(spec, folder)
         known = [nasbench.class_number(nasbench.parse(text)) for text in measured[task.fingerprint]]
         pool = [nasbench.class_number(each) for each in scattered_architectures(POOL, seed=index)]
         if process is None:  # nothing to learn from yet
@@ -178,7 +180,7 @@ def telling_round(
 
 def measure(job: Measurement) -> Record:
     """Trains once and tests on validation and test images; picklable, for the executor."""
-    task = _task(job.spec, job.folder)
+    task = built_task(job.spec, job.folder)
     architecture = space(job.space).parse(job.architecture)
     training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, on="auto")
     return record_of(task, training, architecture=architecture, recipe=job.recipe, seed=job.seed, source="own")
@@ -229,8 +231,9 @@ def _sensible() -> list[Architecture]:
     return [each for each in nasbench.classes if sum(nasbench.graph_numbers(each)[:2])]
 
 
-@lru_cache(maxsize=2)
-def _task(spec: TaskSpec, folder: Path) -> Task:
+@lru_cache(maxsize=3)
+def built_task(spec: TaskSpec, folder: Path) -> Task:
+    """The task, kept for a while: many measurements in turn are of one."""
     return build_task(spec, folder)
 
 
@@ -251,9 +254,10 @@ def _progress(known: set[RecordKey], core: Sequence[Measurement], judged: int, p
 
 
 def _key(job: Measurement) -> RecordKey:
-    return RecordKey(_fingerprint(job.spec, job.folder), job.space, job.architecture, job.recipe, job.seed)
+    return RecordKey(fingerprint_of(job.spec, job.folder), job.space, job.architecture, job.recipe, job.seed)
 
 
 @lru_cache(maxsize=1000)
-def _fingerprint(spec: TaskSpec, folder: Path) -> str:
-    return _task(spec, folder).fingerprint
+def fingerprint_of(spec: TaskSpec, folder: Path) -> str:
+    """Of the task, also of more than are kept."""
+    return built_task(spec, folder).fingerprint

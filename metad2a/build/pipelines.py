@@ -16,11 +16,11 @@ import numpy as np
 
 from databases.architectures.networks import cost
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from databases.datasets.sampler import PIPELINE_SOURCES, TaskSpec, build_task, sample_specs
+from databases.datasets.sampler import PIPELINE_SOURCES, TaskSpec, sample_specs
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.records.record import Record, RecordKey
 from databases.records.store import Store
-from metad2a.build.build import Built, entry
+from metad2a.build.build import Built, built_task, entry, fingerprint_of
 from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.place import TWO, Place
 from metad2a.train.augment import Augment
@@ -118,7 +118,7 @@ def build_pipelines(
     """
     specs = sample_specs(folder, tasks=tasks, seed=seed, sources=PIPELINE_SOURCES)
     for spec in specs:
-        store.add_task(entry(_task(spec, folder), spec))
+        store.add_task(entry(built_task(spec, folder), spec))
     jobs = list(_jobs(specs, folder, cache, judged=judged, seeds=seeds))
     known = store.keys(space=PIPELINE.name)
     todo = [job for job in jobs if _key(job) not in known]
@@ -134,7 +134,7 @@ def _jobs(specs: list[TaskSpec], folder: Path, cache: Path, *, judged: int, seed
     for number in range(seeds if judged else 1):
         for pipelines in ROUNDS:
             for spec in specs if number == 0 else specs[:judged]:
-                side = _task(spec, folder).resolution
+                side = built_task(spec, folder).resolution
                 for text, steps in pipelines:
                     if (steps or not number) and _pipeline(text).resolution <= max(64, side):
                         yield Job(spec, folder, text, steps, number, cache)
@@ -142,7 +142,7 @@ def _jobs(specs: list[TaskSpec], folder: Path, cache: Path, *, judged: int, seed
 
 def measure(job: Job) -> Record:
     """One pipeline trained and tested; picklable, for the executor."""
-    task, pipeline, begin = _task(job.spec, job.folder), _pipeline(job.pipeline), time.monotonic()
+    task, pipeline, begin = built_task(job.spec, job.folder), _pipeline(job.pipeline), time.monotonic()
     if not job.steps:
         probed = probe_pipeline(pipeline, task, cache=job.cache)
         return _record(job, task, probed.classifier, time.monotonic() - begin, probed.valid_loss)
@@ -154,7 +154,7 @@ def measure(job: Job) -> Record:
 @lru_cache(maxsize=2)
 def _augment(spec: TaskSpec, folder: Path, cache: Path) -> Augment:
     """What may be done to the training images, as a search finds it out."""
-    return choose_augment("auto", _task(spec, folder), cache=cache)[0]
+    return choose_augment("auto", built_task(spec, folder), cache=cache)[0]
 
 
 def _record(job: Job, task: Task, classifier: Classifier, seconds: float, valid_loss: float) -> Record:
@@ -193,15 +193,5 @@ def _pipeline(text: str) -> Pipeline:
     return PIPELINE.pipeline(PIPELINE.parse(text))
 
 
-@lru_cache(maxsize=3)
-def _task(spec: TaskSpec, folder: Path) -> Task:
-    return build_task(spec, folder)
-
-
-@lru_cache(maxsize=1000)
-def _fingerprint(spec: TaskSpec, folder: Path) -> str:
-    return _task(spec, folder).fingerprint
-
-
 def _key(job: Job) -> RecordKey:
-    return RecordKey(_fingerprint(job.spec, job.folder), PIPELINE.name, job.pipeline, job.recipe, job.seed)
+    return RecordKey(fingerprint_of(job.spec, job.folder), PIPELINE.name, job.pipeline, job.recipe, job.seed)

@@ -36,5 +36,6 @@ def own_measured(recipe: str, *, images: Path, cache: Path) -> list[tuple[Episod
     with TemporaryDirectory() as folder, Store(Path(folder) / "own.db") as store:
         add_measurements(store)
         specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks() if each.spec}
-        own = own_episodes(episodes(store, images=images, cache=cache), recipe)
+        measured = episodes(store, images=images, usable=lambda record: record.recipe == recipe, cache=cache)
+        own = own_episodes(measured, recipe)
     return [(each, specs[each.features.fingerprint]) for each in own]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -34,12 +34,6 @@ if TYPE_CHECKING:
 
     from databases.records.store import Store
     from metad2a.build.build import Built
-
-MEANINGLESS = {  # options of `build` that say nothing of a space's measurements
-    "pipeline": {"per_task", "recipe"},
-    "residual-subnets": {"recipe", "judged", "seeds"},
-    "mobilenetv3-subnets": {"recipe", "judged", "seeds"},
-}
 
 app = typer.Typer(help="What is known: import, measure, look at and export records.")
 imports = typer.Typer(help="Add published measurements, a table of your own, or a file that export wrote.")
@@ -145,33 +139,26 @@ def build(
     json: Json = False,
 ) -> None:
     """Measure cells, pipelines or subnets on varied tasks; what the database holds is not measured again."""
+    from metad2a.build.ways import WAYS, Asked, build_space
     from metad2a.runtime.home import features_folder, images_folder
     from metad2a.runtime.place import Place
 
+    asked = Asked(tasks, per_task, recipe, judged, seeds, seed)
     for option in given(context):
-        if option.name in MEANINGLESS.get(space, ()):
+        if hasattr(asked, option.name) and option.name not in WAYS[space].means:
             raise UserError(f"given {option.opts[0]} with the space {space!r}, of which it says nothing: leave it out")
     with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
         begun = time.monotonic()
-        drawn: dict[str, Any] = {"tasks": tasks, "judged": judged, "seeds": seeds, "seed": seed}
-        told: dict[str, Any] = {
-            "place": Place(workers=workers, executor=executor),
-            "on_progress": lambda each: _tell(reporter, each, begun),
-            "on_death": lambda death: reporter.line(str(death)),
-        }
-        folder, cache = images or images_folder(), features_folder()
-        if space == "pipeline":
-            from metad2a.build.pipelines import build_pipelines
-
-            built = build_pipelines(store, folder, cache=cache, **drawn, **told)
-        elif space.endswith("-subnets"):
-            from metad2a.build.subnets import build_subnets
-
-            built = build_subnets(store, folder, space=space, tasks=tasks, subnets=per_task, seed=seed, **told)
-        else:
-            from metad2a.build.build import build as run
-
-            built = run(store, folder, per_task=per_task, recipe=recipe, cache=cache, **drawn, **told)
+        built = build_space(
+            store,
+            images or images_folder(),
+            asked,
+            space=space,
+            place=Place(workers=workers, executor=executor),
+            cache=features_folder(),
+            on_progress=lambda each: _tell(reporter, each, begun),
+            on_death=lambda death: reporter.line(str(death)),
+        )
     if json:
         print_json({"measured": built.done, "known": built.known, "left": built.left})
     else:

@@ -13,10 +13,9 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from databases.errors import UserError
-from databases.usual import DEFAULT_SPACE
+from databases.usual import DEFAULT_SPACE, SEARCHED_SPACE, USUAL_SECONDS
 from metad2a.cli import process
 from metad2a.runtime.home import DATABASE, database_path, home_path, home_to_read, picture_room
-from metad2a.search.pipelines import SPACE, USUAL_SECONDS
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -245,8 +244,8 @@ OF_PIPELINES = {"also", "baseline"}  # and only there
 OF_PIPELINES_HERE = {"recommend": {"budget"}, "search": {"prefer"}}
 
 # what means nothing in the space, always and in one command; where it does; and a space to give
-FOREIGN = {SPACE: (OF_NETWORKS, OF_NETWORKS_HERE, "in spaces of networks", DEFAULT_SPACE)}
-FOREIGN_TO_NETWORKS = (OF_PIPELINES, OF_PIPELINES_HERE, "in the space pipeline", SPACE)
+FOREIGN_TO_PIPELINES = (OF_NETWORKS, OF_NETWORKS_HERE, "in spaces of networks", DEFAULT_SPACE)
+FOREIGN_TO_NETWORKS = (OF_PIPELINES, OF_PIPELINES_HERE, "in the space pipeline", SEARCHED_SPACE)
 
 OF_CELLS = (  # measured by scripts/device_transfer.py
     "given --device with the space 'pipeline': what is known of devices are latencies of cells, which foretell those "
@@ -274,7 +273,9 @@ def given(context: typer.Context) -> list[Any]:
 
 def check_meaning(context: typer.Context, space: str) -> None:
     """Refuses an option that was given and that would mean nothing in the space."""
-    always, here, where, other = FOREIGN.get(space, FOREIGN_TO_NETWORKS)
+    from databases.architectures.spaces.pipeline import holds_pipelines
+
+    always, here, where, other = FOREIGN_TO_PIPELINES if holds_pipelines(space) else FOREIGN_TO_NETWORKS
     foreign = always | here.get(context.command.name or "", set())
     for option in given(context):
         if option.name in foreign:

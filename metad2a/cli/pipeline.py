@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import typer
 
 from databases.errors import UserError, in_a_line
+from databases.usual import USUAL_SECONDS
 from metad2a.cli import process
 from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
@@ -18,7 +19,6 @@ from metad2a.cli.output import console, print_json, reporting, table, tell_writt
 from metad2a.cli.tracked import drawn
 from metad2a.recommend.front import EQUAL
 from metad2a.reports.words import percent, short, span
-from metad2a.search.pipelines import USUAL_SECONDS
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from databases.errors import UserError, unknown
-from databases.usual import DEFAULT_SPACE, LISTED, LOOKED_AT, MEASURING_RECIPE
+from databases.usual import DEFAULT_SPACE, LISTED, LOOKED_AT, MEASURING_RECIPE, SEARCHED_SPACE, USUAL_SECONDS
 from metad2a.cli import pipeline
 from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import (
@@ -33,7 +33,6 @@ from metad2a.cli.output import WIDTH, console, print_json, reporting, table, tel
 from metad2a.recommend.amounts import amount
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
-from metad2a.search.pipelines import SPACE, USUAL_SECONDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -58,7 +57,7 @@ def recommend(
     top: Annotated[
         str, typer.Option("--top", metavar="N|all", help="How many to list, beside the front of accuracy against cost.")
     ] = str(LISTED),
-    space: AnySpace = SPACE,
+    space: AnySpace = SEARCHED_SPACE,
     also: Also = None,
     budget: Annotated[
         str | None,
@@ -167,10 +166,10 @@ def _ranked(space: str) -> Space:
     from databases.architectures.space import SPACES
 
     if space not in SPACES:
-        raise unknown("space", space, [SPACE, DEFAULT_SPACE])
+        raise unknown("space", space, [SEARCHED_SPACE, DEFAULT_SPACE])
     if not SPACES[space].ranked:
         raise UserError(
-            f"given the space {space!r}; what can be recommended are {SPACE} and {DEFAULT_SPACE}; "
+            f"given the space {space!r}; what can be recommended are {SEARCHED_SPACE} and {DEFAULT_SPACE}; "
             f"metad2a search --space {space} searches there"
         )
     return SPACES[space]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
+from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, SEARCHED_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
 from metad2a.cli import pipeline, process
 from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import (
@@ -42,7 +42,6 @@ from metad2a.cli.tracked import drawn
 from metad2a.recommend.amounts import amount
 from metad2a.reports.words import percent, short, span
 from metad2a.retrain.open_model import open_model
-from metad2a.search.pipelines import SPACE
 
 if TYPE_CHECKING:
     from metad2a.export.export import Exported
@@ -80,7 +79,7 @@ def search(
         str,
         typer.Option("--searcher", metavar="NAME", help="What asks for the next network, such as zero-shot or random."),
     ] = DEFAULT_SEARCHER,
-    space: AnySpace = SPACE,
+    space: AnySpace = SEARCHED_SPACE,
     also: Also = None,
     augment: Augment = "auto",
     baseline: Baseline = False,

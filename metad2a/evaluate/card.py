@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from metad2a.evaluate.final_figures import OTHER, RIGHT, GeneratorFigures, HeldBack
 from metad2a.evaluate.own_figures import LEVEL, OURS, REGRETS, Compared, OwnFigures, Told
 from metad2a.reports.publish import markdown_table
 from metad2a.reports.report import with_interval
@@ -220,22 +221,21 @@ def _final(final: dict[str, Any]) -> Iterator[str]:
         yield from _few(final["few measurements"])
     if "own tasks" in final:
         yield from _held_back(final["own tasks"])
-    made = final["generator"]
+    made = GeneratorFigures.from_json(final["generator"])
     yield (
-        f"Generator, 500 draws for CIFAR-10: {100 * made['valid']:.0f}% valid, {100 * made['unique']:.0f}% unique, "
-        f"{100 * made['novel']:.0f}% of the distinct ones not among the cells it was shown as good."
+        f"Generator, 500 draws for CIFAR-10: {100 * made.valid:.0f}% valid, {100 * made.unique:.0f}% unique, "
+        f"{100 * made.novel:.0f}% of the distinct ones not among the cells it was shown as good."
     )
     yield ""
-    kinds = [(name, value) for name, value in made.items() if isinstance(value, dict)]
-    names = list(kinds[0][1])
-    yield from markdown_table(("draws", *names), [(n, *(f"{v[k]:.2f}" for k in names)) for n, v in kinds])
+    kinds = {name: each.to_json() for name, each in made.drawn.items()}
+    heads = ("draws", *kinds[RIGHT])
+    yield from markdown_table(heads, [(name, *(f"{v:.2f}" for v in each.values())) for name, each in kinds.items()])
     yield ""
-    yield _latent_read(made)
+    yield _latent_read(made.drawn[RIGHT].percentile, made.drawn[OTHER].percentile)
 
 
-def _latent_read(made: dict[str, Any]) -> str:
-    """Whether the generator's draws show that the dataset is read."""
-    right, other = (made[name]["mean percentile of 100"] for name in ("right z", "another task's z"))
+def _latent_read(right: float, other: float) -> str:
+    """Whether the generator's draws show that the dataset is read, by their mean percentiles."""
     if right - other < AS_WELL["percentile"]:
         return (
             f"Another task's z does as well as the right one (mean percentile {other:.1f} against {right:.1f}): "
@@ -273,16 +273,16 @@ def _tau(value: dict[str, Any] | None, digits: int = 3) -> str:
 
 
 def _held_back(tasks: dict[str, Any]) -> Iterator[str]:
+    found = {name: HeldBack.from_json(each) for name, each in tasks.items()}
     yield "Own measurements on the held-back images (recipe tiny, 960 training images, 20 cells under 3 seeds)."
     yield ""
-    rankings = list(next(iter(tasks.values()))["tau"])
+    rankings = list(next(iter(found.values())).tau)
     heads = ("task", *(f"tau, {name}" for name in rankings), "median cell, predicted / measured", "80 / 95% covers")
     rows = []
-    for name, each in tasks.items():
-        middle, covered = each["median cell"], each["coverage"]
-        level = f"{middle['predicted']:.1f} / {middle['measured']:.1f}"
-        taus = [f"{each['tau'][ranking]:.3f}" for ranking in rankings]
-        rows.append((name, *taus, level, f"{covered['80']:.2f} / {covered['95']:.2f}"))
+    for name, each in found.items():
+        taus = [f"{each.tau[ranking]:.3f}" for ranking in rankings]
+        covers = f"{each.coverage['80']:.2f} / {each.coverage['95']:.2f}"
+        rows.append((name, *taus, f"{each.predicted:.1f} / {each.measured:.1f}", covers))
     yield from markdown_table(heads, rows)
     yield ""
 

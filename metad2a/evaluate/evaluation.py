@@ -34,6 +34,7 @@ from metad2a.evaluate.own_figures import LEVEL
 from metad2a.evaluate.own_tasks import interval, naswot_scores, own_tasks
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain.held_out import leave_one_source_out, tau
+from metad2a.retrain.may_teach import may_teach
 from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train
 from metad2a.runtime.home import home, shared_data
 from predictors.meta import MetaPredictor
@@ -52,14 +53,13 @@ def backbones(
     *,
     images: Path,
     cache: Path | None,
-    recipe: str = RECIPE,
 ) -> dict[str, Any]:
     """What the trained backbone's features are worth, beside an untrained one's and plain image statistics."""
     found = {}
     for kind in get_args(Kind):
         own = [
             replace(each, features=own_features(store, each, images=images, cache=cache, kind=kind))
-            for each in own_episodes(known, recipe)
+            for each in own_episodes(known, RECIPE)
         ]
         held_out = leave_one_source_out(learn_process(model.predictor, own), own)
         taus = [tau(each.mean, each.episode, np.isfinite(each.average)) for each in held_out]
@@ -163,7 +163,7 @@ def _all_figures(model: MetaD2A, final: bool, say: Say) -> dict[str, Any]:
     with Store(folder / "database.db") as store:
         say("reading the shipped records and the tables")
         fill(store, data)
-        known = episodes(store, images=images, cache=cache)
+        known = episodes(store, images=images, usable=may_teach, cache=cache)
         say("leave one source out")
         own = own_episodes(known, RECIPE)
         held_out = leave_one_source_out(learn_process(model.predictor, own), own)
@@ -192,4 +192,5 @@ def _held_back(
         if HELD_BACK.is_file():
             store.import_csv(HELD_BACK)
         measure_held_back(store, images, recipe=RECIPE, on_progress=say)
-        return held_back_tasks(model, store, own, images=images, cache=cache, recipe=RECIPE)
+        found = held_back_tasks(model, store, own, images=images, cache=cache, recipe=RECIPE)
+    return {name: each.to_json() for name, each in found.items()}

@@ -22,6 +22,7 @@ from metad2a.evaluate.latency_evaluation import latency_figures
 from metad2a.evaluate.own_tasks import own_tasks
 from metad2a.recommend.model import MetaD2A
 from metad2a.retrain.held_out import leave_one_source_out
+from metad2a.retrain.may_teach import may_teach
 from metad2a.runtime.home import shared_folder
 from predictors.surrogates import learn_process
 
@@ -65,4 +66,4 @@ def remembered(model: MetaD2A, recipe: str) -> list[Episode]:
 
     with TemporaryDirectory() as folder, Store(Path(folder) / "records.db") as store:
         add_measurements(store)
-        return episodes_with(store, features_of)
+        return episodes_with(store, features_of, usable=may_teach)

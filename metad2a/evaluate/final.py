@@ -22,8 +22,10 @@ from databases.records.importers.nasbench201 import SPACE
 from databases.records.importers.tables import read_zero_cost
 from databases.records.store import Store
 from metad2a.evaluate.few_measurements import few_measurements
+from metad2a.evaluate.final_figures import OTHER, RIGHT, Drawn, GeneratorFigures
 from metad2a.generate.generator import Generator
 from metad2a.recommend.model import MetaD2A
+from metad2a.retrain.may_teach import may_teach
 from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_train, remember
 from predictors.metrics import kendall_tau, percentiles, regret
 from predictors.rivals import TREES, cell_features
@@ -54,7 +56,7 @@ def final_check(
     cells = [chosen.parse(text) for text in truth]
     accuracy = np.array(list(truth.values()))
     task = extract(load_task(data / "images" / "cifar10.npz", as_stored=True), cache=cache)
-    known = episodes(store, images=data / "images", cache=cache)
+    known = episodes(store, images=data / "images", usable=may_teach, cache=cache)
     ours = [_order(model, task, cells)]
     plain = _numbered(model.predictor.predict(task, finite_space(SPACE).classes, recipe=RECIPE).mean, cells)
     for seed in range(1, SEEDS):
@@ -77,7 +79,7 @@ def final_check(
             **{name: regret(values, accuracy, top=10) for name, values in rivals.items()},
         },
         "few measurements": _few(model, store, task, zero_cost),
-        "generator": generator_figures(model.generator, task, known, cells, accuracy),
+        "generator": generator_figures(model.generator, task, known, cells, accuracy).to_json(),
     }
 
 
@@ -97,15 +99,15 @@ def generator_figures(
     known: Sequence[Episode],
     cells: Sequence[Architecture],
     accuracy: Values,
-) -> dict[str, Any]:
+) -> GeneratorFigures:
     """What 500 draws are worth: validity, percentiles, uniqueness, novelty, and the right z against others."""
     import torch
 
     number, chosen = {cell: i for i, cell in enumerate(cells)}, finite_space(SPACE)
     stranger = next(each.features for each in known if each.recipe == "metad2a")
     latents = {
-        "right z": generator.latent(task, recipe=RECIPE),
-        "another task's z": generator.latent(stranger, recipe="metad2a"),
+        RIGHT: generator.latent(task, recipe=RECIPE),
+        OTHER: generator.latent(stranger, recipe="metad2a"),
         "zero z": torch.zeros(generator.config.latent),
     }
     ranks = percentiles(accuracy, accuracy)
@@ -114,21 +116,21 @@ def generator_figures(
     rng = np.random.default_rng(0)
     picked["random"] = rng.integers(len(cells), size=500)
     trained = _trained_on(known)
-    right = drawn["right z"]
-    return {
-        "valid": sum(each in number for each in right) / len(right),
-        "unique": len(set(right)) / len(right),
-        "novel": sum(chosen.class_number(each) not in trained for each in set(right)) / len(set(right)),
-        **{
-            name: {
-                "mean percentile of 100": float(ranks[found[:100]].mean()),
-                "mean accuracy of 500": float(accuracy[found].mean()),
-                "best of 10": float(np.mean([accuracy[found[i : i + 10]].max() for i in range(0, 500, 10)])),
-                "best of 100": float(np.mean([accuracy[found[i : i + 100]].max() for i in range(0, 500, 100)])),
-            }
+    right = drawn[RIGHT]
+    return GeneratorFigures(
+        valid=sum(each in number for each in right) / len(right),
+        unique=len(set(right)) / len(right),
+        novel=sum(chosen.class_number(each) not in trained for each in set(right)) / len(set(right)),
+        drawn={
+            name: Drawn(
+                percentile=float(ranks[found[:100]].mean()),
+                accuracy=float(accuracy[found].mean()),
+                of_ten=float(np.mean([accuracy[found[i : i + 10]].max() for i in range(0, 500, 10)])),
+                of_hundred=float(np.mean([accuracy[found[i : i + 100]].max() for i in range(0, 500, 100)])),
+            )
             for name, found in picked.items()
         },
-    }
+    )
 
 
 def _trained_on(known: Sequence[Episode]) -> set[int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,9 +17,11 @@ from databases.errors import Say
 from databases.records.episodes import Episode, episodes
 from databases.records.store import Store
 from metad2a.build.build import Measurement, entry, measure
+from metad2a.evaluate.final_figures import HeldBack
 from metad2a.evaluate.own_tasks import ceiling
 from metad2a.recommend.model import MetaD2A
 from metad2a.retrain.held_out import conformal_factors, leave_one_source_out, tau
+from metad2a.retrain.may_teach import may_teach
 from metad2a.runtime.executors import processes as executor
 from predictors.metrics import regret
 from predictors.rivals import best_on_average, copied_ranking, level_and_gain, parameters_of
@@ -48,13 +49,13 @@ def measure_held_back(store: Store, images: Path, *, recipe: str, on_progress: S
 
 def held_back_tasks(
     model: MetaD2A, store: Store, own: Sequence[Episode], *, images: Path, cache: Path | None, recipe: str
-) -> dict[str, Any]:
+) -> dict[str, HeldBack]:
     """Tau, regrets, error of the level and coverage on both tasks, ours and the rivals'.
 
     ``own`` are the known own tasks. MNIST has relatives among them: its figures stand with and without these.
     """
-    found: dict[str, Any] = {}
-    for episode in episodes(store, images=images, cache=cache):
+    found: dict[str, HeldBack] = {}
+    for episode in episodes(store, images=images, usable=may_teach, cache=cache):
         if episode.recipe != recipe:
             continue
         source = episode.features.source
@@ -65,7 +66,7 @@ def held_back_tasks(
     return found
 
 
-def _figures(model: MetaD2A, episode: Episode, known: Sequence[Episode]) -> dict[str, Any]:
+def _figures(model: MetaD2A, episode: Episode, known: Sequence[Episode]) -> HeldBack:
     process = learn_process(model.predictor, known)
     factors = conformal_factors(leave_one_source_out(process, known))
     ours = process.predict(episode.features.statistics, episode.cells)
@@ -77,11 +78,11 @@ def _figures(model: MetaD2A, episode: Episode, known: Sequence[Episode]) -> dict
         "parameters": parameters_of(episode),
     }
     residual = np.abs(to_logit(episode.accuracy) - ours.mean)
-    return {
-        "tau": {name: tau(values, episode) for name, values in rankings.items()} | {"noise ceiling": ceiling(episode)},
-        "regret of the first pick": {
-            name: regret(values, episode.accuracy) for name, values in rankings.items() if np.isfinite(values).all()
-        },
-        "median cell": {"predicted": float(np.median(to_percent(ours.mean))), "measured": level_and_gain(episode)[0]},
-        "coverage": {level: float((residual <= factor * ours.std).mean()) for level, factor in factors.items()},
-    }
+    whole = {name: values for name, values in rankings.items() if np.isfinite(values).all()}
+    return HeldBack(
+        tau={name: tau(values, episode) for name, values in rankings.items()} | {"noise ceiling": ceiling(episode)},
+        first_pick={name: regret(values, episode.accuracy) for name, values in whole.items()},
+        predicted=float(np.median(to_percent(ours.mean))),
+        measured=level_and_gain(episode)[0],
+        coverage={level: float((residual <= factor * ours.std).mean()) for level, factor in factors.items()},
+    )

@@ -36,23 +36,20 @@ Ints = npt.NDArray[np.int64]
 Method = Callable[[Ints, Floats], Floats]  # rows measured, milliseconds -> predictions for all rows
 
 
-def latency_figures(
-    folder: Path | None, *, fast: bool = False, devices: Sequence[str] = META_TEST, seed: int = 0
-) -> dict[str, Any]:
+def latency_figures(folder: Path | None, *, fast: bool = False, devices: Sequence[str] = META_TEST) -> dict[str, Any]:
     """Spearman correlations on ``devices`` held out, as a plain dictionary; a reason where the table is absent.
 
     Args:
         folder: holds ``latency.csv.gz`` and ``accuracy.csv.gz``.
         fast: three draws instead of 20.
         devices: to judge on: the meta-test devices, others for choosing a method.
-        seed: of the draws.
     """
     if folder is None or not (folder / "latency.csv.gz").is_file():
         return {"skipped": "needs the development data: no latency.csv.gz"}
     table = read_latencies(folder)
     walks = table_walks(table)
     prior = Prior.learn([operation_costs(walks, table.of(name)) for name in META_TRAIN])
-    draws = _draws(walks, prior, 3 if fast else DRAWS, seed)
+    draws = _draws(walks, prior, 3 if fast else DRAWS)
     found = {name: _of_device(name, table, walks, prior, draws) for name in devices}
     return {
         "held out": list(devices),
@@ -66,8 +63,8 @@ def latency_figures(
     }
 
 
-def _draws(walks: Walks, prior: Prior, count: int, seed: int) -> dict[str, list[Ints]]:
-    rng = np.random.default_rng(seed)
+def _draws(walks: Walks, prior: Prior, count: int) -> dict[str, list[Ints]]:
+    rng = np.random.default_rng(0)
     pools = [rng.choice(len(walks), POOL, replace=False) for _ in range(count)]
     return {
         CHOSEN: [pool[choose_cells(prior, walks[pool], MEASURED)] for pool in pools],

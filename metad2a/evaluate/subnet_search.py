@@ -70,9 +70,7 @@ def ask(model: MetaPredictor, tasks: Sequence[TaskFeatures], rows: SubnetRows, *
     return found
 
 
-def taught_generator(
-    rows: SubnetRows, fold: str, model: MetaPredictor, *, bound: float, steps: int = STEPS, seed: int = 0
-) -> Generator:
+def taught_generator(rows: SubnetRows, fold: str, model: MetaPredictor, *, bound: float, seed: int = 0) -> Generator:
     """A generator that learns, of the other folds' tasks, the subnets that the predictor thinks best."""
     rest, rng = rows.of(fold)[1], np.random.default_rng(seed)
     pool = [each for each in rows.catalogue.some(POOL, rng) if _flops(rows, each) <= bound]
@@ -86,7 +84,7 @@ def taught_generator(
     width = rest[0].features.features.shape[1]
     config = GeneratorConfig(features=width, space=rows.space.name, recipes=(rows.recipe,))
     with lent(seed=seed):
-        return train_generator(Generator(config), lessons, steps=steps, seed=seed)
+        return train_generator(Generator(config), lessons, steps=STEPS, seed=seed)
 
 
 def by_generator(asked: Asked, generator: Generator, *, calls: int, seed: int) -> Architecture:

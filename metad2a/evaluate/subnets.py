@@ -27,6 +27,7 @@ from databases.hosting import lent
 from databases.records.episodes import Episode, episodes_with
 from databases.records.store import Store
 from metad2a.build.subnets import side_of, subnet_space, task_features
+from metad2a.retrain.may_teach import may_teach
 from metad2a.retrain.meta_training import Schedule, fresh, meta_train
 from predictors.meta import MetaConfig, MetaPredictor
 from predictors.metrics import tau_at_matched_cost
@@ -91,7 +92,9 @@ def read_rows(file: Path, images: Path, *, name: str, cache: Path | None = None)
     with TemporaryDirectory() as folder, Store(Path(folder) / "rows.db") as store:
         store.import_csv(file)
         specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks()}
-        found = episodes_with(store, lambda entry: task_features(entry, images, cache), catalogue=catalogue)
+        found = episodes_with(
+            store, lambda entry: task_features(entry, images, cache), usable=may_teach, catalogue=catalogue
+        )
     common = sorted(set.intersection(*({*each.cells.tolist()} for each in found)))
     subnets = [catalogue[number] for number in common]
     return SubnetRows(

@@ -55,6 +55,11 @@ class Candidate:
         """What using it costs: its latency on the target device, else its multiply-adds."""
         return self.flops if self.latency_ms is None else self.latency_ms
 
+    @property
+    def level(self) -> float:
+        """How good it is among the candidates of one answer: percent where they are known, else its score."""
+        return self.score if self.expected_accuracy is None else self.expected_accuracy
+
     def __str__(self) -> str:
         """One line."""
         told = "" if self.expected_accuracy is None else f", {self.expected_accuracy:.1f}% expected"

@@ -34,7 +34,10 @@ _LISTED = {
         "shufflenasnets",
         "ShuffleNASNets: time and accuracy of cells in two frames at equal parameters",
     ),
-    "mdenas": ("mdenas", "MDENAS: short trainings rank cells; the multinomial in the table and on shared weights"),
+    "mdenas": (
+        "mdenas.demonstration",
+        "MDENAS: short trainings rank cells; the multinomial in the table and on shared weights",
+    ),
     "nsganetv2": ("nsganetv2.demonstration", "NSGANetV2: 340 fine-tunings of inherited subnets against one answer"),
     "nas-rl": ("nas_rl.demonstration", "NAS with RL: a policy learns cells, skip connections and a recurrent cell"),
 }

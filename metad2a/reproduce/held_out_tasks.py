@@ -19,6 +19,7 @@ from metad2a.build.shipped import add_measurements
 from metad2a.generate.generator import Generator, Lesson, train_generator
 from metad2a.recommend.model import load
 from metad2a.reproduce.demonstration import Context
+from metad2a.retrain.may_teach import may_teach
 from metad2a.runtime.executors import processes as executor
 from metad2a.runtime.home import features_folder
 
@@ -61,7 +62,7 @@ def held_out_tasks(context: Context, *, steps: int) -> list[OwnTask]:
     with tempfile.TemporaryDirectory() as folder, Store(Path(folder) / "own.db") as store:
         add_measurements(store)
         context.image_source("fashion_mnist")  # says what is missing
-        known = episodes(store, images=context.images, cache=features_folder())
+        known = episodes(store, images=context.images, usable=may_teach, cache=features_folder())
         own = [each for each in known if each.recipe == RECIPE]
         searched = [each for each in own if len(each.cells) >= ENOUGH and each.family not in NEVER_HELD_OUT]
         tables = [_table(store, each) for each in searched]

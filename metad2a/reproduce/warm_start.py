@@ -108,7 +108,6 @@ def _followed(job: Job, seed: int, measure: Measure) -> Followed:
     return follow(policy, measure, lambda: float(table.test[table.rows(drawn())].mean()), trials=TRIALS)
 
 
-# long, since tables, panels and the note of a world stand together, and the report is one expression
 def run(context: Context) -> Report:
     """Follows the policies on CIFAR-10's table and, in the full run, on the own tasks."""
     seeds = 2 if context.fast else 20
@@ -124,22 +123,9 @@ def run(context: Context) -> Report:
     ]
     note = "the own tasks are part of the full run"
     if not context.fast:
-        tasks = held_out_tasks(context, steps=STEPS)
-        own = _on_own_tasks(tasks, context)
-        less["own tasks"] = _less(own, _families(tasks))
-        often = [each for each in tasks if is_judged(each.episode.by_seed)]
-        few = {label: np.concatenate([_of(runs, tasks, each) for each in often]) for label, runs in own.items()}
-        tables += [
-            _table(f"{len(tasks)} own tasks, what the policy draws", own, less["own tasks"]),
-            _table(f"The {len(often)} of them trained under {SEEDS} seeds", few, _less(few, _families(often))),
-        ]
-        over = {label: runs.reshape(len(tasks), OWN_SEEDS, -1).mean(0) for label, runs in own.items()}
-        panels.append(Panel("Own tasks: what the policy draws", "trainings", "mean test regret", _bands(over), least=0))
-        note = (
-            f"{len(tasks)} own tasks with {ENOUGH} measured cells or more, {OWN_SEEDS} seeds each, intervals by "
-            f"their {len({each.episode.family for each in tasks})} sources (all but Tiny ImageNet, which the backbone "
-            f"has seen); most were trained once, so that there validation and test accuracy are of the same training"
-        )
+        own = _own_tasks(context)
+        less["own tasks"], tables, note = own.less, [*tables, *own.tables], own.note
+        panels.append(own.panel)
     return Report(
         "warm-start",
         SOURCE,
@@ -150,6 +136,36 @@ def run(context: Context) -> Report:
         tuple(verdict for world, found in less.items() for verdict in _verdicts(world, found)),
         tuple(panels),
         {"seeds": seeds, "regret": {k: v.mean(0) for k, v in curves.items()}, "more_than_warm_start": less},
+    )
+
+
+@dataclass(frozen=True)
+class Part:
+    """What the own tasks add to the report; ``less``: the warm start's regret below each other policy's."""
+
+    less: Shown
+    tables: tuple[Table, ...]
+    panel: Panel
+    note: str
+
+
+def _own_tasks(context: Context) -> Part:
+    tasks = held_out_tasks(context, steps=STEPS)
+    own = _on_own_tasks(tasks, context)
+    less = _less(own, _families(tasks))
+    often = [each for each in tasks if is_judged(each.episode.by_seed)]
+    few = {label: np.concatenate([_of(runs, tasks, each) for each in often]) for label, runs in own.items()}
+    over = {label: runs.reshape(len(tasks), OWN_SEEDS, -1).mean(0) for label, runs in own.items()}
+    return Part(
+        less,
+        (
+            _table(f"{len(tasks)} own tasks, what the policy draws", own, less),
+            _table(f"The {len(often)} of them trained under {SEEDS} seeds", few, _less(few, _families(often))),
+        ),
+        Panel("Own tasks: what the policy draws", "trainings", "mean test regret", _bands(over), least=0),
+        f"{len(tasks)} own tasks with {ENOUGH} measured cells or more, {OWN_SEEDS} seeds each, intervals by "
+        f"their {len({each.episode.family for each in tasks})} sources (all but Tiny ImageNet, which the backbone "
+        f"has seen); most were trained once, so that there validation and test accuracy are of the same training",
     )
 
 

@@ -24,6 +24,7 @@ from metad2a.retrain import from_scratch
 from metad2a.retrain.champion import MODEL_NAME, Comparison, compare, current_champion, register
 from metad2a.retrain.from_scratch import Learnt, digest
 from metad2a.retrain.held_out import HeldOut, leave_one_source_out
+from metad2a.retrain.may_teach import may_teach
 from metad2a.retrain.model_file import header_of, save_model
 from metad2a.runtime.files import written_file
 from predictors.surrogates import Surrogate, learn_surrogates
@@ -82,7 +83,7 @@ def retrain(
     Raises:
         UserError: the database holds nothing to learn from, or ``start`` is for other features.
     """
-    known = episodes(store, images=images, cache=cache or work / "features")
+    known = episodes(store, images=images, usable=may_teach, cache=cache or work / "features")
     _refuse(known, start, recipe)
     foreign = _foreign_recipes(store, known)
     on_progress(f"{len(known)} tasks, {sum(len(each.cells) for each in known)} architectures measured")

@@ -30,12 +30,11 @@ from databases.datasets.task import Task, resize_images
 from databases.datasets.wide import wide_told
 from databases.errors import UserError
 from databases.records.store import Store
-from databases.usual import DEFAULT_SEARCHER, TRAINING_RECIPE
+from databases.usual import DEFAULT_SEARCHER, TRAINING_RECIPE, USUAL_SECONDS
 from metad2a.recommend import model as recommend
 from metad2a.runtime.home import database_path
 from metad2a.runtime.place import Place
 from metad2a.search.budget import check_seconds
-from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.result import SearchResult
 from metad2a.search.search import search

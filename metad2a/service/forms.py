@@ -8,9 +8,8 @@ from urllib.parse import urlencode
 from pydantic import BaseModel, Field, ValidationError
 
 from databases.errors import UserError
-from databases.usual import TRAINING_RECIPE
+from databases.usual import TRAINING_RECIPE, USUAL_SECONDS
 from metad2a.recommend.amounts import amount, milliseconds
-from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.service.recommendations import RecommendationIn
 from metad2a.service.schemas import NETWORKS, SearchIn
 

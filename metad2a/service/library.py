@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from databases.datasets.task import Task
     from databases.records.store import Store
     from metad2a.recommend.model import MetaD2A
-    from metad2a.recommend.recommendation import Candidate
     from metad2a.runtime.tracking import Tracker
     from metad2a.search.result import SearchProgress, SearchResult
 
@@ -98,14 +97,10 @@ def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any], store: Sto
     told = kept.to_json()
     for name, candidates in (("candidates", kept.candidates), ("front", kept.front)):
         for each, candidate in zip(told[name], candidates, strict=True):
-            each |= _described(candidate.architecture) | {"cost": candidate.cost, "level": _level(candidate)}
+            each |= _described(candidate.architecture) | {"cost": candidate.cost, "level": candidate.level}
     step = max(1, len(everything) // _CLOUD)
-    cloud = [[each.cost, _level(each)] for each in everything[::step]]
+    cloud = [[each.cost, each.level] for each in everything[::step]]
     return {**told, "ranked": len(everything), "cost_unit": "ms" if answer.device else "FLOPs", "cloud": cloud}
-
-
-def _level(candidate: Candidate) -> float:
-    return candidate.score if candidate.expected_accuracy is None else candidate.expected_accuracy
 
 
 def _described(architecture: Architecture) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from metad2a.recommend.front import front
-from metad2a.search.pipelines import SPACE
 from metad2a.service import bases
 
 if TYPE_CHECKING:
@@ -142,9 +141,9 @@ def summed_up(result: PipelineResult) -> dict[str, Any]:
 
 
 def _plain(trained: Trained) -> dict[str, Any]:
-    plain, text = asdict(trained), str(trained.architecture)
+    plain, text, space = asdict(trained), str(trained.architecture), trained.architecture.space
     seconds = plain.pop("seconds")
-    return {**plain, "architecture": text, "title": text, "space": SPACE, "key": None, "trained_seconds": seconds}
+    return {**plain, "architecture": text, "title": text, "space": space, "key": None, "trained_seconds": seconds}
 
 
 def _seen(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from databases.usual import LISTED, LOOKED_AT
-from metad2a.search.pipelines import SPACE, USUAL_SECONDS
+from databases.usual import LISTED, LOOKED_AT, SEARCHED_SPACE, USUAL_SECONDS
 from metad2a.service.schemas import (
     EXAMPLE,
     NETWORKS,
@@ -25,10 +24,10 @@ from metad2a.service.schemas import (
 Accuracy = Annotated[float, Field(description="Percent, on new images like these.")]
 Interval = Annotated[list[float], Field(description="80% interval of the accuracy.")]
 FOREIGN = {  # what means nothing in a space
-    SPACE: {"recipe", "images_per_class", "candidates", "device", "prefer", "model"},
+    SEARCHED_SPACE: {"recipe", "images_per_class", "candidates", "device", "prefer", "model"},
     NETWORKS: {"seconds", "also"},
 }
-USUAL = {SPACE: USUAL_SECONDS}  # where no seconds are given
+USUAL = {SEARCHED_SPACE: USUAL_SECONDS}  # where no seconds are given
 
 
 class RecommendationIn(Strict):
@@ -63,7 +62,7 @@ class RecommendationIn(Strict):
     @model_validator(mode="after")
     def _meaning(self) -> Self:
         if self.space is None:
-            self.space = NETWORKS if self.model_fields_set & FOREIGN[SPACE] else SPACE
+            self.space = NETWORKS if self.model_fields_set & FOREIGN[SEARCHED_SPACE] else SEARCHED_SPACE
         if foreign := self.model_fields_set & FOREIGN[self.space]:
             raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
         self.seconds = self.seconds or USUAL.get(self.space)
@@ -71,7 +70,7 @@ class RecommendationIn(Strict):
 
     def options(self) -> dict[str, Any]:
         """What is told of the space that is asked, and nothing of the other."""
-        return self.model_dump(exclude={"dataset", "model", *FOREIGN[self.space or SPACE]})
+        return self.model_dump(exclude={"dataset", "model", *FOREIGN[self.space or SEARCHED_SPACE]})
 
 
 class ChoiceOut(BaseModel):

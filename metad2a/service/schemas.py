@@ -7,8 +7,16 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, MEASURING_RECIPE, TRAINING_RECIPE, USUAL_TRAININGS
-from metad2a.search.pipelines import SPACE, USUAL_SECONDS
+from databases.architectures.spaces.pipeline import holds_pipelines
+from databases.usual import (
+    DEFAULT_SEARCHER,
+    DEFAULT_SPACE,
+    MEASURING_RECIPE,
+    SEARCHED_SPACE,
+    TRAINING_RECIPE,
+    USUAL_SECONDS,
+    USUAL_TRAININGS,
+)
 from metad2a.service.datasets import Dataset
 from metad2a.service.jobs import Job, Kind, State
 from metad2a.service.pipelines import LIMITS
@@ -152,12 +160,13 @@ class SearchIn(JobIn):
     def _meaning(self) -> Self:
         networks = self.model_fields_set & {"recipe", "train", "searcher", "stop_early", "model"}
         if self.space is None:
-            self.space = NETWORKS if networks else SPACE
-        foreign = networks if self.space == SPACE else self.model_fields_set & {"prefer", "also", *LIMITS}
+            self.space = NETWORKS if networks else SEARCHED_SPACE
+        pipelines = holds_pipelines(self.space)
+        foreign = networks if pipelines else self.model_fields_set & {"prefer", "also", *LIMITS}
         if foreign:
             raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
-        if self.space == SPACE:
-            self.seconds, self.recipe = self.seconds or USUAL_SECONDS, SPACE
+        if pipelines:
+            self.seconds, self.recipe = self.seconds or USUAL_SECONDS, self.space
         return self
 
 

@@ -84,7 +84,6 @@ class Made:
     digest: str | None = None
 
 
-# long, since what a caller may settle is passed on by name
 def make(
     job: Job,
     images: Images,
@@ -118,15 +117,19 @@ def make(
     side = job.plan.sides[-1]
     percent = accuracy(loop.result, images, images.held, side, normalisation, processes)
     curve = [[point.epoch, round(point.loss, 3), round(point.accuracy, 2)] for point in read_curve(place)]
-    card = {
+    found = {"accuracy": round(percent, 2), "side": side, "steps": loop.step, "epochs": loop.epoch}
+    told = {"mean": normalisation[0], "scale": normalisation[1], "curve": curve, **found}
+    digest = _written(output, loop.result, {**_origin(job, images), **told}) if processes.first else None
+    return Made(output, True, percent, loop.epoch, loop.seconds, digest)
+
+
+def _origin(job: Job, images: Images) -> dict[str, Any]:
+    """What a card tells of where weights come from."""
+    return {
         **asdict(job.plan),
         **{"family": job.family.name, "stages": job.stages, "data": images.name, "classes": images.names},
         **{"how": _how(job), "terms": f"those of {images.name}"},
-        **{"mean": normalisation[0], "scale": normalisation[1], "curve": curve},
-        **{"accuracy": round(percent, 2), "side": side, "steps": loop.step, "epochs": loop.epoch},
     }
-    digest = _written(output, loop.result, card) if processes.first else None
-    return Made(output, True, percent, loop.epoch, loop.seconds, digest)
 
 
 @contextmanager

@@ -146,6 +146,11 @@ _LONGEST = 5  # choices of a walk
 PIPELINE = PipelineSpace()
 
 
+def holds_pipelines(name: str) -> bool:
+    """Whether the space of that name, where there is one, says the whole way from images to a classifier."""
+    return isinstance(SPACES.get(name), PipelineSpace)
+
+
 def searched_space(name: str) -> ImageSpace | PipelineSpace:
     """The space of that name whose networks, or pipelines, are searched; raises `UserError` that lists the known."""
     found = SPACES.get(name)

@@ -32,6 +32,7 @@ KNOBS: Knobs = {
 }
 IMAGES, BATCH, LEARNING_RATE = 540, 20, 3e-3
 Layers = tuple[tuple[str, tuple[str, ...]], ...]  # type and knobs of each layer
+GOOD = 0.9  # quantile
 A_JOB = 40  # networks trained between two reports
 
 
@@ -74,10 +75,10 @@ def _digits() -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return (next(images), torch.from_numpy(y[:IMAGES]), next(images), torch.from_numpy(wanted))
 
 
-def accuracy(found: Layers, *, seed: int = 0) -> float:
+def accuracy(found: Layers) -> float:
     """Validation accuracy in percent after one pass over a part of the digits."""
     x, y, valid, wanted = _digits()
-    with lent(seed=seed):
+    with lent(seed=0):
         trained = network(found)
         optimiser = Adam(trained.parameters(), lr=LEARNING_RATE)
         order = torch.randperm(len(y)).split(BATCH)
@@ -111,8 +112,8 @@ def measured(depth: int, context: Context) -> dict[Layers, float]:
     return {each: value for done in context.run(trained, jobs) for each, value in done}
 
 
-def problem(depth: int, values: dict[Layers, float], *, form: str, share: float = 0.9) -> Problem:
-    """The look-up of a walk's network; good is the quantile ``share`` of all networks' accuracies (0 to 1)."""
+def problem(depth: int, values: dict[Layers, float], *, form: str) -> Problem:
+    """The look-up of a walk's network; good is the quantile `GOOD` of all networks' accuracies (0 to 1)."""
     known: npt.NDArray[np.float64] = np.array(list(values.values()))
     space = ProgramSpace(f"digits, {form}", layered(KNOBS, depth, form=form))
-    return Problem(space, lambda walk: values[named(walk, form=form)] / 100, float(np.quantile(known, share)) / 100)
+    return Problem(space, lambda walk: values[named(walk, form=form)] / 100, float(np.quantile(known, GOOD)) / 100)

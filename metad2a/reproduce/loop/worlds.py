@@ -27,6 +27,7 @@ from metad2a.build.shipped import add_measurements
 from metad2a.recommend.model import MetaD2A
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.held_out_tasks import is_judged, repeated
+from metad2a.retrain.may_teach import may_teach
 from metad2a.retrain.meta_training import Schedule, fresh, meta_train
 from metad2a.search.controllers.training_free import published_naswot
 from predictors.embedding import Embedding
@@ -93,7 +94,7 @@ def imagenet16(model: MetaD2A, context: Context) -> World:
     images = context.image_source("imagenet1k_one_each").parent
     with TemporaryDirectory() as folder, Store(Path(folder) / "rows.db") as store:
         import_metad2a(store, images.parent / "nasbench201")
-        known = episodes(store, images=images)
+        known = episodes(store, images=images, usable=may_teach)
     context.say(f"meta-training without ImageNet16-120's table, on {len(known):,} tasks")
     blind = meta_train(fresh(model.predictor.config, seed=context.seed), known, ROWS_ALONE, seed=context.seed)
     features = imagenet_features(range(1, 121), images, resolution=16, name=IMAGENET16)

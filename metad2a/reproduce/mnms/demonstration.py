@@ -6,6 +6,7 @@ All tasks are tables, nothing is trained here. The controls hold out what is unr
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,47 @@ PAIRED = "that NinaPro transfers less than CIFAR-10 is asked since its interval 
 FEWER, SHOWN = 3, 150  # times fewer trials that are asked for; trials of the figure
 
 
+@dataclass(frozen=True)
+class Speed:
+    """What a transferred controller is faster by on one held-out task, from scratch and transferred over the seeds.
+
+    Attributes:
+        fresh, transferred: trials until the mean draw is at the wanted percentile. times: how many times fewer, of
+            each seed. fewer: their geometric mean, with its interval.
+        first, later: mean percentile at first and after 20 trials, from scratch and transferred.
+    """
+
+    fresh: list[int]
+    transferred: list[int]
+    times: list[float]
+    fewer: dict[str, float]
+    first: tuple[float, float]
+    later: tuple[float, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``report.json`` keeps."""
+        return {
+            "times": self.times,
+            "times fewer": self.fewer,
+            "from scratch": self.fresh,
+            "transferred": self.transferred,
+            "percentile at first": list(self.first),
+            "percentile after 20": list(self.later),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Neighbours:
+    """Of the known tasks: cosines of their embeddings and rank correlations of their tables, (known, known) each.
+
+    ``agreement`` is how well the two agree, with its interval.
+    """
+
+    cosine: Values
+    alike: Values
+    agreement: dict[str, float]
+
+
 def run(context: Context) -> Report:
     """Learns the known tasks together and goes on with held-out ones; the fast run has the made-up tasks alone."""
     seeds, trials, tasks = (2, 60, 3) if context.fast else (20, 120, 6)
@@ -50,12 +92,12 @@ def run(context: Context) -> Report:
         for task in runs[0].fresh
     }
     tables, verdicts = [_speed_table(speed)], _speed_verdicts(speed)
-    figures: dict[str, Any] = {"trials": {str(task): found for task, found in speed.items()}}
+    figures: dict[str, Any] = {"trials": {str(task): found.to_json() for task, found in speed.items()}}
     if family:
         together, near = _together(learnt[REAL], family), _neighbours(learnt[REAL], family)
         tables += [_together_table(together), _neighbour_table(near, family)]
         verdicts += _real_verdicts(together, near)
-        figures |= {"together less alone": together, "neighbours": near}
+        figures |= {"together less alone": together, "neighbours": vars(near)}
     return Report(
         "mnms",
         SOURCE,
@@ -70,18 +112,23 @@ def run(context: Context) -> Report:
     )
 
 
-def _speed(pairs: Sequence[tuple[Followed, Followed]]) -> dict[str, Any]:
+def _speed(pairs: Sequence[tuple[Followed, Followed]]) -> Speed:
     """Trials until the policy's mean draw is at the wanted percentile, and how many times fewer after transfer."""
     counts = [[_needed(each) for each in pair] for pair in pairs]
     times = [fresh / transferred for fresh, transferred in counts]
-    return {
-        "times": times,
-        "times fewer": _times(times, np.ones(len(times))),
-        "from scratch": [fresh for fresh, _ in counts],
-        "transferred": [transferred for _, transferred in counts],
-        "percentile at first": [float(np.mean([pair[i].means[0] for pair in pairs])) for i in (0, 1)],
-        "percentile after 20": [float(np.mean([pair[i].means[20] for pair in pairs])) for i in (0, 1)],
-    }
+
+    def percentile(trials: int) -> tuple[float, float]:
+        fresh, transferred = (float(np.mean([pair[i].means[trials] for pair in pairs])) for i in (0, 1))
+        return fresh, transferred
+
+    return Speed(
+        [fresh for fresh, _ in counts],
+        [transferred for _, transferred in counts],
+        times,
+        _times(times, np.ones(len(times))),
+        percentile(0),
+        percentile(20),
+    )
 
 
 def _times(more: Sequence[float] | Values, less: Sequence[float] | Values) -> dict[str, float]:
@@ -95,12 +142,12 @@ def _needed(found: Followed) -> int:
     return max(found.needed(WANTED), before, RULE.batch)
 
 
-def _speed_table(speed: dict[HeldTask, dict[str, Any]]) -> Table:
+def _speed_table(speed: dict[HeldTask, Speed]) -> Table:
     rows: list[tuple[str, ...]] = []
     for task, found in speed.items():
-        counts = [_trials(float(np.median(found[how]))) for how in ("from scratch", "transferred")]
-        at = [f"{a:.0f}, {b:.0f}" for a, b in (found["percentile at first"], found["percentile after 20"])]
-        rows.append((str(task), *counts, with_interval(found["times fewer"], ".1f"), *at))
+        counts = [_trials(float(np.median(each))) for each in (found.fresh, found.transferred)]
+        at = [f"{a:.0f}, {b:.0f}" for a, b in (found.first, found.later)]
+        rows.append((str(task), *counts, with_interval(found.fewer, ".1f"), *at))
     rows.append(("random search, any task (by definition)", "never", "never", "", "50, 50", "50, 50"))
     heads = (">from scratch", ">transferred", ">times fewer [95%]", ">percentile at first", ">after 20 trials")
     title = f"Median trials until the policy's mean draw is at the {WANTED:.0f}th percentile (> {MOST}: not reached)"
@@ -112,13 +159,13 @@ def _trials(count: float) -> str:
     return f"{count:.0f}" if count <= MOST else f"> {MOST}"
 
 
-def _speed_verdicts(speed: dict[HeldTask, dict[str, Any]]) -> list[Verdict]:
+def _speed_verdicts(speed: dict[HeldTask, Speed]) -> list[Verdict]:
     found = []
     for name, of in speed.items():
-        times = of["times fewer"]
+        times = of.fewer
         if name.task == STRANGER:
             related = HeldTask(name.family, NEW)
-            less = _times(speed[related]["times"], of["times"])
+            less = _times(speed[related].times, of.times)
             claim = f"{name} (control): transfers less than {related}, {with_interval(times, '.1f')}"
             found.append(judged(claim, "paired ratio, interval above 1", less, above=1, form=".1f"))
         if name.control:
@@ -148,25 +195,25 @@ def _together_table(together: dict[str, dict[str, float]]) -> Table:
     )
 
 
-def _neighbours(runs: Sequence[Learnt], family: Family) -> dict[str, Any]:
+def _neighbours(runs: Sequence[Learnt], family: Family) -> Neighbours:
     """Cosines of the embeddings (mean over seeds) and rank correlations of the tables, and how well they agree."""
     unit = [each.embeddings / np.linalg.norm(each.embeddings, axis=1, keepdims=True) for each in runs]
     cosines = np.stack([each @ each.T for each in unit])  # (seeds, known, known)
     alike = np.array([[spearman(a.test, b.test) for b in family.known] for a in family.known])
     pairs = np.triu_indices(len(alike), 1)
     agree = [spearman(each[pairs], alike[pairs]) for each in cosines]
-    return {"cosine": cosines.mean(0), "alike": alike, "agreement": paired(agree, np.zeros(len(agree)))}
+    return Neighbours(cosines.mean(0), alike, paired(agree, np.zeros(len(agree))))
 
 
-def _neighbour_table(near: dict[str, Any], family: Family) -> Table:
-    names, others = [each.task for each in family.known], near["cosine"] - 9 * np.eye(len(family.known))
+def _neighbour_table(near: Neighbours, family: Family) -> Table:
+    names, others = [each.task for each in family.known], near.cosine - 9 * np.eye(len(family.known))
     rows = tuple(
         (
             name,
             names[j],
             f"{others[i, j]:+.2f}",
-            f"{near['alike'][i, j]:.2f}",
-            f"{np.delete(near['alike'][i], i).mean():.2f}",
+            f"{near.alike[i, j]:.2f}",
+            f"{np.delete(near.alike[i], i).mean():.2f}",
         )
         for i, (name, j) in enumerate(zip(names, others.argmax(1), strict=True))
     )
@@ -174,9 +221,9 @@ def _neighbour_table(near: dict[str, Any], family: Family) -> Table:
     return Table("Neighbours of the embeddings, mean over seeds", heads, rows)
 
 
-def _real_verdicts(together: dict[str, dict[str, float]], near: dict[str, Any]) -> list[Verdict]:
+def _real_verdicts(together: dict[str, dict[str, float]], near: Neighbours) -> list[Verdict]:
     task, worst = min(((n, found) for n, found in together.items() if n != "all"), key=lambda each: each[1]["low"])
-    agreement = near["agreement"]
+    agreement = near.agreement
     return [
         judged(
             "learning together is no worse than alone, on each known task",

@@ -185,7 +185,6 @@ def fewer(task: Task, most: int) -> Task:
     return replace(task, images=task.images[kept], labels=task.labels[kept], parts=task.parts[kept], groups=None)
 
 
-# long, since a report is one expression
 def report(
     task: Task, size: Size, picks: dict[str, Architecture], reached: dict[str, Values], search: Search, answered: float
 ) -> Report:
@@ -208,16 +207,7 @@ def report(
         f"thread; the time of all {PUBLISHED} is extrapolated; surrogates used: {', '.join(search.used)}; ours sees "
         f"no image of the task, it ranks by inherited accuracies on other classes",
         (Table(title, headings, tuple(rows)),),
-        (
-            Verdict(
-                f"one answer is {TIMES:,} times quicker than {PUBLISHED} fine-tunings (extrapolated)",
-                f">= {TIMES:,}",
-                f"{times:,.0f} times",
-                times >= TIMES,
-                open=times < TIMES,
-            ),
-            judged(f"its pick is not more than {POINTS} points below", f"> -{POINTS}", gain, above=-POINTS),
-        ),
+        _verdicts(times, gain),
         (_panel(search),),
         {
             "times": times,
@@ -229,6 +219,19 @@ def report(
             "above_random": paired(reached[OURS], reached[CONTROL]),
             "surrogates": search.used,
         },
+    )
+
+
+def _verdicts(times: float, gain: dict[str, float]) -> tuple[Verdict, ...]:
+    return (
+        Verdict(
+            f"one answer is {TIMES:,} times quicker than {PUBLISHED} fine-tunings (extrapolated)",
+            f">= {TIMES:,}",
+            f"{times:,.0f} times",
+            times >= TIMES,
+            open=times < TIMES,
+        ),
+        judged(f"its pick is not more than {POINTS} points below", f"> -{POINTS}", gain, above=-POINTS),
     )
 
 

@@ -38,7 +38,7 @@ def encoded(space: Subnets, subnets: Sequence[Architecture]) -> Values:
     return rows.reshape(len(subnets), -1)
 
 
-def surrogates(seed: int) -> Mapping[str, Callable[[Values, Values], Surrogate]]:
+def surrogates() -> Mapping[str, Callable[[Values, Values], Surrogate]]:
     """Name -> what fits it to (n, d) and (n,)."""
     with importing():
         from sklearn.gaussian_process import GaussianProcessRegressor
@@ -47,12 +47,12 @@ def surrogates(seed: int) -> Mapping[str, Callable[[Values, Values], Surrogate]]
         from sklearn.tree import DecisionTreeRegressor
 
     return {
-        "CART": lambda x, y: DecisionTreeRegressor(min_samples_leaf=2, random_state=seed).fit(x, y),
+        "CART": lambda x, y: DecisionTreeRegressor(min_samples_leaf=2, random_state=0).fit(x, y),
         "GP": lambda x, y: GaussianProcessRegressor(
             2.0 * RBF(2.0, "fixed") + WhiteKernel(0.1, "fixed"), normalize_y=True
         ).fit(x, y),
         "MLP": lambda x, y: MLPRegressor(
-            hidden_layer_sizes=(32,), solver="lbfgs", alpha=0.1, max_iter=50, random_state=seed
+            hidden_layer_sizes=(32,), solver="lbfgs", alpha=0.1, max_iter=50, random_state=0
         ).fit(x, y),
         "RBF": _RBF,
     }
@@ -72,18 +72,18 @@ class _RBF:
         return found
 
 
-def switched(x: Values, y: Values, *, seed: int = 0) -> tuple[str, Surrogate, dict[str, float]]:
+def switched(x: Values, y: Values) -> tuple[str, Surrogate, dict[str, float]]:
     """The surrogate that ranks left-out rows best, fitted to all; and Kendall's tau of each."""
-    folds = np.random.default_rng(seed).permutation(len(y)) % min(FOLDS, len(y))
+    folds = np.random.default_rng(0).permutation(len(y)) % min(FOLDS, len(y))
     taus = {}
-    for name, fit in surrogates(seed).items():
+    for name, fit in surrogates().items():
         told = np.zeros(len(y))
         for fold in range(int(folds.max()) + 1):
             out = folds == fold
             told[out] = _fitted(fit, x[~out], y[~out]).predict(x[out])
         taus[name] = kendall_tau(told, y)
     best = max(taus, key=lambda name: taus[name])
-    return best, _fitted(surrogates(seed)[best], x, y), taus
+    return best, _fitted(surrogates()[best], x, y), taus
 
 
 def _fitted(fit: Callable[[Values, Values], Surrogate], x: Values, y: Values) -> Surrogate:

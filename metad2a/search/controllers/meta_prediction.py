@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from databases.architectures.decisions import Walk
-from databases.architectures.space import Architecture, FiniteSpace, Space, finite_space
+from databases.architectures.space import Architecture, Space, finite_space
 from databases.errors import UserError
 from metad2a.search.controllers.controller import Setting
 
@@ -53,15 +53,12 @@ def predicted_logits(space: Space, setting: Setting) -> PredictedLogits:
     """Of all classes of the space; raises `UserError` where there are no images or no prediction."""
     from metad2a.recommend.model import load
 
-    if not isinstance(space, FiniteSpace):
-        raise UserError(f"given the space {space.name!r}, which the meta-model cannot rank as a whole")
-    model, features = load(), task_features(setting)
+    model = load()
     if space.name != model.predictor_space.name:
-        raise UserError(f"given the space {space.name!r}: the meta-model knows {model.predictor_space.name}")
-    scores = model.score(features, space.classes, recipe=setting.recipe).mean
-    return PredictedLogits(
-        space.name, {each.walk: float(score) for each, score in zip(space.classes, scores, strict=True)}
-    )
+        raise UserError(f"given the space {space.name!r}, which the meta-model cannot rank as a whole")
+    classes = model.predictor_space.classes
+    scores = model.score(task_features(setting), classes, recipe=setting.recipe).mean
+    return PredictedLogits(space.name, {each.walk: float(score) for each, score in zip(classes, scores, strict=True)})
 
 
 @lru_cache(maxsize=8)

@@ -75,11 +75,11 @@ def published(data: Path | None, task: str, score: str) -> dict[str, float]:
     return read_zero_cost(folder).get(task, {}).get(score, {})
 
 
-def noise(*, images: int = 128, resolution: int = 16, seed: int = 0) -> Task:
+def noise(*, images: int = 128, seed: int = 0) -> Task:
     """Uniform noise as a task of two classes: for scores that need images and no meaning."""
     from databases.datasets.task import TRAIN, Task
 
-    shape = (images, resolution, resolution, 3)
+    shape = (images, 16, 16, 3)
     pixels = np.random.default_rng(seed).integers(256, size=shape, dtype=np.uint8)
     parts = np.full(images, TRAIN, dtype=np.uint8)
     return Task("noise", pixels, np.arange(images, dtype=np.int64) % 2, parts, ("even", "odd"), source="noise")

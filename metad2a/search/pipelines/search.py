@@ -12,6 +12,7 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import Say
 from databases.records.store import Store
+from databases.usual import USUAL_SECONDS
 from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights
 from metad2a.recommend.limits import NO_LIMITS, Limits
@@ -20,7 +21,6 @@ from metad2a.runtime.home import features_folder, home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.budget import check_seconds
 from metad2a.search.judgement import judgements, told_of_seconds
-from metad2a.search.pipelines import USUAL_SECONDS
 from metad2a.search.pipelines.average import read_logits
 from metad2a.search.pipelines.chosen import chosen
 from metad2a.search.pipelines.ending import answering, valid_logits

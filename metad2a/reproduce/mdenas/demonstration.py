@@ -15,7 +15,7 @@ from databases.records.importers.nasbench201 import SHORT_RECIPE
 from metad2a.compare.comparison import shuffled
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
-from metad2a.reproduce.mdenas_supernet import on_supernet
+from metad2a.reproduce.mdenas.shared_weights import on_supernet
 from metad2a.search.controllers import controller
 from metad2a.search.loop import Trace
 from metad2a.search.loop import run as search
