@@ -12,17 +12,10 @@ from starlette.datastructures import UploadFile
 from databases.errors import UserError
 from metad2a.service import bases, cursors, datasets, library, receiving, records
 from metad2a.service.datasets import Dataset
+from metad2a.service.fields import HEX, Grouping
 from metad2a.service.problems import MEDIA_TYPE, Problem, not_found
 from metad2a.service.recommendations import CellsOut, PipelinesOut, RecommendationIn
-from metad2a.service.schemas import (
-    HEX,
-    Bases,
-    DatasetOut,
-    Datasets,
-    Grouping,
-    ProblemOut,
-    Records,
-)
+from metad2a.service.schemas import Bases, DatasetOut, Datasets, ProblemOut, Records
 from metad2a.service.security import DRAWING_POLICY, Caller, Provided
 from metad2a.service.state import Service
 

@@ -16,12 +16,11 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from databases.architectures.spaces.pipeline import holds_pipelines
 from metad2a.service import bases, cursors, jobs, judging, library, receiving
 from metad2a.service.api_data import Cursor, Id, Limit, needed, picture, problems
+from metad2a.service.fields import HEX, PRIORITIES
 from metad2a.service.helper import Broken
 from metad2a.service.jobs import Job, Kind, State
 from metad2a.service.problems import Problem, not_found
 from metad2a.service.schemas import (
-    HEX,
-    PRIORITIES,
     JobIn,
     JobOut,
     Jobs,

@@ -10,8 +10,9 @@ from pydantic import BaseModel, Field, ValidationError
 from databases.errors import UserError
 from databases.usual import TRAINING_RECIPE, USUAL_SECONDS
 from metad2a.recommend.amounts import amount, milliseconds
+from metad2a.service.fields import NETWORKS
 from metad2a.service.recommendations import RecommendationIn
-from metad2a.service.schemas import NETWORKS, SearchIn
+from metad2a.service.schemas import SearchIn
 
 Text = Annotated[str, Field(max_length=200)]
 Choice = Annotated[str, Field(max_length=80)]

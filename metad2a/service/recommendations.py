@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from databases.usual import LISTED, LOOKED_AT, SEARCHED_SPACE, USUAL_SECONDS
-from metad2a.service.schemas import (
+from metad2a.service.fields import (
     EXAMPLE,
     NETWORKS,
     DatasetId,
