@@ -137,8 +137,10 @@ def test_the_whole_way_on_the_pages(tmp_path: Path, page: Page, service: Process
     content = archive(Path(named) if named else Path(__file__).parents[1].parent / "shared" / "data")
     (tmp_path / "pictures.zip").write_bytes(content)
     page.goto(service.address)
+    page.select_option("#upload [name=groups]", "none")
     page.set_input_files("#upload [name=file]", tmp_path / "pictures.zip")
     page.wait_for_url("**/datasets/*")
+    assert [each["groups"] for each in service.ask("/v1/datasets")["items"]] == ["none"]
     page.wait_for_selector("table.ranked")
     assert page.locator(".classes > li").count() == 5
     listed = page.locator("table.ranked tbody tr").count()

@@ -54,7 +54,7 @@ async function walk(entry, prefix = "") {
 function send(blob, name) {
   const request = new XMLHttpRequest(), bar = find("upload-bar");
   find("upload-state").hidden = false;
-  request.open("POST", `/v1/datasets?name=${encodeURIComponent(name.slice(0, 200))}`);
+  request.open("POST", `/v1/datasets?name=${encodeURIComponent(name.slice(0, 200))}&groups=${find("upload").elements.groups.value}`);
   request.setRequestHeader("content-type", "application/zip");
   request.upload.onprogress = (event) => {
     bar.value = event.loaded / event.total;
