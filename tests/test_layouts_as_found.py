@@ -129,7 +129,11 @@ def test_a_set_beside_pictures_without_classes_is_refused(tmp_path: Path, folder
 
 @pytest.mark.parametrize(
     "folders",
-    [("cats/x", "cats/y", "dogs", "results"), ("walk/anna", "walk/ben", "run"), ("pets_dataset", "other")],
+    [
+        ("cats/x", "cats/y", "dogs", "results"),
+        ("walk/anna", "walk/ben", "run"),
+        ("good_dataset/x", "good_dataset/y", "bad_dataset"),
+    ],
 )
 def test_classes_called_as_what_programs_write_stay_classes(tmp_path: Path, folders: tuple[str, ...]) -> None:
     assert set(load_task(make(tmp_path, *folders)).class_names) == {each.partition("/")[0] for each in folders}
@@ -142,7 +146,9 @@ def test_folders_of_cameras_are_no_classes(tmp_path: Path) -> None:
     assert load_task(tmp_path).class_names == ("bad", "good")
 
 
-@pytest.mark.parametrize("table", ["image,label\n{}.png,x\n", "id;dx\n{};x\n", 'path\tdx\n"x\\{}.jpg"\tx\n'])
+@pytest.mark.parametrize(
+    "table", ["image,label\n{}.png,x\n", "id;dx\n{};x\n", "id,dx\r\n{},x\r\n", 'path\tdx\n"x\\{}.jpg"\tx\n']
+)
 def test_parts_of_one_set_are_refused_where_a_table_names_their_pictures(tmp_path: Path, table: str) -> None:
     make(tmp_path, "part_1", "part_2")
     (tmp_path / "a.csv").write_text("part,price\nscrew,3 EUR\n")
@@ -150,3 +156,14 @@ def test_parts_of_one_set_are_refused_where_a_table_names_their_pictures(tmp_pat
     (tmp_path / "b.csv").write_text(table.format("3"))
     with pytest.raises(UserError, match=r"and the table 'b\.csv' \(columns"):
         load_task(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "folders",
+    [
+        ("lower/sick/polyps", "lower/sound/cecum", "upper/sound/pylorus"),
+        ("x/left/a", "x/left/b", "x/right/a", "y/left/c", "y/right/d"),
+    ],
+)
+def test_folders_that_several_hold_are_refused_however_many_they_hold(tmp_path: Path, folders: tuple[str, ...]) -> None:
+    assert "which hold the same folders" in refusal(make(tmp_path, *folders))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from pathlib import PurePosixPath
 
 from databases.datasets.archives import Files
@@ -13,7 +14,7 @@ from databases.datasets.readings import ALLOWED, Trail
 from databases.errors import UserError
 
 TABLES = (".csv", ".tsv")
-MOST_BYTES, MOST_COLUMNS = 2**29, 6
+MOST_BYTES, MOST_COLUMNS = 2**27, 6
 
 
 def doubtful_notes(
@@ -32,34 +33,30 @@ def doubtful_notes(
     if grouped or not series(tops):
         return []
     tables = sorted(name for name in others if ending_of(name) in TABLES and not hidden(name))
-    stems = {PurePosixPath(name).stem for name in trails} if tables else set()
-    texts = {name: text for name in tables if _names_one((text := _text(files, name)), stems)}
-    if not texts:
+    names = {PurePosixPath(name).stem for name in trails} if tables else set()
+    table, text = next(filter(lambda each: _names_one(each[1], names), _texts(files, tables)), ("", ""))
+    if not table:
         return [f"took {some(tops)} for classes, though by their names they are parts of one set"]
     raise UserError(
         f"given {given} with the folders {some(tops)}, by their names parts of one set, and the table "
-        f"{shown(min(texts))!r}{_columns(texts[min(texts)])}, which may tell the classes; {ALLOWED}; save the table as "
+        f"{shown(table)!r}{_columns(text)}, which may tell the classes; {ALLOWED}; save the table as "
         f"{TABLE} with the columns file (a picture's name) and class, or give --groups folder if the folders are the "
         "classes"
     )
 
 
-def _text(files: Files, table: str) -> str:
-    """What stands in a table; nothing where it cannot be read."""
-    try:
-        return files.read(table, most=MOST_BYTES).decode("utf-8-sig", "replace")
-    except OSError:
-        return ""
+def _texts(files: Files, tables: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """What stands in each table, as far as it can be read."""
+    for table in tables:
+        with contextlib.suppress(OSError):
+            content = files.read(table, most=MOST_BYTES)
+            yield table, content.replace(b"\0", b"").decode("utf-8-sig", "replace")  # without what UTF-16 puts between
 
 
-def _names_one(text: str, stems: Set[str]) -> bool:
-    """Whether a cell of a table is one of the names of pictures, with or without folders and ending."""
-    for line in text.splitlines()[1:]:
-        for cell in re.split(r"[,;\t]", line):
-            path = PurePosixPath(cell.strip(' "').replace("\\", "/"))
-            if path.name in stems or path.stem in stems:
-                return True
-    return False
+def _names_one(text: str, names: Set[str]) -> bool:
+    """Whether a cell below a table's first line is one of the names of pictures, be it with folders and an ending."""
+    cells = {*re.split(r'[,;\t\r\n"/\\]+', text.partition("\n")[2])}
+    return not names.isdisjoint(cells) or not names.isdisjoint(cell.rpartition(".")[0] for cell in cells)
 
 
 def _columns(text: str) -> str:

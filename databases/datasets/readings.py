@@ -93,8 +93,8 @@ def refuse_untrained(
     raise UserError(
         f"given {given} with the {'class' if len(lost) == 1 else 'classes'} {some(lost)} in {some(where)} alone, with "
         f"no pictures to train on; {ALLOWED}, each class below train too; rename {renamed}"
-        f"{f' and move {some(beside)} elsewhere' if beside else ''}, and parts are drawn from all pictures, or call a "
-        "class as it is called below train"
+        f"{f' and move {some(beside)} elsewhere' if beside else ''}, and parts are drawn from all pictures; or move "
+        f"{some(lost)} elsewhere, or call each as below train if it is a class there"
     )
 
 
@@ -129,17 +129,16 @@ def refuse_two_readings(trails: Trails, given: str) -> None:
     others as what programs write. A folder that alone wraps others tells nothing, but for one that all have in common.
     """
     inner = folders_within(trails.values())
-    if len(names := set().union(*inner.values())) > 1 or any(map(wraps, names)):
-        inner = folders_within(peeled(trails.values()))
-    shared = Counter(folder for folders in inner.values() for folder in folders)
-    repeated = {folder for folder in shared if shared[folder] > 1 and not TAKEN.fullmatch(folder)}
-    alike = sum(bool(folders & repeated) for folders in inner.values())
+    repeated = _repeated(inner)
+    if not repeated and (len(names := set().union(*inner.values())) > 1 or any(map(wraps, names))):
+        repeated = _repeated(inner := folders_within(peeled(trails.values())))
     why, advice = "", "put all class folders side by side"
-    if "" not in shared and len(shared) > 1 and 2 * max(alike / len(inner), len(repeated) / len(shared)) > 1:
+    if repeated:
         why = f"which hold the same folders {some(repeated)}"
     elif held := _held(inner):
         flat = inner.keys() - held.keys()
-        away = flat if any(map(holds_a_set, held)) else set(filter(written, flat))
+        a_set = any(map(holds_a_set, held)) and not any(map(holds_a_set, flat))
+        away = flat if a_set else set(filter(written, flat))
         if away:
             advice = f"take {some(away)} away if no class, {advice}"
         if any(map(wraps, held)) or (flat and away == flat):
@@ -150,6 +149,16 @@ def refuse_two_readings(trails: Trails, given: str) -> None:
             f"give --groups folder if {some(inner)} are the classes, or put a labels.csv with "
             "the columns file and class into it"
         )
+
+
+def _repeated(inner: Mapping[str, set[str]]) -> set[str]:
+    """The folders that several hold, and no tracks or dates, where these are most; none where pictures lie beside."""
+    shared = Counter(folder for folders in inner.values() for folder in folders)
+    repeated = {folder for folder in shared if shared[folder] > 1 and not TAKEN.fullmatch(folder)}
+    alike = sum(bool(folders & repeated) for folders in inner.values())
+    if "" in shared or len(shared) < 2 or 2 * max(alike / len(inner), len(repeated) / len(shared)) <= 1:
+        return set()
+    return repeated
 
 
 def _held(inner: Mapping[str, set[str]]) -> dict[str, set[str]]:
