@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
+import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 from test_class_folders import make, refusal, sizes, told
 from test_sets_in_sets import below
 
+from databases.datasets.class_folders import arrange
 from databases.datasets.loading import load_task
 from databases.datasets.names import TAKEN, holds_a_set
 from databases.errors import UserError
@@ -167,3 +171,50 @@ def test_parts_of_one_set_are_refused_where_a_table_names_their_pictures(tmp_pat
 )
 def test_folders_that_several_hold_are_refused_however_many_they_hold(tmp_path: Path, folders: tuple[str, ...]) -> None:
     assert "which hold the same folders" in refusal(make(tmp_path, *folders))
+
+
+@pytest.mark.parametrize("beside", ["masks", "extra"])
+@pytest.mark.parametrize("inner", ["images", "unlabeled", "train"])
+def test_parts_without_classes_beside_other_pictures_are_refused(tmp_path: Path, inner: str, beside: str) -> None:
+    assert "given" in refusal(make(tmp_path, f"train/{inner}", f"val/{inner}", beside))
+
+
+class Listed:
+    """Files in memory, as a zip has them."""
+
+    root, empty, lost, notes = "", list[str](), list[tuple[str, str]](), list[str]()
+
+    def __init__(self, contents: Mapping[str, str]) -> None:
+        self.contents, self.names = contents, list(contents)
+
+    def read(self, name: str, *, most: int) -> bytes:
+        return self.contents[name].encode()
+
+    def mark(self, name: str) -> str:
+        return self.contents[name]
+
+
+WORDS = "train Train test val a b c pets pets_train pets_test images data fold1 fold2 part_1 part_2 results dataset "
+WORDS += "x_dataset 2020 2021 track1 cat 0 1 00001 unlabeled ä 100CANON set old masks run"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_the_folders_all_pictures_are_read_told_or_refused_in_any_order(seed: int) -> None:
+    draw = random.Random(seed)
+    for _ in range(150):
+        words = draw.sample(WORDS.split(), draw.randint(2, 6))
+        ways = ["/".join(draw.choices(words, k=draw.choice((1, 1, 2, 2, 3, 4)))) for _ in range(draw.randint(2, 8))]
+        given = {f"{way}/{i}.png": f"{way.rpartition('/')[2]} {i}" for way in ways for i in range(draw.randint(1, 3))}
+        top = f"{draw.choice(ways).partition('/')[0]}/"
+        given |= {f"{words[0]}/{name}": text for name, text in given.items() if name.startswith(top)}
+        results = []
+        for names in (list(given), draw.sample(list(given), len(given))):
+            try:
+                results.append(arrange(Listed({each: given[each] for each in names}), names, [], given="x"))
+            except UserError:
+                break
+        if results:
+            assert len(results) == 2 and results[0] == results[1]
+            missed = len(given) - len(results[0].pictures)
+            counts = re.findall(r"(?:left out|ignored) ([\d,]+) (?:picture|file)", "; ".join(results[0].notes))
+            assert sum(int(each.replace(",", "")) for each in counts) >= missed

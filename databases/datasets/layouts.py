@@ -203,7 +203,7 @@ class Layout:
                 f"{count(sum(map(len, beside.values())), 'picture')}; {ALLOWED}; name each of them train, val or test, "
                 "or move it elsewhere"
             )
-        for top, names in beside.items():
+        for top, names in sorted(beside.items()):
             self.notes.append(
                 f"left out {count(len(names), 'picture')} in {shown(top)!r}: it has no classes and is no part"
             )
@@ -229,15 +229,16 @@ class Layout:
         """Takes the part folders off, and folders that wrap all of a part."""
         loose = [name for name, trail in self.trails.items() if len(trail) < 2]
         self._leave_out(loose)
-        train_classes = {top for top in children if top not in named}
+        train_classes = {self.trails[name][0] for name in self.parts}  # those beside the parts, if any
         for top in sorted(named, key=lambda top: (named[top], natural(top))):
             names = children[top]
             self.parts |= dict.fromkeys(names, named[top])
             self._strip(names)
             while self._unwrap_part(names, train_classes) or self._take_folds(names):
                 pass
-            self._leave_unlabelled(top, names, train_classes)
-            if named[top] == TRAIN:
+            if named[top] != TRAIN:
+                self._leave_unlabelled(top, names, train_classes)
+            else:
                 train_classes |= {self.trails[name][0] for name in names if len(self.trails[name]) > 1}
 
     def _leave_unlabelled(self, part: str, names: Sequence[str], classes: set[str]) -> None:
