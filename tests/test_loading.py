@@ -263,7 +263,7 @@ def test_folders_without_something_to_learn_are_refused(tmp_path: Path) -> None:
         "one": "1 class ('cat')",
         "single": "class 'emu' with 1 image",
         "kaggle": "no class folders in a train folder",
-        "late": "class 'emu' with 6 images, 0 of them for training",
+        "late": "class 'emu' in 'test' alone, with no pictures to train on",
     }
     for name, message in cases.items():
         assert message in refusal(tmp_path / name)

@@ -14,7 +14,7 @@ import pytest
 from exporting import a_task, exported, module
 from PIL import Image
 
-from databases.datasets.arrays import kind_of_images, more_images
+from databases.datasets.arrays import kind_of_images, more_images, scale_told
 from databases.datasets.decoding import read_picture
 from databases.datasets.loading import load_task
 from databases.datasets.task import Task
@@ -216,3 +216,22 @@ def test_opened_images_of_8_bits_and_few_of_16_are_read(tmp_path: Path) -> None:
     assert not any("16 bits" in note for note in load_task((plain_ones, y)).notes)
     plain_ones[:1] = opened(tmp_path, 300, count=1)
     assert any("took 1 picture of 16 bits a colour" in note for note in load_task((plain_ones, y)).notes)
+
+
+@pytest.mark.parametrize(
+    ("top", "kind", "words"),
+    [
+        (1, np.float32, ""),
+        (255, np.int32, ""),
+        (255, np.uint8, ""),
+        (1, np.uint8, ""),
+        (4_095, np.uint16, "took values as 0 to 4,095"),
+        (16_383, np.uint16, "took values as 0 to 65,535: they are 0 to 16,383"),
+        (20, np.uint8, "none is above 20"),
+    ],
+)
+def test_fit_tells_of_ranges_but_the_usual_ones(top: int, kind: Any, words: str) -> None:
+    values = RANDOM.random((20, 8, 8)) * top
+    values[:, 0, 0], values[:, 1, 1] = top, 0
+    told = scale_told(values.astype(kind), given="X")
+    assert (words in "".join(told)) if words else not told

@@ -100,6 +100,13 @@ def kind_of_images(values: Array, task_images: Images, *, given: str) -> Kind:
     return Kind(task_images[:1].copy(), scale, values.shape[1:])
 
 
+def scale_told(values: Array, *, given: str) -> list[str]:
+    """What to tell of the range of images where it is more than 0 to 255, or where all bytes are dark."""
+    scale, told = find_scale(values_of(checked_images(values, given)), given=given)
+    usual = scale.white == 1 or (scale.white == 255 and scale.kind != "byte")
+    return [] if usual else [f"{given}: {note}" for note in told]
+
+
 def more_images(values: object, kind: Kind, *, given: str, quiet: bool = False) -> Images:
     """Further images of the kind from which those of a task were made, as that made them.
 

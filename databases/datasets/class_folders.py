@@ -82,7 +82,7 @@ def arrange(
     found.sort(key=lambda picture: natural(picture.file))
     homes = {layout.home(picture.file) for picture in found}
     papers = refuse_lost_classes(homes, others, files.lost, given=given)
-    doubts = doubtful_notes(files, layout.trails.values(), others, given, grouped=grouped)
+    doubts = doubtful_notes(files, layout.trails, others, given, grouped=grouped)
     names, notes = _class_names(found)
     notes = [*layout.notes, *doubts, *notes, *papers, *unread_notes(len(found), others, loose, files.lost, given=given)]
     notes += within_notes(layout.trails.values(), grouped=grouped)

@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from databases.datasets.archives import Files
-from databases.datasets.file_kinds import TABLE
 from databases.datasets.names import (
     FOLD,
     TAKEN,
@@ -16,7 +15,7 @@ from databases.datasets.names import (
     shown,
     some,
     speaks_of_a_part,
-    told_by_names,
+    tells_a_part,
     wraps,
 )
 from databases.datasets.nested_sets import copy_note, inner_folders, is_copy, refused_set
@@ -28,6 +27,8 @@ from databases.datasets.readings import (
     refuse_loose_pictures,
     refuse_lost_parts,
     refuse_two_readings,
+    refuse_untrained,
+    unsorted,
 )
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
@@ -52,7 +53,12 @@ class Layout:
 
     def read(self, *, grouped: bool) -> None:
         """Takes off wrapping folders, parts and folds until only classes are left."""
-        while self._unwrap() or (not grouped and self._leave_copies()) or self._take_parts() or self._take_folds():
+        while (
+            self._unwrap()
+            or (not grouped and self._leave_copies())
+            or self._take_parts()
+            or self._take_folds(self.trails)
+        ):
             pass
         refuse_lost_parts(self.trails, self.parts, self.given)
         refuse_loose_pictures(self.trails, self.given)
@@ -90,17 +96,19 @@ class Layout:
         children = self._children()
         nested = self._nested(children)
         beside, left = children.keys() - nested.keys(), False
-        for top, (inner, depth) in nested.items() if len(beside) > 1 else ():
+        one_set = len(beside) == 1 and self._has_classes(children[min(beside)])  # flowers beside data/flowers
+        for top, (inner, depth) in sorted(nested.items()) if one_set or len(beside) > 1 else ():
             names = children[top]
             above = {name: pieces(name)[: self.depths[name]] for name in names}
             twins = {name: "/".join((*above[name], *self.trails[name][depth:])) for name in names}
             if inner <= beside and all(twin in self.trails for twin in twins.values()) and is_copy(self.files, twins):
                 left = True
-                self.notes.append(copy_note({"/".join((*way, top)) for way in above.values()}, len(names), inner))
+                copies = {"/".join((*way, top)) for way in above.values()}
+                self.notes.append(copy_note(self.files, copies, len(names), inner))
                 for name in names:
                     self.copies["/".join((*above[name], *self.trails[name][:depth]))] = "/".join(above[name])
                     del self.trails[name]
-            elif inner >= beside:
+            elif inner >= beside and not one_set:
                 raise refused_set(self.given, top, beside)
         return left
 
@@ -151,14 +159,17 @@ class Layout:
 
     def _parts_of_one(self, children: Mapping[str, list[str]]) -> dict[str, int]:
         """Folders as parts by what they have in common: pets_train beside pets_test, or rps beside rps-test."""
-        parts = parts_of(children)
+        parts = parts_of(children) or parts_of(filter(tells_a_part, children))
         held = folders_within(peeled((trail for trail in self.trails.values() if parts), numbered=True))
         classes = set().union(*(held.get(top, ()) for top, part in parts.items() if part == TRAIN)) - {""}
         others = [held.get(top, set()) - {"", top} for top, part in parts.items() if part != TRAIN]
         strange = any(each and not each & classes for each in others)
-        if len(classes) < 2 or any(map(TAKEN.fullmatch, classes)) or strange:
-            return {}
         trained = [top for top, part in parts.items() if part == TRAIN]
+        said = bool(parts) and all(map(tells_a_part, trained))
+        if said and len(classes) < 2 and parts.keys() == children.keys():
+            raise unsorted(children, [name for top in trained for name in children[top]], self.given)
+        if len(classes) < 2 or (not said and any(map(TAKEN.fullmatch, classes))) or strange:
+            return {}
         rest = parts.keys() - trained
         self.notes.append(
             f"took the folders {some(trained)} for training and {some(rest)} as other parts, by their names"
@@ -185,17 +196,25 @@ class Layout:
         """Parts above the classes; what lies beside them without being a part is told or refused."""
         beside = {top: names for top, names in children.items() if top not in named}
         if beside and (set(named.values()) == {TRAIN} or any(map(self._has_classes, beside.values()))):
+            self._assign(children, named)
+            refuse_untrained(self._classes(children, named), named, beside, self.given)
             raise UserError(
                 f"given {self.given} with the folders {some(named)} and, beside them, {some(beside)} with "
                 f"{count(sum(map(len, beside.values())), 'picture')}; {ALLOWED}; name each of them train, val or test, "
                 "or move it elsewhere"
             )
-        for top, names in beside.items():
+        for top, names in sorted(beside.items()):
             self.notes.append(
                 f"left out {count(len(names), 'picture')} in {shown(top)!r}: it has no classes and is no part"
             )
             self._leave_out(names)
         self._assign(children, named)
+        refuse_untrained(self._classes(children, named), named, beside, self.given)
+
+    def _classes(self, children: Mapping[str, list[str]], tops: Iterable[str]) -> dict[str, set[str]]:
+        """The classes in each folder of a part, once it is taken off."""
+        there = {top: [self.trails[name] for name in children[top] if name in self.trails] for top in tops}
+        return {top: {trail[0] for trail in trails if len(trail) > 1} for top, trails in there.items()}
 
     def _has_classes(self, names: Iterable[str]) -> bool:
         """Whether pictures lie in more than one folder below their first."""
@@ -210,15 +229,16 @@ class Layout:
         """Takes the part folders off, and folders that wrap all of a part."""
         loose = [name for name, trail in self.trails.items() if len(trail) < 2]
         self._leave_out(loose)
-        train_classes = {top for top in children if top not in named}
+        train_classes = {self.trails[name][0] for name in self.parts}  # those beside the parts, if any
         for top in sorted(named, key=lambda top: (named[top], natural(top))):
             names = children[top]
             self.parts |= dict.fromkeys(names, named[top])
             self._strip(names)
-            while self._wraps(names, train_classes):
-                self._strip(names)
-            self._leave_unlabelled(top, names, train_classes)
-            if named[top] == TRAIN:
+            while self._unwrap_part(names, train_classes) or self._take_folds(names):
+                pass
+            if named[top] != TRAIN:
+                self._leave_unlabelled(top, names, train_classes)
+            else:
                 train_classes |= {self.trails[name][0] for name in names if len(self.trails[name]) > 1}
 
     def _leave_unlabelled(self, part: str, names: Sequence[str], classes: set[str]) -> None:
@@ -232,20 +252,19 @@ class Layout:
                 )
                 self._leave_out(names)
 
-    def _wraps(self, names: Sequence[str], classes: set[str]) -> bool:
-        """Whether one folder that is no class holds all folders of a part: train/images/a, test/test/a."""
+    def _unwrap_part(self, names: Sequence[str], classes: set[str]) -> bool:
+        """Takes off one folder that is no class and holds all folders of a part: train/images/a, test/test/a."""
         tops = {self.trails[name][0] for name in names}
-        return len(tops) == 1 and not tops & classes and all(len(self.trails[name]) > 2 for name in names)
+        wrapped = len(tops) == 1 and not tops & classes and all(len(self.trails[name]) > 2 for name in names)
+        if wrapped:
+            self._strip(names)
+        return wrapped
 
     def _unclear(self, children: Mapping[str, list[str]], named: Mapping[str, int]) -> bool:
         """Folders with the name of a part, but no class folders in a train folder: refused, unless it is a class."""
         if named.keys() == children.keys() or all(map(speaks_of_a_part, children)):
-            names = [name for top in named for name in children[top] if named[top] == TRAIN]
-            raise UserError(
-                f"given {self.given} with the folders {some(children)} but no class folders in a train folder"
-                f"{told_by_names(names)}; allowed is train/CLASS/picture, with val and test beside train; sort the "
-                f"pictures into such, or put a {TABLE} with the columns file and class beside them"
-            )
+            trained = [name for top in named for name in children[top] if named[top] == TRAIN]
+            raise unsorted(children, trained, self.given)
         lower = {top.lower() for top in children}
         unclear = [top for top, part in named.items() if part != TRAIN and f"in{top.lower()}" not in lower]
         if unclear:
@@ -270,12 +289,12 @@ class Layout:
         self.notes.append(f"took the folders {some(inner)} within class folders as parts")
         return False
 
-    def _take_folds(self) -> bool:
-        """Takes off fold1, fold2 above the classes."""
-        children = self._children()
-        folds = len(children) > 1 and all(map(FOLD.fullmatch, children))
-        if not folds or not all(len(trail) > 2 for trail in self.trails.values()):
+    def _take_folds(self, names: Iterable[str]) -> bool:
+        """Takes off fold1, fold2 above the classes, of all or of a part."""
+        trails = [self.trails[name] for name in names]
+        tops = {trail[0] for trail in trails}
+        if len(tops) < 2 or not all(map(FOLD.fullmatch, tops)) or not all(len(trail) > 2 for trail in trails):
             return False
-        self.notes.append(f"took the folders {some(children)} as one set: the classes are the folders within")
-        self._strip(self.trails)
+        self.notes.append(f"took the folders {some(tops)} as one set: the classes are the folders within")
+        self._strip(names)
         return True

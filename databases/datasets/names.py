@@ -16,11 +16,12 @@ FOLD = re.compile(rf"(k[ _.-]?)?({_FOLDS})[ _.-]?[0-9]+", re.IGNORECASE)  # of a
 _TAKEN = "track|seq|sequence|video|vid|clip|scene|take|shot|series|run|day|week|month|date|subject|patient|person|user"
 _TAKEN += "|participant|visit|trip|recording|burst|slide|camera|cam|view|page|frames?|[tsp]"
 # What tells when, where or of whom the pictures of a class were taken: a track or a date, which is no class.
-TAKEN = re.compile(rf"({_FOLDS}|{_TAKEN})[ _.-]?[0-9]+|[0-9]{{4,}}|[0-9]+([ _.-][0-9]+)+", re.IGNORECASE)
+_CAMERA = "(?-i:[1-9][0-9]{2}[A-Z_][A-Z0-9_]{4})"  # folders that cameras make, such as 100CANON
+TAKEN = re.compile(rf"({_FOLDS}|{_TAKEN})[ _.-]?[0-9]+|[0-9]{{4,}}|[0-9]+([ _.-][0-9]+)+|{_CAMERA}", re.IGNORECASE)
 NOISE = set("set sets data dataset images image img imgs pictures pics photos samples split folder seg final".split())
 WRAPPING = set("data dataset datasets image images img imgs picture pictures pics photos folder folders".split())
 WRAPPING |= set("labeled labelled unlabeled unlabelled annotated unannotated".split())
-WRITTEN = set("result results output outputs prediction predictions log logs run runs model models checkpoints".split())
+WRITTEN = set("result results output outputs prediction predictions log logs runs model models checkpoints".split())
 _WHICH = set("stg stage phase public private unlabeled unlabelled labeled labelled small mini sample full new".split())
 SMALL_COPIES = set("thumb thumbs thumbnail thumbnails preview previews".split())
 _NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*[0-9]+\.[^.]+")
@@ -114,6 +115,11 @@ def parts_of(folders: Iterable[str]) -> dict[str, int]:
     return parts if bare + trained == 1 == len(stems) and () not in stems and len({*parts.values()}) > 1 else {}
 
 
+def tells_a_part(folder: str) -> bool:
+    """Whether a part is among the words of a folder's name: pets_train, rps-test-set."""
+    return any(word.removesuffix("set") in PART_WORDS for word in _words(folder))
+
+
 def speaks_of_a_part(folder: str) -> bool:
     """Whether a folder's name speaks of a part and of nothing but which: test1, test_stg2, train_public."""
     words = [word for word in _words(folder) if not (word.isdigit() or word in NOISE or word in _WHICH)]
@@ -150,6 +156,11 @@ def wraps(folder: str) -> bool:
     """Whether a folder's name tells that data are in it and not which, such as images, dataset2 or unlabeled."""
     words = {word for word in _words(folder) if not word.isdigit()}
     return bool(words) and words <= WRAPPING
+
+
+def holds_a_set(folder: str) -> bool:
+    """Whether a folder's name tells that data are in it, whichever: images, pets_dataset."""
+    return wraps(folder) or not {"dataset", "datasets"}.isdisjoint(_words(folder))
 
 
 def _words(folder: str) -> list[str]:

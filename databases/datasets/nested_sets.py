@@ -46,11 +46,12 @@ def _same(files: Files, one: str, other: str) -> bool:
         return False
 
 
-def copy_note(folders: set[str], pictures: int, inner: set[str]) -> str:
+def copy_note(files: Files, folders: set[str], pictures: int, inner: set[str]) -> str:
     """What was left out."""
+    by = ", sizes and the contents of some" if files.root and pictures >= 2 * MOST_READ else " and contents"
     return (
-        f"left out {count(pictures, 'picture')} in {some(folders)}: the same, by names and contents, lie in "
-        f"{some(inner)} beside it"
+        f"left out {count(pictures, 'picture')} in {some(folders)}: the same, by names{by}, lie in {some(inner)} "
+        "beside it"
     )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from databases.datasets.names import TAKEN, natural, part_of, shown, some, wraps, written
+from databases.datasets.names import TAKEN, holds_a_set, natural, part_of, shown, some, told_by_names, wraps, written
 from databases.datasets.task import TRAIN
-from databases.errors import UserError, count
+from databases.errors import UserError, count, key_of_name
 
 ALLOWED = "allowed is a folder with one folder of pictures for each class, below train, val and test if you like"
 MOST_NAMED = 3  # classes of folders in a note
@@ -58,11 +58,44 @@ def refuse_lost_parts(trails: Trails, parts: Mapping[str, int], given: str) -> N
         if part_of(way[depth]) not in (None, part) and _are_parts(beside[way[:depth]])
     }
     if lost:
+        tops = {way.partition("/")[0] for way in lost}
+        alone = f"give {some(tops)} alone if it is" if len(tops) == 1 else f"give one of {some(tops)} if each is"
         raise UserError(
             f"given {given} with {some(lost)} within class folders: a part, or else more pictures to train on; "
             "allowed are CLASS/train/picture and CLASS/test/picture for all pictures, or train/CLASS/picture with test "
-            "beside train; sort all so, or rename the folders if they are no part"
+            f"beside train; sort all so, {alone} a set of its own, or rename the folders if they are no part"
         )
+
+
+def unsorted(folders: Iterable[str], names: Sequence[str], given: str) -> UserError:
+    """The error for folders that are called as parts and hold no classes; ``names`` are of pictures to train on."""
+    return UserError(
+        f"given {given} with the folders {some(folders)} but no class folders in a train folder"
+        f"{told_by_names(names)}; allowed is train/CLASS/picture, with val and test beside train; sort the "
+        f"pictures into such, or put a labels.csv with the columns file and class beside them"
+    )
+
+
+def refuse_untrained(
+    classes: Mapping[str, set[str]], parts: Mapping[str, int], beside: Iterable[str], given: str
+) -> None:
+    """Refuses classes without pictures to train on, as of sets for finding faults after seeing good ones alone.
+
+    ``classes`` tells those in each folder of a part, ``beside`` which folders besides are no parts.
+    """
+    trained = {key_of_name(shown(each)) for top in classes if parts[top] == TRAIN for each in classes[top]}
+    lost = {each for held in classes.values() for each in held if key_of_name(shown(each)) not in trained}
+    if not lost or not trained:
+        return
+    tops = sorted(parts, key=lambda top: (parts[top], natural(top)))
+    where = [top for top in tops if lost & classes[top]]
+    renamed = ", ".join(f"{shown(top)!r} to 'part{number}'" for number, top in enumerate(tops, 1))
+    raise UserError(
+        f"given {given} with the {'class' if len(lost) == 1 else 'classes'} {some(lost)} in {some(where)} alone, with "
+        f"no pictures to train on; {ALLOWED}, each class below train too; rename {renamed}"
+        f"{f' and move {some(beside)} elsewhere' if beside else ''}, and parts are drawn from all pictures; or move "
+        f"{some(lost)} elsewhere, or call each as below train if it is a class there"
+    )
 
 
 def _are_parts(folders: Iterable[str]) -> bool:
@@ -92,23 +125,23 @@ def refuse_loose_pictures(trails: Trails, given: str) -> None:
 def refuse_two_readings(trails: Trails, given: str) -> None:
     """Refuses folders of folders either of which may be the classes.
 
-    Most hold folders of the same names, or one is called as what holds data while others hold further folders, or one
-    as what programs write. A folder that alone wraps others tells nothing, but for one that all have in common.
+    Most hold folders of the same names, or one is called as what holds data while others hold further folders, or all
+    others as what programs write. A folder that alone wraps others tells nothing, but for one that all have in common.
     """
     inner = folders_within(trails.values())
-    if len(names := set().union(*inner.values())) > 1 or any(map(wraps, names)):
-        inner = folders_within(peeled(trails.values()))
-    shared = Counter(folder for folders in inner.values() for folder in folders)
-    repeated = {folder for folder in shared if shared[folder] > 1 and not TAKEN.fullmatch(folder)}
-    alike = sum(bool(folders & repeated) for folders in inner.values())
+    repeated = _repeated(inner)
+    if not repeated and (len(names := set().union(*inner.values())) > 1 or any(map(wraps, names))):
+        repeated = _repeated(inner := folders_within(peeled(trails.values())))
     why, advice = "", "put all class folders side by side"
-    if "" not in shared and len(shared) > 1 and 2 * max(alike / len(inner), len(repeated) / len(shared)) > 1:
+    if repeated:
         why = f"which hold the same folders {some(repeated)}"
     elif held := _held(inner):
-        results = list(filter(written, inner.keys() - held.keys()))
-        if results:
-            advice = f"take {some(results)} away if no class, {advice}"
-        if results or any(map(wraps, held)):
+        flat = inner.keys() - held.keys()
+        a_set = any(map(holds_a_set, held)) and not any(map(holds_a_set, flat))
+        away = flat if a_set else set(filter(written, flat))
+        if away:
+            advice = f"take {some(away)} away if no class, {advice}"
+        if any(map(wraps, held)) or (flat and away == flat):
             why = f"of which {some(held)} {'hold' if len(held) > 1 else 'holds'} {some(set().union(*held.values()))}"
     if why:
         raise UserError(
@@ -116,6 +149,16 @@ def refuse_two_readings(trails: Trails, given: str) -> None:
             f"give --groups folder if {some(inner)} are the classes, or put a labels.csv with "
             "the columns file and class into it"
         )
+
+
+def _repeated(inner: Mapping[str, set[str]]) -> set[str]:
+    """The folders that several hold, and no tracks or dates, where these are most; none where pictures lie beside."""
+    shared = Counter(folder for folders in inner.values() for folder in folders)
+    repeated = {folder for folder in shared if shared[folder] > 1 and not TAKEN.fullmatch(folder)}
+    alike = sum(bool(folders & repeated) for folders in inner.values())
+    if "" in shared or len(shared) < 2 or 2 * max(alike / len(inner), len(repeated) / len(shared)) <= 1:
+        return set()
+    return repeated
 
 
 def _held(inner: Mapping[str, set[str]]) -> dict[str, set[str]]:

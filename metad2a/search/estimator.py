@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 
 from databases.architectures.space import Space
 from databases.architectures.spaces.pipeline import PIPELINE, PipelineSpace, searched_space
-from databases.datasets.arrays import Kind, kind_of_images, more_images
+from databases.datasets.arrays import Kind, kind_of_images, more_images, scale_told
 from databases.datasets.conversion import is_one_hot, missing, plain_array
 from databases.datasets.group_split import divide
 from databases.datasets.loading import load_task
@@ -109,6 +109,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         images, (classes, numbers) = plain_array(X), _labels(y)
         chosen = searched_space(self.space)
         task = _task(images, classes, numbers, seed=seed, up_to=chosen.up_to)
+        for note in scale_told(images, given="X"):
+            warnings.warn(note, stacklevel=2)
         kind = kind_of_images(images, task.images, given="X")
         brightest = max(range(len(images)), key=lambda index: images[index].max())  # alone a dark one may be refused
         # what `predict` does first: refused now rather than after the search
