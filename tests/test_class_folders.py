@@ -71,6 +71,7 @@ def sizes(task: Task) -> list[int]:
         ("dev", VALIDATION),
         ("test_set", TEST),
         ("Final_Test", TEST),
+        ("evaluation", TEST),
         ("train_cats", None),
         ("trains", None),
         ("contest", None),

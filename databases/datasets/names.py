@@ -10,7 +10,7 @@ from databases.datasets.task import TEST, TRAIN, VALIDATION
 
 PART_WORDS = {"train": TRAIN, "training": TRAIN, "trn": TRAIN}
 PART_WORDS |= dict.fromkeys(("val", "valid", "validation", "dev", "eval"), VALIDATION)
-PART_WORDS |= dict.fromkeys(("test", "testing", "tst"), TEST)
+PART_WORDS |= dict.fromkeys(("test", "testing", "tst", "evaluation", "holdout"), TEST)
 _FOLDS = "fold|split|part|batch|chunk|shard|subset|session|round|cv"
 FOLD = re.compile(rf"(k[ _.-]?)?({_FOLDS})[ _.-]?[0-9]+", re.IGNORECASE)  # of a whole set, when above its classes
 _TAKEN = "track|seq|sequence|video|vid|clip|scene|take|shot|series|run|day|week|month|date|subject|patient|person|user"
