@@ -59,8 +59,8 @@ class Elsewhere:
         epochs, steps: of a training alone and of the shared weights, on the digits and on text.
     """
 
-    children: int = 30
-    trainings: int = 3
+    children: int = 60
+    trainings: int = 2
     epochs: tuple[float, float] = (3, 1.5)
     steps: tuple[int, int] = (2000, 300)
 
