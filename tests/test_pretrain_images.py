@@ -63,7 +63,9 @@ def test_transparent_and_turned_pictures_are_read_as_everywhere(tmp_path: Path) 
             image = Image.new("RGBA", (8, 8), (0, 0, 0, 0))
             image.paste((255, 0, 0, 255), (0, 0, 8, 4))
             image.save(tmp_path / "set" / label / f"{place}.png", exif=turned)
+    (tmp_path / "set" / "loose.txt").touch()
     found = open_images(tmp_path / "set", 8, tmp_path / "cache", ALONE)
+    assert any("1 file" in note for note in found.notes), found.notes
     assert found.x[0, 0, 7].tolist() == [255, 0, 0] and found.x[0, 7, 0].tolist() == [255, 255, 255]
 
 

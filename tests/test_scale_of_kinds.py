@@ -199,6 +199,10 @@ def test_opened_images_of_16_bits_a_colour_are_looked_at_as_files_are(tmp_path: 
     for data in (opened(tmp_path, 4_095, there=there, read=read), boxed):
         with pytest.raises(UserError, match="16 bits a colour and none of their values above 4,095; allowed are 0 to"):
             load_task((data, y))
+    images = opened(tmp_path, 4_095, there=there, read=read)
+    for _ in range(2):  # to look at them reads them, after which images of a stream do not tell it
+        with pytest.raises(UserError, match="16 bits a colour"):
+            load_task((images, y))
     with pytest.raises(UserError, match="given X with 20 pictures of 16 bits a colour and none"):
         MetaD2AClassifier().fit(opened(tmp_path, 4_095, there=there, read=read), y)
     task = load_task((opened(tmp_path, 40_000, there=there, read=read), y), as_stored=True)

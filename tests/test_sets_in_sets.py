@@ -137,6 +137,7 @@ def test_a_copy_of_all_classes_within_is_left_out_and_told(
     task = load_task(place)
     assert task.fingerprint == before.fingerprint and sizes(task) == sizes(before)
     assert "the same, by names and contents, lie in" in told(task)
+    assert len(load_task(place, groups="none").images) == len(before.images)
 
 
 @pytest.mark.parametrize("change", ["content", "more", "class"])

@@ -70,7 +70,7 @@ def arrange(
     told = told_by_names(pictures) if len({picture.label for picture in found}) < 2 else ""
     if told or not found:
         seen = (
-            f"all of them in the folder {shown(layout.home(found[0].file))!r}"
+            f"{len(found):,} of them in {some({*(layout.home(picture.file) for picture in found)})}"
             if found
             else "none of them in a class folder"
         )

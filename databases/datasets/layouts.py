@@ -54,10 +54,7 @@ class Layout:
     def read(self, *, grouped: bool) -> None:
         """Takes off wrapping folders, parts and folds until only classes are left."""
         while (
-            self._unwrap()
-            or (not grouped and self._leave_copies())
-            or self._take_parts()
-            or self._take_folds(self.trails)
+            self._unwrap() or self._leave_copies(grouped=grouped) or self._take_parts() or self._take_folds(self.trails)
         ):
             pass
         refuse_lost_parts(self.trails, self.parts, self.given)
@@ -91,8 +88,8 @@ class Layout:
                 found[trail[0]].append(name)
         return found
 
-    def _leave_copies(self) -> bool:
-        """Leaves out folders that hold those beside them once more; refuses one that holds all, with other pictures."""
+    def _leave_copies(self, *, grouped: bool) -> bool:
+        """Leaves out folders that hold those beside them once more; others that do are classes if ``grouped``."""
         children = self._children()
         nested = self._nested(children)
         beside, left = children.keys() - nested.keys(), False
@@ -108,7 +105,7 @@ class Layout:
                 for name in names:
                     self.copies["/".join((*above[name], *self.trails[name][:depth]))] = "/".join(above[name])
                     del self.trails[name]
-            elif inner >= beside and not one_set:
+            elif inner >= beside and not one_set and not grouped:
                 raise refused_set(self.given, top, beside)
         return left
 
@@ -128,12 +125,13 @@ class Layout:
 
     def without_copies(self, names: Iterable[str]) -> list[str]:
         """The names without those in a copy that was left out which are beside it too."""
-        names = {*names}
+        names = list(names)
+        known = set(names)
         copied = {
             name
             for folder, beside in self.copies.items()
             for name in names
-            if name.startswith(f"{folder}/") and f"{beside}/{name[len(folder) + 1 :]}".lstrip("/") in names
+            if name.startswith(f"{folder}/") and f"{beside}/{name[len(folder) + 1 :]}".lstrip("/") in known
         }
         return [name for name in names if name not in copied]
 

@@ -29,7 +29,7 @@ def folders_within(trails: Iterable[Trail]) -> dict[str, set[str]]:
 def peeled(trails: Iterable[Trail], *, numbered: bool = False) -> list[Trail]:
     """The same without what alone wraps all folders of a first one: rps/rps/rock is as rps/rock.
 
-    But not without ``numbered`` ones, which may be tracks or dates, where these are not meant too.
+    Numbered folders, which may be tracks or dates, are taken off only where ``numbered``.
     """
     by_top = defaultdict[str, list[Trail]](list)
     for trail in trails:

@@ -139,8 +139,8 @@ def find_scale(values: Values, *, given: str) -> tuple[Scale, list[str]]:
         )
     if 0 < values.far < LEAST_TOP[white]:
         raise UserError(_unclear(values, white, f"0 to 1, 0 to 255 {UP}", REMEDY, given))
-    notes = [*_range_notes(values, white), *_mixed_notes(values, white, given), *_few_notes(values, white, given)]
-    return Scale(white, values.kind, darkest), notes
+    mixed, few = _mixed_notes(values, white, given), _few_notes(values, white, given)
+    return Scale(white, values.kind, darkest), [*_range_notes(values, white), *(few or mixed)]
 
 
 def has_a_scale(values: Values) -> bool:
@@ -200,13 +200,15 @@ def _much_lower(white: int) -> list[int]:
 
 def _few_notes(values: Values, white: int, given: str) -> list[str]:
     """A note where few images tell 16 bits from 13; raises UserError where few tell 13 from 12: mistakes, maybe."""
-    lower = {8_191: 4_095, 65_535: 8_191}.get(white, 0)
-    lit, all_images = int((values.highs > lower).sum()), len(values.highs)
-    if not lower or lit >= FEW_WHOLE * all_images:
+    if white not in (8_191, 65_535):
+        return []
+    lower = FULL_SCALES[FULL_SCALES.index(white) - 1]
+    dark, lit = (int(each.sum()) for each in ((values.highs > 0) & (values.highs <= lower), values.highs > lower))
+    if lit >= FEW_WHOLE * (lit + dark):
         return []
     if white == 8_191:
-        raise UserError(_by_few(values, all_images - lit, lower, given))
-    return [f"{count(all_images - lit, 'image')} with no value above {lower:,} will be nearly black"]
+        raise UserError(_by_few(values, dark, lower, given))
+    return [f"{count(dark, 'image')} with no value above {lower:,} will be nearly black"]
 
 
 def _by_few(values: Values, dark: int, lower: int, given: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 WIDE, WIDEST = 257, 65_535  # a step of the upper 8 bits, and the value that is white
+_known: WeakValueDictionary[int, Any] = WeakValueDictionary()  # wide ones by identity: once read they do not tell it
 
 
 def is_wide(image: Image.Image) -> bool:
@@ -58,8 +60,9 @@ def _images(values: Any) -> Iterator[Image.Image]:
 
 
 def _was_wide(image: Image.Image) -> bool:
-    """The same of an image that may have been read since, where its file is still there."""
-    if is_wide(image):
+    """The same of an image that may have been read since: by us, or where its file is still there."""
+    if is_wide(image) or _known.get(id(image)) is image:
+        _known[id(image)] = image
         return True
     name = getattr(image, "filename", "")
     if getattr(image, "tile", ()) or not name:

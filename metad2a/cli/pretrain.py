@@ -71,6 +71,8 @@ def pretrain(
 
         job = _job(family, hours, shares, batch, learning_rate, seed, least=least, begin=begin)
         images = open_images(data, max(shares), home() / "pretrain", here)
+        for note in images.notes if here.first else ():
+            reporter.line(f"note: {note}")
         if evaluate is not None:
             found = make.evaluate(make.read_base(evaluate), images, shares, here)
             return _tell_accuracies(evaluate, images, found, json=json) if here.first else None

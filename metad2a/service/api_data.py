@@ -62,7 +62,7 @@ async def upload(
     name: Annotated[str | None, Query(max_length=200, description="A name for people.")] = None,
     groups: Grouping = "auto",
 ) -> DatasetOut:
-    """Send a zip of class folders or an .npz file, as a form's `file` or as the whole body. Same content, same id."""
+    """Send a zip of class folders or an .npz file, as a form's `file` or the whole body. Twice, it has one id."""
     service.rate.check(client_of(request, caller))
     dataset, new = await receive(request, service, name, groups)
     if not new:

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from databases.architectures.spaces.pipeline import holds_pipelines
 from databases.usual import LISTED, LOOKED_AT, SEARCHED_SPACE, USUAL_SECONDS
 from metad2a.service.fields import (
     EXAMPLE,
@@ -23,11 +24,13 @@ from metad2a.service.fields import (
 
 Accuracy = Annotated[float, Field(description="Percent, on new images like these.")]
 Interval = Annotated[list[float], Field(description="80% interval of the accuracy.")]
-FOREIGN = {  # what means nothing in a space
-    SEARCHED_SPACE: {"recipe", "images_per_class", "candidates", "device", "prefer", "model"},
-    NETWORKS: {"seconds", "also"},
-}
-USUAL = {SEARCHED_SPACE: USUAL_SECONDS}  # where no seconds are given
+OF_CELLS = {"recipe", "images_per_class", "candidates", "device", "prefer", "model"}
+OF_PIPELINES = {"seconds", "also"}
+
+
+def _foreign(space: str) -> set[str]:
+    """What means nothing in a space."""
+    return OF_CELLS if holds_pipelines(space) else OF_PIPELINES
 
 
 class RecommendationIn(Strict):
@@ -62,15 +65,15 @@ class RecommendationIn(Strict):
     @model_validator(mode="after")
     def _meaning(self) -> Self:
         if self.space is None:
-            self.space = NETWORKS if self.model_fields_set & FOREIGN[SEARCHED_SPACE] else SEARCHED_SPACE
-        if foreign := self.model_fields_set & FOREIGN[self.space]:
+            self.space = NETWORKS if self.model_fields_set & OF_CELLS else SEARCHED_SPACE
+        if foreign := self.model_fields_set & _foreign(self.space):
             raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
-        self.seconds = self.seconds or USUAL.get(self.space)
+        self.seconds = self.seconds or (USUAL_SECONDS if holds_pipelines(self.space) else None)
         return self
 
     def options(self) -> dict[str, Any]:
         """What is told of the space that is asked, and nothing of the other."""
-        return self.model_dump(exclude={"dataset", "model", *FOREIGN[self.space or SEARCHED_SPACE]})
+        return self.model_dump(exclude={"dataset", "model", *_foreign(self.space or SEARCHED_SPACE)})
 
 
 class ChoiceOut(BaseModel):

@@ -33,7 +33,7 @@ class Images:
     Attributes:
         x: (n, h, w, 3) uint8, on disk. y: (n,) classes.
         train, held: places of the images to learn from and of those to validate on.
-        names: of the classes. mark: 12 hex digits, others for other images.
+        names: of the classes. mark: 12 hex digits, others for other images. notes: how they were read.
     """
 
     name: str
@@ -43,6 +43,7 @@ class Images:
     held: np.ndarray
     names: tuple[str, ...]
     mark: str
+    notes: tuple[str, ...] = ()
 
     def normalisation(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and deviation of each colour of the training images, 0..255, from some spread among them."""
@@ -72,7 +73,7 @@ def open_images(data: str | Path, side: int, cache: Path, processes: Together) -
     x = np.repeat(task.images, 3, axis=3) if task.channels == 1 else task.images
     train, held = (np.flatnonzero(task.parts == part) for part in (TRAIN, VALIDATION))
     labels = torch.from_numpy(task.labels.astype(np.int64))
-    return Images(task.name, x, labels, train, held, tuple(task.class_names), task.fingerprint[:12])
+    return Images(task.name, x, labels, train, held, tuple(task.class_names), task.fingerprint[:12], task.notes)
 
 
 def _blobs_in(path: Path) -> dict[str, np.ndarray]:
@@ -133,7 +134,7 @@ def _of_folder(path: Path, side: int, cache: Path, processes: Together) -> Image
 
     x = _decoded(content, [each.file for each in found.pictures], side, cache / f"{path.name}-{mark}.npy", processes)
     train, held = (np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION))
-    return Images(path.name, x, torch.from_numpy(labels), train, held, names, mark)
+    return Images(path.name, x, torch.from_numpy(labels), train, held, names, mark, found.notes)
 
 
 def _decoded(

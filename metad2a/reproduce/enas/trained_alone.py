@@ -54,8 +54,8 @@ class Elsewhere:
     """How much is run: children of each space, which are trained alone and share weights.
 
     Attributes:
-        trainings: of each child, on the digits; their mean is the truth, since most children know the digits and two
-            trainings hardly rank them alike.
+        trainings: of each child, on the digits; their mean is the truth, since one training hardly ranks children as
+            another does: most know the digits. More children, too, make up for that.
         epochs, steps: of a training alone and of the shared weights, on the digits and on text.
     """
 

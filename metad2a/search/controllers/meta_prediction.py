@@ -55,7 +55,9 @@ def predicted_logits(space: Space, setting: Setting) -> PredictedLogits:
 
     model = load()
     if space.name != model.predictor_space.name:
-        raise UserError(f"given the space {space.name!r}, which the meta-model cannot rank as a whole")
+        raise UserError(
+            f"given the space {space.name!r}, which the meta-model cannot rank; it knows {model.predictor_space.name!r}"
+        )
     classes = model.predictor_space.classes
     scores = model.score(task_features(setting), classes, recipe=setting.recipe).mean
     return PredictedLogits(space.name, {each.walk: float(score) for each, score in zip(classes, scores, strict=True)})

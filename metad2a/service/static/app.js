@@ -86,10 +86,11 @@ async function take(files, name) { // files: [[path, File]]
 
 function uploads(form) {
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.querySelector("[name=file]").addEventListener("change", (event) => { const [file] = event.target.files; if (file) take([[file.name, file]], file.name); });
+  form.querySelector("[name=file]").addEventListener("change", (event) => { const [file] = event.target.files; if (file) take([[file.name, file]], file.name); event.target.value = ""; });
   find("folder").addEventListener("change", (event) => {
     const files = [...event.target.files].map((file) => [file.webkitRelativePath, file]);
     if (files.length) take(files, files[0][0].split("/")[0]);
+    event.target.value = ""; // the same may be given again, with another choice
   });
   onDrop(form, async (transfer) => {
     const entries = [...transfer.items].map((item) => item.webkitGetAsEntry()).filter(Boolean);
