@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from predictors.scale import to_percent
 from predictors.surrogates import KERNEL, measured
 from predictors.task_process import TaskProcess
 
+ROOT = Path(__file__).parents[1]
 CELLS = list(range(8))
 
 
@@ -47,6 +50,16 @@ def test_published_tables_judge_but_for_one_which_teaches_by_its_means() -> None
     assert teaches("nasbench201/imagenet16-120") and teaches("nasbench201/imagenet16-120", "nasbench201-12ep", 111)
     assert not teaches("nasbench201/imagenet16-120", "nasbench201", 777)
     assert teaches("a fingerprint", "tiny", 0) and teaches("metad2a/train/1", "metad2a", 0)
+
+
+def test_all_but_the_measuring_of_ones_own_tasks_learn_from_what_may_teach() -> None:
+    given = {}
+    for path in sorted(ROOT.glob("metad2a/**/*.py")):
+        calls = [each for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(each, ast.Call)]
+        rules = {ast.unparse(each.value) for call in calls for each in call.keywords if each.arg == "usable"}
+        given |= {path.parent.name: given.get(path.parent.name, set()) | rules} if rules else {}
+    assert {"retrain", "evaluate"} <= given.keys()
+    assert {room for room, rules in given.items() if rules != {"may_teach"}} == {"build"}
 
 
 def test_own_tasks_are_those_of_the_recipe_with_several_cells() -> None:
