@@ -53,13 +53,13 @@ def predicted_logits(space: Space, setting: Setting) -> PredictedLogits:
     """Of all classes of the space; raises `UserError` where there are no images or no prediction."""
     from metad2a.recommend.model import load
 
-    model = load()
+    model, features = load(), task_features(setting)
     if space.name != model.predictor_space.name:
         raise UserError(
             f"given the space {space.name!r}, which the meta-model cannot rank; it knows {model.predictor_space.name!r}"
         )
     classes = model.predictor_space.classes
-    scores = model.score(task_features(setting), classes, recipe=setting.recipe).mean
+    scores = model.score(features, classes, recipe=setting.recipe).mean
     return PredictedLogits(space.name, {each.walk: float(score) for each, score in zip(classes, scores, strict=True)})
 
 
