@@ -53,7 +53,7 @@ def test_published_tables_judge_but_for_one_which_teaches_by_its_means() -> None
 
 
 def test_all_but_the_measuring_of_ones_own_tasks_learn_from_what_may_teach() -> None:
-    given = {}
+    given: dict[str, set[str]] = {}
     for path in sorted(ROOT.glob("metad2a/**/*.py")):
         calls = [each for each in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(each, ast.Call)]
         rules = {ast.unparse(each.value) for call in calls for each in call.keywords if each.arg == "usable"}
