@@ -76,6 +76,7 @@ ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their step
         ("own 32px all rate0.03 slim", 640),
     ),
 )
+JUDGED = ROUNDS[:4]  # twenty pipelines, two more where images are large: what a judged task takes under more seeds
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def build_pipelines(
     on_progress: Callable[[Built], None] = lambda built: None,
     on_death: Callable[[Death], None] = lambda death: None,
 ) -> Built:
-    """Measures the pipelines of `ROUNDS` on each of ``tasks`` tasks, and on the first ``judged`` under more seeds.
+    """Measures `ROUNDS` on each of ``tasks`` tasks, and of these `JUDGED` under further seeds on the first ``judged``.
 
     Raises:
         GivenUp: when all else is measured, where measurements ended their process each time.
@@ -132,8 +133,8 @@ def build_pipelines(
 
 def _jobs(specs: list[TaskSpec], folder: Path, cache: Path, *, judged: int, seeds: int) -> Iterator[Job]:
     for number in range(seeds if judged else 1):
-        for pipelines in ROUNDS:
-            for spec in specs if number == 0 else specs[:judged]:
+        for pipelines in JUDGED if number else ROUNDS:
+            for spec in specs[:judged] if number else specs:
                 side = built_task(spec, folder).resolution
                 for text, steps in pipelines:
                     if (steps or not number) and _pipeline(text).resolution <= max(64, side):
