@@ -9,7 +9,7 @@ from statistics import median
 
 import numpy as np
 
-from predictors.outcome import Example
+from predictors.fine_tunings import Example
 from predictors.scale import to_logit
 
 Probes = Mapping[tuple[str, int], float]  # accuracies in percent, by weights and resolution

@@ -9,59 +9,23 @@ Vovk, Gammerman, 2011), so it holds for a source that nobody has measured, as fa
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
-from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from databases.records.record import Record, TaskEntry
+from databases.architectures.spaces.pipeline import Pipeline
+from predictors.fine_tunings import Example, Looked
 from predictors.gaussian_process import Process, alike, learn_process, left_out
 from predictors.scale import NORMAL_80, sampling_noise, to_logit, to_percent
 
 Values = npt.NDArray[np.float64]
 BATCH = 32  # images a step of the measured trainings
 SLOPE_PENALTY, SHARE = 1.0, 0.8  # the second of the outcomes inside the interval
-PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
 ASKED = ("own", "hog", "lite0")  # weights whose probes tell of a task
-_RECIPE = re.compile(r"(\d+)-steps(-anew)?")
-
-
-@dataclass(frozen=True)
-class Looked:
-    """What is known of a task before a training.
-
-    Attributes:
-        classes: their number. images: for training.
-        probes: accuracies on held-out images in percent, by weights and resolution.
-        held_out: those images, whose number tells how sure the accuracies are; None: as sure as those learnt from.
-    """
-
-    classes: int
-    images: int
-    probes: Mapping[tuple[str, int], float]
-    held_out: int | None = None
-
-    def probe(self, pipeline: Pipeline) -> float | None:
-        """Accuracy of the probe that the pipeline begins with; None: not measured."""
-        found = {side: value for (weights, side), value in self.probes.items() if weights == pipeline.weights}
-        side = min(found, key=lambda each: abs(math.log(each / pipeline.resolution)), default=None)
-        return None if side is None else found[side]
-
-
-@dataclass(frozen=True)
-class Example:
-    """A measured fine-tuning: on what, how long, what it reached in percent, and the source of its images."""
-
-    looked: Looked
-    pipeline: Pipeline
-    steps: float
-    accuracy: float
-    source: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,57 +136,17 @@ class OutcomeModel:
 
     @cached_property
     def _left_out(self) -> dict[str, tuple[Values, Values]]:
-        """Errors on each source and the doubt there, by processes that were learnt without it."""
+        """Errors of each run on each source and the doubt there, by processes that were learnt without it.
+
+        A mean over seeds would be foretold better than what a user gets, which is one run.
+        """
         x, y, source = self._data
         gain, doubt = left_out(x, y, source)
-        held = {name: source == number for number, name in enumerate(self.sources)}
-        return {name: (y[each] - gain[each], doubt[each]) for name, each in held.items()}
-
-
-def recipe_of(pipeline: Pipeline, steps: int) -> str:
-    """What a record says of a fine-tuning, as a search does it unless told otherwise; ours have statistics anew."""
-    return f"{steps}-steps{'-anew' if pipeline.weights == 'own' else ''}"
-
-
-def _steps_of(pipeline: Pipeline, recipe: str) -> int:
-    """The steps of such a recipe; 0: it is another."""
-    found = _RECIPE.fullmatch(recipe)
-    return int(found[1]) if found and recipe == recipe_of(pipeline, int(found[1])) else 0
-
-
-def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[Example, ...]:
-    """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks, both on the same images.
-
-    These are test images where there are any: validation images would flatter, since those of the sampled tasks may
-    come from the same track as a training image. A user's are tested on validation images alone.
-
-    Raises:
-        UserError: a record's pipeline is none.
-    """
-    source = {each.key: each.source or each.name for each in tasks}
-    of_task: dict[str, list[Record]] = defaultdict(list)
-    for record in records:
-        if record.space == PIPELINE.name:
-            of_task[record.task].append(record)
-    found = []
-    for task, measured in of_task.items():
-        tested = any(each.test_accuracy is not None for each in measured)
-        probes, tuned = dict[tuple[str, int], float](), list[tuple[Pipeline, Record, int, float]]()
-        for record in measured:
-            pipeline = PIPELINE.pipeline(PIPELINE.parse(record.architecture))
-            accuracy = record.test_accuracy if tested else record.valid_accuracy
-            if accuracy is None:
-                continue
-            if pipeline.training == "probe" and not (pipeline.slim or pipeline.short):
-                probes[pipeline.weights, pipeline.resolution] = accuracy
-            elif steps := _steps_of(pipeline, record.recipe):
-                tuned.append((pipeline, record, steps, accuracy))
-        for pipeline, record, steps, accuracy in tuned:
-            classes, images = (int(record.extra.get(name, 0)) for name in ("classes", "train_images"))
-            looked = Looked(classes, images, probes)
-            if min(classes, images) > 0 and looked.probe(pipeline) is not None:  # a row from elsewhere need not tell
-                found.append(Example(looked, pipeline, steps, accuracy, source.get(task, task)))
-    return tuple(found)
+        runs = [(i, run, each.accuracy) for i, each in enumerate(self.examples) for run in each.runs]
+        of, run, mean = (np.array(each) for each in zip(*runs, strict=True))
+        error = y[of] + to_logit(run) - to_logit(mean) - gain[of]
+        held = {name: source[of] == number for number, name in enumerate(self.sources)}
+        return {name: (error[each], doubt[of][each]) for name, each in held.items()}
 
 
 def _rows(asked: Iterable[tuple[Looked, Pipeline, float]]) -> tuple[Values, Values]:

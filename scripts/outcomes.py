@@ -16,8 +16,9 @@ import numpy as np
 
 from metad2a.recommend.chances import MEASURED, outcomes_of
 from metad2a.reports.publish import markdown_table
+from predictors.fine_tunings import Example
 from predictors.metrics import bootstrap_interval
-from predictors.outcome import Example, OutcomeModel
+from predictors.outcome import OutcomeModel
 from predictors.scale import to_logit, to_percent
 
 FIGURES = ("error", "width", "inside", "probe alone", "mean gain")
@@ -44,7 +45,7 @@ def main() -> None:
 
 
 def judged(model: OutcomeModel, asked: list[Example]) -> np.ndarray:
-    """(n, 5): error, width, whether it was inside, and the errors of the rivals."""
+    """(n, 5), a row for each run: error, width, whether it was inside, and the errors of the rivals."""
     begun = [to_logit([each.looked.probe(each.pipeline) or 0.0])[0] for each in model.examples]
     gains = to_logit([each.accuracy for each in model.examples]) - np.array(begun)
     rows = []
@@ -53,9 +54,8 @@ def judged(model: OutcomeModel, asked: list[Example]) -> np.ndarray:
         probe = each.looked.probe(each.pipeline) or 0.0
         usual = float(to_percent(to_logit([probe]) + gains.mean())[0])
         mean, low, high = float(told.mean[0]), float(told.low[0]), float(told.high[0])
-        error = abs(mean - each.accuracy)
-        rivals = abs(probe - each.accuracy), abs(usual - each.accuracy)
-        rows.append((error, high - low, float(low <= each.accuracy <= high), *rivals))
+        for run in each.runs:
+            rows.append((abs(mean - run), high - low, float(low <= run <= high), abs(probe - run), abs(usual - run)))
     return np.array(rows)
 
 

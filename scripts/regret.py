@@ -31,22 +31,24 @@ from metad2a.recommend.front import EQUAL
 from metad2a.reports.publish import markdown_table
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
+from predictors.fine_tunings import Looked, examples_of
 from predictors.metrics import bootstrap_interval
 from predictors.nearness import distance
-from predictors.outcome import Looked, OutcomeModel, examples_of
+from predictors.outcome import OutcomeModel
 
 FIXED = "own 48px all rate0.1 whole"  # of all that we measured the best on average; the same for everybody
 OWN_PROBE = "own 32px probe whole"
 FEWEST = 6  # pipelines of a task that make a choice
 BUDGETS = (0, 100, 400)  # steps of a whole network
 CLASSES, REPEATS = 10, 300
+PARTS = ("test", "valid")
 
 
 @dataclass(frozen=True)
 class Tried:
     """A pipeline that was measured on a task: steps of training, accuracies in percent, multiply-adds.
 
-    ``lasts``: for how many steps of the whole network.
+    Accuracies are means over the seeds it was measured under. ``lasts``: for how many steps of the whole network.
     """
 
     pipeline: Pipeline
@@ -101,7 +103,10 @@ def measured(file: Path) -> tuple[list[Measured], OutcomeModel]:
             of_task[each.task].append(each)
     found = []
     for task, records in of_task.items():
-        tried = tuple(map(_tried, records))
+        seeds: dict[tuple[str, str], list[Record]] = defaultdict(list)
+        for each in records:
+            seeds[each.architecture, each.recipe].append(each)
+        tried = tuple(map(_tried, seeds.values()))
         probes = {(e.pipeline.weights, e.pipeline.resolution): e.valid_accuracy for e in tried if not e.steps}
         first = records[0].extra
         looked = Looked(int(first["classes"]), int(first["train_images"]), probes)
@@ -111,12 +116,13 @@ def measured(file: Path) -> tuple[list[Measured], OutcomeModel]:
     return found, OutcomeModel(usual(examples_of(list(entries.values()), [r for rs in of_task.values() for r in rs])))
 
 
-def _tried(record: Record) -> Tried:
+def _tried(seeds: Sequence[Record]) -> Tried:
+    record = seeds[0]
     pipeline = PIPELINE.pipeline(PIPELINE.parse(record.architecture))
     steps = int(record.recipe.partition("-")[0]) if pipeline.training != "probe" else 0
-    assert record.test_accuracy is not None
+    test, valid = (float(np.mean([getattr(each, f"{part}_accuracy") or 0.0 for each in seeds])) for part in PARTS)
     lasts = steps / SLIMMER.get((pipeline.slim, pipeline.short), 1.0)
-    return Tried(pipeline, steps, record.test_accuracy, record.valid_accuracy or 0.0, record.extra["flops"], lasts)
+    return Tried(pipeline, steps, test, valid, record.extra["flops"], lasts)
 
 
 def choices(task: Measured, tasks: Sequence[Measured], model: OutcomeModel, steps: int) -> dict[str, float]:

@@ -9,7 +9,8 @@ import pytest
 
 from databases.architectures.spaces.pipeline import Pipeline
 from metad2a.recommend import chances
-from predictors.outcome import Example, Looked, OutcomeModel
+from predictors.fine_tunings import Example, Looked
+from predictors.outcome import OutcomeModel
 from predictors.scale import to_logit, to_percent
 
 OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
@@ -28,7 +29,7 @@ def examples(sources: int = 6, *, noise: float = 0.0) -> tuple[Example, ...]:
         off = noise * rng.standard_normal()
         for passes in (5.0, 10.0, 20.0, 40.0):
             reached = float(to_percent(to_logit(law(looked.probes["own", 32], passes)) + off))
-            found.append(Example(looked, ALL, 10 * passes, reached, f"source{number}"))
+            found.append(Example(looked, ALL, 10 * passes, (reached,), f"source{number}"))
     return tuple(found)
 
 

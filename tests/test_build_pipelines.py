@@ -17,7 +17,7 @@ from metad2a.build.pipelines import Job
 from metad2a.build.ways import Asked, build_space
 from metad2a.runtime.executors import EXECUTORS
 from metad2a.runtime.place import ALONE
-from predictors.outcome import PROBE
+from predictors.fine_tunings import PROBE
 
 
 def here(function: Callable[[Job], Record], jobs: Iterable[Job], **options: object) -> Iterator[Record]:

@@ -22,7 +22,8 @@ from metad2a.recommend.experience import experience
 from metad2a.search.pipelines import competing, ending
 from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.search import search_pipelines
-from predictors.outcome import Example, Looked, OutcomeModel, recipe_of
+from predictors.fine_tunings import Example, Looked, recipe_of
+from predictors.outcome import OutcomeModel
 from predictors.scale import to_logit, to_percent
 
 OWN, TUNED = Pipeline("own", 32, "probe"), Pipeline("own", 32, "all", 0.03)
@@ -51,7 +52,7 @@ def shipped(monkeypatch: pytest.MonkeyPatch) -> OutcomeModel:
         looked = Looked(3, images, {("own", 32): float(rng.uniform(40, 80))})
         for steps in (50.0, 100.0, 200.0, 400.0):
             accuracy = reached(looked.probes["own", 32], steps, rng.normal(0.3, 0.1))
-            found.append(Example(looked, TUNED, steps, accuracy, f"source{number}"))
+            found.append(Example(looked, TUNED, steps, (accuracy,), f"source{number}"))
     model = OutcomeModel(tuple(found))
     monkeypatch.setattr(module, "outcomes", lambda: model)
     return model

@@ -52,7 +52,7 @@ TAKEN_APART = {
 }
 OF_ONE_SPACE = {
     "predictors/latency.py": "latencies are known of one space",
-    "predictors/outcome.py": "which records are of pipelines",
+    "predictors/fine_tunings.py": "which records are of pipelines",
     "metad2a/reports/cell_svg.py": "draws the cells of one space",
     "metad2a/reproduce/nsganetv2/demonstration.py": "which records are of subnets",
     "metad2a/search/controllers/meta_prediction.py": "a predictor ranks the space that it learnt",

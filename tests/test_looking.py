@@ -20,7 +20,7 @@ from metad2a.search.pipelines.competing import BEHIND, first_round
 from metad2a.train import probe as probe_module
 from metad2a.train.bases import Base
 from metad2a.train.probe import loss_of_few, probe, probed_places, told_of_few
-from predictors.outcome import Looked
+from predictors.fine_tunings import Looked
 
 OWN, HOG, LITE = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe"), Pipeline("lite0", 64, "probe")
 WIDE = Pipeline("lite0", 96, "probe")

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 from databases.architectures.spaces.pipeline import Pipeline
 from metad2a.recommend.chances import outcomes
+from predictors.fine_tunings import Example, Looked
 from predictors.nearness import nearness
-from predictors.outcome import Example, Looked
 
 OWN, HOG = ("own", 32), ("hog", 64)
 AT = {"photos": (70.0, 40.0), "birds": (72.0, 42.0), "signs": (40.0, 90.0), "letters": (60.0, 95.0)}
 EXAMPLES = [
-    Example(Looked(10, 900, {OWN: own, HOG: hog}), Pipeline("own", 32, "all", 0.03), 400, 80.0, source)
+    Example(Looked(10, 900, {OWN: own, HOG: hog}), Pipeline("own", 32, "all", 0.03), 400, (80.0,), source)
     for source, (own, hog) in AT.items()
 ]
 

@@ -26,8 +26,9 @@ from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, writ
 from metad2a.search.pipelines import competing
 from metad2a.service import answering
 from predictors import gaussian_process, outcome
+from predictors.fine_tunings import Example, Looked, examples_of
 from predictors.gaussian_process import alike, learn_process
-from predictors.outcome import Example, Looked, OutcomeModel, examples_of
+from predictors.outcome import OutcomeModel
 from predictors.scale import to_logit, to_percent
 
 
@@ -45,7 +46,9 @@ def test_what_imagenets_weights_tell_is_learnt_and_counts_as_ours_where_they_wer
     made = []
     for number, gap in enumerate((-20.0, -10.0, 0.0, 10.0, 20.0, 15.0, -15.0, 5.0)):  # photographs gain less
         looked = Looked(10, 320, {("own", 32): 60.0, ("lite0", 64): 60.0 + gap})
-        made += [Example(looked, ALL, 10 * passes, law(60, passes) - gap / 2, f"s{number}") for passes in (5.0, 40.0)]
+        made += [
+            Example(looked, ALL, 10 * passes, (law(60, passes) - gap / 2,), f"s{number}") for passes in (5.0, 40.0)
+        ]
     model = OutcomeModel(tuple(made))
 
     def told(lite0: float | None = None) -> float:
@@ -86,8 +89,27 @@ def test_examples_are_fine_tunings_whose_probe_was_measured() -> None:
         record("own 32px all rate0.03 whole", "100-steps"),  # as we trained before, with the statistics of pretraining
     ]
     (found,) = examples_of([TaskEntry("t", "toy", "toys")], records)
-    assert found == Example(found.looked, Pipeline("own", 48, "all", 0.03, slim=True), 100.0, 72.0, "toys")
+    assert found == Example(found.looked, Pipeline("own", 48, "all", 0.03, slim=True), 100.0, (72.0,), "toys")
     assert found.looked == Looked(3, 90, {("own", 32): 72.0})
+
+
+def test_seeds_of_a_pipeline_are_runs_of_one_example_and_its_error_is_that_of_a_run() -> None:
+    extra = {"classes": 3.0, "train_images": 90.0}
+
+    def record(text: str, recipe: str, seed: int, reached: float) -> Record:
+        return Record("t", "pipeline", text, recipe, seed, "own", test_accuracy=reached, extra=extra)
+
+    tuned = ("own 48px all rate0.03 whole", "100-steps-anew")
+    reached = (70.0, 80.0, 84.0)
+    records = [record("own 32px probe whole", "probe", 0, 60.0)]
+    records += [record(*tuned, seed, value) for seed, value in enumerate(reached)]
+    (found,) = examples_of([TaskEntry("t", "toy", "toys")], records)
+    assert found.runs == reached and found.accuracy == 78.0
+    made = examples(8)
+    spread = [replace(each, runs=(each.accuracy - 8, each.accuracy + 8)) for each in made]
+    once, often = OutcomeModel(tuple(made)), OutcomeModel(tuple(spread))
+    assert all(len(often.errors[each]) == 2 * len(once.errors[each]) for each in once.sources)
+    assert often.width > 2 * once.width
 
 
 def test_the_shipped_measurements_can_be_learnt_from() -> None:
@@ -220,7 +242,7 @@ def curves(sources: int = 6) -> OutcomeModel:
             for steps in (100, 400):
                 reached = begin + 0.4 + slope * math.log(steps / 100) + 0.1 * number * (training == "all")
                 pipeline = Pipeline("own", 32, training, 0.03)
-                found.append(Example(looked, pipeline, steps, float(to_percent(reached)), f"source{number}"))
+                found.append(Example(looked, pipeline, steps, (float(to_percent(reached)),), f"source{number}"))
     return OutcomeModel(tuple(found))
 
 

@@ -27,7 +27,7 @@ from metad2a.train.augment import Augment
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import Effort, begin_of, choose_augment, probe_pipeline, tune_pipeline
 from metad2a.train.probe import percent_right
-from predictors.outcome import PROBE, recipe_of
+from predictors.fine_tunings import PROBE, recipe_of
 
 MOST_TEST = 1_000  # images
 TIMED = 64  # images that tell the speed

@@ -15,7 +15,8 @@ from pathlib import Path
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.records.csv_file import read_csv
 from databases.records.record import Record, RecordKey, TaskEntry
-from predictors.outcome import BATCH, Example, Looked, OutcomeModel, examples_of
+from predictors.fine_tunings import Example, Looked, examples_of
+from predictors.outcome import BATCH, OutcomeModel
 
 MEASURED = Path(str(files("metad2a") / "weights" / "pipelines.csv.gz"))  # by `database build --space pipeline`
 PROBES = (  # in this order: cheap ones first

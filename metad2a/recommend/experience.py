@@ -16,7 +16,8 @@ from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.task import Task
 from databases.errors import count
 from metad2a.recommend.chances import outcomes, shipped_keys, usual
-from predictors.outcome import Example, OutcomeModel, examples_of
+from predictors.fine_tunings import Example, examples_of
+from predictors.outcome import OutcomeModel
 
 if TYPE_CHECKING:
     from databases.records.store import Store

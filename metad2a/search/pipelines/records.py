@@ -12,7 +12,7 @@ from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from metad2a.train.bases import OTHER
-from predictors.outcome import PROBE, recipe_of
+from predictors.fine_tunings import PROBE, recipe_of
 
 USUAL_AUGMENT = "auto"  # how training images are changed unless one asks; else the recipe names that too
 
