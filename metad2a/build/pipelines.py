@@ -76,7 +76,7 @@ ROUNDS: tuple[tuple[tuple[str, int], ...], ...] = (  # pipelines with their step
         ("own 32px all rate0.03 slim", 640),
     ),
 )
-JUDGED = ROUNDS[:4]  # twenty pipelines, two more where images are large: what a judged task takes under more seeds
+JUDGED = 4  # rounds that a judged task takes under more seeds: twenty pipelines, two more where images are large
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def build_pipelines(
     on_progress: Callable[[Built], None] = lambda built: None,
     on_death: Callable[[Death], None] = lambda death: None,
 ) -> Built:
-    """Measures `ROUNDS` on each of ``tasks`` tasks, and of these `JUDGED` under further seeds on the first ``judged``.
+    """Measures `ROUNDS` on each of ``tasks`` tasks, and the first `JUDGED` of them under more seeds on ``judged``.
 
     Raises:
         GivenUp: when all else is measured, where measurements ended their process each time.
@@ -133,7 +133,7 @@ def build_pipelines(
 
 def _jobs(specs: list[TaskSpec], folder: Path, cache: Path, *, judged: int, seeds: int) -> Iterator[Job]:
     for number in range(seeds if judged else 1):
-        for pipelines in JUDGED if number else ROUNDS:
+        for pipelines in ROUNDS[:JUDGED] if number else ROUNDS:
             for spec in specs[:judged] if number else specs:
                 side = built_task(spec, folder).resolution
                 for text, steps in pipelines:
