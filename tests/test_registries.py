@@ -8,13 +8,16 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from databases.architectures.space import MADE, SPACES
+from databases.datasets import groups
 from databases.registry import Registry
-from databases.usual import DEFAULT_SPACE, SEARCHED_SPACE
+from databases.usual import AUTOMATIC, DEFAULT_SPACE, SEARCHED_SPACE
 from metad2a.build.ways import WAYS, Asked
 from metad2a.cli.database import build
 from metad2a.reproduce import DEMONSTRATIONS
 from metad2a.runtime.executors import EXECUTORS
 from metad2a.search.controllers import CONTROLLERS, NEEDS
+from metad2a.service.fields import Augmenting, Grouping
+from metad2a.train.augment import CHOICES
 
 REGISTRIES: dict[str, Registry[Any]] = {
     "spaces": SPACES,
@@ -44,6 +47,12 @@ def test_spaces_that_are_measured_are_offered_and_ask_for_known_options() -> Non
     named, _ = get_args(get_type_hints(build, include_extras=True)["space"])
     assert set(get_args(named)) == WAYS.keys() <= set(SPACES)
     assert all(way.means <= {each.name for each in fields(Asked)} for way in WAYS.values())
+
+
+def test_the_service_allows_what_is_known() -> None:
+    assert get_args(get_args(Grouping)[0]) == groups.WAYS
+    assert get_args(get_args(Augmenting)[0]) == CHOICES
+    assert groups.AUTOMATIC == AUTOMATIC == groups.WAYS[0] == CHOICES[0]
 
 
 def test_a_thing_is_imported_when_it_is_asked_for_and_may_be_put_in_by_hand() -> None:

@@ -27,7 +27,7 @@ from databases.records.recipe import recipe as named_recipe
 from databases.records.recipe import trainable
 from databases.records.record import Record, RecordKey, TaskEntry
 from databases.records.store import Store
-from databases.usual import DEFAULT_SPACE
+from databases.usual import AUTOMATIC, DEFAULT_SPACE
 from metad2a.build.acquisition import most_telling
 from metad2a.runtime.executors.processes import Death, GivenUp
 from metad2a.runtime.place import TWO, Place
@@ -182,7 +182,7 @@ def measure(job: Measurement) -> Record:
     """Trains once and tests on validation and test images; picklable, for the executor."""
     task = built_task(job.spec, job.folder)
     architecture = space(job.space).parse(job.architecture)
-    training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, on="auto")
+    training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, on=AUTOMATIC)
     return record_of(task, training, architecture=architecture, recipe=job.recipe, seed=job.seed, source="own")
 
 

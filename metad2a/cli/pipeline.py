@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import typer
 
 from databases.errors import UserError, in_a_line
-from databases.usual import USUAL_SECONDS
+from databases.usual import AUTOMATIC, USUAL_SECONDS
 from metad2a.cli import process
 from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
@@ -138,7 +138,7 @@ def recommend(
     if json:
         print_json(answer.to_json())
     else:
-        asked = {"also": also, "groups": None if groups == "auto" else groups, "seed": str(seed) if seed else None}
+        asked = {"also": also, "groups": None if groups == AUTOMATIC else groups, "seed": str(seed) if seed else None}
         _show(answer, data, top, asked)
 
 

@@ -19,7 +19,7 @@ from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe, trainable
 from databases.records.store import Store
-from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
+from databases.usual import AUTOMATIC, DEFAULT_SEARCHER, DEFAULT_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.home import home
@@ -51,7 +51,7 @@ def search(
     searcher: str = DEFAULT_SEARCHER,
     space: str = DEFAULT_SPACE,
     stop_early: bool = True,
-    augment: str = "auto",
+    augment: str = AUTOMATIC,
     limits: Limits = NO_LIMITS,
     seed: int = 0,
     tracker: Tracker | None = None,
@@ -137,10 +137,10 @@ def train_one(
     recipe: str = TRAINING_RECIPE,
     seconds: float | None = None,
     seed: int = 0,
-    augment: str = "auto",
+    augment: str = AUTOMATIC,
     tracker: Tracker | None = None,
     folder: Path | None = None,
-    on: str = "auto",
+    on: str = AUTOMATIC,
     begun: float | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:

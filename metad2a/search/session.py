@@ -15,6 +15,7 @@ from databases.datasets.task import Task
 from databases.records.recipe import Recipe
 from databases.records.record import TaskEntry
 from databases.records.store import Store
+from databases.usual import AUTOMATIC
 from metad2a.export.export import card_of_training
 from metad2a.runtime.executors import PROCESSES
 from metad2a.runtime.place import ALONE, Place
@@ -62,7 +63,7 @@ class Session:
     on_progress: Callable[[SearchProgress], None] | None = None
     notes: tuple[str, ...] = ()  # that the result is told with
     spread: Spread | None = None
-    augment: str = "auto"
+    augment: str = AUTOMATIC
     draw: Draw | None = None
     asked: list[int] = field(default_factory=list)  # positions among the run's candidates
     resumed: int = 0
@@ -255,7 +256,7 @@ class Session:
 
     def _record(self, trained: Trained) -> None:
         """Adds a whole training to the store, which keeps the first record of a key; no other one is a record."""
-        if trained.complete and self.augment == "auto":  # else it is not by the recipe
+        if trained.complete and self.augment == AUTOMATIC:  # else it is not by the recipe
             self.store.add([record_of(trained, self.task, recipe=self.recipe.name, seed=self.seed)])
 
     def positions(self) -> list[int]:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from databases.architectures.spaces.pipeline import holds_pipelines
 from databases.usual import (
+    AUTOMATIC,
     DEFAULT_SEARCHER,
     MEASURING_RECIPE,
     SEARCHED_SPACE,
@@ -78,7 +79,7 @@ class DatasetOut(BaseModel):
     classes: list[ClassOut]
     thumbnails: list[str] = Field(description="Addresses of small pictures.")
     fingerprint: str
-    groups: Grouping = "auto"
+    groups: Grouping = AUTOMATIC
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetOut:
@@ -115,7 +116,7 @@ class SearchIn(JobIn):
     dataset: DatasetId
     space: Name | None = Field(default=None, description="pipeline; nasbench201 where an option of networks is given.")
     seconds: Seconds | None = Field(default=None, description="In the space pipeline 60 by default, else no limit.")
-    augment: Augmenting = "auto"
+    augment: Augmenting = AUTOMATIC
     max_params: MaxParams = Field(default=None, description="Of pipelines, as are the next two: what the model keeps.")
     max_flops: MaxFlops = None
     max_latency: MaxLatency = Field(default=None, description="Milliseconds for an image on the server.")
@@ -155,7 +156,7 @@ class TrainingIn(JobIn):
     architecture: str = Field(min_length=1, max_length=3000, description="As a candidate of a recommendation has it.")
     space: Name = NETWORKS
     recipe: Name = TRAINING_RECIPE
-    augment: Augmenting = "auto"
+    augment: Augmenting = AUTOMATIC
     seconds: Seconds | None = None
 
 
