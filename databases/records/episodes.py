@@ -77,6 +77,11 @@ class Known:
         return cls(*map(tuple, kinds))
 
 
+def by_recipe(recipe: str) -> Usable:
+    """Usable are the records of one recipe: for whoever asks what our own trainings by it tell, not what may teach."""
+    return lambda record: record.recipe == recipe
+
+
 def own_episodes(episodes: Iterable[Episode], recipe: str) -> list[Episode]:
     """The fully measured tasks of a recipe."""
     return [each for each in Known.of(episodes).own if each.recipe == recipe]

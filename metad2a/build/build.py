@@ -152,7 +152,7 @@ def telling_round(
     store: Store, specs: Sequence[TaskSpec], folder: Path, per_task: int, recipe: str, cache: Path | None = None
 ) -> list[Measurement]:
     """As many more cells for each task as make ``per_task``: those that the surrogate would learn most from."""
-    from databases.records.episodes import episodes, own_episodes
+    from databases.records.episodes import by_recipe, episodes, own_episodes
     from metad2a.recommend.model import load
     from predictors.surrogates import learn_process
 
@@ -160,9 +160,7 @@ def telling_round(
     lacking = {spec: per_task - len(measured[fingerprint_of(spec, folder)]) for spec in specs}
     if not any(count > 0 for count in lacking.values()):
         return []
-    own = own_episodes(
-        episodes(store, images=folder, usable=lambda record: record.recipe == recipe, cache=cache), recipe
-    )
+    own = own_episodes(episodes(store, images=folder, usable=by_recipe(recipe), cache=cache), recipe)
     process, nasbench = learn_process(load().predictor, own) if own else None, finite_space(DEFAULT_SPACE)
     jobs = []
     for index, (spec, count) in enumerate(lacking.items()):
