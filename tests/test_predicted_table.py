@@ -91,7 +91,7 @@ def test_the_meta_predictor_tells_accuracies(table: BenchmarkTable, monkeypatch:
     monkeypatch.setattr(meta_prediction, "task_features", lambda setting: task(width=WIDTH))
     setting = Setting("made/predicted", recipe="tiny")
     found = predicted(table, "meta-predictor", setting)
-    best = meta_prediction.ranked(CELLS, setting)["order"][0]
+    best = meta_prediction.zero_shot_options(CELLS, setting)["order"][0]
     assert found([best]) == [found.valid.max()] and 0 < found.valid.min() < found.valid.max() < 100
 
 

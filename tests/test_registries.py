@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
 
+import metad2a
 from databases.architectures.space import MADE, SPACES
 from databases.datasets import groups
 from databases.registry import Registry
@@ -15,6 +18,7 @@ from metad2a.build.ways import WAYS, Asked
 from metad2a.cli.database import build
 from metad2a.reproduce import DEMONSTRATIONS
 from metad2a.runtime.executors import EXECUTORS
+from metad2a.search.beginnings import BEGINNINGS
 from metad2a.search.controllers import CONTROLLERS, NEEDS
 from metad2a.service.fields import Augmenting, Grouping
 from metad2a.train.augment import CHOICES
@@ -40,7 +44,17 @@ def test_every_entry_loads_and_knows_its_name(kind: str, name: str) -> None:
 
 def test_what_is_named_elsewhere_is_there() -> None:
     assert {DEFAULT_SPACE, SEARCHED_SPACE} <= set(SPACES)
-    assert set(NEEDS) <= set(CONTROLLERS)
+    assert set(NEEDS) == set(BEGINNINGS) <= set(CONTROLLERS)
+    assert {each.blind for each in BEGINNINGS.values()} - {None} <= set(CONTROLLERS)
+
+
+@pytest.mark.parametrize("room", ["search", "compare", "cli", "service"])
+def test_nobody_asks_which_searcher_it_is(room: str) -> None:
+    for path in (Path(metad2a.__file__).parent / room).rglob("*.py"):
+        nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in [each for each in nodes if isinstance(each, ast.Compare)]:
+            named = {ast.unparse(each) for each in ast.walk(node)} & {*map(repr, CONTROLLERS), "DEFAULT_SEARCHER"}
+            assert not named, f"{path.name}:{node.lineno} asks for {named}: say it in BEGINNINGS or NEEDS"
 
 
 def test_spaces_that_are_measured_are_offered_and_ask_for_known_options() -> None:

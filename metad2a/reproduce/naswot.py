@@ -22,7 +22,7 @@ from metad2a.compare.comparison import Entry, Searched, incumbents, search_table
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, paired, undecided, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.search.controllers.controller import Setting
-from metad2a.search.controllers.training_free import SIZE, OwnNaswot, Published, naswot_scores, noise, published_naswot
+from metad2a.search.controllers.training_free import SIZE, OwnNaswot, Published, area_options, noise, published_naswot
 from predictors.metrics import tau_difference, tau_interval
 from predictors.zero_cost import parameters, worst_for_singular
 
@@ -166,7 +166,7 @@ def _running_pick(scores: Values, value: Values) -> Values:
 def _search(table: BenchmarkTable, size: Size, context: Context) -> dict[str, Searched]:
     """The first look-ups of random search, plain evolution, AREA, and AREA with random scores."""
     data = None if context.images is None else context.images.parent
-    options = naswot_scores(space(SPACE), Setting(TASK, database=context.database, data=data))
+    options = area_options(space(SPACE), Setting(TASK, database=context.database, data=data))
     searchers = [
         Entry("random", "random"),
         Entry(EVOLUTION, "evolution"),

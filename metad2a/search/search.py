@@ -30,9 +30,10 @@ from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.distinct import Distinct
 from metad2a.search.ending import finished
 from metad2a.search.limited import check_limits, costing_of
+from metad2a.search.recommender import Recommender
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.runs import RUNS, RunFolder, finished_runs, run_name
-from metad2a.search.searchers import Recommender, recommended, unaided
+from metad2a.search.searchers import recommended, unaided
 from metad2a.search.session import Session
 from metad2a.search.tracked import Draw
 from metad2a.train.augment import check_augment
@@ -119,7 +120,7 @@ def search(
             place=place,
             stop_early=stop_early,
             expected=plan.expected,
-            on_trained=plan.learn,
+            on_trained=plan.on_trained,
             on_progress=on_progress,
             notes=plan.notes,
             spread=spread,

@@ -52,7 +52,7 @@ class OwnNaswot:
         return [float(each) for each in scores["naswot"]]
 
 
-def naswot_scores(space: Space, setting: Setting) -> dict[str, Any]:
+def area_options(space: Space, setting: Setting) -> dict[str, Any]:
     """Options of AREA for a task."""
     scores = published_naswot(setting.data, setting.task)
     if scores:

@@ -64,7 +64,7 @@ def of_model(model: object, task: TaskFeatures | None, *, recipe: str) -> dict[s
     return from_generator(generator, task, recipe=recipe)
 
 
-def shipped(space: Space, setting: Setting) -> dict[str, Any]:
+def generator_options(space: Space, setting: Setting) -> dict[str, Any]:
     """The same of the shipped generator; raises `UserError` where the task has no images or the space none."""
     from metad2a.recommend.model import load
     from metad2a.search.controllers.meta_prediction import task_features
