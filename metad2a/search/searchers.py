@@ -91,10 +91,10 @@ def recommended(
     def on_trained(trained: Trained) -> None:
         if not trained.complete:
             return
-        takes.learn(trained.flops, trained.seconds)
+        takes.observe(trained.flops, trained.seconds)
         before = expected_of(trained.architecture, known)
         if before is not None and trained.valid_accuracy is not None:
-            level.learn(before, trained.valid_accuracy)
+            level.observe(before, trained.valid_accuracy)
 
     def expected(architecture: Architecture) -> float | None:
         before = expected_of(architecture, known)

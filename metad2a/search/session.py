@@ -96,7 +96,7 @@ class Session:
         for trained in map(self._measured, architectures) if self.spread is None else self._together(architectures):
             if trained is None or not trained.done:
                 break
-            self._learn(trained)
+            self._observe(trained)
             scores.append(trained.score)
         return scores
 
@@ -143,7 +143,7 @@ class Session:
         self.tell("kept", index, trained=known)
         return index, True
 
-    def _learn(self, trained: Trained) -> None:
+    def _observe(self, trained: Trained) -> None:
         """What the trainings to come are judged by."""
         if trained.complete:
             self.finished.append(Curve(trained.checks, trained.score))
