@@ -14,7 +14,7 @@ from metad2a.reproduce import lpt, shufflenasnets
 from metad2a.reproduce.enas import recurrent
 from metad2a.reproduce.enas.children import Job, Way, new_policy, search, spread
 from metad2a.reproduce.enas.trained_alone import TEXT, children
-from metad2a.reproduce.instanas.paths import CHILD, LEVELS, MOBILE, OURS, Measured, cheapest, matched
+from metad2a.reproduce.instanas.paths import CHILD, BOUNDS, MOBILE, OURS, Measured, cheapest, matched
 from metad2a.reproduce.lpt import EASY_KIND, HARD_KIND, OUTLIER_KIND
 from metad2a.supernets.passing_tests import PassingTests
 from metad2a.supernets.training import Labelled, SharedRecipe
@@ -66,10 +66,10 @@ def test_the_rival_is_the_fastest_static_child_that_is_as_accurate_on_validation
     ways = {
         OURS: Measured(90.0, 90.0, 5.0, 3.0, 5.0),
         MOBILE: Measured(95.0, 95.0, 9.0, 6.0, 9.0),
-        CHILD.format(LEVELS[0]): Measured(89.6, 80.0, 6.0, 4.0, 6.0),
-        CHILD.format(LEVELS[1]): Measured(80.0, 99.0, 1.0, 1.0, 1.0),
+        CHILD.format(BOUNDS[0]): Measured(89.6, 80.0, 6.0, 4.0, 6.0),
+        CHILD.format(BOUNDS[1]): Measured(80.0, 99.0, 1.0, 1.0, 1.0),
     }
-    assert cheapest(ways) is ways[CHILD.format(LEVELS[0])] and matched(ways)
+    assert cheapest(ways) is ways[CHILD.format(BOUNDS[0])] and matched(ways)
     better = {**ways, OURS: Measured(99.0, 9.0, 5.0, 3.0, 5.0)}
     assert cheapest(better) is ways[MOBILE] and not matched(better)
 

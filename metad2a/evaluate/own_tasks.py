@@ -109,19 +109,19 @@ def best_of(predicted: Values, true: Values, picks: int) -> float:
 
 
 def intervals(held_out: Sequence[HeldOut]) -> tuple[dict[str, Told], dict[str, Told]]:
-    """Coverage, and width in points, of the intervals that the other sources calibrate; by their level."""
+    """Coverage, and width in points, of intervals that the other sources calibrate, by their confidence in percent."""
     sources = [each.episode.family for each in held_out]
     covered: dict[str, list[float]] = {"80": [], "95": []}
     widths: dict[str, list[float]] = {"80": [], "95": []}
     for each in held_out:
         others = [other for other in held_out if other.episode.family != each.episode.family]
-        for level, factor in conformal_factors(others).items():
+        for percent, factor in conformal_factors(others).items():
             residual = np.abs(to_logit(each.episode.accuracy) - each.mean)
-            covered[level].append(float((residual <= factor * each.std).mean()))
+            covered[percent].append(float((residual <= factor * each.std).mean()))
             low, high = (to_percent(each.mean + sign * factor * each.std) for sign in (-1, 1))
-            widths[level].append(float((high - low).mean()))
+            widths[percent].append(float((high - low).mean()))
     found = (covered, widths)
-    coverage, width = ({level: interval(of, sources) for level, of in each.items()} for each in found)
+    coverage, width = ({percent: interval(of, sources) for percent, of in each.items()} for each in found)
     return coverage, width
 
 

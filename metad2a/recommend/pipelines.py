@@ -195,13 +195,13 @@ def recommend_pipelines(
     found = [_of_probe(each, took, looked.held_out, task, also) for each, took in looked.probes]
     found += [_of_chance(each, task, also) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
-    best_of_each = front(choices, cost=lambda each: each.latency_ms, level=lambda each: each.expected_accuracy)
+    best_of_each = front(choices, cost=lambda each: each.latency_ms, quality=lambda each: each.expected_accuracy)
     like = nearness(told_by_probes(measured, **shape).probes, model.examples)
     return PipelineRecommendation(
         choices=tuple(choices),
         front=best_of_each,
         knee=_knee(best_of_each),
-        equal=as_good(choices, level=lambda each: each.expected_accuracy, cost=lambda each: each.latency_ms),
+        equal=as_good(choices, quality=lambda each: each.expected_accuracy, cost=lambda each: each.latency_ms),
         seconds=seconds,
         reason=f"{_reason(choices[0], measured, seconds, model)} {like}",
         seed=seed,

@@ -39,12 +39,12 @@ def quiet_axes(axes: Axes, title: str, x: str, y: str, *, pad: float = 26) -> No
     axes.set_axisbelow(True)
 
 
-def level_name(known: bool) -> str:
-    """What the axis of `level` is called; ``known``: whether all candidates have an expected accuracy."""
+def quality_name(known: bool) -> str:
+    """What the axis of `quality` is called; ``known``: whether all candidates have an expected accuracy."""
     return "expected accuracy on held-out images (%)" if known else "score (only the order counts)"
 
 
-def level(candidate: Candidate, known: bool) -> float:
+def quality(candidate: Candidate, known: bool) -> float:
     """How good a candidate is drawn: its expected accuracy, else its score."""
     return candidate.expected_accuracy if known and candidate.expected_accuracy is not None else candidate.score
 

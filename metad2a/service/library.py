@@ -97,9 +97,9 @@ def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any], store: Sto
     told = kept.to_json()
     for name, candidates in (("candidates", kept.candidates), ("front", kept.front)):
         for each, candidate in zip(told[name], candidates, strict=True):
-            each |= _described(candidate.architecture) | {"cost": candidate.cost, "level": candidate.level}
+            each |= _described(candidate.architecture) | {"cost": candidate.cost, "level": candidate.quality}
     step = max(1, len(everything) // _CLOUD)
-    cloud = [[each.cost, each.level] for each in everything[::step]]
+    cloud = [[each.cost, each.quality] for each in everything[::step]]
     return {**told, "ranked": len(everything), "cost_unit": "ms" if answer.device else "FLOPs", "cloud": cloud}
 
 

@@ -128,7 +128,7 @@ class PipelineSession:
         if not self.fast or not ranked:
             return next(iter(ranked), None)
         known = self.run.state.trained  # the fastest of those as good as the first; of equally fast ones the better
-        return as_good(ranked, cost=self.milliseconds, level=lambda index: known[index].valid_accuracy or 0.0)
+        return as_good(ranked, cost=self.milliseconds, quality=lambda index: known[index].valid_accuracy or 0.0)
 
     def milliseconds(self, index: int) -> float:
         """What an image takes a candidate, where speed is preferred."""
