@@ -15,10 +15,10 @@ from databases.errors import UserError
 from metad2a.build import shipped
 from metad2a.cli.app import app
 from metad2a.evaluate import ablations
-from metad2a.evaluate.card import card, tables
 from metad2a.evaluate.evaluation import evaluate
 from metad2a.evaluate.evaluation_report import write
 from metad2a.evaluate.final_figures import GeneratorFigures, HeldBack
+from metad2a.evaluate.model_card import model_card, tables
 from metad2a.evaluate.own_tasks import ceiling, noise
 from predictors import checkpoint
 
@@ -38,7 +38,7 @@ def test_the_figures_are_those_of_the_shipped_weights(figures: dict[str, Any]) -
 
 def test_the_card_shows_the_figures_unchanged(figures: dict[str, Any]) -> None:
     _, header = checkpoint.load(WEIGHTS / "meta.safetensors")
-    assert card(header, figures) == (WEIGHTS / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert model_card(header, figures) == (WEIGHTS / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
 def test_figures_of_the_final_check_are_read_as_they_were_written(figures: dict[str, Any]) -> None:

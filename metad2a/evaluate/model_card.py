@@ -27,7 +27,7 @@ WORDS = (
 )
 
 
-def card(header: dict[str, Any], figures: dict[str, Any]) -> str:
+def model_card(header: dict[str, Any], figures: dict[str, Any]) -> str:
     """The model card in Markdown."""
     tasks = "; ".join(f"{recipe}: {count} tasks" for recipe, count in sorted(header["tasks"].items()))
     architectures = "; ".join(f"{r}: {count:,} measured" for r, count in sorted(header["architectures"].items()))
