@@ -140,7 +140,7 @@ def run(context: Context) -> Report:
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """What the own tasks add to the report; ``less``: the warm start's regret below each other policy's."""
 
     less: Shown
@@ -149,14 +149,14 @@ class Part:
     note: str
 
 
-def _own_tasks(context: Context) -> Part:
+def _own_tasks(context: Context) -> Section:
     tasks = held_out_tasks(context, steps=STEPS)
     own = _on_own_tasks(tasks, context)
     less = _less(own, _families(tasks))
     often = [each for each in tasks if is_judged(each.episode.by_seed)]
     few = {label: np.concatenate([_of(runs, tasks, each) for each in often]) for label, runs in own.items()}
     over = {label: runs.reshape(len(tasks), OWN_SEEDS, -1).mean(0) for label, runs in own.items()}
-    return Part(
+    return Section(
         less,
         (
             _table(f"{len(tasks)} own tasks, what the policy draws", own, less),

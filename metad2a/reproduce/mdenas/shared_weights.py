@@ -42,8 +42,8 @@ FAST = Size(seeds=2, warm=replace(WARM, steps=15), turns=replace(TURNS, steps=5)
 
 
 @dataclass(frozen=True)
-class Part:
-    """What this half adds to the report."""
+class Section:
+    """What shared weights add to the report."""
 
     setting: str
     tables: tuple[Table, ...]
@@ -52,7 +52,7 @@ class Part:
     figures: dict[str, Any]
 
 
-def on_supernet(context: Context, table: BenchmarkTable) -> Part:
+def on_supernet(context: Context, table: BenchmarkTable) -> Section:
     """Searches on CIFAR-10 that are judged by the table."""
     size = FAST if context.fast else Size()
     task = load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
@@ -73,7 +73,7 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Part:
     above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}
     shapes = shown(cells, asked=(OURS,), seed=context.seed)
     fallen = paired(np.ones(len(seeds)), spread[OURS][:, -1])
-    return Part(
+    return Section(
         f"then {size.seeds} paired seeds on shared weights of CIFAR-10, which random children warmed for "
         f"{size.warm.steps} steps and which learn in turn with the policy for {size.turns.steps}",
         (_table(ranks, good, above, spread), shapes.table),
