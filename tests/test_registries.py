@@ -14,7 +14,7 @@ from databases.architectures.space import MADE, SPACES
 from databases.datasets import groups
 from databases.registry import Registry
 from databases.usual import AUTOMATIC, DEFAULT_SPACE, SEARCHED_SPACE
-from metad2a.build.ways import WAYS, Asked
+from metad2a.build.builders import BUILDERS, BuildOptions
 from metad2a.cli.database import build
 from metad2a.reproduce import DEMONSTRATIONS
 from metad2a.runtime.executors import EXECUTORS
@@ -59,8 +59,8 @@ def test_nobody_asks_which_searcher_it_is(room: str) -> None:
 
 def test_spaces_that_are_measured_are_offered_and_ask_for_known_options() -> None:
     named, _ = get_args(get_type_hints(build, include_extras=True)["space"])
-    assert set(get_args(named)) == WAYS.keys() <= set(SPACES)
-    assert all(way.means <= {each.name for each in fields(Asked)} for way in WAYS.values())
+    assert set(get_args(named)) == BUILDERS.keys() <= set(SPACES)
+    assert all(each.means <= {field.name for field in fields(BuildOptions)} for each in BUILDERS.values())
 
 
 def test_the_service_allows_what_is_known() -> None:

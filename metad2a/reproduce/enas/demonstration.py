@@ -27,7 +27,7 @@ from metad2a.reproduce.enas.children import (
     Job,
     Outcome,
     Values,
-    Way,
+    Variant,
     search,
 )
 from metad2a.reproduce.enas.trained_alone import DIGITS, FULLY, TEXT, Elsewhere, judged_alone
@@ -48,12 +48,12 @@ ENAS, NAIVE, RANDOM = (
     "neither: no warming, running statistics (control)",
     "random children, as many, on weights that learn alike",
 )
-PLAIN, UNIFORM = Way(), Way("uniform")
-WAYS = {
+PLAIN, UNIFORM = Variant(), Variant("uniform")
+VARIANTS = {
     ENAS: PLAIN,
-    NAIVE: Way(running=True, warmed=False),
-    "batch statistics alone": Way(warmed=False),
-    "warming alone": Way(running=True),
+    NAIVE: Variant(running=True, warmed=False),
+    "batch statistics alone": Variant(warmed=False),
+    "warming alone": Variant(running=True),
     RANDOM: UNIFORM,
 }
 PANELS = (
@@ -113,16 +113,16 @@ def run(context: Context) -> Report:
     rng = np.random.default_rng(7)
     judged = tuple(shared_space(CELLS).sample(rng) for _ in range(size.judged))
     seeds = context.seeds(size.seeds)
-    ways, kept = tuple(WAYS.values()), context.trainings
-    jobs = [Job(task, seed, size.warm, size.turns, size.told, ways, judged, kept, size.cold) for seed in seeds]
+    variants, kept = tuple(VARIANTS.values()), context.trainings
+    jobs = [Job(task, seed, size.warm, size.turns, size.told, variants, judged, kept, size.cold) for seed in seeds]
     done: dict[int, Outcome] = {}
     for each in context.run(search, jobs):
         done[each.job.seed] = each
-        context.say(f"search {len(done)} of {len(jobs)}: reward {each.ways[PLAIN].rewards[-1]:.1f}")
+        context.say(f"search {len(done)} of {len(jobs)}: reward {each.variants[PLAIN].rewards[-1]:.1f}")
     outcomes = [done[seed] for seed in seeds]
     truth = table.test[table.rows(judged[:RANKED])]
     scores = {
-        AFTER: [each.ways[PLAIN].scores[:RANKED] for each in outcomes],
+        AFTER: [each.variants[PLAIN].scores[:RANKED] for each in outcomes],
         WARMED: [each.repaired for each in outcomes],
         RUNNING: [each.running for each in outcomes],
         UNTRAINED: [each.untrained for each in outcomes],
@@ -130,7 +130,7 @@ def run(context: Context) -> Report:
     ranked = {label: Ranking(np.stack(each), truth) for label, each in scores.items()}
     levels = {label: np.array([one.mean() for one in each]) for label, each in scores.items()}
     elsewhere = {name: Ranking(*each) for name, each in judged_alone(size.elsewhere, seeds, context).items()}
-    asked = min(len(each.ways[PLAIN].told.union(judged)) for each in outcomes)
+    asked = min(len(each.variants[PLAIN].told.union(judged)) for each in outcomes)
     images = int((task.parts == TRAIN).sum())
     alone_for = asked * SCRATCH.steps(images) * SCRATCH.batch
     saved = alone_for / (size.warm.steps * size.warm.batch + size.turns.steps * size.turns.batch)
@@ -139,7 +139,7 @@ def run(context: Context) -> Report:
 
 def _found(outcomes: list[Outcome], table: BenchmarkTable) -> Found:
     """Method -> (seeds,) percentile in the table by test, and (seeds,) test accuracies."""
-    chosen = {label: [each.ways[way].found for each in outcomes] for label, way in WAYS.items()}
+    chosen = {label: [each.variants[variant].found for each in outcomes] for label, variant in VARIANTS.items()}
     accuracies = {label: table.test[table.rows(cells)] for label, cells in chosen.items()}
     return {label: (percentiles(values, table.test), values) for label, values in accuracies.items()}
 
@@ -154,8 +154,8 @@ def _report(
 ) -> Report:
     rank = {label: each.figures() for label, each in ranked.items()}
     good = {label: bootstrap_interval(percentile).to_json() for label, (percentile, _) in found.items()}
-    above = {label: paired(found[ENAS][0], found[label][0]) for label in WAYS if label != ENAS}
-    cells = {label: [one.ways[of].found for one in outcomes] for label, of in WAYS.items()}
+    above = {label: paired(found[ENAS][0], found[label][0]) for label in VARIANTS if label != ENAS}
+    cells = {label: [one.variants[of].found for one in outcomes] for label, of in VARIANTS.items()}
     shapes = shown(cells, asked=(ENAS,), seed=outcomes[0].job.seed)
     lost = paired(levels[WARMED], levels[RUNNING])
     return Report(
@@ -201,8 +201,8 @@ def _of_seeds(found: dict[str, Values]) -> dict[str, dict[str, Any]]:
 
 def _panel(title: str, label: str, of: str, outcomes: list[Outcome]) -> Panel:
     curves = []
-    for name, way in WAYS.items():
-        runs = [getattr(each.ways[way], of) for each in outcomes]
+    for name, variant in VARIANTS.items():
+        runs = [getattr(each.variants[variant], of) for each in outcomes]
         curves.append(band(name, range(1, len(runs[0]) + 1), runs))
     return Panel(title, "passes over the images", label, tuple(curves))
 

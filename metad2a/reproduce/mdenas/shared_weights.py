@@ -14,7 +14,7 @@ from databases.records.benchmark_table import BenchmarkTable
 from metad2a.reports.report import Panel, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.cells.found_cells import shown
 from metad2a.reproduce.demonstration import Context
-from metad2a.reproduce.enas.children import TOLD, TURNS, WARM, Job, Outcome, Way, search
+from metad2a.reproduce.enas.children import TOLD, TURNS, WARM, Job, Outcome, Variant, search
 from metad2a.supernets.training import SharedRecipe
 from predictors.metrics import bootstrap_interval, percentiles
 
@@ -57,14 +57,14 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Section:
     size = FAST if context.fast else Size()
     task = load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
     seeds = context.seeds(size.seeds)
-    ways = {label: Way(policy) for label, policy in POLICIES.items()}
+    variants = {label: Variant(policy) for label, policy in POLICIES.items()}
     kept = context.trainings
-    jobs = [Job(task, seed, size.warm, size.turns, size.told, tuple(ways.values()), folder=kept) for seed in seeds]
+    jobs = [Job(task, seed, size.warm, size.turns, size.told, tuple(variants.values()), folder=kept) for seed in seeds]
     done: dict[int, Outcome] = {}
     for each in context.run(search, jobs):
         done[each.job.seed] = each
         context.say(f"searches on shared weights {len(done)} of {len(jobs)}")
-    found = {label: [done[seed].ways[way] for seed in seeds] for label, way in ways.items()}
+    found = {label: [done[seed].variants[variant] for seed in seeds] for label, variant in variants.items()}
     cells = {label: [one.likeliest for one in each] for label, each in found.items()}
     ranks = {label: _ranks(each, table) for label, each in cells.items()}
     ranks[RANDOM] = _ranks([one.found for one in found[CONTROL]], table)
