@@ -122,10 +122,10 @@ def search(
     chosen = searched_space(space)
     if isinstance(chosen, PipelineSpace):
         other, most = pipeline.only_one(also), (parameters, flops, max_latency)
-        ways = pipeline.Ways(
+        options = pipeline.SearchOptions(
             augment, baseline, groups, other, most, prefer, database, no_tracking=no_tracking, json=json
         )
-        pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
+        pipeline.search(data, options, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output, network=True, data=data)
     check_searcher(searcher)

@@ -90,10 +90,10 @@ def search(
     spread = None if place.alone else place.crew(on_death=on_death)
     chosen = check_training(recipe, seconds, place.on)
     check_limits(limits, image_space(space), chosen)
-    ways = {"searcher": searcher, "stop_early": stop_early, "augment": augment}
+    how = {"searcher": searcher, "stop_early": stop_early, "augment": augment}
     if place.workers > 1:
-        ways["at_once"] = place.workers  # it decides what the searcher knows when it is asked
-    identity = _identity(task, chosen, seed, ways)
+        how["at_once"] = place.workers  # it decides what the searcher knows when it is asked
+    identity = _identity(task, chosen, seed, how)
     done = any(identity.items() <= state.identity.items() for state in finished_runs(task.name))
     deadline = math.inf if seconds is None or done else begin + seconds
     costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes, deadline=deadline)
@@ -104,7 +104,7 @@ def search(
     origin = plan.origin if costing is None else f"{plan.origin}, {limits.told()}"
     run = _run(task, chosen, {**identity, "origin": origin}, folder, begin, patience=patience)
     budget = {"trainings": train, "seconds": seconds}
-    parameters = {"space": space, "recipe": recipe, "seed": seed, "weights": origin, **ways, **budget}
+    parameters = {"space": space, "recipe": recipe, "seed": seed, "weights": origin, **how, **budget}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "search", parameters=parameters) as tracked:
         session = Session(
@@ -149,8 +149,8 @@ def train_one(
     begin = time.monotonic() if begun is None else begun
     chosen = check_training(recipe, seconds, on)
     check_augment(augment)
-    ways = {"searcher": "given", "stop_early": False, "augment": augment}
-    identity = {**_identity(task, chosen, seed, ways), "origin": f"{architecture.space} {architecture}"}
+    how = {"searcher": "given", "stop_early": False, "augment": augment}
+    identity = {**_identity(task, chosen, seed, how), "origin": f"{architecture.space} {architecture}"}
     run = _run(task, chosen, identity, folder, begin)
     parameters = {"recipe": recipe, "seed": seed, "seconds": seconds, "architecture": architecture}
     tracker = tracker or NullTracker()
@@ -177,9 +177,9 @@ def check_training(recipe: str, seconds: float | None, on: str) -> Recipe:
     return chosen
 
 
-def _identity(task: Task, recipe: Recipe, seed: int, ways: Mapping[str, object]) -> dict[str, object]:
-    """What tells a run from others, but for its origin: where its candidates come from; ``ways`` how it searches."""
-    return {**ways, "fingerprint": task.fingerprint, "recipe": asdict(recipe), "seed": seed}
+def _identity(task: Task, recipe: Recipe, seed: int, how: Mapping[str, object]) -> dict[str, object]:
+    """What tells a run from others, but for its origin, where candidates come from; ``how``: the way it searches."""
+    return {**how, "fingerprint": task.fingerprint, "recipe": asdict(recipe), "seed": seed}
 
 
 def _run(

@@ -193,9 +193,9 @@ class Session:
         """What is done to training images, the same in all processes of the run."""
         state = self.run.state
         if state.change is None:
-            left, ways = self.budget.limit - self.run.spent, (self.augment, self.recipe)
-            judges = affordable_probes(self.task, *ways, seconds=left)
-            found, why = augmentation(self.task, *ways, judges)
+            left, asked = self.budget.limit - self.run.spent, (self.augment, self.recipe)
+            judges = affordable_probes(self.task, *asked, seconds=left)
+            found, why = augmentation(self.task, *asked, judges)
             state.change, state.probed = (found.shift, found.flip, why), best_known(judges)
         return Augment(*state.change[:2])
 
