@@ -13,7 +13,7 @@ from databases.datasets.loading import load_task
 from metad2a.reproduce import lpt, shufflenasnets
 from metad2a.reproduce.enas import recurrent
 from metad2a.reproduce.enas.children import Job, Variant, new_policy, search, spread
-from metad2a.reproduce.enas.trained_alone import TEXT, children
+from metad2a.reproduce.enas.other_spaces import TEXT, children
 from metad2a.reproduce.instanas.paths import BOUNDS, CHILD, MOBILE, OURS, Measured, cheapest, matched
 from metad2a.reproduce.lpt import EASY_KIND, HARD_KIND, OUTLIER_KIND
 from metad2a.supernets.passing_tests import PassingTests
@@ -89,7 +89,7 @@ def test_every_way_of_a_search_begins_with_the_same_warmed_weights_and_its_own_s
 
 def test_recurrent_children_are_scored_on_weights_that_they_learnt_together() -> None:
     cells = children(TEXT, 2)
-    before, after = (recurrent.shared(cells, steps=steps, seed=0) for steps in (1, 12))
+    before, after = (recurrent.score_by_shared_weights(cells, steps=steps, seed=0) for steps in (1, 12))
     assert before.shape == (2,) and (after > before).all() and (after < 0).all()
 
 

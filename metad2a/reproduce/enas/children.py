@@ -29,7 +29,7 @@ CELLS = "nasbench201"
 WARM = SharedRecipe(resolution=8, steps=15_000, learning_rate=0.1, augment=True)
 TURNS = SharedRecipe(resolution=8, steps=2000, augment=True)
 COLD = SharedRecipe(resolution=8, steps=5000, augment=True)  # where nothing is warmed
-TOLD = 35  # draws that the policy is told of after a pass; once sized to clear 100 by all draws, repeats included
+TOLD = 35  # draws that the policy is told of after a pass, repeats included
 RULE = Rule(learning_rate=3.5e-3, entropy=0.03)
 REWARD, DERIVED = 128, 10  # images of a reward; children drawn at the end, of which the best is taken
 SCORED, RANKED = 500, 400  # validation images of the final scores; children that are ranked by them

@@ -30,7 +30,7 @@ from metad2a.reproduce.enas.children import (
     Variant,
     search,
 )
-from metad2a.reproduce.enas.trained_alone import DIGITS, FULLY, TEXT, Elsewhere, judged_alone
+from metad2a.reproduce.enas.other_spaces import DIGITS, OTHER_SPACES, TEXT, OtherSpaces, judged_in_other_spaces
 from metad2a.supernets.training import SharedRecipe
 from predictors.metrics import bootstrap_interval, kendall_tau, mean_tau_interval, percentiles
 
@@ -91,7 +91,7 @@ class Size:
     cold: SharedRecipe = COLD
     judged: int = 3_400
     told: int = TOLD
-    elsewhere: Elsewhere = FULLY
+    other_spaces: OtherSpaces = OTHER_SPACES
 
 
 FAST = Size(
@@ -101,7 +101,7 @@ FAST = Size(
     cold=replace(COLD, steps=3),
     judged=16,
     told=10,
-    elsewhere=Elsewhere(children=3, trainings=1, epochs=(0.05, 0.05), steps=(4, 4)),
+    other_spaces=OtherSpaces(children=3, trainings=1, epochs=(0.05, 0.05), steps=(4, 4)),
 )
 
 
@@ -129,12 +129,13 @@ def run(context: Context) -> Report:
     }
     ranked = {label: Ranking(np.stack(each), truth) for label, each in scores.items()}
     levels = {label: np.array([one.mean() for one in each]) for label, each in scores.items()}
-    elsewhere = {name: Ranking(*each) for name, each in judged_alone(size.elsewhere, seeds, context).items()}
+    others = judged_in_other_spaces(size.other_spaces, seeds, context)
+    ranked |= {name: Ranking(*each) for name, each in others.items()}
     asked = min(len(each.variants[PLAIN].told.union(judged)) for each in outcomes)
     images = int((task.parts == TRAIN).sum())
     alone_for = asked * SCRATCH.steps(images) * SCRATCH.batch
     saved = alone_for / (size.warm.steps * size.warm.batch + size.turns.steps * size.turns.batch)
-    return _report(size, ranked | elsewhere, levels, _found(outcomes, table), (asked, saved), outcomes)
+    return _report(size, ranked, levels, _found(outcomes, table), (asked, saved), outcomes)
 
 
 def _found(outcomes: list[Outcome], table: BenchmarkTable) -> Found:
@@ -182,7 +183,7 @@ def _report(
 
 
 def _setting(size: Size) -> str:
-    judge = size.elsewhere
+    judge = size.other_spaces
     return (
         f"{size.seeds} paired seeds; NAS-Bench-201's cells with 8 channels and one cell a stage share weights, which "
         f"random children warm for {size.warm.steps} steps of {size.warm.batch} images of CIFAR-10 at "
