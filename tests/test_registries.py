@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from contextlib import nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
@@ -12,12 +13,16 @@ import pytest
 import metad2a
 from databases.architectures.space import MADE, SPACES
 from databases.datasets import groups
+from databases.errors import UserError
+from databases.records.store import Store
 from databases.registry import Registry
-from databases.usual import AUTOMATIC, DEFAULT_SPACE, SEARCHED_SPACE
-from metad2a.build.builders import BUILDERS, BuildOptions
+from databases.usual import AUTOMATIC, DEFAULT_SPACE, MEASURING_RECIPE, SEARCHED_SPACE
+from metad2a.build.build import Built
+from metad2a.build.builders import BUILDERS, BuildOptions, build_space
 from metad2a.cli.database import build
 from metad2a.reproduce import DEMONSTRATIONS
 from metad2a.runtime.executors import EXECUTORS
+from metad2a.runtime.place import ALONE
 from metad2a.search.beginnings import BEGINNINGS
 from metad2a.search.controllers import CONTROLLERS, NEEDS
 from metad2a.service.fields import Augmenting, Grouping
@@ -61,6 +66,15 @@ def test_spaces_that_are_measured_are_offered_and_ask_for_known_options() -> Non
     named, _ = get_args(get_type_hints(build, include_extras=True)["space"])
     assert set(get_args(named)) == BUILDERS.keys() <= set(SPACES)
     assert all(each.means <= {field.name for field in fields(BuildOptions)} for each in BUILDERS.values())
+
+
+@pytest.mark.parametrize("name", BUILDERS)
+def test_every_builder_loads_and_takes_its_options(name: str, tmp_path: Path) -> None:
+    options = BuildOptions(tasks=0, per_task=17, recipe=MEASURING_RECIPE, judged=0, seeds=1, seed=0)
+    more = {"place": ALONE, "cache": tmp_path, "on_progress": print, "on_death": print}
+    told = "no image source" if name.endswith("-subnets") else None
+    with Store("sqlite://") as store, pytest.raises(UserError, match=told) if told else nullcontext():
+        assert build_space(store, tmp_path, options, space=name, **more) == Built(0, 0, 0)
 
 
 def test_the_service_allows_what_is_known() -> None:
