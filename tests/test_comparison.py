@@ -25,7 +25,7 @@ from metad2a.runtime.tracking import NullTracker
 from metad2a.search import controllers
 from metad2a.search.controllers import meta_prediction
 from metad2a.search.controllers.controller import Setting
-from metad2a.search.controllers.training_free import OwnNaswot, Published, area_options, noise
+from metad2a.search.controllers.training_free import OwnNaswot, Published, area_options, noise_images
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -209,7 +209,7 @@ def test_without_published_scores_area_scores_noise_itself() -> None:
     score = area_options(CELLS, Setting("mine/whole"))["score"]
     assert isinstance(score, OwnNaswot)
     few, many = (CELLS.architecture(walk) for walk in ((1, 1, 1, 1, 1, 1), (3, 3, 3, 3, 3, 3)))
-    first, second = OwnNaswot(noise(images=24), resolution=8, batch=12)([few, many])
+    first, second = OwnNaswot(noise_images(images=24), resolution=8, batch=12)([few, many])
     assert second > first
     assert pickle.loads(pickle.dumps(score)).batch == score.batch
 

@@ -81,7 +81,7 @@ def test_only_what_searchers_are_told_is_predicted(table: BenchmarkTable) -> Non
 
 def test_a_published_score_is_told_as_its_percentile(table: BenchmarkTable, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = {"naswot": -np.inf, "synflow": 1e48}
-    monkeypatch.setattr(predicted_table, "published", lambda data, task, score: {str(ALL[3]): scores[score]})
+    monkeypatch.setattr(predicted_table, "published_scores", lambda data, task, score: {str(ALL[3]): scores[score]})
     assert predicted(table, "synflow", Setting(TASK))([ALL[3]])[0] > 99.9
     assert set(predicted(table, "naswot", Setting(TASK)).valid) == {50.0}  # singular, and missing: all the last
 

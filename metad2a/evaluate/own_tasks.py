@@ -82,9 +82,9 @@ def _figures(each: HeldOut, own: Sequence[Episode], naswot: Mapping[str, Values]
         ceiling=ceiling(episode),
         seeds=int(np.isfinite(episode.by_seed).sum(1).min()),
         spread=float(episode.accuracy.std()),
-        noise=noise(episode),
+        noise=seed_noise(episode),
         first_pick={name: regret(values, episode.accuracy[among]) for name, values in picked.items()},
-        best_of_three={name: best_of(values, episode.accuracy[among], 3) for name, values in picked.items()},
+        best_of_three={name: regret_of_best(values, episode.accuracy[among], 3) for name, values in picked.items()},
         level=level,
         gain=gain,
     )
@@ -102,7 +102,7 @@ def _level_errors(each: HeldOut, others: Sequence[Episode]) -> tuple[dict[str, f
     return level, gain
 
 
-def best_of(predicted: Values, true: Values, picks: int) -> float:
+def regret_of_best(predicted: Values, true: Values, picks: int) -> float:
     """What the best of the first ``picks`` lacks of the best of all."""
     order = np.argsort(-predicted, kind="stable")[:picks]
     return float(true.max() - true[order].max())
@@ -150,7 +150,7 @@ def ceiling(episode: Episode) -> float:
     return float(np.mean(pairs)) if pairs else float("nan")
 
 
-def noise(episode: Episode) -> float:
+def seed_noise(episode: Episode) -> float:
     """Standard deviation between seeds, in points; NaN for tasks measured once."""
     rows = episode.by_seed[np.isfinite(episode.by_seed).sum(1) > 1]
     return float(np.sqrt(np.nanvar(rows, axis=1, ddof=1).mean())) if len(rows) else float("nan")

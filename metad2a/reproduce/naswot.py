@@ -22,7 +22,14 @@ from metad2a.compare.comparison import Entry, Searched, incumbents, search_table
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, paired, undecided, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.search.controllers.controller import Setting
-from metad2a.search.controllers.training_free import SIZE, OwnNaswot, Published, area_options, noise, published_naswot
+from metad2a.search.controllers.training_free import (
+    SIZE,
+    OwnNaswot,
+    Published,
+    area_options,
+    noise_images,
+    published_naswot,
+)
 from predictors.metrics import tau_difference, tau_interval
 from predictors.zero_cost import parameters, worst_for_singular
 
@@ -121,7 +128,7 @@ def _scores(cells: Sequence[Architecture], images: Task, size: Size, context: Co
     own = OwnNaswot(images, batch=size.batch, seed=context.seed)
     jobs: list[tuple[str, OwnNaswot, Sequence[Architecture]]] = [
         (OWN, own, cells),
-        (NOISE, replace(own, task=noise(seed=context.seed)), cells),
+        (NOISE, replace(own, task=noise_images(seed=context.seed)), cells),
     ]
     if size.few:
         jobs.append(("own, another seed", replace(own, seed=context.seed + 1), cells[: size.few]))

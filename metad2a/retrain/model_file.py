@@ -21,7 +21,7 @@ from metad2a.recommend.model import MetaD2A
 from metad2a.retrain.held_out import HeldOut, conformal_factors, tau
 from predictors import checkpoint
 from predictors.meta import MetaPredictor
-from predictors.surrogates import Surrogate, pack_surrogates, published
+from predictors.surrogates import Surrogate, pack_surrogates, published_recipes
 from predictors.task_distance import KnownTasks
 
 
@@ -121,7 +121,7 @@ def _counts(
     known: Sequence[Episode], surrogates: Mapping[str, Surrogate], earlier: Mapping[str, Any]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Tasks and measured architectures by recipe; published tables count for the model that learnt them."""
-    learnt = [each for each in known if not earlier or each.recipe not in published()]
+    learnt = [each for each in known if not earlier or each.recipe not in published_recipes()]
     tasks = {**earlier.get("tasks", {}), **Counter(each.recipe for each in learnt)}
     architectures = dict(earlier.get("architectures", {}))
     for name in sorted({each.recipe for each in learnt}):
