@@ -16,11 +16,11 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.ready_features import from_text
 from databases.datasets.sampler import TaskSpec, build_task
+from databases.records.importers.nasbench201 import IMAGENET16
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from databases.usual import DEFAULT_SPACE
 
-IMAGENET16 = "nasbench201/imagenet16-120"
 TABLE = 1000  # an episode with so many cells is a published table
 FEW = 5  # an episode with fewer cells tells a level, but no order
 NEVER_HELD_OUT = ("tinyimagenet", "imagenet")  # the backbone has seen them

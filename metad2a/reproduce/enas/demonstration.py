@@ -12,6 +12,7 @@ from databases.architectures.space import shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN
 from databases.records.benchmark_table import BenchmarkTable
+from databases.records.importers.nasbench201 import CIFAR10
 from databases.records.recipe import RECIPES
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.cells.found_cells import shown
@@ -109,7 +110,7 @@ def run(context: Context) -> Report:
     """The searches on CIFAR-10, then the other spaces."""
     size = FAST if context.fast else Size()
     task = load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
-    table = context.table("nasbench201/cifar10")
+    table = context.table(CIFAR10)
     rng = np.random.default_rng(7)
     judged = tuple(shared_space(CELLS).sample(rng) for _ in range(size.judged))
     seeds = context.seeds(size.seeds)
