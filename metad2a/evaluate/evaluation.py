@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from databases.architectures.space import finite_space
 from databases.datasets.features import PLAIN, Kind, TaskFeatures, extract
@@ -43,7 +42,6 @@ from predictors.scale import to_logit
 from predictors.surrogates import learn_process
 
 RECIPE = "tiny"  # of the own tasks
-Values = npt.NDArray[np.float64]
 
 
 def backbones(
