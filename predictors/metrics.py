@@ -102,7 +102,7 @@ def tau_difference(first: npt.ArrayLike, second: npt.ArrayLike, true: npt.ArrayL
 
 
 def regret(predicted: npt.ArrayLike, true: npt.ArrayLike, *, top: int = 1) -> float:
-    """The best true value less the mean true value of the ``top`` picks, in the unit of ``true``.
+    """The best true value less the mean true value of the ``top`` picks of (n,) arrays, in the unit of ``true``.
 
     Of equal predictions any may be the pick: their mean stands for each.
     """

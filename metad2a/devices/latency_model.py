@@ -110,7 +110,10 @@ def fit_table(table: LatencyTable) -> LatencyModel:
 
 
 def interval_factor(table: LatencyTable, walks: Walks, costs: Mapping[str, Floats]) -> float:
-    """Standard deviations within which 80% of latencies lie on devices of families that the prior does not know."""
+    """Standard deviations within which 80% of latencies lie on devices of families that the prior does not know.
+
+    ``walks`` (n, 6) are the cells of the table, ``costs`` (5,) those of operations on each device.
+    """
     rng, errors = np.random.default_rng(0), []
     for name in costs:
         prior = Prior.learn([costs[each] for each in unrelated(name, costs)])

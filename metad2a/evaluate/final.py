@@ -98,7 +98,10 @@ def generator_figures(
     cells: Sequence[Architecture],
     accuracy: Values,
 ) -> GeneratorFigures:
-    """What 500 draws are worth: validity, percentiles, uniqueness, novelty, and the right z against others."""
+    """What 500 draws are worth: validity, percentiles, uniqueness, novelty, and the right z against others.
+
+    ``accuracy`` (n,) is that of the ``cells``, in percent.
+    """
     import torch
 
     number, chosen = {cell: i for i, cell in enumerate(cells)}, finite_space(SPACE)

@@ -103,7 +103,7 @@ def _level_errors(each: HeldOut, others: Sequence[Episode]) -> tuple[dict[str, f
 
 
 def regret_of_best(predicted: Values, true: Values, picks: int) -> float:
-    """What the best of the first ``picks`` lacks of the best of all."""
+    """What the best of the first ``picks`` lacks of the best of all, (n,) each, in the unit of ``true``."""
     order = np.argsort(-predicted, kind="stable")[:picks]
     return float(true.max() - true[order].max())
 
@@ -157,7 +157,7 @@ def seed_noise(episode: Episode) -> float:
 
 
 def naswot_scores(store: Store, own: Sequence[Episode], *, images: Path, cache: Path, recipe: str) -> dict[str, Values]:
-    """Naswot of each task's cells, by the task's fingerprint; ``cache`` keeps them."""
+    """Naswot of each task's n cells, (n,), by the task's fingerprint; ``cache`` keeps them."""
     found = {}
     for each in own:
         entry = store.task(each.features.fingerprint)

@@ -58,7 +58,7 @@ def leave_one_source_out(
 
 
 def tau(predicted: Values, episode: Episode, among: npt.NDArray[np.bool_] | None = None) -> float:
-    """Kendall's tau-b between predicted and measured, over the cells ``among`` (default: where finite).
+    """Kendall's tau-b between predicted (n,) and measured, over the cells ``among`` (n,), by default where finite.
 
     NaN where there is no order to find: fewer than two cells, or values that are all equal.
     """

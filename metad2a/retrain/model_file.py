@@ -76,7 +76,10 @@ def save_model(
     memory: Mapping[str, npt.NDArray[np.float64]],
     header: Mapping[str, Any],
 ) -> str:
-    """Writes a checkpoint that `metad2a.recommend.model.load` reads; returns its digest."""
+    """Writes a checkpoint that `metad2a.recommend.model.load` reads; returns its digest.
+
+    ``memory``, (classes,) for each recipe, is what `metad2a.retrain.meta_training.remember` gives.
+    """
     known = places or KnownTasks((), (), np.zeros((0, 2 * model.config.features), np.float32), 1.0, 0.0)
     named = {"predictor": model, "generator": generator}
     tensors = {f"{n}.{k}": v for n, each in named.items() for k, v in each.state_dict().items()}
