@@ -34,7 +34,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What a retraining makes; ``memory``: recipe -> what its table says of each class beyond the predictor."""
+    """What a retraining makes; ``memory``: recipe -> (classes,) what its table says beyond the predictor."""
 
     predictor: MetaPredictor
     generator: Generator
