@@ -164,6 +164,4 @@ def _drawn(measured: Sequence[Episode]) -> list[Episode]:
 
 
 def _some(episode: Episode, count: int) -> Episode:
-    keep = np.sort(np.random.default_rng(0).permutation(len(episode.cells))[:count])
-    by_seed, accuracy = episode.by_seed[keep], episode.accuracy[keep]
-    return replace(episode, cells=episode.cells[keep], accuracy=accuracy, by_seed=by_seed)
+    return episode.rows(np.sort(np.random.default_rng(0).permutation(len(episode.cells))[:count]))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -53,6 +53,10 @@ class Episode:
     def few(self) -> bool:
         """Whether too few cells were measured to tell an order."""
         return len(self.cells) < FEW
+
+    def rows(self, keep: Sequence[int] | npt.NDArray[np.int64]) -> Episode:
+        """The same with these rows alone, in their order."""
+        return replace(self, cells=self.cells[keep], accuracy=self.accuracy[keep], by_seed=self.by_seed[keep])
 
 
 @dataclass(frozen=True, eq=False)

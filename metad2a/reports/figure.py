@@ -27,6 +27,11 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def headline(figure: Figure, text: str, *, size: float = 14) -> None:
+    """The title of a whole figure, in so many points."""
+    figure.suptitle(text, x=0.012, horizontalalignment="left", fontsize=size, fontweight="bold", color=INK)
+
+
 def quiet_axes(axes: Axes, title: str, x: str, y: str, *, pad: float = 26) -> None:
     """Title, labels and a quiet frame for a set of axes."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=pad)

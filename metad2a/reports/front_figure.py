@@ -7,7 +7,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from metad2a.reports.cell_svg import INK
-from metad2a.reports.figure import BLUE, PALE, VERMILION, new_figure, quality, quality_name, quiet_axes, save, say_empty
+from metad2a.reports.figure import (
+    BLUE,
+    PALE,
+    VERMILION,
+    headline,
+    new_figure,
+    quality,
+    quality_name,
+    quiet_axes,
+    save,
+    say_empty,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,8 +47,7 @@ def front_figure(recommendation: Recommendation, path: Path) -> Figure:
         axes.legend(loc="lower right", frameon=False, fontsize=9)
     else:
         say_empty(axes, "no candidate")
-    title = f"Recommended networks for the recipe “{recommendation.recipe}”"
-    figure.suptitle(title, x=0.012, horizontalalignment="left", fontsize=14, fontweight="bold", color=INK)
+    headline(figure, f"Recommended networks for the recipe “{recommendation.recipe}”")
     save(figure, path)
     return figure
 

@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 
 from databases.architectures.space import image_space
 from metad2a.reports.cell_svg import INK, MUTED, cell_svg, one_line
-from metad2a.reports.figure import BLUE, PALE, VERMILION, new_figure, quality, quality_name, quiet_axes, save, say_empty
+from metad2a.reports.figure import (
+    BLUE,
+    PALE,
+    VERMILION,
+    headline,
+    new_figure,
+    quality,
+    quality_name,
+    quiet_axes,
+    save,
+    say_empty,
+)
 from metad2a.reports.front_figure import front_figure
 from metad2a.reports.words import short
 from metad2a.runtime.files import ours, write_folder
@@ -88,14 +99,7 @@ def overview(recommendation: Recommendation, path: Path) -> Figure:
     _draw_candidates(left, recommendation.candidates)
     _draw_differences(middle, recommendation.candidates[:MOST_NUMBERED])
     _draw_nearest(right, recommendation)
-    figure.suptitle(
-        f"Recommended networks for the recipe “{recommendation.recipe}”",
-        x=0.012,
-        horizontalalignment="left",
-        fontsize=14,
-        fontweight="bold",
-        color=INK,
-    )
+    headline(figure, f"Recommended networks for the recipe “{recommendation.recipe}”")
     save(figure, path)
     return figure
 

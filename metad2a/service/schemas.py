@@ -22,6 +22,7 @@ from metad2a.service.fields import (
     CELL,
     EXAMPLE,
     NETWORKS,
+    Also,
     Augmenting,
     DatasetId,
     Grouping,
@@ -33,6 +34,7 @@ from metad2a.service.fields import (
     Seconds,
     Seed,
     Strict,
+    refuse_foreign,
 )
 from metad2a.service.jobs import Job, Kind, State
 from metad2a.service.pipelines import LIMITS
@@ -123,9 +125,7 @@ class SearchIn(JobIn):
     prefer: Literal["accuracy", "latency"] = Field(
         default="accuracy", description="Of pipelines; latency: the fastest of those that are as good."
     )
-    also: Name | None = Field(
-        default=None, description="Of pipelines: a pretrained network of the team's own; GET /v1/bases lists them."
-    )
+    also: Also = None
     recipe: Name = Field(default=TRAINING_RECIPE, description="Of networks, as are the next four.")
     train: int = Field(default=USUAL_TRAININGS, ge=1, le=1000, description="How many networks to train at most.")
     searcher: Name = DEFAULT_SEARCHER
@@ -138,9 +138,7 @@ class SearchIn(JobIn):
         if self.space is None:
             self.space = NETWORKS if networks else SEARCHED_SPACE
         pipelines = holds_pipelines(self.space)
-        foreign = networks if pipelines else self.model_fields_set & {"prefer", "also", *LIMITS}
-        if foreign:
-            raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
+        refuse_foreign(networks if pipelines else self.model_fields_set & {"prefer", "also", *LIMITS}, self.space)
         if pipelines:
             self.seconds, self.recipe = self.seconds or USUAL_SECONDS, self.space
         return self
