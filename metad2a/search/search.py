@@ -98,10 +98,10 @@ def search(
     deadline = math.inf if seconds is None or done else begin + seconds
     costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes, deadline=deadline)
     if image_space(space).ranked:
-        plan = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing, deadline=deadline)
+        approach = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing, deadline=deadline)
     else:
-        plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
-    origin = plan.origin if costing is None else f"{plan.origin}, {limits.told()}"
+        approach = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
+    origin = approach.origin if costing is None else f"{approach.origin}, {limits.told()}"
     run = _run(task, chosen, {**identity, "origin": origin}, folder, begin, patience=patience)
     budget = {"trainings": train, "seconds": seconds}
     parameters = {"space": space, "recipe": recipe, "seed": seed, "weights": origin, **how, **budget}
@@ -119,15 +119,15 @@ def search(
             tracker=tracker,
             place=place,
             stop_early=stop_early,
-            expected=plan.expected,
-            on_trained=plan.on_trained,
+            expected=approach.expected,
+            on_trained=approach.on_trained,
             on_progress=on_progress,
-            notes=plan.notes,
+            notes=approach.notes,
             spread=spread,
             augment=augment,
             draw=draw,
         )
-        return finished(session.go(Distinct(plan.controller, deadline=deadline)))
+        return finished(session.go(Distinct(approach.controller, deadline=deadline)))
 
 
 def train_one(

@@ -34,7 +34,7 @@ SAME = (
 
 
 @dataclass(frozen=True)
-class Plan:
+class Approach:
     """How a search goes about a task.
 
     Attributes:
@@ -70,7 +70,7 @@ def recommended(
     seed: int,
     costing: Costing | None = None,
     deadline: float = math.inf,
-) -> Plan:
+) -> Approach:
     """The searcher of that name over the space of what the model recommends; raises `UserError` for an unknown one.
 
     With a ``costing`` also where nothing that the model recommends keeps its limits. Without validation images the
@@ -100,7 +100,7 @@ def recommended(
         before = expected_of(architecture, known)
         return None if before is None else level(before)
 
-    return Plan(
+    return Approach(
         _within(controller(name, chosen, seed=seed, **begin.recommended(given)), costing),
         answer.weights,
         expected,
@@ -111,7 +111,7 @@ def recommended(
 
 def unaided(
     name: str, chosen: ImageSpace, task: Task, *, recipe: Recipe, seed: int, costing: Costing | None = None
-) -> Plan:
+) -> Approach:
     """The searcher of that name in a space that no meta-model knows; raises `UserError` for one that needs one."""
     options = beginning(name).unaided
     if options is None:
@@ -119,7 +119,7 @@ def unaided(
             f"the searcher {name!r} begins with the meta-model, which knows no architectures of the space "
             f"{chosen.name!r}: choose another, such as {DEFAULT_SEARCHER}, evolution or random"
         )
-    return Plan(_within(controller(name, chosen, seed=seed, **options(task, recipe)), costing), chosen.name)
+    return Approach(_within(controller(name, chosen, seed=seed, **options(task, recipe)), costing), chosen.name)
 
 
 def _within(searcher: Controller, costing: Costing | None) -> Controller:

@@ -25,7 +25,7 @@ from metad2a.search.budget import Budget
 from metad2a.search.candidate import Done, Job, Spread, Work
 from metad2a.search.controllers.controller import Controller
 from metad2a.search.mirroring import affordable_probes, augmentation, best_known
-from metad2a.search.result import SearchProgress, Stage, record_of
+from metad2a.search.result import Event, SearchProgress, record_of
 from metad2a.search.run_state import Trained, Wanted, best_of
 from metad2a.search.runs import RunFolder
 from metad2a.search.tracked import Draw, facts, known_values, training_run
@@ -266,7 +266,7 @@ class Session:
 
     def tell(
         self,
-        stage: Stage,
+        stage: Event,
         index: int,
         *,
         epoch: Progress | None = None,
