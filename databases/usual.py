@@ -5,6 +5,7 @@ from typing import Final
 DEFAULT_SPACE: Final = "nasbench201"  # of networks
 SEARCHED_SPACE: Final = "pipeline"  # of a search and of a recommendation
 DEFAULT_SEARCHER: Final = "surrogate"
+AUTOMATIC: Final = "auto"  # of groups, of augmentation and of where networks train: the data and the machine tell
 TRAINING_RECIPE: Final = "small"  # of a network that is wanted
 MEASURING_RECIPE: Final = "tiny"  # which most tasks of our own are measured by
 USUAL_TRAININGS: Final = 3  # of a search, where neither their number nor a time is given

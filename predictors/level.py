@@ -14,7 +14,7 @@ class Level:
     def __init__(self) -> None:
         self._gaps = [0.0]
 
-    def learn(self, expected: float, measured: float) -> None:
+    def observe(self, expected: float, measured: float) -> None:
         """A training of which ``expected`` percent were expected before any was seen measured so much."""
         self._gaps.append(float(to_logit(measured) - to_logit(expected)))
 

@@ -156,14 +156,14 @@ class MetaPredictor(nn.Module):
 
     @torch.inference_mode()
     def predict_encoded(self, task: TaskFeatures, cells: Tensor, *, recipe: str) -> Scores:
-        """As `predict`, for architectures that `encode_many` has encoded."""
+        """As `predict`, for architectures that `encode_many` has encoded, (n, width)."""
         self.eval()
         vector = self.encode_tasks(collate([task]))
         found: Prediction = self(vector, torch.tensor([self.number(recipe)]), cells)
         return Scores(found.mean[0].double().numpy(), found.log_std[0].exp().double().numpy())
 
     def predict(self, task: TaskFeatures, architectures: Sequence[Architecture], *, recipe: str) -> Scores:
-        """Scores of many architectures of one space on one task under a named recipe."""
+        """(n,) scores of many architectures of one space on one task under a named recipe."""
         return self.predict_encoded(task, self.encode_many(architectures), recipe=recipe)
 
 

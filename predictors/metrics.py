@@ -11,7 +11,7 @@ import numpy.typing as npt
 from databases.hosting import importing
 
 Floats = npt.NDArray[np.float64]
-LEVEL = 0.95  # of an interval
+CONFIDENCE = 0.95  # of an interval
 TAU_DRAWS = 300  # of rows, of which an interval of tau is told
 ALIKE = 0.05  # share by which costs that are called the same may differ
 
@@ -22,13 +22,13 @@ class Interval:
 
     Attributes:
         low, high: nan where a single group tells nothing about the spread among groups.
-        level: share of the bootstrap means between them. groups: number of groups resampled.
+        confidence: share of the bootstrap means between them. groups: number of groups resampled.
     """
 
     mean: float
     low: float
     high: float
-    level: float
+    confidence: float
     groups: int
 
     def __str__(self) -> str:
@@ -77,7 +77,7 @@ def tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike, *, draws: int = 
     first, second = _pair(predicted, true)
     rows = np.random.default_rng(0).integers(len(first), size=(draws, len(first)))
     found = [kendall_tau(first[drawn], second[drawn]) for drawn in rows]
-    return Interval(kendall_tau(first, second), *bounds(found), LEVEL, len(first))
+    return Interval(kendall_tau(first, second), *bounds(found), CONFIDENCE, len(first))
 
 
 def mean_tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Interval:
@@ -88,8 +88,8 @@ def mean_tau_interval(predicted: npt.ArrayLike, true: npt.ArrayLike) -> Interval
         return float(np.mean([kendall_tau(row[columns], second[columns]) for row in first[rows]]))
 
     rows, columns = (rng.integers(size, size=(TAU_DRAWS, size)) for size in first.shape)
-    low, high = bounds([mean(*drawn) for drawn in zip(rows, columns, strict=True)], LEVEL)
-    return Interval(mean(*map(np.arange, first.shape)), low, high, LEVEL, len(first))
+    low, high = bounds([mean(*drawn) for drawn in zip(rows, columns, strict=True)], CONFIDENCE)
+    return Interval(mean(*map(np.arange, first.shape)), low, high, CONFIDENCE, len(first))
 
 
 def tau_difference(first: npt.ArrayLike, second: npt.ArrayLike, true: npt.ArrayLike) -> Interval:
@@ -98,11 +98,11 @@ def tau_difference(first: npt.ArrayLike, second: npt.ArrayLike, true: npt.ArrayL
     rows = np.random.default_rng(0).integers(len(values), size=(TAU_DRAWS, len(values)))
     found = [kendall_tau(ours[drawn], values[drawn]) - kendall_tau(theirs[drawn], values[drawn]) for drawn in rows]
     mean = kendall_tau(ours, values) - kendall_tau(theirs, values)
-    return Interval(mean, *bounds(found), LEVEL, len(values))
+    return Interval(mean, *bounds(found), CONFIDENCE, len(values))
 
 
 def regret(predicted: npt.ArrayLike, true: npt.ArrayLike, *, top: int = 1) -> float:
-    """The best true value less the mean true value of the ``top`` picks, in the unit of ``true``.
+    """The best true value less the mean true value of the ``top`` picks of (n,) arrays, in the unit of ``true``.
 
     Of equal predictions any may be the pick: their mean stands for each.
     """
@@ -121,7 +121,7 @@ def bootstrap_interval(
     groups: Sequence[Hashable] | None = None,
     *,
     seed: int = 0,
-    level: float = LEVEL,
+    confidence: float = CONFIDENCE,
     draws: int = 10_000,
 ) -> Interval:
     """Mean of values (n,) with a percentile bootstrap interval that resamples whole groups; None: each value is one.
@@ -138,10 +138,10 @@ def bootstrap_interval(
     sums, sizes = np.bincount(member, weights=given), np.bincount(member)
     mean = float(given.mean())
     if len(number) == 1:
-        return Interval(mean, np.nan, np.nan, level, 1)
+        return Interval(mean, np.nan, np.nan, confidence, 1)
     drawn = np.random.default_rng(seed).multinomial(len(number), [1 / len(number)] * len(number), size=draws)
     means = (drawn @ sums) / (drawn @ sizes)
-    return Interval(mean, *bounds(means, level), level, len(number))
+    return Interval(mean, *bounds(means, confidence), confidence, len(number))
 
 
 def median_interval(values: npt.ArrayLike, *, draws: int = 10_000) -> Interval:
@@ -153,14 +153,14 @@ def median_interval(values: npt.ArrayLike, *, draws: int = 10_000) -> Interval:
     if given.ndim != 1 or not len(given) or not np.isfinite(given).all():
         raise ValueError(f"shape {given.shape}: one list of finite values is needed")
     if len(given) == 1:
-        return Interval(float(given[0]), np.nan, np.nan, LEVEL, 1)
+        return Interval(float(given[0]), np.nan, np.nan, CONFIDENCE, 1)
     drawn = np.random.default_rng(0).integers(len(given), size=(draws, len(given)))
-    return Interval(float(np.median(given)), *bounds(np.median(given[drawn], axis=1)), LEVEL, len(given))
+    return Interval(float(np.median(given)), *bounds(np.median(given[drawn], axis=1)), CONFIDENCE, len(given))
 
 
-def bounds(drawn: Floats | Sequence[float], level: float = LEVEL) -> tuple[float, float]:
+def bounds(drawn: Floats | Sequence[float], confidence: float = CONFIDENCE) -> tuple[float, float]:
     """Between them lies that share of the values (n,) of a bootstrap's draws."""
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(drawn, [(1 - confidence) / 2, (1 + confidence) / 2])
     return float(low), float(high)
 
 

@@ -57,14 +57,14 @@ def learn_surrogates(
     ``earlier`` surrogates must be on the same ``model``; their tasks stay where ``known`` has none of that name.
     """
     found = dict(earlier)
-    for recipe in sorted({each.recipe for each in known} - published()):
+    for recipe in sorted({each.recipe for each in known} - published_recipes()):
         measured = _drawn([each for each in known if each.recipe == recipe and not each.few])
         if measured:
             found[recipe] = _joined(learn_process(model, measured, kernel_of(recipe)), measured, earlier.get(recipe))
     return found
 
 
-def published() -> set[str]:
+def published_recipes() -> set[str]:
     """The recipes of published benchmarks, whose tables the meta-predictor itself learns."""
     return {name for name, each in RECIPES.items() if each.published}
 
@@ -164,6 +164,4 @@ def _drawn(measured: Sequence[Episode]) -> list[Episode]:
 
 
 def _some(episode: Episode, count: int) -> Episode:
-    keep = np.sort(np.random.default_rng(0).permutation(len(episode.cells))[:count])
-    by_seed, accuracy = episode.by_seed[keep], episode.accuracy[keep]
-    return replace(episode, cells=episode.cells[keep], accuracy=accuracy, by_seed=by_seed)
+    return episode.rows(np.sort(np.random.default_rng(0).permutation(len(episode.cells))[:count]))

@@ -126,7 +126,7 @@ class TaskProcess:
         return found
 
     def seed_noise(self, statistics: npt.ArrayLike) -> float:
-        """Standard deviation of one cell's logit accuracy between seeds on a task of these statistics."""
+        """Standard deviation of one cell's logit accuracy between seeds on a task of these (s,) statistics."""
         _, _, log_scale = self._level_of(self._standardise(np.asarray(statistics, dtype=np.float64)))
         return float(np.exp(log_scale) * self.kernel.seed_noise)
 
@@ -137,7 +137,7 @@ class TaskProcess:
         return float(100 * share * (1 - share) * self.seed_noise(statistics))
 
     def expected_gain(self, statistics: npt.ArrayLike) -> float:
-        """Best minus median of as many cells as a task was measured with, on a task of these statistics; points."""
+        """Best minus median of as many cells as a task was measured with, on a task of (s,) statistics, in points."""
         level, _, log_scale = self._level_of(self._standardise(np.asarray(statistics, dtype=np.float64)))
         best = level + np.exp(log_scale) * self._best_above_median
         return float(100 / (1 + np.exp(-best)) - 100 / (1 + np.exp(-level)))

@@ -29,7 +29,7 @@ class TrainingTime:
         self._told: list[tuple[float, float]] = []
         self._line = self._fit()
 
-    def learn(self, flops: float, seconds: float) -> None:
+    def observe(self, flops: float, seconds: float) -> None:
         """A whole training took so long."""
         self._told.append((flops / self._unit, max(seconds, 1e-6)))
         self._line = self._fit()

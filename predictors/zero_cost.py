@@ -64,8 +64,7 @@ def zero_cost(
         network = _untrained(architecture, skeleton, seed).to(on)
         codes.append(naswot(network, images))
         if flow:
-            found = _flow(network, shape)
-            flows.append((_total(found, log=False), _total(found, log=True)))
+            flows.append(synflow(network, shape))
     plain, log = np.array(flows, dtype=np.float64).reshape(-1, 2).T
     return {
         "naswot": worst_for_singular(np.array(codes, dtype=np.float64)),
@@ -114,15 +113,17 @@ def naswot_kernel(network: nn.Module, images: Tensor) -> npt.NDArray[np.float64]
     return kernel.cpu().numpy()
 
 
-def synflow(network: nn.Module, shape: tuple[int, int, int], *, log: bool = False) -> float:
-    """Synaptic flow: sum of weight * gradient (Tanaka, Kunin, Yamins, Ganguli, 2020).
+def synflow(network: nn.Module, shape: tuple[int, int, int]) -> tuple[float, float]:
+    """Synaptic flow, the sum of weight * gradient (Tanaka, Kunin, Yamins, Ganguli, 2020), and the same of logarithms.
 
     Of the network with absolute weights and without its normalisations, for one image of ones of the
     ``shape`` (c, h, w), in double precision. The gradient is that of the sum of outputs; weights are those of
-    convolutions and linear layers (as Abdelfattah et al., 2021, do it). With ``log`` it is the sum of
-    weight * log(1 + gradient), which does not explode with depth (Cavagnero et al., 2023).
+    convolutions and linear layers (as Abdelfattah et al., 2021, do it). The sum of weight * log(1 + gradient) does
+    not explode with depth (Cavagnero et al., 2023).
     """
-    return _total(_flow(network, shape), log=log)
+    flow = _flow(network, shape)
+    plain = sum(float((weight * gradient).sum()) for weight, gradient in flow)
+    return plain, sum(float((weight * gradient.log1p()).sum()) for weight, gradient in flow)
 
 
 def parameters(architectures: Sequence[Architecture], skeleton: Skeleton) -> Scores:
@@ -182,10 +183,6 @@ def _flow(network: nn.Module, shape: tuple[int, int, int]) -> list[tuple[Tensor,
         gradients = torch.autograd.grad(network(ones).sum(), weights, allow_unused=True)
     pairs = zip(weights, gradients, strict=True)
     return [(weight.detach(), gradient) for weight, gradient in pairs if gradient is not None]
-
-
-def _total(flow: Sequence[tuple[Tensor, Tensor]], *, log: bool) -> float:
-    return sum(float((weight * (gradient.log1p() if log else gradient)).sum()) for weight, gradient in flow)
 
 
 def _batch(task: Task, *, batch: int, resolution: int, seed: int) -> Tensor:

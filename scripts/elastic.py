@@ -21,12 +21,12 @@ from databases.architectures.space import Architecture
 from metad2a.build.shipped import SUBNETS
 from metad2a.build.subnets import IMAGES
 from metad2a.evaluate.subnet_search import (
-    Asked,
-    ask,
+    Objective,
     by_evolution,
     by_generator,
     by_random,
     measured_accuracies,
+    objectives,
     preference,
     taught_generator,
 )
@@ -126,7 +126,7 @@ def searches(rows: SubnetRows, models: dict[str, MetaPredictor], file: Path, *, 
     for fold, model in models.items():
         generator = taught_generator(rows, fold, model, bound=bound, seed=seed)
         liked.append(preference(rows, fold, generator, bound=bound))
-        for each in ask(model, [task.features for task in rows.of(fold)[0][:TASKS]], rows, bound=bound):
+        for each in objectives(model, [task.features for task in rows.of(fold)[0][:TASKS]], rows, bound=bound):
             picks |= {(fold, each.task.fingerprint, name): some for name, some in picked(each, generator).items()}
             picks |= {(fold, each.task.fingerprint, name): [one] for name, one in fixed(rows, fold, each).items()}
         print(f"{fold}: searched", flush=True)
@@ -140,7 +140,7 @@ def searches(rows: SubnetRows, models: dict[str, MetaPredictor], file: Path, *, 
     print(better, verdict(better))
 
 
-def picked(asked: Asked, generator: Generator) -> dict[str, list[Architecture]]:
+def picked(asked: Objective, generator: Generator) -> dict[str, list[Architecture]]:
     """The pick of each way to search, seed by seed."""
     seeds = range(SEEDS)
     return {
@@ -163,7 +163,7 @@ def told(reached: dict[tuple[str, str, str], float], setting: str) -> None:
     print(*markdown_table(("picks by", "inherited accuracy", "generator above it"), rows), sep="\n")
 
 
-def fixed(rows: SubnetRows, fold: str, asked: Asked) -> dict[str, Architecture]:
+def fixed(rows: SubnetRows, fold: str, asked: Objective) -> dict[str, Architecture]:
     """Picks that need no search."""
     within = np.flatnonzero(rows.flops <= asked.bound)
     usual = np.mean([to_logit(each.accuracy) for each in rows.of(fold)[1]], axis=0)

@@ -128,11 +128,11 @@ def _tried(seeds: Sequence[Record]) -> Tried:
 def choices(task: Measured, tasks: Sequence[Measured], model: OutcomeModel, steps: int) -> dict[str, float]:
     """Regret in points of each way to choose."""
     there = task.within(steps)
-    best, level = max(each.accuracy for each in there), {each: expected(task, each, model) for each in there}
+    best, foretold = max(each.accuracy for each in there), {each: expected(task, each, model) for each in there}
     reached = {
-        "ours": max(offered(there, model), key=lambda each: level[each]).accuracy,
+        "ours": max(offered(there, model), key=lambda each: foretold[each]).accuracy,
         "fixed pipeline": _of(there, FIXED, max((e.steps for e in there if str(e.pipeline) == FIXED), default=0)),
-        "dearest network": max(there, key=lambda each: (each.flops, each.steps, level[each])).accuracy,
+        "dearest network": max(there, key=lambda each: (each.flops, each.steps, foretold[each])).accuracy,
         "nearest task's best": _nearest(task, tasks, steps),
         "best probe": max((each.valid_accuracy, each.accuracy) for each in there if not each.steps)[1],
         "random": float(np.mean([each.accuracy for each in there])),
@@ -180,11 +180,11 @@ def saved(tasks: Sequence[Measured], model: OutcomeModel) -> None:
         less, faster, lost = list[float](), list[float](), list[float]()
         for task in tasks:
             known, there = model.without(task.source), task.within(steps)
-            level = {each: expected(task, each, known) for each in there}
-            dearest = max(there, key=lambda each: (each.flops, each.steps, level[each]))
+            foretold = {each: expected(task, each, known) for each in there}
+            dearest = max(there, key=lambda each: (each.flops, each.steps, foretold[each]))
             choice = dict.fromkeys([dearest, *offered(there, known)])
-            equal = (each for each in choice if level[each] >= level[dearest] - EQUAL)
-            ours = min(equal, key=lambda each: (milliseconds(each.pipeline), -level[each]))
+            equal = (each for each in choice if foretold[each] >= foretold[dearest] - EQUAL)
+            ours = min(equal, key=lambda each: (milliseconds(each.pipeline), -foretold[each]))
             less.append(100 - 100 * ours.flops / dearest.flops)
             faster.append(100 - 100 * milliseconds(ours.pipeline) / milliseconds(dearest.pipeline))
             lost.append(dearest.accuracy - ours.accuracy)

@@ -34,7 +34,7 @@ from metad2a.build.build import build, core_rounds
 from metad2a.runtime.home import images_folder
 from metad2a.train.augment import Augment, augmented
 from metad2a.train.classifier import Classifier
-from metad2a.train.finetune import BATCH, FROZEN, Part, Tuning, finetune, freeze
+from metad2a.train.finetune import BATCH, FROZEN, Layers, Tuning, finetune, freeze
 from metad2a.train.pipeline import OURS, base_of
 from metad2a.train.precision import half
 from metad2a.train.probe import width
@@ -74,20 +74,20 @@ def one_build(images: Path, tasks: int) -> tuple[float, int]:
         return time.perf_counter() - begin, built.done
 
 
-def ours(begin: Classifier, task: Task, part: Part, *, kept: bool) -> float:
+def ours(begin: Classifier, task: Task, layers: Layers, *, kept: bool) -> float:
     """CPU seconds of `STEPS` steps of a fine-tuning: a longer one less a shorter one, which share all else."""
     took = []
     for steps in (SHORT, SHORT + STEPS):
         start = time.process_time()
-        finetune(begin, task, Tuning(part, steps=steps, statistics=kept, augment=FLIP))
+        finetune(begin, task, Tuning(layers, steps=steps, statistics=kept, augment=FLIP))
         took.append(time.process_time() - start)
     return took[1] - took[0]
 
 
-def plain_loop(begin: Classifier, task: Task, part: Part, *, kept: bool) -> float:
+def plain_loop(begin: Classifier, task: Task, layers: Layers, *, kept: bool) -> float:
     """CPU seconds of as many steps of the same network in a loop of its own."""
     network = copy.deepcopy(begin.network).to(memory_format=torch.channels_last).train()
-    freeze(network, FROZEN[part], statistics=kept)
+    freeze(network, FROZEN[layers], statistics=kept)
     network.train()
     learning = [each for each in network.parameters() if each.requires_grad]
     optimiser = torch.optim.SGD(learning, 0.01, momentum=0.9, nesterov=True, weight_decay=1e-4)
@@ -117,8 +117,10 @@ def fine_tunings() -> None:
         base, kept = base_of(pipeline, task), pipeline.weights not in OURS
         weight, bias = np.zeros((10, width(base)), dtype=np.float32), np.zeros(10, dtype=np.float32)
         begin = base.with_head(weight, bias, resolution=pipeline.resolution)
-        part: Part = pipeline.training  # type: ignore[assignment]
-        took = [(ours(begin, task, part, kept=kept), plain_loop(begin, task, part, kept=kept)) for _ in range(REPEATS)]
+        layers: Layers = pipeline.training  # type: ignore[assignment]
+        took = [
+            (ours(begin, task, layers, kept=kept), plain_loop(begin, task, layers, kept=kept)) for _ in range(REPEATS)
+        ]
         mine, plain = (statistics.median(each) for each in zip(*took, strict=True))
         speeds = f"{STEPS * BATCH / mine:6.0f} images a CPU second, a plain loop {STEPS * BATCH / plain:6.0f}"
         print(f"{text:32s} {speeds}: {plain / mine:.2f} of its speed   (target 0.90)", flush=True)

@@ -9,7 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
-from metad2a.evaluate.card import card
+from metad2a.evaluate.model_card import model_card
 from predictors import checkpoint
 
 WEIGHTS = Path(__file__).parents[1] / "metad2a" / "weights"
@@ -19,7 +19,7 @@ def main() -> None:
     """Writes the file."""
     figures = json.loads((WEIGHTS / "evaluation.json").read_text(encoding="utf-8"))
     _, header = checkpoint.load(WEIGHTS / "meta.safetensors")
-    (WEIGHTS / "MODEL_CARD.md").write_text(card(header, figures), encoding="utf-8")
+    (WEIGHTS / "MODEL_CARD.md").write_text(model_card(header, figures), encoding="utf-8")
 
 
 if __name__ == "__main__":

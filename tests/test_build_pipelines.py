@@ -13,8 +13,8 @@ from databases.records.record import Record
 from databases.records.store import Store
 from metad2a.build import pipelines
 from metad2a.build.build import Built
+from metad2a.build.builders import BuildOptions, build_space
 from metad2a.build.pipelines import Job
-from metad2a.build.ways import Asked, build_space
 from metad2a.runtime.executors import EXECUTORS
 from metad2a.runtime.place import ALONE
 from predictors.fine_tunings import PROBE
@@ -50,7 +50,7 @@ def test_probes_are_measured_once_a_task_and_nothing_twice(folder: Path, monkeyp
     told: list[Built] = []
 
     def built(tasks: int) -> Built:
-        asked = Asked(tasks, per_task=17, recipe="tiny", judged=1, seeds=3, seed=0)
+        asked = BuildOptions(tasks, per_task=17, recipe="tiny", judged=1, seeds=3, seed=0)
         given = {"place": ALONE, "cache": folder, "on_progress": told.append, "on_death": print}
         return build_space(store, folder, asked, space="pipeline", **given)
 

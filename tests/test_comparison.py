@@ -25,7 +25,7 @@ from metad2a.runtime.tracking import NullTracker
 from metad2a.search import controllers
 from metad2a.search.controllers import meta_prediction
 from metad2a.search.controllers.controller import Setting
-from metad2a.search.controllers.training_free import OwnNaswot, Published, naswot_scores, noise
+from metad2a.search.controllers.training_free import OwnNaswot, Published, area_options, noise_images
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -206,18 +206,18 @@ def test_published_scores_stand_for_what_they_name_and_the_rest_is_last() -> Non
 
 
 def test_without_published_scores_area_scores_noise_itself() -> None:
-    score = naswot_scores(CELLS, Setting("mine/whole"))["score"]
+    score = area_options(CELLS, Setting("mine/whole"))["score"]
     assert isinstance(score, OwnNaswot)
     few, many = (CELLS.architecture(walk) for walk in ((1, 1, 1, 1, 1, 1), (3, 3, 3, 3, 3, 3)))
-    first, second = OwnNaswot(noise(images=24), resolution=8, batch=12)([few, many])
+    first, second = OwnNaswot(noise_images(images=24), resolution=8, batch=12)([few, many])
     assert second > first
     assert pickle.loads(pickle.dumps(score)).batch == score.batch
 
 
 def test_published_scores_are_taken_where_they_are(shared: Path) -> None:
-    found = naswot_scores(CELLS, Setting("nasbench201/cifar10", data=shared))["score"]
+    found = area_options(CELLS, Setting("nasbench201/cifar10", data=shared))["score"]
     assert isinstance(found, Published) and len(found.values) == 15_625
-    assert isinstance(naswot_scores(CELLS, Setting("nasbench201/ninapro", data=shared))["score"], OwnNaswot)
+    assert isinstance(area_options(CELLS, Setting("nasbench201/ninapro", data=shared))["score"], OwnNaswot)
 
 
 def test_options_are_those_of_the_entry() -> None:

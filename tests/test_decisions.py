@@ -15,7 +15,7 @@ from databases.architectures.decisions import (
     Branch,
     Chain,
     Decision,
-    Part,
+    Program,
     Repeat,
     Scope,
     Sequence,
@@ -47,8 +47,8 @@ anything = one_of | st.builds(
 )
 
 
-def programs(decisions: st.SearchStrategy[Decision]) -> st.SearchStrategy[Part]:
-    def compound(parts: st.SearchStrategy[Part]) -> st.SearchStrategy[Part]:
+def programs(decisions: st.SearchStrategy[Decision]) -> st.SearchStrategy[Program]:
+    def compound(parts: st.SearchStrategy[Program]) -> st.SearchStrategy[Program]:
         return (
             st.lists(parts, max_size=3).map(lambda of: Sequence(tuple(of)))
             | st.builds(Repeat, parts, st.just(AGAIN), st.integers(1, 3))
@@ -61,7 +61,7 @@ def programs(decisions: st.SearchStrategy[Decision]) -> st.SearchStrategy[Part]:
     return st.recursive(decisions, compound, max_leaves=5)
 
 
-def count(program: Part) -> int:
+def count(program: Program) -> int:
     """Walks of a program without pointers and subsets, by its definition."""
     if isinstance(program, Sequence):
         return prod(count(part) for part in program.parts)
@@ -77,7 +77,7 @@ def count(program: Part) -> int:
     return len(program.options)
 
 
-def wander(program: Part, seed: int) -> tuple[Walk, State]:
+def wander(program: Program, seed: int) -> tuple[Walk, State]:
     rng, state, walk = np.random.default_rng(seed), start(program), []
     while state.decision is not None:
         walk.append(int(rng.integers(state.choices)))
@@ -87,7 +87,7 @@ def wander(program: Part, seed: int) -> tuple[Walk, State]:
 
 @calm
 @given(programs(anything), st.integers(0, 10))
-def test_every_random_walk_ends_and_is_valid(program: Part, seed: int) -> None:
+def test_every_random_walk_ends_and_is_valid(program: Program, seed: int) -> None:
     walk, end = wander(program, seed)
     before = list(states(program, walk))
     assert len(before) == len(walk)
@@ -99,7 +99,7 @@ def test_every_random_walk_ends_and_is_valid(program: Part, seed: int) -> None:
 
 @calm
 @given(programs(anything), st.integers(0, 10))
-def test_choices_that_the_graph_does_not_offer_are_refused(program: Part, seed: int) -> None:
+def test_choices_that_the_graph_does_not_offer_are_refused(program: Program, seed: int) -> None:
     walk, end = wander(program, seed)
     for state in [*states(program, walk), end]:
         for choice in (-1, state.choices):
@@ -114,7 +114,7 @@ def test_choices_that_the_graph_does_not_offer_are_refused(program: Part, seed: 
 
 @few
 @given(programs(anything))
-def test_the_probabilities_of_all_walks_add_up_to_one(program: Part) -> None:
+def test_the_probabilities_of_all_walks_add_up_to_one(program: Program) -> None:
     every = list(islice(walks(program), 1001))
     assume(len(every) <= 1000)
     chances = [prod(1 / state.choices for state in states(program, walk)) for walk in every]
@@ -123,7 +123,7 @@ def test_the_probabilities_of_all_walks_add_up_to_one(program: Part) -> None:
 
 @few
 @given(programs(one_of))
-def test_enumeration_gives_each_walk_once_and_in_order(program: Part) -> None:
+def test_enumeration_gives_each_walk_once_and_in_order(program: Program) -> None:
     assume(count(program) <= 1000)
     every = list(walks(program))
     assert len(every) == count(program) == decisions.count(program)
@@ -132,7 +132,7 @@ def test_enumeration_gives_each_walk_once_and_in_order(program: Part) -> None:
 
 @few
 @given(programs(anything))
-def test_walks_are_counted_without_listing_them(program: Part) -> None:
+def test_walks_are_counted_without_listing_them(program: Program) -> None:
     every = list(islice(walks(program), 1001))
     assume(len(every) <= 1000)
     assert decisions.count(program) == len(every)
@@ -140,7 +140,7 @@ def test_walks_are_counted_without_listing_them(program: Part) -> None:
 
 @calm
 @given(programs(anything), st.integers(0, 10))
-def test_states_are_interned(program: Part, seed: int) -> None:
+def test_states_are_interned(program: Program, seed: int) -> None:
     walk, _ = wander(program, seed)
     for first, second in zip(states(program, walk), states(program, walk), strict=True):
         assert first == second and hash(first) == hash(second)

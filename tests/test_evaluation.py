@@ -15,11 +15,11 @@ from databases.errors import UserError
 from metad2a.build import shipped
 from metad2a.cli.app import app
 from metad2a.evaluate import ablations
-from metad2a.evaluate.card import card, tables
 from metad2a.evaluate.evaluation import evaluate
 from metad2a.evaluate.evaluation_report import write
 from metad2a.evaluate.final_figures import GeneratorFigures, HeldBack
-from metad2a.evaluate.own_tasks import ceiling, noise
+from metad2a.evaluate.model_card import model_card, tables
+from metad2a.evaluate.own_tasks import ceiling, seed_noise
 from predictors import checkpoint
 
 WEIGHTS = shipped.MEASUREMENTS.parent
@@ -38,7 +38,7 @@ def test_the_figures_are_those_of_the_shipped_weights(figures: dict[str, Any]) -
 
 def test_the_card_shows_the_figures_unchanged(figures: dict[str, Any]) -> None:
     _, header = checkpoint.load(WEIGHTS / "meta.safetensors")
-    assert card(header, figures) == (WEIGHTS / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert model_card(header, figures) == (WEIGHTS / "MODEL_CARD.md").read_text(encoding="utf-8")
 
 
 def test_figures_of_the_final_check_are_read_as_they_were_written(figures: dict[str, Any]) -> None:
@@ -105,8 +105,8 @@ def test_the_final_check_is_never_a_fast_one() -> None:
 
 def test_noise_and_ceiling_come_from_the_seeds() -> None:
     once = episode(task(), [0, 1, 2], [50.0, 60.0, 70.0])
-    assert np.isnan(ceiling(once)) and np.isnan(noise(once))
+    assert np.isnan(ceiling(once)) and np.isnan(seed_noise(once))
     seeds = np.array([[50.0, 52.0], [60.0, 62.0], [70.0, 72.0]])
     twice = type(once)(once.features, once.recipe, once.cells, seeds.mean(1), seeds, once.family)
     assert ceiling(twice) == pytest.approx(1.0)
-    assert noise(twice) == pytest.approx(np.sqrt(2))
+    assert seed_noise(twice) == pytest.approx(np.sqrt(2))

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from metad2a.build import shipped
 from metad2a.cli.app import app
 from metad2a.evaluate import evaluation
-from metad2a.evaluate.card import tables
 from metad2a.evaluate.evaluation_report import WIDTH, panels_of, report, write
+from metad2a.evaluate.model_card import tables
 from metad2a.reports import panels as drawing
 
 

@@ -8,8 +8,8 @@ from made_up import CLASSES, convolutions
 
 from databases.architectures.space import finite_space
 from databases.records.benchmark_table import BenchmarkTable
-from metad2a.evaluate.card import _few
 from metad2a.evaluate.few_measurements import FOREST, GRAPH, OPERATIONS, ORDERS, OURS, TOLD, few_measurements
+from metad2a.evaluate.model_card import _few
 
 CELLS = tuple(CLASSES[::20])
 

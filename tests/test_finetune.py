@@ -41,8 +41,8 @@ def test_it_learns_on_a_copy_of_what_it_begins_with() -> None:
 def test_what_is_frozen_stays_with_its_statistics() -> None:
     task = stripes(40)
     begin = probe(random_base(), task, resolution=32).classifier
-    ended = finetune(begin, task, Tuning(part="half", steps=3)).classifier
-    whole = finetune(begin, task, Tuning(part="all", steps=3)).classifier
+    ended = finetune(begin, task, Tuning(layers="half", steps=3)).classifier
+    whole = finetune(begin, task, Tuning(layers="all", steps=3)).classifier
     first, last = "stem.0.0.weight", "classifier.weight"
     ours, theirs, kept = (each.network.state_dict() for each in (begin, ended, whole))
     assert torch.equal(ours[first], theirs[first]) and not torch.equal(ours[last], theirs[last])

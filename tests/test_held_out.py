@@ -59,7 +59,7 @@ def test_all_but_the_measuring_of_ones_own_tasks_learn_from_what_may_teach() -> 
         rules = {ast.unparse(each.value) for call in calls for each in call.keywords if each.arg == "usable"}
         given |= {path.parent.name: given.get(path.parent.name, set()) | rules} if rules else {}
     assert {"retrain", "evaluate"} <= given.keys()
-    assert {room for room, rules in given.items() if rules != {"may_teach"}} == {"build"}
+    assert {room: rules for room, rules in given.items() if rules != {"may_teach"}} == {"build": {"by_recipe(recipe)"}}
 
 
 def test_own_tasks_are_those_of_the_recipe_with_several_cells() -> None:

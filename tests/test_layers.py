@@ -253,6 +253,9 @@ def test_what_is_meant_where_nobody_says_is_typed_once() -> None:
     known: dict[str, set[object]] = {
         "space": {usual.DEFAULT_SPACE, usual.SEARCHED_SPACE},
         "searcher": {usual.DEFAULT_SEARCHER},
+        "groups": {usual.AUTOMATIC},
+        "augment": {usual.AUTOMATIC},
+        "on": {usual.AUTOMATIC},
         "recipe": {usual.TRAINING_RECIPE, usual.MEASURING_RECIPE},
         "train": {usual.USUAL_TRAININGS},
         "top": {usual.LISTED, str(usual.LISTED)},

@@ -103,7 +103,7 @@ def test_guesses_hardly_exceed_the_cost_and_order_alike() -> None:
     known = [each.flops for each in costing(Limits()).of(drawn)]
     guess = GuessedCost()
     for architecture, cost in zip(drawn[:100], known, strict=False):
-        guess.learn(architecture, cost)
+        guess.observe(architecture, cost)
     least = np.array([guess.least(each) for each in drawn[100:]])
     assert np.corrcoef(np.log(least), np.log(known[100:]))[0, 1] > 0.9
     assert np.mean(least <= known[100:]) > 0.9

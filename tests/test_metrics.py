@@ -93,7 +93,7 @@ def test_intervals_hold_the_true_mean_as_often_as_they_say() -> None:
     for seed in range(200):
         groups = np.repeat(range(25), 3)
         drawn = rng.normal(size=25)[groups] + rng.normal(size=75)
-        interval = bootstrap_interval(drawn, groups.tolist(), seed=seed, level=0.8, draws=500)
+        interval = bootstrap_interval(drawn, groups.tolist(), seed=seed, confidence=0.8, draws=500)
         held.append(interval.low <= 0 <= interval.high)
     assert 0.7 < np.mean(held) < 0.87
 
@@ -102,7 +102,7 @@ def test_intervals_repeat_by_seed_and_widen_with_their_level() -> None:
     drawn, groups = np.random.default_rng(0).normal(size=30), list(range(30))
     interval = bootstrap_interval(drawn, groups, seed=3)
     assert interval == bootstrap_interval(drawn, groups, seed=3) != bootstrap_interval(drawn, groups, seed=4)
-    narrow = bootstrap_interval(drawn, groups, seed=3, level=0.5)
+    narrow = bootstrap_interval(drawn, groups, seed=3, confidence=0.5)
     assert interval.low < narrow.low < narrow.high < interval.high
     assert str(interval) == f"{interval.mean:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 

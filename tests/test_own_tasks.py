@@ -11,12 +11,12 @@ from made_up import episode, task
 
 from metad2a.evaluate.own_figures import OwnFigures, TaskFigures
 from metad2a.evaluate.own_tasks import (
-    best_of,
     compared,
     interval,
     intervals,
     own_tasks,
     perfect_tau,
+    regret_of_best,
     share_of_the_way,
     unlike,
 )
@@ -55,7 +55,7 @@ def test_levels_are_of_the_median_cell_and_gains_of_the_best_above_it() -> None:
 
 
 def test_the_best_of_three_lacks_what_the_first_three_missed() -> None:
-    assert best_of(np.array([5.0, 4, 3, 2]), np.array([10.0, 50, 20, 90]), 3) == 40
+    assert regret_of_best(np.array([5.0, 4, 3, 2]), np.array([10.0, 50, 20, 90]), 3) == 40
 
 
 def figures(source: str, tau: dict[str, float], first_pick: dict[str, float], *, ceiling: float = 0.5) -> TaskFigures:

@@ -81,7 +81,7 @@ def test_only_what_searchers_are_told_is_predicted(table: BenchmarkTable) -> Non
 
 def test_a_published_score_is_told_as_its_percentile(table: BenchmarkTable, monkeypatch: pytest.MonkeyPatch) -> None:
     scores = {"naswot": -np.inf, "synflow": 1e48}
-    monkeypatch.setattr(predicted_table, "published", lambda data, task, score: {str(ALL[3]): scores[score]})
+    monkeypatch.setattr(predicted_table, "published_scores", lambda data, task, score: {str(ALL[3]): scores[score]})
     assert predicted(table, "synflow", Setting(TASK))([ALL[3]])[0] > 99.9
     assert set(predicted(table, "naswot", Setting(TASK)).valid) == {50.0}  # singular, and missing: all the last
 
@@ -91,7 +91,7 @@ def test_the_meta_predictor_tells_accuracies(table: BenchmarkTable, monkeypatch:
     monkeypatch.setattr(meta_prediction, "task_features", lambda setting: task(width=WIDTH))
     setting = Setting("made/predicted", recipe="tiny")
     found = predicted(table, "meta-predictor", setting)
-    best = meta_prediction.ranked(CELLS, setting)["order"][0]
+    best = meta_prediction.zero_shot_options(CELLS, setting)["order"][0]
     assert found([best]) == [found.valid.max()] and 0 < found.valid.min() < found.valid.max() < 100
 
 

@@ -15,12 +15,16 @@ import pytest
 from metad2a.reports.publish import FAILS, outcome, write_report
 from metad2a.reproduce import find_demonstration
 from metad2a.reproduce.demonstration import Context
-from metad2a.reproduce.enas.trained_alone import Elsewhere
+from metad2a.reproduce.enas.other_spaces import OtherSpaces
 from metad2a.supernets.instance import InstanceRecipe
 
 # name -> module with FAST, what makes it still shorter here, verdicts
 SHORTER: dict[str, tuple[str, dict[str, Any], int]] = {
-    "enas": ("enas.demonstration", {"judged": 6, "told": 4, "elsewhere": Elsewhere(2, 1, (0.05, 0.05), (4, 4))}, 15),
+    "enas": (
+        "enas.demonstration",
+        {"judged": 6, "told": 4, "other_spaces": OtherSpaces(2, 1, (0.05, 0.05), (4, 4))},
+        15,
+    ),
     "lpt": ("lpt", {"steps": 2, "every": 1}, 5),
     "instanas": ("instanas.demonstration", {"timed": 2, "drawn": 2, "digits": InstanceRecipe(1, 1, 1)}, 3),
     "shufflenasnets": ("shufflenasnets", {"cells": 2, "trained": 2, "searches": 1, "images": 40}, 7),

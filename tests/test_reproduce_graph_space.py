@@ -17,9 +17,9 @@ from metad2a.reproduce.graph_space.demonstration import (
     WINDOW,
     Job,
     Size,
-    learn,
     policy,
     times_fewer,
+    trials_until_good,
 )
 from metad2a.reproduce.graph_space.digit_networks import KNOBS, accuracy, named, network, problem
 from metad2a.reproduce.graph_space.graph_problems import PROBLEMS, TYPES, layered, layers
@@ -46,8 +46,9 @@ def test_rewards_are_shares_and_chance_is_far_from_good(name: str) -> None:
 
 def test_the_policy_becomes_good_in_a_graph_and_random_search_does_not() -> None:
     case = ("iterative", 4)
-    assert WINDOW <= learn(Job(case, GRAPH, 3, 900))[1] < 900 == learn(Job(case, RANDOM, 3, 900))[1]
-    assert learn(Job(("branching", 1), RANDOM, 3, 900))[1] == 900  # although it has no more than 16 walks
+    assert WINDOW <= trials_until_good(Job(case, GRAPH, 3, 900))[1] < 900
+    assert trials_until_good(Job(case, RANDOM, 3, 900))[1] == 900
+    assert trials_until_good(Job(("branching", 1), RANDOM, 3, 900))[1] == 900  # although it has no more than 16 walks
     same, other = (str(policy(PROBLEMS["nested"](2, 0, form=GRAPH).space, Job(case, form, 3, 1)).draw(5)) for form in (GRAPH, CONTROL))  # fmt: skip # noqa: E501
     assert same != other
 

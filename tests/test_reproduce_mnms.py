@@ -91,7 +91,7 @@ def test_the_real_tasks_need_latencies() -> None:
 def test_single_controllers_stand_beside_the_one_for_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(multitask, "MOST", 20)
     family = made_up(0, tasks=2, related=True)
-    _, found = multitask.learn(Job(family, 0, 40, True))
+    _, found = multitask.train_controllers(Job(family, 0, 40, True))
     assert found.multi.shape == found.single.shape == (2,) and found.embeddings.shape == (2, 16)
     assert len(found.fresh["held out"].means) == 21 and (found.multi > 0).all()
     assert not np.array_equal(found.multi, found.single)

@@ -12,9 +12,9 @@ from databases.architectures.space import image_space, shared_space
 from databases.datasets.loading import load_task
 from metad2a.reproduce import lpt, shufflenasnets
 from metad2a.reproduce.enas import recurrent
-from metad2a.reproduce.enas.children import Job, Way, new_policy, search, spread
-from metad2a.reproduce.enas.trained_alone import TEXT, children
-from metad2a.reproduce.instanas.paths import CHILD, LEVELS, MOBILE, OURS, Measured, cheapest, matched
+from metad2a.reproduce.enas.children import Job, Variant, new_policy, search, spread
+from metad2a.reproduce.enas.other_spaces import TEXT, children
+from metad2a.reproduce.instanas.paths import BOUNDS, CHILD, MOBILE, OURS, Measured, cheapest, matched
 from metad2a.reproduce.lpt import EASY_KIND, HARD_KIND, OUTLIER_KIND
 from metad2a.supernets.passing_tests import PassingTests
 from metad2a.supernets.training import Labelled, SharedRecipe
@@ -66,10 +66,10 @@ def test_the_rival_is_the_fastest_static_child_that_is_as_accurate_on_validation
     ways = {
         OURS: Measured(90.0, 90.0, 5.0, 3.0, 5.0),
         MOBILE: Measured(95.0, 95.0, 9.0, 6.0, 9.0),
-        CHILD.format(LEVELS[0]): Measured(89.6, 80.0, 6.0, 4.0, 6.0),
-        CHILD.format(LEVELS[1]): Measured(80.0, 99.0, 1.0, 1.0, 1.0),
+        CHILD.format(BOUNDS[0]): Measured(89.6, 80.0, 6.0, 4.0, 6.0),
+        CHILD.format(BOUNDS[1]): Measured(80.0, 99.0, 1.0, 1.0, 1.0),
     }
-    assert cheapest(ways) is ways[CHILD.format(LEVELS[0])] and matched(ways)
+    assert cheapest(ways) is ways[CHILD.format(BOUNDS[0])] and matched(ways)
     better = {**ways, OURS: Measured(99.0, 9.0, 5.0, 3.0, 5.0)}
     assert cheapest(better) is ways[MOBILE] and not matched(better)
 
@@ -79,17 +79,17 @@ def test_every_way_of_a_search_begins_with_the_same_warmed_weights_and_its_own_s
     task = load_task((rng.integers(0, 256, (120, 8, 8), dtype=np.uint8), np.arange(120) % 3))
     recipe = SharedRecipe(channels=4, resolution=8, steps=4, batch=16, augment=True)
     judged = tuple(space.sample(rng) for _ in range(3))
-    ways = (Way("uniform"), Way("uniform", running=True), Way("multinomial"))
+    ways = (Variant("uniform"), Variant("uniform", running=True), Variant("multinomial"))
     found = search(Job(task, 0, recipe, replace(recipe, steps=1), 2, ways, judged))
-    assert found.ways.keys() == set(ways) and all(len(each.rewards) == 1 for each in found.ways.values())
+    assert found.variants.keys() == set(ways) and all(len(each.rewards) == 1 for each in found.variants.values())
     alone = search(Job(task, 0, recipe, replace(recipe, steps=1), 2, ways[2:], judged))
-    assert np.array_equal(alone.ways[ways[2]].scores, found.ways[ways[2]].scores)
+    assert np.array_equal(alone.variants[ways[2]].scores, found.variants[ways[2]].scores)
     assert np.array_equal(alone.repaired, found.repaired) and not np.array_equal(found.running, found.repaired)
 
 
 def test_recurrent_children_are_scored_on_weights_that_they_learnt_together() -> None:
     cells = children(TEXT, 2)
-    before, after = (recurrent.shared(cells, steps=steps, seed=0) for steps in (1, 12))
+    before, after = (recurrent.score_by_shared_weights(cells, steps=steps, seed=0) for steps in (1, 12))
     assert before.shape == (2,) and (after > before).all() and (after < 0).all()
 
 

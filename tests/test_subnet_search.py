@@ -19,7 +19,14 @@ from databases.datasets.sampler import TaskSpec
 from databases.records.episodes import Episode
 from metad2a.build.subnets import BaseImages
 from metad2a.evaluate import subnet_search, subnets
-from metad2a.evaluate.subnet_search import Asked, by_evolution, by_generator, by_random, measured_accuracies, preference
+from metad2a.evaluate.subnet_search import (
+    Objective,
+    by_evolution,
+    by_generator,
+    by_random,
+    measured_accuracies,
+    preference,
+)
 from metad2a.evaluate.subnets import MEAN, OURS, WRONG, SubnetRows, judged, taught, unseen
 from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.retrain.meta_training import Schedule
@@ -87,12 +94,12 @@ class Planted:
 
 
 @pytest.fixture
-def asked(rows: SubnetRows) -> Asked:
+def asked(rows: SubnetRows) -> Objective:
     bound = RESIDUAL_SUBNETS.flops(RESIDUAL_SUBNETS.base, resolution=32) * 0.7
-    return Asked(cast(MetaPredictor, Planted()), rows.episodes[0].features, rows, bound, {})
+    return Objective(cast(MetaPredictor, Planted()), rows.episodes[0].features, rows, bound, {})
 
 
-def test_searches_keep_to_the_bound_and_the_calls(rows: SubnetRows, asked: Asked) -> None:
+def test_searches_keep_to_the_bound_and_the_calls(rows: SubnetRows, asked: Objective) -> None:
     torch.manual_seed(0)
     generator = Generator(GeneratorConfig(WIDTH, NAME, ("inherited",), width=8, latent=2, state=8))
     for way in (by_random, by_evolution, lambda of, **given: by_generator(of, generator, **given)):

@@ -50,7 +50,7 @@ class Catalogue:
         return self._number[key]
 
     def add(self, architectures: Iterable[Architecture]) -> npt.NDArray[np.int64]:
-        """The number of each."""
+        """(n,) the number of each."""
         return np.array([self.number(each) for each in architectures], dtype=np.int64)
 
     def some(self, count: int, rng: np.random.Generator) -> list[Architecture]:

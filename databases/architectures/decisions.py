@@ -49,7 +49,7 @@ class Decision:
 class Sequence:
     """Parts walked one after the other."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[Program, ...]
 
 
 def Chain(*decisions: Decision) -> Sequence:
@@ -61,7 +61,7 @@ def Chain(*decisions: Decision) -> Sequence:
 class Repeat:
     """A loop: ``body``, then ``again`` decides (option 0 stops, others go round) until ``most`` rounds."""
 
-    body: Part
+    body: Program
     again: Decision
     most: int
     rounds: int = 0
@@ -72,10 +72,10 @@ class Branch:
     """A conditional part: the option taken at ``decision`` names the part that follows."""
 
     decision: Decision
-    parts: tuple[tuple[str, Part], ...]
+    parts: tuple[tuple[str, Program], ...]
 
     @classmethod
-    def of(cls, name: str, parts: Mapping[str, Part]) -> Branch:
+    def of(cls, name: str, parts: Mapping[str, Program]) -> Branch:
         """A branch whose options are the keys of ``parts``."""
         return cls(Decision(name, tuple(parts)), tuple(parts.items()))
 
@@ -84,11 +84,11 @@ class Branch:
 class Scope:
     """A part with nodes of its own: ``nodes`` inputs exist at its start, and its end brings back those from before."""
 
-    body: Part
+    body: Program
     nodes: int = 0
 
 
-Part: TypeAlias = Decision | Sequence | Repeat | Branch | Scope
+Program: TypeAlias = Decision | Sequence | Repeat | Branch | Scope
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class _End:
 class State:
     """Where a walk stands: what is still to come, and how many nodes exist."""
 
-    pending: tuple[Part | _End, ...]
+    pending: tuple[Program | _End, ...]
     nodes: int = 0
 
     @property
@@ -128,12 +128,12 @@ class State:
         return _take(self, choice)
 
 
-def start(program: Part, *, nodes: int = 0) -> State:
+def start(program: Program, *, nodes: int = 0) -> State:
     """The first state of a program, with ``nodes`` nodes (inputs) already there."""
     return _unfold(State((program,), nodes))
 
 
-def states(program: Part, walk: Walk, *, nodes: int = 0) -> Iterator[State]:
+def states(program: Program, walk: Walk, *, nodes: int = 0) -> Iterator[State]:
     """The states before each choice of a complete walk; raises `UserError` where it does not fit."""
     state = start(program, nodes=nodes)
     for choice in walk:
@@ -143,7 +143,7 @@ def states(program: Part, walk: Walk, *, nodes: int = 0) -> Iterator[State]:
         raise UserError(f"a walk of {len(walk)} choices stops at the decision {state.decision.name!r}: go on")
 
 
-def walks(program: Part, *, nodes: int = 0) -> Iterator[Walk]:
+def walks(program: Program, *, nodes: int = 0) -> Iterator[Walk]:
     """Every walk of a finite program, in lexicographic order."""
     stack: list[tuple[State, Walk]] = [(start(program, nodes=nodes), ())]
     while stack:
@@ -153,7 +153,7 @@ def walks(program: Part, *, nodes: int = 0) -> Iterator[Walk]:
         stack.extend((state.take(choice), (*walk, choice)) for choice in reversed(range(state.choices)))
 
 
-def count(program: Part, *, nodes: int = 0) -> int:
+def count(program: Program, *, nodes: int = 0) -> int:
     """Number of walks of a program."""
     known: dict[State, int] = {}
 
@@ -205,7 +205,7 @@ def _unfold(state: State) -> State:
     return state
 
 
-def _as_decision(part: Part | _End) -> Decision:
+def _as_decision(part: Program | _End) -> Decision:
     if not isinstance(part, Decision):
         raise TypeError(f"{type(part).__name__} is no decision")
     return part

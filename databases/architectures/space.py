@@ -12,7 +12,7 @@ import numpy as np
 
 from databases.architectures import decisions
 from databases.architectures.cell_shape import CellShape
-from databases.architectures.decisions import Part, State, Walk
+from databases.architectures.decisions import Program, State, Walk
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.typed_graph import GraphBatch
 from databases.errors import UserError, unknown
@@ -44,7 +44,7 @@ class Space(ABC):
     """
 
     name: str
-    program: Part
+    program: Program
     nodes: int = 0
     node_types: tuple[str, ...]
     example: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -16,11 +16,11 @@ from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.imagenet import imagenet_features
 from databases.datasets.ready_features import from_text
 from databases.datasets.sampler import TaskSpec, build_task
+from databases.records.importers.nasbench201 import IMAGENET16
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from databases.usual import DEFAULT_SPACE
 
-IMAGENET16 = "nasbench201/imagenet16-120"
 TABLE = 1000  # an episode with so many cells is a published table
 FEW = 5  # an episode with fewer cells tells a level, but no order
 NEVER_HELD_OUT = ("tinyimagenet", "imagenet")  # the backbone has seen them
@@ -54,6 +54,10 @@ class Episode:
         """Whether too few cells were measured to tell an order."""
         return len(self.cells) < FEW
 
+    def rows(self, keep: Sequence[int] | npt.NDArray[np.int64]) -> Episode:
+        """The same with these rows alone, in their order."""
+        return replace(self, cells=self.cells[keep], accuracy=self.accuracy[keep], by_seed=self.by_seed[keep])
+
 
 @dataclass(frozen=True, eq=False)
 class Known:
@@ -75,6 +79,11 @@ class Known:
         for each in episodes:
             kinds[0 if each.table else 2 if each.few else 1].append(each)
         return cls(*map(tuple, kinds))
+
+
+def by_recipe(recipe: str) -> Usable:
+    """Usable are the records of one recipe: for whoever asks what our own trainings by it tell, not what may teach."""
+    return lambda record: record.recipe == recipe
 
 
 def own_episodes(episodes: Iterable[Episode], recipe: str) -> list[Episode]:

@@ -27,7 +27,7 @@ from databases.records.recipe import recipe as named_recipe
 from databases.records.recipe import trainable
 from databases.records.record import Record, RecordKey, TaskEntry
 from databases.records.store import Store
-from databases.usual import DEFAULT_SPACE
+from databases.usual import AUTOMATIC, DEFAULT_SPACE
 from metad2a.build.acquisition import most_telling
 from metad2a.runtime.executors.processes import Death, GivenUp
 from metad2a.runtime.place import TWO, Place
@@ -152,7 +152,7 @@ def telling_round(
     store: Store, specs: Sequence[TaskSpec], folder: Path, per_task: int, recipe: str, cache: Path | None = None
 ) -> list[Measurement]:
     """As many more cells for each task as make ``per_task``: those that the surrogate would learn most from."""
-    from databases.records.episodes import episodes, own_episodes
+    from databases.records.episodes import by_recipe, episodes, own_episodes
     from metad2a.recommend.model import load
     from predictors.surrogates import learn_process
 
@@ -160,9 +160,7 @@ def telling_round(
     lacking = {spec: per_task - len(measured[fingerprint_of(spec, folder)]) for spec in specs}
     if not any(count > 0 for count in lacking.values()):
         return []
-    own = own_episodes(
-        episodes(store, images=folder, usable=lambda record: record.recipe == recipe, cache=cache), recipe
-    )
+    own = own_episodes(episodes(store, images=folder, usable=by_recipe(recipe), cache=cache), recipe)
     process, nasbench = learn_process(load().predictor, own) if own else None, finite_space(DEFAULT_SPACE)
     jobs = []
     for index, (spec, count) in enumerate(lacking.items()):
@@ -182,7 +180,7 @@ def measure(job: Measurement) -> Record:
     """Trains once and tests on validation and test images; picklable, for the executor."""
     task = built_task(job.spec, job.folder)
     architecture = space(job.space).parse(job.architecture)
-    training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, on="auto")
+    training = train(task, architecture, recipe=named_recipe(job.recipe), seed=job.seed, on=AUTOMATIC)
     return record_of(task, training, architecture=architecture, recipe=job.recipe, seed=job.seed, source="own")
 
 

@@ -20,6 +20,7 @@ from databases.datasets.sampler import PIPELINE_SOURCES, TaskSpec, sample_specs
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.records.record import Record, RecordKey
 from databases.records.store import Store
+from databases.usual import AUTOMATIC
 from metad2a.build.build import Built, built_task, entry, fingerprint_of
 from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.place import TWO, Place
@@ -155,7 +156,7 @@ def measure(job: Job) -> Record:
 @lru_cache(maxsize=2)
 def _augment(spec: TaskSpec, folder: Path, cache: Path) -> Augment:
     """What may be done to the training images, as a search finds it out."""
-    return choose_augment("auto", built_task(spec, folder), cache=cache)[0]
+    return choose_augment(AUTOMATIC, built_task(spec, folder), cache=cache)[0]
 
 
 def _record(job: Job, task: Task, classifier: Classifier, seconds: float, valid_loss: float) -> Record:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from databases.datasets.sampler import TaskSpec
-from databases.records.episodes import Episode, episodes, own_episodes
+from databases.records.episodes import Episode, by_recipe, episodes, own_episodes
 from databases.records.importers.tables import import_metad2a, import_nasbench201_csv
 from databases.records.store import Store
 
@@ -36,6 +36,6 @@ def own_measured(recipe: str, *, images: Path, cache: Path) -> list[tuple[Episod
     with TemporaryDirectory() as folder, Store(Path(folder) / "own.db") as store:
         add_measurements(store)
         specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks() if each.spec}
-        measured = episodes(store, images=images, usable=lambda record: record.recipe == recipe, cache=cache)
+        measured = episodes(store, images=images, usable=by_recipe(recipe), cache=cache)
         own = own_episodes(measured, recipe)
     return [(each, specs[each.features.fingerprint]) for each in own]

@@ -200,7 +200,7 @@ def inherited_logits(chosen: Subnets, architecture: Architecture, images: BaseIm
 def inherited(
     chosen: Subnets, architecture: Architecture, shown: Images
 ) -> Callable[[Images], npt.NDArray[np.float32]]:
-    """The subnet with its inherited weights as a function of images, its statistics those of images ``shown``."""
+    """Images -> (images, classes of the base) logits of the subnet with inherited weights, statistics of ``shown``."""
     family, stages = open_family(chosen.family.name), chosen.stages(architecture)
     network = family.network(stages).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     classifier = Classifier(network, family.blueprint(stages), family.mean, family.scale, side_of(chosen))

@@ -75,6 +75,7 @@ def compare(
         from metad2a.compare.comparison import compare as run
         from metad2a.compare.comparison import entries, track_comparison
         from metad2a.reports.publish import write_report
+        from metad2a.search.controllers import NEEDS
         from metad2a.search.controllers.controller import Setting
 
         found = read_table(store, task, recipe=recipe, name=space)
@@ -85,7 +86,7 @@ def compare(
         for each, reason in left_out.items():
             reporter.line(f"left out: {each}: {reason}")
         for entry in chosen:
-            if entry.searcher == "surrogate" and "prior" not in entry.options:
+            if entry.searcher in NEEDS and not entry.options:
                 reporter.line(
                     f"{entry.label}: nothing predicts the accuracies of {found.task!r} here, its prior is flat"
                 )

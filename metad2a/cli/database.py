@@ -139,20 +139,20 @@ def build(
     json: Json = False,
 ) -> None:
     """Measure cells, pipelines or subnets on varied tasks; what the database holds is not measured again."""
-    from metad2a.build.ways import WAYS, Asked, build_space
+    from metad2a.build.builders import BUILDERS, BuildOptions, build_space
     from metad2a.runtime.home import features_folder, images_folder
     from metad2a.runtime.place import Place
 
-    asked = Asked(tasks, per_task, recipe, judged, seeds, seed)
+    options = BuildOptions(tasks, per_task, recipe, judged, seeds, seed)
     for option in given(context):
-        if hasattr(asked, option.name) and option.name not in WAYS[space].means:
+        if hasattr(options, option.name) and option.name not in BUILDERS[space].means:
             raise UserError(f"given {option.opts[0]} with the space {space!r}, of which it says nothing: leave it out")
     with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
         begun = time.monotonic()
         built = build_space(
             store,
             images or images_folder(),
-            asked,
+            options,
             space=space,
             place=Place(workers=workers, executor=executor),
             cache=features_folder(),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 import typer
 
 from databases.errors import UserError, in_a_line
-from databases.usual import USUAL_SECONDS
+from databases.usual import AUTOMATIC, USUAL_SECONDS
 from metad2a.cli import process
 from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
@@ -43,7 +43,7 @@ MOST_CLASSES = 20  # of a confusion matrix that is printed
 
 
 @dataclass(frozen=True)
-class Ways:
+class SearchOptions:
     """What is asked beside data and time."""
 
     augment: str
@@ -57,30 +57,33 @@ class Ways:
     json: bool
 
 
-def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: Path | None) -> None:
+def search(data: str, options: SearchOptions, *, seconds: float | None, seed: int, output: Path | None) -> None:
     """`metad2a search` in the space of pipelines."""
     check_output_folder(output, "mistakes.png", network=True, data=data)
-    with open_store(ways.database) as store, reporting("Reading the images ...") as reporter:
+    with open_store(options.database) as store, reporting("Reading the images ...") as reporter:
         from databases.architectures.spaces.pipeline import PIPELINE
         from metad2a.recommend.pipeline_cost import limits_here
         from metad2a.search.pipelines.search import search_pipelines
         from metad2a.train.augment import check_augment
 
-        check_augment(ways.augment)  # refused before any image is read, as the next
-        seconds, limits = USUAL_SECONDS if seconds is None else seconds, limits_here(*ways.most, prefer=ways.prefer)
-        also = _opened(ways.also)
-        task = read_images(data, reporter, seed=seed, groups=ways.groups, seconds=seconds, up_to=PIPELINE.up_to)
+        check_augment(options.augment)  # refused before any image is read, as the next
+        seconds, limits = (
+            USUAL_SECONDS if seconds is None else seconds,
+            limits_here(*options.most, prefer=options.prefer),
+        )
+        also = _opened(options.also)
+        task = read_images(data, reporter, seed=seed, groups=options.groups, seconds=seconds, up_to=PIPELINE.up_to)
         result = search_pipelines(
             task,
             seconds=seconds,
-            augment=ways.augment,
-            baseline=ways.baseline,
+            augment=options.augment,
+            baseline=options.baseline,
             limits=limits,
             seed=seed,
-            tracker=open_tracker(ways.no_tracking),
+            tracker=open_tracker(options.no_tracking),
             begun=process.started,
             draw=drawn,
-            also=also if task.channels > 1 else _opened(ways.also, channels=task.channels),
+            also=also if task.channels > 1 else _opened(options.also, channels=task.channels),
             store=store,
             line=reporter.line,
             now=lambda text: reporter.now(f"{text} ..."),
@@ -88,7 +91,7 @@ def search(data: str, ways: Ways, *, seconds: float | None, seed: int, output: P
         reporter.now("Drawing what was mistaken ...")
         exported = copied(result.exported, output)
         pictures = _mistakes(result, task, exported.folder)
-    if ways.json:
+    if options.json:
         print_json({**plain(result, exported), "mistakes": None if pictures is None else str(pictures)})
     else:
         _answer(result, exported, task)
@@ -138,7 +141,7 @@ def recommend(
     if json:
         print_json(answer.to_json())
     else:
-        asked = {"also": also, "groups": None if groups == "auto" else groups, "seed": str(seed) if seed else None}
+        asked = {"also": also, "groups": None if groups == AUTOMATIC else groups, "seed": str(seed) if seed else None}
         _show(answer, data, top, asked)
 
 

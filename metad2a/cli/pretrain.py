@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from databases.errors import Say, UserError, did_you_mean
+from databases.usual import AUTOMATIC
 from metad2a.cli.folders import check_output_file
 from metad2a.cli.options import Data, Json, NoTracking, On, Seed, given, open_tracker
 from metad2a.cli.output import print_json, reporting
@@ -43,7 +44,7 @@ def pretrain(
     ] = None,
     processes: Annotated[int, typer.Option("--processes", min=1, help="Started by torchrun, one thread each.")] = 1,
     seed: Seed = 0,
-    on: On = "auto",
+    on: On = AUTOMATIC,
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="File of weights to write.")] = None,
     no_tracking: NoTracking = False,
     json: Json = False,

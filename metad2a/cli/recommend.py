@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from databases.errors import UserError, unknown
-from databases.usual import DEFAULT_SPACE, LISTED, LOOKED_AT, MEASURING_RECIPE, SEARCHED_SPACE, USUAL_SECONDS
+from databases.usual import AUTOMATIC, DEFAULT_SPACE, LISTED, LOOKED_AT, MEASURING_RECIPE, SEARCHED_SPACE, USUAL_SECONDS
 from metad2a.cli import pipeline
 from metad2a.cli.folders import check_output_folder
 from metad2a.cli.options import (
@@ -96,7 +96,7 @@ def recommend(
             "(balanced); or by accuracy minus three times latency.",
         ),
     ] = "accuracy",
-    groups: Groups = "auto",
+    groups: Groups = AUTOMATIC,
     model: Model = None,
     output: Output = None,
     json: Json = False,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, SEARCHED_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
+from databases.usual import AUTOMATIC, DEFAULT_SEARCHER, DEFAULT_SPACE, SEARCHED_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
 from metad2a.cli import pipeline, process
 from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import (
@@ -81,7 +81,7 @@ def search(
     ] = DEFAULT_SEARCHER,
     space: AnySpace = SEARCHED_SPACE,
     also: Also = None,
-    augment: Augment = "auto",
+    augment: Augment = AUTOMATIC,
     baseline: Baseline = False,
     stop_early: Annotated[
         bool, typer.Option("--stop-early/--train-all", help="Give trainings up whose learning curve is hopeless.")
@@ -91,11 +91,11 @@ def search(
     target: Target = None,
     max_latency: MaxLatency = None,
     prefer: pipeline.Preference = "accuracy",
-    groups: Groups = "auto",
+    groups: Groups = AUTOMATIC,
     workers: Annotated[int, typer.Option("--workers", min=1, help="Trainings that go on at once.")] = 1,
     executor: Executor = "processes",
     seed: Seed = 0,
-    on: On = "auto",
+    on: On = AUTOMATIC,
     model: Model = None,
     output: Output = None,
     database: DatabaseUrl = None,
@@ -122,10 +122,10 @@ def search(
     chosen = searched_space(space)
     if isinstance(chosen, PipelineSpace):
         other, most = pipeline.only_one(also), (parameters, flops, max_latency)
-        ways = pipeline.Ways(
+        options = pipeline.SearchOptions(
             augment, baseline, groups, other, most, prefer, database, no_tracking=no_tracking, json=json
         )
-        pipeline.search(data, ways, seconds=seconds, seed=seed, output=output)
+        pipeline.search(data, options, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output, network=True, data=data)
     check_searcher(searcher)
@@ -174,11 +174,11 @@ def train(
     ],
     space: Space = None,
     recipe: Recipe = TRAINING_RECIPE,
-    augment: Augment = "auto",
-    groups: Groups = "auto",
+    augment: Augment = AUTOMATIC,
+    groups: Groups = AUTOMATIC,
     seed: Seed = 0,
     budget: Budget = None,
-    on: On = "auto",
+    on: On = AUTOMATIC,
     output: Output = None,
     database: DatabaseUrl = None,
     no_tracking: NoTracking = False,

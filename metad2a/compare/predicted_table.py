@@ -10,7 +10,7 @@ from databases.errors import UserError, unknown
 from databases.records.benchmark_table import BenchmarkTable, Values
 from metad2a.search.controllers.controller import Setting
 from metad2a.search.controllers.meta_prediction import predicted_logits
-from metad2a.search.controllers.training_free import SIZE, Published, published
+from metad2a.search.controllers.training_free import SIZE, Published, published_scores
 from predictors.metrics import percentiles
 from predictors.scale import to_percent
 
@@ -44,7 +44,7 @@ def _meta_predictor(table: BenchmarkTable, setting: Setting) -> Values:
 
 def _published(score: str) -> Scores:
     def scores(table: BenchmarkTable, setting: Setting) -> Values:
-        found = published(setting.data, setting.task, score)
+        found = published_scores(setting.data, setting.task, score)
         if not found:
             raise UserError(f"no published {score} scores of {setting.task!r}: choose parameters or flops")
         values = Published(found)(table.architectures)

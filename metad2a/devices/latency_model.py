@@ -26,7 +26,7 @@ from predictors.metrics import spearman
 WEIGHTS = Path(str(files("metad2a") / "weights" / "latency.safetensors"))
 RECIPE = "nasbench201"  # the size of the networks that the published latencies are of
 MEASURED = 10  # cells that are timed on a new device
-LEVEL = 0.8  # of the intervals
+CONFIDENCE = 0.8  # of the intervals
 POOL, DRAWS, JUDGED = 400, 20, 1000  # cells to choose from, choices, and cells that judge, when intervals are set
 
 
@@ -110,7 +110,10 @@ def fit_table(table: LatencyTable) -> LatencyModel:
 
 
 def interval_factor(table: LatencyTable, walks: Walks, costs: Mapping[str, Floats]) -> float:
-    """Standard deviations within which 80% of latencies lie on devices of families that the prior does not know."""
+    """Standard deviations within which 80% of latencies lie on devices of families that the prior does not know.
+
+    ``walks`` (n, 6) are the cells of the table, ``costs`` (5,) those of operations on each device.
+    """
     rng, errors = np.random.default_rng(0), []
     for name in costs:
         prior = Prior.learn([costs[each] for each in unrelated(name, costs)])
@@ -120,7 +123,7 @@ def interval_factor(table: LatencyTable, walks: Walks, costs: Mapping[str, Float
             measured = pool[choose_cells(prior, walks[pool], MEASURED)]
             found = calibrate(prior, walks[measured], values[measured], factor=1.0).predict(walks[judged])
             errors.append(np.abs(values[judged] - found.mean) / (found.high - found.mean))
-    return float(np.quantile(np.concatenate(errors), LEVEL))
+    return float(np.quantile(np.concatenate(errors), CONFIDENCE))
 
 
 def unrelated(name: str, names: Iterable[str]) -> list[str]:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from databases.datasets.features import PLAIN, STATISTICS
 from databases.records.episodes import NEVER_HELD_OUT, Episode
 from metad2a.evaluate.own_figures import REGRETS
-from metad2a.evaluate.own_tasks import FEWEST_JUDGED, best_of, ceiling, interval
+from metad2a.evaluate.own_tasks import FEWEST_JUDGED, ceiling, interval, regret_of_best
 from predictors.embedding import Embedding
 from predictors.meta import MetaPredictor
 from predictors.metrics import kendall_tau, regret
@@ -61,7 +61,7 @@ def _shown(scores: Values, accuracy: Values) -> dict[str, float]:
     return {
         "tau": kendall_tau(scores, accuracy),
         "first pick": regret(scores, accuracy),
-        "best of three": best_of(scores, accuracy, 3),
+        "best of three": regret_of_best(scores, accuracy, 3),
     }
 
 

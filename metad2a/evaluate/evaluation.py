@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from databases.architectures.space import finite_space
 from databases.datasets.features import PLAIN, Kind, TaskFeatures, extract
@@ -30,7 +29,7 @@ from metad2a.evaluate.fast_evaluation import fast_figures
 from metad2a.evaluate.final import final_check
 from metad2a.evaluate.held_back import held_back_tasks, measure_held_back
 from metad2a.evaluate.latency_evaluation import latency_figures
-from metad2a.evaluate.own_figures import LEVEL
+from metad2a.evaluate.own_figures import LEVEL_ERROR
 from metad2a.evaluate.own_tasks import interval, naswot_scores, own_tasks
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.retrain.held_out import leave_one_source_out, tau
@@ -43,7 +42,6 @@ from predictors.scale import to_logit
 from predictors.surrogates import learn_process
 
 RECIPE = "tiny"  # of the own tasks
-Values = npt.NDArray[np.float64]
 
 
 def backbones(
@@ -65,7 +63,7 @@ def backbones(
         taus = [tau(each.mean, each.episode, np.isfinite(each.average)) for each in held_out]
         found[kind] = interval(taus, [each.episode.family for each in held_out])
         errors = [float(np.abs(to_logit(e.episode.accuracy).mean() - e.mean.mean())) for e in held_out]
-        found[LEVEL.format(kind)] = interval(errors, [e.episode.family for e in held_out])
+        found[LEVEL_ERROR.format(kind)] = interval(errors, [e.episode.family for e in held_out])
     return found
 
 

@@ -10,7 +10,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from metad2a.evaluate.card import tables
+from metad2a.evaluate.model_card import tables
 from metad2a.evaluate.own_figures import CEILING, OURS, WITHOUT, OwnFigures, TaskFigures
 from metad2a.reports.publish import aligned, markdown_table
 from metad2a.reports.report import Curve, Panel, jsonable
@@ -21,7 +21,7 @@ DRAWN = (OURS, "best on average", "nearest task's", WITHOUT, "parameters")  # on
 
 
 def report(figures: dict[str, Any]) -> str:
-    """The figures as Markdown that reads well in a terminal: the tables of the card, then every own task."""
+    """The figures as Markdown that reads well in a terminal: the tables of the model card, then every own task."""
     title = "# Evaluation, fast mode: not all figures" if figures["fast"] else "# Evaluation"
     head = [title, "", f"Weights {figures['weights']}..., {figures['date']}.", ""]
     return "\n".join(_laid_out([*head, *tables(figures), "", *_every_task(_tasks(figures))])) + "\n"

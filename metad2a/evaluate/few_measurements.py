@@ -30,7 +30,7 @@ OPERATIONS, GRAPH, ORDERS = (
     "linear in the orders of all recipes",
 )
 FOREST, TOLD = "forest", "forest, told our prediction"
-WAYS = (OURS, OPERATIONS, GRAPH, ORDERS, FOREST, TOLD)
+METHODS = (OURS, OPERATIONS, GRAPH, ORDERS, FOREST, TOLD)
 
 
 def few_measurements(
@@ -62,23 +62,23 @@ def few_measurements(
     inputs, graph = _inputs(chosen, table.architectures, zero_cost), cell_features(chosen.classes)
     places = {OURS: embeddings, OPERATIONS: _units(graph[:, :ONE_HOT]), GRAPH: _units(graph)}
 
-    def ranked(way: str, rows: Rows) -> Values:
+    def ranked(method: str, rows: Rows) -> Values:
         """One score for each cell, from those of the measured ones."""
-        if way in (FOREST, TOLD):
-            return _forest(inputs if way == FOREST else np.column_stack([inputs, prior[numbers]]), table.valid, rows)
+        if method in (FOREST, TOLD):
+            return _forest(inputs if method == FOREST else np.column_stack([inputs, prior[numbers]]), table.valid, rows)
         measured, values = numbers[rows], table.valid[rows]
         of_classes = (
             _linear(prior, orders, measured, values)
-            if way == ORDERS
-            else adapt_order(prior, places[way], measured, values)
+            if method == ORDERS
+            else adapt_order(prior, places[method], measured, values)
         )
         return np.asarray(of_classes[numbers])
 
     drawn = {n: [_draw(len(numbers), n, seed) for seed in range(draws)] for n in measured}
     found: dict[str, Any] = {"0": {OURS: _summary([kendall_tau(prior[numbers], table.test)])}}
     for n, cells in drawn.items():
-        taus = {way: [kendall_tau(ranked(way, rows), table.test) for rows in cells] for way in WAYS}
-        found[str(n)] = {way: _summary(values) for way, values in taus.items()}
+        taus = {method: [kendall_tau(ranked(method, rows), table.test) for rows in cells] for method in METHODS}
+        found[str(n)] = {method: _summary(values) for method, values in taus.items()}
     return found
 
 

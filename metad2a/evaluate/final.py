@@ -18,7 +18,7 @@ from databases.datasets.loading import load_task
 from databases.errors import Say, UserError
 from databases.records.benchmark_table import read_table
 from databases.records.episodes import Episode, Known, episodes
-from databases.records.importers.nasbench201 import SPACE
+from databases.records.importers.nasbench201 import CIFAR10, IMAGENET16, RECIPE, SPACE
 from databases.records.importers.tables import read_zero_cost
 from databases.records.store import Store
 from metad2a.evaluate.few_measurements import few_measurements
@@ -32,9 +32,7 @@ from predictors.rivals import TREES, cell_features
 from predictors.scale import to_logit
 
 Values = npt.NDArray[np.float64]
-RECIPE = "nasbench201"
 SEEDS = 5  # of meta-training; the first is that of the shipped model
-CIFAR10, IMAGENET16 = "nasbench201/cifar10", "nasbench201/imagenet16-120"
 
 
 def final_check(
@@ -100,7 +98,10 @@ def generator_figures(
     cells: Sequence[Architecture],
     accuracy: Values,
 ) -> GeneratorFigures:
-    """What 500 draws are worth: validity, percentiles, uniqueness, novelty, and the right z against others."""
+    """What 500 draws are worth: validity, percentiles, uniqueness, novelty, and the right z against others.
+
+    ``accuracy`` (n,) is that of the ``cells``, in percent.
+    """
     import torch
 
     number, chosen = {cell: i for i, cell in enumerate(cells)}, finite_space(SPACE)

@@ -67,7 +67,7 @@ class HeldBack:
 
     Attributes:
         tau, first_pick: by the name of a ranking; the regret in points. predicted, measured: accuracy of the median
-            cell. coverage: of the intervals, by their level in percent.
+            cell. coverage: of the intervals, by their confidence in percent.
     """
 
     tau: dict[str, float]

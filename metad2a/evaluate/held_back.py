@@ -84,5 +84,5 @@ def _figures(model: MetaD2A, episode: Episode, known: Sequence[Episode]) -> Held
         first_pick={name: regret(values, episode.accuracy) for name, values in whole.items()},
         predicted=float(np.median(to_percent(ours.mean))),
         measured=level_and_gain(episode)[0],
-        coverage={level: float((residual <= factor * ours.std).mean()) for level, factor in factors.items()},
+        coverage={percent: float((residual <= factor * ours.std).mean()) for percent, factor in factors.items()},
     )

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import image_space
 from databases.records.latency_table import LatencyTable, read_latencies
-from metad2a.devices.latency_model import LEVEL, MEASURED, POOL, fit_table, interval_factor, table_walks
+from metad2a.devices.latency_model import CONFIDENCE, MEASURED, POOL, fit_table, interval_factor, table_walks
 from predictors.device_calibration import Prior, calibrate, choose_cells, operation_costs
 from predictors.latency import SPACE, Floats, Walks, shares
 from predictors.metrics import bootstrap_interval, spearman
@@ -58,7 +58,7 @@ def latency_figures(folder: Path | None, *, fast: bool = False, devices: Sequenc
         "published": PUBLISHED,
         "paired difference": {kind: _paired(found, kind) for kind in (CHOSEN, RANDOM)},
         "devices": {name: {kind: _of_draws(of[kind]) for kind in (CHOSEN, RANDOM)} for name, of in found.items()},
-        f"coverage of the {100 * LEVEL:.0f}% interval": _coverage(table, walks, prior, draws[CHOSEN], devices),
+        f"coverage of the {100 * CONFIDENCE:.0f}% interval": _coverage(table, walks, prior, draws[CHOSEN], devices),
         "known devices, Spearman on held-out cells": dict(fit_table(table).correlation) if not fast else {},
     }
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 
 OURS, WITHOUT, SWAPPED = "ours", "ours without the dataset", "ours, datasets swapped"
 CEILING = "noise ceiling"  # tau of one training seed against another, beside the rankings
-LEVEL = "{}, error of the level"  # of features of a kind
+LEVEL_ERROR = "{}, error of the level"  # of features of a kind
 REGRETS = ("first pick", "best of three")  # in points; tau has three digits
 Told = dict[str, Any]  # an interval's mean, low, high and number of tasks
 _AGAINST, _PAIRED = "against {}", "{}, paired"
@@ -132,8 +132,8 @@ class OwnFigures:
 
     Attributes:
         judged, share: tau on the tasks whose noise ceiling is high enough to judge by.
-        coverage, width: of the intervals, by their level in percent. alarms: share of sources called unlike anything
-            learnt. distance: Spearman of a task's distance and its rank error.
+        coverage, width: of the intervals, by their confidence in percent.
+        alarms: share of sources called unlike anything learnt. distance: Spearman of a task's and its rank error.
     """
 
     tau: Compared

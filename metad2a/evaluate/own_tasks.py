@@ -82,9 +82,9 @@ def _figures(each: HeldOut, own: Sequence[Episode], naswot: Mapping[str, Values]
         ceiling=ceiling(episode),
         seeds=int(np.isfinite(episode.by_seed).sum(1).min()),
         spread=float(episode.accuracy.std()),
-        noise=noise(episode),
+        noise=seed_noise(episode),
         first_pick={name: regret(values, episode.accuracy[among]) for name, values in picked.items()},
-        best_of_three={name: best_of(values, episode.accuracy[among], 3) for name, values in picked.items()},
+        best_of_three={name: regret_of_best(values, episode.accuracy[among], 3) for name, values in picked.items()},
         level=level,
         gain=gain,
     )
@@ -102,26 +102,26 @@ def _level_errors(each: HeldOut, others: Sequence[Episode]) -> tuple[dict[str, f
     return level, gain
 
 
-def best_of(predicted: Values, true: Values, picks: int) -> float:
-    """What the best of the first ``picks`` lacks of the best of all."""
+def regret_of_best(predicted: Values, true: Values, picks: int) -> float:
+    """What the best of the first ``picks`` lacks of the best of all, (n,) each, in the unit of ``true``."""
     order = np.argsort(-predicted, kind="stable")[:picks]
     return float(true.max() - true[order].max())
 
 
 def intervals(held_out: Sequence[HeldOut]) -> tuple[dict[str, Told], dict[str, Told]]:
-    """Coverage, and width in points, of the intervals that the other sources calibrate; by their level."""
+    """Coverage, and width in points, of intervals that the other sources calibrate, by their confidence in percent."""
     sources = [each.episode.family for each in held_out]
     covered: dict[str, list[float]] = {"80": [], "95": []}
     widths: dict[str, list[float]] = {"80": [], "95": []}
     for each in held_out:
         others = [other for other in held_out if other.episode.family != each.episode.family]
-        for level, factor in conformal_factors(others).items():
+        for percent, factor in conformal_factors(others).items():
             residual = np.abs(to_logit(each.episode.accuracy) - each.mean)
-            covered[level].append(float((residual <= factor * each.std).mean()))
+            covered[percent].append(float((residual <= factor * each.std).mean()))
             low, high = (to_percent(each.mean + sign * factor * each.std) for sign in (-1, 1))
-            widths[level].append(float((high - low).mean()))
+            widths[percent].append(float((high - low).mean()))
     found = (covered, widths)
-    coverage, width = ({level: interval(of, sources) for level, of in each.items()} for each in found)
+    coverage, width = ({percent: interval(of, sources) for percent, of in each.items()} for each in found)
     return coverage, width
 
 
@@ -150,14 +150,14 @@ def ceiling(episode: Episode) -> float:
     return float(np.mean(pairs)) if pairs else float("nan")
 
 
-def noise(episode: Episode) -> float:
+def seed_noise(episode: Episode) -> float:
     """Standard deviation between seeds, in points; NaN for tasks measured once."""
     rows = episode.by_seed[np.isfinite(episode.by_seed).sum(1) > 1]
     return float(np.sqrt(np.nanvar(rows, axis=1, ddof=1).mean())) if len(rows) else float("nan")
 
 
 def naswot_scores(store: Store, own: Sequence[Episode], *, images: Path, cache: Path, recipe: str) -> dict[str, Values]:
-    """Naswot of each task's cells, by the task's fingerprint; ``cache`` keeps them."""
+    """Naswot of each task's n cells, (n,), by the task's fingerprint; ``cache`` keeps them."""
     found = {}
     for each in own:
         entry = store.task(each.features.fingerprint)

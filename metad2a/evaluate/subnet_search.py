@@ -30,11 +30,11 @@ TOO_DEAR = -1e3  # what evolution is told of a subnet beyond the bound, which co
 
 
 @dataclass(frozen=True, eq=False)
-class Asked:
-    """What a search asks: a predictor, of one task, about subnets of at most ``bound`` multiply-adds.
+class Objective:
+    """What a search looks for: the best by a predictor on one task, of subnets of at most ``bound`` multiply-adds.
 
     Attributes:
-        told: its answers so far.
+        told: what the predictor said so far.
     """
 
     model: MetaPredictor
@@ -60,13 +60,15 @@ class Asked:
         return subnets[int(np.argmax(self.values(subnets)))]
 
 
-def ask(model: MetaPredictor, tasks: Sequence[TaskFeatures], rows: SubnetRows, *, bound: float) -> list[Asked]:
-    """The tasks to search for; all numbered subnets are answered at once, which is quicker than one by one."""
+def objectives(
+    model: MetaPredictor, tasks: Sequence[TaskFeatures], rows: SubnetRows, *, bound: float
+) -> list[Objective]:
+    """Those of the tasks; the predictor tells of all numbered subnets at once, which is quicker than one by one."""
     known = [each for each in rows.catalogue.architectures if _flops(rows, each) <= bound]
     vectors, found = model.encode_many(known), []
     for task in tasks:
         said = model.predict_encoded(task, vectors, recipe=rows.recipe).mean
-        found.append(Asked(model, task, rows, bound, dict(zip(known, said.tolist(), strict=True))))
+        found.append(Objective(model, task, rows, bound, dict(zip(known, said.tolist(), strict=True))))
     return found
 
 
@@ -87,31 +89,31 @@ def taught_generator(rows: SubnetRows, fold: str, model: MetaPredictor, *, bound
         return train_generator(Generator(config), lessons, steps=STEPS, seed=seed)
 
 
-def by_generator(asked: Asked, generator: Generator, *, calls: int, seed: int) -> Architecture:
+def by_generator(objective: Objective, generator: Generator, *, calls: int, seed: int) -> Architecture:
     """The best of ``calls`` different draws for the task."""
-    z = generator.latent(asked.task, recipe=asked.rows.recipe)
+    z = generator.latent(objective.task, recipe=objective.rows.recipe)
 
     def draws() -> Iterable[Architecture]:
         for part in range(DRAWS_A_CALL):
             yield from generator.generate(z, calls, seed=DRAWS_A_CALL * seed + part)
 
-    return asked.best(_different(draws(), asked, calls))
+    return objective.best(_different(draws(), objective, calls))
 
 
-def by_random(asked: Asked, *, calls: int, seed: int) -> Architecture:
+def by_random(objective: Objective, *, calls: int, seed: int) -> Architecture:
     """The best of ``calls`` different random subnets."""
     rng = np.random.default_rng(seed)
-    draws = (asked.rows.space.sample(rng) for _ in range(DRAWS_A_CALL * calls))
-    return asked.best(_different(draws, asked, calls))
+    draws = (objective.rows.space.sample(rng) for _ in range(DRAWS_A_CALL * calls))
+    return objective.best(_different(draws, objective, calls))
 
 
-def by_evolution(asked: Asked, *, calls: int, seed: int) -> Architecture:
+def by_evolution(objective: Objective, *, calls: int, seed: int) -> Architecture:
     """The best that regularised evolution meets in ``calls`` calls."""
-    searcher, found = Evolution(asked.rows.space, seed=seed, population=50), dict[Architecture, float]()
+    searcher, found = Evolution(objective.rows.space, seed=seed, population=50), dict[Architecture, float]()
     for _ in range(DRAWS_A_CALL * calls):
         (each,) = searcher.ask(1)
-        allowed = asked.allowed(each)
-        value = float(asked.values([each])[0]) if allowed else TOO_DEAR
+        allowed = objective.allowed(each)
+        value = float(objective.values([each])[0]) if allowed else TOO_DEAR
         searcher.tell([each], [value])
         if allowed:
             found[each] = value
@@ -160,11 +162,11 @@ def preference(rows: SubnetRows, fold: str, generator: Generator, *, bound: floa
     return np.array(found)
 
 
-def _different(draws: Iterable[Architecture], asked: Asked, calls: int) -> list[Architecture]:
+def _different(draws: Iterable[Architecture], objective: Objective, calls: int) -> list[Architecture]:
     """The first ``calls`` different ones within the bound; fewer where the draws end."""
     found: dict[Architecture, None] = {}
     for each in draws:
-        if asked.allowed(each):
+        if objective.allowed(each):
             found[each] = None
         if len(found) == calls:
             break

@@ -190,9 +190,7 @@ def _said(model: MetaPredictor, tasks: Sequence[Episode], vectors: Tensor) -> Va
 def _cut(episode: Episode, cells: Sequence[int]) -> Episode:
     """An episode with the rows of these cells alone, in their order."""
     place = {cell: row for row, cell in enumerate(episode.cells.tolist())}
-    keep = [place[cell] for cell in cells]
-    accuracy, by_seed = episode.accuracy[keep], episode.by_seed[keep]
-    return replace(episode, cells=episode.cells[keep], accuracy=accuracy, by_seed=by_seed)
+    return episode.rows([place[cell] for cell in cells])
 
 
 def _parameters(chosen: Subnets, subnet: Architecture) -> int:

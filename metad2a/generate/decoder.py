@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.decisions import Decision, Part, Repeat, Scope, State, Walk
+from databases.architectures.decisions import Decision, Program, Repeat, Scope, State, Walk
 from databases.architectures.decisions import Sequence as Parts
 from databases.architectures.space import Space
 
@@ -189,7 +189,7 @@ def _put(x: Tensor, rows: Tensor | None, new: Tensor) -> Tensor:
     return new if rows is None else x.index_copy(0, rows, new)
 
 
-def vertices(part: Part) -> list[Decision]:
+def vertices(part: Program) -> list[Decision]:
     """Every decision of a program, each once, in the order of first appearance."""
     if isinstance(part, Decision):
         return [part]
@@ -204,7 +204,7 @@ def vertices(part: Part) -> list[Decision]:
     return list({each.name: each for each in inner}.values())
 
 
-def most_visits(part: Part) -> Counter[str]:
+def most_visits(part: Program) -> Counter[str]:
     """How often a walk can meet each vertex."""
     if isinstance(part, Decision):
         return Counter([part.name])

@@ -29,7 +29,7 @@ def measured_here(answer: Recommendation, store: Store | None) -> Recommendation
     for each in known:
         before = expected_of(chosen.parse(each.architecture), expected)
         if before is not None and each.valid_accuracy is not None:
-            level.learn(before, each.valid_accuracy)
+            level.observe(before, each.valid_accuracy)
             gaps.append(each.valid_accuracy - before)
     if not gaps:
         return answer

@@ -6,14 +6,15 @@ Probes of frozen networks look at the images for a few seconds; what fine-tuning
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from databases.architectures.spaces.pipeline import PIPELINE
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import Say, UserError
 from databases.hosting import lent
@@ -192,16 +193,17 @@ def recommend_pipelines(
     now("Weighing what fine-tuning would add")
     model, shape = experience(store, task).model, {"images": task.train_images, "classes": task.classes}
     tuned = chances(measured, **shape, seconds=seconds, held_out=looked.held_out, short=True, model=model)
-    found = [_of_probe(each, took, looked.held_out, task, also) for each, took in looked.probes]
-    found += [_of_chance(each, task, also) for each in tuned]
+    cost = partial(cost_of, task=task, also=also)
+    found = [_of_probe(each, took, looked.held_out, cost) for each, took in looked.probes]
+    found += [_of_chance(each, cost) for each in tuned]
     choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
-    best_of_each = front(choices, cost=lambda each: each.latency_ms, level=lambda each: each.expected_accuracy)
+    best_of_each = front(choices, cost=lambda each: each.latency_ms, quality=lambda each: each.expected_accuracy)
     like = nearness(told_by_probes(measured, **shape).probes, model.examples)
     return PipelineRecommendation(
         choices=tuple(choices),
         front=best_of_each,
         knee=_knee(best_of_each),
-        equal=as_good(choices, level=lambda each: each.expected_accuracy, cost=lambda each: each.latency_ms),
+        equal=as_good(choices, quality=lambda each: each.expected_accuracy, cost=lambda each: each.latency_ms),
         seconds=seconds,
         reason=f"{_reason(choices[0], measured, seconds, model)} {like}",
         seed=seed,
@@ -232,19 +234,19 @@ def _sample(task: Task, seed: int) -> Task:
     return replace(task, images=task.images[place], labels=task.labels[place], parts=task.parts[place], groups=groups)
 
 
-def _of_probe(measured: MeasuredProbe, took: float, count: int, task: Task, also: Base | None) -> Choice:
+def _of_probe(measured: MeasuredProbe, took: float, count: int, cost: Callable[[Pipeline], PipelineCost]) -> Choice:
     """A probe's accuracy is measured, on ``count`` images."""
     half = NORMAL_80 * sampling_noise(measured.accuracy, count)
     level = to_logit(measured.accuracy)
     low, high = (float(to_percent(level + side * half)) for side in (-1, 1))
     low, high = min(low, measured.accuracy), max(high, measured.accuracy)  # logits end at 0.5 and 99.5%
     chance = Chance(measured.pipeline, took, measured.accuracy, low, high)
-    return replace(_of_chance(chance, task, also), measured=True)
+    return replace(_of_chance(chance, cost), measured=True)
 
 
-def _of_chance(chance: Chance, task: Task, also: Base | None) -> Choice:
+def _of_chance(chance: Chance, cost: Callable[[Pipeline], PipelineCost]) -> Choice:
     return Choice(
-        **vars(cost_of(chance.pipeline, task, also)),
+        **vars(cost(chance.pipeline)),
         expected_accuracy=chance.expected,
         interval=(chance.low, chance.high),
         seconds=chance.seconds,

@@ -40,7 +40,7 @@ def front_of(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     The cost is the latency on a device, else the multiply-adds. Where the recipe's level is unknown, the score stands
     for the accuracy.
     """
-    return front(candidates, cost=lambda each: each.cost, level=lambda each: each.level)
+    return front(candidates, cost=lambda each: each.cost, quality=lambda each: each.quality)
 
 
 def preferred(candidates: Sequence[Candidate], prefer: Prefer) -> list[Candidate]:
@@ -55,10 +55,10 @@ def preferred(candidates: Sequence[Candidate], prefer: Prefer) -> list[Candidate
         return list(candidates)
     ends = front_of(candidates)
     fastest, best = ends[0], ends[-1]
-    accuracies, latencies = best.level - fastest.level, latency_of(best) - latency_of(fastest)
+    accuracies, latencies = best.quality - fastest.quality, latency_of(best) - latency_of(fastest)
 
     def worth(each: Candidate) -> float:
-        accuracy = (each.level - fastest.level) / (accuracies or 1.0)
+        accuracy = (each.quality - fastest.quality) / (accuracies or 1.0)
         return accuracy - weight * (latency_of(each) - latency_of(fastest)) / (latencies or 1.0)
 
     return sorted(candidates, key=worth, reverse=True)
@@ -98,7 +98,7 @@ def _explain(ordered: Sequence[Candidate], device: TargetDevice, prefer: Prefer)
         return ""
     told = [
         f"{latency_of(each):.3g} ms{_accuracy(each)}"
-        for each in (ordered[0], max(ordered, key=lambda each: each.level))
+        for each in (ordered[0], max(ordered, key=lambda each: each.quality))
     ]
     return f" Preferring {prefer} on {device.name}: {told[0]}; the most accurate: {told[1]}."
 

@@ -56,7 +56,7 @@ class Candidate:
         return self.flops if self.latency_ms is None else self.latency_ms
 
     @property
-    def level(self) -> float:
+    def quality(self) -> float:
         """How good it is among the candidates of one answer: percent where they are known, else its score."""
         return self.score if self.expected_accuracy is None else self.expected_accuracy
 

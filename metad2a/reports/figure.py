@@ -27,6 +27,11 @@ def new_figure(width: float, height: float) -> Figure:
     return figure
 
 
+def headline(figure: Figure, text: str, *, size: float = 14) -> None:
+    """The title of a whole figure, in so many points."""
+    figure.suptitle(text, x=0.012, horizontalalignment="left", fontsize=size, fontweight="bold", color=INK)
+
+
 def quiet_axes(axes: Axes, title: str, x: str, y: str, *, pad: float = 26) -> None:
     """Title, labels and a quiet frame for a set of axes."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=pad)
@@ -39,12 +44,12 @@ def quiet_axes(axes: Axes, title: str, x: str, y: str, *, pad: float = 26) -> No
     axes.set_axisbelow(True)
 
 
-def level_name(known: bool) -> str:
-    """What the axis of `level` is called; ``known``: whether all candidates have an expected accuracy."""
+def quality_name(known: bool) -> str:
+    """What the axis of `quality` is called; ``known``: whether all candidates have an expected accuracy."""
     return "expected accuracy on held-out images (%)" if known else "score (only the order counts)"
 
 
-def level(candidate: Candidate, known: bool) -> float:
+def quality(candidate: Candidate, known: bool) -> float:
     """How good a candidate is drawn: its expected accuracy, else its score."""
     return candidate.expected_accuracy if known and candidate.expected_accuracy is not None else candidate.score
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from metad2a.reports.cell_svg import INK, MUTED
-from metad2a.reports.figure import BLUE, PALE, VERMILION, new_figure, quiet_axes, save
+from metad2a.reports.figure import BLUE, PALE, VERMILION, headline, new_figure, quiet_axes, save
 from metad2a.runtime.files import ours, write_folder
 
 if TYPE_CHECKING:
@@ -67,8 +67,7 @@ def front_figure(answer: PipelineRecommendation) -> Figure:
     axes.set_xticks(ticks, [f"{each:g}" for each in ticks])
     axes.minorticks_off()
     figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9)
-    title = "Which network, and at what cost"
-    figure.suptitle(title, x=0.012, horizontalalignment="left", fontsize=14, fontweight="bold", color=INK)
+    headline(figure, "Which network, and at what cost")
     return figure
 
 
@@ -116,7 +115,7 @@ def mistakes_figure(
         axes.set_title(told, fontsize=7.5, color=MUTED)
     title = f"{len(wrong):,} of {len(truth):,} test pictures are taken for another class"
     more = f"; {len(shown)} of them" if len(wrong) > len(shown) else ""
-    figure.suptitle(title + more, x=0.012, horizontalalignment="left", fontsize=12, fontweight="bold", color=INK)
+    headline(figure, title + more, size=12)
     return figure
 
 

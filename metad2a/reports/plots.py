@@ -13,7 +13,18 @@ from typing import TYPE_CHECKING
 
 from databases.architectures.space import image_space
 from metad2a.reports.cell_svg import INK, MUTED, cell_svg, one_line
-from metad2a.reports.figure import BLUE, PALE, VERMILION, level, level_name, new_figure, quiet_axes, save, say_empty
+from metad2a.reports.figure import (
+    BLUE,
+    PALE,
+    VERMILION,
+    headline,
+    new_figure,
+    quality,
+    quality_name,
+    quiet_axes,
+    save,
+    say_empty,
+)
 from metad2a.reports.front_figure import front_figure
 from metad2a.reports.words import short
 from metad2a.runtime.files import ours, write_folder
@@ -88,14 +99,7 @@ def overview(recommendation: Recommendation, path: Path) -> Figure:
     _draw_candidates(left, recommendation.candidates)
     _draw_differences(middle, recommendation.candidates[:MOST_NUMBERED])
     _draw_nearest(right, recommendation)
-    figure.suptitle(
-        f"Recommended networks for the recipe “{recommendation.recipe}”",
-        x=0.012,
-        horizontalalignment="left",
-        fontsize=14,
-        fontweight="bold",
-        color=INK,
-    )
+    headline(figure, f"Recommended networks for the recipe “{recommendation.recipe}”")
     save(figure, path)
     return figure
 
@@ -104,7 +108,7 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     known = all(each.expected_accuracy is not None for each in candidates)
-    quiet_axes(axes, "Candidates", "trainable parameters", level_name(known))
+    quiet_axes(axes, "Candidates", "trainable parameters", quality_name(known))
     axes.xaxis.set_major_formatter(lambda value, _: short(value))
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     first, others = candidates[:MOST_NUMBERED], candidates[MOST_NUMBERED:]
@@ -117,7 +121,7 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
     if others:
         axes.plot(
             [each.parameters for each in others],
-            [level(each, known) for each in others],
+            [quality(each, known) for each in others],
             "o",
             color=PALE,
             markersize=5 if len(others) < 200 else 3,
@@ -131,7 +135,7 @@ def _draw_candidates(axes: Axes, candidates: Sequence[Candidate]) -> None:
 
 def _draw_first(axes: Axes, first: Sequence[Candidate], known: bool) -> None:
     """The numbered candidates where they are; those so near each other that labels would overlap share one."""
-    at = [(float(each.parameters), level(each, known)) for each in first]
+    at = [(float(each.parameters), quality(each, known)) for each in first]
     wide, high = ((max(each) - min(each)) or 1.0 for each in zip(*at, strict=True))
     labels: dict[tuple[float, float], list[int]] = {}
     for rank, (x, y) in enumerate(at, start=1):

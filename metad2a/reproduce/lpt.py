@@ -16,6 +16,7 @@ from databases.architectures.spaces.nasbench201 import EDGES, OPERATIONS
 from databases.datasets.loading import load_task
 from databases.datasets.task import TEST, TRAIN, VALIDATION
 from databases.hosting import lent
+from databases.records.importers.nasbench201 import CIFAR10
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.cells.found_cells import shown
 from metad2a.reproduce.demonstration import Context, Demonstration
@@ -154,7 +155,7 @@ def _auc(scores: Tensor, kinds: Tensor, kind: int) -> float:
 def run(context: Context) -> Report:
     """The searches, judged by the table and by what their creators score."""
     size = FAST if context.fast else Size()
-    table = context.table("nasbench201/cifar10")
+    table = context.table(CIFAR10)
     seeds = context.seeds(size.seeds)
     jobs = [Job(label, seed, size) for seed in seeds for label in RULES]
     done: dict[tuple[str, int], Followed] = {}

@@ -14,6 +14,7 @@ from databases.architectures.space import Architecture, space
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
+from databases.records.importers.nasbench201 import CIFAR10
 from databases.records.store import Store
 from metad2a.recommend.model import MetaD2A, load
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, paired
@@ -23,7 +24,6 @@ from metad2a.search.loop import run as search
 from predictors.metrics import bootstrap_interval, percentiles
 
 Values = npt.NDArray[np.float64]
-TASK = "nasbench201/cifar10"
 RIVALS = ("random", "evolution", "reinforce")
 RECIPE = "nasbench201"
 WHOLE = "all parts"
@@ -52,9 +52,9 @@ def _rows(job: _Search) -> tuple[str, int, list[int]]:
 
 def run(context: Context) -> Report:
     """Look-ups and training seconds that each rival needs until its best by validation is as good as our answer."""
-    table = context.table(TASK)
+    table = context.table(CIFAR10)
     with Store(context.database or "") as store:
-        seconds = store.values(TASK, RECIPE, metric="train_seconds")
+        seconds = store.values(CIFAR10, RECIPE, metric="train_seconds")
     cost = np.array([seconds[str(each)] for each in table])
     context.say("recommending for CIFAR-10's images")
     begin = time.perf_counter()

@@ -17,16 +17,22 @@ from databases.architectures.space import Architecture, space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN, Task
 from databases.records.benchmark_table import BenchmarkTable
-from databases.records.importers.nasbench201 import SPACE
+from databases.records.importers.nasbench201 import CIFAR10, SPACE
 from metad2a.compare.comparison import Entry, Searched, incumbents, search_table
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, paired, undecided, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.search.controllers.controller import Setting
-from metad2a.search.controllers.training_free import SIZE, OwnNaswot, Published, naswot_scores, noise, published_naswot
+from metad2a.search.controllers.training_free import (
+    SIZE,
+    OwnNaswot,
+    Published,
+    area_options,
+    noise_images,
+    published_naswot,
+)
 from predictors.metrics import tau_difference, tau_interval
 from predictors.zero_cost import parameters, worst_for_singular
 
-TASK = "nasbench201/cifar10"
 SOURCE = "Mellor, Turner, Storkey, Crowley, ICML 2021"
 LOOKED_AT = (1, 10, 20, 30, 50)
 RANKS, ALIKE, ABOVE = 0.5, 0.05, "interval above 0"
@@ -60,7 +66,7 @@ FAST = Size(cells=80, few=0, draws=40, most=40, seeds=20, batch=32)
 def run(context: Context) -> Report:
     """Ranks cells, picks the best of n by score alone, and starts evolution from the best of a pool."""
     size = FAST if context.fast else Size()
-    table, images = context.table(TASK), _images(context)
+    table, images = context.table(CIFAR10), _images(context)
     rows = np.random.default_rng(context.seed).choice(len(table.architectures), size.cells, replace=False)
     cells = [table.architectures[row] for row in rows]
     scores = _scores(cells, images, size, context)
@@ -104,7 +110,7 @@ def _images(context: Context) -> Task:
 
 
 def _published(context: Context) -> dict[str, float]:
-    return published_naswot(None if context.images is None else context.images.parent, TASK)
+    return published_naswot(None if context.images is None else context.images.parent, CIFAR10)
 
 
 def _whose(context: Context) -> str:
@@ -121,7 +127,7 @@ def _scores(cells: Sequence[Architecture], images: Task, size: Size, context: Co
     own = OwnNaswot(images, batch=size.batch, seed=context.seed)
     jobs: list[tuple[str, OwnNaswot, Sequence[Architecture]]] = [
         (OWN, own, cells),
-        (NOISE, replace(own, task=noise(seed=context.seed)), cells),
+        (NOISE, replace(own, task=noise_images(seed=context.seed)), cells),
     ]
     if size.few:
         jobs.append(("own, another seed", replace(own, seed=context.seed + 1), cells[: size.few]))
@@ -166,7 +172,7 @@ def _running_pick(scores: Values, value: Values) -> Values:
 def _search(table: BenchmarkTable, size: Size, context: Context) -> dict[str, Searched]:
     """The first look-ups of random search, plain evolution, AREA, and AREA with random scores."""
     data = None if context.images is None else context.images.parent
-    options = naswot_scores(space(SPACE), Setting(TASK, database=context.database, data=data))
+    options = area_options(space(SPACE), Setting(CIFAR10, database=context.database, data=data))
     searchers = [
         Entry("random", "random"),
         Entry(EVOLUTION, "evolution"),

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from databases.architectures.skeleton import Skeleton
@@ -52,7 +51,6 @@ FRAMES = (ENAS, SHUFFLE)
 CHANNELS = 8  # of a cell in ENAS's frame; in the other as many as give it as many parameters
 ASKED = 0.6  # of the time
 RECIPE = Recipe("", channels=0, cells=1, resolution=8, epochs=0, batch=32, learning_rate=0.05, average=0.25)
-Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from databases.architectures.decisions import Part
+from databases.architectures.decisions import Program
 from databases.architectures.space import Architecture, Space
 from databases.architectures.typed_graph import GraphBatch
 
@@ -19,7 +19,7 @@ class ProgramSpace(Space):
     node_types = ("padding",)
     example = "0-1-0"
 
-    def __init__(self, name: str, program: Part, *, nodes: int = 0) -> None:
+    def __init__(self, name: str, program: Program, *, nodes: int = 0) -> None:
         self.name, self.program, self.nodes = name, program, nodes
 
     def text(self, architecture: Architecture) -> str:

@@ -22,6 +22,7 @@ from databases.architectures.space import Architecture, space
 from databases.datasets.features import extract
 from databases.datasets.loading import load_task
 from databases.records.benchmark_table import BenchmarkTable
+from databases.records.importers.nasbench201 import CIFAR10
 from metad2a.generate.decoder import GraphDecoder
 from metad2a.recommend.model import load
 from metad2a.reports.report import Curve, Panel, Report, Table, Verdict, band, judged, with_interval
@@ -34,7 +35,7 @@ from metad2a.search.controllers.warm_start import STILL, WARM, warm_start
 from metad2a.search.loop import Measure
 from predictors.metrics import bootstrap_interval
 
-TASK, SOURCE = "nasbench201/cifar10", "Lee, Hyung, Hwang, 2021; Wong, Houlsby, Lu, Gesmundo, 2018"
+SOURCE = "Lee, Hyung, Hwang, 2021; Wong, Houlsby, Lu, Gesmundo, 2018"
 OURS, SCRATCH, RANDOM, GENERATOR = "warm start", "from scratch", "random", "generator, not learning"
 OTHER, SHUFFLED = "another task's z (control)", "shuffled rewards (control)"
 LABELS = (OURS, SCRATCH, RANDOM, GENERATOR, OTHER, SHUFFLED)
@@ -140,7 +141,7 @@ def run(context: Context) -> Report:
 
 
 @dataclass(frozen=True)
-class Part:
+class Section:
     """What the own tasks add to the report; ``less``: the warm start's regret below each other policy's."""
 
     less: Shown
@@ -149,14 +150,14 @@ class Part:
     note: str
 
 
-def _own_tasks(context: Context) -> Part:
+def _own_tasks(context: Context) -> Section:
     tasks = held_out_tasks(context, steps=STEPS)
     own = _on_own_tasks(tasks, context)
     less = _less(own, _families(tasks))
     often = [each for each in tasks if is_judged(each.episode.by_seed)]
     few = {label: np.concatenate([_of(runs, tasks, each) for each in often]) for label, runs in own.items()}
     over = {label: runs.reshape(len(tasks), OWN_SEEDS, -1).mean(0) for label, runs in own.items()}
-    return Part(
+    return Section(
         less,
         (
             _table(f"{len(tasks)} own tasks, what the policy draws", own, less),
@@ -171,7 +172,7 @@ def _own_tasks(context: Context) -> Part:
 
 def _on_table(context: Context, seeds: int) -> tuple[Curves, Curves]:
     """(seeds, trials) regret of the policies' draws, and of the best so far."""
-    table, generator = context.table(TASK), load().generator
+    table, generator = context.table(CIFAR10), load().generator
     z, other = (
         generator.latent(extract(load_task(context.image_source(name), as_stored=True)), recipe="nasbench201")
         for name in ("cifar10", "mnist")

@@ -90,14 +90,17 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
-        found = self.difference
+        told, found = None, self.difference
+        if found is not None:
+            bounds = {"mean": found.mean, "low": found.low, "high": found.high}
+            told = {**bounds, "level": found.confidence, "groups": found.groups}
         return {
             "recipe": self.recipe,
             "champion": self.champion,
             "challenger": self.challenger,
             "better": self.better,
             "verdict": self.verdict,
-            "difference": None if found is None else asdict(found),
+            "difference": told,
             "tasks": [{**asdict(each), "difference": each.difference} for each in self.tasks],
         }
 

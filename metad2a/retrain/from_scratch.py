@@ -22,7 +22,7 @@ from metad2a.retrain.meta_training import TABLES_FIRST, THEN_TASKS, fresh, meta_
 from metad2a.train.loop import Epoch, OnEpoch
 from predictors import checkpoint
 from predictors.meta import MetaConfig, MetaPredictor
-from predictors.surrogates import KERNEL, Surrogate, learn_surrogates, published
+from predictors.surrogates import KERNEL, Surrogate, learn_surrogates, published_recipes
 
 if TYPE_CHECKING:
     from metad2a.runtime.tracking import Run
@@ -34,7 +34,7 @@ Module = TypeVar("Module", bound=nn.Module)
 
 @dataclass(frozen=True, eq=False)
 class Learnt:
-    """What a retraining makes; ``memory``: recipe -> what its table says of each class beyond the predictor."""
+    """What a retraining makes; ``memory``: recipe -> (classes,) what its table says beyond the predictor."""
 
     predictor: MetaPredictor
     generator: Generator
@@ -68,7 +68,7 @@ def _predictor(
 ) -> MetaPredictor:
     """Stage 1 on the tables, stage 2 on tables and tasks; what the surrogates learn is left to them."""
     config = MetaConfig(features=known[0].features.features.shape[1], recipes=(*RECIPES, *foreign))
-    rest = [each for each in known if each.recipe in published() or each.table or each.few]
+    rest = [each for each in known if each.recipe in published_recipes() or each.table or each.few]
     tables = Known.of(rest).tables
     folder = work / digest(rest, foreign, seed)
     say("predictor, stage 1: tables")

@@ -58,7 +58,7 @@ def leave_one_source_out(
 
 
 def tau(predicted: Values, episode: Episode, among: npt.NDArray[np.bool_] | None = None) -> float:
-    """Kendall's tau-b between predicted and measured, over the cells ``among`` (default: where finite).
+    """Kendall's tau-b between predicted (n,) and measured, over the cells ``among`` (n,), by default where finite.
 
     NaN where there is no order to find: fewer than two cells, or values that are all equal.
     """
@@ -83,7 +83,7 @@ def _predict(process: TaskProcess, episode: Episode, stranger: Episode, averages
 
 
 def conformal_factors(held_out: Sequence[HeldOut]) -> dict[str, float]:
-    """Level in percent -> the factor on the predicted spread that covers so many held-out residuals.
+    """Confidence in percent -> the factor on the predicted spread that covers so many held-out residuals.
 
     Split conformal prediction over tasks: each task gives its own quantile weight, so that many cells of one
     task do not count as independent (Vovk et al., 2005; the finite-sample correction counts tasks).
@@ -94,6 +94,6 @@ def conformal_factors(held_out: Sequence[HeldOut]) -> dict[str, float]:
     order = np.argsort(pooled)
     share = np.cumsum(weights[order]) / (len(residuals) + 1)
     return {
-        str(level): float(pooled[order][min(int(np.searchsorted(share, level / 100)), len(pooled) - 1)])
-        for level in (80, 95)
+        str(percent): float(pooled[order][min(int(np.searchsorted(share, percent / 100)), len(pooled) - 1)])
+        for percent in (80, 95)
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from databases.records.episodes import IMAGENET16
+from databases.records.importers.nasbench201 import IMAGENET16
 from databases.records.record import PUBLISHED_MEAN, Record
 
 

@@ -9,26 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import finite_space
 from databases.hosting import lent
 from databases.records.episodes import Episode
-from metad2a.generate.generator import Generator
 from metad2a.recommend.model import MetaD2A
+from metad2a.retrain.from_scratch import Learnt
 from metad2a.retrain.held_out import HeldOut, conformal_factors, tau
 from predictors import checkpoint
-from predictors.meta import MetaPredictor
-from predictors.surrogates import Surrogate, pack_surrogates, published
+from predictors.surrogates import Surrogate, pack_surrogates, published_recipes
 from predictors.task_distance import KnownTasks
 
 
 def header_of(
-    model: MetaPredictor,
-    generator: Generator,
-    surrogates: Mapping[str, Surrogate],
+    learnt: Learnt,
     known: Sequence[Episode],
     held_out: Mapping[str, Sequence[HeldOut]],
     *,
@@ -41,14 +37,14 @@ def header_of(
 
     ``foreign`` gives the network sizes of users' own recipes. What ``start`` said stays where nothing is newer.
     """
-    earlier = {} if start is None else start.header
+    model, earlier = learnt.predictor, {} if start is None else start.header
     of_recipe = held_out.get(recipe, ())
     cost = ("seconds_per_image_flop", "seconds_per_image")
     seconds = [earlier.get(name) for name in cost] if start else training_cost(finite_space(model.config.space).name)
-    tasks, architectures = _counts(known, surrogates, earlier)
+    tasks, architectures = _counts(known, learnt.surrogates, earlier)
     return {
         "predictor": model.config.to_json(),
-        "generator": generator.config.to_json(),
+        "generator": learnt.generator.config.to_json(),
         "foreign_recipes": {**earlier.get("foreign_recipes", {}), **foreign},
         "start": "scratch" if start is None else start.weights,
         "recipe": recipe,
@@ -67,22 +63,15 @@ def header_of(
     }
 
 
-def save_model(
-    output: Path,
-    model: MetaPredictor,
-    generator: Generator,
-    surrogates: Mapping[str, Surrogate],
-    places: KnownTasks | None,
-    memory: Mapping[str, npt.NDArray[np.float64]],
-    header: Mapping[str, Any],
-) -> str:
+def save_model(output: Path, learnt: Learnt, places: KnownTasks | None, header: Mapping[str, Any]) -> str:
     """Writes a checkpoint that `metad2a.recommend.model.load` reads; returns its digest."""
+    model = learnt.predictor
     known = places or KnownTasks((), (), np.zeros((0, 2 * model.config.features), np.float32), 1.0, 0.0)
-    named = {"predictor": model, "generator": generator}
+    named = {"predictor": model, "generator": learnt.generator}
     tensors = {f"{n}.{k}": v for n, each in named.items() for k, v in each.state_dict().items()}
-    packed, of_surrogates = pack_surrogates(surrogates)
+    packed, of_surrogates = pack_surrogates(learnt.surrogates)
     tensors |= packed
-    tensors |= {f"memory.{name}": torch.from_numpy(value).float() for name, value in memory.items()}
+    tensors |= {f"memory.{name}": torch.from_numpy(value).float() for name, value in learnt.memory.items()}
     tensors["known.places"] = torch.from_numpy(known.places)
     tensors["cells"] = model.encode_many(finite_space(model.config.space).classes)
     return checkpoint.save(output, tensors, {**header, "surrogates": of_surrogates, "known": known.header()})
@@ -121,7 +110,7 @@ def _counts(
     known: Sequence[Episode], surrogates: Mapping[str, Surrogate], earlier: Mapping[str, Any]
 ) -> tuple[dict[str, int], dict[str, int]]:
     """Tasks and measured architectures by recipe; published tables count for the model that learnt them."""
-    learnt = [each for each in known if not earlier or each.recipe not in published()]
+    learnt = [each for each in known if not earlier or each.recipe not in published_recipes()]
     tasks = {**earlier.get("tasks", {}), **Counter(each.recipe for each in learnt)}
     architectures = dict(earlier.get("architectures", {}))
     for name in sorted({each.recipe for each in learnt}):

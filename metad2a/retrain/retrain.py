@@ -95,12 +95,11 @@ def retrain(
         else:
             learnt = _continued(start, known, foreign)
         on_progress("leave one source out")
-        networks = learnt.predictor, learnt.generator, learnt.surrogates
         held_out = _held_out(learnt.surrogates, known)
-        header = header_of(*networks, known, held_out, recipe=recipe, seed=seed, foreign=foreign, start=start)
+        header = header_of(learnt, known, held_out, recipe=recipe, seed=seed, foreign=foreign, start=start)
         champion = current_champion(tracker)  # read before the new model may take the place of its file
         with written_file(output) as draft:
-            weights = save_model(draft, *networks, _places(known, learnt.surrogates, start), learnt.memory, header)
+            weights = save_model(draft, learnt, _places(known, learnt.surrogates, start), header)
         run.metrics({f"held_out_{name}": value for name, value in header["held_out"].items() if value is not None})
         on_progress("champion and challenger")
         result = RetrainResult(output, weights, header, header["held_out"]["tau"])

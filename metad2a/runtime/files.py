@@ -48,9 +48,12 @@ def keep_files(folder: Path, contents: Mapping[str, bytes]) -> None:
     try:
         write_files({folder / name: content for name, content in contents.items()})
     except OSError as problem:
-        raise UserError(
-            f"cannot write to {str(folder)!r} ({problem.strerror}): make room there or name another folder"
-        ) from problem
+        raise not_written(folder, problem) from problem
+
+
+def not_written(folder: Path, problem: OSError) -> UserError:
+    """What to say where a command cannot keep its files in a folder."""
+    return UserError(f"cannot write to {str(folder)!r} ({problem.strerror}): make room there or name another folder")
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from databases.usual import AUTOMATIC
 from metad2a.runtime.executors import PROCESSES, chosen_executor
 from metad2a.runtime.executors.processes import Death
 
@@ -20,7 +21,7 @@ class Place:
         workers: trainings that go on at once. executor: where their processes are, see `chosen_executor`.
     """
 
-    on: str = "auto"
+    on: str = AUTOMATIC
     workers: int = 1
     executor: str = PROCESSES
 

@@ -30,7 +30,7 @@ from databases.datasets.task import Task, resize_images
 from databases.datasets.wide import wide_told
 from databases.errors import UserError
 from databases.records.store import Store
-from databases.usual import DEFAULT_SEARCHER, TRAINING_RECIPE, USUAL_SECONDS
+from databases.usual import AUTOMATIC, DEFAULT_SEARCHER, TRAINING_RECIPE, USUAL_SECONDS
 from metad2a.recommend import model as recommend
 from metad2a.runtime.home import database_path
 from metad2a.runtime.place import Place
@@ -81,13 +81,13 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         max_time: float | None = None,
         *,
         space: str = PIPELINE.name,
-        augment: str = "auto",
+        augment: str = AUTOMATIC,
         also: str | None = None,
         trials: int | None = None,
         recipe: str = TRAINING_RECIPE,
         searcher: str = DEFAULT_SEARCHER,
         stop_early: bool = True,
-        on: str = "auto",
+        on: str = AUTOMATIC,
         model: str | Path | None = None,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:

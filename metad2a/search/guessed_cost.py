@@ -31,10 +31,10 @@ class GuessedCost:
         self._logs: list[float] = []
         self._fitted = 0
         self._weights: dict[tuple[str, int], float] = {}
-        self._level, self._deviation = 0.0, math.inf
+        self._intercept, self._deviation = 0.0, math.inf
 
-    def learn(self, architecture: Architecture, cost: int) -> None:
-        """Told a counted cost."""
+    def observe(self, architecture: Architecture, cost: int) -> None:
+        """Takes in a counted cost."""
         if len(self._rows) == MOST:
             return
         self._rows.append(_taken(architecture))
@@ -47,7 +47,7 @@ class GuessedCost:
         if not self._fitted:
             return 0.0
         told = sum(self._weights.get(key, 0.0) * count for key, count in _taken(architecture).items())
-        return math.exp(self._level + told - SURE * self._deviation)
+        return math.exp(self._intercept + told - SURE * self._deviation)
 
     def _fit(self) -> None:
         columns = {key: place for place, key in enumerate(dict.fromkeys(key for row in self._rows for key in row))}
@@ -61,7 +61,7 @@ class GuessedCost:
         dual = inverse @ targets
         weights = inside.T @ dual
         self._weights = dict(zip(columns, weights.tolist(), strict=True))
-        self._level = float(logs.mean() - middle @ weights)
+        self._intercept = float(logs.mean() - middle @ weights)
         self._deviation = float(np.sqrt(np.mean((dual / np.diag(inverse)) ** 2)))  # of each left out
         self._fitted = len(self._rows)
 

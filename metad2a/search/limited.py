@@ -89,7 +89,7 @@ class Limited(Controller):
         end = min(time.monotonic() + SECONDS, self._costing.deadline)
         while len(kept) < count and (asked := self._inner.ask(count - len(kept))):
             for cost in self._costing.of(self._promising(asked)):
-                self._learn(cost)
+                self._observe(cost)
                 if self._costing.limits.fits(cost):
                     kept.append(cost.architecture)
                 else:
@@ -115,9 +115,9 @@ class Limited(Controller):
                 self._passed.clear()
         return found
 
-    def _learn(self, cost: Cost) -> None:
+    def _observe(self, cost: Cost) -> None:
         for name, (_, guess) in self._guesses.items():
-            guess.learn(cost.architecture, getattr(cost, name))
+            guess.observe(cost.architecture, getattr(cost, name))
 
     def tell(self, architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
         """Hands the scores on."""

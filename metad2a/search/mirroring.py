@@ -13,6 +13,7 @@ import numpy as np
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.datasets.task import TEST, Task
 from databases.records.recipe import Recipe
+from databases.usual import AUTOMATIC
 from metad2a.train.augment import PLAIN, Augment, asked
 from metad2a.train.pipeline import JUDGES, base_of, best_judge, cheap_probes, choose_augment
 from metad2a.train.probe import Probed, speed
@@ -23,7 +24,7 @@ LEAST = 10.0  # seconds from which they are fitted for the comparison alone
 
 def affordable_probes(task: Task, choice: str, recipe: Recipe, *, seconds: float) -> dict[Pipeline, Probed]:
     """Those that tell on mirroring, as many as cost little of the ``seconds``; none in few where it is decided."""
-    if seconds < LEAST and not (choice == "auto" and recipe.augment):
+    if seconds < LEAST and not (choice == AUTOMATIC and recipe.augment):
         return {}
     if seconds == math.inf:
         return cheap_probes(task)

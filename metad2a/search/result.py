@@ -13,7 +13,7 @@ from metad2a.export.export import Exported
 from metad2a.search.run_state import Trained
 from metad2a.train.training import Progress
 
-Stage = Literal["started", "epoch", "trained", "stopped", "kept", "again", "tested"]
+Event = Literal["started", "epoch", "trained", "stopped", "kept", "again", "tested"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class SearchProgress:
     take here, as was measured; None where there is no limit.
     """
 
-    stage: Stage
+    stage: Event
     number: int
     count: int | None
     architecture: Architecture

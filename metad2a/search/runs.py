@@ -29,7 +29,7 @@ from databases.errors import UserError, unknown
 from metad2a.export.card import Card
 from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights, weights_file
-from metad2a.runtime.files import keep_files
+from metad2a.runtime.files import keep_files, not_written
 from metad2a.runtime.home import home_to_read
 from metad2a.runtime.lock import Held, hold
 from metad2a.search.run_state import STATE, State, Trained, Wanted, best_of, read_state, tested_card, write_state
@@ -295,6 +295,4 @@ def _locked(folder: Path, *, patience: float) -> BaseFileLock:
             f"the run in {str(folder)!r} is in use by process {problem.process}: wait for it, or stop it"
         ) from problem
     except OSError as problem:
-        raise UserError(
-            f"cannot write to {str(folder)!r} ({problem.strerror}): make room there or name another folder"
-        ) from problem
+        raise not_written(folder, problem) from problem

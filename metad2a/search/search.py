@@ -19,7 +19,7 @@ from databases.datasets.task import Task
 from databases.errors import UserError
 from databases.records.recipe import Recipe, trainable
 from databases.records.store import Store
-from databases.usual import DEFAULT_SEARCHER, DEFAULT_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
+from databases.usual import AUTOMATIC, DEFAULT_SEARCHER, DEFAULT_SPACE, TRAINING_RECIPE, USUAL_TRAININGS
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.home import home
@@ -30,9 +30,10 @@ from metad2a.search.controllers.in_order import InOrder
 from metad2a.search.distinct import Distinct
 from metad2a.search.ending import finished
 from metad2a.search.limited import check_limits, costing_of
+from metad2a.search.recommender import Recommender
 from metad2a.search.result import SearchProgress, SearchResult
 from metad2a.search.runs import RUNS, RunFolder, finished_runs, run_name
-from metad2a.search.searchers import Recommender, recommended, unaided
+from metad2a.search.searchers import recommended, unaided
 from metad2a.search.session import Session
 from metad2a.search.tracked import Draw
 from metad2a.train.augment import check_augment
@@ -51,7 +52,7 @@ def search(
     searcher: str = DEFAULT_SEARCHER,
     space: str = DEFAULT_SPACE,
     stop_early: bool = True,
-    augment: str = "auto",
+    augment: str = AUTOMATIC,
     limits: Limits = NO_LIMITS,
     seed: int = 0,
     tracker: Tracker | None = None,
@@ -89,21 +90,21 @@ def search(
     spread = None if place.alone else place.crew(on_death=on_death)
     chosen = check_training(recipe, seconds, place.on)
     check_limits(limits, image_space(space), chosen)
-    ways = {"searcher": searcher, "stop_early": stop_early, "augment": augment}
+    how = {"searcher": searcher, "stop_early": stop_early, "augment": augment}
     if place.workers > 1:
-        ways["at_once"] = place.workers  # it decides what the searcher knows when it is asked
-    identity = _identity(task, chosen, seed, ways)
+        how["at_once"] = place.workers  # it decides what the searcher knows when it is asked
+    identity = _identity(task, chosen, seed, how)
     done = any(identity.items() <= state.identity.items() for state in finished_runs(task.name))
     deadline = math.inf if seconds is None or done else begin + seconds
     costing = costing_of(limits, chosen, channels=task.channels, classes=task.classes, deadline=deadline)
     if image_space(space).ranked:
-        plan = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing, deadline=deadline)
+        approach = recommended(searcher, model, task, recipe=chosen, seed=seed, costing=costing, deadline=deadline)
     else:
-        plan = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
-    origin = plan.origin if costing is None else f"{plan.origin}, {limits.told()}"
+        approach = unaided(searcher, image_space(space), task, recipe=chosen, seed=seed, costing=costing)
+    origin = approach.origin if costing is None else f"{approach.origin}, {limits.told()}"
     run = _run(task, chosen, {**identity, "origin": origin}, folder, begin, patience=patience)
     budget = {"trainings": train, "seconds": seconds}
-    parameters = {"space": space, "recipe": recipe, "seed": seed, "weights": origin, **ways, **budget}
+    parameters = {"space": space, "recipe": recipe, "seed": seed, "weights": origin, **how, **budget}
     tracker = tracker or NullTracker()
     with run, tracker.run(run.folder.name, "search", parameters=parameters) as tracked:
         session = Session(
@@ -118,15 +119,15 @@ def search(
             tracker=tracker,
             place=place,
             stop_early=stop_early,
-            expected=plan.expected,
-            on_trained=plan.learn,
+            expected=approach.expected,
+            on_trained=approach.on_trained,
             on_progress=on_progress,
-            notes=plan.notes,
+            notes=approach.notes,
             spread=spread,
             augment=augment,
             draw=draw,
         )
-        return finished(session.go(Distinct(plan.controller, deadline=deadline)))
+        return finished(session.go(Distinct(approach.controller, deadline=deadline)))
 
 
 def train_one(
@@ -137,10 +138,10 @@ def train_one(
     recipe: str = TRAINING_RECIPE,
     seconds: float | None = None,
     seed: int = 0,
-    augment: str = "auto",
+    augment: str = AUTOMATIC,
     tracker: Tracker | None = None,
     folder: Path | None = None,
-    on: str = "auto",
+    on: str = AUTOMATIC,
     begun: float | None = None,
     on_progress: Callable[[SearchProgress], None] | None = None,
 ) -> SearchResult:
@@ -148,8 +149,8 @@ def train_one(
     begin = time.monotonic() if begun is None else begun
     chosen = check_training(recipe, seconds, on)
     check_augment(augment)
-    ways = {"searcher": "given", "stop_early": False, "augment": augment}
-    identity = {**_identity(task, chosen, seed, ways), "origin": f"{architecture.space} {architecture}"}
+    how = {"searcher": "given", "stop_early": False, "augment": augment}
+    identity = {**_identity(task, chosen, seed, how), "origin": f"{architecture.space} {architecture}"}
     run = _run(task, chosen, identity, folder, begin)
     parameters = {"recipe": recipe, "seed": seed, "seconds": seconds, "architecture": architecture}
     tracker = tracker or NullTracker()
@@ -176,9 +177,9 @@ def check_training(recipe: str, seconds: float | None, on: str) -> Recipe:
     return chosen
 
 
-def _identity(task: Task, recipe: Recipe, seed: int, ways: Mapping[str, object]) -> dict[str, object]:
-    """What tells a run from others, but for its origin: where its candidates come from; ``ways`` how it searches."""
-    return {**ways, "fingerprint": task.fingerprint, "recipe": asdict(recipe), "seed": seed}
+def _identity(task: Task, recipe: Recipe, seed: int, how: Mapping[str, object]) -> dict[str, object]:
+    """What tells a run from others, but for its origin, where candidates come from; ``how``: the way it searches."""
+    return {**how, "fingerprint": task.fingerprint, "recipe": asdict(recipe), "seed": seed}
 
 
 def _run(

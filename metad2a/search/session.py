@@ -15,6 +15,7 @@ from databases.datasets.task import Task
 from databases.records.recipe import Recipe
 from databases.records.record import TaskEntry
 from databases.records.store import Store
+from databases.usual import AUTOMATIC
 from metad2a.export.export import card_of_training
 from metad2a.runtime.executors import PROCESSES
 from metad2a.runtime.place import ALONE, Place
@@ -24,7 +25,7 @@ from metad2a.search.budget import Budget
 from metad2a.search.candidate import Done, Job, Spread, Work
 from metad2a.search.controllers.controller import Controller
 from metad2a.search.mirroring import affordable_probes, augmentation, best_known
-from metad2a.search.result import SearchProgress, Stage, record_of
+from metad2a.search.result import Event, SearchProgress, record_of
 from metad2a.search.run_state import Trained, Wanted, best_of
 from metad2a.search.runs import RunFolder
 from metad2a.search.tracked import Draw, facts, known_values, training_run
@@ -62,7 +63,7 @@ class Session:
     on_progress: Callable[[SearchProgress], None] | None = None
     notes: tuple[str, ...] = ()  # that the result is told with
     spread: Spread | None = None
-    augment: str = "auto"
+    augment: str = AUTOMATIC
     draw: Draw | None = None
     asked: list[int] = field(default_factory=list)  # positions among the run's candidates
     resumed: int = 0
@@ -95,7 +96,7 @@ class Session:
         for trained in map(self._measured, architectures) if self.spread is None else self._together(architectures):
             if trained is None or not trained.done:
                 break
-            self._learn(trained)
+            self._observe(trained)
             scores.append(trained.score)
         return scores
 
@@ -142,7 +143,7 @@ class Session:
         self.tell("kept", index, trained=known)
         return index, True
 
-    def _learn(self, trained: Trained) -> None:
+    def _observe(self, trained: Trained) -> None:
         """What the trainings to come are judged by."""
         if trained.complete:
             self.finished.append(Curve(trained.checks, trained.score))
@@ -192,9 +193,9 @@ class Session:
         """What is done to training images, the same in all processes of the run."""
         state = self.run.state
         if state.change is None:
-            left, ways = self.budget.limit - self.run.spent, (self.augment, self.recipe)
-            judges = affordable_probes(self.task, *ways, seconds=left)
-            found, why = augmentation(self.task, *ways, judges)
+            left, asked = self.budget.limit - self.run.spent, (self.augment, self.recipe)
+            judges = affordable_probes(self.task, *asked, seconds=left)
+            found, why = augmentation(self.task, *asked, judges)
             state.change, state.probed = (found.shift, found.flip, why), best_known(judges)
         return Augment(*state.change[:2])
 
@@ -255,7 +256,7 @@ class Session:
 
     def _record(self, trained: Trained) -> None:
         """Adds a whole training to the store, which keeps the first record of a key; no other one is a record."""
-        if trained.complete and self.augment == "auto":  # else it is not by the recipe
+        if trained.complete and self.augment == AUTOMATIC:  # else it is not by the recipe
             self.store.add([record_of(trained, self.task, recipe=self.recipe.name, seed=self.seed)])
 
     def positions(self) -> list[int]:
@@ -265,7 +266,7 @@ class Session:
 
     def tell(
         self,
-        stage: Stage,
+        stage: Event,
         index: int,
         *,
         epoch: Progress | None = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from databases.hosting import own_process
 from databases.records.store import Store
+from databases.usual import AUTOMATIC
 from metad2a.service import bases, library, pipelines
 from metad2a.service.helper import serve
 
@@ -25,7 +26,7 @@ _models: dict[str, MetaD2A] = {}
 
 
 def recommend(
-    path: str, name: str, model: str, options: dict[str, Any], database: str, bases: str, groups: str = "auto"
+    path: str, name: str, model: str, options: dict[str, Any], database: str, bases: str, groups: str = AUTOMATIC
 ) -> dict[str, Any]:
     """The answer for a stored dataset, which knows what searches measured into the database."""
     from databases.architectures.space import space

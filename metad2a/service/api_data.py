@@ -10,6 +10,7 @@ from fastapi.responses import FileResponse, Response, StreamingResponse
 from starlette.datastructures import UploadFile
 
 from databases.errors import UserError
+from databases.usual import AUTOMATIC
 from metad2a.service import bases, cursors, datasets, library, receiving, records
 from metad2a.service.datasets import Dataset
 from metad2a.service.fields import HEX, Grouping
@@ -60,7 +61,7 @@ async def upload(
     service: Provided,
     caller: Caller,
     name: Annotated[str | None, Query(max_length=200, description="A name for people.")] = None,
-    groups: Grouping = "auto",
+    groups: Grouping = AUTOMATIC,
 ) -> DatasetOut:
     """Send a zip of class folders or an .npz file, as a form's `file` or the whole body. Twice, it has one id."""
     service.rate.check(client_of(request, caller))
@@ -77,7 +78,7 @@ def client_of(request: Request, caller: str) -> str:
 
 
 async def receive(
-    request: Request, service: Service, name: str | None, groups: Grouping = "auto"
+    request: Request, service: Service, name: str | None, groups: Grouping = AUTOMATIC
 ) -> tuple[Dataset, bool]:
     """The dataset of an upload, and whether its content is new."""
     settings, limits = service.settings, service.settings.limits

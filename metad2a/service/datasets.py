@@ -14,6 +14,7 @@ from sqlalchemy import Row, delete, insert, select, tuple_
 
 from databases.errors import UserError
 from databases.records.connection import Database
+from databases.usual import AUTOMATIC
 from metad2a.service import jobs
 from metad2a.service.settings import Settings
 from metad2a.service.tables import DATASETS, JOBS
@@ -33,7 +34,7 @@ class Dataset:
     @property
     def groups(self) -> str:
         """What belongs together by its owner's word; datasets of an earlier version tell nothing."""
-        return str(self.summary.get("groups", "auto"))
+        return str(self.summary.get("groups", AUTOMATIC))
 
 
 def folder_of(settings: Settings, key: str) -> Path:

@@ -49,7 +49,7 @@ def network_svg(pipeline: str) -> Markup:
 
     found = PIPELINE.pipeline(PIPELINE.parse(pipeline))
     stages = stages_of(found)
-    frozen = next((share for part, share in FROZEN.items() if part == found.training), 1.0)  # a probe's: all
+    frozen = next((share for layers, share in FROZEN.items() if layers == found.training), 1.0)  # a probe's: all
     widths = [width for blocks in stages for _, width in blocks]
     most, x, parts = max([1.0, *widths]), 1.0, list[str]()
     for blocks in stages:

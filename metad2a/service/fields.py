@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -27,11 +28,21 @@ Grouping = Annotated[
         "what the data tell), none, folder (the folders within class folders), prefix (of the files' names)."
     ),
 ]
+Also = Annotated[
+    Name | None,
+    Field(description="Of pipelines: a pretrained network of the team's own; GET /v1/bases lists them."),
+]
 MaxParams = Annotated[int | None, Field(ge=1, le=10**15)]
 MaxFlops = Annotated[int | None, Field(ge=1, le=10**18)]
 MaxLatency = Annotated[float | None, Field(gt=0, le=1e6)]
 NETWORKS: Final = DEFAULT_SPACE  # the space whose networks are ranked
 PRIORITIES = {"high": 1, "normal": 5, "low": 9}
+
+
+def refuse_foreign(given: Collection[str], space: str) -> None:
+    """Raises ValueError for fields that say nothing in a space."""
+    if given:
+        raise ValueError(f"{', '.join(sorted(given))} means nothing in the space {space}: leave it out")
 
 
 class Strict(BaseModel):

@@ -46,7 +46,7 @@ class Limited(BaseModel):
         return {name: value for name, value in found.items() if value is not None}
 
 
-class Asked(Limited):
+class View(Limited):
     """What a dataset's page is asked to show: what fits, and the cells once one of their options is chosen.
 
     ``cells``: the limits are those of cells, whose milliseconds are of the ``device``.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
-from databases.usual import DEFAULT_SPACE
+from databases.usual import AUTOMATIC, DEFAULT_SPACE
 from metad2a.service.words import content_of, word_of
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def device_names() -> list[str]:
 
 
 def load_data(
-    path: str, name: str, *, seed: int = 0, up_to: int | None = None, room: Room | None = None, groups: str = "auto"
+    path: str, name: str, *, seed: int = 0, up_to: int | None = None, room: Room | None = None, groups: str = AUTOMATIC
 ) -> Task:
     """A stored dataset by its owner's name for it, to train on where a ``room`` is given; see `load_task`."""
     from databases.datasets.loading import load_task
@@ -97,9 +97,9 @@ def recommend(model: MetaD2A, task: Task, options: Mapping[str, Any], store: Sto
     told = kept.to_json()
     for name, candidates in (("candidates", kept.candidates), ("front", kept.front)):
         for each, candidate in zip(told[name], candidates, strict=True):
-            each |= _described(candidate.architecture) | {"cost": candidate.cost, "level": candidate.level}
+            each |= _described(candidate.architecture) | {"cost": candidate.cost, "level": candidate.quality}
     step = max(1, len(everything) // _CLOUD)
-    cloud = [[each.cost, each.level] for each in everything[::step]]
+    cloud = [[each.cost, each.quality] for each in everything[::step]]
     return {**told, "ranked": len(everything), "cost_unit": "ms" if answer.device else "FLOPs", "cloud": cloud}
 
 
@@ -152,7 +152,7 @@ def search(task: Task, options: Mapping[str, Any], place: Workplace, on_event: O
         searcher=options["searcher"],
         space=options.get("space") or DEFAULT_SPACE,
         stop_early=options["stop_early"],
-        augment=options.get("augment", "auto"),  # jobs of an earlier version have none
+        augment=options.get("augment", AUTOMATIC),  # jobs of an earlier version have none
         seed=options["seed"],
         tracker=place.tracker,
         folder=place.folder,
@@ -172,7 +172,7 @@ def train(task: Task, options: Mapping[str, Any], place: Workplace, on_event: On
         store=place.store,
         recipe=options["recipe"],
         seconds=options.get("seconds"),
-        augment=options.get("augment", "auto"),
+        augment=options.get("augment", AUTOMATIC),
         seed=options["seed"],
         tracker=place.tracker,
         folder=place.folder,

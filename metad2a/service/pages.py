@@ -12,7 +12,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
 from metad2a.service import api_data, api_jobs, bases, cursors, datasets, library, pipelines, records, tokens
 from metad2a.service.api_data import Cursor, Id
-from metad2a.service.forms import Asked, Wish
+from metad2a.service.forms import View, Wish
 from metad2a.service.jobs import Job
 from metad2a.service.problems import Problem
 from metad2a.service.recommendations import RecommendationIn
@@ -52,7 +52,7 @@ async def upload(request: Request, service: Provided, reader: Reader) -> Respons
 
 
 @router.get("/datasets/{id}")
-def dataset(request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[Asked, Query()]) -> Response:
+def dataset(request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[View, Query()]) -> Response:
     """What was understood of a dataset, and what fits it; cells are ranked once a recipe or a device is chosen."""
     shown = DatasetOut.of(api_data.needed(service, id))
     pictures: dict[int, list[str]] = {}
@@ -68,14 +68,14 @@ def dataset(request: Request, id: Id, service: Provided, reader: Reader, asked: 
         recipes=library.recipes(),
         devices=library.device_names(),
         asked=asked,
-        nothing=Asked(),
+        nothing=View(),
         bases=bases.names(service.settings.bases),
     )
 
 
 @router.get("/datasets/{id}/recommendation")
 async def recommendation(
-    request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[Asked, Query()]
+    request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[View, Query()]
 ) -> Response:
     """The pipelines that fit a dataset: a part of its page, or a page of its own without the script."""
     return await _recommended(request, service, asked.pipelines(id, top=LISTED), "pipelines.html", pipelines.shown)
@@ -83,7 +83,7 @@ async def recommendation(
 
 @router.get("/datasets/{id}/cells")
 async def cells(
-    request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[Asked, Query()]
+    request: Request, id: Id, service: Provided, reader: Reader, asked: Annotated[View, Query()]
 ) -> Response:
     """The ranked cells of a dataset: a part of its page, or a page of its own without the script."""
     return await _recommended(request, service, asked.networks(id, top=LISTED), "cells.html")

@@ -149,7 +149,7 @@ def _plain(trained: Trained) -> dict[str, Any]:
 def _seen(trained: Sequence[dict[str, Any]]) -> dict[str, Any]:
     points = _plotted(trained)
     told = {"cost_unit": "FLOPs of one image", "level_name": "validation accuracy, %"}
-    return {"candidates": points, "front": front(points, cost=itemgetter("cost"), level=itemgetter("level")), **told}
+    return {"candidates": points, "front": front(points, cost=itemgetter("cost"), quality=itemgetter("level")), **told}
 
 
 def _plotted(trained: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

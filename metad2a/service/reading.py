@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
 from databases.hosting import own_process
+from databases.usual import AUTOMATIC
 from metad2a.service.children import limit_memory
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ _PER_CLASS = 8
 _CHUNK = 2**20
 
 
-def read(draft: Path, file: str, *, name: str, max_files: int, max_bytes: int, groups: str = "auto") -> dict[str, Any]:
+def read(
+    draft: Path, file: str, *, name: str, max_files: int, max_bytes: int, groups: str = AUTOMATIC
+) -> dict[str, Any]:
     """The summary of a dataset; raises UserError where it cannot be used."""
     from databases.architectures.spaces.pipeline import PIPELINE
     from databases.datasets.loading import load_task
@@ -104,7 +107,7 @@ def write_thumbnails(task: Task, draft: Path) -> list[dict[str, Any]]:
 
 def content_id(path: Path, groups: str) -> str:
     """32 hex digits that name what is in an archive, however and when it was packed, and how it is grouped."""
-    digest = hashlib.sha256(path.suffix.encode() + (b"" if groups == "auto" else groups.encode()))
+    digest = hashlib.sha256(path.suffix.encode() + (b"" if groups == AUTOMATIC else groups.encode()))
     with zipfile.ZipFile(path) as archive:
         for member in sorted(archive.infolist(), key=lambda each: each.filename):
             if member.is_dir():

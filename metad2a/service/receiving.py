@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from databases.errors import UserError
+from databases.usual import AUTOMATIC
 from metad2a.service.problems import DISK_FULL, FULL, Problem
 from metad2a.service.settings import Allowances, Settings
 
@@ -139,7 +140,9 @@ def _entries(file: BinaryIO, *, start: int, end: int, most: int) -> int:
     return count
 
 
-async def understand(draft: Path, file: str, *, name: str, limits: Allowances, groups: str = "auto") -> dict[str, Any]:
+async def understand(
+    draft: Path, file: str, *, name: str, limits: Allowances, groups: str = AUTOMATIC
+) -> dict[str, Any]:
     """The summary of an uploaded file, from a process that may be killed; raises UserError in a sentence."""
     told = {
         "name": name,

@@ -11,6 +11,7 @@ from databases.usual import LISTED, LOOKED_AT, SEARCHED_SPACE, USUAL_SECONDS
 from metad2a.service.fields import (
     EXAMPLE,
     NETWORKS,
+    Also,
     DatasetId,
     MaxFlops,
     MaxLatency,
@@ -20,6 +21,7 @@ from metad2a.service.fields import (
     Seconds,
     Seed,
     Strict,
+    refuse_foreign,
 )
 
 Accuracy = Annotated[float, Field(description="Percent, on new images like these.")]
@@ -44,9 +46,7 @@ class RecommendationIn(Strict):
     )
     top: int = Field(default=LISTED, ge=1, le=1000)
     seconds: Seconds | None = Field(default=None, description="Of fine-tuning that accuracies hold for; 60 by default.")
-    also: Name | None = Field(
-        default=None, description="Of pipelines: a pretrained network of the team's own; GET /v1/bases lists them."
-    )
+    also: Also = None
     seed: Seed = 0
     max_params: MaxParams = None
     max_flops: MaxFlops = None
@@ -66,8 +66,7 @@ class RecommendationIn(Strict):
     def _meaning(self) -> Self:
         if self.space is None:
             self.space = NETWORKS if self.model_fields_set & OF_CELLS else SEARCHED_SPACE
-        if foreign := self.model_fields_set & _foreign(self.space):
-            raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
+        refuse_foreign(self.model_fields_set & _foreign(self.space), self.space)
         self.seconds = self.seconds or (USUAL_SECONDS if holds_pipelines(self.space) else None)
         return self
 

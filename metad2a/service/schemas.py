@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from databases.architectures.spaces.pipeline import holds_pipelines
 from databases.usual import (
+    AUTOMATIC,
     DEFAULT_SEARCHER,
     MEASURING_RECIPE,
     SEARCHED_SPACE,
@@ -21,6 +22,7 @@ from metad2a.service.fields import (
     CELL,
     EXAMPLE,
     NETWORKS,
+    Also,
     Augmenting,
     DatasetId,
     Grouping,
@@ -32,6 +34,7 @@ from metad2a.service.fields import (
     Seconds,
     Seed,
     Strict,
+    refuse_foreign,
 )
 from metad2a.service.jobs import Job, Kind, State
 from metad2a.service.pipelines import LIMITS
@@ -78,7 +81,7 @@ class DatasetOut(BaseModel):
     classes: list[ClassOut]
     thumbnails: list[str] = Field(description="Addresses of small pictures.")
     fingerprint: str
-    groups: Grouping = "auto"
+    groups: Grouping = AUTOMATIC
 
     @classmethod
     def of(cls, dataset: Dataset) -> DatasetOut:
@@ -115,16 +118,14 @@ class SearchIn(JobIn):
     dataset: DatasetId
     space: Name | None = Field(default=None, description="pipeline; nasbench201 where an option of networks is given.")
     seconds: Seconds | None = Field(default=None, description="In the space pipeline 60 by default, else no limit.")
-    augment: Augmenting = "auto"
+    augment: Augmenting = AUTOMATIC
     max_params: MaxParams = Field(default=None, description="Of pipelines, as are the next two: what the model keeps.")
     max_flops: MaxFlops = None
     max_latency: MaxLatency = Field(default=None, description="Milliseconds for an image on the server.")
     prefer: Literal["accuracy", "latency"] = Field(
         default="accuracy", description="Of pipelines; latency: the fastest of those that are as good."
     )
-    also: Name | None = Field(
-        default=None, description="Of pipelines: a pretrained network of the team's own; GET /v1/bases lists them."
-    )
+    also: Also = None
     recipe: Name = Field(default=TRAINING_RECIPE, description="Of networks, as are the next four.")
     train: int = Field(default=USUAL_TRAININGS, ge=1, le=1000, description="How many networks to train at most.")
     searcher: Name = DEFAULT_SEARCHER
@@ -137,9 +138,7 @@ class SearchIn(JobIn):
         if self.space is None:
             self.space = NETWORKS if networks else SEARCHED_SPACE
         pipelines = holds_pipelines(self.space)
-        foreign = networks if pipelines else self.model_fields_set & {"prefer", "also", *LIMITS}
-        if foreign:
-            raise ValueError(f"{', '.join(sorted(foreign))} means nothing in the space {self.space}: leave it out")
+        refuse_foreign(networks if pipelines else self.model_fields_set & {"prefer", "also", *LIMITS}, self.space)
         if pipelines:
             self.seconds, self.recipe = self.seconds or USUAL_SECONDS, self.space
         return self
@@ -155,7 +154,7 @@ class TrainingIn(JobIn):
     architecture: str = Field(min_length=1, max_length=3000, description="As a candidate of a recommendation has it.")
     space: Name = NETWORKS
     recipe: Name = TRAINING_RECIPE
-    augment: Augmenting = "auto"
+    augment: Augmenting = AUTOMATIC
     seconds: Seconds | None = None
 
 

@@ -42,7 +42,7 @@ def alternate(
     ``measure`` scores with the supernet's weights of the time; ``on_round`` is given the scores of each turn.
     """
 
-    def learn(epoch: Epoch) -> None:
+    def tell_scores(epoch: Epoch) -> None:
         scores: list[float] = []
         while len(scores) < told:
             children = policy.draw(min(TOLD, told - len(scores)), seed=own_seed(seed, epoch.number, len(scores)))
@@ -54,7 +54,7 @@ def alternate(
     def draw(count: int, number: int) -> list[Architecture]:
         return policy.draw(count, seed=number)
 
-    train_supernet(supernet, space, train, recipe=recipe, draw=draw, seed=seed, on_epoch=learn)
+    train_supernet(supernet, space, train, recipe=recipe, draw=draw, seed=seed, on_epoch=tell_scores)
 
 
 def own_seed(seed: int, epoch: int, place: int) -> int:

@@ -177,7 +177,10 @@ class InstanceTraining:
         return max(first + progress * (last - first), 1.01 * self.low)
 
     def teach(self, images: Tensor, labels: Tensor, progress: float) -> None:
-        """One step of the controller: advantage over its own likeliest paths, and an entropy bonus."""
+        """One step of the controller: advantage over its own likeliest paths, and an entropy bonus.
+
+        Images are (b, c, h, w), labels (b,); ``progress`` is the share of the training that is done.
+        """
         p = self._p(images)
         with torch.no_grad():
             self.graph.eval()

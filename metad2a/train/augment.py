@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
@@ -18,13 +18,14 @@ from torch import Tensor
 
 from databases.datasets.task import VALIDATION, Task
 from databases.errors import unknown
+from databases.usual import AUTOMATIC
 from metad2a.train.bases import Base
 from metad2a.train.classifier import Classifier
 from metad2a.train.logistic import Floats, Labels
 from metad2a.train.probe import features, head, probed_places
 
 Choice = Literal["auto", "none", "shift", "flip"]
-CHOICES: tuple[Choice, ...] = ("auto", "none", "shift", "flip")
+CHOICES: tuple[Choice, ...] = get_args(Choice)
 FALL = 4.0  # points of accuracy: signs and digits lose 9 and 39, photographs and scans at most 2
 FEWEST, TURNED = 4, 0.5  # images of a class, and the share of them that another class takes when mirrored
 BLIND = 2.0  # standard errors above the commonest class's share, up to which a probe shows nothing
@@ -73,7 +74,7 @@ def choose(
 def asked(choice: str) -> tuple[Augment, str] | None:
     """The same where the images need not be looked at, None for ``auto``; raises `UserError` for an unknown choice."""
     check_augment(choice)
-    if choice == "auto":
+    if choice == AUTOMATIC:
         return None
     if choice == "none":
         return Augment(shift=False), "training images stay as they are, as asked"

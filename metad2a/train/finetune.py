@@ -34,8 +34,8 @@ from metad2a.train.optimisers import SGD
 from metad2a.train.precision import half
 from metad2a.train.probe import percent_right
 
-Part = Literal["head", "half", "all"]
-FROZEN: dict[Part, float] = {"head": 0.8, "half": 0.5, "all": 0.0}  # share of the layers, from the first, that stay
+Layers = Literal["head", "half", "all"]  # that learn
+FROZEN: dict[Layers, float] = {"head": 0.8, "half": 0.5, "all": 0.0}  # share of all, from the first, that stay
 BATCH = 32
 MOMENTUM, WEIGHT_DECAY, GRADIENT_NORM = 0.9, 1e-4, 5.0
 KEPT_NORM = 2.0  # of all layers by kept statistics: with larger gradients some blurred images end at chance
@@ -52,13 +52,13 @@ class Tuning:
     """How to fine-tune.
 
     Attributes:
-        part: what learns; see `FROZEN`. learning_rate: at its peak.
+        layers: which learn; see `FROZEN`. learning_rate: at its peak.
         seconds, steps: how long, one of them given.
         statistics: whether batch normalisations go on by those they have, not by each batch's.
         parts: of the task to learn from. batch: images a step.
     """
 
-    part: Part = "all"
+    layers: Layers = "all"
     learning_rate: float = 0.03
     seconds: float | None = None
     steps: int | None = None
@@ -111,7 +111,7 @@ def finetune(
         UserError: a single image does not fit.
     """
     network = copy.deepcopy(begin.network).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    freeze(network, FROZEN[tuning.part], statistics=tuning.statistics)
+    freeze(network, FROZEN[tuning.layers], statistics=tuning.statistics)
     where = np.flatnonzero(np.isin(task.parts, tuning.parts))
     images, labels = _taker(begin, task, where), torch.from_numpy(task.labels[where])
     loop = _loop(network, tuning, checkpoint)
@@ -233,7 +233,7 @@ def _loop(network: nn.Module, tuning: Tuning, checkpoint: Path | None) -> Loop:
         seconds=tuning.seconds,
         schedule=cosine(WARMUP),
         seed=tuning.seed,
-        gradient_norm=KEPT_NORM if tuning.statistics and tuning.part == "all" else GRADIENT_NORM,
+        gradient_norm=KEPT_NORM if tuning.statistics and tuning.layers == "all" else GRADIENT_NORM,
         average=AVERAGE,
         checkpoint=checkpoint,
     )

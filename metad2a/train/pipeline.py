@@ -20,7 +20,7 @@ from databases.hosting import lent
 from metad2a.train.augment import PLAIN, Augment, asked, choose
 from metad2a.train.bases import OTHER, Base, family_of, open_base
 from metad2a.train.classifier import Classifier
-from metad2a.train.finetune import Part, Tuned, Tuning, finetune
+from metad2a.train.finetune import Layers, Tuned, Tuning, finetune
 from metad2a.train.inference import normalisation
 from metad2a.train.loop import Epoch
 from metad2a.train.probe import Probed, probe
@@ -127,9 +127,9 @@ def tune_pipeline(
     """Fine-tunes from ``begin``, by default from where `begin_of` the pipeline says."""
     if begin is None:
         begin = begin_of(pipeline, task, seed=effort.seed)
-    part: Part = "head" if pipeline.training == "head" else "half" if pipeline.training == "half" else "all"
+    layers: Layers = "head" if pipeline.training == "head" else "half" if pipeline.training == "half" else "all"
     tuning = Tuning(
-        part=part,
+        layers=layers,
         learning_rate=pipeline.learning_rate or 0.03,
         seconds=effort.seconds,
         steps=effort.steps,

@@ -11,13 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
 
 import torch
 from torch import distributed, nn
 
 PATIENCE = timedelta(days=1)  # that a process waits for the others, such as while images are decoded
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)

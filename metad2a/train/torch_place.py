@@ -6,18 +6,19 @@ import torch
 
 from databases.architectures.space import ImageSpace
 from databases.errors import UserError
+from databases.usual import AUTOMATIC
 
 
-def pick_place(name: str = "auto") -> torch.device:
+def pick_place(name: str = AUTOMATIC) -> torch.device:
     """``auto`` is CUDA, then MPS, then the CPU; any other name is torch's."""
-    if name != "auto":
+    if name != AUTOMATIC:
         return torch.device(name)
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def usable_place(name: str = "auto") -> torch.device:
+def usable_place(name: str = AUTOMATIC) -> torch.device:
     """`pick_place`, tried out; raises `UserError` for one that cannot be used here."""
     try:
         return torch.zeros(1, device=pick_place(name)).device

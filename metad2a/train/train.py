@@ -19,6 +19,7 @@ from databases.datasets.mapped import Mapped
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
+from databases.usual import AUTOMATIC
 from metad2a.train.augment import Augment
 from metad2a.train.averaging import Average
 from metad2a.train.batches import batches, normalised
@@ -39,7 +40,7 @@ def train(
     *,
     recipe: Recipe,
     seed: int = 0,
-    on: str = "auto",
+    on: str = AUTOMATIC,
     deadline: float = math.inf,
     checks: Sequence[float] = (),
     steps: int | None = None,
@@ -90,7 +91,7 @@ def train(
     return replace(done, valid_accuracy=valid)
 
 
-def seconds_a_step(task: Task, architecture: Architecture, *, recipe: Recipe, on: str = "auto") -> float:
+def seconds_a_step(task: Task, architecture: Architecture, *, recipe: Recipe, on: str = AUTOMATIC) -> float:
     """What one training step takes here: the median of a few, of a network that is then forgotten."""
     place = pick_place(on)
     with lent(seed=0, threads=_threads(place), on=str(place)):

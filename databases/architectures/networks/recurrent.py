@@ -60,7 +60,7 @@ class TreeCell(RecurrentCell):
         self.tree = tree
 
     def step(self, read: Tensor, recalled: Tensor, state: States) -> States:
-        """Output and memory of the next step."""
+        """The maps, (batch, leaves * width) each -> output and memory of the step, (batch, width) each."""
         tree, values, memory = self.tree, list[Tensor](), state[1]
         pairs = list(zip(read.chunk(tree.leaves, -1), recalled.chunk(tree.leaves, -1), strict=True))
         for node, (combiner, activation) in enumerate(tree.nodes):
@@ -102,7 +102,7 @@ class HighwayCell(RecurrentCell):
         return self.maps[node - 1]
 
     def step(self, read: Tensor, recalled: Tensor, state: States) -> States:
-        """The output of the next step, which is its only state."""
+        """The maps, (batch, 2 * width) each -> the output of the step, (batch, width), which is its only state."""
         values = [self._gated(0, state[0], read + recalled)]
         for node, source in enumerate(self.previous, 1):
             values.append(self._gated(node, values[source], self.map(node, source)(values[source])))

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from databases.architectures.cell_shape import CellShape
-from databases.architectures.decisions import Chain, Decision, Part, Scope
+from databases.architectures.decisions import Chain, Decision, Program, Scope
 from databases.architectures.decisions import Sequence as Parts
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.space import Architecture, SharedSpace
@@ -56,7 +56,7 @@ class BlockSpace(SharedSpace):
         given = (f"{cell} input {number}" for cell in CELLS for number in range(inputs))
         self.node_types = ("padding", "output", *given, *joins, *self.options)
 
-    def _cell(self, cell: str) -> Iterator[Part]:
+    def _cell(self, cell: str) -> Iterator[Program]:
         """The decisions of a cell's blocks, in NASNet's order."""
         for block in range(1, self.blocks + 1):
             operations = [Decision(f"{cell} {block} {which} operation", self.options) for which in ("first", "second")]

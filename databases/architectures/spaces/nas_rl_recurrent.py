@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from databases.architectures import decisions
-from databases.architectures.decisions import Branch, Chain, Decision, Part
+from databases.architectures.decisions import Branch, Chain, Decision, Program
 from databases.architectures.networks.plans import Tree
 from databases.architectures.space import Architecture, RecurrentSpace
 from databases.architectures.typed_graph import GraphBatch
@@ -29,7 +29,7 @@ _NODE = re.compile(rf"({'|'.join(COMBINERS)}) ({'|'.join(ACTIVATIONS)})")
 _TAIL = re.compile(rf"{_NODE.pattern} into (\d+), memory (\d+)")
 
 
-def _tree(leaves: int) -> Part:
+def _tree(leaves: int) -> Program:
     parts = []
     for node in range(2 * leaves - 1):
         feeds = () if node < leaves else (2 * (node - leaves), 2 * (node - leaves) + 1)

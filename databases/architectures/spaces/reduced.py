@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from databases.architectures import decisions
-from databases.architectures.decisions import Branch, Decision, Part, Repeat, Scope, State
+from databases.architectures.decisions import Branch, Decision, Program, Repeat, Scope, State
 from databases.architectures.decisions import Sequence as Parts
 from databases.architectures.skeleton import Blueprint, Skeleton
 from databases.architectures.space import Architecture, ImageSpace, image_space
@@ -120,7 +120,7 @@ def _choice(known: State, choice: int, state: State, name: str) -> int:
     return there.options.index(option)
 
 
-def _fewer(part: Part, kept: Collection[str]) -> Part:
+def _fewer(part: Program, kept: Collection[str]) -> Program:
     """The same part with fewer options; loops and branches, whose options say what follows, keep theirs."""
     if isinstance(part, Decision):
         return replace(part, options=tuple(each for each in part.options if each in kept) or part.options)
@@ -131,7 +131,7 @@ def _fewer(part: Part, kept: Collection[str]) -> Part:
     return replace(part, body=_fewer(part.body, kept))
 
 
-def _decisions(part: Part) -> list[Decision]:
+def _decisions(part: Program) -> list[Decision]:
     """The decisions whose options can be fewer."""
     if isinstance(part, Decision):
         return [part]

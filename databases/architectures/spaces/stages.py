@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from databases.architectures.decisions import Chain, Decision, Part, Repeat, Walk
+from databases.architectures.decisions import Chain, Decision, Program, Repeat, Walk
 from databases.architectures.decisions import Sequence as Parts
 
 Block = tuple[int, float]  # kernel, expansion
@@ -43,7 +43,7 @@ def program(choices: Sequence[StageChoices]) -> Parts:
     return Parts(tuple(_stage(number, each) for number, each in enumerate(choices, start=1)))
 
 
-def _stage(number: int, of: StageChoices) -> Part:
+def _stage(number: int, of: StageChoices) -> Program:
     name = f"stage {number}"
     kernels, expansions = (tuple(_number(each) for each in options) for options in (of.kernels, of.expansions))
     options = {f"{name} kernel": kernels, f"{name} expansion": expansions}

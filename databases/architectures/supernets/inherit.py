@@ -20,7 +20,7 @@ class Elastic(Protocol):
     """A block of a stage."""
 
     def importance(self) -> list[Tensor]:
-        """What each free channel adds to the output, one tensor for each kind of them."""
+        """(channels,) what each free channel adds to the output, one tensor for each kind of them."""
 
 
 def inherit(base: nn.Module, network: nn.Module) -> None:

@@ -17,10 +17,11 @@ SOURCE = "nasbench201"
 SPACE = "nasbench201"
 RECIPE = "nasbench201"  # 200 epochs
 SHORT_RECIPE = "nasbench201-12ep"  # a training of its own, not the first 12 of 200
+CIFAR10, IMAGENET16 = "nasbench201/cifar10", "nasbench201/imagenet16-120"
 
 TASKS = {
     "cifar10": TaskEntry(
-        "nasbench201/cifar10",
+        CIFAR10,
         "CIFAR-10",
         "cifar10",
         {"images": 60_000, "train_images": 25_000, "classes": 10, "channels": 3, "resolution": 32},
@@ -32,7 +33,7 @@ TASKS = {
         {"images": 60_000, "train_images": 50_000, "classes": 100, "channels": 3, "resolution": 32},
     ),
     "imagenet16-120": TaskEntry(
-        "nasbench201/imagenet16-120",
+        IMAGENET16,
         "ImageNet16-120",
         "imagenet",
         {"images": 157_700, "train_images": 151_700, "classes": 120, "channels": 3, "resolution": 16},

@@ -95,7 +95,7 @@ def correlation(shape: Values, accuracy: Values, cells: Cells, *, seed: int = 0)
 
 
 def by_width(accuracy: Values, cells: Cells) -> tuple[Values, Values, Values]:
-    """Widths, and the mean percentile among cells of the same operations with the half of its 95% interval."""
+    """(widths,) each: width, mean percentile among cells of the same operations, and half of its 95% interval."""
     share = 100 * (0.5 + cells.within(accuracy) / len(accuracy))
     widths = np.unique(cells.width)
     of = [share[cells.width == each] for each in widths]

@@ -29,7 +29,7 @@ CELLS = "nasbench201"
 WARM = SharedRecipe(resolution=8, steps=15_000, learning_rate=0.1, augment=True)
 TURNS = SharedRecipe(resolution=8, steps=2000, augment=True)
 COLD = SharedRecipe(resolution=8, steps=5000, augment=True)  # where nothing is warmed
-TOLD = 35  # draws that the policy is told of after a pass; once sized to clear 100 by all draws, repeats included
+TOLD = 35  # draws that the policy is told of after a pass, repeats included
 RULE = Rule(learning_rate=3.5e-3, entropy=0.03)
 REWARD, DERIVED = 128, 10  # images of a reward; children drawn at the end, of which the best is taken
 SCORED, RANKED = 500, 400  # validation images of the final scores; children that are ranked by them
@@ -37,8 +37,8 @@ Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Way:
-    """How a search goes on.
+class Variant:
+    """How a search on shared weights goes.
 
     Attributes:
         policy: reinforce, multinomial, or uniform, which learns nothing.
@@ -59,7 +59,7 @@ class Job:
         warm: how random children warm the weights. recipe: how they and the policy then learn in turn. cold: how they
             do where nothing was warmed.
         told: children whose scores the policy is told after each pass. judged: children to score, of which all but the
-            first way score the first `RANKED` alone.
+            first variant score the first `RANKED` alone.
         folder: where a killed training of the weights goes on.
     """
 
@@ -68,7 +68,7 @@ class Job:
     warm: SharedRecipe
     recipe: SharedRecipe
     told: int
-    ways: tuple[Way, ...]
+    variants: tuple[Variant, ...]
     judged: tuple[Architecture, ...] = ()
     folder: Path | None = None
     cold: SharedRecipe = COLD
@@ -83,10 +83,10 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Searched:
-    """What one way found.
+    """What one variant found.
 
     Attributes:
-        scores: (judged,) shared-weight accuracies, of the first way; else those of the first `RANKED`.
+        scores: (judged,) shared-weight accuracies, of the first variant; else those of the first `RANKED`.
         rewards, entropies: of each turn of the policy, the mean score of its draws, and its entropy over that of a
             uniform one.
         found: the best of a few draws by shared weights; of a policy that learns nothing the best of as many as one
@@ -115,12 +115,12 @@ class Outcome:
     untrained: Values
     running: Values
     repaired: Values
-    ways: dict[Way, Searched]
+    variants: dict[Variant, Searched]
 
 
 @lent(threads=1)
 def search(job: Job) -> Outcome:
-    """Warms the weights, then goes each way on a copy of these or of untrained ones."""
+    """Warms the weights, then searches by each variant on a copy of these or of untrained ones."""
     space = shared_space(CELLS)
     place = pick_place()
     train_part, valid = (labelled(job.task, part, job.warm.resolution, on=str(place)) for part in (TRAIN, VALIDATION))
@@ -134,24 +134,27 @@ def search(job: Job) -> Outcome:
     untrained = scores(by_batch_statistics(copy.deepcopy(supernet)))
     train_supernet(supernet, space, train_part, recipe=job.warm, seed=job.seed, checkpoint=job.checkpoint)
     running, repaired = scores(supernet), scores(by_batch_statistics(copy.deepcopy(supernet)))
-    ways = {way: _go(way, copy.deepcopy(supernet if way.warmed else cold), train_part, valid, job) for way in job.ways}
-    return Outcome(job, untrained, running, repaired, ways)
+    variants = {
+        variant: _go(variant, copy.deepcopy(supernet if variant.warmed else cold), train_part, valid, job)
+        for variant in job.variants
+    }
+    return Outcome(job, untrained, running, repaired, variants)
 
 
-def _go(way: Way, supernet: nn.Module, train_part: Labelled, valid: Labelled, job: Job) -> Searched:
+def _go(variant: Variant, supernet: nn.Module, train_part: Labelled, valid: Labelled, job: Job) -> Searched:
     """Alternates, derives a child and scores the judged ones."""
     space = shared_space(CELLS)
-    if not way.running:
+    if not variant.running:
         by_batch_statistics(supernet)
     reward = OneShot(space, supernet, valid.images, valid.labels, draw=REWARD, seed=job.seed)
-    policy = new_policy(way.policy, space, job.seed)
+    policy = new_policy(variant.policy, space, job.seed)
     turns: list[tuple[float, float]] = []
     counted = _Counted(policy)
     alternate(
         *(supernet, space, train_part),
         policy=counted,
         measure=reward,
-        recipe=job.recipe if way.warmed else job.cold,
+        recipe=job.recipe if variant.warmed else job.cold,
         told=job.told,
         seed=job.seed,
         on_round=lambda scores: turns.append((float(np.mean(scores)), spread(policy))),
@@ -163,7 +166,7 @@ def _go(way: Way, supernet: nn.Module, train_part: Labelled, valid: Labelled, jo
         derived = [asked[place] for place in np.argsort(-reward.predict(asked), kind="stable")[:DERIVED]]
     found = derived[int(final.predict(derived).argmax())]
     rewards, entropies = np.array(turns).T
-    judged = job.judged if way == job.ways[0] else job.judged[:RANKED]
+    judged = job.judged if variant == job.variants[0] else job.judged[:RANKED]
     return Searched(final.predict(judged), rewards, entropies, found, policy.likeliest(), frozenset(counted.told))
 
 

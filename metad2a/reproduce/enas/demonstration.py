@@ -12,6 +12,7 @@ from databases.architectures.space import shared_space
 from databases.datasets.loading import load_task
 from databases.datasets.task import TRAIN
 from databases.records.benchmark_table import BenchmarkTable
+from databases.records.importers.nasbench201 import CIFAR10
 from databases.records.recipe import RECIPES
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.cells.found_cells import shown
@@ -27,10 +28,10 @@ from metad2a.reproduce.enas.children import (
     Job,
     Outcome,
     Values,
-    Way,
+    Variant,
     search,
 )
-from metad2a.reproduce.enas.trained_alone import DIGITS, FULLY, TEXT, Elsewhere, judged_alone
+from metad2a.reproduce.enas.other_spaces import DIGITS, OTHER_SPACES, TEXT, OtherSpaces, judged_in_other_spaces
 from metad2a.supernets.training import SharedRecipe
 from predictors.metrics import bootstrap_interval, kendall_tau, mean_tau_interval, percentiles
 
@@ -48,12 +49,12 @@ ENAS, NAIVE, RANDOM = (
     "neither: no warming, running statistics (control)",
     "random children, as many, on weights that learn alike",
 )
-PLAIN, UNIFORM = Way(), Way("uniform")
-WAYS = {
+PLAIN, UNIFORM = Variant(), Variant("uniform")
+VARIANTS = {
     ENAS: PLAIN,
-    NAIVE: Way(running=True, warmed=False),
-    "batch statistics alone": Way(warmed=False),
-    "warming alone": Way(running=True),
+    NAIVE: Variant(running=True, warmed=False),
+    "batch statistics alone": Variant(warmed=False),
+    "warming alone": Variant(running=True),
     RANDOM: UNIFORM,
 }
 PANELS = (
@@ -91,7 +92,7 @@ class Size:
     cold: SharedRecipe = COLD
     judged: int = 3_400
     told: int = TOLD
-    elsewhere: Elsewhere = FULLY
+    other_spaces: OtherSpaces = OTHER_SPACES
 
 
 FAST = Size(
@@ -101,7 +102,7 @@ FAST = Size(
     cold=replace(COLD, steps=3),
     judged=16,
     told=10,
-    elsewhere=Elsewhere(children=3, trainings=1, epochs=(0.05, 0.05), steps=(4, 4)),
+    other_spaces=OtherSpaces(children=3, trainings=1, epochs=(0.05, 0.05), steps=(4, 4)),
 )
 
 
@@ -109,37 +110,38 @@ def run(context: Context) -> Report:
     """The searches on CIFAR-10, then the other spaces."""
     size = FAST if context.fast else Size()
     task = load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
-    table = context.table("nasbench201/cifar10")
+    table = context.table(CIFAR10)
     rng = np.random.default_rng(7)
     judged = tuple(shared_space(CELLS).sample(rng) for _ in range(size.judged))
     seeds = context.seeds(size.seeds)
-    ways, kept = tuple(WAYS.values()), context.trainings
-    jobs = [Job(task, seed, size.warm, size.turns, size.told, ways, judged, kept, size.cold) for seed in seeds]
+    variants, kept = tuple(VARIANTS.values()), context.trainings
+    jobs = [Job(task, seed, size.warm, size.turns, size.told, variants, judged, kept, size.cold) for seed in seeds]
     done: dict[int, Outcome] = {}
     for each in context.run(search, jobs):
         done[each.job.seed] = each
-        context.say(f"search {len(done)} of {len(jobs)}: reward {each.ways[PLAIN].rewards[-1]:.1f}")
+        context.say(f"search {len(done)} of {len(jobs)}: reward {each.variants[PLAIN].rewards[-1]:.1f}")
     outcomes = [done[seed] for seed in seeds]
     truth = table.test[table.rows(judged[:RANKED])]
     scores = {
-        AFTER: [each.ways[PLAIN].scores[:RANKED] for each in outcomes],
+        AFTER: [each.variants[PLAIN].scores[:RANKED] for each in outcomes],
         WARMED: [each.repaired for each in outcomes],
         RUNNING: [each.running for each in outcomes],
         UNTRAINED: [each.untrained for each in outcomes],
     }
     ranked = {label: Ranking(np.stack(each), truth) for label, each in scores.items()}
     levels = {label: np.array([one.mean() for one in each]) for label, each in scores.items()}
-    elsewhere = {name: Ranking(*each) for name, each in judged_alone(size.elsewhere, seeds, context).items()}
-    asked = min(len(each.ways[PLAIN].told.union(judged)) for each in outcomes)
+    others = judged_in_other_spaces(size.other_spaces, seeds, context)
+    ranked |= {name: Ranking(*each) for name, each in others.items()}
+    asked = min(len(each.variants[PLAIN].told.union(judged)) for each in outcomes)
     images = int((task.parts == TRAIN).sum())
     alone_for = asked * SCRATCH.steps(images) * SCRATCH.batch
     saved = alone_for / (size.warm.steps * size.warm.batch + size.turns.steps * size.turns.batch)
-    return _report(size, ranked | elsewhere, levels, _found(outcomes, table), (asked, saved), outcomes)
+    return _report(size, ranked, levels, _found(outcomes, table), (asked, saved), outcomes)
 
 
 def _found(outcomes: list[Outcome], table: BenchmarkTable) -> Found:
     """Method -> (seeds,) percentile in the table by test, and (seeds,) test accuracies."""
-    chosen = {label: [each.ways[way].found for each in outcomes] for label, way in WAYS.items()}
+    chosen = {label: [each.variants[variant].found for each in outcomes] for label, variant in VARIANTS.items()}
     accuracies = {label: table.test[table.rows(cells)] for label, cells in chosen.items()}
     return {label: (percentiles(values, table.test), values) for label, values in accuracies.items()}
 
@@ -154,8 +156,8 @@ def _report(
 ) -> Report:
     rank = {label: each.figures() for label, each in ranked.items()}
     good = {label: bootstrap_interval(percentile).to_json() for label, (percentile, _) in found.items()}
-    above = {label: paired(found[ENAS][0], found[label][0]) for label in WAYS if label != ENAS}
-    cells = {label: [one.ways[of].found for one in outcomes] for label, of in WAYS.items()}
+    above = {label: paired(found[ENAS][0], found[label][0]) for label in VARIANTS if label != ENAS}
+    cells = {label: [one.variants[of].found for one in outcomes] for label, of in VARIANTS.items()}
     shapes = shown(cells, asked=(ENAS,), seed=outcomes[0].job.seed)
     lost = paired(levels[WARMED], levels[RUNNING])
     return Report(
@@ -182,7 +184,7 @@ def _report(
 
 
 def _setting(size: Size) -> str:
-    judge = size.elsewhere
+    judge = size.other_spaces
     return (
         f"{size.seeds} paired seeds; NAS-Bench-201's cells with 8 channels and one cell a stage share weights, which "
         f"random children warm for {size.warm.steps} steps of {size.warm.batch} images of CIFAR-10 at "
@@ -201,8 +203,8 @@ def _of_seeds(found: dict[str, Values]) -> dict[str, dict[str, Any]]:
 
 def _panel(title: str, label: str, of: str, outcomes: list[Outcome]) -> Panel:
     curves = []
-    for name, way in WAYS.items():
-        runs = [getattr(each.ways[way], of) for each in outcomes]
+    for name, variant in VARIANTS.items():
+        runs = [getattr(each.variants[variant], of) for each in outcomes]
         curves.append(band(name, range(1, len(runs[0]) + 1), runs))
     return Panel(title, "passes over the images", label, tuple(curves))
 

@@ -32,13 +32,13 @@ def topics() -> Text:
     return python_topics("word")
 
 
-def alone(child: Architecture, *, epochs: float) -> float:
+def train_alone(child: Architecture, *, epochs: float) -> float:
     """Negative validation loss, nats per token, of a child trained alone with as many parameters as any other."""
     make = maker(f"{SPACE}: {ENAS_RECURRENT.text(child)}")
     return -train(make, topics(), replace(RECIPE, epochs=epochs)).valid
 
 
-def shared(children: list[Architecture], *, steps: int, seed: int) -> npt.NDArray[np.float64]:
+def score_by_shared_weights(children: list[Architecture], *, steps: int, seed: int) -> npt.NDArray[np.float64]:
     """(children,) negative validation losses on weights that random children learnt in turn."""
     text = topics()
     with lent(seed=seed):

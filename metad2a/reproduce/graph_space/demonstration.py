@@ -80,7 +80,7 @@ class Job:
         return PROBLEMS[name](size, self.seed, form=form)
 
 
-def learn(job: Job) -> tuple[Job, int]:
+def trials_until_good(job: Job) -> tuple[Job, int]:
     """Searches until the last rewards are good on average; returns the trials, ``most`` where they never were."""
     from metad2a.search.controllers.random_search import RandomSearch
 
@@ -138,7 +138,7 @@ def run(context: Context) -> Report:
         for seed in seeds
     ]
     trials: dict[tuple[Case, str], dict[int, int]] = {}
-    for job, taken in context.run(learn, jobs):
+    for job, taken in context.run(trials_until_good, jobs):
         of_form = trials.setdefault((job.case, job.form), {})
         of_form[job.seed] = taken
         if len(of_form) == len(seeds):

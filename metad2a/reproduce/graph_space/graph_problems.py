@@ -12,7 +12,7 @@ from itertools import chain
 
 import numpy as np
 
-from databases.architectures.decisions import Branch, Chain, Decision, Part, Repeat, Walk
+from databases.architectures.decisions import Branch, Chain, Decision, Program, Repeat, Walk
 from metad2a.reproduce.simulated import ProgramSpace
 
 OPERATIONS = tuple("abcdefgh")
@@ -41,7 +41,7 @@ def iterative(depth: int, seed: int, *, form: str) -> Problem:
     operation = Decision("operation", OPERATIONS)
     places = [operation if form == "flat, shared" else Decision(f"operation {i}", OPERATIONS) for i in range(depth)]
     count = Decision("depth", tuple(map(str, range(1, depth + 1))))
-    program: Part = Repeat(operation, MORE, depth) if form == "graph" else Chain(count, *places)
+    program: Program = Repeat(operation, MORE, depth) if form == "graph" else Chain(count, *places)
 
     def reward(walk: Walk) -> float:
         layers = walk[::2] if form == "graph" else walk[1 : walk[0] + 2]
@@ -84,7 +84,7 @@ def nested(depth: int, seed: int, *, form: str) -> Problem:
     return Problem(ProgramSpace(f"nested, {form}", layered(TYPES, depth, form=form)), reward, 0.8)
 
 
-def layered(types: Knobs, depth: int, *, form: str) -> Part:
+def layered(types: Knobs, depth: int, *, form: str) -> Program:
     """One to ``depth`` layers, each of one of the types with its knobs, as a ``graph`` or as a ``flat`` list."""
 
     def knobs(prefix: str) -> dict[str, list[Decision]]:

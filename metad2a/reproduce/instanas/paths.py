@@ -29,8 +29,8 @@ ABLATIONS = {
     "exploration not bounded": {"bounded": False},
 }
 CHILD = "static child of at most {} times the cost"
-LEVELS = (0.5, 0.8, 1.2, 2.0)  # costs of the static children that are tuned, in those of InstaNAS's mean path
-DRAWN = 60  # random static children, of which the best below each level by shared weights is tuned
+BOUNDS = (0.5, 0.8, 1.2, 2.0)  # most costs of the static children that are tuned, in those of InstaNAS's mean path
+DRAWN = 60  # random static children, of which the best within each bound by shared weights is tuned
 POINTS = 0.5  # accuracy that counts as equal
 TIMED = 60  # images whose time is measured one by one
 Values = npt.NDArray[np.float64]
@@ -190,7 +190,7 @@ def _unsure(graph: MetaGraph, part: Labelled) -> Values:
 
 
 def _static(network: InstanceNetwork, bench: Bench, costs: Costs, job: Job, ours: float) -> dict[str, Measured]:
-    """MobileNetV2's child, one below each level of cost and a random one, each tuned for as many steps as InstaNAS."""
+    """MobileNetV2's child, one within each bound and a random one, each tuned for as many steps as InstaNAS."""
     tuned: dict[str, Measured] = {}
     for label, mask in _candidates(network.graph, bench, costs, job, ours).items():
         made = _begun(network, bench, costs, job.recipe, job)
@@ -214,10 +214,10 @@ def _candidates(graph: MetaGraph, bench: Bench, costs: Costs, job: Job, ours: fl
     with torch.inference_mode():
         known = torch.tensor([right(lambda x, m=m: graph(x, m.expand(len(x), -1, -1)), few) for m in masks])  # type: ignore[misc]
     found = {MOBILE: mobile, RANDOM: masks[len(single) + int((spent[len(single) :] - ours).abs().argmin())]}
-    for level in LEVELS:
-        below = (spent <= level * ours).nonzero().squeeze(1)
+    for most in BOUNDS:
+        below = (spent <= most * ours).nonzero().squeeze(1)
         if len(below):
-            found[CHILD.format(level)] = masks[below[known[below].argmax()]]
+            found[CHILD.format(most)] = masks[below[known[below].argmax()]]
     return found
 
 
@@ -236,7 +236,7 @@ def matched(ways: dict[str, Measured]) -> bool:
 
 def _tuned(ways: dict[str, Measured]) -> list[Measured]:
     """The static children that may be the rival."""
-    return [ways[label] for label in (MOBILE, *map(CHILD.format, LEVELS)) if label in ways]
+    return [ways[label] for label in (MOBILE, *map(CHILD.format, BOUNDS)) if label in ways]
 
 
 def _as_accurate(child: Measured, ways: dict[str, Measured]) -> bool:

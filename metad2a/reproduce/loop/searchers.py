@@ -9,11 +9,11 @@ import numpy as np
 from databases.architectures.space import Architecture, space
 from databases.records.importers.nasbench201 import SPACE
 from metad2a.reproduce.loop.worlds import World
+from metad2a.search.beginnings import AT_LEAST, BETTER
 from metad2a.search.controllers.bayesian import SurrogateSearch
 from metad2a.search.controllers.controller import Controller
 from metad2a.search.controllers.evolution import Evolution
 from metad2a.search.controllers.in_order import InOrder
-from metad2a.search.searchers import AT_LEAST, BETTER
 from predictors.training_time import TrainingTime
 
 OURS, FREE, ORDER = "ours", "ours, per training", "zero-shot order"

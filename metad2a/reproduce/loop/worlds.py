@@ -18,7 +18,7 @@ from databases.datasets.imagenet import imagenet_features
 from databases.datasets.loading import load_task
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.records.episodes import NEVER_HELD_OUT, episodes
-from databases.records.importers.nasbench201 import SPACE
+from databases.records.importers.nasbench201 import CIFAR10, IMAGENET16, SPACE
 from databases.records.importers.tables import import_metad2a
 from databases.records.recipe import RECIPES
 from databases.records.record import PUBLISHED_MEAN, Record, TaskEntry
@@ -35,7 +35,6 @@ from predictors.scale import sampling_noise, to_percent
 from predictors.zero_cost import zero_cost
 
 Values = npt.NDArray[np.float64]
-CIFAR10, IMAGENET16 = "nasbench201/cifar10", "nasbench201/imagenet16-120"
 PUBLISHED, OWN = "nasbench201", "tiny"
 # Without IMAGENET16's table: MetaD2A's rows alone, one architecture or two a task.
 ROWS_ALONE = Schedule(steps=600, learning_rate=3e-3, cells=0, single=32)

@@ -23,7 +23,6 @@ from predictors.metrics import Interval, bootstrap_interval, percentiles, tau_in
 
 SOURCE = "Zheng, Ji, Tang, Zhang, Liu, Tian, ICCV 2019"
 DATASETS = ("cifar10", "cifar100", "imagenet16-120")
-TASK = "nasbench201/cifar10"
 BEST = 10  # percent of the cells by 200 epochs that are ranked on their own
 RANKED = 0.5  # tau that is called kept
 ORDER, SHUFFLED = "random order", "shuffled (control)"  # of a tau

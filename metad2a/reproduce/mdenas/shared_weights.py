@@ -14,7 +14,7 @@ from databases.records.benchmark_table import BenchmarkTable
 from metad2a.reports.report import Panel, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.cells.found_cells import shown
 from metad2a.reproduce.demonstration import Context
-from metad2a.reproduce.enas.children import TOLD, TURNS, WARM, Job, Outcome, Way, search
+from metad2a.reproduce.enas.children import TOLD, TURNS, WARM, Job, Outcome, Variant, search
 from metad2a.supernets.training import SharedRecipe
 from predictors.metrics import bootstrap_interval, percentiles
 
@@ -42,8 +42,8 @@ FAST = Size(seeds=2, warm=replace(WARM, steps=15), turns=replace(TURNS, steps=5)
 
 
 @dataclass(frozen=True)
-class Part:
-    """What this half adds to the report."""
+class Section:
+    """What shared weights add to the report."""
 
     setting: str
     tables: tuple[Table, ...]
@@ -52,19 +52,19 @@ class Part:
     figures: dict[str, Any]
 
 
-def on_supernet(context: Context, table: BenchmarkTable) -> Part:
+def on_supernet(context: Context, table: BenchmarkTable) -> Section:
     """Searches on CIFAR-10 that are judged by the table."""
     size = FAST if context.fast else Size()
     task = load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
     seeds = context.seeds(size.seeds)
-    ways = {label: Way(policy) for label, policy in POLICIES.items()}
+    variants = {label: Variant(policy) for label, policy in POLICIES.items()}
     kept = context.trainings
-    jobs = [Job(task, seed, size.warm, size.turns, size.told, tuple(ways.values()), folder=kept) for seed in seeds]
+    jobs = [Job(task, seed, size.warm, size.turns, size.told, tuple(variants.values()), folder=kept) for seed in seeds]
     done: dict[int, Outcome] = {}
     for each in context.run(search, jobs):
         done[each.job.seed] = each
         context.say(f"searches on shared weights {len(done)} of {len(jobs)}")
-    found = {label: [done[seed].ways[way] for seed in seeds] for label, way in ways.items()}
+    found = {label: [done[seed].variants[variant] for seed in seeds] for label, variant in variants.items()}
     cells = {label: [one.likeliest for one in each] for label, each in found.items()}
     ranks = {label: _ranks(each, table) for label, each in cells.items()}
     ranks[RANDOM] = _ranks([one.found for one in found[CONTROL]], table)
@@ -73,7 +73,7 @@ def on_supernet(context: Context, table: BenchmarkTable) -> Part:
     above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}
     shapes = shown(cells, asked=(OURS,), seed=context.seed)
     fallen = paired(np.ones(len(seeds)), spread[OURS][:, -1])
-    return Part(
+    return Section(
         f"then {size.seeds} paired seeds on shared weights of CIFAR-10, which random children warmed for "
         f"{size.warm.steps} steps and which learn in turn with the policy for {size.turns.steps}",
         (_table(ranks, good, above, spread), shapes.table),

@@ -13,7 +13,7 @@ import numpy as np
 
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, ratio, undecided, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
-from metad2a.reproduce.mnms.multitask import MOST, RULE, WANTED, Job, Learnt, learn
+from metad2a.reproduce.mnms.multitask import MOST, RULE, WANTED, Job, Learnt, train_controllers
 from metad2a.reproduce.mnms.task_families import (
     BOUNDS,
     NEW,
@@ -82,7 +82,7 @@ def run(context: Context) -> Report:
         jobs += [Job(made_up(seed, tasks=tasks, related=related), seed, trials, False) for related in (True, False)]
         jobs += [Job(family, seed, trials, True)] if family else []
     learnt: dict[str, list[Learnt]] = {each.family.name: [] for each in jobs}
-    for done, (job, found) in enumerate(context.run(learn, jobs), start=1):
+    for done, (job, found) in enumerate(context.run(train_controllers, jobs), start=1):
         learnt[job.family.name].append(found)
         if done % 5 == 0:
             context.say(f"{done} of {len(jobs)} controllers")

@@ -57,7 +57,7 @@ class Learnt:
     embeddings: Values
 
 
-def learn(job: Job) -> tuple[Job, Learnt]:
+def train_controllers(job: Job) -> tuple[Job, Learnt]:
     """One controller for the known tasks, and its weights' worth on the held-out ones."""
     known, chosen = job.family.known, space(SPACE)
     names = [each.task for each in known]

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from databases.architectures.space import space
 from databases.records.benchmark_table import BenchmarkTable
+from databases.records.importers.nasbench201 import CIFAR10
 from metad2a.compare.comparison import Rows, incumbents, shuffled
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
@@ -18,7 +19,6 @@ from metad2a.reproduce.nas_rl.recurrent_cell import show_cells
 from metad2a.search.loop import run as search
 from predictors.metrics import bootstrap_interval, percentiles
 
-TASK = "nasbench201/cifar10"
 SOURCE = "Zoph, Le, ICLR 2017"
 POLICY, RANDOM, CONTROL = "REINFORCE", "random", "REINFORCE, shuffled accuracies (control)"
 METHODS = {POLICY: "reinforce", RANDOM: "random", CONTROL: "reinforce"}
@@ -73,7 +73,7 @@ def walk(job: tuple[str, int, BenchmarkTable, Size]) -> Walked:
 def run(context: Context) -> Report:
     """All three parts."""
     size = FAST if context.fast else Size()
-    table = context.table(TASK)
+    table = context.table(CIFAR10)
     seeds = context.seeds(size.seeds)
     jobs = [(method, seed, table, size) for method in METHODS for seed in seeds]
     walked = {(each.method, each.seed): each for each in context.run(walk, jobs)}
@@ -126,7 +126,7 @@ def _table(figures: dict[str, Any], size: Size, most: float) -> Table:
         for method, found in figures.items()
     ]
     headings = ("Searcher", ">Test, median", ">Above random, mean [95%]", ">Percentile of its samples, mean [95%]")
-    title = f"{TASK}: best of {size.trials} look-ups (best of all {most:.2f}); the policy's samples after them"
+    title = f"{CIFAR10}: best of {size.trials} look-ups (best of all {most:.2f}); the policy's samples after them"
     return Table(title, headings, tuple(rows))
 
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from databases.architectures.space import Architecture, space
 from databases.datasets.text import LEVELS, Text, python_topics
@@ -33,7 +32,6 @@ RIVALS = {TANH: "tanh", LSTM: "lstm"}
 WITHIN = 1.02  # times an LSTM's perplexity
 WORD = LanguageRecipe(epochs=3, learning_rate=0.03)
 CHARACTER = LanguageRecipe(epochs=1.5, learning_rate=0.03, steps=40)
-Values = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ class _RBF:
 
 
 def switched(x: Values, y: Values) -> tuple[str, Surrogate, dict[str, float]]:
-    """The surrogate that ranks left-out rows best, fitted to all; and Kendall's tau of each."""
+    """The surrogate that ranks left-out rows of x (n, d) and y (n,) best, fitted to all; and Kendall's tau of each."""
     folds = np.random.default_rng(0).permutation(len(y)) % min(FOLDS, len(y))
     taus = {}
     for name, fit in surrogates().items():

@@ -31,11 +31,11 @@ CONTROLLERS: Registry[Callable[..., Controller]] = Registry(
 NEEDS: Registry[Callable[[Space, Setting], dict[str, Any]]] = Registry(
     "metad2a.search.controllers",
     {
-        "area": "training_free:naswot_scores",
+        "area": "training_free:area_options",
         "surrogate": "meta_prediction:surrogate_options",
-        "zero-shot": "meta_prediction:ranked",
-        "generator": "warm_start:shipped",
-        "warm-start": "warm_start:shipped",
+        "zero-shot": "meta_prediction:zero_shot_options",
+        "generator": "warm_start:generator_options",
+        "warm-start": "warm_start:generator_options",
     },
 )
 

@@ -43,7 +43,7 @@ def surrogate_options(space: Space, setting: Setting) -> dict[str, Any]:
     return {"prior": found, "pool": _best_first(found)[:POOL]}
 
 
-def ranked(space: Space, setting: Setting) -> dict[str, Any]:
+def zero_shot_options(space: Space, setting: Setting) -> dict[str, Any]:
     """The classes, best predicted first; raises `UserError` where there are no images or no prediction."""
     return {"order": _best_first(predicted_logits(space, setting))}
 

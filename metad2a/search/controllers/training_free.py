@@ -52,22 +52,22 @@ class OwnNaswot:
         return [float(each) for each in scores["naswot"]]
 
 
-def naswot_scores(space: Space, setting: Setting) -> dict[str, Any]:
+def area_options(space: Space, setting: Setting) -> dict[str, Any]:
     """Options of AREA for a task."""
     scores = published_naswot(setting.data, setting.task)
     if scores:
         return {"score": Published(scores)}
     if not isinstance(space, ImageSpace):
         raise UserError(f"given the space {space.name!r}, which builds no image classifiers: leave area out")
-    return {"score": OwnNaswot(noise()), "pool": OWN_POOL}
+    return {"score": OwnNaswot(noise_images()), "pool": OWN_POOL}
 
 
 def published_naswot(data: Path | None, task: str) -> dict[str, float]:
     """Text of an architecture -> published NASWOT score, where the development data have them for the task."""
-    return published(data, task, "naswot")
+    return published_scores(data, task, "naswot")
 
 
-def published(data: Path | None, task: str, score: str) -> dict[str, float]:
+def published_scores(data: Path | None, task: str, score: str) -> dict[str, float]:
     """The same of any score of `read_zero_cost`."""
     folder = None if data is None else data / "nasbench201"
     if folder is None or not (folder / "zero_cost.csv.gz").is_file():
@@ -75,7 +75,7 @@ def published(data: Path | None, task: str, score: str) -> dict[str, float]:
     return read_zero_cost(folder).get(task, {}).get(score, {})
 
 
-def noise(*, images: int = 128, seed: int = 0) -> Task:
+def noise_images(*, images: int = 128, seed: int = 0) -> Task:
     """Uniform noise as a task of two classes: for scores that need images and no meaning."""
     from databases.datasets.task import TRAIN, Task
 

@@ -41,7 +41,7 @@ def warm_start(
 
 
 def generated(space: Space, *, decoder: GraphDecoder, z: Tensor, seed: int = 0, **options: Any) -> PolicyGradient:
-    """The generator's draws; it learns nothing."""
+    """The generator's draws by the latent vector ``z`` (c,); it learns nothing."""
     return warm_start(space, decoder=decoder, z=z, seed=seed, rule=STILL, **options)
 
 
@@ -64,7 +64,7 @@ def of_model(model: object, task: TaskFeatures | None, *, recipe: str) -> dict[s
     return from_generator(generator, task, recipe=recipe)
 
 
-def shipped(space: Space, setting: Setting) -> dict[str, Any]:
+def generator_options(space: Space, setting: Setting) -> dict[str, Any]:
     """The same of the shipped generator; raises `UserError` where the task has no images or the space none."""
     from metad2a.recommend.model import load
     from metad2a.search.controllers.meta_prediction import task_features

@@ -44,7 +44,10 @@ def drop_logits(run: RunFolder, index: int) -> None:
 
 
 def read_logits(run: RunFolder) -> dict[int, Floats]:
-    """What was kept of the candidates; a file that is gone or damaged costs its candidate's joining others alone."""
+    """What was kept of the candidates, (n, classes) each.
+
+    A file that is gone or damaged costs its candidate's joining others alone.
+    """
     found = {}
     for index in run.state.trained:
         with suppress(OSError, ValueError, EOFError):

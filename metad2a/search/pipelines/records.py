@@ -11,10 +11,9 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
+from databases.usual import AUTOMATIC
 from metad2a.train.bases import OTHER
 from predictors.fine_tunings import PROBE, recipe_of
-
-USUAL_AUGMENT = "auto"  # how training images are changed unless one asks; else the recipe names that too
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Recorder:
         parts = {"train_images": TRAIN, "valid_images": VALIDATION}
         extra = {name: float(np.count_nonzero(self.task.parts == part)) for name, part in parts.items()}
         extra |= {"classes": float(self.task.classes)} | ({"valid_loss": loss} if math.isfinite(loss) else {})
-        changed = "" if self.augment == USUAL_AUGMENT else f"-{self.augment}"
+        changed = "" if self.augment == AUTOMATIC else f"-{self.augment}"  # else it is another recipe
         record = Record(
             task=self.task.fingerprint,
             space=PIPELINE.name,

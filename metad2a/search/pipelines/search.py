@@ -12,7 +12,7 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import Say
 from databases.records.store import Store
-from databases.usual import USUAL_SECONDS
+from databases.usual import AUTOMATIC, USUAL_SECONDS
 from metad2a.export.export import Exported, save
 from metad2a.export.weights import WEIGHTS, load_weights
 from metad2a.recommend.limits import NO_LIMITS, Limits
@@ -80,7 +80,7 @@ def search_pipelines(
     task: Task,
     *,
     seconds: float = USUAL_SECONDS,
-    augment: str = "auto",
+    augment: str = AUTOMATIC,
     baseline: bool = False,
     limits: Limits = NO_LIMITS,
     seed: int = 0,

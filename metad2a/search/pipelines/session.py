@@ -14,6 +14,7 @@ import numpy as np
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, TRAIN, Task
 from databases.errors import Say
+from databases.usual import AUTOMATIC
 from metad2a.export.card import Card
 from metad2a.recommend.chances import MeasuredProbe
 from metad2a.recommend.experience import experience
@@ -54,7 +55,7 @@ class PipelineSession:
     run: RunFolder
     tracked: Run
     seconds: float
-    augment: str = "auto"
+    augment: str = AUTOMATIC
     seed: int = 0
     cache: Path | None = None
     also: Base | None = None
@@ -127,7 +128,7 @@ class PipelineSession:
         if not self.fast or not ranked:
             return next(iter(ranked), None)
         known = self.run.state.trained  # the fastest of those as good as the first; of equally fast ones the better
-        return as_good(ranked, cost=self.milliseconds, level=lambda index: known[index].valid_accuracy or 0.0)
+        return as_good(ranked, cost=self.milliseconds, quality=lambda index: known[index].valid_accuracy or 0.0)
 
     def milliseconds(self, index: int) -> float:
         """What an image takes a candidate, where speed is preferred."""

@@ -25,7 +25,7 @@ from predictors.one_shot import OneShot
 
 DIGITS, TEXT = ("enas-macro", "enas-micro"), recurrent.SPACE
 LAYERS = 6  # of the macro space
-ALONE = Recipe("", channels=4, cells=1, resolution=8, epochs=0, batch=32, learning_rate=0.05, average=0.25)
+CHILD_RECIPE = Recipe("", channels=4, cells=1, resolution=8, epochs=0, batch=32, learning_rate=0.05, average=0.25)
 Values = npt.NDArray[np.float64]
 
 
@@ -50,8 +50,8 @@ def children(name: str, count: int) -> list[Architecture]:
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """How much is run: children of each space, which are trained alone and share weights.
+class OtherSpaces:
+    """How much is run in ENAS's other spaces: children of each are trained alone, and share weights.
 
     Attributes:
         trainings: of each child, on the digits; their mean is the truth, since one training hardly ranks children as
@@ -65,11 +65,11 @@ class Elsewhere:
     steps: tuple[int, int] = (2000, 300)
 
 
-FULLY = Elsewhere()
+OTHER_SPACES = OtherSpaces()
 
 
 @dataclass(frozen=True)
-class Alone:
+class ChildTraining:
     """A child to train alone, for so many epochs; less than one is one of so many images. On text all seeds are one."""
 
     name: str
@@ -79,22 +79,22 @@ class Alone:
 
 
 @lent(threads=1)
-def alone(job: Alone) -> tuple[Alone, float]:
+def train_alone(job: ChildTraining) -> tuple[ChildTraining, float]:
     """A child -> the same and how good it is when it was trained alone."""
     architecture = children(job.name, job.child + 1)[job.child]
     if job.name == TEXT:
-        return job, recurrent.alone(architecture, epochs=job.epochs)
+        return job, recurrent.train_alone(architecture, epochs=job.epochs)
     task = digits() if job.epochs >= 1 else fewer(digits(), round(job.epochs * len(digits().labels)))
-    training = train(task, architecture, recipe=replace(ALONE, epochs=max(1, round(job.epochs))), seed=job.seed)
+    training = train(task, architecture, recipe=replace(CHILD_RECIPE, epochs=max(1, round(job.epochs))), seed=job.seed)
     return job, float(accuracy(training, task, TEST) or 0)
 
 
 @lent(threads=1)
-def shared(job: tuple[str, int, int, int]) -> tuple[str, int, Values]:
+def score_by_shared_weights(job: tuple[str, int, int, int]) -> tuple[str, int, Values]:
     """Space, seed, children, steps -> space, seed and (children,) how good each is by shared weights."""
     name, seed, count, steps = job
     if name == TEXT:
-        return name, seed, recurrent.shared(children(name, count), steps=steps, seed=seed)
+        return name, seed, recurrent.score_by_shared_weights(children(name, count), steps=steps, seed=seed)
     recipe = SharedRecipe(channels=4, resolution=8, steps=steps)
     place = pick_place()
     train_part, valid = (labelled(digits(), part, recipe.resolution, on=str(place)) for part in (TRAIN, VALIDATION))
@@ -104,21 +104,21 @@ def shared(job: tuple[str, int, int, int]) -> tuple[str, int, Values]:
     return name, seed, OneShot(chosen, supernet, valid.images, valid.labels).predict(children(name, count))
 
 
-def judged_alone(size: Elsewhere, seeds: range, context: Context) -> dict[str, tuple[Values, Values]]:
+def judged_in_other_spaces(size: OtherSpaces, seeds: range, context: Context) -> dict[str, tuple[Values, Values]]:
     """Space -> (seeds, children) by shared weights, and (children,) trained alone."""
     kinds = {**{name: 0 for name in DIGITS}, TEXT: 1}
     trainings = [
-        Alone(name, child, size.epochs[kind], seed)
+        ChildTraining(name, child, size.epochs[kind], seed)
         for name, kind in kinds.items()
         for child in range(size.children)
         for seed in range(1 if name == TEXT else size.trainings)
     ]
     found: dict[str, list[list[float]]] = {name: [[] for _ in range(size.children)] for name in kinds}
-    for job, value in context.run(alone, trainings):
+    for job, value in context.run(train_alone, trainings):
         found[job.name][job.child].append(value)
     context.say(f"{len(trainings)} trainings of children alone on the digits and on text")
     jobs = [(name, seed, size.children, size.steps[kind]) for name, kind in kinds.items() for seed in seeds]
-    done = {(name, seed): scores for name, seed, scores in context.run(shared, jobs)}
+    done = {(name, seed): scores for name, seed, scores in context.run(score_by_shared_weights, jobs)}
     return {
         name: (np.stack([done[name, seed] for seed in seeds]), np.array([np.mean(each) for each in found[name]]))
         for name in kinds

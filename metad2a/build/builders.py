@@ -1,4 +1,4 @@
-"""WAYS: how `database build` measures the architectures of a space, by the space's name."""
+"""BUILDERS: how `database build` measures the architectures of a space, by the space's name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Asked:
+class BuildOptions:
     """How much is to be measured: options of `database build`."""
 
     tasks: int
@@ -25,8 +25,8 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Way:
-    """A function that measures, and which fields of `Asked` say something to it."""
+class Builder:
+    """A function that measures, and which fields of `BuildOptions` say something to it."""
 
     build: Callable[..., Built]
     means: frozenset[str]
@@ -50,17 +50,17 @@ def _subnets(store: Store, folder: Path, *, per_task: int, cache: Path, **option
     return build_subnets(store, folder, subnets=per_task, **options)
 
 
-_SUBNETS = Way(_subnets, frozenset({"tasks", "per_task", "seed"}))
-WAYS = {
-    "nasbench201": Way(_cells, frozenset({"tasks", "per_task", "recipe", "judged", "seeds", "seed"})),
-    "pipeline": Way(_pipelines, frozenset({"tasks", "judged", "seeds", "seed"})),
+_SUBNETS = Builder(_subnets, frozenset({"tasks", "per_task", "seed"}))
+BUILDERS = {
+    "nasbench201": Builder(_cells, frozenset({"tasks", "per_task", "recipe", "judged", "seeds", "seed"})),
+    "pipeline": Builder(_pipelines, frozenset({"tasks", "judged", "seeds", "seed"})),
     "residual-subnets": _SUBNETS,
     "mobilenetv3-subnets": _SUBNETS,
 }
 
 
-def build_space(store: Store, folder: Path, asked: Asked, *, space: str, **options: Any) -> Built:
-    """Measures what is asked in one of the spaces of `WAYS`; ``options``: place, cache, on_progress, on_death."""
-    way = WAYS[space]
-    means = {name: value for name, value in asdict(asked).items() if name in way.means}
-    return way.build(store, folder, space=space, **means, **options)
+def build_space(store: Store, folder: Path, options: BuildOptions, *, space: str, **more: Any) -> Built:
+    """Measures what is asked for in one of the spaces of `BUILDERS`; ``more``: place, cache, on_progress, on_death."""
+    builder = BUILDERS[space]
+    means = {name: value for name, value in asdict(options).items() if name in builder.means}
+    return builder.build(store, folder, space=space, **means, **more)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from metad2a.evaluate.final_figures import OTHER, RIGHT, GeneratorFigures, HeldBack
-from metad2a.evaluate.own_figures import LEVEL, OURS, REGRETS, Compared, OwnFigures, Told
+from metad2a.evaluate.own_figures import LEVEL_ERROR, OURS, REGRETS, Compared, OwnFigures, Told
 from metad2a.reports.publish import markdown_table
 from metad2a.reports.report import with_interval
 
@@ -27,7 +27,7 @@ WORDS = (
 )
 
 
-def card(header: dict[str, Any], figures: dict[str, Any]) -> str:
+def model_card(header: dict[str, Any], figures: dict[str, Any]) -> str:
     """The model card in Markdown."""
     tasks = "; ".join(f"{recipe}: {count} tasks" for recipe, count in sorted(header["tasks"].items()))
     architectures = "; ".join(f"{r}: {count:,} measured" for r, count in sorted(header["architectures"].items()))
@@ -105,7 +105,7 @@ def _ablations(found: dict[str, Any]) -> Iterator[str]:
 def _backbones(found: dict[str, Any]) -> Iterator[str]:
     yield "What the frozen features are worth for a held-out task's level (the order looks at probes and pixels)."
     yield ""
-    rows = [(name, _interval(found[name])) for name in map(LEVEL.format, found) if name in found]
+    rows = [(name, _interval(found[name])) for name in map(LEVEL_ERROR.format, found) if name in found]
     yield from markdown_table(("features", "error of the level, logit"), rows)
 
 
@@ -159,8 +159,8 @@ def _own(found: dict[str, Any]) -> Iterator[str]:
         [(name, _interval(each, 1), _interval(own.gain.mean[name], 1)) for name, each in own.level.mean.items()],
     )
     yield ""
-    told = [(f"{level}% interval covers", _interval(v, 2)) for level, v in own.coverage.items()]
-    told += [(f"{level}% interval, width in points", _interval(v, 1)) for level, v in own.width.items()]
+    told = [(f"{percent}% interval covers", _interval(v, 2)) for percent, v in own.coverage.items()]
+    told += [(f"{percent}% interval, width in points", _interval(v, 1)) for percent, v in own.width.items()]
     told += [("held-out sources called unlike anything learnt", _interval(own.alarms, 2))]
     told += [("Spearman of a task's distance and its rank error", f"{own.distance:.2f}")]
     yield from markdown_table(("on held-out sources", "mean"), told)
