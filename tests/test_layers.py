@@ -266,3 +266,11 @@ def test_what_is_meant_where_nobody_says_is_typed_once() -> None:
             typed: set[object] = {each.value for each in ast.walk(given) if isinstance(each, ast.Constant)}
             again = typed & known.get(name, set())
             assert not again, f"{path.relative_to(ROOT)}:{given.lineno}: take {name} from databases/usual.py"
+
+
+def test_what_is_meant_where_nobody_says_has_one_name() -> None:
+    known = {name for name, value in vars(usual).items() if name.isupper() and isinstance(value, str)}
+    for path in PATHS:
+        names = [each for each in ast.walk(tree(path)) if isinstance(each, ast.Name) and each.id in known]
+        made = {each.id for each in names if isinstance(each.ctx, ast.Store)}
+        assert not made or path == ROOT / "databases/usual.py", f"{path.relative_to(ROOT)}: import {made}"

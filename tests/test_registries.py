@@ -80,7 +80,7 @@ def test_every_builder_loads_and_takes_its_options(name: str, tmp_path: Path) ->
 def test_the_service_allows_what_is_known() -> None:
     assert get_args(get_args(Grouping)[0]) == groups.WAYS
     assert get_args(get_args(Augmenting)[0]) == CHOICES
-    assert groups.AUTOMATIC == AUTOMATIC == groups.WAYS[0] == CHOICES[0]
+    assert AUTOMATIC == groups.WAYS[0] == CHOICES[0]
 
 
 def test_a_thing_is_imported_when_it_is_asked_for_and_may_be_put_in_by_hand() -> None:

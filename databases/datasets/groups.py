@@ -17,8 +17,9 @@ from databases.datasets.csv_table import Finder, read_table
 from databases.datasets.names import some
 from databases.errors import UserError, count, did_you_mean
 from databases.paths import user_path
+from databases.usual import AUTOMATIC
 
-AUTOMATIC, NONE, FOLDER, PREFIX = "auto", "none", "folder", "prefix"
+NONE, FOLDER, PREFIX = "none", "folder", "prefix"
 WAYS = (AUTOMATIC, NONE, FOLDER, PREFIX)
 ALLOWED = (
     "allowed are folder (the folders within class folders), prefix (the files' names up to their last _ - . or space), "

@@ -34,7 +34,7 @@ from databases.datasets.content_order import content_order, image_digests
 from databases.datasets.conversion import plain_array
 from databases.datasets.draft import Progress
 from databases.datasets.group_split import completed, groups_note, training_images
-from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
+from databases.datasets.groups import NONE, WAYS, check_way, group_numbers
 from databases.datasets.labels import by_name
 from databases.datasets.mapped import Mapped
 from databases.datasets.names import shown
@@ -55,6 +55,7 @@ from databases.datasets.wide import wide_told
 from databases.errors import UserError
 from databases.hosting import importing
 from databases.paths import user_path
+from databases.usual import AUTOMATIC
 
 MAX_IMAGES, MAX_LOOKED_AT = 100_000, 2**30  # images, and bytes of pictures, that are looked at
 ENOUGH = 5_000  # pictures that tell what fits

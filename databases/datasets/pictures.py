@@ -20,7 +20,7 @@ from databases.datasets.class_folders import Arranged, arrange
 from databases.datasets.decoding import MAX_PICTURE_BYTES, decode_run, why_unreadable
 from databases.datasets.draft import Progress
 from databases.datasets.file_kinds import ending_of, hidden, readable_formats
-from databases.datasets.groups import AUTOMATIC, FOLDER, NONE, named_groups
+from databases.datasets.groups import FOLDER, NONE, named_groups
 from databases.datasets.label_table import arrange_by_table, find_tables
 from databases.datasets.names import some, sort_key
 from databases.datasets.pace import Pace
@@ -29,6 +29,7 @@ from databases.datasets.settling import Settling, broken_names
 from databases.datasets.stored import Settled
 from databases.datasets.task import Images, Labels, Parts, check_classes, sample
 from databases.errors import count
+from databases.usual import AUTOMATIC
 
 BETWEEN = 100  # pictures between two tellings of how far reading is
 
