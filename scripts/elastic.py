@@ -140,13 +140,13 @@ def searches(rows: SubnetRows, models: dict[str, MetaPredictor], file: Path, *, 
     print(better, verdict(better))
 
 
-def picked(asked: Objective, generator: Generator) -> dict[str, list[Architecture]]:
+def picked(objective: Objective, generator: Generator) -> dict[str, list[Architecture]]:
     """The pick of each way to search, seed by seed."""
     seeds = range(SEEDS)
     return {
-        FIRST: [by_generator(asked, generator, calls=CALLS, seed=number) for number in seeds],
-        "random": [by_random(asked, calls=CALLS, seed=number) for number in seeds],
-        "evolution": [by_evolution(asked, calls=CALLS, seed=number) for number in seeds],
+        FIRST: [by_generator(objective, generator, calls=CALLS, seed=number) for number in seeds],
+        "random": [by_random(objective, calls=CALLS, seed=number) for number in seeds],
+        "evolution": [by_evolution(objective, calls=CALLS, seed=number) for number in seeds],
     }
 
 
@@ -163,13 +163,13 @@ def told(reached: dict[tuple[str, str, str], float], setting: str) -> None:
     print(*markdown_table(("picks by", "inherited accuracy", "generator above it"), rows), sep="\n")
 
 
-def fixed(rows: SubnetRows, fold: str, asked: Objective) -> dict[str, Architecture]:
+def fixed(rows: SubnetRows, fold: str, objective: Objective) -> dict[str, Architecture]:
     """Picks that need no search."""
-    within = np.flatnonzero(rows.flops <= asked.bound)
+    within = np.flatnonzero(rows.flops <= objective.bound)
     usual = np.mean([to_logit(each.accuracy) for each in rows.of(fold)[1]], axis=0)
-    known = [each for each in asked.told if asked.allowed(each)]
+    known = [each for each in objective.told if objective.allowed(each)]
     return {
-        "predictor, all that it knows": asked.best(known),
+        "predictor, all that it knows": objective.best(known),
         USUAL: rows.subnets[within[np.argmax(usual[within])]],
         DEAREST: rows.subnets[within[np.argmax(rows.flops[within])]],
         "a random one": rows.subnets[np.random.default_rng(list(fold.encode())).choice(within)],

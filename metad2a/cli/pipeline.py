@@ -67,10 +67,8 @@ def search(data: str, options: SearchOptions, *, seconds: float | None, seed: in
         from metad2a.train.augment import check_augment
 
         check_augment(options.augment)  # refused before any image is read, as the next
-        seconds, limits = (
-            USUAL_SECONDS if seconds is None else seconds,
-            limits_here(*options.most, prefer=options.prefer),
-        )
+        limits = limits_here(*options.most, prefer=options.prefer)
+        seconds = USUAL_SECONDS if seconds is None else seconds
         also = _opened(options.also)
         task = read_images(data, reporter, seed=seed, groups=options.groups, seconds=seconds, up_to=PIPELINE.up_to)
         result = search_pipelines(

@@ -70,7 +70,7 @@ class BlockCell(nn.Module):
         self.now = ReLUConvBN(now, channels, 1) if reads_now else nn.Identity()
 
     def forward(self, before: Tensor, now: Tensor) -> Tensor:
-        """Outputs (b, c, h, w) of the last two cells -> (b, blocks * channels, h / stride, w / stride)."""
+        """Outputs of the last two cells, the last (b, now, h, w) -> (b, unread * channels, h / stride, w / stride)."""
         output: Tensor = self.blocks([self.before(before), self.now(now)])
         return output
 

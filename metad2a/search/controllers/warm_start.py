@@ -41,7 +41,7 @@ def warm_start(
 
 
 def generated(space: Space, *, decoder: GraphDecoder, z: Tensor, seed: int = 0, **options: Any) -> PolicyGradient:
-    """The generator's draws by the latent vector ``z`` (c,); it learns nothing."""
+    """The generator's draws by the latent vector ``z`` (latent,); it learns nothing."""
     return warm_start(space, decoder=decoder, z=z, seed=seed, rule=STILL, **options)
 
 
