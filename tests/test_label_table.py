@@ -212,7 +212,8 @@ def test_another_table_changes_nothing_and_its_name_is_advised(tmp_path: Path) -
     for text in ("file|class\n0.png|cat\n", "sep=;\n" + rows(5), "", "\n"):
         assert "give the labels.csv there a first line with" in refusal(table(tmp_path / "b", text))
     (tmp_path / "b" / "labels.csv").unlink()
-    assert "put a labels.csv with the columns file and class" in refusal(
+    assert "put a labels.csv with the columns file and class beside them" in refusal(tmp_path / "b")
+    assert "save the table 'train.csv' (columns file, class) as labels.csv with the columns file" in refusal(
         table(tmp_path / "b", rows(5), name="train.csv")
     )
 

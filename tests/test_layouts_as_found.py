@@ -101,7 +101,6 @@ def test_parts_of_one_name_without_classes_are_no_classes(tmp_path: Path, folder
 @pytest.mark.parametrize(
     "folders",
     [
-        ("cat_train", "dog_train", "cat_test", "dog_test"),
         ("training_fake", "training_real"),
         ("cat", "b_train", "b_test"),
     ],

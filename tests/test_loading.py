@@ -259,7 +259,7 @@ def test_folders_without_something_to_learn_are_refused(tmp_path: Path) -> None:
     folder(tmp_path / "late" / "test", ("emu",))
     cases = {
         "empty": "0 pictures",
-        "flat": "1 pictures, none of them in a class folder",
+        "flat": "1 picture, none of them in a class folder",
         "one": "1 class ('cat')",
         "single": "class 'emu' with 1 image",
         "kaggle": "no class folders in a train folder",

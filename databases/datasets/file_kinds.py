@@ -25,6 +25,7 @@ DOCUMENTS = set(
 PACKED = set(  # endings of what may hold pictures, which are not looked for in it
     ".zip .tar .tgz .gz .bz2 .xz .7z .rar .npy .npz .mat .pkl .pickle .pt .pth .h5 .hdf5 .tfrecord .parquet".split()
 )
+ARCHIVES = set(".zip .tar .tgz .gz .bz2 .xz .7z .rar".split())
 FURTHER = set(  # endings of what else lies about
     ".mp4 .avi .mov .mkv .mpg .mpeg .webm .wmv .wav .mp3 .ogg .flac .exe .dll .so .bak .tmp .part .swp .ckpt .onnx "
     ".safetensors .bin .dat .php .go .rs .java .ts".split()
@@ -171,6 +172,18 @@ def told_of(names: Sequence[str]) -> str:
     folders = sum(name.endswith("/") for name in names)
     each = [(len(names) - folders, "file"), (folders, "hidden folder")]
     return " and ".join(count(number, what) for number, what in each if number)
+
+
+def unpacking(names: Sequence[str]) -> str:
+    """What to do about files that may hold all pictures, or arrays of them."""
+    endings = {ending_of(name) for name in names}
+    if len(names) == 1 and endings <= {".zip", ".npz"}:
+        return f"give {some(names)} itself"
+    if endings <= ARCHIVES:
+        return f"unpack {some(names)} and give the folder"
+    if endings <= {".npy"}:
+        return "save images and labels as x and y in one .npz file (numpy.savez)"
+    return f"write the pictures in {some(names)} into class folders, or images and labels as x and y into an .npz file"
 
 
 def remedy(names: Sequence[str]) -> str:

@@ -165,7 +165,7 @@ class Layout:
         trained = [top for top, part in parts.items() if part == TRAIN]
         said = bool(parts) and all(map(tells_a_part, trained))
         if said and len(classes) < 2 and parts.keys() == children.keys():
-            raise unsorted(children, [name for top in trained for name in children[top]], self.given)
+            raise unsorted(children, [name for top in trained for name in children[top]], self.files, self.given)
         if len(classes) < 2 or (not said and any(map(TAKEN.fullmatch, classes))) or strange:
             return {}
         rest = parts.keys() - trained
@@ -262,7 +262,7 @@ class Layout:
         """Folders with the name of a part, but no class folders in a train folder: refused, unless it is a class."""
         if named.keys() == children.keys() or all(map(speaks_of_a_part, children)):
             trained = [name for top in named for name in children[top] if named[top] == TRAIN]
-            raise unsorted(children, trained, self.given)
+            raise unsorted(children, trained, self.files, self.given)
         lower = {top.lower() for top in children}
         unclear = [top for top, part in named.items() if part != TRAIN and f"in{top.lower()}" not in lower]
         if unclear:

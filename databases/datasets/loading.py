@@ -33,6 +33,7 @@ from databases.datasets.cautions import cautions
 from databases.datasets.content_order import content_order, image_digests
 from databases.datasets.conversion import plain_array
 from databases.datasets.draft import Progress
+from databases.datasets.file_kinds import PACKED, ending_of, unpacking
 from databases.datasets.group_split import completed, groups_note, training_images
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.labels import by_name
@@ -225,7 +226,10 @@ def _open(path: Path, *, max_files: int, max_bytes: int) -> Folder | Zip:
         raise UserError(f"given {str(path)!r}, a socket, pipe or device; {ALLOWED}; write a file and name that")
     if path.suffix.lower() in (".zip", ".npz") or is_zipfile(path):
         return Zip(path, max_files=max_files, max_bytes=max_bytes)
-    raise UserError(f"given the file {str(path)!r}; {ALLOWED}; turn it into one of them")
+    packed = ending_of(path.name) in PACKED
+    raise UserError(
+        f"given the file {str(path)!r}; {ALLOWED}; {unpacking([path.name]) if packed else 'turn it into one of them'}"
+    )
 
 
 # long, since what can be asked of a reader is a line each: here and where it is handed on

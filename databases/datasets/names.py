@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from databases.datasets.task import TEST, TRAIN, VALIDATION
 
@@ -22,8 +22,17 @@ NOISE = set("set sets data dataset images image img imgs pictures pics photos sa
 WRAPPING = set("data dataset datasets image images img imgs picture pictures pics photos folder folders".split())
 WRAPPING |= set("labeled labelled unlabeled unlabelled annotated unannotated".split())
 WRITTEN = set("result results output outputs prediction predictions log logs runs model models checkpoints".split())
+ABOUT = set("figure figures fig figs plot plots chart charts doc docs documentation screenshot screenshots".split())
+MARKS = set(
+    "mask masks label labels annotation annotations annot annots segmentation segmentations trimap trimaps".split()
+)
+MARKS |= {"gt", "groundtruth", "bbox", "bboxes"}
+_OF_MARKS = set("class classes object objects instance instances semantic binary jpeg jpg png ground truth".split())
+HEAPS = set("image images img imgs jpeg jpg png data dataset datasets folder unlabeled unlabelled unsorted".split())
+_FIRST = HEAPS | set("original originals input inputs source sources raw rgb photo photos picture pictures".split())
 _WHICH = set("stg stage phase public private unlabeled unlabelled labeled labelled small mini sample full new".split())
 SMALL_COPIES = set("thumb thumbs thumbnail thumbnails preview previews".split())
+_MARKED = re.compile(rf"(.+?)[ _.-]+({'|'.join(sorted(MARKS))})([ _.-]*[0-9]+)?", re.IGNORECASE)
 _NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*[0-9]+\.[^.]+")
 _IN_SERIES = {"set", "fold", "split", "part", "batch", "chunk", "shard", "subset", *WRAPPING}
 
@@ -143,8 +152,46 @@ def series(folders: Iterable[str]) -> bool:
 
 def written(folder: str) -> bool:
     """Whether a folder's name tells that programs put results there."""
-    words = {word for word in _words(folder) if not word.isdigit()}
-    return bool(words) and words <= WRITTEN
+    return _all_among(folder, WRITTEN)
+
+
+def about(folder: str) -> bool:
+    """Whether a folder's name tells that pictures about the data are in it, such as figures and screenshots."""
+    return _all_among(folder, ABOUT)
+
+
+def marks(folder: str) -> bool:
+    """Whether a folder's name tells of what is drawn on pictures: masks, SegmentationClass, ground_truth."""
+    words = _bare(folder)
+    return {"ground", "truth"} <= words <= _OF_MARKS or (bool(words & MARKS) and words <= MARKS | _OF_MARKS)
+
+
+def marked(name: str) -> str:
+    """Of a file's name without its ending that tells of a mask or label, such as 7_mask: that of its picture."""
+    match = _MARKED.fullmatch(name)
+    return match[1] if match else ""
+
+
+def heap(folder: str) -> bool:
+    """Whether a folder's name tells that pictures are in it and not which: images, JPEGImages, unsorted."""
+    return _all_among(folder, HEAPS)
+
+
+def pictured(folder: str) -> bool:
+    """Whether a folder beside one of masks holds the pictures, by its name: images, train_images, original, train."""
+    return _bare(folder) <= _FIRST and any(not word.isdigit() for word in _words(folder))
+
+
+def in_parts(folders: Iterable[str]) -> dict[tuple[str, ...], dict[str, int]]:
+    """Folders whose names speak of a part and of what is in it, with the part, by the latter: cat_train, cat_test."""
+    found: dict[tuple[str, ...], dict[str, int]] = {}
+    for folder in folders:
+        words = _words(folder)
+        named = [word for word in words if word.removesuffix("set") in PART_WORDS]
+        rest = tuple(word for word in words if word not in named and word not in NOISE)
+        if len(named) == 1 and rest:
+            found.setdefault(rest, {})[folder] = PART_WORDS[named[0].removesuffix("set")]
+    return found
 
 
 def small_copies(folder: str) -> bool:
@@ -154,13 +201,23 @@ def small_copies(folder: str) -> bool:
 
 def wraps(folder: str) -> bool:
     """Whether a folder's name tells that data are in it and not which, such as images, dataset2 or unlabeled."""
-    words = {word for word in _words(folder) if not word.isdigit()}
-    return bool(words) and words <= WRAPPING
+    return _all_among(folder, WRAPPING)
 
 
 def holds_a_set(folder: str) -> bool:
     """Whether a folder's name tells that data are in it, whichever: images, pets_dataset."""
     return wraps(folder) or not {"dataset", "datasets"}.isdisjoint(_words(folder))
+
+
+def _all_among(folder: str, known: Set[str]) -> bool:
+    words = {word for word in _words(folder) if not word.isdigit()}
+    return bool(words) and words <= known
+
+
+def _bare(folder: str) -> set[str]:
+    """The words of a folder's name without numbers, parts and what tells nothing."""
+    words = (word for word in _words(folder) if not word.isdigit() and word not in NOISE)
+    return {word for word in words if word.removesuffix("set") not in PART_WORDS}
 
 
 def _words(folder: str) -> list[str]:
