@@ -101,7 +101,7 @@ class Layout:
             if inner <= beside and all(twin in self.trails for twin in twins.values()) and is_copy(self.files, twins):
                 left = True
                 copies = {"/".join((*way, top)) for way in above.values()}
-                self.notes.append(copy_note(self.files, copies, len(names), inner))
+                self.notes.append(copy_note(self.files, copies, len(names), "picture", f"in {some(inner)} beside it"))
                 for name in names:
                     self.copies["/".join((*above[name], *self.trails[name][:depth]))] = "/".join(above[name])
                     del self.trails[name]

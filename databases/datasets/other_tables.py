@@ -1,4 +1,4 @@
-"""Tables beside pictures by which classes might be told but are not: other names, other columns."""
+"""Tables beside pictures: what stands in them, and those by which classes might be told but are not."""
 
 from __future__ import annotations
 
@@ -10,10 +10,25 @@ from pathlib import PurePosixPath
 from databases.datasets.archives import Files
 from databases.datasets.file_kinds import TABLE, ending_of, hidden
 from databases.datasets.names import shown
-from databases.errors import in_a_line
+from databases.errors import UserError, in_a_line
 
 TABLES = (".csv", ".tsv")
-MOST_BYTES, MOST_COLUMNS, MOST_LETTERS = 2**27, 6, 40
+MOST_BYTES, MOST_COLUMNS, MOST_LETTERS = 2**29, 6, 40
+
+
+def content_of(files: Files, table: str, given: str) -> bytes:
+    """What stands in a table.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return files.read(table, most=MOST_BYTES)
+    except OSError as problem:
+        raise UserError(
+            f"given {given}, whose {shown(table)} cannot be read ({problem.strerror or problem}); "
+            "allowed is a file that you may read; make it readable, or take it away where the folders tell the classes"
+        ) from problem
 
 
 def naming_table(files: Files, pictures: Iterable[str]) -> str:
