@@ -17,8 +17,9 @@ from databases.datasets.groups import group_numbers
 from databases.datasets.labels import checked_labels, class_numbers
 from databases.datasets.npz import Arrays, joined
 from databases.datasets.pictures import Labelled
-from databases.datasets.scale import Scale, check_alike, find_scale, values_of
+from databases.datasets.scale import Scale, check_alike, find_scale
 from databases.datasets.task import PICTURE_RESOLUTION, Images, check_classes, resize_images, sample
+from databases.datasets.values import values_of
 from databases.datasets.wide import wide_told
 from databases.errors import UserError
 
