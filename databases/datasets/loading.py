@@ -114,8 +114,8 @@ def load_task(
         raise UserError(f"given max_images={max_images}; allowed are whole numbers from 1; leave it out")
     name = name_of(data)
     if isinstance(data, str | Path) and not str(data).startswith("sklearn:"):
-        path = _existing(str(data))
-        with closing(_open(path, max_files=max_files, max_bytes=max_bytes)) as files:
+        path = existing(str(data))
+        with closing(open_files(path, max_files=max_files, max_bytes=max_bytes)) as files:
             loaded = _read(
                 files,
                 path,
@@ -148,7 +148,7 @@ def name_of(data: Data) -> str:
         return "arrays"
     if str(data).startswith("sklearn:"):
         return str(data)
-    path = _existing(str(data))
+    path = existing(str(data))
     return shown(path.name if path.is_dir() else path.stem)
 
 
@@ -205,8 +205,8 @@ def _pair(data: object) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     return data
 
 
-def _existing(text: str) -> Path:
-    """The path of a file or folder that is there."""
+def existing(text: str) -> Path:
+    """The path of a file or folder; raises UserError where there is none."""
     written = user_path(text)
     try:
         path = written.resolve(strict=True)
@@ -218,8 +218,8 @@ def _existing(text: str) -> Path:
     return path
 
 
-def _open(path: Path, *, max_files: int, max_bytes: int) -> Folder | Zip:
-    """A folder, or the zip that a zip or .npz file is."""
+def open_files(path: Path, *, max_files: int, max_bytes: int) -> Folder | Zip:
+    """A folder, or the zip that a zip or .npz file is; raises UserError where it is neither, or beyond the limits."""
     if path.is_dir():
         return Folder(path, max_files=max_files)
     if not path.is_file():  # of which reading may never end

@@ -50,7 +50,7 @@ class Settling:
         wide = any(each.wide for each in found)
         faint = bool(plain) and not wide and max(each.top for each in found) == 1
         faint = faint and (scale is None or scale.white == 1)
-        told += _plain_notes(found, self.given, plain, faint=faint)
+        told += plain_notes(found, self.given, plain, faint=faint)
         channels = 3 if any(each.coloured for each in found) else 1
         kept = np.delete(np.arange(len(self.names)), list(broken))
         if len(places) or broken or channels == 1 or faint:
@@ -114,7 +114,7 @@ def _rewrite(
         let_go(pixels)
 
 
-def _plain_notes(found: Sequence[Found], given: str, plain: int, *, faint: bool) -> list[str]:
+def plain_notes(found: Sequence[Found], given: str, plain: int, *, faint: bool) -> list[str]:
     """What is odd about the ``plain`` files, those of 8 bits: all are dark, or further pictures are left out.
 
     Raises:
