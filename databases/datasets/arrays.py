@@ -17,7 +17,7 @@ from databases.datasets.groups import group_numbers
 from databases.datasets.labels import checked_labels, class_numbers
 from databases.datasets.npz import Arrays, joined
 from databases.datasets.pictures import Labelled
-from databases.datasets.scale import Scale, check_alike, find_scale
+from databases.datasets.scale import LEAST_TOP, TINY_OVERSHOOT, Scale, check_alike, find_scale
 from databases.datasets.task import PICTURE_RESOLUTION, Images, check_classes, resize_images, sample
 from databases.datasets.values import values_of
 from databases.datasets.wide import wide_told
@@ -101,11 +101,21 @@ def kind_of_images(values: Array, task_images: Images, *, given: str) -> Kind:
     return Kind(task_images[:1].copy(), scale, values.shape[1:])
 
 
-def scale_told(values: Array, *, given: str) -> list[str]:
-    """What to tell of the range of images where it is more than 0 to 255, or where all bytes are dark."""
-    scale, told = find_scale(values_of(checked_images(values, given)), given=given)
-    usual = scale.white == 1 or (scale.white == 255 and scale.kind != "byte")
-    return [] if usual else [f"{given}: {note}" for note in told]
+def scale_told(values: Array, *, given: str) -> tuple[list[str], list[str]]:
+    """All that is to be told of the range of images, and what of it is no matter of course.
+
+    That the values of images are 0 to 1 or 0 to 255 is, unless some are clipped or all are dark.
+
+    Raises:
+        UserError: no range holds them, or several would do.
+    """
+    seen = values_of(checked_images(values, given))
+    scale, told = find_scale(seen, given=given)
+    told, white = [f"{given}: {note}" for note in told], scale.white
+    within = max(-seen.low, seen.top - white) <= TINY_OVERSHOOT * white
+    usual = white in (1, 255) and within and 255 * seen.top >= LEAST_TOP[255] * white
+    tells_range = white == 1 or scale.kind != "byte"  # that of bytes is told by their type
+    return told, told[1:] if usual and tells_range else told
 
 
 def more_images(values: object, kind: Kind, *, given: str, quiet: bool = False) -> Images:

@@ -53,8 +53,8 @@ def pretrain(
 
     Weights and optimiser are kept every three minutes. Several processes share each batch (gloo; NCCL and bfloat16
     where they have CUDA); --processes 2 starts them here, torchrun anywhere. Where no images are for validation a tenth
-    is taken, of folders and zips without a search for near copies: --groups tells what belongs together. ImageNet at 224 px on a machine of
-    eight GPUs, from folders train/CLASS and val/CLASS:
+    is taken, of folders and zips without a search for near copies: --groups tells what belongs together. ImageNet at
+    224 px on a machine of eight GPUs, from folders train/CLASS and val/CLASS:
 
     torchrun --nproc-per-node 8 -m metad2a pretrain IMAGENET --family lite0 --hours 20 --sides 128,160,224
     --batch 1024 --learning-rate 0.5
