@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import PurePosixPath
 
-from databases.datasets.archives import is_hidden
-from databases.datasets.names import part_of, shown, some
+from databases.datasets.names import is_hidden, part_of, shown, some
 from databases.errors import UserError, count
 
 # Formats that Pillow hands on to other programs (Ghostscript writes temporary files) or cannot read.

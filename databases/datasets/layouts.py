@@ -56,7 +56,7 @@ class Layout:
         while (
             self._unwrap() or self._leave_copies(grouped=grouped) or self._take_parts() or self._take_folds(self.trails)
         ):
-            pass
+            self.files.clock.check(len(self.depths), self.given)
         refuse_lost_parts(self.trails, self.parts, self.given)
         refuse_loose_pictures(self.trails, self.given)
         if not grouped:

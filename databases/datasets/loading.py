@@ -115,7 +115,7 @@ def load_task(
     name = name_of(data)
     if isinstance(data, str | Path) and not str(data).startswith("sklearn:"):
         path = existing(str(data))
-        with closing(open_files(path, max_files=max_files, max_bytes=max_bytes)) as files:
+        with closing(open_files(path, max_files=max_files, max_bytes=max_bytes, deadline=deadline)) as files:
             loaded = _read(
                 files,
                 path,
@@ -218,14 +218,14 @@ def existing(text: str) -> Path:
     return path
 
 
-def open_files(path: Path, *, max_files: int, max_bytes: int) -> Folder | Zip:
+def open_files(path: Path, *, max_files: int, max_bytes: int, deadline: float = math.inf) -> Folder | Zip:
     """A folder, or the zip that a zip or .npz file is; raises UserError where it is neither, or beyond the limits."""
     if path.is_dir():
-        return Folder(path, max_files=max_files)
+        return Folder(path, max_files=max_files, deadline=deadline)
     if not path.is_file():  # of which reading may never end
         raise UserError(f"given {str(path)!r}, a socket, pipe or device; {ALLOWED}; write a file and name that")
     if path.suffix.lower() in (".zip", ".npz") or is_zipfile(path):
-        return Zip(path, max_files=max_files, max_bytes=max_bytes)
+        return Zip(path, max_files=max_files, max_bytes=max_bytes, deadline=deadline)
     packed = ending_of(path.name) in PACKED
     raise UserError(
         f"given the file {str(path)!r}; {ALLOWED}; {unpacking([path.name]) if packed else 'turn it into one of them'}"

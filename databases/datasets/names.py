@@ -36,6 +36,9 @@ _MARKED = re.compile(rf"(.+?)[ _.-]+({'|'.join(sorted(MARKS))})([ _.-]*[0-9]+)?"
 _NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*[0-9]+\.[^.]+")
 _IN_SERIES = {"set", "fold", "split", "part", "batch", "chunk", "shard", "subset", *WRAPPING}
 
+SYSTEM = set("__macosx thumbs.db ehthumbs.db desktop.ini $recycle.bin lost+found @eadir @recycle @tmp #recycle".split())
+SYSTEM |= {"system volume information", "#snapshot", "__pycache__", "node_modules"}  # of systems, stores and programs
+
 
 def natural(text: str) -> tuple[list[str], str]:
     """Sort key by which class 2 stands before class 10."""
@@ -96,6 +99,11 @@ def some(names: Iterable[str]) -> str:
 
 def _is_text(name: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of the user's: .DS_Store, .git, __MACOSX, Thumbs.db, $RECYCLE.BIN."""
+    return name.startswith(".") or name.lower() in SYSTEM
 
 
 def part_of(folder: str) -> int | None:

@@ -31,8 +31,14 @@ def inner_folders(trails: Sequence[Trail], beside: Set[str]) -> tuple[set[str], 
 
 
 def is_copy(files: Files, twins: Mapping[str, str]) -> bool:
-    """Whether files, by names, hold what their twins hold: by size and content, in a zip by checksum."""
-    for one, other in twins.items():
+    """Whether files, by names, hold what their twins hold: by size and content, in a zip by checksum.
+
+    Raises:
+        UserError: as soon as it is clear that there is no time to tell.
+    """
+    pace = files.clock.pace(len(twins), "comparing two copies of them")
+    for number, (one, other) in enumerate(twins.items()):
+        pace.check(number, repr(files.root))
         marks = files.mark(one), files.mark(other)
         if files.root:  # where a mark tells times too
             marks = marks[0].partition(" ")[0], marks[1].partition(" ")[0]
@@ -40,7 +46,12 @@ def is_copy(files: Files, twins: Mapping[str, str]) -> bool:
             return False
     step = -(-len(twins) // MOST_READ)
     looked_into = list(twins.items())[:: max(1, step)] if files.root else []
-    return all(_same(files, one, other) for one, other in looked_into)
+    pace = files.clock.pace(len(looked_into), "comparing two copies of them")
+    for number, (one, other) in enumerate(looked_into):
+        pace.check(number, repr(files.root))
+        if not _same(files, one, other):
+            return False
+    return True
 
 
 def _same(files: Files, one: str, other: str) -> bool:
