@@ -73,7 +73,7 @@ def from_arrays(
 
 
 def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, seed: int) -> Labelled:
-    """The same for the arrays of an .npz file, which may name its classes; see `from_arrays`."""
+    """The same for the arrays of an .npz file, which may name its classes; see `from_arrays`, also what is raised."""
     images = [checked_images(x, given) for x in arrays.images]
     targets = [checked_labels(y, given) for y in arrays.labels]
     _check_match(images, targets, given)
@@ -178,7 +178,11 @@ def _check_match(images: Sequence[Array], targets: Sequence[Array], given: str) 
 
 
 def checked_images(images: Array, given: str) -> Array:
-    """Images as an array (n, h, w, c) of finite numbers, c = 1 or 3."""
+    """Images as an array (n, h, w, c) of finite numbers, c = 1 or 3.
+
+    Raises:
+        UserError: they are of another shape or type, or some number is none.
+    """
     if images.dtype.kind not in "buif":
         raise UserError(
             f"given {given} with images of type {images.dtype}; allowed is one array of numbers; "

@@ -16,7 +16,11 @@ Array: TypeAlias = npt.NDArray[Any]
 
 
 def checked_labels(labels: Array, given: str) -> Array:
-    """Labels (n,) as whole numbers from 0 or as text."""
+    """Labels (n,) as whole numbers from 0 or as text.
+
+    Raises:
+        UserError: they are neither, or some are missing.
+    """
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels.dtype.kind == "S":
         labels = _text(labels)
@@ -37,7 +41,11 @@ def checked_labels(labels: Array, given: str) -> Array:
 
 
 def class_numbers(labels: Array, class_names: Array | None, given: str) -> tuple[Labels, tuple[str, ...], list[str]]:
-    """Class numbers (n,), their names, and notes."""
+    """Class numbers (n,), their names, and notes.
+
+    Raises:
+        UserError: a label has no name.
+    """
     if class_names is None:
         values, found = np.unique(labels, return_inverse=True)
         numbers, sorted_names = by_name(found, list(map(str, values)))

@@ -52,7 +52,7 @@ class Layout:
         self.copies: dict[str, str] = {}  # folders left out, and those that hold the same
 
     def read(self, *, grouped: bool) -> None:
-        """Takes off wrapping folders, parts and folds until only classes are left."""
+        """Takes off what is above the classes; raises UserError for two readings, a lost class, or too little time."""
         while (
             self._unwrap() or self._leave_copies(grouped=grouped) or self._take_parts() or self._take_folds(self.trails)
         ):

@@ -71,6 +71,9 @@ def copies_with_tables(files: Files, tables: Mapping[str, bytes], names: Sequenc
     """What lies in folders that hold a table and all else as another folder does, by ``names``; and notes on it.
 
     ``tables`` are what stands in each, the highest first. Folders that are called after different parts are no copies.
+
+    Raises:
+        UserError: as soon as it is clear that there is no time to compare them.
     """
     alike = defaultdict[bytes, list[str]](list)
     for table, content in tables.items():

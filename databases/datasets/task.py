@@ -128,7 +128,7 @@ class Task:
     def resized(self, px: int) -> Task:
         """The same task at px by px pixels; the task itself when it has that size already.
 
-        Images in a file are resized into a file beside it, and only once.
+        Images in a file are resized into a file beside it, and only once. Raises UserError for impossible sizes.
         """
         check_resolution(px)
         if px == self.resolution or not isinstance(self.images, Mapped):
@@ -257,7 +257,7 @@ def split(labels: Labels, *, seed: int = 0, validation: float = 0.2, test: float
 
 
 def move_share(labels: Labels, parts: Parts, part: int, *, share: float, seed: int) -> Parts:
-    """Move a share of every class's training images to another part; see `split`. Returns new parts (n,)."""
+    """Move a share of every class's training images to another part; see `split`, which raises alike. New parts (n,)."""
     if not 0 <= share < 1:
         raise UserError(f"given a share of {share}; allowed are shares from 0 to below 1; 0.2 is usual")
     draws = image_draws(len(labels), seed=seed, stream=part)
