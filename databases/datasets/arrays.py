@@ -194,10 +194,12 @@ def checked_images(images: Array, given: str) -> Array:
     last, first = (images.shape[-1] in (1, 3), images.shape[1] in (1, 3)) if images.ndim == 4 else (False, False)
     if last == first or 0 in images.shape:
         either = ", whose channels may be the second place or the last" if last and first else ""
+        clear = {4: "leave transparency out, as x[..., :3]", 2: "leave transparency out, as x[..., :1]"}
+        remedy = clear.get(shape[-1] if len(shape) == 4 else 0) or "reshape them"
         raise UserError(
             f"given {given} with images of shape {shape}{either}; "
             "allowed are (n, h, w), (n, h, w, c) and (n, c, h, w), none 0, h and w above 1, and one of the places of c "
-            "1 or 3; reshape them"
+            f"1 or 3; {remedy}"
         )
     if images.dtype.kind == "f" and not all(np.isfinite(image).all() for image in images):
         raise UserError(

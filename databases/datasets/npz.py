@@ -102,7 +102,7 @@ def _used(there: Sequence[str], given: str) -> dict[int, tuple[str, str]]:
     if missing := [key for keys in used.values() for key in keys if key not in there]:
         raise UserError(
             f"given {given} without {' and '.join(missing)} but with {', '.join(sorted(there)) or 'none'}; "
-            f"allowed are {ALLOWED}; rename them"
+            f"allowed are {ALLOWED}; save them so, as by numpy.savez(FILE, x=images, y=labels)"
         )
     return used
 

@@ -257,7 +257,7 @@ def split(labels: Labels, *, seed: int = 0, validation: float = 0.2, test: float
 
 
 def move_share(labels: Labels, parts: Parts, part: int, *, share: float, seed: int) -> Parts:
-    """Move a share of every class's training images to another part; see `split`, which raises alike. New parts (n,)."""
+    """Moves a share of a class's training images to another part; see `split`, which raises alike. New parts (n,)."""
     if not 0 <= share < 1:
         raise UserError(f"given a share of {share}; allowed are shares from 0 to below 1; 0.2 is usual")
     draws = image_draws(len(labels), seed=seed, stream=part)
