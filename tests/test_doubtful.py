@@ -158,7 +158,7 @@ def test_pictures_with_boxes_have_no_classes(tmp_path: Path, place: str, labels:
         (("data.tar.gz",), "unpack 'data.tar.gz' and give the folder"),
         (("x.npy", "y.npy"), "save images and labels as x and y in one .npz file"),
         (("train-00000-of-00001.parquet",), "write the pictures in 'train-00000-of-00001.parquet' into class folders"),
-        (("README.md",), "sort the pictures into such"),
+        (("README.md",), "put pictures, such as PNG or JPEG, into such"),
     ],
 )
 def test_what_is_packed_is_to_be_unpacked(tmp_path: Path, files: tuple[str, ...], remedy: str) -> None:

@@ -186,7 +186,7 @@ def checked_images(images: Array, given: str) -> Array:
     if images.dtype.kind not in "buif":
         raise UserError(
             f"given {given} with images of type {images.dtype}; allowed is one array of numbers; "
-            "bring the images to one size and stack them"
+            f"{'open the files' if images.dtype.kind in 'US' else 'bring the images to one size'} and stack them"
         )
     shape = images.shape
     if images.ndim == 3:

@@ -66,7 +66,7 @@ def arrange(
         for name, trail in layout.trails.items()
         if len(trail) > 1
     ]
-    loose = [name for name, trail in layout.trails.items() if len(trail) < 2] + layout.unlabelled
+    loose = [name for name, trail in layout.trails.items() if len(trail) < 2] + layout.loose
     labels = {picture.label for picture in found}
     told = told_by_names(pictures) if len(labels) < 2 else ""
     homes = {picture.file: layout.home(picture.file) for picture in found}

@@ -17,8 +17,11 @@ from databases.datasets.names import shown, some
 from databases.errors import UserError, count
 
 COLUMNS = {  # what a column may be called
-    "file": ("file", "filename", "file_name", "image", "image_name", "image_path", "path", "picture", "id", "image_id"),
-    "class": ("class", "label", "category", "class_name", "target"),
+    "file": (
+        *("file", "filename", "file_name", "filepath", "file_path", "filepaths", "fname", "image", "image_name"),
+        *("image_path", "image_file", "img", "img_name", "img_path", "path", "picture", "id", "image_id"),
+    ),
+    "class": ("class", "label", "category", "class_name", "target", "labels", "classes", "category_name", "class_id"),
     "part": ("part", "split", "subset", "set", "parts", "splits"),
     "group": ("group", "track", "patient", "groups", "tracks", "patients", "group_id", "track_id", "patient_id"),
 }

@@ -8,6 +8,7 @@ from databases.datasets.archives import Files
 from databases.datasets.file_kinds import TABLE
 from databases.datasets.names import (
     about,
+    copied,
     heap,
     in_parts,
     marked,
@@ -56,6 +57,9 @@ def doubtful_notes(files: Files, trails: Mapping[str, Trail], given: str, *, gro
     drawn = {"/".join(way[: depth + 1]) for way in ways for depth in range(1, len(way)) if marks(way[depth])}
     if drawn:
         told.append(f"took what is in {some(drawn)} for pictures of its class: take it away if it is {DRAWN}")
+    if again := [top for top in tops if copied(top) in tops]:
+        first = some({copied(top) for top in again})
+        told.append(f"took {some(again)} for a class beside {first}: move its pictures there if it is that one")
     told += _marked_notes(trails)
     return told if grouped else told + _series_notes(files, trails, given, tops)
 

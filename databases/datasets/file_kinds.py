@@ -123,8 +123,10 @@ def unread_notes(
             f"{pictures:,} that can; allowed is a tenth of them; {remedy(unread)}, or take them away"
         )
     notes = []
-    if ignored := [*others, *loose]:
-        notes.append(f"ignored {told_of(ignored)} (hidden, no pictures, or in no class folder): {some(ignored)}")
+    if loose:
+        notes.append(f"left out {count(len(loose), 'picture')} in no class folder: {some(loose)}")
+    if others:
+        notes.append(f"ignored {told_of(others)} (hidden, or no pictures): {some(others)}")
     named = {ending: times for ending, times in endings.most_common() if ending not in DOCUMENTS}
     if named:
         told = ", ".join(f"{times:,} {ending or 'without ending'}" for ending, times in [*named.items()][:4])
@@ -183,6 +185,18 @@ def unpacking(names: Sequence[str]) -> str:
     if endings <= {".npy"}:
         return "save images and labels as x and y in one .npz file (numpy.savez)"
     return f"write the pictures in {some(names)} into class folders, or images and labels as x and y into an .npz file"
+
+
+def instead_of(name: str) -> str:
+    """What to do about a file that is given as the data and is none."""
+    ending = ending_of(name)
+    if ending in PACKED:
+        return unpacking([name])
+    if ending in (".csv", ".tsv"):
+        return f"give the folder of the pictures with the table in it as {TABLE}, with the columns file and class"
+    if ending in readable_formats()[1] | UNREAD_PICTURES:
+        return "give the folder above the folders of the classes"
+    return "turn it into one of them"
 
 
 def remedy(names: Sequence[str]) -> str:

@@ -48,7 +48,7 @@ class Layout:
         self.depths = dict.fromkeys(trails, 0)
         self.parts: dict[str, int] = {}
         self.notes: list[str] = []
-        self.unlabelled: list[str] = []
+        self.loose: list[str] = []  # pictures left out that lie beside folders
         self.copies: dict[str, str] = {}  # folders left out, and those that hold the same
 
     def read(self, *, grouped: bool) -> None:
@@ -220,12 +220,12 @@ class Layout:
 
     def _leave_out(self, names: Iterable[str]) -> None:
         for name in names:
-            self.unlabelled.append(name)
             del self.trails[name]
 
     def _assign(self, children: Mapping[str, list[str]], named: Mapping[str, int]) -> None:
         """Takes the part folders off, and folders that wrap all of a part."""
         loose = [name for name, trail in self.trails.items() if len(trail) < 2]
+        self.loose += loose
         self._leave_out(loose)
         train_classes = {self.trails[name][0] for name in self.parts}  # those beside the parts, if any
         for top in sorted(named, key=lambda top: (named[top], natural(top))):

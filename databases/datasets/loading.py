@@ -33,7 +33,7 @@ from databases.datasets.cautions import cautions
 from databases.datasets.content_order import content_order, image_digests
 from databases.datasets.conversion import plain_array
 from databases.datasets.draft import Progress
-from databases.datasets.file_kinds import PACKED, ending_of, unpacking
+from databases.datasets.file_kinds import instead_of
 from databases.datasets.group_split import completed, groups_note, training_images
 from databases.datasets.groups import AUTOMATIC, NONE, WAYS, check_way, group_numbers
 from databases.datasets.labels import by_name
@@ -212,7 +212,8 @@ def existing(text: str) -> Path:
         path = written.resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as problem:
         reason = getattr(problem, "strerror", None) or problem
-        raise UserError(f"given {text!r}, which cannot be found ({reason}); {ALLOWED}; check the path") from problem
+        remedy = "download it and name what you have" if "://" in text else "check the path"
+        raise UserError(f"given {text!r}, which cannot be found ({reason}); {ALLOWED}; {remedy}") from problem
     if not text.strip():
         raise UserError(f"given an empty path; {ALLOWED}; name one")
     return path
@@ -226,10 +227,7 @@ def open_files(path: Path, *, max_files: int, max_bytes: int, deadline: float = 
         raise UserError(f"given {str(path)!r}, a socket, pipe or device; {ALLOWED}; write a file and name that")
     if path.suffix.lower() in (".zip", ".npz") or is_zipfile(path):
         return Zip(path, max_files=max_files, max_bytes=max_bytes, deadline=deadline)
-    packed = ending_of(path.name) in PACKED
-    raise UserError(
-        f"given the file {str(path)!r}; {ALLOWED}; {unpacking([path.name]) if packed else 'turn it into one of them'}"
-    )
+    raise UserError(f"given the file {str(path)!r}; {ALLOWED}; {instead_of(path.name)}")
 
 
 # long, since what can be asked of a reader is a line each: here and where it is handed on

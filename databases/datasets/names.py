@@ -32,6 +32,8 @@ HEAPS = set("image images img imgs jpeg jpg png data dataset datasets folder unl
 _FIRST = HEAPS | set("original originals input inputs source sources raw rgb photo photos picture pictures".split())
 _WHICH = set("stg stage phase public private unlabeled unlabelled labeled labelled small mini sample full new".split())
 SMALL_COPIES = set("thumb thumbs thumbnail thumbnails preview previews".split())
+_AGAIN = r"copy|kopie|copie|copia|cópia|backup|bak|old|aug|augmented|augmentation|duplicates?"
+_COPIED = re.compile(rf"(.+?)[ _.-]*(\([0-9]+\)|(?<=[ _.-])({_AGAIN})[ _.-]*(\(?[0-9]+\)?)?)", re.IGNORECASE)
 _MARKED = re.compile(rf"(.+?)[ _.-]+({'|'.join(sorted(MARKS))})([ _.-]*[0-9]+)?", re.IGNORECASE)
 _NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*[0-9]+\.[^.]+")
 _IN_SERIES = {"set", "fold", "split", "part", "batch", "chunk", "shard", "subset", *WRAPPING}
@@ -178,6 +180,12 @@ def marked(name: str) -> str:
     """Of a file's name without its ending that tells of a mask or label, such as 7_mask: that of its picture."""
     match = _MARKED.fullmatch(name)
     return match[1] if match else ""
+
+
+def copied(folder: str) -> str:
+    """Of a folder's name that tells of a copy, such as cat - Copy, cat (1) and cat_aug: that of the first."""
+    match = _COPIED.fullmatch(folder)
+    return match[1].rstrip(" _.-") if match else ""
 
 
 def heap(folder: str) -> bool:

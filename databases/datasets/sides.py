@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import warnings
 from io import BytesIO
 
 import numpy.typing as npt
@@ -68,12 +69,15 @@ def _sizes(files: Files) -> list[tuple[int, int]]:
     from PIL import Image
 
     names, found = _pictures(files), []
-    for name in names[:: max(1, len(names) // LOOKED_AT)][:LOOKED_AT]:
-        try:
-            with Image.open(BytesIO(files.read(name, most=MAX_PICTURE_BYTES)), formats=readable_formats()[0]) as image:
-                found.append(image.size)
-        except Exception:  # a decoder raises whatever broken bytes make it raise; `read_pictures` will tell
-            continue
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of oddities, as in `decoding`
+        for name in names[:: max(1, len(names) // LOOKED_AT)][:LOOKED_AT]:
+            try:
+                content = BytesIO(files.read(name, most=MAX_PICTURE_BYTES))
+                with Image.open(content, formats=readable_formats()[0]) as image:
+                    found.append(image.size)
+            except Exception:  # a decoder raises whatever broken bytes make it raise; `read_pictures` will tell
+                continue
     return found
 
 

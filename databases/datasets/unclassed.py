@@ -55,4 +55,6 @@ def _remedy(files: Files, pictures: Sequence[str], others: Sequence[str]) -> str
     packed = [name for name in others if ending_of(name) in PACKED and not hidden(name)]
     if packed and not pictures:
         return unpacking(packed)
+    if not pictures:
+        return "put pictures, such as PNG or JPEG, into such, or give images and labels as x and y in an .npz file"
     return f"sort the pictures into such, or {by_table(files, pictures)}"
