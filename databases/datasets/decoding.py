@@ -206,13 +206,15 @@ class Read:
     """One file as uint8 (px, px, channels).
 
     ``more`` is whether it holds further pictures; ``dark`` the largest value, where that is so small against the
-    ``white`` of its kind in the set that it may be of another range, else 0.
+    ``white`` of its kind in the set that it may be of another range, else 0; ``clear`` whether it is transparent all
+    over.
     """
 
     pixels: Images
     more: bool
     dark: float
     white: int
+    clear: bool
 
 
 def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> Read:
@@ -235,7 +237,7 @@ def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -
         values = np.asarray(Image.fromarray(values).convert("L"))
     pixels: Images = np.atleast_3d(values)
     pixels = np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels
-    return Read(pixels, one.more, dark if may_be_darker(dark, of) else 0.0, of)
+    return Read(pixels, one.more, dark if may_be_darker(dark, of) else 0.0, of, one.clear)
 
 
 def _scaled_alike(values: Pixels, scale: Scale) -> Images:
