@@ -116,6 +116,18 @@ def test_usual_names_of_columns_are_known(tmp_path: Path, columns: str) -> None:
     assert load_task(tmp_path).class_names == ("a", "b")
 
 
+@pytest.mark.parametrize("px", [9, 16, 28, 40, 64, 70, 150])
+@pytest.mark.parametrize("up_to", [None, 128])
+def test_small_squares_are_one_task_as_folder_zip_and_array(tmp_path: Path, px: int, up_to: int | None) -> None:
+    x, y = np.random.default_rng(0).integers(0, 256, (20, px, px, 3), dtype=np.uint8), np.arange(20) % 2
+    for index, (image, label) in enumerate(zip(x, np.array(["a", "b"])[y], strict=True)):
+        (tmp_path / "set" / label).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "set" / label / f"{index}.png")
+    packed = shutil.make_archive(str(tmp_path / "set"), "zip", tmp_path / "set")
+    tasks = [load_task(each, up_to=up_to) for each in (tmp_path / "set", packed, (x, np.array(["a", "b"])[y]))]
+    assert len({(task.resolution, task.fingerprint) for task in tasks}) == 1
+
+
 def test_paths_in_place_of_images_are_to_be_opened() -> None:
     assert "open the files and stack them" in refusal((np.array(["a.png"] * 4), [0, 1, 0, 1]))
 
