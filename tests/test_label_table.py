@@ -211,7 +211,8 @@ def test_a_table_of_labels_that_cannot_be_right_is_refused(tmp_path: Path, text:
 
 def test_another_table_changes_nothing_and_its_name_is_advised(tmp_path: Path) -> None:
     make(tmp_path / "a", "cat", "dog")
-    assert load_task(table(tmp_path / "a", "x,y\n1,2\n")).class_names == ("cat", "dog")
+    task = load_task(table(tmp_path / "a", "x,y\n1,2\n"))
+    assert task.class_names == ("cat", "dog") and "took no classes from 'labels.csv'" in told(task)
     make(tmp_path / "b", ".")
     for text in ("file|class\n0.png|cat\n", "sep=;\n" + rows(5), "", "\n"):
         assert "give the labels.csv there a first line with" in refusal(table(tmp_path / "b", text))

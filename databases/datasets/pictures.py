@@ -141,7 +141,9 @@ def name_pictures(files: Files, given: str, *, groups: str | Path) -> Named:
     pictures, others = list[str](), list[str]()
     for name in files.names:
         (others if hidden(name) or ending_of(name) not in endings else pictures).append(name)
-    by_table = arrange_by_table(files, find_tables(others), pictures, others, given=given)
+    tables = find_tables(others)
+    by_table = arrange_by_table(files, tables, pictures, others, given=given)
+    unused = [f"took no classes from {some(tables)}: no columns file and class"] if tables and not by_table else []
     arranged = by_table or arrange(files, pictures, others, given=given, grouped=grouped)
     called = arranged.class_names
     class_names = tuple(dict.fromkeys(called[label] for label in sorted(called, key=sort_key)))
@@ -150,7 +152,7 @@ def name_pictures(files: Files, given: str, *, groups: str | Path) -> Named:
     parts = np.array([picture.part for picture in arranged.pictures], dtype=np.uint8)
     check_classes(labels, parts, class_names, least=2)
     named, told = named_groups(arranged.pictures, groups, root=files.root)
-    notes = (*files.notes, *arranged.notes, *told, *_left_out(files))
+    notes = (*files.notes, *unused, *arranged.notes, *told, *_left_out(files))
     return Named(arranged.pictures, labels, parts, class_names, notes, named if any(named) else None)
 
 
