@@ -45,6 +45,47 @@ def test_pictures_that_are_left_out_are_told_once(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("folders", "advice"),
+    [
+        (("color/a", "color/b", "grey/a", "grey/b"), "give one of 'color', 'grey' alone if it is a set of its own"),
+        (("x_80/a", "x_80/b", "x_20/a", "x_20/b"), "call the folders above train, val and test if they are parts"),
+        (("siteA/a", "siteA/b", "siteB/a", "siteB/b", "c"), "give one of 'siteA', 'siteB' alone"),
+    ],
+)
+def test_of_sets_side_by_side_it_is_told_what_can_be_done(
+    tmp_path: Path, folders: tuple[str, ...], advice: str
+) -> None:
+    assert advice in refusal(make(tmp_path, *folders))
+    assert load_task(tmp_path / folders[0].partition("/")[0]).class_names == ("a", "b")
+
+
+def test_how_many_classes_are_too_small_is_told(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b")
+    make(tmp_path, *(f"p{index}" for index in range(20)), count=1)
+    assert "given class 'p0' with 1 image, 1 of them for training (and 19 more such)" in refusal(tmp_path)
+
+
+def test_classes_at_the_end_of_names_are_seen(tmp_path: Path) -> None:
+    for index in range(8):
+        (tmp_path / "train").mkdir(exist_ok=True)
+        (tmp_path / "train" / f"{index:04}_{('cat', 'ship')[index % 2]}.png").write_bytes(picture(index))
+    assert "(their names end with 'cat', 'ship', which may be classes)" in refusal(tmp_path)
+
+
+def test_one_folder_of_pictures_that_a_table_names_is_no_class(tmp_path: Path) -> None:
+    make(tmp_path, "ISIC_Training_Input")
+    (tmp_path / "truth.csv").write_text("image,MEL\n" + "".join(f"{index},1.0\n" for index in range(5)))
+    assert "save the table 'truth.csv' (columns image, MEL) as labels.csv" in refusal(tmp_path)
+
+
+def test_documents_beside_pictures_that_are_left_out_make_no_folder_of_documents(tmp_path: Path) -> None:
+    make(tmp_path, "train/a/images", "train/b/images", "val/images")
+    (tmp_path / "val" / "annotations.txt").touch()
+    notes = told(load_task(tmp_path))
+    assert "left out 5 pictures in 'val/images'" in notes and "only documents" not in notes
+
+
+@pytest.mark.parametrize(
     ("name", "remedy"),
     [
         ("https://example.org/pets.zip", "download it and name what you have"),

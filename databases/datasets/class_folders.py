@@ -18,6 +18,7 @@ from databases.datasets.doubtful import doubtful_notes
 from databases.datasets.file_kinds import refuse_lost_classes, unread_notes
 from databases.datasets.layouts import Layout
 from databases.datasets.names import natural, pictured, shown, shown_apart, some, sort_key, told_by_names
+from databases.datasets.other_tables import naming_table
 from databases.datasets.readings import within_notes
 from databases.datasets.task import TRAIN
 from databases.datasets.unclassed import without_classes
@@ -70,10 +71,12 @@ def arrange(
     labels = {picture.label for picture in found}
     told = told_by_names(pictures) if len(labels) < 2 else ""
     homes = {picture.file: layout.home(picture.file) for picture in found}
-    if told or not found or (len(labels) == 1 and all(map(pictured, labels))):
+    single = len(labels) == 1 and (all(map(pictured, labels)) or naming_table(files, pictures))
+    if told or not found or single:
         raise without_classes(files, pictures, others, homes, told, given)
     found.sort(key=lambda picture: natural(picture.file))
-    papers = refuse_lost_classes({*homes.values()}, others, files.lost, given=given)
+    passed = set(pictures) - layout.trails.keys()
+    papers = refuse_lost_classes({*homes.values()}, others, files.lost, passed, given=given)
     doubts = doubtful_notes(files, layout.trails, given, grouped=grouped)
     names, notes = _class_names(found)
     notes = [*layout.notes, *doubts, *notes, *papers, *unread_notes(len(found), others, loose, files.lost, given=given)]

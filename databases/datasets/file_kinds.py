@@ -63,12 +63,12 @@ def hidden(name: str) -> bool:
 
 
 def refuse_lost_classes(
-    homes: Collection[str], others: Iterable[str], lost: Iterable[tuple[str, str]], *, given: str
+    homes: Collection[str], others: Iterable[str], lost: Iterable[tuple[str, str]], passed: Iterable[str], *, given: str
 ) -> list[str]:
     """Refuses a folder beside the class folders (``homes``) of which nothing can be read.
 
-    ``others`` are files that are no pictures, ``lost`` entries that lead to no file, each with the reason. Gives back
-    notes on folders of documents and of hidden files.
+    ``others`` are files that are no pictures, ``lost`` entries that lead to no file, each with the reason, ``passed``
+    pictures that were left out. Gives back notes on folders of documents and of hidden files.
     """
     above = {home.rpartition("/")[0] for home in homes}
     ways = {way for folder in above for way in (*_ways(folder), folder)}
@@ -96,6 +96,8 @@ def refuse_lost_classes(
             f"{some(names)}; allowed are folders with pictures; "
             f"{advice}, or to go on without this {what.split()[0]} take it away or let its name begin with a dot"
         )
+    holding = {way for name in passed for way in _ways(name)}
+    papers, veiled = papers - holding, veiled - holding
     notes = [f"no class is made of {some(papers)}, where only documents lie"] if papers else []
     if veiled := veiled - papers:
         notes.append(f"no class is made of {some(veiled)}, where only hidden files lie")

@@ -35,7 +35,7 @@ SMALL_COPIES = set("thumb thumbs thumbnail thumbnails preview previews".split())
 _AGAIN = r"copy|kopie|copie|copia|cópia|backup|bak|old|aug|augmented|augmentation|duplicates?"
 _COPIED = re.compile(rf"(.+?)[ _.-]*(\([0-9]+\)|(?<=[ _.-])({_AGAIN})[ _.-]*(\(?[0-9]+\)?)?)", re.IGNORECASE)
 _MARKED = re.compile(rf"(.+?)[ _.-]+({'|'.join(sorted(MARKS))})([ _.-]*[0-9]+)?", re.IGNORECASE)
-_NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*[0-9]+\.[^.]+")
+_NUMBERED = re.compile(r"(?:(.*?[^\W\d_].*?)[ _.-]*[0-9]+|[0-9]+[ _.-]*([^\W\d_].*))\.[^.]+")
 _IN_SERIES = {"set", "fold", "split", "part", "batch", "chunk", "shard", "subset", *WRAPPING}
 
 SYSTEM = set("__macosx thumbs.db ehthumbs.db desktop.ini $recycle.bin lost+found @eadir @recycle @tmp #recycle".split())
@@ -146,11 +146,11 @@ def speaks_of_a_part(folder: str) -> bool:
 
 
 def told_by_names(files: Sequence[str]) -> str:
-    """What to say of pictures whose names begin with few words each, as of their classes: cat.0.jpg, dog.1.jpg."""
+    """What to say of pictures called by a number and few words each, as of their classes: cat.0.jpg, 1_dog.jpg."""
     matches = [_NUMBERED.fullmatch(file.rpartition("/")[2]) for file in files]
-    words = {match[1] for match in matches if match}
-    few = 1 < len(words) <= len(files) // 2
-    return f" (their names begin with {some(words)}, which may be classes)" if few and None not in matches else ""
+    words = {match[1] or match[2] for match in matches if match}
+    few, where = 1 < len(words) <= len(files) // 2, "begin" if any(match and match[1] for match in matches) else "end"
+    return f" (their names {where} with {some(words)}, which may be classes)" if few and None not in matches else ""
 
 
 def series(folders: Iterable[str]) -> bool:

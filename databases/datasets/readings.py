@@ -150,6 +150,10 @@ def refuse_two_readings(trails: Trails, given: str) -> None:
         holding = [top for top, folders in inner.items() if folders & repeated]
         who = "which hold" if len(holding) == len(inner) else f"of which {some(holding)} hold"
         why = f"{who} the same folders {some(repeated)}"
+        advice = (
+            "merge those of one name, call the folders above train, val and test if they are parts of one set, give "
+            f"one of {some(holding)} alone if it is a set of its own"
+        )
     elif held := _held(inner):
         flat = inner.keys() - held.keys()
         a_set = any(map(holds_a_set, held)) and not any(map(holds_a_set, flat))

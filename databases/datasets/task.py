@@ -183,15 +183,15 @@ def check_classes(labels: Labels, parts: Parts, class_names: Sequence[str], *, l
         raise UserError(f"given a part {parts.max()}; allowed are 0 train, 1 validation and 2 test; correct it")
     sizes = np.bincount(labels, minlength=classes)
     train_sizes = np.bincount(labels[parts == TRAIN], minlength=classes)
-    for name, size, train_size in zip(class_names, sizes, train_sizes, strict=True):
-        if size < least or not train_size:
-            same = [each for each in class_names if each != name and key_of_name(each) == key_of_name(name)]
-            do = "add images to the class" if size < least else "put some of them into training"
-            raise UserError(
-                f"given class {name!r} with {count(size, 'image')}, {train_size} of them for training; allowed is at "
-                f"least {least}, 1 of them for training; {do} or remove it"
-                f"{f', or call it {same[0]!r} if it is that class' if same else ''}"
-            )
+    if small := np.flatnonzero((sizes < least) | (train_sizes == 0)).tolist():
+        name, size, more = class_names[small[0]], int(sizes[small[0]]), len(small) - 1
+        same = [each for each in class_names if each != name and key_of_name(each) == key_of_name(name)]
+        do = "add images to the class" if size < least else "put some of them into training"
+        raise UserError(
+            f"given class {name!r} with {count(size, 'image')}, {train_sizes[small[0]]} of them for training"
+            f"{f' (and {more:,} more such)' if more else ''}; allowed is at least {least}, 1 of them for training; "
+            f"{do} or remove it{f', or call it {same[0]!r} if it is that class' if same else ''}"
+        )
 
 
 def check_resolution(px: int) -> None:
