@@ -14,6 +14,7 @@ from PIL import Image
 from test_class_folders import make, picture, refusal, told
 
 from databases.datasets.loading import load_task
+from databases.errors import UserError
 
 
 @pytest.mark.parametrize(
@@ -179,3 +180,15 @@ def test_a_zip_made_on_windows_is_read(tmp_path: Path) -> None:
             for index in range(6):
                 archive.writestr(f"TRAIN\\{label}\\{index}.PNG", picture(index + ord(label)))
     assert load_task(tmp_path / "x.zip").class_names == ("a", "b")
+
+
+def test_a_table_of_groups_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(tmp_path / "set", "a", "b")
+    (tmp_path / "groups.csv").write_text("file,group\n")
+
+    def read(self: Path) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    with pytest.raises(UserError, match=r"which cannot be read .Input/output error"):
+        load_task(tmp_path / "set", groups=tmp_path / "groups.csv")
