@@ -96,7 +96,7 @@ def refuse_lost_classes(
             f"{some(names)}; allowed are folders with pictures; "
             f"{advice}, or to go on without this {what.split()[0]} take it away or let its name begin with a dot"
         )
-    holding = {way for name in passed for way in _ways(name)}
+    holding = {way for folder in {name.rpartition("/")[0] for name in passed} for way in _ways(f"{folder}/")}
     papers, veiled = papers - holding, veiled - holding
     notes = [f"no class is made of {some(papers)}, where only documents lie"] if papers else []
     if veiled := veiled - papers:

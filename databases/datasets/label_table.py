@@ -48,6 +48,8 @@ def arrange_by_table(
         UserError: rows that cannot be used, more than a tenth of the pictures not listed or of the files not there, or
             a class without a picture.
     """
+    if not tables:
+        return None
     contents = {name: content_of(files, name, given) for name in tables}
     copied, left = copies_with_tables(files, contents, [*pictures, *(each for each in others if not hidden(each))])
     pictures, others = ([name for name in names if name not in copied] for names in (pictures, others))

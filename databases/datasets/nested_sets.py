@@ -75,6 +75,8 @@ def copies_with_tables(files: Files, tables: Mapping[str, bytes], names: Sequenc
     Raises:
         UserError: as soon as it is clear that there is no time to compare them.
     """
+    if len(tables) < 2:
+        return set(), []
     alike = defaultdict[bytes, list[str]](list)
     for table, content in tables.items():
         alike[content].append(str(PurePosixPath(table).parent))
