@@ -150,9 +150,13 @@ def test_two_copies_are_compared_in_time_or_not_at_all(
         if table:
             rows = "\n".join(f"class{index % 2}/{index}.png,{index % 2}" for index in range(600))
             (tmp_path / place / "labels.csv").write_text(f"file,class\n{rows}\n")
-    marked: list[str] = []
-    mark = Folder.mark
-    monkeypatch.setattr(Folder, "mark", lambda self, name: marked.append(name) or mark(self, name))
+    marked, mark = list[str](), Folder.mark
+
+    def marking(self: Folder, name: str) -> str:
+        marked.append(name)
+        return mark(self, name)
+
+    monkeypatch.setattr(Folder, "mark", marking)
     with_clock(monkeypatch, step=0.1)
     with pytest.raises(UserError, match=r"60\d pictures: comparing two copies of them alone takes about 6\d") as error:
         load_task(tmp_path, deadline=10.0)

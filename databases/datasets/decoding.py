@@ -272,7 +272,7 @@ def _holds_more(image: Image.Image) -> bool:
 
 def _is_clear(image: Image.Image) -> bool:
     """Whether an image is transparent all over."""
-    return image.has_transparency_data and image.convert("RGBA").getextrema()[3] == (0, 0)
+    return image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() == (0, 0)
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -104,10 +104,11 @@ def _is_again(files: Files, inside: Sequence[str], folder: str, other: str, left
     """Whether another folder holds what is in a folder, outside of that."""
     place = "" if other == "." else f"{other}/"
     twins = {name: place + name.removeprefix(f"{folder}/") for name in inside[:1]}
-    if not is_copy(files, twins) or not left.issuperset(twins.values()):  # as of most folders
+    if not is_copy(files, twins) or not left >= {*twins.values()}:  # as of most folders
         return False
     twins = {name: place + name.removeprefix(f"{folder}/") for name in inside}
-    return left.issuperset(twins.values()) and not {*inside} & {*twins.values()} and is_copy(files, twins)
+    others = {*twins.values()}
+    return left >= others and others.isdisjoint(inside) and is_copy(files, twins)
 
 
 def _parts(folder: str) -> list[int]:
