@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 from test_class_folders import make, picture, refusal, told
 
+from databases.datasets.group_split import move_groups
 from databases.datasets.loading import load_task
+from databases.datasets.task import VALIDATION
 from databases.errors import UserError
 
 
@@ -192,3 +194,9 @@ def test_a_table_of_groups_that_cannot_be_read_is_refused(tmp_path: Path, monkey
     monkeypatch.setattr(Path, "read_bytes", read)
     with pytest.raises(UserError, match=r"which cannot be read .Input/output error"):
         load_task(tmp_path / "set", groups=tmp_path / "groups.csv")
+
+
+def test_classes_that_share_their_groups_give_one_of_them_where_all_are_large() -> None:
+    labels, groups = np.repeat([0, 1], 30), np.tile(np.repeat([0, 1, 2], 10), 2)
+    moved = move_groups(labels, np.zeros(60, np.uint8), VALIDATION, groups=groups, share=0.1, seed=0)
+    assert np.bincount(labels[moved == VALIDATION]).tolist() == [10, 10]
