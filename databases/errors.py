@@ -38,6 +38,7 @@ def in_a_line(name: str) -> str:
 
 
 def key_of_name(name: str) -> str:
-    """The same for names that a reader takes for one: Cat and cat, 1 and 01 and 1.0."""
-    plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """The same for names that a reader takes for one: Cat and cat, 1 and 01 and 1.0, and without what is not seen."""
+    seen = "".join(each for each in unicodedata.normalize("NFKC", name) if unicodedata.category(each) != "Cf")
+    plain = " ".join(seen.casefold().split())
     return re.sub("[.]0*$", "", plain).lstrip("0") if re.fullmatch("[0-9]+([.]0*)?", plain) else plain

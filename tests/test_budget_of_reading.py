@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from pathlib import Path
@@ -12,9 +13,11 @@ from cli_world import OF_CELLS, FakeModel, answer, run
 from PIL import Image
 from records_world import says
 
-from databases.datasets import loading, pace
+from databases.datasets import archives, loading, pace, room
+from databases.datasets.archives import Folder
 from databases.datasets.features import extract
 from databases.datasets.loading import load_task
+from databases.datasets.room import Room
 from databases.errors import UserError
 from metad2a.cli import options
 from metad2a.search.run_state import State, write_state
@@ -127,3 +130,59 @@ def test_reading_may_take_again_what_it_took_a_finished_run_of_that_name(
     for path in (data, str(tmp_path / "other")):
         assert run("search", path, "--budget", "20s").stderr.endswith("enough\n")
     assert 1e3 < ends[0] < 1e6 and ends[1] <= 10
+
+
+def with_clock(monkeypatch: pytest.MonkeyPatch, *, step: float) -> None:
+    """Lets each look at the clock take so many seconds."""
+    clock = itertools.count()
+    monkeypatch.setattr(pace, "time", type("Clock", (), {"monotonic": staticmethod(lambda: step * next(clock))}))
+
+
+@pytest.mark.parametrize("table", [False, True])
+def test_two_copies_are_compared_in_time_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, table: bool
+) -> None:
+    for place in ("", "copy/"):
+        for index in range(600):
+            path = tmp_path / f"{place}class{index % 2}" / f"{index}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(f"{index}".encode())
+        if table:
+            rows = "\n".join(f"class{index % 2}/{index}.png,{index % 2}" for index in range(600))
+            (tmp_path / place / "labels.csv").write_text(f"file,class\n{rows}\n")
+    marked, mark = list[str](), Folder.mark
+
+    def marking(self: Folder, name: str) -> str:
+        marked.append(name)
+        return mark(self, name)
+
+    monkeypatch.setattr(Folder, "mark", marking)
+    with_clock(monkeypatch, step=0.1)
+    with pytest.raises(UserError, match=r"60\d pictures: comparing two copies of them alone takes about 6\d") as error:
+        load_task(tmp_path, deadline=10.0)
+    assert " s more" in says(error) and 0 < len(marked) < 400
+
+
+def test_changes_are_looked_for_in_time_or_not_at_all(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "BETWEEN", 1)
+    with pytest.raises(UserError, match=r"80 pictures: looking for changes of them alone takes about 8[0-9] s"):
+        load_task(pictures, deadline=30.0, room=Room(tmp_path / "room", held=0))
+
+
+@pytest.mark.parametrize("deadline", [0.0, 12.0, math.inf])
+def test_files_are_listed_in_time_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, deadline: float
+) -> None:
+    for index in range(200):
+        path = tmp_path / f"class{index % 2}" / f"{index}.png"
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    monkeypatch.setattr(archives, "CHECKED", 10)
+    with_clock(monkeypatch, step=1.0)
+    if deadline == math.inf:
+        assert len(Folder(tmp_path).names) == 200
+        return
+    with pytest.raises(UserError, match=f"with {130 if deadline else 90} files or more: listing and sorting them took"):
+        Folder(tmp_path, deadline=deadline)

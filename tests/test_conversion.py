@@ -143,7 +143,7 @@ def test_text_of_numpy_of_any_length_is_text_and_may_be_missing(absent: Any) -> 
     )
     y[3] = absent
     assert missing(plain_array(y)) == [3]
-    with pytest.raises(UserError, match="labels of type object"):
+    with pytest.raises(UserError, match=r"1 label missing .None or NaN., the first at 3"):
         load_task((X, y))
     with pytest.raises(UserError, match=r"1 are missing .None or NaN., the first at 3"):
         MetaD2AClassifier(max_time=1).fit(X, y)

@@ -20,6 +20,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import cross_val_score
 
+from databases.datasets.loading import load_task
 from databases.errors import UserError
 from databases.records.recipe import RECIPES
 from metad2a import MetaD2AClassifier
@@ -109,11 +110,17 @@ def test_shares_after_bytes_are_refused_not_taken_for_black(model: FakeModel) ->
         quick().fit(X, Y).predict(X / 255)
 
 
-def test_a_fit_with_dark_and_overshooting_images_first_says_no_more_than_its_notes(model: FakeModel) -> None:
+def test_a_fit_with_dark_and_overshooting_images_warns_of_what_a_search_of_them_tells(model: FakeModel) -> None:
     x = X.astype(float)
+    assert quick().fit(x, Y).notes_ == (f"X: took values as 0 to 255: they are {x.min():g} to {x.max():g}",)
     x[0] /= 1_000
     x[1, 0, 0] = 260
-    assert quick().fit(x, Y).predict(x[2:]).shape == (58,)
+    with pytest.warns(UserWarning) as caught:
+        fitted = quick().fit(x, Y)
+    warned = [str(each.message) for each in caught]
+    assert warned == list(fitted.notes_) and "clipped" in warned[0] and "nearly black" in warned[1]
+    assert {note.removeprefix("X: ") for note in warned} <= set(load_task((x, Y)).notes)
+    assert fitted.predict(x[2:]).shape == (58,)
 
 
 @pytest.mark.parametrize(

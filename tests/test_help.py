@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from cli_world import QUICK, run
@@ -13,6 +15,8 @@ from typer.main import get_command
 
 from databases.records.recipe import RECIPES
 from metad2a.cli.app import app
+
+ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -47,6 +51,20 @@ def test_every_command_says_what_it_and_its_options_do_and_knows_json(
 def test_help_names_the_recipes_that_can_train(command: str) -> None:
     usable = [name for name, each in RECIPES.items() if not each.published and each is not QUICK]
     assert "|".join(usable) in run(command, "--help").stdout
+
+
+READING = [*(ROOT / "databases" / "datasets").glob("*.py"), ROOT / "metad2a" / "supernets" / "images.py"]
+
+
+def test_every_command_that_reads_labelled_images_has_the_options_that_messages_on_them_name() -> None:
+    named = {option for path in READING for option in re.findall(r"(?<![\w-])--[a-z][a-z-]+", path.read_text("utf-8"))}
+    reading = {
+        path: command for path, command in every_command() if any(each.name == "data" for each in command.params)
+    }
+    assert "--groups" in named and {path[0] for path in reading} >= {"recommend", "search", "train", "pretrain"}
+    for path, command in reading.items():
+        lacking = named - {option for each in command.params for option in each.opts}
+        assert not lacking, f"{' '.join(path)} has no {lacking}"
 
 
 def test_nothing_asked_shows_the_help_with_every_command() -> None:

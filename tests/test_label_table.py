@@ -40,6 +40,7 @@ def rows(files: int, *, head: str = "file,class", form: str = "{i}.png,{name}") 
         rows(10, head="SEP=\t\n\nfile\tclass", form="{i}.png\t{name}"),
         rows(10, head="\n \n;;\nfile;x;class", form="{i}.png;1,2;{name}"),
         rows(10, head="file, class", form="{i}.png , {name}"),
+        rows(10) + "  \n,\n , \n",
     ],
 )
 def test_a_table_of_labels_beside_the_pictures_tells_the_classes(tmp_path: Path, text: str) -> None:
@@ -190,13 +191,16 @@ def of_parts(part: str) -> str:
         (rows(20), "names 10 files that are no pictures"),
         (rows(10) + "lost.png,emu\n", "the class 'emu', of which no picture can be read"),
         (rows(10, form="{i}.png,"), "line 2 has no class"),
-        (rows(10) + "1.png\n", "line 12 has 1 cells"),
-        ("sep=,\n\n" + rows(10) + "1.png\n", "line 14 has 1 cells, line 3 has 2"),
+        (rows(10) + "1.png\n", "line 12 has 1 cell,"),
+        ("sep=,\n\n" + rows(10) + "1.png\n", "line 14 has 1 cell, line 3 has 2"),
         ("\n" + rows(10, form="{i}.png,"), "line 3 has no class"),
         (rows(10, form="../{i}.png,{name}"), "line 2 names '../0.png', which leads out of the folder"),
         (rows(10, form="a/../../{i}.png,{name}"), "line 2 names 'a/../../0.png', which leads out"),
         (rows(10, form="/home/me/{i}.png,{name}"), "'/home/me/0.png', which leads out"),
         (rows(10, form="C:\\me\\{i}.png,{name}"), "'C:/me/0.png', which leads out"),
+        (rows(10, form="{i}.PNG,{name}"), "where there is '0.png', and 0 that are"),
+        (rows(10, form="x\\{i}.jpg,{name}"), "where there is '0.png', and 0 that are"),
+        (rows(10, form="x{i},{i}.png,{name}"), "line 2 has 3 cells, line 1 has 2); allowed is CSV in UTF-8, each line"),
         (rows(10, form="elsewhere/{i}.png,{name}"), "names 10 files that are no pictures there"),
     ],
 )
@@ -207,12 +211,14 @@ def test_a_table_of_labels_that_cannot_be_right_is_refused(tmp_path: Path, text:
 
 def test_another_table_changes_nothing_and_its_name_is_advised(tmp_path: Path) -> None:
     make(tmp_path / "a", "cat", "dog")
-    assert load_task(table(tmp_path / "a", "x,y\n1,2\n")).class_names == ("cat", "dog")
+    task = load_task(table(tmp_path / "a", "x,y\n1,2\n"))
+    assert task.class_names == ("cat", "dog") and "took no classes from 'labels.csv'" in told(task)
     make(tmp_path / "b", ".")
     for text in ("file|class\n0.png|cat\n", "sep=;\n" + rows(5), "", "\n"):
         assert "give the labels.csv there a first line with" in refusal(table(tmp_path / "b", text))
     (tmp_path / "b" / "labels.csv").unlink()
-    assert "put a labels.csv with the columns file and class" in refusal(
+    assert "put a labels.csv with the columns file and class beside them" in refusal(tmp_path / "b")
+    assert "save the table 'train.csv' (columns file, class) as labels.csv with the columns file" in refusal(
         table(tmp_path / "b", rows(5), name="train.csv")
     )
 
@@ -247,3 +253,22 @@ def test_a_path_from_the_top_of_the_disk_may_lead_into_the_data(tmp_path: Path) 
     groups = "".join(f"{data}/x/{i}.png,g{i // 2}\n" for i in range(10))
     table(tmp_path, f"file,group\n{groups}", name="groups.csv")
     assert "in 5 groups" in told(load_task(data, groups=tmp_path / "groups.csv"))
+
+
+def test_a_table_that_cannot_be_read_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(make(tmp_path, "x", count=10), rows(10))
+
+    def read(self: Folder, name: str, *, most: int) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Folder, "read", read)
+    assert "whose labels.csv cannot be read (Permission denied)" in refusal(tmp_path)
+
+
+def test_names_that_stand_for_no_label_or_for_several_are_told(tmp_path: Path) -> None:
+    make(tmp_path, ".", count=12)
+    names = ("a", "b", "a|b", "NaN", "c, d", "x+y")
+    text = "file;class\n" + "".join(f"{i}.png;{names[i % 6]}\n" for i in range(12))
+    notes = told(load_task(table(tmp_path, text)))
+    assert "the class 'NaN' may stand for missing labels" in notes
+    assert "the class 'a|b' may be several labels of one image" in notes

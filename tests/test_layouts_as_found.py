@@ -15,6 +15,7 @@ from test_sets_in_sets import below
 from databases.datasets.class_folders import Arranged, arrange
 from databases.datasets.loading import load_task
 from databases.datasets.names import TAKEN, holds_a_set
+from databases.datasets.pace import Clock
 from databases.errors import UserError
 
 
@@ -101,7 +102,6 @@ def test_parts_of_one_name_without_classes_are_no_classes(tmp_path: Path, folder
 @pytest.mark.parametrize(
     "folders",
     [
-        ("cat_train", "dog_train", "cat_test", "dog_test"),
         ("training_fake", "training_real"),
         ("cat", "b_train", "b_test"),
     ],
@@ -183,6 +183,7 @@ def test_parts_without_classes_beside_other_pictures_are_refused(tmp_path: Path,
 class Listed:
     """Files in memory, as a zip has them."""
 
+    clock = Clock()
     root, empty, lost, notes = "", list[str](), list[tuple[str, str]](), list[str]()
 
     def __init__(self, contents: Mapping[str, str]) -> None:

@@ -214,9 +214,9 @@ def test_what_is_no_picture_is_ignored_with_a_note(tmp_path: Path) -> None:
     write(tmp_path / "cover.png")
     task = load_task(tmp_path)
     assert task.fingerprint == plain.fingerprint
-    assert task.notes[0] == (
-        "ignored 3 files and 1 hidden folder (hidden, no pictures, or in no class folder): "
-        "'.hidden/', 'cat/.DS_Store', 'cat/notes.txt', ..."
+    assert task.notes[:2] == (
+        "left out 1 picture in no class folder: 'cover.png'",
+        "ignored 2 files and 1 hidden folder (hidden, or no pictures): '.hidden/', 'cat/.DS_Store', 'cat/notes.txt'",
     )
 
 
@@ -259,7 +259,7 @@ def test_folders_without_something_to_learn_are_refused(tmp_path: Path) -> None:
     folder(tmp_path / "late" / "test", ("emu",))
     cases = {
         "empty": "0 pictures",
-        "flat": "1 pictures, none of them in a class folder",
+        "flat": "1 picture, none of them in a class folder",
         "one": "1 class ('cat')",
         "single": "class 'emu' with 1 image",
         "kaggle": "no class folders in a train folder",

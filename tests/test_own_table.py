@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_world import run
+from test_class_folders import make
 
 from databases.datasets.ready_features import from_text, read_features, to_text
 from databases.errors import UserError
@@ -114,7 +115,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "misspelt": (
         lambda f: table(f, (*row(), 8), head=(*HEAD, "chanels")),
         "unknown column 'chanels'; allowed are task, architecture, recipe, value, seed, images, features, source, "
-        "channels, cells, resolution; correct its name",
+        "groups, channels, cells, resolution; correct its name",
     ),
     "short row": (
         lambda f: table(f, row()[:3]),
@@ -239,3 +240,22 @@ def test_the_command_imports_and_refuses(tmp_path: Path) -> None:
     assert told.exit_code == 0 and "1 new records" in told.stdout
     refused = run("database", "import", "table", str(table(tmp_path, row(value="nan"))), "--database", place)
     assert refused.exit_code == 2 and refused.stderr.count("\n") == 1 and "line 2" in refused.stderr
+
+
+def test_groups_of_images_are_named_in_a_column_and_notes_on_images_are_told(tmp_path: Path, store: Store) -> None:
+    ways = [f"{name}/{place}" for name in ("cat", "dog") for place in ("in", "out")]
+    make(tmp_path / "pets", *ways, count=10)
+    head = ("task", "architecture", "recipe", "value", "seed", "images", "groups")
+    cells = ("pets", CELL, "mine", 81.5, 0, "pets")
+    told: list[str] = []
+    with pytest.raises(UserError, match="give the column groups with folder if 'cat', 'dog' are the classes"):
+        import_table(store, table(tmp_path, (*cells, ""), head=head))
+    assert import_table(store, table(tmp_path, (*cells, "folder"), head=head), say=told.append) == 1
+    assert any("pets: took folders of the same name in several classes as one group" in note for note in told)
+    (tmp_path / "groups.csv").write_text(
+        "\n".join(["file,group", *(f"{way}/{at}.png,{at}" for way in ways for at in range(10))])
+    )
+    with pytest.raises(UserError, match="give the column groups with folder"):
+        import_table(store, table(tmp_path, (*cells, "groups.csv"), head=head))
+    with pytest.raises(UserError, match="has groups but no images"):
+        import_table(store, table(tmp_path, (*row(), "folder"), head=(*HEAD, "groups")))

@@ -57,11 +57,13 @@ def test_what_a_folder_or_a_file_holds_beside_is_noted(network: Network, tmp_pat
     (tmp_path / "in").mkdir()
     images[0].save(tmp_path / "in" / "pages.tiff", save_all=True, append_images=images[1:])
     images[0].save(tmp_path / "in" / "nameless", format="PNG")
+    Image.new("RGBA", (16, 16), (0, 0, 0, 0)).save(tmp_path / "in" / "clear.png")
     (tmp_path / "in" / "notes.txt").write_text("no picture")
     found = list(predictions(network, [tmp_path / "in"], on_failure=failed.append, on_note=notes.append))
-    assert [Path(each.file).name for each in found] == ["pages.tiff"] and not failed
+    assert [Path(each.file).name for each in found] == ["clear.png", "pages.tiff"] and not failed
     assert "ignored 2 files" in notes[0] and "nameless" in notes[0] and "notes.txt" in notes[0]
     assert "first of several pictures in 1 file" in notes[1] and "pages.tiff" in notes[1]
+    assert "took 1 picture as white, transparent all over" in notes[2] and "clear.png" in notes[2]
 
 
 def test_pictures_that_may_be_of_another_range_are_noted(network: Network, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -103,3 +105,81 @@ def test_a_loss_that_is_no_number_ends_in_one_line_and_keeps_no_checkpoint(home:
 def test_what_would_be_lost_beside_evaluate_is_refused(option: list[str], home: Path, tmp_path: Path) -> None:
     told = run("pretrain", str(blobs(tmp_path / "noise.npz")), "--evaluate", "residual", *option)
     assert told.exit_code == 2 and option[0] in told.stderr
+
+
+def pictures(root: Path, *folders: str, count: int = 10, **odd: Any) -> Path:
+    """Folders of small pictures, all different; ``odd`` tells how some are saved."""
+    for label, folder in enumerate(folders):
+        (root / folder).mkdir(parents=True)
+        for place in range(count):
+            Image.new("RGB", (9, 9), (60 + place, 40 * label, 200)).save(root / folder / f"{place}.png", **odd)
+    return root
+
+
+def read(data: Path, groups: str = "auto") -> Images:
+    return open_images(data, 8, data.parent / "cache", ALONE, groups=groups)
+
+
+def test_what_is_refused_is_read_as_the_message_says(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "set", "a/x", "a/y", "b/x", "b/y")
+    with pytest.raises(UserError, match="give --groups folder if 'a', 'b' are the classes"):
+        read(data)
+    found = read(data, "folder")
+    assert found.names == ("a", "b") and len(found.train) + len(found.held) == 40
+    rows = [f"{each.relative_to(data)},{each.parent.name}" for each in sorted(data.rglob("*.png"))]
+    (data / "labels.csv").write_text("\n".join(["file,class", *rows]))
+    assert read(data).names == ("x", "y") and read(data).mark != found.mark
+    assert "took the classes of 40 pictures from 'labels.csv'" in "; ".join(read(data).notes)
+
+
+def test_validation_takes_no_picture_of_a_group_that_is_trained_on(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "set", *(f"{label}/day{day}" for label in "ab" for day in range(8)))
+    names = sorted(str(each.relative_to(data)) for each in data.rglob("*.png"))
+    (tmp_path / "groups.csv").write_text("\n".join(["file,group", *(f"{name},{name.split('/')[1]}" for name in names)]))
+    for groups in ("folder", str(tmp_path / "groups.csv")):
+        found = read(data, groups)
+        days = [{names[place].split("/")[1] for place in part} for part in (found.train, found.held)]
+        assert len(found.held) and not days[0] & days[1], days
+    assert found.mark != read(data).mark, "other images validate"
+    with pytest.raises(UserError, match="given the groups 'nowhere'"):
+        read(data, "nowhere")
+
+
+def test_a_zip_is_read_as_its_folder_is(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "set", "a", "b", "old/.hidden")
+    (data / "empty").mkdir()
+    packed = shutil.make_archive(str(tmp_path / "packed"), "zip", data)
+    folder, archive = read(data), read(Path(packed))
+    assert np.array_equal(folder.x, archive.x) and np.array_equal(folder.held, archive.held)
+    for found in (folder, archive):
+        assert "left out 1 empty folder: 'empty'" in "; ".join(found.notes) and len(found.held) == 2
+
+
+def test_classes_that_unicode_writes_in_two_ways_are_one(tmp_path: Path) -> None:
+    written = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
+    data = pictures(tmp_path / "set", f"train/{written[0]}", "train/x", f"val/{written[1]}", "val/x")
+    found = read(data)
+    assert found.names == ("x", "é") and sorted(set(found.y.tolist())) == [0, 1]
+
+
+def test_what_is_odd_about_pictures_is_told_at_each_reading(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "set", "a", save_all=True, append_images=[Image.new("RGB", (9, 9))])
+    pictures(data, "b")
+    for name, image in {"1": Image.new("L", (9, 9), 1), "2": Image.new("RGBA", (9, 9), (0, 0, 0, 0))}.items():
+        image.save(data / "b" / f"odd{name}.png")
+    for _ in range(2):
+        notes = "; ".join(read(data).notes)
+        assert "took the first of several pictures in 10 files" in notes
+        assert "1 picture of 8 bits holds nothing above 1 of 255" in notes
+        assert "1 picture is transparent all over" in notes
+
+
+def test_images_of_a_test_part_are_told(tmp_path: Path) -> None:
+    x = np.random.default_rng(0).integers(0, 256, (40, 8, 8, 3), dtype=np.uint8)
+    np.savez(tmp_path / "x.npz", x=x, y=np.arange(40) % 2)
+    assert "8 images of the test part are left alone" in "; ".join(read(tmp_path / "x.npz").notes)
+
+
+def test_encoded_images_have_no_groups(home: Path, tmp_path: Path) -> None:
+    told = run("pretrain", str(blobs(tmp_path / "noise.npz")), "--groups", "prefix", "--no-tracking")
+    assert told.exit_code == 2 and "given --groups prefix for encoded images" in told.stderr

@@ -221,8 +221,9 @@ def test_thin_bright_lines_are_bright_however_small_pictures_become(tmp_path: Pa
     assert "none is above" not in told(as_given(write(tmp_path, x), resolution=16))
 
 
-def test_images_are_refused_by_fit_where_all_values_are_below_0() -> None:
-    assert "not clear" in refusal(-NOISE) and "not clear" in refusal(-NOISE * 3)
+@pytest.mark.parametrize("x", [-NOISE, -NOISE * 3, 2 * NOISE - 1, (BYTES.astype(np.int16) - 128).astype(np.int8)])
+def test_what_was_normalised_is_refused_with_what_to_do(x: Any) -> None:
+    assert "undo any normalisation, so that black is 0" in refusal(x)
 
 
 @pytest.mark.parametrize("rounded", [True, False])
@@ -248,3 +249,29 @@ def test_few_bright_images_of_16_bits_among_13_are_told() -> None:
     x = with_one(65_535, (NOISE * 8_191).astype(np.uint16))
     assert "39 images with no value above 8,191 will be nearly black" in told(as_given((x, Y)))
     assert "8,191" not in told(as_given(((NOISE * 65_535).astype(np.uint16), Y)))
+
+
+@pytest.mark.parametrize(
+    ("top", "white", "beside", "words"),
+    [
+        (1_023, 4_095, 0, "none of the values is above 1,023: scale them if that is white"),
+        (16_383, 65_535, 0, "none of the values is above 16,383: scale them if that is white"),
+        (1_023, 8_191, 8_000, "10 images with no value above 1,023 will be dark: scale them if that is white"),
+        (4_095, 8_191, 8_000, "10 images with no value above 4,095 will be dark: scale them if that is white"),
+        (1_023, 4_095, 4_000, "10 images with no value above 1,023 will be dark: scale them if that is white"),
+        (16_383, 65_535, 60_000, "10 images with no value above 16,383 will be dark: scale them if that is white"),
+        (4_095, 4_095, 4_000, ""),
+        (7_000, 8_191, 8_000, ""),
+        (40_000, 65_535, 60_000, ""),
+    ],
+)
+@pytest.mark.parametrize("files", [False, True])
+def test_images_of_fewer_bits_are_dark_and_told(
+    tmp_path: Path, top: int, white: int, beside: int, words: str, *, files: bool
+) -> None:
+    x = (NOISE * beside).astype(np.uint16)
+    x[: 10 if beside else None] = (NOISE * top)[: 10 if beside else None]
+    x[:, 0, 0] = [top if not beside or index < 10 else beside for index in range(40)]
+    notes = told(as_given(write(tmp_path, x) if files else (x, Y)))
+    assert f"took values as 0 to {white:,}" in notes
+    assert words in notes if words else ("dark" not in notes and "none of" not in notes)

@@ -223,19 +223,34 @@ def test_opened_images_of_8_bits_and_few_of_16_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("top", "kind", "words"),
+    ("top", "kind", "words", "warned"),
     [
-        (1, np.float32, ""),
-        (255, np.int32, ""),
-        (255, np.uint8, ""),
-        (1, np.uint8, ""),
-        (4_095, np.uint16, "took values as 0 to 4,095"),
-        (16_383, np.uint16, "took values as 0 to 65,535: they are 0 to 16,383"),
-        (20, np.uint8, "none is above 20"),
+        (1, np.float32, "took values as 0 to 1: they are 0 to 1", ""),
+        (255, np.int32, "took values as 0 to 255: they are 0 to 255", ""),
+        (255, np.uint8, "", ""),
+        (1, np.uint8, "scaled values of 0 to 1", ""),
+        (1.0001, np.float32, "clipped 20 of them", ""),
+        (1.2, np.float32, "clipped", "clipped"),
+        (0.2, np.float32, "they are 0 to 0.2", "took values as 0 to 1: they are 0 to 0.2"),
+        (258, np.int16, "clipped", "took values as 0 to 255: they are 0 to 258; clipped"),
+        (4_095, np.uint16, "took values as 0 to 4,095", "took values as 0 to 4,095"),
+        (16_383, np.uint16, "they are 0 to 16,383", "took values as 0 to 65,535: they are 0 to 16,383"),
+        (20, np.uint8, "none is above 20", "none is above 20"),
     ],
 )
-def test_fit_tells_of_ranges_but_the_usual_ones(top: int, kind: Any, words: str) -> None:
-    values = RANDOM.random((20, 8, 8)) * top
+def test_fit_keeps_the_range_that_it_took_and_warns_of_what_is_no_matter_of_course(
+    top: float, kind: Any, words: str, warned: str
+) -> None:
+    values = RANDOM.random((20, 8, 8)) * min(top, 255 if kind == np.int16 else 1 if top < 2 else top)
     values[:, 0, 0], values[:, 1, 1] = top, 0
-    told = scale_told(values.astype(kind), given="X")
+    told, odd = scale_told(values.astype(kind), given="X")
     assert (words in "".join(told)) if words else not told
+    assert (warned in "".join(odd)) if warned else not odd
+
+
+def test_fit_warns_of_images_that_are_dark_beside_others() -> None:
+    values = RANDOM.random((40, 8, 8)) * 255
+    values[:2] /= 255
+    told, odd = scale_told(values, given="X")
+    assert "took values as 0 to 255" in told[0] and odd == told[1:]
+    assert "2 images with no value above 1 will be nearly black" in odd[0]

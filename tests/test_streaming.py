@@ -210,9 +210,11 @@ def test_very_many_pictures_get_fewer_pixels_and_a_note(tmp_path: Path) -> None:
 
     for index in range(4):
         Image.new("RGB", (100, 100), (index, 0, 0)).save(tmp_path / f"{index}.png")
-    assert picture_side(Folder(tmp_path), up_to=128) == (96, [])
+    assert picture_side(Folder(tmp_path), up_to=128) == (100, []), "as arrays of such images"
     px, (note,) = picture_side(Folder(tmp_path), up_to=128, most_bytes=4 * 3 * 50 * 50)
-    assert px == 48 and "read at 48x48 pixels: at 96x96 all 4 pictures" in note
+    assert px == 48 and "read at 48x48 pixels: at 100x100 all 4 pictures" in note
+    Image.new("RGB", (100, 110), (9, 0, 0)).save(tmp_path / "4.png")
+    assert picture_side(Folder(tmp_path), up_to=128) == (96, [])
 
 
 def test_images_in_a_file_are_let_go_travel_as_a_path_and_are_resized_once(

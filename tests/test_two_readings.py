@@ -64,7 +64,7 @@ def test_what_holds_data_by_its_name_is_no_class_of_all_that_lies_in_it(
             ("cats/indoor", "cats/outdoor", "dogs"),
             "made one class each of several folders: 'cats' of 'indoor', 'outdoor'",
         ),
-        (("animal/cat", "animal/dog", "plant/oak"), "several folders: 'animal' of 'cat', 'dog'; if these are classes"),
+        (("animal/cat", "animal/dog", "plant/oak"), "several folders: 'animal' of 'cat', 'dog'; if 'cat', 'dog' are"),
         (("cats/2021", "cats/2022", "dogs/photos"), "parts of their classes: 'cats/2021', 'cats/2022', 'dogs/photos'"),
     ],
 )

@@ -7,6 +7,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 from test_loading import (
@@ -34,7 +35,9 @@ POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
     ("harm", "reason"),
     [
         ("truncated", "truncated"),
-        (b"", "not a picture"),
+        (b"", "an empty file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\n", "fetch the files by git lfs pull"),
+        (b"\n<!DOCTYPE html><html>", "a web page, as of a failed download"),
         (b"hello", "not a picture"),
         (POSTSCRIPT, "not a picture"),  # Pillow would start Ghostscript
         (10_000, "(100,000,000 pixels, allowed are 89,478,485: make it smaller)"),
@@ -97,3 +100,26 @@ def test_the_same_for_another_eye_or_smaller_is_nothing_that_was_left_out(
     picture.save(tmp_path / "cat" / name, append_images=[picture] * (name == "a.mpo"), **options)
     task = load_task(tmp_path)
     assert "took the first" not in " ".join(task.notes) and "skipped" not in " ".join(task.notes)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        (np.array([[np.nan, 1], [0.5, 0]], np.float32), "NaN or infinity among its values"),
+        (np.array([[np.inf, 1], [0.5, 0]], np.float32), "NaN or infinity among its values"),
+        (np.array([[-1_000, 2_000], [0, 0]], np.int32), "outside 0 to 65,535: shift or scale them"),
+    ],
+)
+def test_pictures_of_values_that_no_range_holds_say_which(tmp_path: Path, values: Any, reason: str) -> None:
+    folder(tmp_path, count=10)
+    Image.fromarray(np.kron(values, np.ones((8, 8), values.dtype))).save(tmp_path / "cat" / "bad.tiff")
+    assert reason in load_task(tmp_path).notes[0]
+
+
+def test_pictures_that_are_transparent_all_over_are_told(tmp_path: Path) -> None:
+    folder(tmp_path, count=10)
+    for index in range(3):
+        Image.new("RGBA", (16, 16), (9, 9 * index, 9, 0)).save(tmp_path / "cat" / f"clear{index}.png")
+        Image.new("RGBA", (16, 16), (255, 255, 255, 9)).save(tmp_path / "cat" / f"white{index}.png")
+    notes = "; ".join(load_task(tmp_path).notes)
+    assert "3 pictures are transparent all over, and so white: save them without that" in notes

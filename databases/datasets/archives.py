@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import io
+import math
 import os
 import stat
 import zipfile
@@ -17,6 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, Protocol, cast
 
+from databases.datasets.names import is_hidden
+from databases.datasets.pace import Clock
 from databases.datasets.zip_names import member_names, odd_names, plain
 from databases.errors import UserError
 
@@ -25,8 +28,7 @@ if TYPE_CHECKING:
 
 MAX_FILES = 2_000_000
 MAX_BYTES = 4 * 2**30
-SYSTEM = set("__macosx thumbs.db ehthumbs.db desktop.ini $recycle.bin lost+found @eadir @recycle @tmp #recycle".split())
-SYSTEM |= {"system volume information", "#snapshot", "__pycache__", "node_modules"}  # of systems, stores and programs
+CHECKED = 1_000  # files between two looks at the clock
 
 
 class Files(Protocol):
@@ -35,6 +37,10 @@ class Files(Protocol):
     @property
     def root(self) -> str:
         """Where they lie on the disk; an empty text where they do not."""
+
+    @property
+    def clock(self) -> Clock:
+        """By when they must be read."""
 
     @property
     def names(self) -> list[str]:
@@ -59,16 +65,11 @@ class Files(Protocol):
         """What changes when the content of a file does, told without reading it."""
 
 
-def is_hidden(name: str) -> bool:
-    """Whether a file or folder is none of the user's: .DS_Store, .git, __MACOSX, Thumbs.db, $RECYCLE.BIN."""
-    return name.startswith(".") or name.lower() in SYSTEM
-
-
 class Folder:
     """A folder on disk with everything below it; links are followed, but not round in circles."""
 
-    def __init__(self, path: Path, *, max_files: int = MAX_FILES) -> None:
-        self._path, self.root = path, str(path)
+    def __init__(self, path: Path, *, max_files: int = MAX_FILES, deadline: float = math.inf) -> None:
+        self._path, self.root, self.clock = path, str(path), Clock(deadline)
         self.names: list[str] = []
         self.empty: list[str] = []
         self.lost: list[tuple[str, str]] = []
@@ -76,6 +77,8 @@ class Folder:
         try:
             for name in self._walk(path, "", (os.path.realpath(path),)):
                 self.names.append(name)
+                if not len(self.names) % CHECKED:
+                    self.clock.check(len(self.names), repr(str(path)))
                 if len(self.names) > max_files:
                     raise _too_many(str(path), max_files)
         except OSError as problem:
@@ -128,8 +131,10 @@ class Zip:
 
     root = ""
 
-    def __init__(self, path: Path, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES) -> None:
-        self._path, self._max_bytes, self._bytes_left = str(path), max_bytes, max_bytes
+    def __init__(
+        self, path: Path, *, max_files: int = MAX_FILES, max_bytes: int = MAX_BYTES, deadline: float = math.inf
+    ) -> None:
+        self._path, self._max_bytes, self._bytes_left, self.clock = str(path), max_bytes, max_bytes, Clock(deadline)
         try:
             self._zip = zipfile.ZipFile(path)
             listed = self._zip.infolist()

@@ -17,8 +17,9 @@ from databases.datasets.groups import group_numbers
 from databases.datasets.labels import checked_labels, class_numbers
 from databases.datasets.npz import Arrays, joined
 from databases.datasets.pictures import Labelled
-from databases.datasets.scale import Scale, check_alike, find_scale, values_of
+from databases.datasets.scale import LEAST_TOP, TINY_OVERSHOOT, Scale, check_alike, find_scale
 from databases.datasets.task import PICTURE_RESOLUTION, Images, check_classes, resize_images, sample
+from databases.datasets.values import values_of
 from databases.datasets.wide import wide_told
 from databases.errors import UserError
 
@@ -72,7 +73,7 @@ def from_arrays(
 
 
 def from_npz(arrays: Arrays, *, given: str, resolution: int | None, most: int, seed: int) -> Labelled:
-    """The same for the arrays of an .npz file, which may name its classes; see `from_arrays`."""
+    """The same for the arrays of an .npz file, which may name its classes; see `from_arrays`, also what is raised."""
     images = [checked_images(x, given) for x in arrays.images]
     targets = [checked_labels(y, given) for y in arrays.labels]
     _check_match(images, targets, given)
@@ -100,11 +101,21 @@ def kind_of_images(values: Array, task_images: Images, *, given: str) -> Kind:
     return Kind(task_images[:1].copy(), scale, values.shape[1:])
 
 
-def scale_told(values: Array, *, given: str) -> list[str]:
-    """What to tell of the range of images where it is more than 0 to 255, or where all bytes are dark."""
-    scale, told = find_scale(values_of(checked_images(values, given)), given=given)
-    usual = scale.white == 1 or (scale.white == 255 and scale.kind != "byte")
-    return [] if usual else [f"{given}: {note}" for note in told]
+def scale_told(values: Array, *, given: str) -> tuple[list[str], list[str]]:
+    """All that is to be told of the range of images, and what of it is no matter of course.
+
+    That the values of images are 0 to 1 or 0 to 255 is, unless some are clipped or all are dark.
+
+    Raises:
+        UserError: no range holds them, or several would do.
+    """
+    seen = values_of(checked_images(values, given))
+    scale, told = find_scale(seen, given=given)
+    told, white = [f"{given}: {note}" for note in told], scale.white
+    within = max(-seen.low, seen.top - white) <= TINY_OVERSHOOT * white
+    usual = white in (1, 255) and within and 255 * seen.top >= LEAST_TOP[255] * white
+    tells_range = white == 1 or scale.kind != "byte"  # that of bytes is told by their type
+    return told, told[1:] if usual and tells_range else told
 
 
 def more_images(values: object, kind: Kind, *, given: str, quiet: bool = False) -> Images:
@@ -167,11 +178,15 @@ def _check_match(images: Sequence[Array], targets: Sequence[Array], given: str) 
 
 
 def checked_images(images: Array, given: str) -> Array:
-    """Images as an array (n, h, w, c) of finite numbers, c = 1 or 3."""
+    """Images as an array (n, h, w, c) of finite numbers, c = 1 or 3.
+
+    Raises:
+        UserError: they are of another shape or type, or some number is none.
+    """
     if images.dtype.kind not in "buif":
         raise UserError(
             f"given {given} with images of type {images.dtype}; allowed is one array of numbers; "
-            "bring the images to one size and stack them"
+            f"{'open the files' if images.dtype.kind in 'US' else 'bring the images to one size'} and stack them"
         )
     shape = images.shape
     if images.ndim == 3:
@@ -179,10 +194,12 @@ def checked_images(images: Array, given: str) -> Array:
     last, first = (images.shape[-1] in (1, 3), images.shape[1] in (1, 3)) if images.ndim == 4 else (False, False)
     if last == first or 0 in images.shape:
         either = ", whose channels may be the second place or the last" if last and first else ""
+        clear = {4: "leave transparency out, as x[..., :3]", 2: "leave transparency out, as x[..., :1]"}
+        remedy = clear.get(shape[-1] if len(shape) == 4 else 0) or "reshape them"
         raise UserError(
             f"given {given} with images of shape {shape}{either}; "
             "allowed are (n, h, w), (n, h, w, c) and (n, c, h, w), none 0, h and w above 1, and one of the places of c "
-            "1 or 3; reshape them"
+            f"1 or 3; {remedy}"
         )
     if images.dtype.kind == "f" and not all(np.isfinite(image).all() for image in images):
         raise UserError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -15,6 +16,8 @@ from databases.errors import count, key_of_name
 
 IMBALANCE = 10  # images of the largest class for one of the smallest
 FEW = 0.01  # share of a part whose near copies in training may be chance
+MISSING = {"nan", "null", "nat", "n/a", "<na>", "#n/a"}
+JOINED = r"[|;,+&]"  # between several labels of one image
 MAJORITY = 0.8  # share of the largest class
 
 
@@ -39,6 +42,7 @@ def cautions(
     names = files or [f"image {index}" for index in range(len(labels))]
     return [
         *_alike(class_names),
+        *_odd_names(class_names),
         *_balance(labels, class_names),
         *_absent(labels, parts, class_names, groups),
         *_two_classes(labels, class_names, copies, names),
@@ -70,6 +74,17 @@ def _alike(class_names: Sequence[str]) -> list[str]:
         f"the classes {pairs[0]}{more} differ in capitals, spaces or ways of writing alone: "
         "if they are one, give them one name"
     ]
+
+
+def _odd_names(class_names: Sequence[str]) -> list[str]:
+    """Notes on names that may stand for missing labels, or for several labels of one image."""
+    notes, known = [], set(class_names)
+    if lost := [name for name in class_names if name.strip().lower() in MISSING]:
+        notes.append(f"the class {some(lost)} may stand for missing labels: take its images out if so")
+    pieces = {name: [piece.strip() for piece in re.split(JOINED, name)] for name in class_names}
+    if several := [name for name, each in pieces.items() if len(each) > 1 and known.issuperset(each)]:
+        notes.append(f"the class {some(several)} may be several labels of one image: it counts as one of its own")
+    return notes
 
 
 def _balance(labels: Labels, class_names: Sequence[str]) -> list[str]:

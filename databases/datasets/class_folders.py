@@ -15,12 +15,13 @@ from dataclasses import dataclass
 
 from databases.datasets.archives import Files
 from databases.datasets.doubtful import doubtful_notes
-from databases.datasets.file_kinds import TABLE, refuse_lost_classes, unread_notes
+from databases.datasets.file_kinds import refuse_lost_classes, unread_notes
 from databases.datasets.layouts import Layout
-from databases.datasets.names import natural, shown, shown_apart, some, sort_key, told_by_names
-from databases.datasets.readings import ALLOWED, within_notes
+from databases.datasets.names import natural, pictured, shown, shown_apart, some, sort_key, told_by_names
+from databases.datasets.other_tables import naming_table
+from databases.datasets.readings import within_notes
 from databases.datasets.task import TRAIN
-from databases.errors import UserError, count
+from databases.datasets.unclassed import without_classes
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,34 +67,21 @@ def arrange(
         for name, trail in layout.trails.items()
         if len(trail) > 1
     ]
-    loose = [name for name, trail in layout.trails.items() if len(trail) < 2] + layout.unlabelled
-    told = told_by_names(pictures) if len({picture.label for picture in found}) < 2 else ""
-    if told or not found:
-        seen = (
-            f"{len(found):,} of them in {some({*(layout.home(picture.file) for picture in found)})}"
-            if found
-            else "none of them in a class folder"
-        )
-        more = f", and {count(len(others), 'other file')} ({some(others)})" if others else ""
-        raise UserError(
-            f"given {given} with {len(pictures):,} pictures, {seen}{told}{more}; {ALLOWED}; sort the pictures into "
-            f"such, or {_by_table(others)}"
-        )
+    loose = [name for name, trail in layout.trails.items() if len(trail) < 2] + layout.loose
+    labels = {picture.label for picture in found}
+    told = told_by_names(pictures) if len(labels) < 2 else ""
+    homes = {picture.file: layout.home(picture.file) for picture in found}
+    single = len(labels) == 1 and (all(map(pictured, labels)) or naming_table(files, pictures))
+    if told or not found or single:
+        raise without_classes(files, pictures, others, homes, told, given)
     found.sort(key=lambda picture: natural(picture.file))
-    homes = {layout.home(picture.file) for picture in found}
-    papers = refuse_lost_classes(homes, others, files.lost, given=given)
-    doubts = doubtful_notes(files, layout.trails, others, given, grouped=grouped)
+    passed = set(pictures) - layout.trails.keys()
+    papers = refuse_lost_classes({*homes.values()}, others, files.lost, passed, given=given)
+    doubts = doubtful_notes(files, layout.trails, given, grouped=grouped)
     names, notes = _class_names(found)
     notes = [*layout.notes, *doubts, *notes, *papers, *unread_notes(len(found), others, loose, files.lost, given=given)]
     notes += within_notes(layout.trails.values(), grouped=grouped)
     return Arranged(tuple(found), names, tuple(notes))
-
-
-def _by_table(others: Sequence[str]) -> str:
-    """How a table would tell the classes."""
-    if any(name.rpartition("/")[2].lower() == TABLE for name in others):
-        return f"give the {TABLE} there a first line with the columns file and class, by commas, semicolons or tabs"
-    return f"put a {TABLE} with the columns file and class beside them"
 
 
 def _class_names(pictures: Sequence[Picture]) -> tuple[dict[str, str], list[str]]:

@@ -14,11 +14,14 @@ from itertools import chain
 from pathlib import PurePosixPath
 
 from databases.datasets.names import shown, some
-from databases.errors import UserError
+from databases.errors import UserError, count
 
 COLUMNS = {  # what a column may be called
-    "file": ("file", "filename", "file_name", "image", "image_name", "image_path", "path", "picture", "id", "image_id"),
-    "class": ("class", "label", "category", "class_name", "target"),
+    "file": (
+        *("file", "filename", "file_name", "filepath", "file_path", "filepaths", "fname", "image", "image_name"),
+        *("image_path", "image_file", "img", "img_name", "img_path", "path", "picture", "id", "image_id"),
+    ),
+    "class": ("class", "label", "category", "class_name", "target", "labels", "classes", "category_name", "class_id"),
     "part": ("part", "split", "subset", "set", "parts", "splits"),
     "group": ("group", "track", "patient", "groups", "tracks", "patients", "group_id", "track_id", "patient_id"),
 }
@@ -68,17 +71,18 @@ def read_table(
             raise csv.Error(f"the column {twice[0]!r} is there twice")
         rows = []
         for cells in reader:
-            if not any(cells):
+            if not any(map(str.strip, cells)):
                 continue
             if len(cells) != len(heads):
-                has = f"has {len(cells)} cells, line {above + 1} has {len(heads)}"
+                has = f"has {count(len(cells), 'cell')}, line {above + 1} has {len(heads):,}"
                 raise csv.Error(f"line {above + reader.line_num} {has}")
             told = {key: cells[place] for key, place in places.items() if cells[place].strip() or key in needed}
             told = {key: text if key in AS_WRITTEN else text.strip() for key, text in told.items()}
             rows.append(Row(above + reader.line_num, told, name))
     except (UnicodeDecodeError, csv.Error) as problem:
         raise UserError(
-            f"given {given}, which cannot be read as a table ({problem}); allowed is CSV in UTF-8; save it as that"
+            f"given {given}, which cannot be read as a table ({problem}); allowed is CSV in UTF-8, each line with as "
+            "many cells as the first; save it as that"
         ) from problem
     notes = [
         f"took the column {heads[places[key]]!r} for the {key}, not {some(spare)}"

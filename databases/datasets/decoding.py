@@ -27,9 +27,9 @@ from databases.datasets.scale import (
     has_a_scale,
     least_bright,
     may_be_darker,
-    values_of,
 )
 from databases.datasets.task import Images
+from databases.datasets.values import values_of
 from databases.datasets.wide import WIDE, WIDEST, is_wide
 from databases.errors import UserError
 
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
 
 MAX_PICTURE_BYTES = 256 * 2**20
 MAX_PIXELS = 89_478_485  # from here on Pillow warns of a decompression bomb
+NO_PICTURES = {  # how files begin that are called as pictures
+    b"version https://git-lfs": "a pointer of Git LFS: fetch the files by git lfs pull",
+    **dict.fromkeys((b"<!doctype html", b"<html"), "a web page, as of a failed download"),
+}
 PREVIEWS = {"MPO", "ICO", "ICNS", "CUR", "PSD"}  # whose further pictures show the same: another eye, smaller, layers
 Deep: TypeAlias = npt.NDArray[np.float32]  # values of more than 8 bits, not yet scaled
 Pixels: TypeAlias = npt.NDArray[np.uint8] | Deep  # (px, px), (px, px, 3)
@@ -54,6 +58,7 @@ class Found:
         frames: how many files hold further pictures. top: the largest value of those of 8 bits, as far as that is told.
         wide: the largest value of each picture of 16 bits a colour, in steps of 257.
         faint: how many of those of 8 bits hold 0 and 1 alone.
+        clear: how many are transparent all over.
     """
 
     start: int
@@ -67,6 +72,7 @@ class Found:
     top: int = 0
     wide: list[int] = field(default_factory=list)
     faint: int = 0
+    clear: int = 0
 
 
 class Decoded(NamedTuple):
@@ -76,7 +82,7 @@ class Decoded(NamedTuple):
         pixels: see `Pixels`. size: (width, height) as it was. kind: of values, as `Scale` has it.
         more: whether it holds further pictures. top: the largest value of 8 bits before it is made smaller.
         wide: whether it had 16 bits a colour, of which these are the upper 8.
-        faint: whether it has 8 bits and its largest value is 1.
+        faint: whether it has 8 bits and its largest value is 1. clear: whether it is transparent all over.
     """
 
     pixels: Pixels
@@ -86,6 +92,7 @@ class Decoded(NamedTuple):
     top: int = 0
     wide: bool = False
     faint: bool = False
+    clear: bool = False
 
 
 def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep: Deep) -> Found:
@@ -121,6 +128,7 @@ def decode_run(contents: Iterable[bytes | str], start: int, pixels: Images, deep
             found.coloured = found.coloured or (one.pixels.ndim == 3 and is_coloured(one.pixels[None]))
             found.wide += [WIDE * one.top] if one.wide else []
             found.faint += one.faint
+            found.clear += one.clear
     return found
 
 
@@ -129,7 +137,7 @@ def why_unreadable(problem: Exception) -> str:
     from PIL import Image, UnidentifiedImageError
 
     if isinstance(problem, UnidentifiedImageError):  # its text holds an address in memory
-        return "not a picture, or an empty file"
+        return "not a picture"
     pixels = re.search(r"([0-9]+) pixels", str(problem))
     if isinstance(problem, Image.DecompressionBombError) and pixels:  # ours, or Pillow's for twice as many
         return f"{int(pixels[1]):,} pixels, allowed are {MAX_PIXELS:,}: make it smaller"
@@ -143,7 +151,7 @@ def decode(content: bytes, px: int, *, known: int = 255) -> Decoded:
     """
     from PIL import Image, ImageOps
 
-    with Image.open(BytesIO(content), formats=readable_formats()[0]) as image:
+    with _opened(content) as image:
         size = image.size
         if size[0] * size[1] > MAX_PIXELS:
             raise Image.DecompressionBombError(f"{size[0] * size[1]} pixels")
@@ -156,15 +164,33 @@ def decode(content: bytes, px: int, *, known: int = 255) -> Decoded:
             deep = Image.fromarray(np.asarray(image, dtype=np.float32))
             values = np.asarray(deep.resize((px, px), Image.Resampling.BILINEAR))
             kind = "float" if image.mode.startswith("F") else "whole"
+            if not np.isfinite(values).all():
+                raise ValueError("NaN or infinity among its values")
             if not has_a_scale(values_of([values], kind=kind)):
-                raise ValueError(f"values from {values.min():g} to {values.max():g}, outside 0..{FULL_SCALES[-1]}")
+                span = f"values from {values.min():g} to {values.max():g}, outside 0 to {FULL_SCALES[-1]:,}"
+                raise ValueError(f"{span}: shift or scale them")
             return Decoded(values, size, kind, more)
         plain = _plain(image)
         looked_at = image.convert("RGB") if wide else plain  # what is transparent is white in the latter
         pixels = np.asarray(plain.resize((px, px), Image.Resampling.BILINEAR))
         dim = bool(pixels.max() <= 1)  # and so it may be in full
         top = int(np.max(looked_at.getextrema())) if wide or dim or known < LEAST_TOP[255] else 0
-        return Decoded(pixels, size, "byte", more, top, wide, faint=dim and top == 1 and not wide)
+        faint, clear = dim and top == 1 and not wide, bool(pixels.min() == 255) and _is_clear(image)
+        return Decoded(pixels, size, "byte", more, top, wide, faint, clear)
+
+
+def _opened(content: bytes) -> Image.Image:
+    """The picture in a file, not yet decoded; raises ValueError with what it is instead, as far as that is known."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        return Image.open(BytesIO(content), formats=readable_formats()[0])
+    except UnidentifiedImageError:
+        begin = content[:200].lstrip().lower()
+        told = next((what for start, what in NO_PICTURES.items() if begin.startswith(start)), "")
+        if told or not content:
+            raise ValueError(told or "an empty file") from None
+        raise
 
 
 def opened_picture(image: Image.Image) -> npt.NDArray[np.generic]:
@@ -180,13 +206,15 @@ class Read:
     """One file as uint8 (px, px, channels).
 
     ``more`` is whether it holds further pictures; ``dark`` the largest value, where that is so small against the
-    ``white`` of its kind in the set that it may be of another range, else 0.
+    ``white`` of its kind in the set that it may be of another range, else 0; ``clear`` whether it is transparent all
+    over.
     """
 
     pixels: Images
     more: bool
     dark: float
     white: int
+    clear: bool
 
 
 def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -> Read:
@@ -209,7 +237,7 @@ def read_picture(content: bytes, *, px: int, channels: int, white: int | None) -
         values = np.asarray(Image.fromarray(values).convert("L"))
     pixels: Images = np.atleast_3d(values)
     pixels = np.repeat(pixels, channels, axis=2) if pixels.shape[2] < channels else pixels
-    return Read(pixels, one.more, dark if may_be_darker(dark, of) else 0.0, of)
+    return Read(pixels, one.more, dark if may_be_darker(dark, of) else 0.0, of, one.clear)
 
 
 def _scaled_alike(values: Pixels, scale: Scale) -> Images:
@@ -240,6 +268,11 @@ def _holds_more(image: Image.Image) -> bool:
         return image.format not in PREVIEWS and bool(getattr(image, "is_animated", False))
     except Exception:  # it looks for them, in bytes that may be broken
         return False
+
+
+def _is_clear(image: Image.Image) -> bool:
+    """Whether an image is transparent all over."""
+    return image.has_transparency_data and image.convert("RGBA").getchannel("A").getextrema() == (0, 0)
 
 
 def _plain(image: Image.Image) -> Image.Image:

@@ -1,67 +1,119 @@
-"""Folders that may be no classes by their names: parts of one set, whose classes a table tells, or small copies."""
+"""What may be no class by its name: parts of one set, masks beside pictures, small copies, figures, a heap of all."""
 
 from __future__ import annotations
 
-import contextlib
-import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from pathlib import PurePosixPath
+from collections.abc import Callable, Mapping, Set
 
 from databases.datasets.archives import Files
-from databases.datasets.file_kinds import TABLE, ending_of, hidden
-from databases.datasets.names import series, shown, small_copies, some
+from databases.datasets.file_kinds import TABLE
+from databases.datasets.names import (
+    about,
+    copied,
+    heap,
+    in_parts,
+    marked,
+    marks,
+    pictured,
+    series,
+    small_copies,
+    some,
+    written,
+)
+from databases.datasets.other_tables import naming_table
 from databases.datasets.readings import ALLOWED, Trail
-from databases.errors import UserError
+from databases.datasets.task import TRAIN
+from databases.errors import UserError, count
 
-TABLES = (".csv", ".tsv")
-MOST_BYTES, MOST_COLUMNS = 2**27, 6
+BY_THE_USER = "give --groups none if each folder is a class"
+DRAWN = "masks or labels of the pictures"
+DOUBTFUL: Mapping[str, Callable[[str], bool]] = {  # what folders may hold by their names
+    "small copies of the pictures": small_copies,
+    DRAWN: marks,
+    "what programs wrote": written,
+    "pictures about the data": about,
+    "pictures of all classes": heap,
+}
 
 
-def doubtful_notes(
-    files: Files, trails: Mapping[str, Trail], others: Sequence[str], given: str, *, grouped: bool
-) -> list[str]:
-    """Notes on classes that may be none by their names, such as images_part_1 and images_part_2.
+def doubtful_notes(files: Files, trails: Mapping[str, Trail], given: str, *, grouped: bool) -> list[str]:
+    """Notes on classes and pictures that may be none by their names, such as figures, masks and small copies.
 
-    ``grouped`` is whether the user says that they are classes.
+    ``grouped`` is whether the user says that the folders are classes.
 
     Raises:
-        UserError: they are parts of one set, and a table beside them names their pictures.
+        UserError: they are parts of one set, and a table beside them names their pictures; or pictures and masks; or
+            parts of several classes.
     """
-    tops = {trail[0] for trail in trails.values() if len(trail) > 1}
-    if copies := [top for top in tops if small_copies(top)]:
-        return [f"took the folder {some(copies)} for a class: take it away if it holds small copies of the pictures"]
-    if grouped or not series(tops):
+    ways = {trail[:-1] for trail in trails.values() if len(trail) > 1}
+    tops = {way[0] for way in ways}
+    if not grouped:
+        _refuse_marks(tops, given)
+        _refuse_parts(tops, given)
+    told = [
+        f"took the folder {some(found)} for a class: take it away if it holds {what}"
+        for what, tells in DOUBTFUL.items()
+        if (found := {top for top in tops if tells(top) and not _has_opposite(top, tops)}) and found < tops
+    ]
+    drawn = {"/".join(way[: depth + 1]) for way in ways for depth in range(1, len(way)) if marks(way[depth])}
+    if drawn:
+        told.append(f"took what is in {some(drawn)} for pictures of its class: take it away if it is {DRAWN}")
+    if again := [top for top in tops if copied(top) in tops]:
+        first = some({copied(top) for top in again})
+        told.append(f"took {some(again)} for a class beside {first}: move its pictures there if it is that one")
+    told += _marked_notes(trails)
+    return told if grouped else told + _series_notes(files, trails, given, tops)
+
+
+def _refuse_marks(tops: Set[str], given: str) -> None:
+    """Refuses pictures in one folder and masks of them in another."""
+    drawn = set(filter(marks, tops))
+    if drawn and drawn < tops and all(map(pictured, tops - drawn)):
+        raise UserError(
+            f"given {given} with the folders {some(tops)}, by their names pictures and masks or labels of these, no "
+            f"classes; {ALLOWED}; sort the pictures of {some(tops - drawn)} into such, put a {TABLE} with the columns "
+            f"file and class beside them and take {some(drawn)} away, or {BY_THE_USER}"
+        )
+
+
+def _refuse_parts(tops: Set[str], given: str) -> None:
+    """Refuses folders for each class and part, such as cat_train, cat_test, dog_train and dog_test."""
+    held = in_parts(tops)
+    torn = any(TRAIN in each.values() and len({*each.values()}) > 1 for each in held.values())
+    if torn and len(held) > 1 and sum(map(len, held.values())) == len(tops):
+        raise UserError(
+            f"given {given} with the folders {some(tops)}, by their names parts of {len(held):,} classes; {ALLOWED}; "
+            f"sort them into train/CLASS, test/CLASS and so on, or {BY_THE_USER}"
+        )
+
+
+def _has_opposite(top: str, tops: Set[str]) -> bool:
+    """Whether another folder is called as this one and more, as no_mask beside mask, and both are classes."""
+    return any(other != top and top.lower() in other.lower() and not marks(other) for other in tops)
+
+
+def _marked_notes(trails: Mapping[str, Trail]) -> list[str]:
+    """A note on pictures that are called as masks of those beside them: 7.png, 7_mask.png."""
+    paths = {name.rpartition(".")[0] for name in trails}
+    found = []
+    for name in trails:
+        folder, slash, file = name.rpartition(".")[0].rpartition("/")
+        if (of := marked(file)) and f"{folder}{slash}{of}" in paths:
+            found.append(name)
+    if not found:
         return []
-    tables = sorted(name for name in others if ending_of(name) in TABLES and not hidden(name))
-    names = {PurePosixPath(name).stem for name in trails} if tables else set()
-    table, text = next(filter(lambda each: _names_one(each[1], names), _texts(files, tables)), ("", ""))
+    each = f"{count(len(found), 'picture')} called as {DRAWN} beside them ({some(found)})"
+    return [f"took {each} for pictures of their classes: take them away if they are such"]
+
+
+def _series_notes(files: Files, trails: Mapping[str, Trail], given: str, tops: Set[str]) -> list[str]:
+    """A note on parts of one set; raises UserError where a table beside them names their pictures."""
+    if not series(tops):
+        return []
+    table = naming_table(files, trails)
     if not table:
         return [f"took {some(tops)} for classes, though by their names they are parts of one set"]
     raise UserError(
-        f"given {given} with the folders {some(tops)}, by their names parts of one set, and the table "
-        f"{shown(table)!r}{_columns(text)}, which may tell the classes; {ALLOWED}; save the table as "
-        f"{TABLE} with the columns file (a picture's name) and class, or give --groups folder if the folders are the "
-        "classes"
+        f"given {given} with the folders {some(tops)}, by their names parts of one set, and the table {table}, which "
+        f"may tell the classes; {ALLOWED}; save the table as {TABLE} with the columns file (a picture's name) and "
+        f"class, or {BY_THE_USER}"
     )
-
-
-def _texts(files: Files, tables: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """What stands in each table, as far as it can be read."""
-    for table in tables:
-        with contextlib.suppress(OSError):
-            content = files.read(table, most=MOST_BYTES)
-            yield table, content.replace(b"\0", b"").decode("utf-8-sig", "replace")  # without what UTF-16 puts between
-
-
-def _names_one(text: str, names: Set[str]) -> bool:
-    """Whether a cell below a table's first line is one of the names of pictures, be it with folders and an ending."""
-    cells = {*re.split(r'[,;\t\r\n"/\\]+', text.partition("\n")[2])}
-    return not names.isdisjoint(cells) or not names.isdisjoint(cell.rpartition(".")[0] for cell in cells)
-
-
-def _columns(text: str) -> str:
-    """The first columns of a table."""
-    first = text.partition("\n")[0].strip()
-    columns = [each.strip(' "') for each in first.split(max(",;\t", key=first.count))]
-    more = ", ..." if len(columns) > MOST_COLUMNS else ""
-    return f" (columns {', '.join(columns[:MOST_COLUMNS])}{more})" if len(columns) > 1 else ""

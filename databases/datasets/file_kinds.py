@@ -7,8 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from pathlib import PurePosixPath
 
-from databases.datasets.archives import is_hidden
-from databases.datasets.names import part_of, shown, some
+from databases.datasets.names import is_hidden, part_of, shown, some
 from databases.errors import UserError, count
 
 # Formats that Pillow hands on to other programs (Ghostscript writes temporary files) or cannot read.
@@ -25,6 +24,7 @@ DOCUMENTS = set(
 PACKED = set(  # endings of what may hold pictures, which are not looked for in it
     ".zip .tar .tgz .gz .bz2 .xz .7z .rar .npy .npz .mat .pkl .pickle .pt .pth .h5 .hdf5 .tfrecord .parquet".split()
 )
+ARCHIVES = set(".zip .tar .tgz .gz .bz2 .xz .7z .rar".split())
 FURTHER = set(  # endings of what else lies about
     ".mp4 .avi .mov .mkv .mpg .mpeg .webm .wmv .wav .mp3 .ogg .flac .exe .dll .so .bak .tmp .part .swp .ckpt .onnx "
     ".safetensors .bin .dat .php .go .rs .java .ts".split()
@@ -63,12 +63,12 @@ def hidden(name: str) -> bool:
 
 
 def refuse_lost_classes(
-    homes: Collection[str], others: Iterable[str], lost: Iterable[tuple[str, str]], *, given: str
+    homes: Collection[str], others: Iterable[str], lost: Iterable[tuple[str, str]], passed: Iterable[str], *, given: str
 ) -> list[str]:
     """Refuses a folder beside the class folders (``homes``) of which nothing can be read.
 
-    ``others`` are files that are no pictures, ``lost`` entries that lead to no file, each with the reason. Gives back
-    notes on folders of documents and of hidden files.
+    ``others`` are files that are no pictures, ``lost`` entries that lead to no file, each with the reason, ``passed``
+    pictures that were left out. Gives back notes on folders of documents and of hidden files.
     """
     above = {home.rpartition("/")[0] for home in homes}
     ways = {way for folder in above for way in (*_ways(folder), folder)}
@@ -96,6 +96,8 @@ def refuse_lost_classes(
             f"{some(names)}; allowed are folders with pictures; "
             f"{advice}, or to go on without this {what.split()[0]} take it away or let its name begin with a dot"
         )
+    holding = {way for folder in {name.rpartition("/")[0] for name in passed} for way in _ways(f"{folder}/")}
+    papers, veiled = papers - holding, veiled - holding
     notes = [f"no class is made of {some(papers)}, where only documents lie"] if papers else []
     if veiled := veiled - papers:
         notes.append(f"no class is made of {some(veiled)}, where only hidden files lie")
@@ -123,8 +125,10 @@ def unread_notes(
             f"{pictures:,} that can; allowed is a tenth of them; {remedy(unread)}, or take them away"
         )
     notes = []
-    if ignored := [*others, *loose]:
-        notes.append(f"ignored {told_of(ignored)} (hidden, no pictures, or in no class folder): {some(ignored)}")
+    if loose:
+        notes.append(f"left out {count(len(loose), 'picture')} in no class folder: {some(loose)}")
+    if others:
+        notes.append(f"ignored {told_of(others)} (hidden, or no pictures): {some(others)}")
     named = {ending: times for ending, times in endings.most_common() if ending not in DOCUMENTS}
     if named:
         told = ", ".join(f"{times:,} {ending or 'without ending'}" for ending, times in [*named.items()][:4])
@@ -171,6 +175,30 @@ def told_of(names: Sequence[str]) -> str:
     folders = sum(name.endswith("/") for name in names)
     each = [(len(names) - folders, "file"), (folders, "hidden folder")]
     return " and ".join(count(number, what) for number, what in each if number)
+
+
+def unpacking(names: Sequence[str]) -> str:
+    """What to do about files that may hold all pictures, or arrays of them."""
+    endings = {ending_of(name) for name in names}
+    if len(names) == 1 and endings <= {".zip", ".npz"}:
+        return f"give {some(names)} itself"
+    if endings <= ARCHIVES:
+        return f"unpack {some(names)} and give the folder"
+    if endings <= {".npy"}:
+        return "save images and labels as x and y in one .npz file (numpy.savez)"
+    return f"write the pictures in {some(names)} into class folders, or images and labels as x and y into an .npz file"
+
+
+def instead_of(name: str) -> str:
+    """What to do about a file that is given as the data and is none."""
+    ending = ending_of(name)
+    if ending in PACKED:
+        return unpacking([name])
+    if ending in (".csv", ".tsv"):
+        return f"give the folder of the pictures with the table in it as {TABLE}, with the columns file and class"
+    if ending in readable_formats()[1] | UNREAD_PICTURES:
+        return "give the folder above the folders of the classes"
+    return "turn it into one of them"
 
 
 def remedy(names: Sequence[str]) -> str:

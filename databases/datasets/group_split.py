@@ -105,6 +105,8 @@ def move_groups(labels: Labels, parts: Parts, part: int, *, groups: Groups, shar
                 taken += size
     if share and not (moved == part).any():
         for label in np.unique(labels):
+            if (moved[labels == label] == part).any():  # by a group that it shares with a class before
+                continue
             there = dict.fromkeys(groups[order[labels[order] == label]].tolist())
             for whole in sorted((members[group] for group in there), key=len):
                 costs = np.bincount(labels[whole], minlength=len(left))

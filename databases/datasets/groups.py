@@ -87,7 +87,13 @@ def _by_folder(pictures: Sequence[Picture]) -> tuple[list[str], list[str]]:
 
 def _by_table(pictures: Sequence[Picture], path: Path, root: str) -> tuple[list[str], list[str]]:
     """Groups from a CSV file, and notes on pictures that it does not list and on files that are none."""
-    table = read_table(path.read_bytes(), ("file", "group"), given=repr(str(path)))
+    try:
+        content = path.read_bytes()
+    except OSError as problem:
+        raise UserError(
+            f"given the groups {str(path)!r}, which cannot be read ({problem.strerror}); {ALLOWED}; make it readable"
+        ) from problem
+    table = read_table(content, ("file", "group"), given=repr(str(path)))
     if table is None:
         raise UserError(
             f"given {str(path)!r} without the columns file and group; allowed is a table with both; add them"

@@ -22,12 +22,13 @@ from databases.datasets.class_folders import Arranged, Picture
 from databases.datasets.csv_table import Finder, Row, Table, read_table
 from databases.datasets.file_kinds import MOST_UNREAD, TABLE, hidden, unread_notes
 from databases.datasets.names import natural, part_of, shown_apart, some, sort_key
+from databases.datasets.nested_sets import copies_with_tables
+from databases.datasets.other_tables import content_of
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
 
 NEEDED, OPTIONAL = ("file", "class"), ("part", "group")
 ONE = {"class": "classes", "part": "parts", "group": "groups"}  # of which a file has one
-MOST_BYTES = 2**29
 
 Labelled: TypeAlias = Mapping[str, Sequence[Row]]  # of each file the rows that tell something new
 
@@ -47,7 +48,12 @@ def arrange_by_table(
         UserError: rows that cannot be used, more than a tenth of the pictures not listed or of the files not there, or
             a class without a picture.
     """
-    used, ignored = _read_all(files, tables, given)
+    if not tables:
+        return None
+    contents = {name: content_of(files, name, given) for name in tables}
+    copied, left = copies_with_tables(files, contents, [*pictures, *(each for each in others if not hidden(each))])
+    pictures, others = ([name for name in names if name not in copied] for names in (pictures, others))
+    used, ignored = _read_all({name: text for name, text in contents.items() if name not in copied}, given)
     if not used:
         return None
     labelled: dict[str, list[Row]] = {}
@@ -69,7 +75,7 @@ def arrange_by_table(
     labels = sorted({picture.label for picture in made}, key=sort_key)
     names, notes = shown_apart(labels)
     odd = dict.fromkeys(note for table in used.values() for note in table.notes)
-    notes = [f"took the classes of {count(len(made), 'picture')} from {called}", *odd, *alike, *told, *notes]
+    notes = [f"took the classes of {count(len(made), 'picture')} from {called}", *left, *odd, *alike, *told, *notes]
     if ignored:
         notes.append(f"ignored {count(len(ignored), 'table')} that cannot be read as CSV in UTF-8: {some(ignored)}")
     away = [row.cells["file"] for row in absent]
@@ -80,11 +86,10 @@ def arrange_by_table(
     return Arranged(tuple(made), dict(zip(labels, names, strict=True)), tuple(notes))
 
 
-def _read_all(files: Files, tables: Sequence[str], given: str) -> tuple[dict[str, Table], set[str]]:
+def _read_all(contents: Mapping[str, bytes], given: str) -> tuple[dict[str, Table], set[str]]:
     """The tables that have the columns, and those that are no tables but lie in folders below one that is."""
     used, ignored = dict[str, Table](), set[str]()
-    for name in tables:
-        content = files.read(name, most=MOST_BYTES)
+    for name, content in contents.items():
         try:
             table = read_table(content, NEEDED, OPTIONAL, given=f"{given}, {name}", name=name)
         except UserError:
@@ -176,10 +181,14 @@ def _refuse_gaps(
 ) -> None:
     """Refuses a table that misses too many pictures, names too many that are not there, or loses a class."""
     if len(absent) * MOST_UNREAD > len(absent) + len(labelled):
+        known = {PurePosixPath(name).stem.casefold(): name for name in pictures}
+        stems = (PurePosixPath(row.cells["file"].strip().replace("\\", "/")).stem.casefold() for row in absent)
+        near = next((known[stem] for stem in stems if stem in known), "")
         raise UserError(
             f"given {place} names {count(len(absent), 'file')} that are no pictures there "
-            f"({some(row.cells['file'] for row in absent)}) and {len(labelled):,} that are; "
-            "allowed is a tenth; paths begin at the table's folder: correct it"
+            f"({some(row.cells['file'] for row in absent)}){f', where there is {near!r},' if near else ''} and "
+            f"{len(labelled):,} that are; allowed is a tenth; paths begin at the table's folder, and capitals and "
+            "endings count: correct it"
         )
     if len(unlisted) * MOST_UNREAD > len(pictures):
         raise UserError(

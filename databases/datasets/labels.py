@@ -8,22 +8,33 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from databases.datasets.conversion import missing
 from databases.datasets.names import distinct, natural, shown, shown_apart, some
 from databases.datasets.task import Labels
-from databases.errors import UserError
+from databases.errors import UserError, count
 
 Array: TypeAlias = npt.NDArray[Any]
 
 
 def checked_labels(labels: Array, given: str) -> Array:
-    """Labels (n,) as whole numbers from 0 or as text."""
+    """Labels (n,) as whole numbers from 0 or as text.
+
+    Raises:
+        UserError: they are neither, or some are missing.
+    """
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
     if labels.dtype.kind == "S":
         labels = _text(labels)
+    if labels.ndim == 1 and labels.dtype.kind in "Of" and (places := missing(labels)):
+        raise UserError(
+            f"given {given} with {count(len(places), 'label')} missing (None or NaN), the first at {places[0]}; "
+            "allowed is a whole number or name an image; fill them in or leave these images out"
+        )
     if labels.ndim != 1 or labels.dtype.kind not in "buifU":
+        remedy = "of one-hot labels take argmax" if labels.ndim > 1 else "give them as text, y.astype(str)"
         raise UserError(
             f"given {given} with labels of type {labels.dtype} and shape {labels.shape}; "
-            "allowed is a whole number or name an image, (n,) or (n, 1); take argmax of one-hot labels"
+            f"allowed is a whole number or name an image, (n,) or (n, 1); {remedy}"
         )
     if labels.dtype.kind == "U":
         return labels
@@ -31,13 +42,17 @@ def checked_labels(labels: Array, given: str) -> Array:
     if len(wrong):
         raise UserError(
             f"given {given} with a label {wrong[0]}; allowed are whole numbers from 0, or names; "
-            "number the classes from 0"
+            "number the classes from 0, or give them as text, y.astype(str)"
         )
     return labels.astype(np.int64)
 
 
 def class_numbers(labels: Array, class_names: Array | None, given: str) -> tuple[Labels, tuple[str, ...], list[str]]:
-    """Class numbers (n,), their names, and notes."""
+    """Class numbers (n,), their names, and notes.
+
+    Raises:
+        UserError: a label has no name.
+    """
     if class_names is None:
         values, found = np.unique(labels, return_inverse=True)
         numbers, sorted_names = by_name(found, list(map(str, values)))

@@ -48,15 +48,15 @@ class Layout:
         self.depths = dict.fromkeys(trails, 0)
         self.parts: dict[str, int] = {}
         self.notes: list[str] = []
-        self.unlabelled: list[str] = []
+        self.loose: list[str] = []  # pictures left out that lie beside folders
         self.copies: dict[str, str] = {}  # folders left out, and those that hold the same
 
     def read(self, *, grouped: bool) -> None:
-        """Takes off wrapping folders, parts and folds until only classes are left."""
+        """Takes off what is above the classes; raises UserError for two readings, a lost class, or too little time."""
         while (
             self._unwrap() or self._leave_copies(grouped=grouped) or self._take_parts() or self._take_folds(self.trails)
         ):
-            pass
+            self.files.clock.check(len(self.depths), self.given)
         refuse_lost_parts(self.trails, self.parts, self.given)
         refuse_loose_pictures(self.trails, self.given)
         if not grouped:
@@ -101,7 +101,7 @@ class Layout:
             if inner <= beside and all(twin in self.trails for twin in twins.values()) and is_copy(self.files, twins):
                 left = True
                 copies = {"/".join((*way, top)) for way in above.values()}
-                self.notes.append(copy_note(self.files, copies, len(names), inner))
+                self.notes.append(copy_note(self.files, copies, len(names), "picture", f"in {some(inner)} beside it"))
                 for name in names:
                     self.copies["/".join((*above[name], *self.trails[name][:depth]))] = "/".join(above[name])
                     del self.trails[name]
@@ -165,7 +165,7 @@ class Layout:
         trained = [top for top, part in parts.items() if part == TRAIN]
         said = bool(parts) and all(map(tells_a_part, trained))
         if said and len(classes) < 2 and parts.keys() == children.keys():
-            raise unsorted(children, [name for top in trained for name in children[top]], self.given)
+            raise unsorted(children, [name for top in trained for name in children[top]], self.files, self.given)
         if len(classes) < 2 or (not said and any(map(TAKEN.fullmatch, classes))) or strange:
             return {}
         rest = parts.keys() - trained
@@ -220,12 +220,12 @@ class Layout:
 
     def _leave_out(self, names: Iterable[str]) -> None:
         for name in names:
-            self.unlabelled.append(name)
             del self.trails[name]
 
     def _assign(self, children: Mapping[str, list[str]], named: Mapping[str, int]) -> None:
         """Takes the part folders off, and folders that wrap all of a part."""
         loose = [name for name, trail in self.trails.items() if len(trail) < 2]
+        self.loose += loose
         self._leave_out(loose)
         train_classes = {self.trails[name][0] for name in self.parts}  # those beside the parts, if any
         for top in sorted(named, key=lambda top: (named[top], natural(top))):
@@ -262,7 +262,7 @@ class Layout:
         """Folders with the name of a part, but no class folders in a train folder: refused, unless it is a class."""
         if named.keys() == children.keys() or all(map(speaks_of_a_part, children)):
             trained = [name for top in named for name in children[top] if named[top] == TRAIN]
-            raise unsorted(children, trained, self.given)
+            raise unsorted(children, trained, self.files, self.given)
         lower = {top.lower() for top in children}
         unclear = [top for top, part in named.items() if part != TRAIN and f"in{top.lower()}" not in lower]
         if unclear:

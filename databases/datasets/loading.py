@@ -33,6 +33,7 @@ from databases.datasets.cautions import cautions
 from databases.datasets.content_order import content_order, image_digests
 from databases.datasets.conversion import plain_array
 from databases.datasets.draft import Progress
+from databases.datasets.file_kinds import instead_of
 from databases.datasets.group_split import completed, groups_note, training_images
 from databases.datasets.groups import NONE, WAYS, check_way, group_numbers
 from databases.datasets.labels import by_name
@@ -114,8 +115,8 @@ def load_task(
         raise UserError(f"given max_images={max_images}; allowed are whole numbers from 1; leave it out")
     name = name_of(data)
     if isinstance(data, str | Path) and not str(data).startswith("sklearn:"):
-        path = _existing(str(data))
-        with closing(_open(path, max_files=max_files, max_bytes=max_bytes)) as files:
+        path = existing(str(data))
+        with closing(open_files(path, max_files=max_files, max_bytes=max_bytes, deadline=deadline)) as files:
             loaded = _read(
                 files,
                 path,
@@ -148,7 +149,7 @@ def name_of(data: Data) -> str:
         return "arrays"
     if str(data).startswith("sklearn:"):
         return str(data)
-    path = _existing(str(data))
+    path = existing(str(data))
     return shown(path.name if path.is_dir() else path.stem)
 
 
@@ -205,28 +206,29 @@ def _pair(data: object) -> tuple[npt.ArrayLike, npt.ArrayLike]:
     return data
 
 
-def _existing(text: str) -> Path:
-    """The path of a file or folder that is there."""
+def existing(text: str) -> Path:
+    """The path of a file or folder; raises UserError where there is none."""
     written = user_path(text)
     try:
         path = written.resolve(strict=True)
     except (OSError, ValueError, RuntimeError) as problem:
         reason = getattr(problem, "strerror", None) or problem
-        raise UserError(f"given {text!r}, which cannot be found ({reason}); {ALLOWED}; check the path") from problem
+        remedy = "download it and name what you have" if "://" in text else "check the path"
+        raise UserError(f"given {text!r}, which cannot be found ({reason}); {ALLOWED}; {remedy}") from problem
     if not text.strip():
         raise UserError(f"given an empty path; {ALLOWED}; name one")
     return path
 
 
-def _open(path: Path, *, max_files: int, max_bytes: int) -> Folder | Zip:
-    """A folder, or the zip that a zip or .npz file is."""
+def open_files(path: Path, *, max_files: int, max_bytes: int, deadline: float = math.inf) -> Folder | Zip:
+    """A folder, or the zip that a zip or .npz file is; raises UserError where it is neither, or beyond the limits."""
     if path.is_dir():
-        return Folder(path, max_files=max_files)
+        return Folder(path, max_files=max_files, deadline=deadline)
     if not path.is_file():  # of which reading may never end
         raise UserError(f"given {str(path)!r}, a socket, pipe or device; {ALLOWED}; write a file and name that")
     if path.suffix.lower() in (".zip", ".npz") or is_zipfile(path):
-        return Zip(path, max_files=max_files, max_bytes=max_bytes)
-    raise UserError(f"given the file {str(path)!r}; {ALLOWED}; turn it into one of them")
+        return Zip(path, max_files=max_files, max_bytes=max_bytes, deadline=deadline)
+    raise UserError(f"given the file {str(path)!r}; {ALLOWED}; {instead_of(path.name)}")
 
 
 # long, since what can be asked of a reader is a line each: here and where it is handed on

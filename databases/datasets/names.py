@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 
 from databases.datasets.task import TEST, TRAIN, VALIDATION
 
@@ -22,10 +22,24 @@ NOISE = set("set sets data dataset images image img imgs pictures pics photos sa
 WRAPPING = set("data dataset datasets image images img imgs picture pictures pics photos folder folders".split())
 WRAPPING |= set("labeled labelled unlabeled unlabelled annotated unannotated".split())
 WRITTEN = set("result results output outputs prediction predictions log logs runs model models checkpoints".split())
+ABOUT = set("figure figures fig figs plot plots chart charts doc docs documentation screenshot screenshots".split())
+MARKS = set(
+    "mask masks label labels annotation annotations annot annots segmentation segmentations trimap trimaps".split()
+)
+MARKS |= {"gt", "groundtruth", "bbox", "bboxes"}
+_OF_MARKS = set("class classes object objects instance instances semantic binary jpeg jpg png ground truth".split())
+HEAPS = set("image images img imgs jpeg jpg png data dataset datasets folder unlabeled unlabelled unsorted".split())
+_FIRST = HEAPS | set("original originals input inputs source sources raw rgb photo photos picture pictures".split())
 _WHICH = set("stg stage phase public private unlabeled unlabelled labeled labelled small mini sample full new".split())
 SMALL_COPIES = set("thumb thumbs thumbnail thumbnails preview previews".split())
-_NUMBERED = re.compile(r"(.*?[^\W\d_].*?)[ _.-]*[0-9]+\.[^.]+")
+_AGAIN = r"copy|kopie|copie|copia|cópia|backup|bak|old|aug|augmented|augmentation|duplicates?"
+_COPIED = re.compile(rf"(.+?)[ _.-]*(\([0-9]+\)|(?<=[ _.-])({_AGAIN})[ _.-]*(\(?[0-9]+\)?)?)", re.IGNORECASE)
+_MARKED = re.compile(rf"(.+?)[ _.-]+({'|'.join(sorted(MARKS))})([ _.-]*[0-9]+)?", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?:(.*?[^\W\d_].*?)[ _.-]*[0-9]+|[0-9]+[ _.-]*([^\W\d_].*))\.[^.]+")
 _IN_SERIES = {"set", "fold", "split", "part", "batch", "chunk", "shard", "subset", *WRAPPING}
+
+SYSTEM = set("__macosx thumbs.db ehthumbs.db desktop.ini $recycle.bin lost+found @eadir @recycle @tmp #recycle".split())
+SYSTEM |= {"system volume information", "#snapshot", "__pycache__", "node_modules"}  # of systems, stores and programs
 
 
 def natural(text: str) -> tuple[list[str], str]:
@@ -89,6 +103,11 @@ def _is_text(name: str) -> bool:
     return not any("\ud800" <= letter <= "\udfff" for letter in name)
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder is none of the user's: .DS_Store, .git, __MACOSX, Thumbs.db, $RECYCLE.BIN."""
+    return name.startswith(".") or name.lower() in SYSTEM
+
+
 def part_of(folder: str) -> int | None:
     """The part that a folder's name tells, such as train, training_set, seg_test or val2017; None where none."""
     kept = [word for word in _words(folder) if not (word.isdigit() and len(word) == 4)]
@@ -127,11 +146,11 @@ def speaks_of_a_part(folder: str) -> bool:
 
 
 def told_by_names(files: Sequence[str]) -> str:
-    """What to say of pictures whose names begin with few words each, as of their classes: cat.0.jpg, dog.1.jpg."""
+    """What to say of pictures called by a number and few words each, as of their classes: cat.0.jpg, 1_dog.jpg."""
     matches = [_NUMBERED.fullmatch(file.rpartition("/")[2]) for file in files]
-    words = {match[1] for match in matches if match}
-    few = 1 < len(words) <= len(files) // 2
-    return f" (their names begin with {some(words)}, which may be classes)" if few and None not in matches else ""
+    words = {match[1] or match[2] for match in matches if match}
+    few, where = 1 < len(words) <= len(files) // 2, "begin" if any(match and match[1] for match in matches) else "end"
+    return f" (their names {where} with {some(words)}, which may be classes)" if few and None not in matches else ""
 
 
 def series(folders: Iterable[str]) -> bool:
@@ -143,8 +162,52 @@ def series(folders: Iterable[str]) -> bool:
 
 def written(folder: str) -> bool:
     """Whether a folder's name tells that programs put results there."""
-    words = {word for word in _words(folder) if not word.isdigit()}
-    return bool(words) and words <= WRITTEN
+    return _all_among(folder, WRITTEN)
+
+
+def about(folder: str) -> bool:
+    """Whether a folder's name tells that pictures about the data are in it, such as figures and screenshots."""
+    return _all_among(folder, ABOUT)
+
+
+def marks(folder: str) -> bool:
+    """Whether a folder's name tells of what is drawn on pictures: masks, SegmentationClass, ground_truth."""
+    words = _bare(folder)
+    return {"ground", "truth"} <= words <= _OF_MARKS or (bool(words & MARKS) and words <= MARKS | _OF_MARKS)
+
+
+def marked(name: str) -> str:
+    """Of a file's name without its ending that tells of a mask or label, such as 7_mask: that of its picture."""
+    match = _MARKED.fullmatch(name)
+    return match[1] if match else ""
+
+
+def copied(folder: str) -> str:
+    """Of a folder's name that tells of a copy, such as cat - Copy, cat (1) and cat_aug: that of the first."""
+    match = _COPIED.fullmatch(folder)
+    return match[1].rstrip(" _.-") if match else ""
+
+
+def heap(folder: str) -> bool:
+    """Whether a folder's name tells that pictures are in it and not which: images, JPEGImages, unsorted."""
+    return _all_among(folder, HEAPS)
+
+
+def pictured(folder: str) -> bool:
+    """Whether a folder beside one of masks holds the pictures, by its name: images, train_images, original, train."""
+    return _bare(folder) <= _FIRST and any(not word.isdigit() for word in _words(folder))
+
+
+def in_parts(folders: Iterable[str]) -> dict[tuple[str, ...], dict[str, int]]:
+    """Folders whose names speak of a part and of what is in it, with the part, by the latter: cat_train, cat_test."""
+    found: dict[tuple[str, ...], dict[str, int]] = {}
+    for folder in folders:
+        words = _words(folder)
+        named = [word for word in words if word.removesuffix("set") in PART_WORDS]
+        rest = tuple(word for word in words if word not in named and word not in NOISE)
+        if len(named) == 1 and rest:
+            found.setdefault(rest, {})[folder] = PART_WORDS[named[0].removesuffix("set")]
+    return found
 
 
 def small_copies(folder: str) -> bool:
@@ -154,13 +217,23 @@ def small_copies(folder: str) -> bool:
 
 def wraps(folder: str) -> bool:
     """Whether a folder's name tells that data are in it and not which, such as images, dataset2 or unlabeled."""
-    words = {word for word in _words(folder) if not word.isdigit()}
-    return bool(words) and words <= WRAPPING
+    return _all_among(folder, WRAPPING)
 
 
 def holds_a_set(folder: str) -> bool:
     """Whether a folder's name tells that data are in it, whichever: images, pets_dataset."""
     return wraps(folder) or not {"dataset", "datasets"}.isdisjoint(_words(folder))
+
+
+def _all_among(folder: str, known: Set[str]) -> bool:
+    words = {word for word in _words(folder) if not word.isdigit()}
+    return bool(words) and words <= known
+
+
+def _bare(folder: str) -> set[str]:
+    """The words of a folder's name without numbers, parts and what tells nothing."""
+    words = (word for word in _words(folder) if not word.isdigit() and word not in NOISE)
+    return {word for word in words if word.removesuffix("set") not in PART_WORDS}
 
 
 def _words(folder: str) -> list[str]:

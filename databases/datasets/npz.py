@@ -60,6 +60,11 @@ def read_npz(archive: Zip, *, given: str) -> Arrays:
         UserError: when arrays are missing, are of Python objects, or cannot be read.
     """
     there = [name.removesuffix(ENDING) for name in archive.names if name.endswith(ENDING)]
+    if not there:
+        raise UserError(
+            f"given {given} without arrays ({some(archive.names) or 'nothing is in it'}); allowed are {ALLOWED}; "
+            "give it the ending .zip if it holds pictures"
+        )
     used = _used(there, given)
     headers = {part: _header(archive, x, given) for part, (x, _) in used.items()}
     grouping = next((key for key in GROUPS if key in there and _groups(archive, key, headers.values(), given)), None)
@@ -102,7 +107,7 @@ def _used(there: Sequence[str], given: str) -> dict[int, tuple[str, str]]:
     if missing := [key for keys in used.values() for key in keys if key not in there]:
         raise UserError(
             f"given {given} without {' and '.join(missing)} but with {', '.join(sorted(there)) or 'none'}; "
-            f"allowed are {ALLOWED}; rename them"
+            f"allowed are {ALLOWED}; save them so, as by numpy.savez(FILE, x=images, y=labels)"
         )
     return used
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from databases.datasets.archives import Files
 from databases.datasets.cautions import told_of_sample
-from databases.datasets.class_folders import Arranged, arrange
+from databases.datasets.class_folders import Picture, arrange
 from databases.datasets.decoding import MAX_PICTURE_BYTES, decode_run, why_unreadable
 from databases.datasets.draft import Progress
 from databases.datasets.file_kinds import ending_of, hidden, readable_formats
@@ -54,6 +54,18 @@ class Labelled:
     in_all: Parts | None = None
 
 
+@dataclass(frozen=True)
+class Named:
+    """Pictures, not read yet, with labels (n,), parts (n,) and what belongs together (n), None where nothing does."""
+
+    pictures: tuple[Picture, ...]
+    labels: Labels
+    parts: Parts
+    class_names: tuple[str, ...]
+    notes: tuple[str, ...]
+    groups: list[str] | None
+
+
 def _left_out(files: Files) -> list[str]:
     """A note on empty folders."""
     return [f"left out {count(len(files.empty), 'empty folder')}: {some(files.empty)}"] if files.empty else []
@@ -88,17 +100,11 @@ def read_pictures(
     Raises:
         UserError: when there is nothing to learn from, more than a tenth of the files cannot be read, or time is short.
     """
-    arranged = _arranged(files, given, grouped=groups in (FOLDER, NONE))
-    pictures, called = arranged.pictures, arranged.class_names
-    class_names = tuple(dict.fromkeys(called[label] for label in sorted(called, key=sort_key)))
-    number = {label: class_names.index(name) for label, name in called.items()}
-    labels = np.array([number[picture.label] for picture in pictures], dtype=np.int64)
-    parts = np.array([picture.part for picture in pictures], dtype=np.uint8)
-    check_classes(labels, parts, class_names, least=2)
+    named = name_pictures(files, given, groups=groups)
+    pictures, labels, parts, class_names = named.pictures, named.labels, named.parts, named.class_names
     chosen = sample(labels, parts, most=most, seed=seed)
-    named, told = named_groups(pictures, groups, root=files.root)
     seen = told_of_sample(len(chosen), len(pictures), "pictures")
-    notes = [*files.notes, *arranged.notes, *told, *_left_out(files), *seen]
+    notes = [*named.notes, *seen]
     names = [pictures[index].file for index in chosen]
     settle = Settling(names, given, px)
     if room is None or len(names) * px * px * 3 <= room.held:
@@ -120,19 +126,35 @@ def read_pictures(
         (*notes, *_decoding_notes(settled, names, px), *settled.told),
         settled.white,
         tuple(pictures[index].file for index in chosen),
-        [named[index] for index in chosen] if any(named) else None,
+        None if named.groups is None else [named.groups[index] for index in chosen],
         parts if seen else None,
     )
 
 
-def _arranged(files: Files, given: str, *, grouped: bool) -> Arranged:
-    """Which file is of which class and part, by a labels.csv or else by the folders."""
+def name_pictures(files: Files, given: str, *, groups: str | Path) -> Named:
+    """Which file is of which class, part and group, by a labels.csv or else by the folders.
+
+    Raises:
+        UserError: nothing tells classes that can be learnt, or groups.
+    """
+    grouped = groups in (FOLDER, NONE)
     endings = readable_formats()[1]
     pictures, others = list[str](), list[str]()
     for name in files.names:
         (others if hidden(name) or ending_of(name) not in endings else pictures).append(name)
-    by_table = arrange_by_table(files, find_tables(others), pictures, others, given=given)
-    return by_table or arrange(files, pictures, others, given=given, grouped=grouped)
+    tables = find_tables(others)
+    by_table = arrange_by_table(files, tables, pictures, others, given=given)
+    unused = [f"took no classes from {some(tables)}: no columns file and class"] if tables and not by_table else []
+    arranged = by_table or arrange(files, pictures, others, given=given, grouped=grouped)
+    called = arranged.class_names
+    class_names = tuple(dict.fromkeys(called[label] for label in sorted(called, key=sort_key)))
+    number = {label: class_names.index(name) for label, name in called.items()}
+    labels = np.array([number[picture.label] for picture in arranged.pictures], dtype=np.int64)
+    parts = np.array([picture.part for picture in arranged.pictures], dtype=np.uint8)
+    check_classes(labels, parts, class_names, least=2)
+    named, told = named_groups(arranged.pictures, groups, root=files.root)
+    notes = (*files.notes, *unused, *arranged.notes, *told, *_left_out(files))
+    return Named(arranged.pictures, labels, parts, class_names, notes, named if any(named) else None)
 
 
 def _in_memory(

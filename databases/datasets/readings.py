@@ -6,7 +6,20 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TypeAlias
 
-from databases.datasets.names import TAKEN, holds_a_set, natural, part_of, shown, some, told_by_names, wraps, written
+from databases.datasets.archives import Files
+from databases.datasets.names import (
+    TAKEN,
+    about,
+    holds_a_set,
+    natural,
+    part_of,
+    shown,
+    some,
+    told_by_names,
+    wraps,
+    written,
+)
+from databases.datasets.other_tables import by_table
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count, key_of_name
 
@@ -67,12 +80,12 @@ def refuse_lost_parts(trails: Trails, parts: Mapping[str, int], given: str) -> N
         )
 
 
-def unsorted(folders: Iterable[str], names: Sequence[str], given: str) -> UserError:
+def unsorted(folders: Iterable[str], names: Sequence[str], files: Files, given: str) -> UserError:
     """The error for folders that are called as parts and hold no classes; ``names`` are of pictures to train on."""
     return UserError(
         f"given {given} with the folders {some(folders)} but no class folders in a train folder"
         f"{told_by_names(names)}; allowed is train/CLASS/picture, with val and test beside train; sort the "
-        f"pictures into such, or put a labels.csv with the columns file and class beside them"
+        f"pictures into such, or {by_table(files, names)}"
     )
 
 
@@ -134,11 +147,17 @@ def refuse_two_readings(trails: Trails, given: str) -> None:
         repeated = _repeated(inner := folders_within(peeled(trails.values())))
     why, advice = "", "put all class folders side by side"
     if repeated:
-        why = f"which hold the same folders {some(repeated)}"
+        holding = [top for top, folders in inner.items() if folders & repeated]
+        who = "which hold" if len(holding) == len(inner) else f"of which {some(holding)} hold"
+        why = f"{who} the same folders {some(repeated)}"
+        advice = (
+            "merge those of one name, call the folders above train, val and test if they are parts of one set, give "
+            f"one of {some(holding)} alone if it is a set of its own"
+        )
     elif held := _held(inner):
         flat = inner.keys() - held.keys()
         a_set = any(map(holds_a_set, held)) and not any(map(holds_a_set, flat))
-        away = flat if a_set else set(filter(written, flat))
+        away = flat if a_set else {top for top in flat if written(top) or about(top)}
         if away:
             advice = f"take {some(away)} away if no class, {advice}"
         if any(map(wraps, held)) or (flat and away == flat):
@@ -152,13 +171,16 @@ def refuse_two_readings(trails: Trails, given: str) -> None:
 
 
 def _repeated(inner: Mapping[str, set[str]]) -> set[str]:
-    """The folders that several hold, and no tracks or dates, where these are most; none where pictures lie beside."""
-    shared = Counter(folder for folders in inner.values() for folder in folders)
+    """The folders that several hold, and no tracks or dates, where these are most; none where pictures lie beside.
+
+    Folders that hold pictures alone may be classes beside them, or may not: they count as such that hold others.
+    """
+    holding = [folders for folders in inner.values() if folders != {""}]
+    shared = Counter(folder for folders in holding for folder in folders)
     repeated = {folder for folder in shared if shared[folder] > 1 and not TAKEN.fullmatch(folder)}
-    alike = sum(bool(folders & repeated) for folders in inner.values())
-    if "" in shared or len(shared) < 2 or 2 * max(alike / len(inner), len(repeated) / len(shared)) <= 1:
-        return set()
-    return repeated
+    alike = sum(bool(folders & repeated) for folders in holding) / max(1, len(inner))
+    most = alike if len(holding) < len(inner) else max(alike, len(repeated) / max(1, len(shared)))
+    return set() if "" in shared or len(shared) < 2 or 2 * most <= 1 else repeated
 
 
 def _held(inner: Mapping[str, set[str]]) -> dict[str, set[str]]:
@@ -176,9 +198,9 @@ def within_notes(trails: Iterable[Trail], *, grouped: bool) -> list[str]:
         tops = sorted(held, key=natural)
         told = "; ".join(f"{shown(top)!r} of {some(held[top])}" for top in tops[:MOST_NAMED])
         notes.append(
-            f"made one class each of several folders: {told}{'; ...' if len(tops) > MOST_NAMED else ''}; if these are "
-            "classes, put them side by side without the folder above, or put a labels.csv with the columns file and "
-            "class into the data"
+            f"made one class each of several folders: {told}{'; ...' if len(tops) > MOST_NAMED else ''}; if "
+            f"{some(set().union(*held.values()))} are classes, put them side by side without the folder above, or put "
+            "a labels.csv with the columns file and class into the data"
         )
     if deeper := {"/".join(trail[:-1]) for trail in trails if trail[0] not in held}:
         notes.append(f"took folders within class folders as parts of their classes: {some(deeper)}")

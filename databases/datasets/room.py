@@ -26,6 +26,7 @@ IN_MEMORY = 256 * 2**20  # bytes of decoded pictures that are held in memory, an
 MOST_WANTED = 16 * 2**30  # bytes that pictures take at the pixels that they have: more of them get fewer pixels
 KEPT_FREE = 2**30  # bytes of the disk that are left to others
 MOST_KEPT = 64 * 2**30  # bytes of all sets together, beyond which those not used for a day go
+BETWEEN = 100  # files between two looks at the clock
 A_DAY = 24 * 3600.0
 VERSION = 1  # of how pictures become pixels
 
@@ -61,7 +62,7 @@ class Room:
             UserError: there is no room, time is short, or what ``settle`` raises.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        stored = Stored(self.folder / _key(files, names, px))
+        stored = Stored(self.folder / _key(files, names, px, given))
         with stored.locked(given, deadline):
             settled = stored.read()
             if settled is None:
@@ -93,11 +94,14 @@ class Room:
         return shutil.disk_usage(self.folder).free
 
 
-def _key(files: Files, names: Sequence[str], px: int) -> str:
-    """32 hex digits that name what decoding these files would give."""
+def _key(files: Files, names: Sequence[str], px: int, given: str) -> str:
+    """32 hex digits that name what decoding these files would give; raises UserError where time is short."""
     from PIL import __version__
 
     digest = hashlib.sha256(repr((VERSION, px, __version__)).encode())
-    for name in names:
+    pace = files.clock.pace(len(names), "looking for changes of them")
+    for number, name in enumerate(names):
+        if not number % BETWEEN:
+            pace.check(number, given)
         digest.update(f"{name}\0{files.mark(name)}\n".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:32]

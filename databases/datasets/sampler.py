@@ -113,7 +113,11 @@ def sample_specs(folder: Path, *, tasks: int, seed: int = 0, sources: Sequence[s
 
 
 def build_task(spec: TaskSpec, folder: Path) -> Task:
-    """The task of a spec: drawn training images; up to 1,000 of the rest validate; all test images test."""
+    """The task of a spec: drawn training images; up to 1,000 of the rest validate; all test images test.
+
+    Raises:
+        UserError: there is no such source in the folder.
+    """
     data = _source(folder, spec.source)
     rng = np.random.default_rng([spec.seed, len(spec.classes), spec.per_class])
     chosen: dict[int, list[np.ndarray]] = {TRAIN: [], VALIDATION: []}

@@ -11,13 +11,13 @@ are refused; whole numbers that may be dark or may be of another are taken, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from databases.datasets.values import Values
 from databases.errors import UserError, count
 
 Images: TypeAlias = npt.NDArray[np.uint8]
@@ -34,6 +34,7 @@ OVERSHOOT = {1: 0.5, 255: 0.5, 4_095: 0.05, 8_191: 0.0, 65_535: 0.0}  # of white
 MOST_EXCESS = 0.02  # how far values lie outside on average, in parts of white: twice what cubic resizing leaves
 MUCH_LOWER = 15  # so many times lower is a range whose images are nearly black in another
 FEW_FLOATS, FEW_WHOLE = 0.95, 0.1  # so few images may decide that the range is the larger one
+FEWER_BITS = {4_095: 1_023, 8_191: 4_095, 65_535: 16_383}  # of values read in this range, those of fewer bits
 CHUNK = 1_024  # images that are converted at a time
 TINY_OVERSHOOT = 0.001  # of white: a quarter of a grey level, about which no warning is due
 AS_FIRST, SAME = "as in the first images", "scale them alike, or give them in the type of the first images"
@@ -65,62 +66,6 @@ class Scale:
         return found
 
 
-@dataclass(frozen=True)
-class Values:
-    """What is looked at to tell the range: the extremes of each image, and how far values lie outside a range.
-
-    ``outside`` tells for a white how many values lie outside 0 to white, and how far all do on average;
-    ``fractions`` whether any value is no whole number.
-    """
-
-    lows: npt.NDArray[np.float64]
-    highs: npt.NDArray[np.float64]
-    kind: str
-    outside: Callable[[int], tuple[int, float]]
-    fractions: Callable[[], bool]
-
-    @property
-    def low(self) -> float:
-        """The smallest value of all."""
-        return float(self.lows.min())
-
-    @property
-    def top(self) -> float:
-        """The largest value of all."""
-        return float(self.highs.max())
-
-    @property
-    def far(self) -> float:
-        """How far from 0 the farthest value lies."""
-        return max(-self.low, self.top)
-
-
-def values_of(images: Sequence[Array] | Array, *, kind: str = "") -> Values:
-    """The extremes of each of the images (n, h, w) or (n, h, w, c); ``kind`` where the type does not tell it."""
-    lows = np.array([image.min() for image in images], dtype=np.float64)
-    highs = np.array([image.max() for image in images], dtype=np.float64)
-    kind = kind or kind_of(images[0].dtype)
-
-    def outside(white: int) -> tuple[int, float]:
-        count, total, sum_of_values = 0, 0.0, 0
-        for image in images:
-            sum_of_values += image.size
-            if image.min() < 0 or image.max() > white:
-                far = np.maximum(image - np.float64(white), 0) + np.maximum(-image.astype(np.float64), 0)
-                count, total = count + int(np.count_nonzero(far)), total + float(far.sum())
-        return count, total / (sum_of_values * white)
-
-    def fractions() -> bool:
-        return kind == "float" and any(bool((image != np.rint(image)).any()) for image in images)
-
-    return Values(lows, highs, kind, outside, fractions)
-
-
-def kind_of(dtype: np.dtype[Any]) -> str:
-    """What numbers of a type are: 'bool', 'byte', 'whole' or 'float'."""
-    return "byte" if dtype == np.uint8 else {"b": "bool", "u": "whole", "i": "whole"}.get(dtype.kind, "float")
-
-
 def find_scale(values: Values, *, given: str) -> tuple[Scale, list[str]]:
     """The range that values are taken to have, and notes that tell it where it is not plain from their type.
 
@@ -132,15 +77,17 @@ def find_scale(values: Values, *, given: str) -> tuple[Scale, list[str]]:
         white = 1 if values.kind == "bool" or values.top <= 1 else 255
         return Scale(white, values.kind, darkest), _byte_notes(values, white)
     white = next((each for each in FULL_SCALES if _holds(values, each)), 0)
-    if not white:
+    dim = white and 0 < values.far < LEAST_TOP[white]
+    if not white or (dim and values.low < 0):
         raise UserError(
-            f"given {given} with values from {number(values.low)} to {number(values.top)}; "
-            "allowed are 0 to 1, 0 to 255 and whole numbers to 65,535; undo any normalisation"
+            f"given {given} with values from {number(values.low)} to {number(values.top)}; allowed are 0 to 1, 0 to "
+            "255 and whole numbers to 65,535; undo any normalisation, so that black is 0"
         )
-    if 0 < values.far < LEAST_TOP[white]:
+    if dim:
         raise UserError(_unclear(values, white, f"0 to 1, 0 to 255 {UP}", REMEDY, given))
     mixed, few = _mixed_notes(values, white, given), _few_notes(values, white, given)
-    return Scale(white, values.kind, darkest), [*_range_notes(values, white), *(few or mixed)]
+    dark = few or [*mixed, *_fewer_bits(values, white)]
+    return Scale(white, values.kind, darkest), [*_range_notes(values, white), *dark]
 
 
 def has_a_scale(values: Values) -> bool:
@@ -284,6 +231,20 @@ def _range_notes(values: Values, white: int) -> list[str]:
     if values.low >= 0 and values.top <= white:
         return [told]
     return [f"{told}; clipped {values.outside(white)[0]:,} of them that lie outside"]
+
+
+def _fewer_bits(values: Values, white: int) -> list[str]:
+    """A note on images that are not nearly black in this range, but may be of fewer bits and so are darker in it."""
+    most = FEWER_BITS.get(white, 0)
+    if values.kind != "whole" or not most:
+        return []
+    fewer = (values.highs > max(_much_lower(white))) & (values.highs <= most)
+    if not fewer.any():
+        return []
+    top = number(values.highs[fewer].max())
+    if values.top <= most:
+        return [f"none of the values is above {top}: scale them if that is white"]
+    return [f"{count(int(fewer.sum()), 'image')} with no value above {top} will be dark: scale them if that is white"]
 
 
 def _mixed_notes(values: Values, white: int, given: str, *, refuse: bool = True) -> list[str]:

@@ -15,9 +15,10 @@ from databases.datasets.decoding import Deep, Found
 from databases.datasets.file_kinds import MOST_UNREAD
 from databases.datasets.mapped import let_go
 from databases.datasets.names import some
-from databases.datasets.scale import CHUNK, Scale, dark_notes, faint_notes, find_scale, values_of
+from databases.datasets.scale import CHUNK, Scale, dark_notes, faint_notes, find_scale
 from databases.datasets.stored import Settled
 from databases.datasets.task import Images
+from databases.datasets.values import values_of
 from databases.datasets.wide import wide_notes
 from databases.errors import UserError, count
 
@@ -49,7 +50,7 @@ class Settling:
         wide = any(each.wide for each in found)
         faint = bool(plain) and not wide and max(each.top for each in found) == 1
         faint = faint and (scale is None or scale.white == 1)
-        told += _plain_notes(found, self.given, plain, faint=faint)
+        told += plain_notes(found, self.given, plain, faint=faint)
         channels = 3 if any(each.coloured for each in found) else 1
         kept = np.delete(np.arange(len(self.names)), list(broken))
         if len(places) or broken or channels == 1 or faint:
@@ -113,7 +114,7 @@ def _rewrite(
         let_go(pixels)
 
 
-def _plain_notes(found: Sequence[Found], given: str, plain: int, *, faint: bool) -> list[str]:
+def plain_notes(found: Sequence[Found], given: str, plain: int, *, faint: bool) -> list[str]:
     """What is odd about the ``plain`` files, those of 8 bits: all are dark, or further pictures are left out.
 
     Raises:
@@ -127,6 +128,9 @@ def _plain_notes(found: Sequence[Found], given: str, plain: int, *, faint: bool)
         beside = top > 1 or any(each.wide for each in found)
         told += [] if top == 1 and beside else dark_notes(top)
         told += faint_notes(sum(each.faint for each in found), "picture") if beside else []
+    if clear := sum(each.clear for each in found):
+        verb = "is" if clear == 1 else "are"
+        told.append(f"{count(clear, 'picture')} {verb} transparent all over, and so white: save them without that")
     if frames:
         told = [*told, f"took the first of several pictures in {count(frames, 'file')} (frames, or pages)"]
     return told

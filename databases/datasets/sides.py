@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import warnings
 from io import BytesIO
 
 import numpy.typing as npt
@@ -34,13 +35,15 @@ def array_side(images: npt.ArrayLike, up_to: int | None) -> int | None:
 
 
 def picture_side(files: Files, *, up_to: int, most_bytes: int | None = None) -> tuple[int, list[str]]:
-    """The side for pictures of a folder, by the median of some; what cannot be read does not count.
+    """The side for pictures of a folder, by some of them; what cannot be read does not count.
 
-    A smaller side, and a note on it, where all would take more than ``most_bytes`` at theirs.
+    It is that of arrays where all are squares of one size, else the usual one by their median. A smaller side, and a
+    note on it, where all would take more than ``most_bytes`` at theirs.
     """
-    found, count = [min(size) for size in _sizes(files)], len(_pictures(files))
-    side = int(statistics.median(found)) if found else PICTURE_RESOLUTION
-    wanted = px = side_of(side, side + 1, up_to=up_to)
+    sizes, count = _sizes(files), len(_pictures(files))
+    side = int(statistics.median(map(min, sizes))) if sizes else PICTURE_RESOLUTION
+    square = set(sizes) == {(side, side)}
+    wanted = px = side_of(side, side if square else side + 1, up_to=up_to)
     while most_bytes is not None and _size(count, px) > most_bytes and px > SIDES[0]:
         px = side_of(px - 1, px, up_to=px - 1)
     if px == wanted:
@@ -68,12 +71,15 @@ def _sizes(files: Files) -> list[tuple[int, int]]:
     from PIL import Image
 
     names, found = _pictures(files), []
-    for name in names[:: max(1, len(names) // LOOKED_AT)][:LOOKED_AT]:
-        try:
-            with Image.open(BytesIO(files.read(name, most=MAX_PICTURE_BYTES)), formats=readable_formats()[0]) as image:
-                found.append(image.size)
-        except Exception:  # a decoder raises whatever broken bytes make it raise; `read_pictures` will tell
-            continue
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of oddities, as in `decoding`
+        for name in names[:: max(1, len(names) // LOOKED_AT)][:LOOKED_AT]:
+            try:
+                content = BytesIO(files.read(name, most=MAX_PICTURE_BYTES))
+                with Image.open(content, formats=readable_formats()[0]) as image:
+                    found.append(image.size)
+            except Exception:  # a decoder raises whatever broken bytes make it raise; `read_pictures` will tell
+                continue
     return found
 
 

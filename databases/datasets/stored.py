@@ -76,7 +76,11 @@ class Stored:
 
     @contextmanager
     def locked(self, given: str, deadline: float) -> Iterator[None]:
-        """One process at a time; another waits until the monotonic second ``deadline``, and then finds the set."""
+        """One process at a time; another waits until the monotonic second ``deadline``, and then finds the set.
+
+        Raises:
+            UserError: the other is not done by then.
+        """
         patience = -1 if deadline == math.inf else max(0.0, deadline - time.monotonic())
         lock = FileLock(self._lock, timeout=patience)
         try:

@@ -128,7 +128,7 @@ class Task:
     def resized(self, px: int) -> Task:
         """The same task at px by px pixels; the task itself when it has that size already.
 
-        Images in a file are resized into a file beside it, and only once.
+        Images in a file are resized into a file beside it, and only once. Raises UserError for impossible sizes.
         """
         check_resolution(px)
         if px == self.resolution or not isinstance(self.images, Mapped):
@@ -183,15 +183,15 @@ def check_classes(labels: Labels, parts: Parts, class_names: Sequence[str], *, l
         raise UserError(f"given a part {parts.max()}; allowed are 0 train, 1 validation and 2 test; correct it")
     sizes = np.bincount(labels, minlength=classes)
     train_sizes = np.bincount(labels[parts == TRAIN], minlength=classes)
-    for name, size, train_size in zip(class_names, sizes, train_sizes, strict=True):
-        if size < least or not train_size:
-            same = [each for each in class_names if each != name and key_of_name(each) == key_of_name(name)]
-            do = "add images to the class" if size < least else "put some of them into training"
-            raise UserError(
-                f"given class {name!r} with {count(size, 'image')}, {train_size} of them for training; allowed is at "
-                f"least {least}, 1 of them for training; {do} or remove it"
-                f"{f', or call it {same[0]!r} if it is that class' if same else ''}"
-            )
+    if small := np.flatnonzero((sizes < least) | (train_sizes == 0)).tolist():
+        name, size, more = class_names[small[0]], int(sizes[small[0]]), len(small) - 1
+        same = [each for each in class_names if each != name and key_of_name(each) == key_of_name(name)]
+        do = "add images to the class" if size < least else "put some of them into training"
+        raise UserError(
+            f"given class {name!r} with {count(size, 'image')}, {train_sizes[small[0]]} of them for training"
+            f"{f' (and {more:,} more such)' if more else ''}; allowed is at least {least}, 1 of them for training; "
+            f"{do} or remove it{f', or call it {same[0]!r} if it is that class' if same else ''}"
+        )
 
 
 def check_resolution(px: int) -> None:
@@ -257,7 +257,7 @@ def split(labels: Labels, *, seed: int = 0, validation: float = 0.2, test: float
 
 
 def move_share(labels: Labels, parts: Parts, part: int, *, share: float, seed: int) -> Parts:
-    """Move a share of every class's training images to another part; see `split`. Returns new parts (n,)."""
+    """Moves a share of a class's training images to another part; see `split`, which raises alike. New parts (n,)."""
     if not 0 <= share < 1:
         raise UserError(f"given a share of {share}; allowed are shares from 0 to below 1; 0.2 is usual")
     draws = image_draws(len(labels), seed=seed, stream=part)

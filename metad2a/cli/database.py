@@ -32,7 +32,6 @@ from metad2a.reports.words import percent, span
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from databases.records.store import Store
     from metad2a.build.build import Built
 
 app = typer.Typer(help="What is known: import, measure, look at and export records.")
@@ -86,12 +85,13 @@ def import_table(
     features  in their place: .npz with features (m, 192) and labels (m,)
     recipe    a name of your own; if you like, channels, cells and resolution of its network
     source    if you like: tasks with related images share one, and are held out together
+    groups    if you like: what belongs together among images, as recommend's --groups
 
     Paths begin at the folder of the table. Afterwards metad2a retrain learns from it.
     """  # noqa: D301 (typer wants the character)
     from databases.records.importers.own_table import import_table as read
 
-    _import(read, file, database, json=json)
+    _import(read, file, database, json=json, notes=True)
 
 
 @imports.command("records")
@@ -208,9 +208,10 @@ def export(
         console().print(f"{count:,} records written to {file}", soft_wrap=True)
 
 
-def _import(read: Callable[[Store, Path], int], path: Path, database: str | None, *, json: bool) -> None:
-    with open_store(database) as store, reporting(f"Reading {path.name} ..."):
-        new = read(store, path)
+def _import(read: Callable[..., int], path: Path, database: str | None, *, json: bool, notes: bool = False) -> None:
+    """Reads a file into the database; ``notes`` is whether that tells of what it read."""
+    with open_store(database) as store, reporting(f"Reading {path.name} ...") as reporter:
+        new = read(store, path, say=lambda note: reporter.line(f"note: {note}")) if notes else read(store, path)
     if json:
         print_json({"path": str(path), "new": new})
     else:

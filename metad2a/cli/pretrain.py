@@ -11,7 +11,7 @@ import typer
 from databases.errors import Say, UserError, did_you_mean
 from databases.usual import AUTOMATIC
 from metad2a.cli.folders import check_output_file
-from metad2a.cli.options import Data, Json, NoTracking, On, Seed, given, open_tracker
+from metad2a.cli.options import Data, Groups, Json, NoTracking, On, Seed, given, open_tracker
 from metad2a.cli.output import print_json, reporting
 from metad2a.runtime.home import home
 
@@ -43,6 +43,7 @@ def pretrain(
         typer.Option("--evaluate", metavar="NAME|FILE", help="Train nothing; print the accuracy at each resolution."),
     ] = None,
     processes: Annotated[int, typer.Option("--processes", min=1, help="Started by torchrun, one thread each.")] = 1,
+    groups: Groups = "auto",
     seed: Seed = 0,
     on: On = AUTOMATIC,
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="File of weights to write.")] = None,
@@ -52,8 +53,9 @@ def pretrain(
     """Pretrain a base on a large set of images, for --hours; killed and given again, it goes on.
 
     Weights and optimiser are kept every three minutes. Several processes share each batch (gloo; NCCL and bfloat16
-    where they have CUDA); --processes 2 starts them here, torchrun anywhere. ImageNet at 224 px on a machine of
-    eight GPUs, from folders train/CLASS and val/CLASS:
+    where they have CUDA); --processes 2 starts them here, torchrun anywhere. Where no images are for validation a tenth
+    is taken, of folders and zips without a search for near copies: --groups tells what belongs together. ImageNet at
+    224 px on a machine of eight GPUs, from folders train/CLASS and val/CLASS:
 
     torchrun --nproc-per-node 8 -m metad2a pretrain IMAGENET --family lite0 --hours 20 --sides 128,160,224
     --batch 1024 --learning-rate 0.5
@@ -71,7 +73,7 @@ def pretrain(
         from metad2a.supernets.images import open_images
 
         job = _job(family, hours, shares, batch, learning_rate, seed, least=least, begin=begin)
-        images = open_images(data, max(shares), home() / "pretrain", here)
+        images = open_images(data, max(shares), home() / "pretrain", here, groups=groups)
         for note in images.notes if here.first else ():
             reporter.line(f"note: {note}")
         if evaluate is not None:

@@ -135,6 +135,7 @@ class MetaD2A:
         candidates: Candidates = "both",
         recipe: str | None = None,
         limits: Limits = NO_LIMITS,
+        groups: str | Path = "auto",
         deadline: float = math.inf,
     ) -> Recommendation:
         """Ranks architectures for a dataset; trains nothing and writes nothing.
@@ -146,9 +147,9 @@ class MetaD2A:
             images_per_class: how many training images of each class are looked at.
             candidates: the generator's draws, the whole space, or both (the space, draws marked as such).
             recipe: the training the accuracies hold for; by default `usual_recipe`'s.
-            limits: what the networks may cost, and the target device whose latencies are predicted. They are of
-                networks of the recipe's size where that is known, else of the device's, which a note tells; a limit
-                on others than the recipe builds is refused.
+            limits: what networks may cost, and the target device whose latencies are predicted: of the recipe's size,
+                else of the device's, which a note tells; a limit on others than the recipe builds is refused.
+            groups: what belongs together in data that are read here; see `load_task`.
             deadline: the monotonic second by which the images must be looked at.
 
         Raises:
@@ -161,11 +162,10 @@ class MetaD2A:
         target = limits.target and limits.target.of_size(chosen)
         if target is not None and limits.latency is not None:
             target.check_builds(chosen)
-        task = data if isinstance(data, Task) else load_task(data, seed=seed, looking=True)
+        task = data if isinstance(data, Task) else load_task(data, seed=seed, looking=True, groups=groups)
         features = extract(task, images_per_class=images_per_class, seed=seed, deadline=deadline)
-        offered = self._ranked(task, features, chosen, candidates, seed)
-        if target is not None:
-            offered = on_device(offered, target)
+        ranked = self._ranked(task, features, chosen, candidates, seed)
+        offered = ranked if target is None else on_device(ranked, target)
         kept = limits.within(offered)
         gain = self._gain(features, kept, recipe, seed)
         fitting, equal = (kept, 1) if gain is None else cheapest_equal_leads(kept, gain)

@@ -161,7 +161,7 @@ def register(run: Run, weights: Path, *, alias: Alias) -> str | None:
     if run.id is None:
         return None
     code = Path(__file__).with_name("served_meta_model.py")
-    options: dict[str, int | str] = {"top": LISTED, "recipe": MEASURING_RECIPE, "seed": 0}
+    options: dict[str, int | str] = {"top": LISTED, "recipe": MEASURING_RECIPE, "seed": 0, "groups": "auto"}
     with TemporaryDirectory() as folder:
         try:
             served = write_model(

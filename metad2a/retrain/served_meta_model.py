@@ -40,7 +40,8 @@ class ServedMetaModel(PythonModel):
         with TemporaryDirectory() as folder:
             path = Path(folder) / Path(asked["name"]).name
             path.write_bytes(asked["archive"])
-            task = load_task(path, seed=int(params.get("seed", 0)), looking=True)
+            groups = str(params.get("groups", "auto"))
+            task = load_task(path, seed=int(params.get("seed", 0)), looking=True, groups=groups)
         named = {name: params[name] for name in ("top", "recipe", "seed") if name in params}
         told = self._model.recommend(task, **named).to_json()["candidates"]
         return [_plain(each) for each in told]

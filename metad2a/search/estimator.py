@@ -73,6 +73,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         architecture_: text of the best architecture.
         valid_accuracy_: its accuracy in percent on the images held out for validation.
         network_: the trained network, a `torch.nn.Module`.
+        notes_: which value was taken for white; what is odd about that is warned of, too.
         result_: all that the search tells: every training, and the folder with the exported model.
     """
 
@@ -109,7 +110,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         images, (classes, numbers) = plain_array(X), _labels(y)
         chosen = searched_space(self.space)
         task = _task(images, classes, numbers, seed=seed, up_to=chosen.up_to)
-        for note in scale_told(images, given="X"):
+        told, odd = scale_told(images, given="X")
+        for note in odd:
             warnings.warn(note, stacklevel=2)
         kind = kind_of_images(images, task.images, given="X")
         brightest = max(range(len(images)), key=lambda index: images[index].max())  # alone a dark one may be refused
@@ -119,6 +121,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.classes_, self.result_ = classes, result
         self.architecture_, self.valid_accuracy_ = str(result.best), result.valid_accuracy
         self.network_ = result.exported.training.network
+        self.notes_: tuple[str, ...] = tuple(told)
         self._kind: Kind = kind
         return self
 

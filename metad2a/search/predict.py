@@ -83,7 +83,7 @@ def predictions(
     Raises:
         UserError: a path is not there, holds no picture, or is an array.
     """
-    card, several, dark = network.card, list[str](), dict[int, dict[str, float]]()
+    card, several, clear, dark = network.card, list[str](), list[str](), dict[int, dict[str, float]]()
     for name, read in _pictures(paths, on_failure, on_note):
         try:
             found = read_picture(read(), px=card.sizes[0], channels=len(card.mean), white=card.white)
@@ -91,6 +91,7 @@ def predictions(
             on_failure(f"{name}: cannot be read ({why_unreadable(problem)})")
             continue
         several += [name] if found.more else []
+        clear += [name] if found.clear else []
         if found.dark:
             dark.setdefault(found.white, {})[name] = found.dark
         logits = network.classifier.logits(resize_images(found.pixels[None], card.resolution))
@@ -101,6 +102,8 @@ def predictions(
         on_note(
             f"took the first of several pictures in {count(len(several), 'file')} (frames, or pages): {some(several)}"
         )
+    if clear:
+        on_note(f"took {count(len(clear), 'picture')} as white, transparent all over: {some(clear)}")
     for white, tops in dark.items():
         on_note(f"took {count(len(tops), 'picture')} {may_be_darker(max(tops.values()), white)}: {some(tops)}")
 

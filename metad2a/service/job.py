@@ -19,6 +19,7 @@ from metad2a.service import jobs, library, pipelines
 from metad2a.service.children import end_with_parent, limit_memory, settings_of_parent
 from metad2a.service.running import NO_MEMORY, NO_ROOM, NO_ROOM_STATUS, OUTCOME, lacks_memory, patiently
 from metad2a.service.tables import open_database
+from metad2a.service.words import as_fields
 
 if TYPE_CHECKING:
     from databases.architectures.space import Space
@@ -57,7 +58,7 @@ def _outcome(settings: Settings, database: Database, key: str, begun: float) -> 
             return {"state": "succeeded", "result": run(settings, database, key, begun)}
         except UserError as problem:
             if not _outage(problem):
-                return {"state": "failed", "reason": " ".join(str(problem).split())}
+                return {"state": "failed", "reason": as_fields(" ".join(str(problem).split()))}
             patiently(lambda: jobs.find(database, key))
             begun = time.monotonic()  # the run's folder knows what was spent before
         except Exception as problem:
@@ -114,7 +115,7 @@ def run(settings: Settings, database: Database, key: str, begun: float) -> dict[
 
 def _tracked(told: dict[str, Any], tracker: Tracker) -> dict[str, Any]:
     """A result with the address of its MLflow run, or a note why there is none though it was wanted."""
-    notes = list(told.get("notes", []))
+    notes = list(map(as_fields, told.get("notes", [])))
     if tracker.failure is not None:
         notes.append(f"MLflow could not be used, so that not all of this job is there: {tracker.failure}")
     return {**told, "notes": notes, "tracking": tracker.address()}

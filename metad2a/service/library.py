@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from databases.errors import UserError
 from databases.usual import AUTOMATIC, DEFAULT_SPACE
-from metad2a.service.words import content_of, word_of
+from metad2a.service.words import as_fields, content_of, word_of
 
 if TYPE_CHECKING:
     from databases.architectures.space import Architecture
@@ -66,7 +66,7 @@ def load_data(
     from databases.datasets.loading import load_task
 
     task = load_task(path, seed=seed, up_to=up_to, looking=room is None, room=room, groups=groups)
-    return replace(task, name=name, source=name)
+    return replace(task, name=name, source=name, notes=tuple(map(as_fields, task.notes)))
 
 
 def load_model(which: str | None = None) -> MetaD2A:

@@ -20,6 +20,7 @@ from databases.errors import UserError
 from databases.hosting import own_process
 from databases.usual import AUTOMATIC
 from metad2a.service.children import limit_memory
+from metad2a.service.words import as_fields
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
@@ -71,7 +72,7 @@ def summary_of(task: Task) -> dict[str, Any]:
         "text": task.summary,
         "balance": task.statistics()["balance"],
         "classes": classes,
-        "warnings": [*task.notes, *_warnings(task)],
+        "warnings": [*map(as_fields, task.notes), *_warnings(task)],
     }
 
 
@@ -140,7 +141,7 @@ def main(arguments: list[str]) -> int:
         told = read(draft, file, name=limits["name"], groups=limits["groups"], **most)
     except UserError as problem:
         sentence = " ".join(str(problem).split()).replace(str(draft / file), limits["name"])
-        told = {"error": sentence.replace("--groups ", "groups=")}
+        told = {"error": as_fields(sentence)}
     except MemoryError:
         told = {"error": "this needs more memory than one dataset may take: send fewer or smaller pictures"}
     except OSError as problem:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import math
-import os
-import shutil
-from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from zipfile import BadZipFile
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile, is_zipfile
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from databases.errors import UserError
-from databases.files import replace_file
-from metad2a.runtime.lock import hold
+from databases.errors import UserError, count
+from metad2a.supernets.decoded import decoded
 from metad2a.train.together import Together
+
+if TYPE_CHECKING:
+    from databases.datasets.archives import Files
 
 LEAST_CROP, OVER = 0.7, 0.08  # of the side of a training image; how far a crop may reach over its edge
 MOST_BYTES = 256 * 2**20  # of one file
+HELD_OUT = 0.1  # share of the training images that validate where no others do
 ENOUGH = 5000  # images that tell mean and deviation
 
 
@@ -52,28 +52,36 @@ class Images:
         return tuple(mean.round(1).tolist()), tuple(np.maximum(scale, 1.0).round(1).tolist())
 
 
-def open_images(data: str | Path, side: int, cache: Path, processes: Together) -> Images:
+def open_images(data: str | Path, side: int, cache: Path, processes: Together, *, groups: str = "auto") -> Images:
     """The images of a folder, of an .npz file of encoded images ('blobs'), or of whatever else `metad2a` reads.
 
-    Folders and blobs are decoded into ``cache`` once, by all processes. Blobs keep their size; others are brought to
-    ``side`` pixels. A folder without validation images gives a tenth of its training images.
+    Pictures and blobs are decoded into ``cache`` once, by all processes. Blobs keep their size; others are brought to
+    ``side`` pixels. Pictures without a validation part give a tenth of their training images, and none of a group that
+    is trained on: ``groups`` is as in `load_task`, but for near copies, which pictures are not searched for.
 
     Raises:
         UserError: there are no such images, one cannot be read, or the cache has no room for them.
     """
-    path = Path(data)
-    if path.is_dir():
-        return _of_folder(path, side, cache, processes)
-    if file := _blobs_in(path):
-        return _of_blobs(path, file, cache, processes)
-    from databases.datasets.loading import load_task
+    from databases.datasets.groups import check_way
+    from databases.datasets.loading import existing, load_task, open_files
     from databases.datasets.task import TRAIN, VALIDATION
 
-    task = load_task(data, resolution=side, max_images=10**8, max_files=10**8, max_bytes=2**50, as_stored=True)
+    path = data if str(data).startswith("sklearn:") else existing(str(data))
+    check_way(groups)
+    if isinstance(path, Path) and (file := _blobs_in(path)):
+        if groups not in ("auto", "none"):
+            raise UserError(f"given --groups {groups} for encoded images, of which each tells its part: leave it out")
+        return _of_blobs(path, file, cache, processes)
+    if isinstance(path, Path) and (path.is_dir() or (path.suffix.lower() != ".npz" and is_zipfile(path))):
+        with closing(open_files(path, max_files=10**8, max_bytes=2**50)) as files:
+            return _of_pictures(path, files, side, groups, cache, processes)
+    task = load_task(data, resolution=side, max_images=10**8, max_bytes=2**50, groups=groups, as_stored=True)
     x = np.repeat(task.images, 3, axis=3) if task.channels == 1 else task.images
     train, held = (np.flatnonzero(task.parts == part) for part in (TRAIN, VALIDATION))
-    labels = torch.from_numpy(task.labels.astype(np.int64))
-    return Images(task.name, x, labels, train, held, tuple(task.class_names), task.fingerprint[:12], task.notes)
+    labels, notes = torch.from_numpy(task.labels.astype(np.int64)), list(task.notes)
+    if aside := len(x) - len(train) - len(held):
+        notes.append(f"{count(aside, 'image')} of the test part {'is' if aside == 1 else 'are'} left alone")
+    return Images(task.name, x, labels, train, held, tuple(task.class_names), task.fingerprint[:12], tuple(notes))
 
 
 def _blobs_in(path: Path) -> dict[str, np.ndarray]:
@@ -91,8 +99,8 @@ def _of_blobs(path: Path, file: dict[str, np.ndarray], cache: Path, processes: T
     missing = [name for name in ("ends", "labels", "train", "names") if name not in file]
     if missing:
         raise UserError(f"given {str(path)!r} with 'blobs' but no {', '.join(map(repr, missing))}; give a whole file")
-    count = file["ends"].size
-    kinds = {"blobs": ("u", None), "ends": ("iu", count), "labels": ("iu", count), "train": ("biu", count)}
+    number = file["ends"].size
+    kinds = {"blobs": ("u", None), "ends": ("iu", number), "labels": ("iu", number), "train": ("biu", number)}
     for name, (kind, size) in kinds.items():
         if file[name].dtype.kind not in kind or file[name].ndim != 1 or size not in (None, file[name].size):
             raise UserError(
@@ -101,112 +109,41 @@ def _of_blobs(path: Path, file: dict[str, np.ndarray], cache: Path, processes: T
             )
     blobs, ends, train = file["blobs"].tobytes(), [0, *file["ends"].tolist()], file["train"].astype(bool)
     mark = hashlib.sha256(file["ends"].tobytes() + blobs).hexdigest()[:12]
-    told = [f"{place + 1}" for place in range(count)]
-    x = _decoded(lambda n: blobs[ends[n] : ends[n + 1]], told, None, cache / f"{path.stem}-{mark}.npy", processes)
+    told = [f"{place + 1}" for place in range(number)]
+    place = cache / f"{path.stem}-{mark}.npy"
+    x, _ = decoded(lambda n: blobs[ends[n] : ends[n + 1]], told, None, place, processes, given=repr(str(path)))
     labels, names = torch.from_numpy(file["labels"].astype(np.int64)), tuple(map(str, file["names"].ravel()))
     return Images(path.stem, x, labels, np.flatnonzero(train), np.flatnonzero(~train), names, mark)
 
 
-def _of_folder(path: Path, side: int, cache: Path, processes: Together) -> Images:
-    from databases.datasets.archives import Folder
-    from databases.datasets.class_folders import arrange
-    from databases.datasets.file_kinds import ending_of, hidden, readable_formats
-    from databases.datasets.task import TRAIN, VALIDATION, check_classes, move_share
+def _of_pictures(path: Path, files: Files, side: int, groups: str, cache: Path, processes: Together) -> Images:
+    """The pictures of a folder or a zip."""
+    from databases.datasets.group_split import move_groups
+    from databases.datasets.groups import group_numbers
+    from databases.datasets.pictures import name_pictures
+    from databases.datasets.task import TRAIN, VALIDATION, move_share
 
-    files, endings = Folder(path, max_files=10**8), readable_formats()[1]
-    pictures, others = list[str](), list[str]()
-    for name in files.names:
-        (others if hidden(name) or ending_of(name) not in endings else pictures).append(name)
-    found = arrange(files, pictures, others, given=repr(str(path)))
-    names = tuple(found.class_names.values())
-    number = {label: place for place, label in enumerate(found.class_names)}
-    labels = np.array([number[each.label] for each in found.pictures])
-    parts = np.array([each.part for each in found.pictures], dtype=np.uint8)
-    check_classes(labels, parts, names, least=2)
+    given = repr(str(path))
+    found = name_pictures(files, given, groups=groups)
+    parts, names, numbers = found.parts, [each.file for each in found.pictures], None
+    if found.groups is not None:
+        numbers = group_numbers(found.groups, len(names), given=given)
     if not (parts == VALIDATION).any():
-        parts = move_share(labels, parts, VALIDATION, share=0.1, seed=0)
-    looks = [os.stat(path / each.file) for each in found.pictures]
-    told = [f"{each.file} {look.st_size} {look.st_mtime_ns}" for each, look in zip(found.pictures, looks, strict=True)]
-    mark = hashlib.sha256("\n".join((str(side), *told)).encode("utf-8", "replace")).hexdigest()[:12]
+        if numbers is None:
+            parts = move_share(found.labels, parts, VALIDATION, share=HELD_OUT, seed=0)
+        else:
+            parts = move_groups(found.labels, parts, VALIDATION, groups=numbers, share=HELD_OUT, seed=0)
+    told = "\n".join((str(side), *(f"{name} {files.mark(name)}" for name in names))).encode("utf-8", "replace")
+    place = cache / f"{path.stem}-{hashlib.sha256(told).hexdigest()[:12]}.npy"
 
     def content(number: int) -> bytes:
-        return files.read(found.pictures[number].file, most=MOST_BYTES)
+        return files.read(names[number], most=MOST_BYTES)
 
-    x = _decoded(content, [each.file for each in found.pictures], side, cache / f"{path.name}-{mark}.npy", processes)
+    x, notes = decoded(content, names, side, place, processes, given=given)
     train, held = (np.flatnonzero(parts == part) for part in (TRAIN, VALIDATION))
-    return Images(path.name, x, torch.from_numpy(labels), train, held, names, mark, found.notes)
-
-
-def _decoded(
-    content: Callable[[int], bytes], names: Sequence[str], side: int | None, path: Path, processes: Together
-) -> np.ndarray:
-    """All images as one array on disk, written as a whole or not at all; each process decodes its share.
-
-    Another command that decodes meanwhile is waited for, and its array used.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = hold(path.parent / "decoding.lock", patience=math.inf) if processes.first else None
-    try:
-        processes.wait()
-        if not path.is_file():
-            _decode_all(content, names, side, path, processes)
-        processes.wait()
-    finally:
-        if lock is not None:
-            lock.release()
-    found: np.ndarray = np.load(path, mmap_mode="r")
-    return found
-
-
-def _decode_all(
-    content: Callable[[int], bytes], names: Sequence[str], side: int | None, path: Path, processes: Together
-) -> None:
-    partial = path.with_name(f".decoding-{path.name}")
-    first = _picture(content(0), side, names[0]).shape
-    if processes.first:
-        _check_room(path.parent, len(names) * int(np.prod(first)))
-        np.lib.format.open_memmap(partial, "w+", np.uint8, (len(names), *first)).flush()
-    processes.wait()
-    made = np.load(partial, mmap_mode="r+")
-    for number in range(processes.number, len(names), processes.size):
-        picture = _picture(content(number), side, names[number])
-        if picture.shape != first:
-            raise UserError(
-                f"image {names[number]} has the shape {picture.shape}, the first one {first}; allowed is one shape"
-            )
-        made[number] = picture
-    made.flush()
-    processes.wait()
-    if processes.first:
-        replace_file(partial, path)
-
-
-def _check_room(folder: Path, needed: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise UserError(
-            f"the decoded images need {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} are free; "
-            "set METAD2A_HOME to a folder with room or give fewer pixels"
-        )
-
-
-def _picture(content: bytes, side: int | None, name: str) -> np.ndarray:
-    """(h, w, 3) uint8, squeezed to a square of that side; None: as it is stored."""
-    from databases.datasets.decoding import decode, opened_picture, why_unreadable
-
-    try:
-        if side is None:
-            from PIL import Image
-
-            with Image.open(io.BytesIO(content)) as image:
-                values = opened_picture(image)
-        else:
-            values, *_ = decode(content, side)
-    except Exception as problem:  # a decoder raises whatever broken bytes make it raise
-        raise UserError(f"image {name} cannot be read ({why_unreadable(problem)}): mend it or leave it out") from None
-    if values.dtype != np.uint8:
-        raise UserError(f"image {name} has more than 8 bits a pixel; allowed are pictures of 8: save it with 8")
-    return np.repeat(values[..., None], 3, axis=2) if values.ndim == 2 else values
+    told += found.labels.tobytes() + parts.tobytes()  # which a table may change, or the groups
+    mark, labels = hashlib.sha256(told).hexdigest()[:12], torch.from_numpy(found.labels)
+    return Images(path.name, x, labels, train, held, found.class_names, mark, (*found.notes, *notes))
 
 
 def batch_of(images: np.ndarray, places: np.ndarray, place: torch.device) -> Tensor:

@@ -12,6 +12,7 @@
 | value | accuracy on held-out images in percent, or another score from 0 to 100 that is better when higher |
 | seed | whole number from 0; -1 for a mean over seeds |
 | images | on one row of each task at least: its labelled images, in any form that `recommend` takes |
+| groups | if you like: what belongs together among them, as `--groups` of `recommend` |
 | features | in their place: ready features, an .npz file; see `databases.datasets.ready_features` |
 | source | if you like: tasks whose images are related have one source, and are held out together |
 | channels, cells, resolution | if you like, on every row of a recipe: size of the network (by default 16, 5, 32) |
@@ -30,9 +31,10 @@ from pathlib import Path
 
 from databases.architectures.space import space
 from databases.datasets.features import TaskFeatures, extract
+from databases.datasets.groups import WAYS
 from databases.datasets.loading import load_task
 from databases.datasets.ready_features import read_features, to_text
-from databases.errors import UserError
+from databases.errors import Say, UserError
 from databases.paths import user_path
 from databases.records.csv_file import cell_whole, read_rows
 from databases.records.recipe import RECIPES
@@ -41,7 +43,7 @@ from databases.records.store import Store
 
 COLUMNS = ("task", "architecture", "recipe", "value", "seed")
 SIZE = ("channels", "cells", "resolution")
-OPTIONAL = ("images", "features", "source", *SIZE)
+OPTIONAL = ("images", "features", "source", "groups", *SIZE)
 SPACE = "nasbench201"
 DATABASE = "the database"
 ANEW = (  # records are only ever added
@@ -62,10 +64,13 @@ class _Row:
     images: str
     features: str
     source: str
+    groups: str
 
 
-def import_table(store: Store, path: str | Path) -> int:
+def import_table(store: Store, path: str | Path, *, say: Say = lambda line: None) -> int:
     """Add the tasks and records of a user's table; returns how many records were new.
+
+    ``say`` is told what reading the images changed or left out.
 
     Raises:
         UserError: a row, a file beside the table, or a contradiction among rows or with the database; then
@@ -76,7 +81,7 @@ def import_table(store: Store, path: str | Path) -> int:
     _refuse_contradictions(rows, store, table)
     known = {entry.name: entry for entry in store.tasks(prefix="table/")}
     entries = [
-        _entry(name, _of_task(rows, name), known.get(name), table) for name in dict.fromkeys(r.task for r in rows)
+        _entry(name, _of_task(rows, name), known.get(name), table, say) for name in dict.fromkeys(r.task for r in rows)
     ]
     store.add_tasks(entries)
     return store.add(each.record for each in rows)
@@ -115,7 +120,7 @@ def _row(line: int, row: Mapping[str, str], measured_by: str, created: str) -> _
         raise UserError(f"value must be a number from 0 to 100, got {row['value'][:40]!r}")
     key = RecordKey(f"table/{task}", SPACE, architecture, recipe, _seed(row["seed"]))
     record = Record(*key, measured_by, valid_accuracy=value, extra=_size(row, recipe), created=created)
-    beside = [(row.get(column) or "").strip() for column in ("images", "features", "source")]
+    beside = [(row.get(column) or "").strip() for column in ("images", "features", "source", "groups")]
     return _Row(line, task, value, record, *beside)
 
 
@@ -183,20 +188,24 @@ def _of_task(rows: Sequence[_Row], name: str) -> list[_Row]:
     return [each for each in rows if each.task == name]
 
 
-def _entry(name: str, rows: Sequence[_Row], known: TaskEntry | None, table: Path) -> TaskEntry:
+def _entry(name: str, rows: Sequence[_Row], known: TaskEntry | None, table: Path, say: Say) -> TaskEntry:
     """The task of these rows; reads its images or features, unless the database has them."""
-    images, features, source = (_only(rows, column, table) for column in ("images", "features", "source"))
+    images, features, source, groups = (_only(rows, column, table) for column in OPTIONAL[:4])
     place = f"{table}, line {rows[0].line}: the task {name!r}"
     if images and features:
         raise UserError(f"{place} has images and features; name one of them")
+    if groups and not images:
+        raise UserError(f"{place} has groups but no images; leave them out, or name images")
     if not images and not features:
         if known is None:
             raise UserError(f"{place} has neither images nor features; name one in a column of that name")
         return known
     try:
-        seen, content = _features(name, images, features, source or name, table)
+        seen, content, notes = _features(name, (images, groups or "auto"), features, source or name, table)
     except UserError as error:
-        raise UserError(f"{place}: {error}") from error
+        raise UserError(_in_columns(f"{place}: {error}")) from error
+    for note in notes:
+        say(_in_columns(f"{name}: {note}"))
     if known is not None and known.spec.get("content") != content:
         raise UserError(f"{place} is known with other images or features; give it another name")
     statistics = {"images": float(len(seen.labels)), "classes": float(seen.labels.max() + 1)}
@@ -214,11 +223,20 @@ def _only(rows: Sequence[_Row], column: str, table: Path) -> str:
     return next(iter(given), "")
 
 
-def _features(name: str, images: str, features: str, source: str, table: Path) -> tuple[TaskFeatures, str]:
-    """What predictors see of the task, and a digest of what it was made from."""
+def _in_columns(text: str) -> str:
+    """What is told of images, with an option of the command line as the column that it is here."""
+    return text.replace("--groups ", "the column groups with ")
+
+
+def _features(
+    name: str, images: tuple[str, str], features: str, source: str, table: Path
+) -> tuple[TaskFeatures, str, tuple[str, ...]]:
+    """What predictors see of the task, by its images and their groups; a digest of what it was made from; and notes."""
     if features:
         path = table.parent / user_path(features)
         found = read_features(path, name=name, source=source)
-        return found, hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    task = load_task(images if images.startswith("sklearn:") else str(table.parent / user_path(images)))
-    return replace(extract(task), name=name, source=source), task.fingerprint
+        return found, hashlib.sha256(path.read_bytes()).hexdigest()[:16], ()
+    data, groups = images
+    beside = data if data.startswith("sklearn:") else str(table.parent / user_path(data))
+    task = load_task(beside, groups=groups if groups in WAYS else table.parent / user_path(groups))
+    return replace(extract(task), name=name, source=source), task.fingerprint, task.notes
