@@ -43,7 +43,7 @@ def pretrain(
         typer.Option("--evaluate", metavar="NAME|FILE", help="Train nothing; print the accuracy at each resolution."),
     ] = None,
     processes: Annotated[int, typer.Option("--processes", min=1, help="Started by torchrun, one thread each.")] = 1,
-    groups: Groups = "auto",
+    groups: Groups = AUTOMATIC,
     seed: Seed = 0,
     on: On = AUTOMATIC,
     output: Annotated[Path | None, typer.Option("--output", metavar="FILE", help="File of weights to write.")] = None,

@@ -20,7 +20,7 @@ from databases.datasets.task import Task, check_seed
 from databases.errors import UserError, count
 from databases.hosting import lent
 from databases.records.recipe import PUBLISHED_SIZE, RECIPES, Recipe, foreign_recipe
-from databases.usual import LISTED, LOOKED_AT
+from databases.usual import AUTOMATIC, LISTED, LOOKED_AT
 from metad2a.generate.generator import Generator, GeneratorConfig
 from metad2a.recommend.limits import NO_LIMITS, Limits
 from metad2a.recommend.preference import for_device, on_device, usual_recipe
@@ -135,7 +135,7 @@ class MetaD2A:
         candidates: Candidates = "both",
         recipe: str | None = None,
         limits: Limits = NO_LIMITS,
-        groups: str | Path = "auto",
+        groups: str | Path = AUTOMATIC,
         deadline: float = math.inf,
     ) -> Recommendation:
         """Ranks architectures for a dataset; trains nothing and writes nothing.

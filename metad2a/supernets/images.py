@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.errors import UserError, count
+from databases.usual import AUTOMATIC
 from metad2a.supernets.decoded import decoded
 from metad2a.train.together import Together
 
@@ -52,7 +53,7 @@ class Images:
         return tuple(mean.round(1).tolist()), tuple(np.maximum(scale, 1.0).round(1).tolist())
 
 
-def open_images(data: str | Path, side: int, cache: Path, processes: Together, *, groups: str = "auto") -> Images:
+def open_images(data: str | Path, side: int, cache: Path, processes: Together, *, groups: str = AUTOMATIC) -> Images:
     """The images of a folder, of an .npz file of encoded images ('blobs'), or of whatever else `metad2a` reads.
 
     Pictures and blobs are decoded into ``cache`` once, by all processes. Blobs keep their size; others are brought to
@@ -69,7 +70,7 @@ def open_images(data: str | Path, side: int, cache: Path, processes: Together, *
     path = data if str(data).startswith("sklearn:") else existing(str(data))
     check_way(groups)
     if isinstance(path, Path) and (file := _blobs_in(path)):
-        if groups not in ("auto", "none"):
+        if groups not in (AUTOMATIC, "none"):
             raise UserError(f"given --groups {groups} for encoded images, of which each tells its part: leave it out")
         return _of_blobs(path, file, cache, processes)
     if isinstance(path, Path) and (path.is_dir() or (path.suffix.lower() != ".npz" and is_zipfile(path))):
