@@ -141,8 +141,9 @@ def recommend(
     if json:
         print_json(answer.to_json())
     else:
-        asked = {"also": also, "groups": None if groups == AUTOMATIC else groups, "seed": str(seed) if seed else None}
-        _show(answer, data, top, asked)
+        bounds = dict(zip(("max-params", "max-flops", "max-latency"), most, strict=True))
+        asked = {"budget": budget or f"{USUAL_SECONDS:g}s", **bounds, "also": also, "seed": seed or None}
+        _show(answer, data, top, {**asked, "groups": None if groups == AUTOMATIC else groups})
 
 
 def only_one(also: list[str] | None) -> str | None:
@@ -158,7 +159,7 @@ def _opened(also: str | None, *, channels: int = 3) -> Base | None:
     return None if also is None else open_also(also, channels=channels)
 
 
-def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Mapping[str, str | None]) -> None:
+def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Mapping[str, object]) -> None:
     """The front of accuracy against cost, then the best ones; ``asked`` are options for a search too."""
     to = console()
     listed = [*answer.front, *(each for each in answer.choices[:top] if each not in answer.front)]
@@ -188,8 +189,13 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Map
         )
     for note in answer.notes:
         to.print(f"Note: {note}", soft_wrap=True)
-    given = "".join(f" --{name} {quote(value)}" for name, value in asked.items() if value is not None)
-    to.print(f"Next: metad2a search {quote(data)} --budget {answer.seconds:.0f}s{given}", soft_wrap=True)
+    to.print(f"Next: {after(data, asked)}", soft_wrap=True)
+
+
+def after(data: str, asked: Mapping[str, object]) -> str:
+    """The search of what was recommended, with the same options."""
+    given = "".join(f" --{name} {quote(str(value))}" for name, value in asked.items() if value is not None)
+    return f"metad2a search {quote(data)}{given}"
 
 
 def _mistakes(result: PipelineResult, task: Task, folder: Path) -> Path | None:
