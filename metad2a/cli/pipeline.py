@@ -38,7 +38,8 @@ Preference = Annotated[
     Literal["accuracy", "latency"],
     typer.Option("--prefer", help="latency: the fastest of those that are as good on validation images (pipeline)."),
 ]
-Most: TypeAlias = tuple[int | None, int | None, str | None]  # parameters, FLOPs and latency
+LIMITS = ("max-params", "max-flops", "max-latency")
+Most: TypeAlias = tuple[int | None, int | None, str | None]  # what these are given
 MOST_CLASSES = 20  # of a confusion matrix that is printed
 
 
@@ -141,9 +142,8 @@ def recommend(
     if json:
         print_json(answer.to_json())
     else:
-        bounds = dict(zip(("max-params", "max-flops", "max-latency"), most, strict=True))
-        asked = {"budget": budget or f"{USUAL_SECONDS:g}s", **bounds, "also": also, "seed": seed or None}
-        _show(answer, data, top, {**asked, "groups": None if groups == AUTOMATIC else groups})
+        bounds = dict(zip(LIMITS, most, strict=True))
+        _show(answer, data, top, {"budget": budget, **bounds, "also": also, "groups": groups, "seed": seed or None})
 
 
 def only_one(also: list[str] | None) -> str | None:
@@ -194,8 +194,8 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Map
 
 def after(data: str, asked: Mapping[str, object]) -> str:
     """The search of what was recommended, with the same options."""
-    given = "".join(f" --{name} {quote(str(value))}" for name, value in asked.items() if value is not None)
-    return f"metad2a search {quote(data)}{given}"
+    options = {"budget": f"{USUAL_SECONDS:g}s"} | {k: v for k, v in asked.items() if v not in (None, AUTOMATIC)}
+    return f"metad2a search {quote(data)}" + "".join(f" --{k} {quote(str(v))}" for k, v in options.items())
 
 
 def _mistakes(result: PipelineResult, task: Task, folder: Path) -> Path | None:
