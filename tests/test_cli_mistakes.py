@@ -65,6 +65,8 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "search nowhere --space nasbench201 --recipe metad2a": "only others measured",
     "search nowhere --space nasbench201 --on abacus": "'auto' and 'cpu'",
     "search DATA --searcher random": "in spaces of networks only: leave it out, or give --space nasbench201",
+    "search DATA --train-all": "given --train-all with the space 'pipeline'",
+    "search DATA --stop-early": "given --stop-early with the space 'pipeline'",
     "recommend DATA --recipe tiny": "in spaces of networks only: leave it out, or give --space nasbench201",
     "recommend DATA --device pixel2": "latencies of cells, which foretell those of pretrained networks",
     "search DATA --also timm:a --also timm:b": "given --also 2 times",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from cli_world import run
+from cli_world import answer, run
 from records_world import says
 
 from databases.errors import UserError
@@ -94,7 +95,23 @@ def test_an_empty_home_that_may_only_be_read_holds_nothing(folder: Path, monkeyp
     monkeypatch.setenv("METAD2A_HOME", str(folder / "none" / "home"))
     with only_read(folder):
         assert "No run yet" in run("runs").stdout and "0 tasks, 0 records" in run("database", "info").stdout
-        assert run("device", "list").exit_code == 0
+        assert run("device", "list").exit_code == 0 and answer("token", "list") == {"tokens": []}
+    assert not (folder / "none").exists()
+
+
+@pytest.mark.parametrize("words", LOOKING, ids=" ".join)
+def test_the_same_where_no_service_was_opened_yet(words: tuple[str, ...], folder: Path, home: Path) -> None:
+    write_state(runs_folder() / "toy", State({}, []))
+    with Store(home / "database.db") as store:
+        store.add([ANY])
+    place = folder / "home"
+    shutil.copytree(home, place)
+    place.chmod(0o755)
+    (folder / "out").mkdir()
+    (folder / "out").chmod(0o777)
+    with pytest.MonkeyPatch.context() as patch, only_read(place):
+        patch.setenv("METAD2A_HOME", str(place))
+        assert "write" not in run(*(each.format(out=folder / "out") for each in words)).stderr
 
 
 @pytest.mark.parametrize(

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pipeline_world import short_searches, stripes
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from databases.datasets.task import TRAIN, VALIDATION
+from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.errors import UserError
 from databases.records.store import Store
+from metad2a.recommend import looking
 from metad2a.recommend.chances import Chance, MeasuredProbe
 from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import Allowed, cost_of, limits_here
@@ -84,12 +86,28 @@ def test_each_limit_is_a_run_of_its_own_and_none_is_as_ever() -> None:
 
 
 def test_limits_that_nothing_keeps_are_told_with_the_nearest_possible() -> None:
-    with pytest.raises(UserError, match="at most 10,000 parameters: the smallest has 63"):
-        searched(limits_here(10_000, None, None))
+    with pytest.raises(UserError, match="at most 5,000 parameters: the smallest has 5,295"):
+        searched(limits_here(5_000, None, None))
     with pytest.raises(UserError, match="at most 10 parameters: the smallest has 5,295"):
         Allowed(limits_here(10, None, None), TASK).probes([Pipeline("hog", 64, "probe")])
     with pytest.raises(UserError, match="give a time above zero"):
         limits_here(None, None, 0.0)
+
+
+def test_where_hog_alone_keeps_the_limits_it_is_probed_though_there_was_no_time_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hog, fitting = Pipeline("hog", 64, "probe"), looking.fitting
+
+    def late(task: Task, pipeline: Pipeline, *given: Any, **more: Any) -> tuple[dict[int, int], bool]:
+        return fitting(task, pipeline, *given, **more)[0], pipeline.weights != "hog"
+
+    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN, hog))
+    monkeypatch.setattr(looking, "installed", lambda: {"own": True, "hog": True})
+    monkeypatch.setattr(looking, "fitting", late)
+    result = searched(limits_here(10_000, None, None))
+    assert result.best == hog and not any("HOG was left out" in each for each in result.notes)
+    assert searched(limits_here(10_000, None, None)).resumed == 2
 
 
 def test_a_probe_of_a_slice_is_of_as_many_images_as_there_is_time_for(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,6 +21,7 @@ from metad2a.cli.options import (
     Seed,
     Workers,
     given,
+    named,
     open_store,
     open_to_read,
     shown,
@@ -146,7 +147,8 @@ def build(
     options = BuildOptions(tasks, per_task, recipe, judged, seeds, seed)
     for option in given(context):
         if hasattr(options, option.name) and option.name not in BUILDERS[space].means:
-            raise UserError(f"given {option.opts[0]} with the space {space!r}, of which it says nothing: leave it out")
+            name = named(context, option)
+            raise UserError(f"given {name} with the space {space!r}, of which it says nothing: leave it out")
     with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
         begun = time.monotonic()
         built = build_space(

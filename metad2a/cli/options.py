@@ -59,7 +59,8 @@ MaxLatency = Annotated[
     typer.Option(
         "--max-latency",
         metavar="TIME",
-        help="Most latency of an image, such as 15ms: on this machine, or as predicted for --device.",
+        help="Most latency of an image, such as 15ms: on this machine (pipeline), or as predicted for --device "
+        "(networks).",
     ),
 ]
 AnySpace = Annotated[
@@ -271,6 +272,12 @@ def given(context: typer.Context) -> list[Any]:
     return [each for each, source in sources if source is not None and source.name == "COMMANDLINE"]
 
 
+def named(context: typer.Context, option: Any) -> str:
+    """The option as it stands on the command line: ``--train-all`` is another name than ``--stop-early``."""
+    off = option.secondary_opts and context.params.get(option.name) is False
+    return str((option.secondary_opts if off else option.opts)[0])
+
+
 def check_meaning(context: typer.Context, space: str) -> None:
     """Refuses an option that was given and that would mean nothing in the space."""
     from databases.architectures.spaces.pipeline import holds_pipelines
@@ -280,5 +287,5 @@ def check_meaning(context: typer.Context, space: str) -> None:
     for option in given(context):
         if option.name in foreign:
             advice = f"it has a meaning {where} only: leave it out, or give --space {other}"
-            told = f"given {option.opts[0]} with the space {space!r}: {advice}"
+            told = f"given {named(context, option)} with the space {space!r}: {advice}"
             raise UserError(OF_CELLS if option.name == "target" else told)

@@ -38,7 +38,8 @@ Preference = Annotated[
     Literal["accuracy", "latency"],
     typer.Option("--prefer", help="latency: the fastest of those that are as good on validation images (pipeline)."),
 ]
-Most: TypeAlias = tuple[int | None, int | None, str | None]  # parameters, FLOPs and latency
+LIMITS = ("max-params", "max-flops", "max-latency")
+Most: TypeAlias = tuple[int | None, int | None, str | None]  # what these are given
 MOST_CLASSES = 20  # of a confusion matrix that is printed
 
 
@@ -139,8 +140,8 @@ def recommend(
     if json:
         print_json(answer.to_json())
     else:
-        asked = {"also": also, "groups": None if groups == AUTOMATIC else groups, "seed": str(seed) if seed else None}
-        _show(answer, data, top, asked)
+        bounds = dict(zip(LIMITS, most, strict=True))
+        _show(answer, data, top, {"budget": budget, **bounds, "also": also, "groups": groups, "seed": seed or None})
 
 
 def only_one(also: list[str] | None) -> str | None:
@@ -156,7 +157,7 @@ def _opened(also: str | None, *, channels: int = 3) -> Base | None:
     return None if also is None else open_also(also, channels=channels)
 
 
-def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Mapping[str, str | None]) -> None:
+def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Mapping[str, object]) -> None:
     """The front of accuracy against cost, then the best ones; ``asked`` are options for a search too."""
     to = console()
     listed = [*answer.front, *(each for each in answer.choices[:top] if each not in answer.front)]
@@ -186,8 +187,13 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Map
         )
     for note in answer.notes:
         to.print(f"Note: {note}", soft_wrap=True)
-    given = "".join(f" --{name} {quote(value)}" for name, value in asked.items() if value is not None)
-    to.print(f"Next: metad2a search {quote(data)} --budget {answer.seconds:.0f}s{given}", soft_wrap=True)
+    to.print(f"Next: {after(data, asked)}", soft_wrap=True)
+
+
+def after(data: str, asked: Mapping[str, object]) -> str:
+    """The search of what was recommended, with the same options."""
+    options = {"budget": f"{USUAL_SECONDS:g}s"} | {k: v for k, v in asked.items() if v not in (None, AUTOMATIC)}
+    return f"metad2a search {quote(data)}" + "".join(f" --{k} {quote(str(v))}" for k, v in options.items())
 
 
 def _mistakes(result: PipelineResult, task: Task, folder: Path) -> Path | None:

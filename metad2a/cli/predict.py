@@ -34,19 +34,16 @@ def predict(
     network = open_network(run)
     failed, notes = list[str](), list[str]()
     with reporting("Classifying the pictures ..."):
-        rows = list(rows_of(predictions(network, images, on_failure=failed.append, on_note=notes.append)))
+        found = list(predictions(network, images, on_failure=failed.append, on_note=notes.append))
+    told = csv_text(rows_of(found))
+    if output is not None:
+        write_results(output.absolute().parent, {output.name: told.encode(errors=process.ESCAPED)})
+        console(stderr=True).print(f"Written: {output}", soft_wrap=True)
     if json:
-        heading, *found = rows
-        print_json(
-            {"predictions": [dict(zip(heading, row, strict=True)) for row in found], "failed": failed, "notes": notes}
-        )
-    else:
-        told = csv_text(rows)
-        if output is not None:
-            write_results(output.absolute().parent, {output.name: told.encode(errors=process.ESCAPED)})
-            console(stderr=True).print(f"Written: {output}", soft_wrap=True)
-        else:
-            sys.stdout.write(seen(told) if sys.stdout.isatty() else told)
+        listed = [{"file": each.file, "class": each.name, "probability": each.probability} for each in found]
+        print_json({"predictions": listed, "failed": failed, "notes": notes})
+    elif output is None:
+        sys.stdout.write(seen(told) if sys.stdout.isatty() else told)
     for each in [*(f"Note: {note}" for note in notes), *failed]:
         console(stderr=True).print(each, soft_wrap=True)
     if failed:

@@ -11,7 +11,7 @@ import typer
 from databases.errors import Say, UserError, did_you_mean
 from databases.usual import AUTOMATIC
 from metad2a.cli.folders import check_output_file
-from metad2a.cli.options import Data, Groups, Json, NoTracking, On, Seed, given, open_tracker
+from metad2a.cli.options import Data, Groups, Json, NoTracking, On, Seed, given, named, open_tracker
 from metad2a.cli.output import print_json, reporting
 from metad2a.runtime.home import home
 
@@ -88,7 +88,8 @@ def _refuse_training(context: typer.Context, evaluate: str | None) -> None:
     """Refuses options that would be lost beside --evaluate."""
     for option in () if evaluate is None else given(context):
         if option.name in OF_TRAINING:
-            raise UserError(f"given {option.opts[0]} with --evaluate, which trains and writes nothing: leave it out")
+            name = named(context, option)
+            raise UserError(f"given {name} with --evaluate, which trains and writes nothing: leave it out")
 
 
 def _silent(line: str) -> None:

@@ -13,10 +13,12 @@ from databases.errors import UserError
 from databases.paths import real_path
 from metad2a.cli.options import DatabaseUrl, Json, NoTracking
 from metad2a.cli.output import console, print_json, table
+from metad2a.runtime.home import DATABASE, home_to_read
 
 if TYPE_CHECKING:
     from databases.records.connection import Database
     from metad2a.service.settings import Settings
+    from metad2a.service.tokens import Token
 
 tokens = typer.Typer(help="Bearer tokens of the service: make one, list them, revoke one.")
 Jobs = Annotated[int, typer.Option("--jobs", min=1, max=64, help="How many jobs the worker runs at once.")]
@@ -95,12 +97,9 @@ def create(
 @tokens.command("list")
 def list_tokens(database: DatabaseUrl = None, json: Json = False) -> None:
     """Show the tokens' ids, names and when they were last used."""
-    from metad2a.service import tokens as kept
     from metad2a.service.schemas import stamp
-    from metad2a.service.settings import usual_database
-    from metad2a.service.tables import open_to_read
 
-    found = kept.tokens(open_to_read(database or usual_database()))
+    found = _tokens(database)
     rows = [(each.id, each.name, stamp(each.created), stamp(each.used), stamp(each.revoked)) for each in found]
     if json:
         names = ("id", "name", "created", "used", "revoked")
@@ -139,6 +138,19 @@ def _settings(database: str | None, no_tracking: bool, jobs: int, job_memory: in
 
     location = database if "://" in database else str(real_path(database))
     return replace(settings, database=location)
+
+
+def _tokens(database: str | None) -> list[Token]:
+    """All tokens; whoever only looks makes neither a database nor tables."""
+    from databases.records.connection import Database
+    from metad2a.service import tokens as kept
+    from metad2a.service.settings import usual_database
+    from metad2a.service.tables import PATIENCE
+
+    named = database or os.environ.get("METAD2A_DATABASE")
+    if not named and not (home_to_read() / DATABASE).is_file():
+        return []
+    return kept.tokens(Database(named or usual_database(), timeout=PATIENCE))
 
 
 def _open(database: str | None) -> Database:

@@ -24,7 +24,7 @@ from metad2a.train.pipeline import blueprint_of
 SINGLE = 5  # images, one at a time, that tell the latency
 THIS_MACHINE = "this machine"
 PREFER: tuple[Prefer, ...] = ("accuracy", "latency")
-OURS = Pipeline("own", 32, "probe")
+OURS, HOG = Pipeline("own", 32, "probe"), Pipeline("hog", 64, "probe")
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,15 @@ class Allowed:
         return self.limits.fits(total)
 
     def probes(self, tried: Sequence[Pipeline]) -> list[Pipeline]:
-        """The largest slice of our weights to probe where none that was ``tried`` keeps the limits.
+        """What to probe where none that was ``tried`` keeps the limits: the largest slice of our weights, else HOG.
 
         Raises:
-            UserError: no slice keeps them.
+            UserError: neither keeps them.
         """
         if any(map(self, tried)):
             return []
         slices = [replace(OURS, slim=slim, short=short) for slim, short in SLIMMER]
-        there = [*slices, *tried]  # the nearest possible may be among the latter
+        there = list(dict.fromkeys([*slices, HOG, *tried]))  # the nearest possible may be among the last
         kept = self.limits.within([self._cost(each) for each in there])
         return [each.pipeline for each in kept[:1]]
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 
 def percent(value: float | None) -> str:
     """87.3%, or a dash where nothing is known."""
-    return "-" if value is None else f"{value:.1f}%"
+    return "-" if value is None or math.isnan(value) else f"{value:.1f}%"
 
 
 def span(seconds: float | None) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from databases.errors import Say, UserError, did_you_mean
+from databases.errors import Say, UserError, count, did_you_mean
 from databases.files import write_files
 from databases.records.episodes import TABLE, Episode, Known, episodes, held_out_families, own_episodes
 from databases.records.importers.own_table import size_of
@@ -86,7 +86,8 @@ def retrain(
     known = episodes(store, images=images, usable=may_teach, cache=cache or work / "features")
     _refuse(known, start, recipe)
     foreign = _foreign_recipes(store, known)
-    on_progress(f"{len(known)} tasks, {sum(len(each.cells) for each in known)} architectures measured")
+    cells = sum(len(each.cells) for each in known)
+    on_progress(f"{count(len(known), 'task')}, {count(cells, 'architecture')} measured")
     parameters = {"seed": seed, "recipe": recipe, "tasks": len(known), "start": start.weights if start else "scratch"}
     folder = work / digest(known, foreign, seed)
     with tracker.run("retrain", "meta-training", parameters=parameters) as run:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text, inspect
+from sqlalchemy import BigInteger, Column, Float, Index, Integer, MetaData, Table, Text
 
 from databases.records.connection import Database
 
 METADATA = MetaData()
+PATIENCE = 30.0  # seconds to wait for another writer
 TOKENS = Table(
     "service_tokens",
     METADATA,
@@ -68,18 +69,10 @@ WORKERS = Table(
 
 def open_database(location: str) -> Database:
     """The database with the store's tables and the service's; raises UserError where it cannot be written."""
-    database = Database(location, timeout=30.0)
+    database = Database(location, timeout=PATIENCE)
     with database.writing() as connection:
         database.create_missing(connection, METADATA)
     return database
-
-
-def open_to_read(location: str) -> Database:
-    """The same for whoever only reads: where the tables are there, nothing is written."""
-    database = Database(location, timeout=30.0)
-    with database.reading() as connection:
-        made = METADATA.tables.keys() <= set(inspect(connection).get_table_names())
-    return database if made else open_database(location)
 
 
 def dbos_url(database: Database) -> str:

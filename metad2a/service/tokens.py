@@ -9,7 +9,7 @@ import secrets
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, inspect, select, update
 
 from databases.errors import UserError
 from databases.records.connection import Database
@@ -42,9 +42,11 @@ def create(database: Database, name: str) -> str:
 
 
 def tokens(database: Database) -> list[Token]:
-    """All tokens, the oldest first."""
+    """All tokens, the oldest first: none where no service was opened in the database yet."""
     columns = (TOKENS.c[name] for name in ("id", "name", "created", "used", "revoked"))
     with database.reading() as connection:
+        if not inspect(connection).has_table(TOKENS.name):
+            return []
         return [Token(*row) for row in connection.execute(select(*columns).order_by(TOKENS.c.created))]
 
 

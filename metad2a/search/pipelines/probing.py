@@ -15,10 +15,10 @@ PROBE_SHARE = 0.3  # of the time left that one probe of all images may take: the
 
 
 def probe_all(session: PipelineSession) -> None:
-    """Probes what there is time for; where none of these keeps the limits, a slice of our weights too.
+    """Probes what there is time for; where none of these keeps the limits, a slice of our weights or HOG too.
 
     Raises:
-        UserError: no slice keeps the limits.
+        UserError: neither keeps the limits.
     """
     state = session.run.state
     there = {session.pipeline(index): each.valid_accuracy or 0.0 for index, each in state.trained.items()}
@@ -43,10 +43,11 @@ def probe_all(session: PipelineSession) -> None:
             _keep(session, pipeline, probed)
     smaller = session.allowed.probes([each.pipeline for each in session.measured]) if session.allowed else []
     for pipeline in smaller:
+        left_out.pop(pipeline.weights, None)
         if pipeline in known:
             _again(session, pipeline)
         else:
-            _keep(session, pipeline, _of_slice(session, pipeline))
+            _keep(session, pipeline, _of_smaller(session, pipeline))
     session.notes += [*about(session.also, session.measured, left_out), *absent()]
 
 
@@ -79,8 +80,8 @@ def _again(session: PipelineSession, pipeline: Pipeline) -> None:
         session.recorder.add(pipeline, kept.valid_accuracy, session.loss(index), seconds=kept.seconds)
 
 
-def _of_slice(session: PipelineSession, pipeline: Pipeline) -> Probed:
-    """The probe of a slice, of as many images as there is time for, as the first one is."""
+def _of_smaller(session: PipelineSession, pipeline: Pipeline) -> Probed:
+    """The probe of what is smaller, of as many images as there is time for, as the first one is."""
     most = _most(session, pipeline)
     base = base_of(pipeline, session.task)
     return probe(base, session.task, resolution=pipeline.resolution, cache=session.cache, most=most)
