@@ -6,8 +6,8 @@ On each task of the measured pipelines (by default the shipped ones) everybody c
 there, in the time of the same number of training steps of the whole network; regret is how far its test accuracy is
 below the best of them. Beside ours: one fixed pipeline, the dearest network, what was best on the nearest task of
 another source (by the probes' accuracies), the best probe, and one at random. Then how much less a network costs that
-is as good (within half a point) as the dearest: ours takes the fastest that is expected to be. CPU time is taken. 95%
-intervals are over sources.
+is as good (within half a point) as the dearest: ours takes the fastest that is expected to be. CPU time is taken. Last
+how far seeds are apart on the tasks measured under several. 95% intervals are over sources.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +33,7 @@ from metad2a.reports.publish import markdown_table
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
 from predictors.fine_tunings import Looked, examples_of
-from predictors.metrics import bootstrap_interval
+from predictors.metrics import bootstrap_interval, kendall_tau
 from predictors.nearness import distance
 from predictors.outcome import OutcomeModel
 
@@ -41,7 +42,7 @@ OWN_PROBE = "own 32px probe whole"
 FEWEST = 6  # pipelines of a task that make a choice
 BUDGETS = (0, 100, 400)  # steps of a whole network
 CLASSES, REPEATS = 10, 300
-PARTS = ("test", "valid")
+PARTS, SEEDS = ("test", "valid"), 3
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,7 @@ def main() -> None:
         print(*markdown_table(("who", "regret", "ours less"), lines), sep="\n")
     saved(tasks, model)
     halved(tasks)
+    between_seeds(file)
 
 
 def measured(file: Path) -> tuple[list[Measured], OutcomeModel]:
@@ -208,6 +210,25 @@ def halved(tasks: Sequence[Measured]) -> None:
         values = np.array([value for value, _ in pairs])
         found = bootstrap_interval(values, [source for _, source in pairs])
         print(f"rate {rate}: {found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}], at worst {values.min():+.1f}")
+
+
+def between_seeds(file: Path) -> None:
+    """How far runs of the same pipeline are apart, and how alike two seeds order the pipelines of a judged task."""
+    reached: dict[str, dict[tuple[str, str], dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
+    for each in read_csv(file):
+        if isinstance(each, Record) and each.space == PIPELINE.name and each.test_accuracy is not None:
+            reached[each.task][each.architecture, each.recipe][each.seed] = each.test_accuracy
+    apart, alike = list[float](), list[float]()
+    for runs in reached.values():
+        judged = [list(each.values()) for each in runs.values() if len(each) == SEEDS]
+        if judged:
+            apart.append(float(np.std(judged, axis=1, ddof=1).mean()))
+            alike.append(float(np.mean([kendall_tau(*pair) for pair in combinations(np.array(judged).T, 2)])))
+    if apart:
+        off, order = (bootstrap_interval(np.array(values)) for values in (apart, alike))
+        print(f"\n{len(apart)} judged tasks under {SEEDS} seeds, pipelines that are trained")
+        print(f"standard deviation between seeds, points: {off.mean:.1f} [{off.low:.1f}, {off.high:.1f}]")
+        print(f"Kendall tau of two seeds: {order.mean:.2f} [{order.low:.2f}, {order.high:.2f}]")
 
 
 def milliseconds(pipeline: Pipeline) -> float:
