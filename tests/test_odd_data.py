@@ -149,13 +149,29 @@ def test_broken_descriptions_of_pictures_print_nothing(tmp_path: Path) -> None:
     assert task.resolution == 16 and len(task.images) == 12
 
 
-@pytest.mark.parametrize(
-    "columns", ["filepath,labels", "img_path;class_id", "image_file\tclasses", "fname,category_name"]
-)
+@pytest.mark.parametrize("columns", ["filepath,labels", "img_path;label", "image_file\tlabels", "fname,category_name"])
 def test_usual_names_of_columns_are_known(tmp_path: Path, columns: str) -> None:
     make(tmp_path, ".", count=10)
     between = next(each for each in ",;\t" if each in columns)
     rows = (f"{index}.png{between}{'ab'[index % 2]}" for index in range(10))
+    (tmp_path / "labels.csv").write_text("\n".join([columns, *rows]))
+    assert load_task(tmp_path).class_names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("columns", "elsewhere"),
+    [
+        ("id,filepath,label", "/elsewhere/train/{}.png"),
+        ("image,file_path,label", "C:\\data\\{}.png"),
+        ("image_id,img_path,label", "raw/{}.dcm"),
+        ("path,img_path,label", "old/{}.png"),
+    ],
+)
+def test_a_further_column_of_paths_on_another_machine_is_not_taken(
+    tmp_path: Path, columns: str, elsewhere: str
+) -> None:
+    make(tmp_path, ".", count=10)
+    rows = (f"{index}.png,{elsewhere.format(index)},{'ab'[index % 2]}" for index in range(10))
     (tmp_path / "labels.csv").write_text("\n".join([columns, *rows]))
     assert load_task(tmp_path).class_names == ("a", "b")
 

@@ -16,12 +16,12 @@ from pathlib import PurePosixPath
 from databases.datasets.names import shown, some
 from databases.errors import UserError, count
 
-COLUMNS = {  # what a column may be called
+COLUMNS = {  # what a column may be called; of several the first counts: paths are often another machine's
     "file": (
-        *("file", "filename", "file_name", "filepath", "file_path", "filepaths", "fname", "image", "image_name"),
-        *("image_path", "image_file", "img", "img_name", "img_path", "path", "picture", "id", "image_id"),
+        *("file", "filename", "file_name", "image", "image_name", "image_path", "path", "picture", "id", "image_id"),
+        *("filepath", "file_path", "filepaths", "fname", "image_file", "img", "img_name", "img_path"),
     ),
-    "class": ("class", "label", "category", "class_name", "target", "labels", "classes", "category_name", "class_id"),
+    "class": ("class", "label", "category", "class_name", "target", "labels", "category_name"),
     "part": ("part", "split", "subset", "set", "parts", "splits"),
     "group": ("group", "track", "patient", "groups", "tracks", "patients", "group_id", "track_id", "patient_id"),
 }
@@ -139,7 +139,8 @@ class Finder:
         if f"{meant}/".startswith(("/", "../")) or (below is None and re.match("[A-Za-z]:/", text)):
             raise UserError(
                 f"given {place} names {text!r}, which leads out of the folder of the pictures; "
-                "allowed are paths within it, from the table's folder on; correct it"
+                "allowed are paths within it, from the table's folder on; correct it, or take the table away where the "
+                "folders tell the classes"
             )
         inside = posixpath.normpath(text) if below is None else below
         for way in (meant, inside):

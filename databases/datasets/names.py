@@ -22,7 +22,7 @@ NOISE = set("set sets data dataset images image img imgs pictures pics photos sa
 WRAPPING = set("data dataset datasets image images img imgs picture pictures pics photos folder folders".split())
 WRAPPING |= set("labeled labelled unlabeled unlabelled annotated unannotated".split())
 WRITTEN = set("result results output outputs prediction predictions log logs runs model models checkpoints".split())
-ABOUT = set("figure figures fig figs plot plots chart charts doc docs documentation screenshot screenshots".split())
+ABOUT = set("figure figures figs plot plots chart charts doc docs documentation screenshot screenshots".split())
 MARKS = set(
     "mask masks label labels annotation annotations annot annots segmentation segmentations trimap trimaps".split()
 )
