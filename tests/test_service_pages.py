@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,23 +111,22 @@ def looked_at(page: Page, name: str) -> None:
     """The page in both sizes and lights: nothing hangs over, nothing serious for readers of screens, a picture each."""
     from axe_playwright_python.sync_playwright import Axe
 
-    folder = os.environ.get("METAD2A_SCREENSHOTS")
-    script = Axe().axe_script
-    for size, pixels in SIZES.items():
-        page.set_viewport_size(pixels)  # type: ignore[arg-type]
-        for light in ("light", "dark"):
-            page.emulate_media(color_scheme=light)
-            page.wait_for_timeout(150)
-            wide = evaluated(page, "document.documentElement.scrollWidth")
-            assert wide <= pixels["width"], f"{name} is {wide} px wide on a {size}"
-            if (size, light) in (("desktop", "dark"), ("phone", "light")):  # each size and each light once
-                found = violations(page, script)
-                grave = [each for each in found if each["impact"] in ("serious", "critical")]
-                told = [(each["id"], each["nodes"][0]["target"]) for each in grave]
-                assert told == [], f"{name}, {size}, {light}"
-            if folder:
-                Path(folder).mkdir(parents=True, exist_ok=True)
-                page.screenshot(path=Path(folder) / f"{name}-{size}-{light}.png", full_page=True)
+    folder, script = os.environ.get("METAD2A_SCREENSHOTS"), Axe().axe_script
+    looks = [("desktop", "dark"), ("phone", "light")]  # each size and each light once; pictures are of all
+    for size, light in product(SIZES, ("light", "dark")) if folder else looks:
+        page.set_viewport_size(SIZES[size])  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=light)  # type: ignore[arg-type]
+        page.wait_for_timeout(150)
+        wide = evaluated(page, "document.documentElement.scrollWidth")
+        assert wide <= SIZES[size]["width"], f"{name} is {wide} px wide on a {size}"
+        if (size, light) in looks:
+            found = violations(page, script)
+            grave = [each for each in found if each["impact"] in ("serious", "critical")]
+            told = [(each["id"], each["nodes"][0]["target"]) for each in grave]
+            assert told == [], f"{name}, {size}, {light}"
+        if folder:
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=Path(folder) / f"{name}-{size}-{light}.png", full_page=True)
     page.set_viewport_size(SIZES["desktop"])  # type: ignore[arg-type]
     page.emulate_media(color_scheme="light")
 
