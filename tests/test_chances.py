@@ -7,7 +7,8 @@ from typing import Any
 
 from outcome_world import HOG, LITE, OWN, examples
 
-from metad2a.recommend.chances import MeasuredProbe, chances
+from databases.architectures.spaces.pipeline import Pipeline
+from metad2a.recommend.chances import MeasuredProbe, chances, is_far
 from predictors.outcome import OutcomeModel
 
 
@@ -59,3 +60,16 @@ def test_nothing_is_offered_of_a_kind_that_nobody_measured() -> None:
     assert offered(OutcomeModel(whole)) == {(False, False)}
     assert offered(OutcomeModel(tuple(sliced))) == set(ends)
     assert offered(OutcomeModel(tuple(sliced)), short=False) == {(False, False), (True, False)}
+
+
+def test_images_are_far_from_photographs_where_hog_is_well_above_all_probes_of_ours() -> None:
+    hog, small, large = Pipeline("hog", 64, "probe"), Pipeline("own", 32, "probe"), Pipeline("own", 48, "probe")
+
+    def found(**accuracies: float) -> bool:
+        known = {"hog": hog, "small": small, "large": large}
+        return is_far([MeasuredProbe(known[name], value, 100.0) for name, value in accuracies.items()])
+
+    assert found(hog=88.0, small=58.0, large=64.0)  # traffic signs
+    assert not found(hog=49.0, small=38.0, large=48.0)  # clothing, ten images a class: lite0 tells 64% of these
+    assert found(hog=49.0, small=38.0)
+    assert not found(hog=49.0) and not found(small=38.0) and not found()
