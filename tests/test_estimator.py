@@ -225,7 +225,7 @@ def test_parameters_may_be_numpys(model: FakeModel) -> None:
         "searcher": np.str_("random"),
         "max_time": np.float32(9),
     }
-    assert quick(**odd, max_time=np.float32(9)).fit(X, Y).classes_.tolist() == [0, 1, 2]
+    assert quick(**odd).set_params(max_time=np.float32(9)).fit(X, Y).classes_.tolist() == [0, 1, 2]
 
 
 def test_random_states_are_numpys(model: FakeModel) -> None:
