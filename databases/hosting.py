@@ -1,4 +1,7 @@
-"""What the library changes of the process that it runs in is given back: threads, random numbers, warning filters."""
+"""What the library changes of the process that it runs in is given back: threads, random numbers, warning filters.
+
+And what the host has set of torch for its own networks is not taken for ours: `own_ways`.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +11,16 @@ import random
 import threading
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Tensor, dtype
 
 _lock = threading.Lock()
 _hosts: list[_State] = []  # one for each thread that is inside; all hold what the first of them met
+_types: list[dtype] = []  # the default type of the host's numbers, likewise
 _inside = threading.local()
 
 
@@ -58,7 +62,7 @@ def lent(*, seed: int | None = None, threads: int | None = None, on: str = "cpu"
             torch.default_generator.manual_seed(seed)  # torch.manual_seed would touch every device
             if kind in ("cuda", "mps"):
                 torch.get_device_module(kind).manual_seed(seed)
-        with warnings.catch_warnings():  # torch imports parts of itself when they are first used
+        with own_ways(), warnings.catch_warnings():  # torch imports parts of itself when they are first used
             yield
     finally:
         _inside.depth -= 1
@@ -66,6 +70,40 @@ def lent(*, seed: int | None = None, threads: int | None = None, on: str = "cpu"
             before.restore()
             if not nested:
                 _hosts.pop()
+
+
+@contextmanager
+def own_ways() -> Iterator[None]:
+    """Inside the block torch makes and trains networks as it does unless told otherwise; afterwards as the host does.
+
+    A host may compute without gradients, in another precision, or make its tensors on another device. The precision is
+    of all threads: while one of them is inside, the others have ours.
+    """
+    import torch
+
+    if getattr(_inside, "ours", False):
+        yield
+        return
+    _inside.ours = True
+    with _lock:
+        _types.append(_types[0] if _types else torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
+    try:
+        with ExitStack() as stack:
+            stack.enter_context(torch.inference_mode(False))
+            stack.enter_context(torch.enable_grad())
+            for kind in ("cpu", "cuda"):
+                if torch.is_autocast_enabled(kind):
+                    stack.enter_context(torch.autocast(kind, enabled=False))
+            if torch.get_default_device().type != "cpu":  # it would cost each call of torch a little
+                stack.enter_context(torch.device("cpu"))
+            yield
+    finally:
+        _inside.ours = False
+        with _lock:
+            before = _types.pop()
+            if not _types:
+                torch.set_default_dtype(before)
 
 
 @contextmanager

@@ -18,11 +18,12 @@ from databases.architectures.skeleton import Skeleton
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import TRAIN, Task, resize_images
 from databases.errors import UserError
-from databases.hosting import lent
+from databases.hosting import lent, own_ways
 
 Scores = npt.NDArray[np.float64]  # (architectures,)
 
 
+@own_ways()
 def zero_cost(
     task: Task,
     architectures: Sequence[Architecture],

@@ -191,6 +191,13 @@ def test_it_clones_pickles_and_is_cross_validated(model: FakeModel) -> None:
         ({"searcher": "oracle"}, X, Y, "oracle"),
         ({"max_time": -1}, X, Y, "-1"),
         ({"on": "abacus"}, X, Y, "abacus"),
+        ({"on": None}, X, Y, "given on=None; allowed is a text"),
+        ({"space": None}, X, Y, "given space=None"),
+        ({"augment": ["flip"]}, X, Y, "given augment=['flip']"),
+        ({"recipe": ["tiny"]}, X, Y, "given recipe=['tiny']"),
+        ({"searcher": b"random"}, X, Y, "given searcher=b'random'"),
+        ({"model": 5}, X, Y, "given model=5; allowed is the path of a file, or None"),
+        ({"stop_early": "no"}, X, Y, "given stop_early='no'; allowed is True or False"),
     ],
 )
 def test_what_cannot_be_used_is_refused_in_one_line(
@@ -203,12 +210,22 @@ def test_what_cannot_be_used_is_refused_in_one_line(
 
 def test_parameters_of_other_spaces_are_told(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimator.MetaD2AClassifier, "_pipeline", lambda *given: 1 // 0)  # it is asked, that is all
-    for given in ({"trials": 2}, {"recipe": "tiny", "stop_early": False}):
+    for given in ({"trials": 2}, {"recipe": "tiny", "stop_early": False}, {"on": "cuda"}):
         told = " and ".join(f"{name}={value!r}" for name, value in given.items())
         with pytest.warns(UserWarning, match=f"given {told} with space='pipeline'"), pytest.raises(ZeroDivisionError):
             MetaD2AClassifier(**given).fit(X, Y)
     with pytest.raises(UserError, match="choose one of pipeline, nasbench201"):
         MetaD2AClassifier(space="foo").fit(X, Y)
+
+
+def test_parameters_may_be_numpys(model: FakeModel) -> None:
+    odd = {
+        "trials": np.int64(1),
+        "stop_early": np.bool_(True),
+        "searcher": np.str_("random"),
+        "max_time": np.float32(9),
+    }
+    assert quick(**odd).set_params(max_time=np.float32(9)).fit(X, Y).classes_.tolist() == [0, 1, 2]
 
 
 def test_random_states_are_numpys(model: FakeModel) -> None:

@@ -71,6 +71,21 @@ def test_the_program_takes_arrays_and_grey_and_names_classes(insects: Exported, 
             network.predict(wrong)
 
 
+def test_the_program_gives_the_same_in_a_host_that_computes_otherwise(insects: Exported) -> None:
+    program, images = module(insects.program), pictures(3, 20, 20, 3)
+    network = program.load()
+    there = network.probabilities(images)
+    torch.set_default_dtype(torch.float64)
+    try:
+        with torch.device("meta"):
+            found = [network.probabilities(images), program.load().probabilities(images)]
+    finally:
+        torch.set_default_dtype(torch.float32)
+    found += [program.load().to(each).probabilities(images) for each in (torch.float64, torch.bfloat16)]
+    for each in found:
+        assert each.dtype == torch.float32 and (each - there).abs().max() < 0.02
+
+
 def test_the_program_imports_torch_alone(insects: Exported) -> None:
     tree = ast.parse(insects.program.read_text())
     names = {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}

@@ -112,6 +112,9 @@ def test_an_onnx_file_of_it_answers_alike(weights: Path, tmp_path: Path) -> None
         (f"timm:{PLAIN}@{OF_ONE_SIZE}.pth", r"another network than timm's test_resnet \('conv1.0.weight' is missing\)"),
         (f"timm:{PLAIN}@code.pth", "holds no weights"),
         (f"timm:{PLAIN}@text.safetensors", "holds no weights"),
+        (f"timm:{PLAIN}@users", "holds no weights"),
+        (f"timm:{PLAIN}@short.pth", "holds no weights"),
+        (f"timm:{PLAIN}@list.pth", "holds no weights"),
         ("nothing.safetensors", "which is no file; allowed are timm:NAME"),
         (f"{PLAIN}.safetensors", "is no pretrained-network of metad2a"),
     ],
@@ -122,6 +125,9 @@ def test_what_is_no_network_or_has_no_weights_is_refused(
     monkeypatch.chdir(weights)
     torch.save({"state_dict": stripes}, "code.pth")  # names a function, which is not read
     Path("text.safetensors").write_text("no tensors")
+    Path("users").write_text("root:x:0:0")  # such texts end the reader of pickles in errors of its own
+    Path("short.pth").write_bytes(b"\x80\x02\x8a\x0al\xfc\x9c")
+    torch.save([1, 2], "list.pth")
     with pytest.raises(UserError, match=told) as problem:
         open_also(text, channels=3)
     assert "\n" not in str(problem.value)

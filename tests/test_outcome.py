@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -179,7 +180,19 @@ def test_without_a_validation_image_nothing_can_be_told(world: None) -> None:
 
 def test_many_images_are_sampled_and_it_is_said(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metad2a.recommend.pipelines.MOST_SEEN", 40)
-    assert any("looked at 40 of the images" in note for note in asked().notes)
+    assert any(re.match("looked at (3[0-9]|40) of the images", note) for note in asked().notes)
+
+
+@pytest.mark.parametrize(("rare", "most"), [(5, 11), (5, 12), (4, 12)])
+def test_a_rare_class_is_never_lost_from_what_is_looked_at(
+    world: None, monkeypatch: pytest.MonkeyPatch, rare: int, most: int
+) -> None:
+    monkeypatch.setattr("metad2a.recommend.pipelines.MOST_SEEN", most)
+    task = stripes(180)
+    few = replace(task, labels=np.where(np.arange(180) < rare, 2, task.labels % 2), parts=np.zeros(180, np.uint8))
+    parts = np.where(np.arange(180) % 5 == 4, VALIDATION, few.parts).astype(np.uint8)
+    for seed in range(5):
+        assert look_at(replace(few, parts=parts), seed=seed).images <= most
 
 
 def test_mistakes_are_drawn_each_with_both_names(tmp_path: Path) -> None:

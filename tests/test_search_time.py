@@ -15,6 +15,7 @@ from databases.records.store import Store
 from metad2a.export.export import load_exported
 from metad2a.search import candidate
 from metad2a.search.runs import RunFolder
+from metad2a.search.session import Session
 from metad2a.train.train import seconds_a_step, train
 from metad2a.train.training import Training
 
@@ -54,6 +55,18 @@ def test_a_whole_training_replaces_one_cut_short_in_its_last_epoch(
         assert not quick(store, train=1).exported.card.complete
     whole = quick(store, train=1)
     assert whole.exported.card.complete and whole.stopped_by == "trainings"
+
+
+def test_tries_that_came_to_no_training_cost_later_ones_nothing(
+    store: Store, monkeypatch: pytest.MonkeyPatch, trainings: list[Architecture]
+) -> None:
+    with monkeypatch.context() as patch:  # such as a first import on a slow disk, and speeds that are timed
+        patch.setattr(Session, "_fits", lambda self, index: time.sleep(0.7) or False)
+        for _ in range(4):
+            with pytest.raises(UserError, match=r"0\.3 seconds was over before the first step .* took 1 s"):
+                quick(store, recipe="endless", seconds=0.3)
+    quick(store, recipe="endless", seconds=2.0)
+    assert len(trainings) == 1
 
 
 def test_no_time_for_a_single_step_is_a_user_error(store: Store) -> None:

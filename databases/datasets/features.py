@@ -19,6 +19,7 @@ import numpy.typing as npt
 from databases.datasets.landmarks import Landmarks, landmarks
 from databases.datasets.probes import NO_PROBES, PROBES, VERSION, probes
 from databases.datasets.task import TRAIN, Task, resize_images
+from databases.hosting import own_ways
 from databases.kept import Arrays, kept
 from databases.usual import LOOKED_AT
 
@@ -71,6 +72,7 @@ class TaskFeatures:
         return np.concatenate([means.mean(0), means.std(0)])
 
 
+@own_ways()
 def extract(
     task: Task,
     *,

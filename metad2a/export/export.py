@@ -12,6 +12,7 @@ from pathlib import Path
 from databases.architectures.skeleton import Blueprint
 from databases.architectures.space import Architecture, image_space
 from databases.datasets.task import Task
+from databases.hosting import own_ways
 from databases.records.recipe import Recipe
 from metad2a.export.card import Card
 from metad2a.export.program import PROGRAM, program
@@ -94,6 +95,7 @@ def save(training: Training, card: Card, folder: Path) -> Exported:
     return Exported(folder, card, training)
 
 
+@own_ways()
 def load_exported(folder: Path) -> Exported:
     """Reads an exported network back; raises UserError where ``folder`` holds none that is whole."""
     card, training = load_weights(folder / WEIGHTS)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from databases.datasets.task import TEST, VALIDATION, Task
+from databases.datasets.task import TEST, VALIDATION, Task, sample
 from databases.errors import Say, UserError
 from databases.hosting import lent
 from metad2a.recommend.chances import Chance, MeasuredProbe, chances, told_by_probes
@@ -223,13 +223,9 @@ def _notes(task: Task, looked: Seen, like: Nearness, also: Base | None) -> list[
 
 
 def _sample(task: Task, seed: int) -> Task:
-    """At most `MOST_SEEN` of the images that are not for testing, of each class and part its share."""
-    place = np.flatnonzero(task.parts != TEST)
-    if len(place) > MOST_SEEN:
-        mixed = np.random.default_rng(seed).permutation(place)
-        groups = task.labels[mixed] * 3 + task.parts[mixed]
-        order = np.argsort(groups, kind="stable")
-        place = np.sort(mixed[order[np.linspace(0, len(order) - 1, MOST_SEEN).astype(np.int64)]])
+    """About `MOST_SEEN` of the images that are not for testing, of each class and part its share, but at least two."""
+    where = np.flatnonzero(task.parts != TEST)
+    place = where[sample(task.labels[where], task.parts[where], most=MOST_SEEN, seed=seed)]
     groups = None if task.groups is None else task.groups[place]
     return replace(task, images=task.images[place], labels=task.labels[place], parts=task.parts[place], groups=groups)
 

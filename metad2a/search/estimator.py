@@ -10,6 +10,7 @@ import time
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import NoneType
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +30,7 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import Task, resize_images
 from databases.datasets.wide import wide_told
 from databases.errors import UserError
+from databases.hosting import own_ways
 from databases.records.store import Store
 from databases.usual import AUTOMATIC, DEFAULT_SEARCHER, TRAINING_RECIPE, USUAL_SECONDS
 from metad2a.recommend import model as recommend
@@ -43,6 +45,11 @@ from metad2a.train.inference import predictions
 
 VALIDATION_SHARE = 0.2
 MOST_SEED = 2**31 - 1
+KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # what is checked nowhere below
+    **dict.fromkeys(("space", "augment", "recipe", "searcher", "on"), ((str,), "a text")),
+    "model": ((str, Path, NoneType), "the path of a file, or None"),
+    "stop_early": ((bool, np.bool_), "True or False"),
+}
 
 
 class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # published without types
@@ -105,6 +112,9 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
             UserError: (a ValueError) unusable images or labels, or impossible parameters.
         """
         begun, seed = time.monotonic(), self._seed()
+        for name, (kinds, allowed) in KINDS.items():
+            if not isinstance(getattr(self, name), kinds):
+                raise UserError(f"given {name}={getattr(self, name)!r}; allowed is {allowed}; give that")
         for note in wide_told(X, given="X"):
             warnings.warn(note, stacklevel=2)
         images, (classes, numbers) = plain_array(X), _labels(y)
@@ -117,7 +127,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         brightest = max(range(len(images)), key=lambda index: images[index].max())  # alone a dark one may be refused
         # what `predict` does first: refused now rather than after the search
         more_images(images[brightest : brightest + 1], kind, given="X", quiet=True)
-        result = self._searched(chosen, task, begun, seed)
+        with own_ways():
+            result = self._searched(chosen, task, begun, seed)
         self.classes_, self.result_ = classes, result
         self.architecture_, self.valid_accuracy_ = str(result.best), result.valid_accuracy
         self.network_ = result.exported.training.network
@@ -145,7 +156,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
                 recipe=self.recipe,
                 searcher=self.searcher,
                 space=chosen.name,
-                stop_early=self.stop_early,
+                stop_early=bool(self.stop_early),
                 augment=self.augment,
                 seed=seed,
                 place=Place(self.on),
@@ -188,7 +199,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def _warn_of_networks(self) -> None:
         """Says which parameters mean nothing in the space of pipelines."""
-        usual, of_networks = type(self)().get_params(), ("trials", "recipe", "searcher", "stop_early", "model")
+        usual, of_networks = type(self)().get_params(), ("trials", "recipe", "searcher", "stop_early", "on", "model")
         if given := [f"{name}={getattr(self, name)!r}" for name in of_networks if getattr(self, name) != usual[name]]:
             told = f"given {' and '.join(given)} with space={self.space!r}: only spaces of networks look at that"
             warnings.warn(told, stacklevel=4)

@@ -46,8 +46,8 @@ class RunFolder:
 
     ``identity`` is what the run measures (JSON values); a folder that holds another run is refused.
     Seconds count from ``begin`` (monotonic), after those that earlier processes have spent here: what came before
-    they held the folder, reading the data and ranking, is done anew and not charged twice. Another process that holds
-    the folder is waited for, ``patience`` seconds at most.
+    they held the folder, reading the data and ranking, is done anew and not charged twice; processes that trained
+    nothing are not charged. Another one that holds the folder is waited for, ``patience`` seconds at most.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, object], *, begin: float, patience: float = 0.0) -> None:
@@ -57,7 +57,8 @@ class RunFolder:
         self._held = begin
         self._before = 0.0
         self._discounted = False
-        self._answered = self._active = False  # whether it was found finished; whether this process trained
+        self._answered = self._active = False  # whether it was found finished; whether this process asked for more
+        self._trained = False  # whether this process has begun to train
         self._end: float | None = None
         self._lock: BaseFileLock | None = None
         self.state = State(dict(identity))
@@ -120,7 +121,7 @@ class RunFolder:
 
     def keep(self, index: int, trained: Trained, training: Training, card: Card) -> None:
         """Stores a training for good: first its weights, then the state that speaks of them."""
-        self._active = True
+        self._active = self._trained = True
         keep_files(self.folder / CANDIDATES, {f"{index}.safetensors": weights_file(training, card)})
         self.state.trained[index] = trained
         if self.state.again and self.state.again[0] == index:
@@ -148,13 +149,13 @@ class RunFolder:
 
     def tick(self) -> None:
         """Notes the time spent in training, at most once a second."""
-        self._active = True
+        self._active = self._trained = True
         if time.monotonic() - self._saved >= SECONDS_BETWEEN_SAVES:
             self.save()
 
     def save(self) -> None:
         """Writes `state.json`."""
-        self.state.spent, self.state.noted = self._worked, time.time()
+        self.state.spent, self.state.noted = self._worked if self._trained else self._before, time.time()
         if not self._discounted:
             self.state.prepared = self.prepared
         write_state(self.folder, self.state)

@@ -14,6 +14,7 @@ from databases.architectures.networks.average import AverageNetwork
 from databases.architectures.skeleton import Blueprint
 from databases.datasets.task import Images, resize_images
 from databases.errors import UserError
+from databases.hosting import own_ways
 from metad2a.train.batches import normalised
 from metad2a.train.memory import was_short
 from metad2a.train.precision import half
@@ -40,6 +41,7 @@ class Classifier:
     scale: tuple[float, ...]
     resolution: int
 
+    @own_ways()
     def logits(self, images: Images, places: Places | None = None) -> npt.NDArray[np.float32]:
         """(n, h, w, c) uint8 of any size -> (n, classes); or of those at (m,) places alone -> (m, classes)."""
         return self._run(self.network, images, places)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from databases.datasets.task import TEST, TRAIN, Task
 from databases.errors import UserError
+from databases.hosting import own_ways
 from metad2a.train.batches import normalised
 from metad2a.train.training import Training
 
@@ -36,6 +37,7 @@ def prepare(images: np.ndarray, mean: tuple[float, ...], scale: tuple[float, ...
     return normalised(torch.from_numpy(images).to(place).permute(0, 3, 1, 2), mean, scale)
 
 
+@own_ways()
 def predictions(training: Training, images: np.ndarray, *, batch: int = 500) -> np.ndarray:
     """(n, h, w, c) uint8 at the recipe's resolution -> (n, classes) logits."""
     place = next(training.network.parameters()).device
