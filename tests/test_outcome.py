@@ -23,7 +23,7 @@ from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import THIS_MACHINE
 from metad2a.recommend.pipelines import PipelineRecommendation, Seen, look_at, recommend_pipelines
 from metad2a.reports.figure import save
-from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
+from metad2a.reports.pipeline_figures import front_figure, write_pipelines
 from metad2a.search.pipelines import competing
 from metad2a.service import answering
 from predictors import gaussian_process, outcome
@@ -193,14 +193,6 @@ def test_a_rare_class_is_never_lost_from_what_is_looked_at(
     parts = np.where(np.arange(180) % 5 == 4, VALIDATION, few.parts).astype(np.uint8)
     for seed in range(5):
         assert look_at(replace(few, parts=parts), seed=seed).images <= most
-
-
-def test_mistakes_are_drawn_each_with_both_names(tmp_path: Path) -> None:
-    task = stripes(90)
-    figure = mistakes_figure(task.images, (task.labels + 1) % 3, task.labels, task.class_names)
-    save(figure, tmp_path / "mistakes.png")
-    titles = [each.get_title() for each in figure.axes]
-    assert "level\nas upright" in titles and (tmp_path / "mistakes.png").is_file()
 
 
 def test_the_ridge_is_scikit_learns() -> None:
