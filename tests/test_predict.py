@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 from pipeline_world import random_base, stripes
 
+from databases.datasets.task import Images
 from databases.errors import UserError
 from metad2a.export.card import Card
 from metad2a.export.export import save
 from metad2a.search.predict import Network, open_network, predictions
+from metad2a.train.classifier import Classifier
 from metad2a.train.probe import probe
 from metad2a.train.training import Training
 
@@ -73,6 +75,35 @@ def test_pictures_that_may_be_of_another_range_are_noted(network: Network, tmp_p
     assert len(list(predictions(deep, [tmp_path], on_failure=failed.append, on_note=notes.append))) == 4
     assert len(notes) == 1 and "took 2 pictures as 0 to 65,535, as in the first images, though they" in notes[0]
     assert "look like 0 to 4,095: scale them if" in notes[0] and "a.png" in notes[0] and not failed
+
+
+def test_pictures_are_classified_some_at_a_time_each_as_by_itself(
+    network: Network, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for index, image in enumerate(stripes(60, side=20).images[:7]):
+        Image.fromarray(image[: 9 + index]).save(tmp_path / f"{index}.png")
+    (tmp_path / "3.png").write_bytes(b"broken")
+    paths, asked, logits = sorted(tmp_path.iterdir()), list[int](), Classifier.logits
+
+    def counted(self: Classifier, images: Images) -> object:
+        asked.append(len(images))
+        return logits(self, images)
+
+    monkeypatch.setattr(Classifier, "logits", counted)
+    missed, also_missed = list[str](), list[str]()
+    monkeypatch.setattr("metad2a.search.predict.BATCH", 1)
+    alone = list(predictions(network, paths, on_failure=missed.append))
+    monkeypatch.setattr("metad2a.search.predict.BATCH", 4)
+    ahead = iter(paths)
+    rows = predictions(network, ahead, on_failure=also_missed.append)
+    together = [next(rows)]
+    assert next(ahead) == paths[5]  # a row comes before the last picture is read; this one is left out by that
+    together += rows
+    assert asked == [*[1] * 6, 4, 1] and missed == also_missed and "3.png: cannot be read" in missed[0]
+    assert [each.file for each in alone] == [*map(str, paths[:3] + paths[4:])]
+    del alone[4]
+    assert [(each.file, each.name) for each in together] == [(each.file, each.name) for each in alone]
+    assert [each.probability for each in together] == pytest.approx([each.probability for each in alone], abs=1e-5)
 
 
 @pytest.mark.parametrize(

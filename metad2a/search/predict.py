@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,7 +18,7 @@ from databases.datasets.decoding import MAX_PICTURE_BYTES, read_picture, why_unr
 from databases.datasets.file_kinds import UNREAD_PICTURES, ending_of, hidden, readable_formats, remedy, told_of
 from databases.datasets.names import some
 from databases.datasets.scale import may_be_darker
-from databases.datasets.task import resize_images
+from databases.datasets.task import Images
 from databases.errors import Say, UserError, count
 from metad2a.export.card import Card
 from metad2a.export.export import load_exported
@@ -26,6 +27,7 @@ from metad2a.search.runs import best_network
 from metad2a.train.classifier import Classifier
 from metad2a.train.training import Training
 
+BATCH = 64  # pictures that are classified together: of any number no more are held in memory
 Read: TypeAlias = Callable[[], bytes]
 ARRAYS = {".npz", ".npy"}
 
@@ -83,7 +85,25 @@ def predictions(
     Raises:
         UserError: a path is not there, holds no picture, or is an array.
     """
-    card, several, clear, dark = network.card, list[str](), list[str](), dict[int, dict[str, float]]()
+    card, pictures = network.card, _read(network.card, paths, on_failure, on_note)
+    while batch := list(islice(pictures, BATCH)):
+        logits = network.classifier.logits(np.stack([pixels for _, pixels in batch]))
+        shares = torch.softmax(torch.from_numpy(logits) / card.temperature, 1).numpy()
+        for (name, _), each in zip(batch, shares, strict=True):
+            best = int(np.argmax(each))
+            yield Predicted(name, card.class_names[best], float(each[best]))
+
+
+def rows_of(found: Iterable[Predicted]) -> Iterator[tuple[str, str, str]]:
+    """Rows of a CSV file, headings first."""
+    yield "file", "class", "probability"
+    for each in found:
+        yield each.file, each.name, f"{each.probability:.4f}"
+
+
+def _read(card: Card, paths: Iterable[Path], on_failure: Say, on_note: Say) -> Iterator[tuple[str, Images]]:
+    """Name and pixels of each picture that can be read, all of one size; what is odd about some is noted at the end."""
+    several, clear, dark = list[str](), list[str](), dict[int, dict[str, float]]()
     for name, read in _pictures(paths, on_failure, on_note):
         try:
             found = read_picture(read(), px=card.sizes[0], channels=len(card.mean), white=card.white)
@@ -94,10 +114,7 @@ def predictions(
         clear += [name] if found.clear else []
         if found.dark:
             dark.setdefault(found.white, {})[name] = found.dark
-        logits = network.classifier.logits(resize_images(found.pixels[None], card.resolution))
-        shares = torch.softmax(torch.from_numpy(logits) / card.temperature, 1)[0].numpy()
-        best = int(np.argmax(shares))
-        yield Predicted(name, card.class_names[best], float(shares[best]))
+        yield name, found.pixels
     if several:
         on_note(
             f"took the first of several pictures in {count(len(several), 'file')} (frames, or pages): {some(several)}"
@@ -106,13 +123,6 @@ def predictions(
         on_note(f"took {count(len(clear), 'picture')} as white, transparent all over: {some(clear)}")
     for white, tops in dark.items():
         on_note(f"took {count(len(tops), 'picture')} {may_be_darker(max(tops.values()), white)}: {some(tops)}")
-
-
-def rows_of(found: Iterable[Predicted]) -> Iterator[tuple[str, str, str]]:
-    """Rows of a CSV file, headings first."""
-    yield "file", "class", "probability"
-    for each in found:
-        yield each.file, each.name, f"{each.probability:.4f}"
 
 
 def _pictures(paths: Iterable[Path], on_failure: Say, on_note: Say) -> Iterator[tuple[str, Read]]:
