@@ -22,7 +22,7 @@ from metad2a.recommend.limits import Limits
 from metad2a.recommend.pipeline_cost import THIS_MACHINE
 from metad2a.recommend.pipelines import PipelineRecommendation, Seen, look_at, recommend_pipelines
 from metad2a.reports.figure import save
-from metad2a.reports.pipeline_figures import front_figure, mistakes_figure, write_pipelines
+from metad2a.reports.pipeline_figures import front_figure, write_pipelines
 from metad2a.search.pipelines import competing
 from metad2a.service import answering
 from predictors import gaussian_process, outcome
@@ -180,14 +180,6 @@ def test_without_a_validation_image_nothing_can_be_told(world: None) -> None:
 def test_many_images_are_sampled_and_it_is_said(world: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("metad2a.recommend.pipelines.MOST_SEEN", 40)
     assert any("looked at 40 of the images" in note for note in asked().notes)
-
-
-def test_mistakes_are_drawn_each_with_both_names(tmp_path: Path) -> None:
-    task = stripes(90)
-    figure = mistakes_figure(task.images, (task.labels + 1) % 3, task.labels, task.class_names)
-    save(figure, tmp_path / "mistakes.png")
-    titles = [each.get_title() for each in figure.axes]
-    assert "level\nas upright" in titles and (tmp_path / "mistakes.png").is_file()
 
 
 def test_the_ridge_is_scikit_learns() -> None:

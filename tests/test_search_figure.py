@@ -1,10 +1,16 @@
-"""The figure of a search."""
+"""The figure of a search, and its sheet of mistakes."""
 
 from __future__ import annotations
 
-import numpy as np
+from pathlib import Path
 
-from metad2a.reports.figure import VERMILION
+import numpy as np
+import pytest
+from pipeline_world import stripes
+
+from databases.datasets.task import Images, Labels
+from metad2a.reports.figure import VERMILION, new_figure, save
+from metad2a.reports.pipeline_figures import mistakes_figure, write_mistakes
 from metad2a.reports.search_figure import MOST, search_figure
 
 
@@ -43,3 +49,36 @@ def test_the_best_is_drawn_however_many_that_were_given_up_stand_above_it() -> N
     accuracies, fates = [90.0] * number + [60.0], ["given up"] * number + [""]
     axes = search_figure([str(n) for n in range(number + 1)], accuracies, [1.0] * (number + 1), fates).axes[0]
     assert axes.get_yticklabels()[-1].get_text() == str(number)
+
+
+def test_mistakes_are_drawn_each_with_both_names(tmp_path: Path) -> None:
+    task = stripes(90)
+    figure = mistakes_figure(task.images, (task.labels + 1) % 3, task.labels, task.class_names)
+    save(figure, tmp_path / "mistakes.png")
+    titles = [each.get_title() for each in figure.axes]
+    assert "level\nas upright" in titles and (tmp_path / "mistakes.png").is_file()
+
+
+def test_mistakes_are_drawn_anew_only_where_they_are_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    task, drawn = stripes(30), list[int]()
+    wrong, sheet, figure = (task.labels + 1) % 3, tmp_path / "mistakes.png", new_figure(1, 1)
+
+    def draw(images: Images, taken: Labels, *others: object, **more: object) -> object:
+        drawn.append(len(taken))
+        return figure
+
+    monkeypatch.setattr("metad2a.reports.pipeline_figures.mistakes_figure", draw)
+
+    def written(images: Images, taken: Labels, names: tuple[str, ...] = task.class_names) -> int:
+        found = write_mistakes(images, taken, task.labels, names, tmp_path)
+        assert found == sheet and sheet.is_file()
+        return len(drawn)
+
+    assert [written(task.images, wrong), written(task.images, wrong)] == [1, 1]
+    assert written(task.images, (task.labels + 2) % 3) == 2  # other mistakes
+    assert written(255 - task.images, (task.labels + 2) % 3) == 3  # other pictures
+    assert written(255 - task.images, (task.labels + 2) % 3, ("a", "b", "c")) == 4  # other names
+    sheet.write_bytes(b"")
+    assert [written(task.images, wrong), written(task.images, wrong)] == [5, 5]  # a broken one
+    assert write_mistakes(task.images, task.labels, task.labels, task.class_names, tmp_path) is None
+    assert not sheet.exists()

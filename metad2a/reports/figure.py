@@ -60,9 +60,9 @@ def say_empty(axes: Axes, words: str) -> None:
     axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center", color=MUTED)
 
 
-def save(figure: Figure, path: Path) -> None:
-    """Writes a figure; the suffix is the format, and the same figure gives the same SVG."""
+def save(figure: Figure, path: Path, *, metadata: dict[str, str] | None = None) -> None:
+    """Writes a figure; the suffix is the format, and the same figure gives the same SVG. A PNG holds ``metadata``."""
     with warnings.catch_warnings():
         # a dataset's name may be in a script that the font lacks: its letters become boxes
         warnings.filterwarnings("ignore", message="Glyph .* missing from")
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else metadata)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 Labels = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp]
-MISTAKES = "mistakes.png"
+MISTAKES, OF = "mistakes.png", "metad2a"  # the sheet, and where its file tells what it was drawn of
 COLUMNS, MOST_ROWS, LETTERS = 8, 4, 22  # of the sheet of mistakes
 
 
@@ -80,18 +81,27 @@ def write_mistakes(
     *,
     places: Places | None = None,
 ) -> Path | None:
-    """Writes `MISTAKES` into the folder, in the place of an earlier one; None, and no file, where nothing is wrong."""
-    if not (taken != truth).any():
-        if MISTAKES in ours(folder):
-            (folder / MISTAKES).unlink()
+    """Writes `MISTAKES` into the folder, in the place of an earlier one; None, and no file, where nothing is wrong.
+
+    One of the same mistakes, which the picture itself tells, stays as it is: drawing takes a second and more.
+    """
+    path, there = folder / MISTAKES, MISTAKES in ours(folder)
+    wrong, shown = _wrong(taken, truth)
+    if not len(wrong):
+        if there:
+            path.unlink()
         return None
+    told = hashlib.sha256(repr((tuple(names), taken.tolist(), truth.tolist())).encode())
+    told.update(images[shown if places is None else places[shown]].tobytes())
 
     def write(beside: Path) -> list[str]:
-        save(mistakes_figure(images, taken, truth, names, places=places), beside / MISTAKES)
+        figure = mistakes_figure(images, taken, truth, names, places=places)
+        save(figure, beside / MISTAKES, metadata={OF: told.hexdigest()})
         return [MISTAKES]
 
-    write_folder(folder, write)
-    return folder / MISTAKES
+    if not (there and _told_in(path) == told.hexdigest()):
+        write_folder(folder, write)
+    return path
 
 
 def mistakes_figure(
@@ -101,9 +111,7 @@ def mistakes_figure(
 
     With ``places`` (m,) the pictures are those of ``images`` there, of which ``taken`` and ``truth`` tell.
     """
-    wrong = np.flatnonzero(taken != truth)
-    most = COLUMNS * MOST_ROWS
-    shown = wrong if len(wrong) <= most else wrong[np.linspace(0, len(wrong) - 1, most).astype(np.int64)]
+    wrong, shown = _wrong(taken, truth)
     rows = max(1, -(-len(shown) // COLUMNS))
     figure = new_figure(1.5 * COLUMNS, 0.5 + 1.85 * rows)
     for axes in (grid := figure.subplots(rows, COLUMNS, squeeze=False)).ravel():
@@ -117,6 +125,23 @@ def mistakes_figure(
     more = f"; {len(shown)} of them" if len(wrong) > len(shown) else ""
     headline(figure, title + more, size=12)
     return figure
+
+
+def _wrong(taken: Labels, truth: Labels) -> tuple[Places, Places]:
+    """Positions of what was taken for another class, and of those that are shown."""
+    wrong, most = np.flatnonzero(taken != truth), COLUMNS * MOST_ROWS
+    return wrong, wrong if len(wrong) <= most else wrong[np.linspace(0, len(wrong) - 1, most).astype(np.int64)]
+
+
+def _told_in(path: Path) -> object:
+    """What a picture of ours tells of what it was drawn of."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return picture.info.get(OF)
+    except (OSError, SyntaxError, ValueError):  # it is broken: drawn anew
+        return None
 
 
 def _at(choices: Sequence[Choice]) -> tuple[list[float], list[float]]:
