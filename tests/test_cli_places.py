@@ -40,6 +40,17 @@ def test_nothing_is_written_into_the_images(command: str, place: str, folder: Pa
     assert sorted(folder.rglob("*")) == before
 
 
+def test_predictions_among_the_images_may_not_be_called_as_what_a_search_reads(folder: Path) -> None:
+    (folder.parent / "link").symlink_to(folder)
+    for place in ("labels.csv", "a/Labels.CSV", "../link/labels.csv", "b/found.png", "found.heic"):
+        told = refused(
+            run("predict", "none", str(folder / "a" / "9.png"), str(folder), "--output", str(folder / place))
+        )
+        assert "lies in the folder of the images" in told and ("labels" in told) == ("abels" in place)
+    for place in ("found.csv", "a/found.csv", ".found/labels.csv", "../labels.csv", "../found.png"):
+        assert "unknown run" in refused(run("predict", "none", str(folder), "--output", str(folder / place)))
+
+
 def test_a_home_within_the_images_is_refused_unless_it_is_hidden(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METAD2A_HOME", str(folder / "home"))
     assert "METAD2A_HOME" in refused(run("search", str(folder), "--budget", "1s"))

@@ -123,6 +123,24 @@ def test_a_fit_with_dark_and_overshooting_images_warns_of_what_a_search_of_them_
     assert fitted.predict(x[2:]).shape == (58,)
 
 
+def test_what_a_search_tells_of_images_is_told_by_a_fit_and_warned_of_where_it_is_odd(model: FakeModel) -> None:
+    many, twice = np.array(["dog", "cat"])[(np.arange(60) < 4).astype(int)], X.copy()
+    twice[1] = twice[0]
+    few = np.array(["dog", "cat"])[(np.arange(60) < 2).astype(int)]
+    for x, y, told in [
+        (X, many, "imbalanced: 'dog' has 56 images, 'cat' has 4; always answering 'dog' is right for 93.3%"),
+        (twice, np.array(["a", "b", "c"])[Y], "'image 0' of 'a' and 'image 1' of 'b'"),
+        (X, few, "a class has no image for validation, which tells nothing of 'cat'"),
+    ]:
+        with pytest.warns(UserWarning) as caught:
+            fitted = quick().fit(x, y)
+        warned = [str(each.message) for each in caught]
+        assert any(told in each for each in warned) and {*warned} <= {*fitted.notes_}
+        searched = {note for note in load_task((x, y)).notes if "validation" not in note and "test" not in note}
+        assert searched <= {*fitted.notes_} and "for test" not in "".join(fitted.notes_)
+    assert quick().fit(X[:, :, :7], Y).notes_ == ("resized images of 7x8 pixels to 32x32",)  # which is nothing odd
+
+
 @pytest.mark.parametrize(
     ("x", "y"),
     [

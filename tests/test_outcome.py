@@ -20,7 +20,8 @@ from databases.errors import UserError
 from databases.records.record import Record, TaskEntry
 from metad2a.recommend.chances import MeasuredProbe, outcomes, probe_seconds, sensible_probes
 from metad2a.recommend.limits import Limits
-from metad2a.recommend.pipeline_cost import THIS_MACHINE
+from metad2a.recommend.looking import IS_FAR, NO_TIME
+from metad2a.recommend.pipeline_cost import THIS_MACHINE, cost_of
 from metad2a.recommend.pipelines import PipelineRecommendation, Seen, look_at, recommend_pipelines
 from metad2a.reports.figure import save
 from metad2a.reports.pipeline_figures import front_figure, write_pipelines
@@ -169,6 +170,15 @@ def test_limits_hold_and_impossible_ones_name_the_nearest(world: None) -> None:
         asked(limits=Limits(params=5))
     with pytest.raises(UserError, match=r"at most 1e-06 ms on this machine: the fastest"):
         asked(limits=Limits(latency=1e-6, device=THIS_MACHINE))
+
+
+def test_limits_that_only_what_was_left_out_keeps_are_told_with_it(world: None) -> None:
+    task, small = stripes(90), cost_of(HOG, stripes(90)).parameters
+    looked = replace(look_at(task, seconds=600.0), left_out={"hog": NO_TIME, "lite0": IS_FAR})
+    for most, told in ((small, f"hog 64px has, but was left out: {NO_TIME}"), (small - 1, f"smallest has {small:,} ")):
+        with pytest.raises(UserError, match=told):
+            recommend_pipelines(task, seconds=60, looked=looked, limits=Limits(params=most))
+    assert recommend_pipelines(task, seconds=60, looked=looked, limits=Limits(params=10**8)).choices
 
 
 def test_without_a_validation_image_nothing_can_be_told(world: None) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from pipeline_world import random_base, stripes
 
+from databases.datasets.task import Images
 from databases.errors import UserError
 from metad2a.export.card import Card
 from metad2a.export.export import save
@@ -83,7 +84,12 @@ def test_pictures_are_classified_some_at_a_time_each_as_by_itself(
         Image.fromarray(image[: 9 + index]).save(tmp_path / f"{index}.png")
     (tmp_path / "3.png").write_bytes(b"broken")
     paths, asked, logits = sorted(tmp_path.iterdir()), list[int](), Classifier.logits
-    monkeypatch.setattr(Classifier, "logits", lambda self, images: asked.append(len(images)) or logits(self, images))
+
+    def counted(self: Classifier, images: Images) -> object:
+        asked.append(len(images))
+        return logits(self, images)
+
+    monkeypatch.setattr(Classifier, "logits", counted)
     missed, also_missed = list[str](), list[str]()
     monkeypatch.setattr("metad2a.search.predict.BATCH", 1)
     alone = list(predictions(network, paths, on_failure=missed.append))

@@ -100,7 +100,7 @@ sys.path.insert(0, {tests!r})
 import search_world as t
 t.RECIPES["quick"] = t.QUICK
 def kill(event):
-    if (event.stage, event.number) == ("epoch", 2):
+    if (event.event, event.number) == ("epoch", 2):
         os.kill(os.getpid(), signal.SIGKILL)
 with t.Store(t.Path(os.environ["METAD2A_HOME"]) / "database.db") as store:
     t.quick(store, on_progress=kill)
@@ -115,8 +115,8 @@ def test_a_killed_search_goes_on_and_ends_as_if_never_killed(store: Store, train
     events: list[SearchProgress] = []
     result = quick(store, on_progress=events.append)
     assert trainings == list(CELLS[1:3]) and result.resumed == 1
-    stages = [event.stage for event in events if event.stage != "epoch"]
-    assert stages == ["kept", "started", "trained", "started", "trained", "tested"]
+    told = [event.event for event in events if event.event != "epoch"]
+    assert told == ["kept", "started", "trained", "started", "trained", "tested"]
     assert len(store.records(source="user")) == 3
     whole = quick(store, folder=result.folder / "never killed")
     assert [each.valid_accuracy for each in whole.trained] == [each.valid_accuracy for each in result.trained]

@@ -45,7 +45,7 @@ def test_a_training_that_does_not_fit_is_not_begun(store: Store, paces: dict[Arc
     result = quick(store, seconds=60.0, on_progress=events.append)
     assert [each.architecture for each in result.trained] == [CELLS[0]] and result.trained[0].complete
     assert result.stopped_by == "time" and any(note.startswith("no time for another training") for note in result.notes)
-    started = [each for each in events if each.stage == "started"]
+    started = [each for each in events if each.event == "started"]
     assert len(started) == 1 and started[0].expected is not None and started[0].expected < 1
 
 
@@ -53,7 +53,7 @@ def test_the_first_training_is_fitted_to_the_time(store: Store, monkeypatch: pyt
     monkeypatch.setattr(budget, "seconds_a_step", lambda *given, **options: 4 * seconds_a_step(*given, **options))
     events: list[SearchProgress] = []
     result = quick(store, recipe="endless", seconds=2.0, on_progress=events.append)
-    (expected,) = [each.expected for each in events if each.stage == "started"]
+    (expected,) = [each.expected for each in events if each.event == "started"]
     assert expected is not None and expected <= 2.0, "what is told is what it gets"
     trained = result.trained[0]
     assert trained.shortened and not trained.complete and result.seconds < 4  # also where others work
@@ -84,7 +84,7 @@ def test_given_again_a_finished_search_trains_nothing_more(store: Store, monkeyp
 
 def test_killed_while_the_best_is_trained_again_the_same_command_goes_on(store: Store) -> None:
     def stop(event: SearchProgress) -> None:
-        if event.stage == "again":
+        if event.event == "again":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

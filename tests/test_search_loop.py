@@ -91,7 +91,7 @@ def test_a_search_that_was_stopped_takes_the_way_it_would_have_taken(
     store: Store, trainings: Trainings, tmp_path: Path, searcher: str
 ) -> None:
     def stop(event: SearchProgress) -> None:
-        if (event.stage, event.number) == ("started", len(trainings.order) + 1) and event.number in (3, 6):
+        if (event.event, event.number) == ("started", len(trainings.order) + 1) and event.number in (3, 6):
             raise KeyboardInterrupt
 
     whole = wide(store, searcher=searcher, folder=tmp_path / "whole")
@@ -112,7 +112,7 @@ def test_hopeless_trainings_are_given_up_kept_as_such_and_never_records(store: S
     stopped = [each for each in result.trained if each.stopped]
     assert stopped and all(each.epochs < trainings.epochs and not each.complete for each in stopped)
     assert all(40 + 8 * convolutions(each.architecture) < (result.valid_accuracy or 0) for each in stopped)
-    assert [event.trained for event in events if event.stage == "stopped"] == stopped
+    assert [event.trained for event in events if event.event == "stopped"] == stopped
     recorded = {record.architecture for record in store.records(source="user")}
     assert recorded == {str(each.architecture) for each in result.trained if each.complete}
     assert result.notes[0] == f"{len(stopped)} of 12 trainings were given up early: they could not become the best"

@@ -43,7 +43,7 @@ def test_a_run_is_found_by_name_and_exported_elsewhere(store: Store, tmp_path: P
 
 def test_an_unfinished_run_exports_its_best_so_far(store: Store, tmp_path: Path) -> None:
     def stop(event: SearchProgress) -> None:
-        if (event.stage, event.number) == ("started", number):
+        if (event.event, event.number) == ("started", number):
             raise KeyboardInterrupt
 
     for number in (1, 2):
@@ -63,7 +63,7 @@ def test_a_finished_run_that_is_asked_again_and_interrupted_has_taken_no_more_se
 
     def stop(event: SearchProgress) -> None:
         time.sleep(0.1)
-        if event.stage == wanted:
+        if event.event == wanted:
             raise KeyboardInterrupt
 
     wanted = "kept"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,10 @@ JOINED = r"[|;,+&]"  # between several labels of one image
 MAJORITY = 0.8  # share of the largest class
 
 
+class Caution(str):
+    """A note on what makes accuracies say less than they seem to."""
+
+
 def cautions(
     labels: Labels,
     parts: Parts,
@@ -28,7 +32,8 @@ def cautions(
     copies: Copies,
     files: Sequence[str] = (),
     groups: npt.NDArray[np.int64] | None = None,
-) -> list[str]:
+    wanted: Collection[int] = tuple(USES),
+) -> list[Caution]:
     """Notes on names of classes, their balance, classes absent from a part, pictures and groups that are in two places.
 
     Args:
@@ -38,17 +43,19 @@ def cautions(
         copies: pairs of images that show the same.
         files: their names, where they have some.
         groups: (n,) equal for images that belong together, None: each is by itself.
+        wanted: parts that should have images.
     """
     names = files or [f"image {index}" for index in range(len(labels))]
-    return [
+    told = [
         *_alike(class_names),
         *_odd_names(class_names),
         *_balance(labels, class_names),
-        *_absent(labels, parts, class_names, groups),
+        *_absent(labels, parts, class_names, groups, wanted),
         *_two_classes(labels, class_names, copies, names),
         *_across(parts, copies, names),
         *([] if groups is None else _torn(parts, groups, names)),
     ]
+    return [*map(Caution, told)]
 
 
 def told_of_sample(seen: int, there: int, what: str) -> list[str]:
@@ -100,13 +107,17 @@ def _balance(labels: Labels, class_names: Sequence[str]) -> list[str]:
 
 
 def _absent(
-    labels: Labels, parts: Parts, class_names: Sequence[str], groups: npt.NDArray[np.int64] | None
+    labels: Labels,
+    parts: Parts,
+    class_names: Sequence[str],
+    groups: npt.NDArray[np.int64] | None,
+    wanted: Collection[int],
 ) -> list[str]:
     """Notes on classes without an image in the validation or test part."""
     notes = []
     for part, use in USES.items():
         there = np.bincount(labels[parts == part], minlength=len(class_names))
-        if not there.any():
+        if not there.any() and part in wanted:
             notes.append(f"there is no image for {use}: {_why_none(parts, groups)}")
         absent = [name for name, size in zip(class_names, there, strict=True) if not size]
         if absent and there.any():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,10 +14,18 @@ HELD_OUT, MOST_HELD_OUT = 0.2, 10_000  # share, and images, of a part that is dr
 Groups = npt.NDArray[np.int64]
 
 
-def completed(labels: Labels, parts: Parts, groups: Groups | None, order: npt.NDArray[np.intp], *, seed: int) -> Parts:
+def completed(
+    labels: Labels,
+    parts: Parts,
+    groups: Groups | None,
+    order: npt.NDArray[np.intp],
+    *,
+    seed: int,
+    wanted: Collection[int] = tuple(USES),
+) -> Parts:
     """Parts (n,) as the data bring them, with missing ones drawn from the training images in that order."""
-    share = _share(len(labels))
-    validation, test = (0.0 if (parts == part).any() else share for part in (VALIDATION, TEST))
+    missing = [part in wanted and not (parts == part).any() for part in (VALIDATION, TEST)]
+    validation, test = (_share(len(labels)) * each for each in missing)
     together = None if groups is None else groups[order]
     found = np.empty_like(parts)
     found[order] = divide(labels[order], parts[order], groups=together, seed=seed, validation=validation, test=test)

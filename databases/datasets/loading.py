@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Collection, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ import numpy.typing as npt
 
 from databases.datasets.archives import MAX_BYTES, MAX_FILES, Folder, Zip
 from databases.datasets.arrays import from_arrays, from_npz
-from databases.datasets.cautions import cautions
+from databases.datasets.cautions import Caution, cautions
 from databases.datasets.content_order import content_order, image_digests
 from databases.datasets.conversion import plain_array
 from databases.datasets.draft import Progress
@@ -44,14 +45,7 @@ from databases.datasets.npz import read_npz
 from databases.datasets.pictures import Labelled, read_pictures
 from databases.datasets.room import MOST_WANTED, Room
 from databases.datasets.sides import array_side, kept_side, picture_side
-from databases.datasets.task import (
-    TEST,
-    TRAIN,
-    VALIDATION,
-    Task,
-    check_classes,
-    check_resolution,
-)
+from databases.datasets.task import TEST, TRAIN, USES, VALIDATION, Task, check_classes, check_resolution
 from databases.datasets.wide import wide_told
 from databases.errors import UserError
 from databases.hosting import importing
@@ -81,6 +75,8 @@ def load_task(
     groups: str | Path | npt.ArrayLike = AUTOMATIC,
     deadline: float = math.inf,
     as_stored: bool = False,
+    wanted: Collection[int] = tuple(USES),
+    class_names: Sequence[str] = (),
     room: Room | None = None,
     on_progress: Progress = lambda done, total: None,
 ) -> Task:
@@ -103,6 +99,8 @@ def load_task(
         deadline: monotonic second at which the pictures of files must be read; refused as soon as that cannot be.
         as_stored: leave the images and classes in the order given, by which parts are then drawn: for published
             sets whose recorded figures were measured so.
+        wanted: parts that are drawn where the data do not bring them.
+        class_names: what classes that the data number are called, in that order.
         room: where decoded pictures go that are too many for memory.
         on_progress: is told how many pictures are read, of how many.
 
@@ -140,7 +138,11 @@ def load_task(
         loaded = from_arrays({TRAIN: arrays}, given=name, resolution=resolution, most=most, seed=seed, groups=together)
         loaded = replace(loaded, notes=(*loaded.notes, *wide))
     check_classes(loaded.labels, loaded.parts, loaded.class_names, least=2)
-    return _divided(loaded, name, seed=seed, look=str(groups) == AUTOMATIC, as_stored=as_stored)
+    labels, names = loaded.labels, loaded.class_names
+    if not as_stored:  # the same, whoever numbered the classes
+        labels, names = by_name(labels, names)
+    loaded = replace(loaded, labels=labels, class_names=tuple(class_names) or names)
+    return _divided(loaded, name, seed=seed, look=str(groups) == AUTOMATIC, as_stored=as_stored, wanted=wanted)
 
 
 def name_of(data: Data) -> str:
@@ -153,11 +155,9 @@ def name_of(data: Data) -> str:
     return shown(path.name if path.is_dir() else path.stem)
 
 
-def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: bool) -> Task:
+def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: bool, wanted: Collection[int]) -> Task:
     """The task, with the parts that the data do not bring drawn by groups; those are looked for where not told."""
     labels, names, notes = loaded.labels, loaded.class_names, [*loaded.notes]
-    if not as_stored:  # the same, whoever numbered the classes
-        labels, names = by_name(labels, names)
     units = thumbnails(loaded.images) if len(labels) <= MOST_LOOKED_AT else None
     digests = image_digests(loaded.images)
     copies = find_copies(digests, units)
@@ -171,14 +171,14 @@ def _divided(loaded: Labelled, name: str, *, seed: int, look: bool, as_stored: b
                 "so many images are searched for exact copies only: name what belongs together, if anything does"
             )
     order = np.arange(len(labels)) if as_stored else content_order(digests, labels)
-    parts = completed(labels, loaded.parts, groups, order, seed=seed)
+    parts = completed(labels, loaded.parts, groups, order, seed=seed, wanted=wanted)
     in_all = None if loaded.in_all is None else training_images(loaded.in_all)
     if groups is not None:
         notes.append(groups_note(groups, loaded.parts, told=loaded.groups is not None))
     if all((image == loaded.images[0]).all() for image in loaded.images):
-        notes.append("all images are the same: nothing tells the classes apart")
+        notes.append(Caution("all images are the same: nothing tells the classes apart"))
     else:
-        notes += cautions(labels, parts, names, copies, loaded.files, groups)
+        notes += cautions(labels, parts, names, copies, loaded.files, groups, wanted)
     if loaded.images.nbytes <= MOST_MOVED and not isinstance(loaded.images, Mapped):
         images, labels, parts = loaded.images[order], labels[order], parts[order]
         groups = None if groups is None else groups[order]

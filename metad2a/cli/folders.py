@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -38,21 +39,23 @@ def check_output_folder(folder: Path | None, *names: str, network: bool = False,
 
 def _refuse_within(data: str | None, place: Path | None, option: str) -> None:
     """Raises UserError where the home folder or a place to write to lies unhidden in a folder of images."""
-    from databases.datasets.file_kinds import hidden
-
-    above = None if data is None else real_path(data)
-    if above is None or not above.is_dir():
-        return
     for given, name in ((home_path(), "METAD2A_HOME"), (place, option)):
-        inside = None if given is None else real_path(given, called=name)
-        if inside is None or not inside.is_relative_to(above):
-            continue
-        way = inside.relative_to(above).as_posix()
-        if way == "." or not hidden(way):
+        if data is not None and given is not None and _lies_in(real_path(given, called=name), Path(data)):
             raise UserError(
                 f"given {name} {str(given)!r}, which lies in the folder of the images, {data!r}: what is written there "
                 "would count as images; name a folder elsewhere"
             )
+
+
+def _lies_in(inside: Path, folder: Path) -> bool:
+    """Whether a real path is a folder of images or lies unhidden in it."""
+    from databases.datasets.file_kinds import hidden
+
+    above = real_path(folder)
+    if not above.is_dir() or not inside.is_relative_to(above):
+        return False
+    way = inside.relative_to(above).as_posix()
+    return way == "." or not hidden(way)
 
 
 def copied(exported: Exported, folder: Path | None) -> Exported:
@@ -74,6 +77,22 @@ def check_output_file(file: Path | None, *, option: str, data: str | None = None
         raise UserError(f"{option} {str(file)!r} is a folder: name a file")
     _check_writable(file, f"{option} {str(file)!r}")
     refuse_foreign(file.absolute().parent, [file.name])
+
+
+def refuse_read_later(file: Path | None, images: Iterable[Path], *, option: str) -> None:
+    """Raises UserError where the file for a result would lie among images and count as one, or as their labels."""
+    from databases.datasets.file_kinds import TABLE, UNREAD_PICTURES, ending_of, readable_formats
+
+    if file is None:
+        return
+    pictures = readable_formats()[1] | UNREAD_PICTURES
+    what = "their labels" if file.name.lower() == TABLE else "a picture" if ending_of(file.name) in pictures else ""
+    for folder in images if what else ():
+        if _lies_in(real_path(file, called=option), folder):
+            raise UserError(
+                f"given {option} {str(file)!r}, which lies in the folder of the images, {str(folder)!r}, and would "
+                f"count as {what} by its name; give another name, such as predictions.csv, or a folder elsewhere"
+            )
 
 
 def _check_writable(file: Path, given: str) -> None:

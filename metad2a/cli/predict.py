@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from metad2a.cli import process
-from metad2a.cli.folders import check_output_file
+from metad2a.cli.folders import check_output_file, refuse_read_later
 from metad2a.cli.options import Json
 from metad2a.cli.output import console, print_json, reporting
 from metad2a.reports.words import seen
@@ -30,6 +30,7 @@ def predict(
     from databases.records.csv_file import csv_text
     from metad2a.search.predict import open_network, predictions, rows_of
 
+    refuse_read_later(output, images, option="--output")
     check_output_file(output, option="--output")
     network = open_network(run)
     failed, notes = list[str](), list[str]()

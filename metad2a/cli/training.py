@@ -215,22 +215,22 @@ def _tell(reporter: Reporter, each: SearchProgress) -> None:
     """One event of a search, on stderr."""
     of = "" if each.count is None else f" of {each.count}"
     name = f"{each.number}{of}: {compact(each.architecture)}"
-    if each.stage == "epoch" and each.epoch is not None:
+    if each.event == "epoch" and each.epoch is not None:
         loss = f"loss {each.epoch.train_loss:.3f}"
         text = f"Training {name}, epoch {each.epoch.epoch} of {each.epoch.epochs}, {loss}"
         reporter.now(text, done=each.epoch.epoch, total=each.epoch.epochs)
-    elif each.stage == "started":
+    elif each.event == "started":
         if each.number == 1 and each.expected:  # 0: no time is left
             reporter.line(f"a training takes about {span(each.expected)} on this machine")
         reporter.now(f"Training {name}", done=0, total=1)
-    elif each.stage == "again":
+    elif each.event == "again":
         reporter.line(f"Training the best once more, on validation images too: {span(each.expected)}")
-    elif each.stage == "tested":
+    elif each.event == "tested":
         reporter.now("Testing and exporting the best ...")
     elif each.trained is not None:
         took = f"in {span(each.trained.seconds)}"
         before = f"given up {took} before: hopeless" if each.trained.stopped else "known from before"
-        how = {"trained": took, "stopped": f"given up {took}: hopeless"}.get(each.stage, before)
+        how = {"trained": took, "stopped": f"given up {took}: hopeless"}.get(each.event, before)
         reporter.line(f"{name}: validation {percent(each.trained.valid_accuracy)}, {how}")
 
 

@@ -6,7 +6,7 @@ Probes of frozen networks look at the images for a few seconds; what fine-tuning
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TEST, VALIDATION, Task, sample
 from databases.errors import Say, UserError
 from databases.hosting import lent
-from metad2a.recommend.chances import Chance, MeasuredProbe, chances, told_by_probes
+from metad2a.recommend.chances import Chance, MeasuredProbe, chances, sensible_probes, told_by_probes
 from metad2a.recommend.experience import experience
 from metad2a.recommend.front import as_good, front
 from metad2a.recommend.limits import NO_LIMITS, Limits
@@ -196,7 +196,10 @@ def recommend_pipelines(
     cost = partial(cost_of, task=task, also=also)
     found = [_of_probe(each, took, looked.held_out, cost) for each, took in looked.probes]
     found += [_of_chance(each, cost) for each in tuned]
-    choices = sorted(limits.within(found), key=lambda each: (-each.expected_accuracy, each.latency_ms))
+    seen, sensible = {each.pipeline for each in measured}, sensible_probes(task.resolution, [*looked.left_out])
+    beside = (cost(each) for each in sensible if each not in seen)
+    kept = _within(limits, found, beside, looked.left_out)
+    choices = sorted(kept, key=lambda each: (-each.expected_accuracy, each.latency_ms))
     best_of_each = front(choices, cost=lambda each: each.latency_ms, quality=lambda each: each.expected_accuracy)
     like = nearness(told_by_probes(measured, **shape).probes, model.examples)
     return PipelineRecommendation(
@@ -210,6 +213,19 @@ def recommend_pipelines(
         data=task.summary,
         fingerprint=task.fingerprint,
         notes=tuple(_notes(task, looked, like, also)),
+    )
+
+
+def _within(
+    limits: Limits, found: Sequence[Choice], beside: Iterable[PipelineCost], left_out: Mapping[str, str]
+) -> list[Choice]:
+    """Those that keep the limits; raises `UserError` where none does, which looks at those ``beside`` them too."""
+    if kept := [each for each in found if limits.fits(each)]:
+        return kept
+    one = limits.within([*found, *beside])[0].pipeline  # raises, with the nearest of all
+    raise UserError(
+        f"no candidate that was looked at has {limits.told()}: {one} has, but was left out: {left_out[one.weights]}; "
+        "raise the limits, or search with them, which looks at HOG and slices of our weights in any case"
     )
 
 

@@ -92,7 +92,7 @@ def write_mistakes(
             path.unlink()
         return None
     told = hashlib.sha256(repr((tuple(names), taken.tolist(), truth.tolist())).encode())
-    told.update(np.ascontiguousarray(images[shown if places is None else places[shown]]))
+    told.update(images[shown if places is None else places[shown]].tobytes())
 
     def write(beside: Path) -> list[str]:
         figure = mistakes_figure(images, taken, truth, names, places=places)

@@ -23,7 +23,7 @@ from metad2a.train.inference import seconds_an_image
 from metad2a.train.torch_place import pick_place
 from metad2a.train.train import seconds_a_step
 
-SLACK_SECONDS, SLACK_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two
+LAST_STEP_SECONDS, LAST_STEP_SHARE = 1.0, 0.05  # kept free for the last step and writing: the smaller of the two
 MARGIN = 1.1  # what a training may take more than its steps: looks at validation images, a busy machine
 LONGEST = 2.0  # times the recipe's steps that the last training takes at most
 
@@ -63,7 +63,7 @@ class Budget:
                 network = image_space(architecture.space).network(architecture, skeleton)
             self.looks[architecture] = seconds_an_image(self.task, network, pick_place(self.on))
         held_out = np.count_nonzero(self.task.parts != TRAIN)
-        slack = min(SLACK_SECONDS, SLACK_SHARE * self.limit)
+        slack = min(LAST_STEP_SECONDS, LAST_STEP_SHARE * self.limit)
         left = self.limit - self.run.spent
         return left - min(1.5 * max(self.looks.values()) * held_out + slack, left / 2)
 

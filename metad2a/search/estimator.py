@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from dataclasses import replace
 from pathlib import Path
 from types import NoneType
 from typing import Any, Self
@@ -24,10 +23,10 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d
 from databases.architectures.space import Space
 from databases.architectures.spaces.pipeline import PIPELINE, PipelineSpace, searched_space
 from databases.datasets.arrays import Kind, kind_of_images, more_images, scale_told
+from databases.datasets.cautions import Caution
 from databases.datasets.conversion import is_one_hot, missing, plain_array
-from databases.datasets.group_split import divide
 from databases.datasets.loading import load_task
-from databases.datasets.task import Task, resize_images
+from databases.datasets.task import VALIDATION, Task, resize_images
 from databases.datasets.wide import wide_told
 from databases.errors import UserError
 from databases.hosting import own_ways
@@ -43,7 +42,6 @@ from metad2a.search.search import search
 from metad2a.supernets.also import open_also
 from metad2a.train.inference import predictions
 
-VALIDATION_SHARE = 0.2
 MOST_SEED = 2**31 - 1
 KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # what is checked nowhere below
     **dict.fromkeys(("space", "augment", "recipe", "searcher", "on"), ((str,), "a text")),
@@ -55,9 +53,10 @@ KINDS: dict[str, tuple[tuple[type, ...], str]] = {  # what is checked nowhere be
 class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # published without types
     """Finds, trains and applies the network that fits labelled images.
 
-    A fifth of the images is for validation, which picks among the trainings. The same `fit` goes on where an earlier
-    one was stopped, and trains nothing twice: what it trained lies in the home folder, as that of `metad2a search`.
-    Where two processes fit the same images at once, as a grid search does, one waits for the other's trainings.
+    A fifth of the images, at most 10,000, is for validation, which picks among the trainings. The same `fit` goes on
+    where an earlier one was stopped, and trains nothing twice: what it trained lies in the home folder, as that of
+    `metad2a search`. Where two processes fit the same images at once, as a grid search does, one waits for the other's
+    trainings.
 
     Args:
         max_time: seconds that `fit` may take; None: 60 in the space of pipelines, elsewhere no limit.
@@ -80,7 +79,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         architecture_: text of the best architecture.
         valid_accuracy_: its accuracy in percent on the images held out for validation.
         network_: the trained network, a `torch.nn.Module`.
-        notes_: which value was taken for white; what is odd about that is warned of, too.
+        notes_: what a search tells of the images: which value was taken for white, what was changed, and what makes
+            accuracies say less, such as classes that are imbalanced; of all that is odd `fit` warns, too.
         result_: all that the search tells: every training, and the folder with the exported model.
     """
 
@@ -121,7 +121,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         chosen = searched_space(self.space)
         task = _task(images, classes, numbers, seed=seed, up_to=chosen.up_to)
         told, odd = scale_told(images, given="X")
-        for note in odd:
+        for note in (*odd, *(each for each in task.notes if isinstance(each, Caution))):
             warnings.warn(note, stacklevel=2)
         kind = kind_of_images(images, task.images, given="X")
         brightest = max(range(len(images)), key=lambda index: images[index].max())  # alone a dark one may be refused
@@ -132,7 +132,7 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
         self.classes_, self.result_ = classes, result
         self.architecture_, self.valid_accuracy_ = str(result.best), result.valid_accuracy
         self.network_ = result.exported.training.network
-        self.notes_: tuple[str, ...] = tuple(told)
+        self.notes_: tuple[str, ...] = (*told, *(each for each in task.notes if f"X: {each}" not in told))
         self._kind: Kind = kind
         return self
 
@@ -242,7 +242,12 @@ def _task(
     images: npt.NDArray[Any], classes: npt.NDArray[Any], numbers: npt.NDArray[np.int64], *, seed: int, up_to: int | None
 ) -> Task:
     """The images as a task with a validation part and without a test part, the classes in their order."""
-    task = load_task((images, numbers), seed=seed, up_to=up_to, max_images=max(1, len(numbers)))
     names = tuple(map(str, classes))
-    parts = divide(task.labels, groups=task.groups, seed=seed, validation=VALIDATION_SHARE, test=0.0)
-    return replace(task, parts=parts, class_names=names if len(set(names)) == len(names) else task.class_names)
+    return load_task(
+        (images, numbers),
+        seed=seed,
+        up_to=up_to,
+        max_images=max(1, len(numbers)),
+        wanted=(VALIDATION,),
+        class_names=names if len(set(names)) == len(names) else (),
+    )

@@ -20,13 +20,13 @@ Event = Literal["started", "epoch", "trained", "stopped", "kept", "again", "test
 class SearchProgress:
     """What just happened to candidate ``number`` (from 1) of ``count``, ``seconds`` after the search began.
 
-    Without a ``count`` as many are trained as there is time for. ``epoch`` comes with the stage "epoch", ``trained``
+    Without a ``count`` as many are trained as there is time for. ``epoch`` comes with the event "epoch", ``trained``
     with "trained", "stopped" (given up early), "kept" (done by an earlier process) and "tested"; "again" is the last
     training of the best, on validation images too. ``expected`` are the seconds that a training that has "started" will
     take here, as was measured; None where there is no limit.
     """
 
-    stage: Event
+    event: Event
     number: int
     count: int | None
     architecture: Architecture

@@ -266,7 +266,7 @@ class Session:
 
     def tell(
         self,
-        stage: Event,
+        event: Event,
         index: int,
         *,
         epoch: Progress | None = None,
@@ -277,7 +277,7 @@ class Session:
         if self.on_progress is not None:
             architecture, spent = self.run.state.candidates[index].architecture, self.run.spent
             number = self.positions().index(index) + 1
-            self.on_progress(SearchProgress(stage, number, self.count, architecture, spent, epoch, trained, expected))
+            self.on_progress(SearchProgress(event, number, self.count, architecture, spent, epoch, trained, expected))
 
 
 def _epoch_metrics(progress: Progress) -> dict[str, float]:

@@ -83,7 +83,7 @@ async def receive(
     """The dataset of an upload, and whether its content is new."""
     settings, limits = service.settings, service.settings.limits
     declared = request.headers.get("content-length", "0")
-    if declared.isdecimal() and len(declared) < 20 and int(declared) > limits.upload_bytes + receiving.SLACK:
+    if declared.isdecimal() and len(declared) < 20 and int(declared) > limits.upload_bytes + receiving.FORM_BYTES:
         raise Problem(413, f"the dataset is larger than {limits.upload_bytes:,} bytes: send fewer or smaller pictures")
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     draft = await run_in_threadpool(receiving.new_draft, settings)

@@ -232,7 +232,7 @@ class Telling:
             data |= asdict(each.epoch) | {"epoch_seconds": each.epoch.seconds, "seconds": data["seconds"]}
         if each.trained is not None:
             data |= _plain_training(each.trained)
-        self._on_event(each.stage, data)
+        self._on_event(each.event, data)
 
 
 def summed_up(result: SearchResult) -> dict[str, Any]:

@@ -29,7 +29,7 @@ _ENTRY_BYTES, _END_BYTES, _END64_BYTES = 46, 22, 56 + 20  # without names and co
 _LONGEST_COMMENT = 65_535
 _WRAP = 65_536  # programs that do not know zip64 count modulo this
 GRACE = 10.0  # seconds a reader has beyond its own limit
-SLACK = 64 * 1024  # bytes that a form adds to its file
+FORM_BYTES = 64 * 1024  # that a form adds to its file
 
 
 async def chunks_of(file: UploadFile) -> AsyncIterator[bytes]:

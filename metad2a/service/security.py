@@ -34,7 +34,8 @@ HEADERS = {
     "cache-control": "no-store",
 }
 _MOST_HEADER_BYTES = 32 * 1024
-UPLOADS, SLACK = ("/v1/datasets", "/upload"), 2**20  # where pictures come, and what a form adds to them
+UPLOADS = ("/v1/datasets", "/upload")  # where pictures come
+BEYOND_BYTES = 2**20  # beyond those allowed for pictures, from which on nothing more of a request is read
 
 
 class Guard:
@@ -80,7 +81,7 @@ class Guard:
     def _most(self, request: Request) -> int:
         """Bytes that its body may have."""
         pictures = request.url.path in UPLOADS or request.url.path.endswith("/predict")
-        return self._limits.upload_bytes + SLACK if pictures else self._limits.json_bytes
+        return self._limits.upload_bytes + BEYOND_BYTES if pictures else self._limits.json_bytes
 
     def _refusal(self, request: Request) -> Problem | None:
         if sum(len(name) + len(value) for name, value in request.headers.raw) > _MOST_HEADER_BYTES:

@@ -39,7 +39,7 @@ from metad2a.train.pipeline import JUDGES, base_of
 if TYPE_CHECKING:
     from databases.records.store import Store
 
-SLACK_SECONDS, SLACK_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
+REPORT_SECONDS, REPORT_SHARE = 1.5, 0.1  # kept free for writing and the report: the smaller of the two
 OnEpoch = Callable[[Pipeline, Epoch], None]
 NO_LOSS = 1e9  # what an infinite log-loss counts as: JSON knows no infinity
 
@@ -97,7 +97,7 @@ class PipelineSession:
 
     def left_for(self, answering: Sequence[Pipeline] | None) -> float:
         """The same where it is known which pipelines will answer."""
-        slack = min(SLACK_SECONDS, SLACK_SHARE * self.seconds)
+        slack = min(REPORT_SECONDS, REPORT_SHARE * self.seconds)
         # the slowest need not be what answers
         most = competing.TESTING * self.seconds if answering is None else math.inf
         return self.seconds - self.run.spent - slack - min(self.held_out(TEST, answering), most)
