@@ -107,6 +107,7 @@ def test_an_export_of_an_unknown_source_names_the_known_ones_and_writes_nothing(
         (lambda data: gzip.decompress(data).replace(b",90.0,", b",ninety,"), "line 3: column valid_accuracy"),
         (lambda data: gzip.decompress(data).replace(b",90.0,", b",190.0,"), "in 0..100"),
         (lambda data: gzip.decompress(data).replace(b"record,", b"recrd,"), "kind is task or record"),
+        (lambda data: gzip.decompress(data).replace(b"{}", b"[" * 99_999), "a JSON mapping is needed"),
         (lambda data: gzip.decompress(data).replace(b",90.0,", b","), "line 3 has not as many cells"),
     ],
 )
