@@ -131,6 +131,10 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "beyond percent": (lambda f: table(f, row(value=101)), "from 0 to 100"),
     "shares": (lambda f: table(f, row(value=0.8)), "multiply by 100"),
     "seed": (lambda f: table(f, row(seed="x")), "seed must be a whole number"),
+    "endless seed": (
+        lambda f: table(f, row(seed=2**63)),
+        "a seed is a whole number from 0 to 9,223,372,036,854,775,807",
+    ),
     "low seed": (lambda f: table(f, row(seed=-2)), "a seed is a whole number"),
     "no task": (lambda f: table(f, row(task="")), "task must be a name"),
     "published": (lambda f: table(f, row(recipe="nasbench201")), "published benchmark"),
@@ -183,6 +187,8 @@ def test_a_mistake_is_told_in_one_line_and_nothing_is_written(tmp_path: Path, st
 FEATURES: dict[str, tuple[dict[str, object], str]] = {
     "width": ({"width": 512}, r"given features (30, 512)"),
     "nan": ({"features": np.full((30, 192), np.nan)}, "NaN or infinity"),
+    "too large": ({"features": np.full((30, 192), 1e300)}, "beyond 1e+15"),
+    "too large for squares": ({"features": np.full((30, 192), -1e25, dtype=np.float32)}, "beyond 1e+15"),
     "labels": ({"labels": np.zeros(3)}, "one label"),
     "one class": ({"labels": np.zeros(30, dtype=int)}, "1 different labels"),
     "objects": ({"features": np.array([{}] * 30, dtype=object)}, "never Python objects"),

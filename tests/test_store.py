@@ -107,6 +107,7 @@ def test_an_export_of_an_unknown_source_names_the_known_ones_and_writes_nothing(
         (lambda data: gzip.decompress(data).replace(b",90.0,", b",ninety,"), "line 3: column valid_accuracy"),
         (lambda data: gzip.decompress(data).replace(b",90.0,", b",190.0,"), "in 0..100"),
         (lambda data: gzip.decompress(data).replace(b"record,", b"recrd,"), "kind is task or record"),
+        (lambda data: gzip.decompress(data).replace(b"{}", b"[" * 99_999), "a JSON mapping is needed"),
         (lambda data: gzip.decompress(data).replace(b",90.0,", b","), "line 3 has not as many cells"),
     ],
 )
@@ -166,12 +167,21 @@ def test_numpy_numbers_are_stored_as_plain_ones(store: Store) -> None:
     assert ANY.key._replace(seed=3) in store.keys()
 
 
+def test_every_seed_that_may_be_given_is_stored(store: Store) -> None:
+    seeds = [2**31, 2**32 - 1, 2**63 - 1]
+    assert store.add([replace(ANY, seed=seed) for seed in seeds]) == 3
+    assert sorted(each.seed for each in store.records()) == seeds
+
+
 @pytest.mark.parametrize(
     "change",
     [
         {"task": ""},
         {"architecture": None},
+        {"task": "a\0b"},
+        {"source": "a\udce9"},
         {"seed": -2},
+        {"seed": 2**63},
         {"seed": 0.5},
         {"seed": "first"},
         {"valid_accuracy": 100.1},

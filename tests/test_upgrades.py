@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -181,6 +182,7 @@ def test_a_database_of_schema_1_in_postgresql_is_upgraded(
     engine.dispose()
     with caplog.at_level(logging.WARNING, logger="metad2a"), Store(url) as store:
         assert store.records() == [OLD]
+        assert store.add([replace(OLD, seed=2**32 - 1)]) == 1  # seeds had 32 bits
     assert "from schema 1" in caplog.messages[0] and "no copy" in caplog.messages[0]
     new = postgres.database()
     Store(new).close()

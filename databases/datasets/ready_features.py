@@ -34,6 +34,7 @@ from databases.datasets.npz import ENDING, read_member
 from databases.errors import UserError
 
 PER_CLASS = 20
+MOST = 1e15  # whose square is a number in single precision
 # What pixels would tell stands at about its mean over the own tasks: the landmarks; brightness, contrast, edges.
 PIXEL_LANDMARK, PIXELS = 0.46, (0.42, 0.26, 0.50)
 ALLOWED = "allowed is an .npz file with features (m, {width}) and labels (m,)"
@@ -58,6 +59,8 @@ def read_features(path: Path, *, name: str = "", source: str = "") -> TaskFeatur
         )
     if not np.isfinite(given).all():
         raise UserError(f"given features with NaN or infinity in {path}; {allowed}; leave those rows out")
+    if len(given) and max(-float(given.min()), float(given.max())) > MOST:
+        raise UserError(f"given features beyond {MOST:g} in {path}; {allowed}; scale them")
     classes, labels = np.unique(names, return_inverse=True)
     if not 2 <= len(classes) <= MOST_IMAGES:
         raise UserError(f"given {len(classes)} different labels in {path}; allowed are 2 to {MOST_IMAGES:,} classes")

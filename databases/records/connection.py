@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import (
+    BigInteger,
     Column,
     Connection,
     Float,
@@ -34,6 +35,7 @@ from databases.records.upgrades import apply_steps, copy_file
 logger = logging.getLogger("metad2a")
 
 SCHEMA_VERSION = 2  # a change of the tables below needs a new one, and a step in `upgrades`
+SEED = BigInteger().with_variant(Integer(), "sqlite")  # which holds 64 bits in both
 METADATA = MetaData()
 VERSIONS = Table("schema_version", METADATA, Column("version", Integer, primary_key=True, autoincrement=False))
 TASKS = Table(
@@ -53,7 +55,7 @@ RECORDS = Table(
     Column("recipe", Text, primary_key=True),
     Column("space", Text, primary_key=True),
     Column("architecture", Text, primary_key=True),
-    Column("seed", Integer, primary_key=True, autoincrement=False),
+    Column("seed", SEED, primary_key=True, autoincrement=False),
     Column("source", Text, nullable=False),
     Column("valid_accuracy", Float),
     Column("test_accuracy", Float),
@@ -158,6 +160,7 @@ class Database:
         with self.reading() as connection:
             tables = inspect(connection).get_table_names()
             version = connection.scalar(select(VERSIONS.c.version)) if VERSIONS.name in tables else None
+            narrow = version is not None and self._is_narrow(connection)
         if version is None and tables:
             raise UserError(
                 f"{self.place} belongs to another program (it has a table {tables[0]!r}); "
@@ -180,6 +183,19 @@ class Database:
                 self.insert_new(connection, VERSIONS, [{"version": SCHEMA_VERSION}])
         elif version < SCHEMA_VERSION:
             self._upgrade()
+        if narrow:
+            with self.writing() as connection:
+                connection.execute(text(f"ALTER TABLE {RECORDS.name} ALTER COLUMN seed TYPE BIGINT"))
+
+    def _is_narrow(self, connection: Connection) -> bool:
+        """Whether seeds have 32 bits, as PostgreSQL's had at first: too few for all that may be given.
+
+        Files of SQLite never were so: that is why it is no version of its own.
+        """
+        if self.engine.dialect.name != "postgresql":
+            return False
+        kinds = {each["name"]: each["type"] for each in inspect(connection).get_columns(RECORDS.name)}
+        return not isinstance(kinds["seed"], BigInteger)
 
     def _upgrade(self) -> None:
         """Brings the tables of an older version up to date, all or nothing, while nobody else writes."""

@@ -67,7 +67,7 @@ def read_csv(path: str | Path) -> Iterator[TaskEntry | Record]:
             elif row["kind"] == "record":
                 yield _record(row)
             else:
-                raise UserError(f"kind is task or record, got {row['kind']!r}")
+                raise UserError(f"kind is task or record, got {row['kind'][:40]!r}")
         except ValueError as error:
             raise UserError(f"{path}, line {line}: {error}; the file is damaged, export it again") from error
 
@@ -197,7 +197,10 @@ def _record(row: Mapping[str, str]) -> Record:
 
 
 def _mapping(text: str) -> dict[str, Any]:
-    value = json.loads(text)
+    try:
+        value = json.loads(text)
+    except RecursionError:  # brackets within brackets, without end
+        value = None
     if not isinstance(value, dict):
         raise UserError(f"a JSON mapping is needed, got {text[:40]!r}")
     return value

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from databases.datasets.task import Task
 
 PUBLISHED_MEAN = -1  # the seed of a record that holds the mean over the published seeds
+MOST_SEED = 2**63 - 1  # that databases hold
 
 
 class RecordKey(NamedTuple):
@@ -39,7 +40,8 @@ class Record:
     the space's text form, ``seed`` the seed of the run or ``PUBLISHED_MEAN``, ``source`` who measured it
     (``own``, ``user``, ``nasbench201``, ``metad2a``). Accuracies are percent, None where missing;
     ``train_seconds`` is the time of the whole training; ``extra`` holds further named numbers. Raises
-    UserError for an empty text, a seed below -1, an accuracy outside 0..100 or a number that is not finite.
+    UserError for an empty text, a seed below -1 or of more than 64 bits, an accuracy outside 0..100 or a number that is
+    not finite.
     """
 
     task: str
@@ -57,7 +59,7 @@ class Record:
     def __post_init__(self) -> None:
         for name in ("task", "space", "architecture", "recipe", "source"):
             _need_text("a record", name, getattr(self, name))
-        if type(self.seed) is not int or self.seed < PUBLISHED_MEAN:
+        if type(self.seed) is not int or not PUBLISHED_MEAN <= self.seed <= MOST_SEED:
             object.__setattr__(self, "seed", _seed(self.seed))
         for name, highest in (
             ("valid_accuracy", 100.0),
@@ -105,6 +107,10 @@ class TaskEntry:
 def _need_text(owner: str, name: str, value: object) -> None:
     if not isinstance(value, str) or not value:
         raise UserError(f"{owner} needs a {name} that is a text and not empty, got {value!r}")
+    if "\0" in value or (
+        not value.isascii() and any("\ud800" <= each <= "\udfff" for each in value)
+    ):  # no database takes them
+        raise UserError(f"{owner} needs a {name} without zero bytes and halves of characters, got {value[:80]!r}")
 
 
 # numpy's numbers would reach the database as bytes: these two turn them into plain ones
@@ -115,9 +121,9 @@ def _seed(value: SupportsInt) -> int:
         seed = int(value)
     except (TypeError, ValueError, OverflowError):
         seed = PUBLISHED_MEAN - 1
-    if seed != value or seed < PUBLISHED_MEAN:
+    if seed != value or not PUBLISHED_MEAN <= seed <= MOST_SEED:
         raise UserError(
-            f"a seed is a whole number of 0 or more, or {PUBLISHED_MEAN} for a published mean, got {value!r}"
+            f"a seed is a whole number from 0 to {MOST_SEED:,}, or {PUBLISHED_MEAN} for a published mean, got {value!r}"
         )
     return seed
 
