@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from databases.hosting import lent
 from metad2a.runtime.executors import processes as executor
-from metad2a.runtime.executors.processes import Death, GivenUp, run
+from metad2a.runtime.executors.processes import Death, GivenUp, prepare, run
 
 BOTH = pytest.mark.parametrize("workers", [1, 2])
 
@@ -83,6 +84,17 @@ def test_nice_jobs_run_behind_all_others_with_one_torch_thread_and_leave_us_as_w
     before = os.nice(0)
     assert list(run(seen, [0], workers=workers, nice=3)) == [(min(before + 3, 19), 1)]
     assert os.nice(0) == before
+
+
+def test_where_the_system_has_no_nice_numbers_workers_begin_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.delattr(os, "nice")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    with lent():
+        prepare(3)
+        assert torch.get_num_threads() == 1
+    torch.set_flush_denormal(False)
 
 
 def deadly(job: tuple[str, int]) -> str:

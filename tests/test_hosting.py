@@ -138,6 +138,8 @@ def test_the_first_call_is_no_exception_and_imports_neither_mlflow_nor_torch_geo
     program = (
         "import random, sys, warnings, metad2a; random.seed(1); "
         "look = lambda: (random.getstate(), list(warnings.filters)); before = look(); "
+        "sure = type('Sure', (metad2a.MetaD2AClassifier,), {'predict': lambda self, x: [0, 1]}); "
+        "assert sure().score([[0], [1]], [0, 1]) == 1; assert look() == before; "
         "model = metad2a.load(); from databases.datasets import probes; probes.TRAIN_IMAGES = 64; "
         "model.recommend('sklearn:digits'); assert look() == before; "
         "import metad2a.reports.plots; assert not {'mlflow', 'torch_geometric'} & set(sys.modules); "

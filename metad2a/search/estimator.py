@@ -29,7 +29,7 @@ from databases.datasets.loading import load_task
 from databases.datasets.task import VALIDATION, Task, resize_images
 from databases.datasets.wide import wide_told
 from databases.errors import UserError
-from databases.hosting import own_ways
+from databases.hosting import importing, own_ways
 from databases.records.store import Store
 from databases.usual import AUTOMATIC, DEFAULT_SEARCHER, TRAINING_RECIPE, USUAL_SECONDS
 from metad2a.recommend import model as recommend
@@ -195,7 +195,8 @@ class MetaD2AClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  
 
     def score(self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Share of the images whose label is predicted; labels of every kind that `fit` takes."""
-        return float(super().score(X, plain_array(y), sample_weight))
+        with importing():  # scikit-learn's metrics, which draw a random number of Python's
+            return float(super().score(X, plain_array(y), sample_weight))
 
     def _warn_of_networks(self) -> None:
         """Says which parameters mean nothing in the space of pipelines."""

@@ -208,7 +208,7 @@ def _end_with(sentinel: int) -> None:
 def prepare(nice: int) -> None:
     """One torch thread a worker: two collapse when another process uses the core."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    if nice:
+    if nice and hasattr(os, "nice"):  # not on Windows
         os.nice(nice)
     import torch
 
