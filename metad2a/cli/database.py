@@ -152,7 +152,7 @@ def build(
         if hasattr(options, option.name) and option.name not in BUILDERS[space].means:
             name = named(context, option)
             raise UserError(f"given {name} with the space {space!r}, of which it says nothing: leave it out")
-    with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
+    with open_store(database) as store, reporting("Drawing the tasks, and measuring the first ...") as reporter:
         begun = time.monotonic()
         built = build_space(
             store,

@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from databases.errors import UserError
-from databases.usual import MEASURING_RECIPE
+from databases.usual import DEFAULT_SPACE, MEASURING_RECIPE
 from metad2a.cli.folders import check_output_file, check_output_folder
 from metad2a.cli.options import (
     DatabaseUrl,
@@ -94,6 +94,7 @@ def retrain(
         )
 
 
+# long, since an option is a line, and its help stands beside it
 def evaluate(
     final: Annotated[
         bool, typer.Option("--final", help="Open CIFAR-10 and MNIST too; the model card logs each opening.")
@@ -101,6 +102,19 @@ def evaluate(
     fast: Annotated[
         bool, typer.Option("--fast", help="In a minute, from the package alone: less than all figures.")
     ] = False,
+    space: Annotated[
+        Literal["nasbench201", "pipeline", "residual-subnets", "mobilenetv3-subnets"],
+        typer.Option("--space", help="Cells; what is foretold of pipelines and lost by choosing; or order of subnets."),
+    ] = DEFAULT_SPACE,
+    records: Annotated[
+        Path | None,
+        typer.Option(
+            "--records",
+            metavar="FILE",
+            help="Pipelines or subnets that database export wrote.",
+            show_default="the shipped ones",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="DIR", help="Also write JSON, tables and a figure into this folder."),
@@ -113,7 +127,20 @@ def evaluate(
     Markdown. --output writes evaluation.json, that text as evaluation.md, and curves as evaluation.png and .svg; with
     --fast they are called evaluation-fast. The search loop is shown by `metad2a reproduce loop`, a benchmark that is
     not ours by `scripts/foreign_benchmark.py`.
+
+    With --space pipeline what fine-tuning reaches is foretold for sources left out, and what choosing by that loses
+    (some minutes; --fast: the former alone). With a space of subnets: their order, the level, and unless --fast
+    generator, random search and evolution. --output writes report.json and tables.md.
     """
+    from metad2a.evaluate.of_spaces import REPORTS
+
+    if space in REPORTS:
+        if final:
+            raise UserError(f"given --final with the space {space!r}, where nothing is held back for it: leave it out")
+        _evaluate_space(space, records, fast=fast, output=output, json=json)
+        return
+    if records is not None:
+        raise UserError(f"given --records with the space {space!r}, whose figures are of the package: leave it out")
     stem = "evaluation-fast" if fast else "evaluation"
     check_output_folder(output, *(f"{stem}.{suffix}" for suffix in ("md", "png", "svg", "json")))
     with reporting("Reading the database ...") as reporter:
@@ -126,6 +153,22 @@ def evaluate(
         from metad2a.evaluate.evaluation_report import report
 
         print(report(figures), end="")
+
+
+def _evaluate_space(space: str, records: Path | None, *, fast: bool, output: Path | None, json: bool) -> None:
+    """What is told of another space than that of cells."""
+    check_output_folder(output, "report.json", "tables.md")
+    with reporting("Reading the records ...") as reporter:
+        from metad2a.evaluate.of_spaces import report_of
+        from metad2a.reports.publish import markdown, write_report
+
+        found = report_of(space, records, fast=fast, say=reporter.line)
+        if output is not None:
+            reporter.line(f"Written: {', '.join(write_report(found, output))} in {output}")
+    if json:
+        print_json(found.to_json())
+    else:
+        print(markdown(found), end="")
 
 
 def info(
