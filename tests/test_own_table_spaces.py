@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_world import answer, run
 from test_own_table import CELL, HEAD, table
 
 from databases.architectures.space import SPACES, space
@@ -62,7 +63,7 @@ def test_pipelines_of_a_table_tell_what_fine_tuning_adds_but_never_of_their_own_
     assert (found.own, found.datasets) == (3, 1) and "3 of yours, of 1 dataset" in str(found)
     assert experience(store, load_task(tmp_path / "photos.npz")).own == 0
     (looked,) = {(each.extra["classes"], each.extra["train_images"]) for each in store.records()}
-    assert looked == (3, np.count_nonzero(load_task(tmp_path / "photos.npz").parts == 0))
+    assert looked == (3.0, float(np.count_nonzero(load_task(tmp_path / "photos.npz").parts == 0)))
 
 
 MISTAKES: dict[str, tuple[tuple[object, ...], tuple[str, ...], str]] = {
@@ -86,3 +87,15 @@ def test_a_mistake_of_a_space_is_told_in_one_line_and_nothing_is_written(
         import_table(store, table(tmp_path, row, head=(*WITH_SPACE, *columns)))
     assert words in str(refusal.value) and "line 2" in str(refusal.value) and "\n" not in str(refusal.value)
     assert store.tasks() == [] and store.records() == []
+
+
+def test_retrain_of_pipelines_alone_says_whether_they_are_learnt_from(tmp_path: Path) -> None:
+    place, rows = str(tmp_path / "mine.db"), [in_space(*row[:2], "pipeline", value=row[2]) for row in PIPELINES]
+    file = table(tmp_path, *rows, head=WITH_SPACE)
+    assert run("database", "import", "table", str(file), "--database", place).exit_code == 0
+    asked = ("retrain", "--database", place, "--no-tracking")
+    told = run(*asked)
+    assert told.exit_code == 0 and "3 of yours, of 1 dataset" in told.stdout and "holds no cells" in told.stdout
+    found = answer(*asked, "--json")["pipelines"]
+    assert (found["own"], found["datasets"]) == (3, 1)
+    assert found["used"] == (found["error_with"] <= found["error"])

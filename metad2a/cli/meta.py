@@ -33,6 +33,7 @@ from metad2a.runtime.home import features_folder, home, home_path, shared_images
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from metad2a.recommend.experience import Experience
     from metad2a.retrain.retrain import RetrainResult
 
 
@@ -69,7 +70,11 @@ def retrain(
         from metad2a.retrain.retrain import retrain as run
 
         begin = None if str(start) == "scratch" else open_model(None if str(start) == "shipped" else start)
-        reporter.line(f"pipelines, learnt anew in each command: {experience(store)}")
+        pipelines = experience(store)
+        reporter.line(f"pipelines, learnt anew in each command: {pipelines}")
+        if pipelines.own and not store.keys(space=DEFAULT_SPACE):
+            _show_pipelines(pipelines, json=json)
+            return
         tracker = open_tracker(no_tracking)
         result = run(
             store,
@@ -84,7 +89,7 @@ def retrain(
             on_progress=reporter.line,
         )
     if json:
-        print_json(_retrained(result, recipe))
+        print_json({**_retrained(result, recipe), "pipelines": pipelines.to_json()})
     else:
         _show_retrained(result, console())
     if tracker.failure is not None:
@@ -190,6 +195,14 @@ def info(
         to.print(text or "This meta-model has no card.")
     elif text:
         to.print("How the meta-model was made and what it reaches: metad2a info --card")
+
+
+def _show_pipelines(pipelines: Experience, *, json: bool) -> None:
+    """Of a database without cells: whether its pipelines are learnt from, which needs no file."""
+    if json:
+        print_json({"pipelines": pipelines.to_json()})
+    else:
+        console().print(f"{pipelines}. The database holds no cells, so no model of these was made.", soft_wrap=True)
 
 
 def _retrained(result: RetrainResult, recipe: str) -> dict[str, Any]:

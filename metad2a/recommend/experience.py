@@ -43,6 +43,11 @@ class Experience:
         """Whether the user's trainings are learnt from."""
         return self.own > 0 and self.error_with <= self.error
 
+    def to_json(self) -> dict[str, float | bool]:
+        """Plain values."""
+        told = {name: float(getattr(self, name)) for name in ("error", "error_with")} if self.own else {}
+        return {"own": self.own, "datasets": self.datasets, "used": self.used, **told}
+
     def __str__(self) -> str:
         shipped = outcomes()
         told = f"{len(shipped.examples)} fine-tunings of {len(shipped.sources)} sources come with metad2a"

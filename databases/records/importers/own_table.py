@@ -88,7 +88,7 @@ def import_table(store: Store, path: str | Path, *, say: Say = lambda line: None
         _entry(name, _of_task(rows, name), known.get(name), table, say) for name in dict.fromkeys(r.task for r in rows)
     ]
     for name in sorted({each.record.space for each in rows if not space(each.record.space).ranked}):
-        say(f"rows of the space {name} are kept, for metad2a compare and export; nothing else learns from them")
+        say(f"rows of the space {name} are kept, and compared where they are of all of it; nothing learns from them")
     store.add_tasks(entries)
     facts = {each.name: _facts(each) for each in entries}
     return store.add(replace(each.record, extra={**each.record.extra, **facts[each.task]}) for each in rows)
