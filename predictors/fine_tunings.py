@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.records.record import Record, TaskEntry
-
-PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
-_RECIPE = re.compile(r"(\d+)-steps(-anew)?")
 
 
 @dataclass(frozen=True)
@@ -57,17 +53,6 @@ class Example:
         return sum(self.runs) / len(self.runs)
 
 
-def recipe_of(pipeline: Pipeline, steps: int) -> str:
-    """What a record says of a fine-tuning, as a search does it unless told otherwise; ours have statistics anew."""
-    return f"{steps}-steps{'-anew' if pipeline.weights == 'own' else ''}"
-
-
-def _steps_of(pipeline: Pipeline, recipe: str) -> int:
-    """The steps of such a recipe; 0: it is another."""
-    found = _RECIPE.fullmatch(recipe)
-    return int(found[1]) if found and recipe == recipe_of(pipeline, int(found[1])) else 0
-
-
 def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[Example, ...]:
     """The measured fine-tunings of the space ``pipeline``, with the probes of their tasks, both on the same images.
 
@@ -93,7 +78,7 @@ def examples_of(tasks: Iterable[TaskEntry], records: Iterable[Record]) -> tuple[
                 continue
             if pipeline.training == "probe" and not (pipeline.slim or pipeline.short):
                 probes[pipeline.weights, pipeline.resolution] = accuracy
-            elif steps := _steps_of(pipeline, record.recipe):
+            elif steps := pipeline.steps(record.recipe):
                 classes, images = (int(record.extra.get(name, 0)) for name in ("classes", "train_images"))
                 tuned[pipeline, steps, classes, images].append(accuracy)
         for (pipeline, steps, classes, images), runs in tuned.items():

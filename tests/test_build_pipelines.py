@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from databases.architectures.spaces.pipeline import PROBE
 from databases.datasets.sampler import TaskSpec
 from databases.records.record import Record
 from databases.records.store import Store
@@ -17,7 +18,6 @@ from metad2a.build.builders import BuildOptions, build_space
 from metad2a.build.pipelines import Job
 from metad2a.runtime.executors import EXECUTORS
 from metad2a.runtime.place import ALONE
-from predictors.fine_tunings import PROBE
 
 
 def here(function: Callable[[Job], Record], jobs: Iterable[Job], **options: object) -> Iterator[Record]:

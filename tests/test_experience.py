@@ -22,7 +22,7 @@ from metad2a.recommend.experience import experience
 from metad2a.search.pipelines import competing, ending
 from metad2a.search.pipelines.records import Recorder
 from metad2a.search.pipelines.search import search_pipelines
-from predictors.fine_tunings import Example, Looked, recipe_of
+from predictors.fine_tunings import Example, Looked
 from predictors.outcome import OutcomeModel
 from predictors.scale import to_logit, to_percent
 
@@ -70,7 +70,7 @@ def measured(store: Store, name: str, *, slope: float, probe: float = 60.0) -> N
 
     add(OWN, "probe", probe)
     for steps in (50, 100, 200):
-        add(TUNED, recipe_of(TUNED, steps), reached(probe, steps, slope))
+        add(TUNED, TUNED.recipe(steps), reached(probe, steps, slope))
 
 
 def test_a_search_records_what_it_measured_and_only_once(

@@ -89,7 +89,8 @@ def test_images_may_stand_beside_the_table_in_any_form(tmp_path: Path, store: St
     assert import_table(store, path) == 1
     (found,) = episodes(store, images=None, usable=may_teach)
     assert found.family == "plants" and np.isfinite(found.features.features).all()
-    assert store.records()[0].extra == {"channels": 8, "cells": 3, "resolution": 16}
+    extra = {"classes": 3, "train_images": 14, "channels": 8, "cells": 3, "resolution": 16}
+    assert store.records()[0].extra == extra
 
 
 def test_features_survive_as_text_and_carry_the_facts_given(tmp_path: Path) -> None:
@@ -115,7 +116,7 @@ MISTAKES: dict[str, tuple[Callable[[Path], Path], str]] = {
     "misspelt": (
         lambda f: table(f, (*row(), 8), head=(*HEAD, "chanels")),
         "unknown column 'chanels'; allowed are task, architecture, recipe, value, seed, images, features, source, "
-        "groups, channels, cells, resolution; correct its name",
+        "groups, space, channels, cells, resolution; correct its name",
     ),
     "short row": (
         lambda f: table(f, row()[:3]),

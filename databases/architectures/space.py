@@ -115,6 +115,10 @@ class Space(ABC):
         """Width and depth of its cell, of the normal one where there are two; None where it has no cells."""
         return None
 
+    def not_by(self, architecture: Architecture, recipe: str) -> str:
+        """Why no training of an architecture is by a recipe of that name; empty: any name will do."""
+        return ""
+
     def written(self, text: str, walk: Walk) -> Architecture:
         """The architecture of a walk that was read from ``text``; refuses a text that is not exactly its own."""
         try:

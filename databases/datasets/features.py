@@ -45,6 +45,7 @@ PLAIN = (
     "contrast",
     "edges",
 )
+LOG_IMAGES = 7.5  # about the mean, by which the first of them is moved
 STATISTICS = (*PLAIN, *(f"probe {number}" for number in range(len(PROBES))))
 
 
@@ -65,6 +66,11 @@ class TaskFeatures:
     name: str = ""
     source: str = ""
     fingerprint: str = ""
+
+    @property
+    def train_images(self) -> int:
+        """How many training images the task has, of which the features are a sample."""
+        return round(float(np.exp(self.statistics[0] + LOG_IMAGES)))
 
     def mean(self) -> npt.NDArray[np.float32]:
         """(2 d,) the mean of the class means, and the spread of the class means: where the task lies."""
@@ -154,7 +160,7 @@ def plain_statistics(
     probed: tuple[float, ...] = NO_PROBES,
 ) -> npt.NDArray[np.float32]:
     """The vector of `STATISTICS` from its parts."""
-    counts = [np.log(train_images) - 7.5, np.log(classes) - 2.3, np.log(train_images / classes) - 5]
+    counts = [np.log(train_images) - LOG_IMAGES, np.log(classes) - 2.3, np.log(train_images / classes) - 5]
     shape = [float(channels == 3), np.log(resolution / 32), balance - 1]
     return np.array([*counts, *shape, *landmarks, *pixels, *probed], dtype=np.float32)
 

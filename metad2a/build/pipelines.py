@@ -28,7 +28,6 @@ from metad2a.train.augment import Augment
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import Effort, begin_of, choose_augment, probe_pipeline, tune_pipeline
 from metad2a.train.probe import percent_right
-from predictors.fine_tunings import PROBE, recipe_of
 
 MOST_TEST = 1_000  # images
 TIMED = 64  # images that tell the speed
@@ -94,7 +93,7 @@ class Job:
     @property
     def recipe(self) -> str:
         """What the record says of its training."""
-        return recipe_of(_pipeline(self.pipeline), self.steps) if self.steps else PROBE
+        return _pipeline(self.pipeline).recipe(self.steps)
 
     def __str__(self) -> str:
         return f"{self.spec.name}, {self.pipeline} by {self.recipe}, seed {self.seed}"

@@ -87,8 +87,11 @@ def import_table(
     recipe    a name of your own; if you like, channels, cells and resolution of its network
     source    if you like: tasks with related images share one, and are held out together
     groups    if you like: what belongs together among images, as recommend's --groups
+    space     if you like: pipeline ("own 48px all rate0.03 whole", recipe probe, 400-steps-anew of own weights,
+              400-steps of others), or another in which search trains; empty: nasbench201
 
-    Paths begin at the folder of the table. Afterwards metad2a retrain learns from it.
+    Paths begin at the folder of the table. Afterwards metad2a retrain learns from cells, and recommend and search from
+    pipelines, where that helps (metad2a info tells).
     """  # noqa: D301 (typer wants the character)
     from databases.records.importers.own_table import import_table as read
 
@@ -149,7 +152,7 @@ def build(
         if hasattr(options, option.name) and option.name not in BUILDERS[space].means:
             name = named(context, option)
             raise UserError(f"given {name} with the space {space!r}, of which it says nothing: leave it out")
-    with open_store(database) as store, reporting("Drawing the tasks ...") as reporter:
+    with open_store(database) as store, reporting("Drawing the tasks, and measuring the first ...") as reporter:
         begun = time.monotonic()
         built = build_space(
             store,

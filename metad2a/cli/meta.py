@@ -6,12 +6,12 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from databases.errors import UserError
-from databases.usual import MEASURING_RECIPE
+from databases.usual import DEFAULT_SPACE, MEASURING_RECIPE
 from metad2a.cli.folders import check_output_file, check_output_folder
 from metad2a.cli.options import (
     DatabaseUrl,
@@ -33,6 +33,7 @@ from metad2a.runtime.home import features_folder, home, home_path, shared_images
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from metad2a.recommend.experience import Experience
     from metad2a.retrain.retrain import RetrainResult
 
 
@@ -69,7 +70,11 @@ def retrain(
         from metad2a.retrain.retrain import retrain as run
 
         begin = None if str(start) == "scratch" else open_model(None if str(start) == "shipped" else start)
-        reporter.line(f"pipelines, learnt anew in each command: {experience(store)}")
+        pipelines = experience(store)
+        reporter.line(f"pipelines, learnt anew in each command: {pipelines}")
+        if pipelines.own and not store.keys(space=DEFAULT_SPACE):
+            _show_pipelines(pipelines, json=json)
+            return
         tracker = open_tracker(no_tracking)
         result = run(
             store,
@@ -84,7 +89,7 @@ def retrain(
             on_progress=reporter.line,
         )
     if json:
-        print_json(_retrained(result, recipe))
+        print_json({**_retrained(result, recipe), "pipelines": pipelines.to_json()})
     else:
         _show_retrained(result, console())
     if tracker.failure is not None:
@@ -94,6 +99,7 @@ def retrain(
         )
 
 
+# long, since an option is a line, and its help stands beside it
 def evaluate(
     final: Annotated[
         bool, typer.Option("--final", help="Open CIFAR-10 and MNIST too; the model card logs each opening.")
@@ -101,6 +107,19 @@ def evaluate(
     fast: Annotated[
         bool, typer.Option("--fast", help="In a minute, from the package alone: less than all figures.")
     ] = False,
+    space: Annotated[
+        Literal["nasbench201", "pipeline", "residual-subnets", "mobilenetv3-subnets"],
+        typer.Option("--space", help="Cells; what is foretold of pipelines and lost by choosing; or order of subnets."),
+    ] = DEFAULT_SPACE,
+    records: Annotated[
+        Path | None,
+        typer.Option(
+            "--records",
+            metavar="FILE",
+            help="Pipelines or subnets that database export wrote.",
+            show_default="the shipped ones",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", metavar="DIR", help="Also write JSON, tables and a figure into this folder."),
@@ -113,7 +132,20 @@ def evaluate(
     Markdown. --output writes evaluation.json, that text as evaluation.md, and curves as evaluation.png and .svg; with
     --fast they are called evaluation-fast. The search loop is shown by `metad2a reproduce loop`, a benchmark that is
     not ours by `scripts/foreign_benchmark.py`.
+
+    With --space pipeline what fine-tuning reaches is foretold for sources left out, and what choosing by that loses
+    (some minutes; --fast: the former alone). With a space of subnets: their order, the level, and unless --fast
+    generator, random search and evolution. --output writes report.json and tables.md.
     """
+    from metad2a.evaluate.of_spaces import REPORTS
+
+    if space in REPORTS:
+        if final:
+            raise UserError(f"given --final with the space {space!r}, where nothing is held back for it: leave it out")
+        _evaluate_space(space, records, fast=fast, output=output, json=json)
+        return
+    if records is not None:
+        raise UserError(f"given --records with the space {space!r}, whose figures are of the package: leave it out")
     stem = "evaluation-fast" if fast else "evaluation"
     check_output_folder(output, *(f"{stem}.{suffix}" for suffix in ("md", "png", "svg", "json")))
     with reporting("Reading the database ...") as reporter:
@@ -126,6 +158,22 @@ def evaluate(
         from metad2a.evaluate.evaluation_report import report
 
         print(report(figures), end="")
+
+
+def _evaluate_space(space: str, records: Path | None, *, fast: bool, output: Path | None, json: bool) -> None:
+    """What is told of another space than that of cells."""
+    check_output_folder(output, "report.json", "tables.md")
+    with reporting("Reading the records ...") as reporter:
+        from metad2a.evaluate.of_spaces import report_of
+        from metad2a.reports.publish import markdown, write_report
+
+        found = report_of(space, records, fast=fast, say=reporter.line)
+        if output is not None:
+            reporter.line(f"Written: {', '.join(write_report(found, output))} in {output}")
+    if json:
+        print_json(found.to_json())
+    else:
+        print(markdown(found), end="")
 
 
 def info(
@@ -147,6 +195,14 @@ def info(
         to.print(text or "This meta-model has no card.")
     elif text:
         to.print("How the meta-model was made and what it reaches: metad2a info --card")
+
+
+def _show_pipelines(pipelines: Experience, *, json: bool) -> None:
+    """Of a database without cells: whether its pipelines are learnt from, which needs no file."""
+    if json:
+        print_json({"pipelines": pipelines.to_json()})
+    else:
+        console().print(f"{pipelines}. The database holds no cells, so no model of these was made.", soft_wrap=True)
 
 
 def _retrained(result: RetrainResult, recipe: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from databases.architectures.space import Architecture
 from databases.architectures.spaces.subnets import Subnets
 from databases.datasets.sampler import TaskSpec, build_task
 from databases.datasets.task import TRAIN, resize_images
+from databases.errors import UserError
 from databases.hosting import lent
 from databases.records.episodes import Episode, episodes_with
 from databases.records.store import Store
@@ -91,9 +92,17 @@ def read_rows(file: Path, images: Path, *, name: str, cache: Path | None = None)
     chosen, catalogue = subnet_space(name), Catalogue(name)
     with TemporaryDirectory() as folder, Store(Path(folder) / "rows.db") as store:
         store.import_csv(file)
-        specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks()}
+        specs = {each.key: TaskSpec.from_json(each.spec) for each in store.tasks() if "classes" in each.spec}
         found = episodes_with(
-            store, lambda entry: task_features(entry, images, cache), usable=may_teach, catalogue=catalogue
+            store,
+            lambda entry: task_features(entry, images, cache) if entry.key in specs else None,
+            usable=may_teach,
+            catalogue=catalogue,
+        )
+    if not found:
+        raise UserError(
+            f"given {file}, which has no rows of the space {name}; give a file that `metad2a database export` wrote "
+            f"after `metad2a database build --space {name}`"
         )
     common = sorted(set.intersection(*({*each.cells.tolist()} for each in found)))
     subnets = [catalogue[number] for number in common]

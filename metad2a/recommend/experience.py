@@ -43,6 +43,11 @@ class Experience:
         """Whether the user's trainings are learnt from."""
         return self.own > 0 and self.error_with <= self.error
 
+    def to_json(self) -> dict[str, float | bool]:
+        """Plain values."""
+        told = {name: float(getattr(self, name)) for name in ("error", "error_with")} if self.own else {}
+        return {"own": self.own, "datasets": self.datasets, "used": self.used, **told}
+
     def __str__(self) -> str:
         shipped = outcomes()
         told = f"{len(shipped.examples)} fine-tunings of {len(shipped.sources)} sources come with metad2a"
@@ -69,8 +74,9 @@ def _own(store: Store, task: Task | None) -> list[Example]:
     """The examples of a store that do not come with metad2a, and not of the task."""
     known = shipped_keys()
     but = () if task is None else (task.fingerprint, task.source or task.name)
-    tasks = store.tasks()
-    records = [each for each in store.records(space=PIPELINE.name) if each.key not in known and each.task not in but]
+    tasks = [each for each in store.tasks() if each.key not in but and each.spec.get("content") not in but]
+    others = {each.key for each in tasks}
+    records = [each for each in store.records(space=PIPELINE.name) if each.key not in known and each.task in others]
     return [each for each in usual(examples_of(tasks, records)) if each.source not in but]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -24,6 +24,15 @@ class Table:
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table of a report with what is claimed of it, and its numbers as plain values."""
+
+    table: Table
+    verdicts: tuple[Verdict, ...] = ()
+    figures: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,17 @@ class Report:
         """Plain values for a JSON file: no numpy, and null for what is not finite."""
         found: dict[str, Any] = jsonable(asdict(self))
         return found
+
+
+def of_parts(parts: Iterable[Part], *, system: str, source: str, setting: str) -> Report:
+    """The report of some parts, each with its figures under the title of its table."""
+    all_parts = tuple(parts)
+    return Report(
+        *(system, source, setting),
+        tables=tuple(each.table for each in all_parts),
+        verdicts=tuple(verdict for each in all_parts for verdict in each.verdicts),
+        figures={each.table.title: dict(each.figures) for each in all_parts},
+    )
 
 
 def band(label: str, x: Any, runs: Any) -> Curve:

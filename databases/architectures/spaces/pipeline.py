@@ -8,6 +8,7 @@ probe has no learning rate, and histograms of gradients have nothing to train.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,8 @@ WHOLE = ("hog", "other")  # of which nothing can be left out
 TRAININGS = ("probe", "head", "half", "all")
 RATES = ("rate0.01", "rate0.03", "rate0.1")
 SUBNETS = ("whole", "slim", "short", "slim-short")
+PROBE = "probe"  # the recipe of one; a fine-tuning's names its steps
+_RECIPE = re.compile(r"(\d+)-steps(-anew)?")
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,18 @@ class Pipeline:
         rate = () if self.learning_rate is None else (f"rate{self.learning_rate:g}",)
         kept = () if self.weights in WHOLE else (subnet,)
         return (self.weights, f"{self.resolution}px", *trained, *rate, *kept)
+
+    def recipe(self, steps: int) -> str:
+        """What a record says of so many steps, as a search takes them unless told otherwise; none are a probe's.
+
+        Our weights are tuned with statistics anew.
+        """
+        return f"{steps}-steps{'-anew' if self.weights == 'own' else ''}" if steps else PROBE
+
+    def steps(self, recipe: str) -> int:
+        """The steps of such a recipe; 0: it is another."""
+        found = _RECIPE.fullmatch(recipe)
+        return int(found[1]) if found and recipe == self.recipe(int(found[1])) else 0
 
 
 def _program() -> Branch:
@@ -128,6 +143,14 @@ class PipelineSpace(Space):
     def key(self, architecture: Architecture) -> str:
         """The text: no two walks say the same."""
         return self.text(architecture)
+
+    def not_by(self, architecture: Architecture, recipe: str) -> str:
+        """A probe has a recipe of its own; those of fine-tunings tell their steps."""
+        pipeline = self.pipeline(architecture)
+        if recipe == PROBE if pipeline.learning_rate is None else pipeline.steps(recipe):
+            return ""
+        allowed = PROBE if pipeline.learning_rate is None else f"{pipeline.recipe(400)} for 400 steps of training"
+        return f"given the recipe {recipe!r} for the pipeline {str(pipeline)!r}; give {allowed}"
 
     def graphs(self, architectures: Sequence[Architecture]) -> GraphBatch:
         """A row: input, the choices in order, output."""

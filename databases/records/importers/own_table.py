@@ -7,7 +7,7 @@
 | column | holds |
 |---|---|
 | task | a name of your choice |
-| architecture | the cell, as NAS-Bench-201 writes it |
+| architecture | the cell, as NAS-Bench-201 writes it, or whatever the space of the row writes |
 | recipe | how it was trained: a name of your choice, or a recipe of metad2a by which it really was trained |
 | value | accuracy on held-out images in percent, or another score from 0 to 100 that is better when higher |
 | seed | whole number from 0; -1 for a mean over seeds |
@@ -15,7 +15,11 @@
 | groups | if you like: what belongs together among them, as `--groups` of `recommend` |
 | features | in their place: ready features, an .npz file; see `databases.datasets.ready_features` |
 | source | if you like: tasks whose images are related have one source, and are held out together |
+| space | if you like: where the architecture is from, such as pipeline; empty: nasbench201 |
 | channels, cells, resolution | if you like, on every row of a recipe: size of the network (by default 16, 5, 32) |
+
+The recipe of a pipeline is ``probe``, or tells the steps as records of ours do (``400-steps-anew`` of own weights,
+``400-steps`` of others); a fine-tuning teaches where the probe of its weights is among the task's rows.
 
 Paths begin at the table's folder. What predictors see of the images is kept in the database, so neither they nor the
 table are needed again; a later table may add rows to a task without naming its images.
@@ -29,22 +33,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from databases.architectures.space import space
+from databases.architectures.space import ImageSpace, space
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.groups import WAYS
 from databases.datasets.loading import load_task
-from databases.datasets.ready_features import read_features, to_text
+from databases.datasets.ready_features import from_text, read_features, to_text
 from databases.errors import Say, UserError
 from databases.paths import user_path
 from databases.records.csv_file import cell_whole, read_rows
 from databases.records.recipe import RECIPES
 from databases.records.record import Record, RecordKey, TaskEntry, utc_now
 from databases.records.store import Store
+from databases.usual import DEFAULT_SPACE
 
 COLUMNS = ("task", "architecture", "recipe", "value", "seed")
 SIZE = ("channels", "cells", "resolution")
-OPTIONAL = ("images", "features", "source", "groups", *SIZE)
-SPACE = "nasbench201"
+OPTIONAL = ("images", "features", "source", "groups", "space", *SIZE)
 DATABASE = "the database"
 ANEW = (  # records are only ever added
     "; to correct the database, write it with `metad2a database export FILE`, unpack FILE, correct the line in a text "
@@ -83,8 +87,11 @@ def import_table(store: Store, path: str | Path, *, say: Say = lambda line: None
     entries = [
         _entry(name, _of_task(rows, name), known.get(name), table, say) for name in dict.fromkeys(r.task for r in rows)
     ]
+    for name in sorted({each.record.space for each in rows if not space(each.record.space).ranked}):
+        say(f"rows of the space {name} are kept, and compared where they are of all of it; nothing learns from them")
     store.add_tasks(entries)
-    return store.add(each.record for each in rows)
+    facts = {each.name: _facts(each) for each in entries}
+    return store.add(replace(each.record, extra={**each.record.extra, **facts[each.task]}) for each in rows)
 
 
 def size_of(record: Record) -> tuple[int, int, int] | None:
@@ -93,6 +100,12 @@ def size_of(record: Record) -> tuple[int, int, int] | None:
         return None
     channels, cells, resolution = (int(record.extra[name]) for name in SIZE)
     return channels, cells, resolution
+
+
+def _facts(entry: TaskEntry) -> dict[str, float]:
+    """What records tell of their task beside accuracies."""
+    seen = from_text(str(entry.spec["features"]), name=entry.name)
+    return {"classes": float(seen.labels.max() + 1), "train_images": float(seen.train_images)}
 
 
 def _rows(table: Path) -> list[_Row]:
@@ -114,12 +127,18 @@ def _row(line: int, row: Mapping[str, str], measured_by: str, created: str) -> _
     task, recipe = (_name(row, column) for column in ("task", "recipe"))
     if recipe in RECIPES and RECIPES[recipe].published:
         raise UserError(f"the recipe {recipe!r} is that of a published benchmark; give yours a name of its own")
-    architecture = str(space(SPACE).parse(row["architecture"].strip()))
+    chosen = space((row.get("space") or "").strip() or DEFAULT_SPACE)
+    architecture = chosen.parse(row["architecture"].strip())
+    if reason := chosen.not_by(architecture, recipe):
+        raise UserError(reason)
     value = _number(row["value"])
     if not 0 <= value <= 100:
         raise UserError(f"value must be a number from 0 to 100, got {row['value'][:40]!r}")
-    key = RecordKey(f"table/{task}", SPACE, architecture, recipe, _seed(row["seed"]))
-    record = Record(*key, measured_by, valid_accuracy=value, extra=_size(row, recipe), created=created)
+    size = _size(row, recipe)
+    if size and not isinstance(chosen, ImageSpace):
+        raise UserError(f"{', '.join(SIZE)} say nothing of the space {chosen.name!r}; leave them empty there")
+    key = RecordKey(f"table/{task}", chosen.name, str(architecture), recipe, _seed(row["seed"]))
+    record = Record(*key, measured_by, valid_accuracy=value, extra=size, created=created)
     beside = [(row.get(column) or "").strip() for column in ("images", "features", "source", "groups")]
     return _Row(line, task, value, record, *beside)
 
@@ -162,10 +181,10 @@ def _size(row: Mapping[str, str], recipe: str) -> dict[str, float]:
 def _refuse_contradictions(rows: Sequence[_Row], store: Store, table: Path) -> None:
     """Raises UserError for two values of one key and for two sizes of one recipe, here or in the database."""
     values: dict[RecordKey, tuple[float, str]] = {}
-    sizes: dict[str, tuple[dict[str, float], str]] = {}
+    sizes: dict[str, tuple[tuple[int, int, int] | None, str]] = {}
     for recipe in {each.record.recipe for each in rows} - set(RECIPES):
         for record in store.records(recipe=recipe)[:1]:
-            sizes[recipe] = dict(record.extra), DATABASE
+            sizes[recipe] = size_of(record), DATABASE
     for task in {each.record.task for each in rows}:
         values |= {known.key: (known.valid_accuracy or 0.0, DATABASE) for known in store.records(task=task)}
     for each in rows:
@@ -176,8 +195,8 @@ def _refuse_contradictions(rows: Sequence[_Row], store: Store, table: Path) -> N
                 f"{table}, {here}: value {each.value:g}, but {where} has {value:g} for the same task, "
                 "architecture, recipe and seed; keep one, or give them different seeds" + ANEW * (where == DATABASE)
             )
-        size, where = sizes.setdefault(record.recipe, (dict(record.extra), here))
-        if record.recipe not in RECIPES and size != record.extra:
+        size, where = sizes.setdefault(record.recipe, (size_of(record), here))
+        if record.recipe not in RECIPES and size != size_of(record):
             raise UserError(
                 f"{table}, {here}: {', '.join(SIZE)} of the recipe {record.recipe!r} differ from those of {where}; "
                 "give each size a recipe of its own"

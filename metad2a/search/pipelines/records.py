@@ -13,7 +13,6 @@ from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from databases.usual import AUTOMATIC
 from metad2a.train.bases import OTHER
-from predictors.fine_tunings import PROBE, recipe_of
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Recorder:
             task=self.task.fingerprint,
             space=PIPELINE.name,
             architecture=str(pipeline),
-            recipe=recipe_of(pipeline, steps) + changed if steps else PROBE,
+            recipe=pipeline.recipe(steps) + (changed if steps else ""),
             seed=self.seed,
             source="user",
             valid_accuracy=accuracy,

@@ -1,21 +1,18 @@
-"""Prints what is lost by the pipeline that is recommended, on sources that the model was learnt without.
+"""What is lost by the pipeline that is recommended, on sources that the model was learnt without.
 
-    python scripts/regret.py [DATABASE.csv.gz]
-
-On each task of the measured pipelines (by default the shipped ones) everybody chooses one of those that were measured
-there, in the time of the same number of training steps of the whole network; regret is how far its test accuracy is
-below the best of them. Beside ours: one fixed pipeline, the dearest network, what was best on the nearest task of
-another source (by the probes' accuracies), the best probe, and one at random. Then how much less a network costs that
-is as good (within half a point) as the dearest: ours takes the fastest that is expected to be. CPU time is taken. Last
-how far seeds are apart on the tasks measured under several. 95% intervals are over sources.
+On each task of the measured pipelines everybody chooses one of those that were measured there, in the time of the same
+number of training steps of the whole network; regret is how far its test accuracy is below the best of them. Beside
+ours: one fixed pipeline, the dearest network, what was best on the nearest task of another source (by the probes'
+accuracies), the best probe, and one at random. Then how much less a network costs that is as good (within half a point)
+as the dearest: ours takes the fastest that is expected to be. CPU time is taken. Last how far seeds are apart on the
+tasks measured under several. 95% intervals are over sources.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from itertools import combinations
@@ -24,12 +21,12 @@ from pathlib import Path
 import numpy as np
 
 from databases.architectures.networks import cost
-from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.architectures.spaces.pipeline import PIPELINE, Pipeline, holds_pipelines
 from databases.records.csv_file import read_csv
 from databases.records.record import Record, TaskEntry
-from metad2a.recommend.chances import MEASURED, SLIMMER, usual
+from metad2a.recommend.chances import SLIMMER, usual
 from metad2a.recommend.front import EQUAL
-from metad2a.reports.publish import markdown_table
+from metad2a.reports.report import Part, Table, Verdict, judged, with_interval
 from metad2a.train.classifier import Classifier
 from metad2a.train.pipeline import blueprint_of
 from predictors.fine_tunings import Looked, examples_of
@@ -40,7 +37,8 @@ from predictors.outcome import OutcomeModel
 FIXED = "own 48px all rate0.1 whole"  # of all that we measured the best on average; the same for everybody
 OWN_PROBE = "own 32px probe whole"
 FEWEST = 6  # pipelines of a task that make a choice
-BUDGETS = (0, 100, 400)  # steps of a whole network
+BUDGETS = (100, 400)  # steps of a whole network
+OURS, LESS_TIME = "ours", 40  # percent of the dearest network's time that is to be saved
 CLASSES, REPEATS = 10, 300
 PARTS, SEEDS = ("test", "valid"), 3
 
@@ -73,26 +71,37 @@ class Measured:
         return [each for each in self.tried if each.lasts <= steps]
 
 
-def main() -> None:
-    """One table for each budget, then what is saved."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("records", type=Path, nargs="?", default=MEASURED)
-    file = parser.parse_args().records
+def parts(file: Path) -> Iterator[Part]:
+    """Regret for each budget, what is saved, half of the channels, seeds; of a file that `database export` wrote."""
     tasks, model = measured(file)
-    print(f"{len(tasks)} tasks of {len({each.source for each in tasks})} sources")
-    for steps in BUDGETS[1:]:
-        rows = [choices(task, tasks, model.without(task.source), steps) for task in tasks]
-        print(f"\nRegret in points of test accuracy, at most {steps} steps")
-        ours, groups, lines = [found["ours"] for found in rows], [task.source for task in tasks], []
-        for name in rows[0]:
-            theirs = [found[name] for found in rows]
-            less = bootstrap_interval(np.subtract(theirs, ours), groups)
-            shown = f"{less.mean:+.2f} [{less.low:+.2f}, {less.high:+.2f}]"
-            lines.append((name, f"{bootstrap_interval(theirs, groups).mean:.2f}", "" if name == "ours" else shown))
-        print(*markdown_table(("who", "regret", "ours less"), lines), sep="\n")
-    saved(tasks, model)
-    halved(tasks)
-    between_seeds(file)
+    learnt = {each.source: model.without(each.source) for each in tasks}
+    for steps in BUDGETS:
+        yield regrets(tasks, learnt, steps)
+    for steps in BUDGETS:
+        yield saved(tasks, learnt, steps)
+    yield halved(tasks)
+    yield from between_seeds(file)
+
+
+def regrets(tasks: Sequence[Measured], learnt: Mapping[str, OutcomeModel], steps: int) -> Part:
+    """What each way to choose loses, and whether ours loses less."""
+    rows, groups = [choices(task, tasks, learnt[task.source], steps) for task in tasks], [task.source for task in tasks]
+    ours, figures = [found[OURS] for found in rows], dict[str, dict[str, dict[str, float]]]()
+    for name in rows[0]:
+        theirs = [found[name] for found in rows]
+        more = bootstrap_interval(np.subtract(theirs, ours), groups)
+        figures[name] = {"regret": bootstrap_interval(theirs, groups).to_json(), "above ours": more.to_json()}
+    more_of = {name: each["above ours"] for name, each in figures.items() if name != OURS}
+    lines = [
+        (name, f"{each['regret']['mean']:.2f}", with_interval(more_of[name]) if name in more_of else "")
+        for name, each in figures.items()
+    ]
+    claim = f"within {steps} steps ours loses less than:"
+    verdicts = [judged(f"{claim} {name}", "> 0", each, above=0) for name, each in more_of.items()]
+    title = (
+        f"Regret in points of test accuracy, at most {steps} steps; {len(tasks)} tasks of {len(set(groups))} sources"
+    )
+    return Part(Table(title, ("who", ">regret", ">above ours"), tuple(lines)), tuple(verdicts), figures)
 
 
 def measured(file: Path) -> tuple[list[Measured], OutcomeModel]:
@@ -101,7 +110,7 @@ def measured(file: Path) -> tuple[list[Measured], OutcomeModel]:
     entries = {each.key: each for each in rows if isinstance(each, TaskEntry)}
     of_task: dict[str, list[Record]] = defaultdict(list)
     for each in rows:
-        if isinstance(each, Record) and each.space == PIPELINE.name and each.test_accuracy is not None:
+        if isinstance(each, Record) and holds_pipelines(each.space) and each.test_accuracy is not None:
             of_task[each.task].append(each)
     found = []
     for task, records in of_task.items():
@@ -132,7 +141,7 @@ def choices(task: Measured, tasks: Sequence[Measured], model: OutcomeModel, step
     there = task.within(steps)
     best, foretold = max(each.accuracy for each in there), {each: expected(task, each, model) for each in there}
     reached = {
-        "ours": max(offered(there, model), key=lambda each: foretold[each]).accuracy,
+        OURS: max(offered(there, model), key=lambda each: foretold[each]).accuracy,
         "fixed pipeline": _of(there, FIXED, max((e.steps for e in there if str(e.pipeline) == FIXED), default=0)),
         "dearest network": max(there, key=lambda each: (each.flops, each.steps, foretold[each])).accuracy,
         "nearest task's best": _nearest(task, tasks, steps),
@@ -176,30 +185,33 @@ def _nearest(task: Measured, tasks: Sequence[Measured], steps: int) -> float:
     raise ValueError("no task has a pipeline in common")
 
 
-def saved(tasks: Sequence[Measured], model: OutcomeModel) -> None:
+def saved(tasks: Sequence[Measured], learnt: Mapping[str, OutcomeModel], steps: int) -> Part:
     """What the fastest that is expected as good as the dearest network costs beside it, and what it loses."""
-    for steps in BUDGETS[1:]:
-        less, faster, lost = list[float](), list[float](), list[float]()
-        for task in tasks:
-            known, there = model.without(task.source), task.within(steps)
-            foretold = {each: expected(task, each, known) for each in there}
-            dearest = max(there, key=lambda each: (each.flops, each.steps, foretold[each]))
-            choice = dict.fromkeys([dearest, *offered(there, known)])
-            equal = (each for each in choice if foretold[each] >= foretold[dearest] - EQUAL)
-            ours = min(equal, key=lambda each: (milliseconds(each.pipeline), -foretold[each]))
-            less.append(100 - 100 * ours.flops / dearest.flops)
-            faster.append(100 - 100 * milliseconds(ours.pipeline) / milliseconds(dearest.pipeline))
-            lost.append(dearest.accuracy - ours.accuracy)
-        print(f"\nAt most {steps} steps: the fastest that is expected within half a point of the dearest, beside it")
-        named = (("multiply-adds less, %", less), ("time less, %", faster), ("accuracy lost, points", lost))
-        for name, values in named:
-            found = bootstrap_interval(np.array(values), [task.source for task in tasks])
-            print(f"{name}: {found.mean:.1f} [{found.low:.1f}, {found.high:.1f}]")
+    less, faster, lost = list[float](), list[float](), list[float]()
+    for task in tasks:
+        known, there = learnt[task.source], task.within(steps)
+        foretold = {each: expected(task, each, known) for each in there}
+        dearest = max(there, key=lambda each: (each.flops, each.steps, foretold[each]))
+        choice = dict.fromkeys([dearest, *offered(there, known)])
+        equal = (each for each in choice if foretold[each] >= foretold[dearest] - EQUAL)
+        ours = min(equal, key=lambda each: (milliseconds(each.pipeline), -foretold[each]))
+        less.append(100 - 100 * ours.flops / dearest.flops)
+        faster.append(100 - 100 * milliseconds(ours.pipeline) / milliseconds(dearest.pipeline))
+        lost.append(dearest.accuracy - ours.accuracy)
+    named = {"multiply-adds less, %": less, "time less, %": faster, "accuracy lost, points": lost}
+    groups = [task.source for task in tasks]
+    found = {name: bootstrap_interval(values, groups).to_json() for name, values in named.items()}
+    title = f"The fastest that is expected within half a point of the dearest, beside it; at most {steps} steps"
+    rows = tuple((name, with_interval(each, ".1f")) for name, each in found.items())
+    time_less = found["time less, %"]
+    reached, holds = with_interval(time_less, ".1f"), time_less["mean"] >= LESS_TIME
+    claim = f"within {steps} steps less time for an image, %"
+    return Part(Table(title, ("", ">mean"), rows), (Verdict(claim, f"at least {LESS_TIME}", reached, holds),), found)
 
 
-def halved(tasks: Sequence[Measured]) -> None:
+def halved(tasks: Sequence[Measured]) -> Part:
     """What half of the channels reach beside the whole network, each trained for the same time."""
-    print("\nHalf of the channels for 640 steps, less the whole for 400, points of test accuracy")
+    rows, figures = [], dict[str, dict[str, float]]()
     for rate in (0.03, 0.1):
         pairs = []
         for task in tasks:
@@ -207,28 +219,33 @@ def halved(tasks: Sequence[Measured]) -> None:
             slim, whole = (f"own 48px all rate{rate} slim", 640), (f"own 48px all rate{rate} whole", 400)
             if slim in reached and whole in reached:
                 pairs.append((reached[slim] - reached[whole], task.source))
-        values = np.array([value for value, _ in pairs])
-        found = bootstrap_interval(values, [source for _, source in pairs])
-        print(f"rate {rate}: {found.mean:+.1f} [{found.low:+.1f}, {found.high:+.1f}], at worst {values.min():+.1f}")
+        values = [value for value, _ in pairs]
+        if values:
+            found = bootstrap_interval(values, [source for _, source in pairs]).to_json()
+            figures[f"{rate}"] = {**found, "at worst": min(values)}
+            rows.append((f"{rate}", with_interval(found, "+.1f"), f"{min(values):+.1f}"))
+    title = "Half of the channels for 640 steps, less the whole for 400, points of test accuracy"
+    return Part(Table(title, ("learning rate", ">difference", ">at worst"), tuple(rows)), figures=figures)
 
 
-def between_seeds(file: Path) -> None:
+def between_seeds(file: Path) -> Iterator[Part]:
     """How far runs of the same pipeline are apart, and how alike two seeds order the pipelines of a judged task."""
     reached: dict[str, dict[tuple[str, str], dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
     for each in read_csv(file):
-        if isinstance(each, Record) and each.space == PIPELINE.name and each.test_accuracy is not None:
+        if isinstance(each, Record) and holds_pipelines(each.space) and each.test_accuracy is not None:
             reached[each.task][each.architecture, each.recipe][each.seed] = each.test_accuracy
     apart, alike = list[float](), list[float]()
     for runs in reached.values():
-        judged = [list(each.values()) for each in runs.values() if len(each) == SEEDS]
-        if judged:
-            apart.append(float(np.std(judged, axis=1, ddof=1).mean()))
-            alike.append(float(np.mean([kendall_tau(*pair) for pair in combinations(np.array(judged).T, 2)])))
+        several = [list(each.values()) for each in runs.values() if len(each) == SEEDS]
+        if several:
+            apart.append(float(np.std(several, axis=1, ddof=1).mean()))
+            alike.append(float(np.mean([kendall_tau(*pair) for pair in combinations(np.array(several).T, 2)])))
     if apart:
-        off, order = (bootstrap_interval(np.array(values)) for values in (apart, alike))
-        print(f"\n{len(apart)} judged tasks under {SEEDS} seeds, pipelines that are trained")
-        print(f"standard deviation between seeds, points: {off.mean:.1f} [{off.low:.1f}, {off.high:.1f}]")
-        print(f"Kendall tau of two seeds: {order.mean:.2f} [{order.low:.2f}, {order.high:.2f}]")
+        named = {"standard deviation between seeds, points": apart, "Kendall tau of two seeds": alike}
+        found = {name: bootstrap_interval(np.array(each)).to_json() for name, each in named.items()}
+        rows = tuple((name, with_interval(each, ".2f")) for name, each in found.items())
+        title = f"{len(apart)} judged tasks under {SEEDS} seeds, pipelines that are trained"
+        yield Part(Table(title, ("", ">mean"), rows), figures=found)
 
 
 def milliseconds(pipeline: Pipeline) -> float:
@@ -247,7 +264,3 @@ def _milliseconds(pipeline: Pipeline) -> float:
         classifier.logits(image)
         times.append(1_000 * (time.process_time() - begin))
     return min(times)  # other work on the machine only adds
-
-
-if __name__ == "__main__":
-    main()
