@@ -224,6 +224,7 @@ def test_a_class_of_files_that_cannot_be_read_is_refused(
     message = refusal(tmp_path)
     assert "the class folder 'bird', in which no picture can be read" in message and f"bird/0{ending}" in message
     assert ("metad2a[heic]" in message) == (ending == ".heic")
+    assert ("let their names end as what they are" in message) == (ending == "")
     (tmp_path / "bird").rename(tmp_path / ".bird")
     assert load_task(tmp_path).class_names == ("a", "b")
 

@@ -68,6 +68,11 @@ def test_a_folder_that_may_be_no_class_is_taken_with_a_word(
     assert f"took the folder {doubted!r} for a class: take it away if it holds {what}" in told(task)
 
 
+def test_a_few_pictures_in_a_folder_called_as_a_class_might_be_are_taken_with_a_word(tmp_path: Path) -> None:
+    make(tmp_path, "cat", "dog", count=6)
+    assert "took the folder 'doc' for a class: take it away if" in told(load_task(make(tmp_path, "doc", count=5)))
+
+
 @pytest.mark.parametrize(
     "folders",
     [
@@ -77,6 +82,9 @@ def test_a_folder_that_may_be_no_class_is_taken_with_a_word(
         ("label_0", "label_1"),
         ("photo", "drawing", "painting"),
         ("masked", "unmasked"),
+        ("doc", "pdf", "mail"),
+        ("Log", "branch", "leaf"),
+        ("screenshot", "meme", "photo"),
     ],
 )
 def test_of_classes_whose_names_only_resemble_such_nothing_is_said(tmp_path: Path, folders: tuple[str, ...]) -> None:

@@ -100,7 +100,7 @@ def test_images_to_predict_are_read_as_those_of_the_fit(model: FakeModel) -> Non
 def test_a_single_coloured_image_is_one_image(model: FakeModel) -> None:
     x = np.random.default_rng(0).integers(0, 256, (60, 8, 8, 3), dtype=np.uint8)
     fitted = quick().fit(x, Y)
-    with pytest.raises(UserError, match=r"single image.*X\[None\]"):
+    with pytest.raises(UserError, match=r"single image.* as \[X\]"):
         fitted.predict(x[0])
     assert fitted.predict(x[:1]).shape == (1,)
 
@@ -198,7 +198,8 @@ def test_it_clones_pickles_and_is_cross_validated(model: FakeModel) -> None:
         ({}, X, Y[:-1], "60 images and 59 labels"),
         ({}, X, Y + 0.5, "allowed is one whole number (1.0 too), text or boolean an image"),
         ({}, X, np.stack([Y, Y], 1), "not classes"),
-        ({}, X, np.eye(3)[Y], "give y.argmax(axis=1)"),
+        ({}, X, np.eye(3)[Y], "give numpy.asarray(y).argmax(axis=1)"),
+        ({}, X, pd.get_dummies(pd.Series(Y)), "give numpy.asarray(y).argmax(axis=1)"),
         ({}, X * (16 / 255), Y, "which value is white"),
         ({}, X, np.zeros(60), "given 1 class"),
         ({}, X, np.array(["a", "b", None] * 20, dtype=object), "20 are missing (None or NaN), the first at 2"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_scale import BYTES, NOISE, Y, as_given, with_one
 
 from databases.datasets.arrays import kind_of_images, more_images
@@ -149,10 +150,17 @@ COLOUR = np.random.default_rng(1).integers(0, 256, (40, 12, 12, 3), dtype=np.uin
     ],
 )
 def test_a_single_image_is_not_taken_for_many(first: Any, single: Any) -> None:
-    with pytest.raises(UserError, match=r"single image.*X\[None\]"):
+    with pytest.raises(UserError, match=r"single image.* as \[X\]"):
         more_images(single, kind(first), given="X")
     if single.ndim == first.ndim - 1 and sorted(single.shape)[0] in (1, 3, 12):
-        assert len(more_images(single[None], kind(first), given="X")) == 1
+        assert len(more_images([single], kind(first), given="X")) == 1
+
+
+def test_a_single_image_of_pillow_is_given_as_the_refusal_says() -> None:
+    opened = Image.fromarray(BYTES[0])
+    with pytest.raises(UserError, match=r"single image.* as \[X\]"):
+        more_images(opened, kind(BYTES), given="X")
+    np.testing.assert_array_equal(more_images([opened], kind(BYTES), given="X"), BYTES[:1, ..., None])
 
 
 def test_grey_batches_after_colour_and_batches_of_one_or_three_are_taken() -> None:

@@ -27,11 +27,12 @@ from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.pipelines.stages import LAST_ROUND, read_plan
 from metad2a.search.run_state import read_state
 from metad2a.search.runs import AGAIN, CANDIDATES
+from metad2a.train.bases import Base
 from metad2a.train.finetune import Tuned
 from metad2a.train.pipeline import Effort, tune_pipeline
 
 KNOWN = 102.0
-OWN = Pipeline("own", 32, "probe")
+OWN, LITE = Pipeline("own", 32, "probe"), Pipeline("lite0", 64, "probe")
 SLOW, FAST = Pipeline("own", 32, "all", 0.03), Pipeline("own", 32, "all", 0.1)
 
 
@@ -269,3 +270,27 @@ def test_of_equals_a_fine_tuned_network_comes_before_frozen_weights() -> None:
 
     assert ranked((97.6, 0.04), (60.0, 0.9), (97.6, 0.16), (95.0, 0.1)) == [2, 0, 3, 1]
     assert ranked((97.6, 0.04), (97.6, 0.1), (97.6, 0.16), (97.7, 0.5)) == [3, 1, 2, 0]
+
+
+@pytest.mark.parametrize("time", [True, False], ids=["there is time", "there is none"])
+def test_imagenets_weights_are_compared_where_the_search_had_no_time_for_them(
+    time: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fits(task: Task, pipeline: Pipeline, base: Base, rate: float, left: float, **given: object) -> object:
+        most = {TRAIN: 10, VALIDATION: 10}
+        return most, pipeline.weights == "own" or (time and left == 500)
+
+    begin(monkeypatch)
+    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True, "lite0": True})
+    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN, LITE))
+    for place in ("recommend.looking", "search.pipelines.probing"):
+        monkeypatch.setattr(f"metad2a.{place}.fitting", fits)
+    monkeypatch.setattr("metad2a.search.pipelines.search.tune_pipeline", quick)
+    first, again = (search_pipelines(stripes(60), seconds=500, baseline=True) for _ in range(2))
+    assert [str(each.architecture) for each in first.trained] == [str(OWN)]  # it does not compete
+    assert [each.name for each in first.rivals][1:] == [str(OWN), *([str(LITE)] if time else [])]
+    assert again.rivals == first.rivals and all(each.test_accuracy is not None for each in first.rivals)
+
+
+def quick(pipeline: Pipeline, task: Task, effort: Effort, **given: object) -> Tuned:
+    return tune_pipeline(pipeline, task, replace(effort, seconds=None, steps=2), **given)  # type: ignore[arg-type]

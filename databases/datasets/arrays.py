@@ -159,7 +159,7 @@ def _refuse_single(array: Array, kind: Kind, given: str) -> None:
     if single and array.dtype.kind in "buif":
         raise UserError(
             f"given {given} of shape {shape}, which looks like a single image; allowed are (n, h, w), (n, h, w, c) and "
-            "(n, c, h, w); give a single image as X[None], which is a batch of one, and grey ones as X[..., None]"
+            "(n, c, h, w); give a single image as [X], which is a batch of one, and grey ones as X[..., None]"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Set
 
 from databases.datasets.archives import Files
@@ -26,6 +27,7 @@ from databases.errors import UserError, count
 
 BY_THE_USER = "give --groups none if each folder is a class"
 DRAWN = "masks or labels of the pictures"
+SINGULAR = {"doc", "log", "figure", "plot", "chart", "screenshot"}  # of what is no class there are a few pictures
 DOUBTFUL: Mapping[str, Callable[[str], bool]] = {  # what folders may hold by their names
     "small copies of the pictures": small_copies,
     DRAWN: marks,
@@ -49,10 +51,11 @@ def doubtful_notes(files: Files, trails: Mapping[str, Trail], given: str, *, gro
     if not grouped:
         _refuse_marks(tops, given)
         _refuse_parts(tops, given)
+    doubted = {top for top in tops if not (_has_opposite(top, tops) or _is_one_of_them(top, trails))}
     told = [
         f"took the folder {some(found)} for a class: take it away if it holds {what}"
         for what, tells in DOUBTFUL.items()
-        if (found := {top for top in tops if tells(top) and not _has_opposite(top, tops)}) and found < tops
+        if (found := set(filter(tells, doubted))) and found < tops
     ]
     drawn = {"/".join(way[: depth + 1]) for way in ways for depth in range(1, len(way)) if marks(way[depth])}
     if drawn:
@@ -89,6 +92,14 @@ def _refuse_parts(tops: Set[str], given: str) -> None:
 def _has_opposite(top: str, tops: Set[str]) -> bool:
     """Whether another folder is called as this one and more, as no_mask beside mask, and both are classes."""
     return any(other != top and top.lower() in other.lower() and not marks(other) for other in tops)
+
+
+def _is_one_of_them(top: str, trails: Mapping[str, Trail]) -> bool:
+    """Whether a folder is called in the singular, as classes are, and holds as many pictures as another one."""
+    if top.lower() not in SINGULAR:
+        return False
+    sizes = Counter(trail[0] for trail in trails.values() if len(trail) > 1)
+    return any(size <= sizes[top] for other, size in sizes.items() if other != top)
 
 
 def _marked_notes(trails: Mapping[str, Trail]) -> list[str]:

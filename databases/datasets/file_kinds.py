@@ -207,4 +207,6 @@ def remedy(names: Sequence[str]) -> str:
         return "convert them to JPEG, or install what reads them: pip install 'metad2a[heic]'"
     if any(ending_of(name) in PACKED for name in names):
         return "give pictures in place of what they are packed in (PNG or JPEG)"
+    if names and not any(map(ending_of, names)):
+        return "let their names end as what they are (.png, .jpg), or convert them to PNG or JPEG"
     return "convert them to PNG or JPEG"

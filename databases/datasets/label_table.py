@@ -24,6 +24,7 @@ from databases.datasets.file_kinds import MOST_UNREAD, TABLE, hidden, unread_not
 from databases.datasets.names import natural, part_of, shown_apart, some, sort_key
 from databases.datasets.nested_sets import copies_with_tables
 from databases.datasets.other_tables import content_of
+from databases.datasets.table_or_folders import folder_notes
 from databases.datasets.task import TRAIN
 from databases.errors import UserError, count
 
@@ -44,6 +45,8 @@ def arrange_by_table(
 ) -> Arranged | None:
     """Classes and parts of pictures by tables; None where none has columns for file and class.
 
+    Where class folders would tell others, that is noted.
+
     Raises:
         UserError: rows that cannot be used, more than a tenth of the pictures not listed or of the files not there, or
             a class without a picture.
@@ -56,8 +59,7 @@ def arrange_by_table(
     used, ignored = _read_all({name: text for name, text in contents.items() if name not in copied}, given)
     if not used:
         return None
-    labelled: dict[str, list[Row]] = {}
-    absent: list[Row] = []
+    labelled, absent = dict[str, list[Row]](), list[Row]()
     labels_of, alike = _labels(used.values())
     for name, table in used.items():
         find = Finder(pictures, str(PurePosixPath(name).parent), root=files.root)
@@ -78,12 +80,20 @@ def arrange_by_table(
     notes = [f"took the classes of {count(len(made), 'picture')} from {called}", *left, *odd, *alike, *told, *notes]
     if ignored:
         notes.append(f"ignored {count(len(ignored), 'table')} that cannot be read as CSV in UTF-8: {some(ignored)}")
-    away = [row.cells["file"] for row in absent]
-    for which, why in ((away, f"of {called} not there or no pictures"), (unlisted, "that no table names, ignored")):
-        notes += [f"{count(len(which), 'file')} {why}: {some(which)}"] if which else []
+    notes += _gap_notes(absent, unlisted, called)
+    class_names = dict(zip(labels, names, strict=True))
+    classes = {picture.file: class_names[picture.label] for picture in made}
+    notes += folder_notes(files, classes, pictures, others, given=given)
     rest = [name for name in others if name not in used and name not in ignored]
     notes += unread_notes(len(made), rest, [], files.lost, given=given)
-    return Arranged(tuple(made), dict(zip(labels, names, strict=True)), tuple(notes))
+    return Arranged(tuple(made), class_names, tuple(notes))
+
+
+def _gap_notes(absent: Sequence[Row], unlisted: Sequence[str], called: str) -> list[str]:
+    """Notes on rows without a picture, and on pictures without a row."""
+    away = [row.cells["file"] for row in absent]
+    gaps = (away, f"of {called} not there or no pictures"), (unlisted, "that no table names, ignored")
+    return [f"{count(len(which), 'file')} {why}: {some(which)}" for which, why in gaps if which]
 
 
 def _read_all(contents: Mapping[str, bytes], given: str) -> tuple[dict[str, Table], set[str]]:

@@ -32,7 +32,8 @@ Augment = Annotated[
     str, typer.Option("--augment", metavar="auto|none|shift|flip", help="What to do to training images.")
 ]
 Baseline = Annotated[
-    bool, typer.Option("--baseline", help="Train a plain network for as long again, to compare (pipeline).")
+    bool,
+    typer.Option("--baseline", help="Train a plain network for as long again, and probe lite0, to compare (pipeline)."),
 ]
 Preference = Annotated[
     Literal["accuracy", "latency"],

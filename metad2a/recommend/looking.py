@@ -163,6 +163,11 @@ def _to_probe(task: Task, also: Base | None) -> list[Pipeline]:
     return [each for each in found if each.weights != OTHER or each.resolution == last]
 
 
+def imagenet_probe(task: Task) -> Pipeline | None:
+    """The first probe of ImageNet's weights, where they are there."""
+    return next((each for each in _to_probe(task, None) if each.weights == "lite0"), None)
+
+
 def about(also: Base | None, measured: Sequence[MeasuredProbe], left_out: Mapping[str, str]) -> list[str]:
     """What is to be known of networks: which the user's own is, and why some were not looked at, a line a reason."""
     seen = {each.pipeline.weights for each in measured}

@@ -221,7 +221,8 @@ def _labels(y: npt.ArrayLike) -> tuple[npt.NDArray[Any], npt.NDArray[np.int64]]:
     allowed = "allowed is one whole number (1.0 too), text or boolean an image"
     given = plain_array(y)
     if is_one_hot(given):
-        raise UserError(f"given labels y of shape {given.shape} that are one-hot; {allowed}; give y.argmax(axis=1)")
+        told = f"given labels y of shape {given.shape} that are one-hot"
+        raise UserError(f"{told}; {allowed}; give numpy.asarray(y).argmax(axis=1)")
     try:
         labels = column_or_1d(given, warn=True)
         if places := missing(labels):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
-from metad2a.recommend.looking import about, fitting, looks
+from metad2a.recommend.looking import about, fitting, imagenet_probe, looks
 from metad2a.search.pipelines.average import keep_logits
 from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.run_state import Wanted
@@ -99,3 +99,18 @@ def _keep(session: PipelineSession, pipeline: Pipeline, probed: Probed) -> None:
     keep_logits(session.run, index, probed.valid_logits)
     if few is None:  # a record says that all images were learnt from
         session.recorder.add(pipeline, accuracy, loss, seconds=probed.seconds)
+
+
+def imagenet_rival(session: PipelineSession) -> tuple[Pipeline, Probed] | None:
+    """The probe of ImageNet's weights, where the search did without and it fits into as many seconds as all of that."""
+    pipeline, task = imagenet_probe(session.task), session.task
+    probed = {session.pipeline(index).weights for index in session.run.state.trained}
+    if pipeline is None or pipeline.weights in probed:
+        return None
+    base = base_of(pipeline, task)
+    rate = speed(base, task, resolution=pipeline.resolution)
+    most, in_time = fitting(task, pipeline, base, rate, session.seconds, whole=1.0)
+    if not in_time:
+        return None
+    session.now(f"Probing {pipeline}, to compare")
+    return pipeline, probe(base, task, resolution=pipeline.resolution, cache=session.cache, most=most)

@@ -26,7 +26,7 @@ from metad2a.search.pipelines.chosen import chosen
 from metad2a.search.pipelines.ending import answering, valid_logits
 from metad2a.search.pipelines.faster import told_of_fastest
 from metad2a.search.pipelines.kept import training_of
-from metad2a.search.pipelines.probing import probe_all
+from metad2a.search.pipelines.probing import imagenet_rival, probe_all
 from metad2a.search.pipelines.report import ClassifierReport, report, temperature, told_of_tested
 from metad2a.search.pipelines.session import OnEpoch, PipelineSession
 from metad2a.search.pipelines.stages import Rival
@@ -235,7 +235,7 @@ def _answering(classifier: Classifier) -> int:
 
 
 def _rivals(session: PipelineSession, now: Say) -> tuple[Rival, ...]:
-    """A plain network from scratch for the same seconds, and the probes that were measured on the way.
+    """A plain network from scratch for the same seconds, the probes that were measured on the way, ImageNet's always.
 
     They are kept: where the same search, given again, finds all done, it trains nothing. A killed training goes on.
     """
@@ -258,6 +258,9 @@ def _rivals(session: PipelineSession, now: Say) -> tuple[Rival, ...]:
         if pipeline.training == "probe":
             name = f"HOG, linear ({pipeline})" if pipeline.weights == "hog" else str(pipeline)
             rivals.append(Rival(name, trained.valid_accuracy, tested(session.classifier(index)), trained.seconds))
+    if (found := imagenet_rival(session)) is not None:
+        pipeline, probed = found
+        rivals.append(Rival(str(pipeline), probed.valid_accuracy, tested(probed.classifier), probed.seconds))
     plan.compared, plan.rivals = float(session.seconds), rivals
     plan.save()
     for each in session.run.folder.glob(f"{PLAIN}*.checkpoint"):  # one for fewer seconds was killed
