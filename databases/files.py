@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -22,7 +22,7 @@ def write_files(contents: Mapping[Path, Content]) -> None:
     try:
         for path, content in contents.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-            with drafts[path].open("wb") as file:
+            with _named(path), drafts[path].open("wb") as file:
                 if isinstance(content, bytes):
                     file.write(content)
                 else:
@@ -35,6 +35,20 @@ def write_files(contents: Mapping[Path, Content]) -> None:
         for draft in drafts.values():
             with suppress(OSError):
                 draft.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """What the disk refuses, under the name of the file, also where a writer of archives makes an error of its own."""
+    try:
+        yield
+    except Exception as problem:
+        of_disk: BaseException | None = problem
+        while of_disk is not None and not isinstance(of_disk, OSError):
+            of_disk = of_disk.__context__
+        if of_disk is None or of_disk.errno is None:
+            raise
+        raise OSError(of_disk.errno, of_disk.strerror, str(path)) from problem
 
 
 def replace_file(draft: Path, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -18,14 +19,16 @@ Arrays = dict[str, npt.NDArray[Any]]
 def kept(folder: Path | None, key: tuple[object, ...], make: Callable[[], Arrays], *names: str) -> Arrays:
     """The arrays of these ``names`` that ``make`` computes, or that ``folder`` keeps by the same key (None: nothing).
 
-    The key holds whatever changes the arrays: the task's fingerprint, digests of weights, versions of the code.
+    The key holds whatever changes the arrays: the task's fingerprint, digests of weights, versions of the code. What
+    cannot be written there is not kept, and no result is lost.
     """
     if folder is None:
         return make()
     found = read(folder, key, *names)
     if found is None:
         found = make()
-        keep(folder, key, found)
+        with suppress(OSError):
+            keep(folder, key, found)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import IO
 
 import numpy as np
 import pytest
+import torch
 from made_up import episode
 from made_up import task as features_of
 
@@ -68,6 +70,26 @@ def test_a_file_that_is_written_piece_by_piece_is_whole_or_not_there(tmp_path: P
     with pytest.raises(ValueError):
         write_files({path: torn})
     assert [each.read_bytes() for each in tmp_path.iterdir()] == [b"before"]
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda file: torch.save(torch.zeros(9), file),  # whose archive ends in an error of its own
+        lambda file: np.savez(file, a=np.zeros(9)),
+        lambda file: file.write(b"x"),
+    ],
+)
+def test_a_full_disk_is_told_with_the_file_whatever_writes_it(
+    write: Callable[[IO[bytes]], object], tmp_path: Path
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, content: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match=r"No space left on device: .*model") as told:
+        write_files({tmp_path / "model": lambda file: write(Full())})
+    assert told.value.errno == 28 and not list(tmp_path.iterdir())
 
 
 class Killed(BaseException):

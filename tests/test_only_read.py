@@ -10,11 +10,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from cli_world import answer, run
 from records_world import says
 
 from databases.errors import UserError
+from databases.kept import kept as keep_or_make
 from databases.records.record import Record
 from databases.records.store import Store
 from metad2a.cli.options import open_store
@@ -89,6 +91,19 @@ def test_commands_that_only_look_say_the_same_in_a_home_that_may_only_be_read(
         found = run(*asked)
     assert (found.exit_code, found.stdout, found.stderr) == (expected.exit_code, expected.stdout, expected.stderr)
     assert "write" not in found.stderr
+
+
+def test_recommend_answers_where_it_can_keep_nothing(kept: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def keeps(task: object, *, cache: Path, **_: object) -> None:
+        found = keep_or_make(cache, ("x",), lambda: {"a": np.ones(2)}, "a")
+        raise UserError(f"answered {found['a'].tolist()}")
+
+    monkeypatch.setattr("metad2a.recommend.pipelines.recommend_pipelines", keeps)
+    run("recommend", "sklearn:digits")
+    (kept / "features" / "x.npz").unlink()
+    with only_read(kept):
+        assert "answered [1.0, 1.0]" in run("recommend", "sklearn:digits").stderr
+    assert not list((kept / "features").iterdir())
 
 
 def test_an_empty_home_that_may_only_be_read_holds_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

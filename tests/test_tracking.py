@@ -206,6 +206,23 @@ def test_a_failing_server_costs_one_warning_and_no_result(
     assert "--no-tracking" in caplog.text
 
 
+@pytest.mark.slow
+def test_a_database_that_fails_in_the_midst_costs_one_warning_that_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("METAD2A_HOME", str(tmp_path))
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    tracker, of_mlflow = Tracker(), list[logging.LogRecord]()
+    with caplog.at_level(logging.WARNING), tracker.run("s", "search") as search:
+        monkeypatch.setattr(logging.getLogger("mlflow.store.db.utils"), "handle", of_mlflow.append)
+        with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
+            connection.execute("DROP TABLE metrics")
+        for step in range(3):
+            search.metrics({"loss": 1.0}, step=step)
+    assert not of_mlflow and [record.name for record in caplog.records] == ["metad2a"]
+    assert "no such table: metrics" in caplog.text
+
+
 def test_points_of_a_curve_are_sent_in_batches() -> None:
     sent: list[int] = []
 

@@ -119,7 +119,7 @@ def recommend(
     with stored(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.pipeline_cost import limits_here
         from metad2a.recommend.pipelines import recommend_pipelines
-        from metad2a.runtime.home import features_folder
+        from metad2a.runtime.home import features_to_read
 
         limits, seconds, side = limits_here(*most), duration(budget) or USUAL_SECONDS, PIPELINE.up_to
         opened = _opened(also)  # refused before any image is read
@@ -129,7 +129,7 @@ def recommend(
             seconds=seconds,
             limits=limits,
             seed=seed,
-            cache=features_folder(),
+            cache=features_to_read(),
             also=opened if task.channels > 1 else _opened(also, channels=task.channels),
             store=store,
             now=lambda text: reporter.now(f"{text} ..."),

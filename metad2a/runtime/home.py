@@ -61,6 +61,11 @@ def features_folder() -> Path:
     return home() / "features"
 
 
+def features_to_read() -> Path:
+    """The same for whoever answers without them too, and may have no permission to write."""
+    return home_to_read() / "features"
+
+
 def picture_room() -> Room:
     """Where the home folder keeps decoded pictures that are too many for memory."""
     from databases.datasets.room import Room

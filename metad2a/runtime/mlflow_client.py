@@ -35,7 +35,7 @@ PLACES = (  # table and column of MLflow's, wherever a file of ours is named
 ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_LOGGING_LEVEL": "ERROR",  # table migrations are no news to our user
+    "MLFLOW_LOGGING_LEVEL": "CRITICAL",  # migrations are no news to our user, and failures are told by us
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # stdout belongs to --json
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",

@@ -143,7 +143,8 @@ class Tracker:
                 return action(*self._opened)
         except Exception as error:  # whatever breaks in there, the user's result must not
             self._stopped = True
-            self.failure = reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+            told = [line for line in str(error).splitlines() if line and not line.startswith("(raised as a result of")]
+            self.failure = reason = (told or [type(error).__name__])[0][:200]
             if self._required:
                 raise UserError(
                     f"MLflow cannot be used ({reason}): start its server or mend its database, or name a file"
