@@ -226,10 +226,15 @@ def test_an_empty_part_is_none(tmp_path: Path) -> None:
     assert "x_test is empty" in task.notes[0] and (task.parts == TEST).any()
 
 
-def test_text_labels_that_were_pickled_are_refused_with_advice_that_helps(tmp_path: Path) -> None:
-    words = np.array(["a", "b"] * 10, dtype=object)
-    assert "text as array.astype(str)" in refusal(save(tmp_path / "a.npz", x=X, y=words))
-    assert load_task(save(tmp_path / "b.npz", x=X, y=words.astype(str))).class_names == ("a", "b")
+def test_what_was_pickled_is_refused_with_advice_that_helps(tmp_path: Path) -> None:
+    for labels in (["a", "b"], [1, 2]):
+        objects = np.array(labels * 10, dtype=object)
+        assert "labels and names as array.astype(str)" in refusal(save(tmp_path / "a.npz", x=X, y=objects))
+        assert load_task(save(tmp_path / "b.npz", x=X, y=objects.astype(str))).class_names == tuple(map(str, labels))
+    images = np.empty(len(X), dtype=object)
+    images[:] = list(X)
+    assert "images of one size as numpy.stack(images)" in refusal(save(tmp_path / "a.npz", x=images, y=Y))
+    assert load_task(save(tmp_path / "c.npz", x=np.stack(images), y=Y)).images.shape[1:3] == X.shape[1:3]
 
 
 def test_every_array_of_a_file_is_used_told_or_refused(tmp_path: Path) -> None:

@@ -128,7 +128,7 @@ def _unreadable(given: str, key: str, problem: Exception) -> UserError:
     return UserError(
         f"given {given}, whose array {key!r} cannot be read ({' '.join(str(problem).split())[:120]}); "
         "allowed are arrays of numbers or text, never Python objects; save it again with numpy.savez, "
-        "text as array.astype(str)"
+        "labels and names as array.astype(str), images of one size as numpy.stack(images)"
     )
 
 
