@@ -234,7 +234,7 @@ def test_what_was_pickled_is_refused_with_advice_that_helps(tmp_path: Path) -> N
     images = np.empty(len(X), dtype=object)
     images[:] = list(X)
     assert "images of one size as numpy.stack(images)" in refusal(save(tmp_path / "a.npz", x=images, y=Y))
-    assert load_task(save(tmp_path / "c.npz", x=np.stack(images), y=Y)).images.shape[1:3] == X.shape[1:3]
+    assert load_task(save(tmp_path / "c.npz", x=np.stack(list(X)), y=Y)).images.shape[1:3] == X.shape[1:3]
 
 
 def test_every_array_of_a_file_is_used_told_or_refused(tmp_path: Path) -> None:
