@@ -60,8 +60,12 @@ def test_a_whole_training_replaces_one_cut_short_in_its_last_epoch(
 def test_tries_that_came_to_no_training_cost_later_ones_nothing(
     store: Store, monkeypatch: pytest.MonkeyPatch, trainings: list[Architecture]
 ) -> None:
-    with monkeypatch.context() as patch:  # such as a first import on a slow disk, and speeds that are timed
-        patch.setattr(Session, "_fits", lambda self, index: time.sleep(0.7) or False)
+    def late(session: Session, index: int) -> bool:  # as of a first import on a slow disk, and speeds that are timed
+        time.sleep(0.7)
+        return False
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "_fits", late)
         for _ in range(4):
             with pytest.raises(UserError, match=r"0\.3 seconds was over before the first step .* took 1 s"):
                 quick(store, recipe="endless", seconds=0.3)
