@@ -83,7 +83,7 @@ def ways_of_the_host() -> Iterator[Callable[[], list[object]]]:
         torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize("name", PREPARED.keys() - UNREADY)
+@pytest.mark.parametrize("name", [each for each in PREPARED if each not in UNREADY])
 def test_a_host_that_computes_otherwise_is_served_alike(name: str) -> None:
     call = PREPARED[name]()
     with ways_of_the_host() as look:
