@@ -103,6 +103,19 @@ def test_an_onnx_file_of_it_answers_alike(weights: Path, tmp_path: Path) -> None
 
 
 @needs_timm
+def test_a_file_for_which_memory_is_short_is_not_said_to_hold_no_weights(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def short(*given: object, **options: object) -> None:
+        raise MemoryError
+
+    (tmp_path / "large.pth").write_bytes(b"large")
+    monkeypatch.setattr(torch, "load", short)
+    with pytest.raises(MemoryError):
+        open_also(f"timm:{PLAIN}@{tmp_path / 'large.pth'}", channels=3)
+
+
+@needs_timm
 @pytest.mark.parametrize(
     ("text", "told"),
     [

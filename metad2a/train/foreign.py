@@ -20,6 +20,7 @@ from databases.architectures.networks.foreign import TimmNetwork, timm_package
 from databases.architectures.skeleton import Blueprint
 from databases.errors import UserError
 from metad2a.train.bases import OTHER, Base
+from metad2a.train.memory import was_short
 
 LEAST = 64  # pixels a side that a network must take; else it sees images enlarged to the size it was trained at
 NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")  # where training programs put the tensors of a file
@@ -117,6 +118,8 @@ def _read(file: Path) -> dict[str, Tensor]:
     except OSError as problem:
         raise UserError(f"cannot read {str(file)!r} ({problem.strerror}): name a file of weights") from problem
     except Exception as problem:  # what is no such file can fail in every way there is
+        if was_short(problem):
+            raise
         raise UserError(
             f"{str(file)!r} holds no weights: give a .safetensors file, or a state_dict of torch"
         ) from problem
