@@ -196,7 +196,7 @@ def test_weights_are_the_familys_and_as_accurate_as_told(images: Images, tmp_pat
 def test_least_slice_is_trained_and_grown(home: Path, tmp_path: Path) -> None:
     data, small, whole = str(blobs(tmp_path / "noise.npz")), tmp_path / "small.safetensors", tmp_path / "w.safetensors"
     common = ("pretrain", data, "--hours", "0.0001", "--sides", "12", "--batch", "8", "--no-tracking")
-    answer(*common, "--least", "--output", str(small))
+    answer(*common, "--slice", "least", "--output", str(small))
     assert answer("pretrain", data, "--sides", "12", "--evaluate", str(small))["images"] == 6
     told = answer(*common, "--begin", str(small), "--output", str(whole))
     assert told["accuracy"] is not None and whole.is_file()
@@ -205,11 +205,23 @@ def test_least_slice_is_trained_and_grown(home: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("limits", "blocks"),
+    [((4, 3, 6), ((3, 6),) * 4), ((3, 5, 4), ((5, 4),) * 3), ((9, 9, 9), ((7, 6),) * 4), ((0, 0, 0), ((3, 3),) * 2)],
+)
+def test_a_slice_keeps_what_is_within_its_limits(
+    limits: tuple[float, float, float], blocks: tuple[tuple[int, float], ...]
+) -> None:
+    assert make.Job(make.KNOWN["mobilenetv3"], QUICK, limits).stages == (blocks,) * 5
+
+
+@pytest.mark.parametrize(
     ("options", "message"),
     [
         (("--family", "vgg"), "give one of residual, mobilenetv3, lite0"),
         (("--sides", "32,x"), "give pixels from 8 to 1024"),
         (("--hours", "0"), "give numbers above zero"),
+        (("--slice", "4,3"), "give least, or blocks a stage, kernel and expansion"),
+        (("--slice", "-1,3,6"), "give least, or blocks a stage, kernel and expansion"),
         (("--batch", "500"), "a batch cannot be larger"),
         (("--begin", "nowhere.safetensors"), "no pretrained-network at nowhere.safetensors"),
         (("--evaluate", "vgg"), "pretrained families are residual"),

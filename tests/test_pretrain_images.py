@@ -100,7 +100,7 @@ def test_a_loss_that_is_no_number_ends_in_one_line_and_keeps_no_checkpoint(home:
 
 
 @pytest.mark.parametrize(
-    "option", [["--output", "x.safetensors"], ["--begin", "x"], ["--least"], ["--family", "lite0"]]
+    "option", [["--output", "x.safetensors"], ["--begin", "x"], ["--slice", "least"], ["--family", "lite0"]]
 )
 def test_what_would_be_lost_beside_evaluate_is_refused(option: list[str], home: Path, tmp_path: Path) -> None:
     told = run("pretrain", str(blobs(tmp_path / "noise.npz")), "--evaluate", "residual", *option)

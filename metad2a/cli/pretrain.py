@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from metad2a.train.together import Together
 
 FAMILY_HELP = "residual, mobilenetv3 or lite0: the network that learns."
-OF_TRAINING = {"output", "begin", "least", "family"}  # options by which something else is meant than --evaluate
+OF_TRAINING = {"output", "begin", "part", "family"}  # options by which something else is meant than --evaluate
+SLICE_HELP = "Train a slice (blocks a stage, kernel, expansion at most: 4,3,6); it grows with --begin."
 SIDES_HELP = "Resolutions, of which the last is validated; 0.6, 0.2 and 0.2 of the time, or equal shares."
 
 
@@ -34,7 +35,7 @@ def pretrain(
     sides: Annotated[str, typer.Option("--sides", metavar="PIXELS,...", help=SIDES_HELP)] = "32,40,48",
     batch: Annotated[int, typer.Option("--batch", min=2, help="Images a step, of all processes.")] = 128,
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="At its highest.")] = 0.2,
-    least: Annotated[bool, typer.Option("--least", help="Train the least slice, which grows with --begin.")] = False,
+    part: Annotated[str | None, typer.Option("--slice", metavar="least|BLOCKS,...", help=SLICE_HELP)] = None,
     begin: Annotated[
         Path | None, typer.Option("--begin", metavar="FILE", help="Begin with these weights, of the base or a slice.")
     ] = None,
@@ -72,7 +73,7 @@ def pretrain(
         from metad2a.supernets import make
         from metad2a.supernets.images import open_images
 
-        job = _job(family, hours, shares, batch, learning_rate, seed, least=least, begin=begin)
+        job = _job(family, hours, shares, batch, learning_rate, seed, part=part, begin=begin)
         images = open_images(data, max(shares), home() / "pretrain", here, groups=groups)
         for note in images.notes if here.first else ():
             reporter.line(f"note: {note}")
@@ -104,7 +105,7 @@ def _job(
     learning_rate: float,
     seed: int,
     *,
-    least: bool,
+    part: str | None,
     begin: Path | None,
 ) -> Job:
     from metad2a.supernets.make import KNOWN, Job, plan_for
@@ -116,7 +117,20 @@ def _job(
         raise UserError(f"--hours {hours:g} --learning-rate {learning_rate:g}: give numbers above zero")
     shares = (0.6, 0.2, 0.2) if len(sides) == 3 else (1 / len(sides),) * len(sides)
     plan = PretrainPlan(hours=hours, sides=sides, shares=shares, batch=batch, learning_rate=learning_rate, seed=seed)
-    return Job(KNOWN[family], plan_for(KNOWN[family], plan), least, begin)
+    return Job(KNOWN[family], plan_for(KNOWN[family], plan), None if part is None else _limits(part), begin)
+
+
+def _limits(text: str) -> tuple[float, float, float]:
+    """Blocks a stage, kernel and expansion at most; of `least` none, so that the least there are remain."""
+    if text == "least":
+        return 0, 0, 0
+    try:
+        depth, kernel, expansion = (float(piece) for piece in text.split(","))
+    except ValueError:
+        depth = kernel = expansion = math.nan
+    if not all(1 <= each < math.inf for each in (depth, kernel)) or not 0 < expansion < math.inf:
+        raise UserError(f"--slice {text!r}: give least, or blocks a stage, kernel and expansion at most, such as 4,3,6")
+    return depth, kernel, expansion
 
 
 def _sides(text: str) -> tuple[int, ...]:

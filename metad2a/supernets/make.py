@@ -40,17 +40,24 @@ def plan_for(family: Family, plan: PretrainPlan) -> PretrainPlan:
 
 @dataclass(frozen=True)
 class Job:
-    """One pretraining: of which family, the least slice or all of it, begun with the weights of a file or with none."""
+    """One pretraining: of which family, a slice or all of it, begun with the weights of a file or with none.
+
+    Attributes:
+        limits: blocks a stage, kernel and expansion of the slice, at most.
+    """
 
     family: Family
     plan: PretrainPlan
-    least: bool = False
+    limits: tuple[float, float, float] | None = None
     begin: Path | None = None
 
     @property
     def stages(self) -> Stages:
         """Those of the network that is trained."""
-        return self.family.slice(depth=0, kernel=0, expansion=0) if self.least else self.family.stages
+        if self.limits is None:
+            return self.family.stages
+        depth, kernel, expansion = self.limits
+        return self.family.slice(depth=int(depth), kernel=int(kernel), expansion=expansion)
 
     def network(self, classes: int) -> nn.Module:
         """The network, with fresh weights or those of a slice, grown."""
