@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from databases.architectures.networks.mobile import InvertedResidual, SqueezeExcitation
 from databases.architectures.supernets import families
 from databases.architectures.supernets.families import FAMILIES, LITE0, MOBILE, RESIDUAL, open_family
-from databases.architectures.supernets.inherit import enlarge, recalibrate
+from databases.architectures.supernets.inherit import Sharing, enlarge, recalibrate
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import UserError
 from metad2a.export.program import network_source
@@ -113,6 +113,39 @@ def test_exported_source_computes_the_same(family: Family) -> None:
     network.load_state_dict(ours.state_dict())
     with torch.inference_mode():
         assert torch.equal(network.features(images(2, 3, 32, 32)), ours.features(images(2, 3, 32, 32)))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("family", KNOWN, ids=lambda family: family.name)
+def test_slice_called_by_the_bases_weights_learns_into_them_alone(family: Family) -> None:
+    base, stages = of(family), family.check(SLICES[family.name])
+    whole, slice_ = base.network().requires_grad_(True), base.network(stages)
+    with torch.device("meta"):
+        shape = base.blueprint(stages).build().eval()
+    x = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    logits = Sharing(whole)(x, shape)
+    assert torch.allclose(logits, slice_(x), atol=1e-5)
+    logits.square().sum().backward()
+    for name, value in slice_.named_parameters():  # as many places learn as the slice has
+        grad = whole.get_parameter(name).grad
+        assert grad is not None and 0 < int((grad != 0).sum()) <= value.numel()
+
+
+def test_statistics_are_kept_of_the_base_alone() -> None:
+    base = of(RESIDUAL)
+    whole = base.network().train()
+    before = {name: value.clone() for name, value in whole.named_buffers()}
+
+    def moved() -> set[str]:
+        return {name for name, value in whole.named_buffers() if not torch.equal(before[name], value)}
+
+    with torch.device("meta"):
+        half = base.blueprint(RESIDUAL.slice(expansion=0.5)).build().train()
+        same = base.blueprint().build().train()
+    x = torch.randn(4, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    Sharing(whole)(x, half)
+    assert not moved()
+    Sharing(whole)(x, same)
+    assert moved() == set(before)
 
 
 def test_subnets_share_no_memory_with_the_base_nor_draw_random_numbers() -> None:

@@ -204,6 +204,16 @@ def test_least_slice_is_trained_and_grown(home: Path, tmp_path: Path) -> None:
     assert set(found["accuracy"]) == {"8", "12"} and found["images"] == 6
 
 
+def test_random_subnets_learn_from_a_trained_base(home: Path, tmp_path: Path) -> None:
+    data, first, taught = str(blobs(tmp_path / "noise.npz")), tmp_path / "w.safetensors", tmp_path / "t.safetensors"
+    common = ("pretrain", data, "--hours", "0.0005", "--sides", "12", "--batch", "8", "--no-tracking")
+    answer(*common, "--output", str(first))
+    assert answer(*common, "--begin", str(first), "--subnets", "--output", str(taught))["accuracy"] is not None
+    before, after = (make.read_base(str(each)) for each in (first, taught))
+    assert "by random subnets" in after.card["how"]
+    assert any(not torch.equal(before.weights[name], after.weights[name]) for name in before.weights)
+
+
 @pytest.mark.parametrize(
     ("limits", "blocks"),
     [((4, 3, 6), ((3, 6),) * 4), ((3, 5, 4), ((5, 4),) * 3), ((9, 9, 9), ((7, 6),) * 4), ((0, 0, 0), ((3, 3),) * 2)],
@@ -220,6 +230,7 @@ def test_a_slice_keeps_what_is_within_its_limits(
         (("--family", "vgg"), "give one of residual, mobilenetv3, lite0"),
         (("--sides", "32,x"), "give pixels from 8 to 1024"),
         (("--hours", "0"), "give numbers above zero"),
+        (("--subnets",), "give --begin with its weights"),
         (("--slice", "4,3"), "give least, or blocks a stage, kernel and expansion"),
         (("--slice", "-1,3,6"), "give least, or blocks a stage, kernel and expansion"),
         (("--batch", "500"), "a batch cannot be larger"),

@@ -21,8 +21,15 @@ if TYPE_CHECKING:
     from metad2a.train.together import Together
 
 FAMILY_HELP = "residual, mobilenetv3 or lite0: the network that learns."
-OF_TRAINING = {"output", "begin", "part", "family"}  # options by which something else is meant than --evaluate
+OF_TRAINING = {
+    "output",
+    "begin",
+    "part",
+    "family",
+    "subnets",
+}  # options by which something else is meant than --evaluate
 SLICE_HELP = "Train a slice (blocks a stage, kernel, expansion at most: 4,3,6); it grows with --begin."
+SUBNETS_HELP = "Random subnets learn, taught by the base that --begin holds, so that its slices are worth more."
 SIDES_HELP = "Resolutions, of which the last is validated; 0.6, 0.2 and 0.2 of the time, or equal shares."
 
 
@@ -39,6 +46,7 @@ def pretrain(
     begin: Annotated[
         Path | None, typer.Option("--begin", metavar="FILE", help="Begin with these weights, of the base or a slice.")
     ] = None,
+    subnets: Annotated[bool, typer.Option("--subnets", help=SUBNETS_HELP)] = False,
     evaluate: Annotated[
         str | None,
         typer.Option("--evaluate", metavar="NAME|FILE", help="Train nothing; print the accuracy at each resolution."),
@@ -73,7 +81,7 @@ def pretrain(
         from metad2a.supernets import make
         from metad2a.supernets.images import open_images
 
-        job = _job(family, hours, shares, batch, learning_rate, seed, part=part, begin=begin)
+        job = _job(family, hours, shares, batch, learning_rate, seed, part=part, begin=begin, subnets=subnets)
         images = open_images(data, max(shares), home() / "pretrain", here, groups=groups)
         for note in images.notes if here.first else ():
             reporter.line(f"note: {note}")
@@ -107,6 +115,7 @@ def _job(
     *,
     part: str | None,
     begin: Path | None,
+    subnets: bool,
 ) -> Job:
     from metad2a.supernets.make import KNOWN, Job, plan_for
     from metad2a.supernets.pretrain import PretrainPlan
@@ -117,7 +126,10 @@ def _job(
         raise UserError(f"--hours {hours:g} --learning-rate {learning_rate:g}: give numbers above zero")
     shares = (0.6, 0.2, 0.2) if len(sides) == 3 else (1 / len(sides),) * len(sides)
     plan = PretrainPlan(hours=hours, sides=sides, shares=shares, batch=batch, learning_rate=learning_rate, seed=seed)
-    return Job(KNOWN[family], plan_for(KNOWN[family], plan), None if part is None else _limits(part), begin)
+    if subnets and (part is not None or begin is None):
+        raise UserError("given --subnets, which a trained base teaches: give --begin with its weights, and no --slice")
+    limits = None if part is None else _limits(part)
+    return Job(KNOWN[family], plan_for(KNOWN[family], plan), limits, begin, subnets)
 
 
 def _limits(text: str) -> tuple[float, float, float]:

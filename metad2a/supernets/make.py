@@ -44,12 +44,14 @@ class Job:
 
     Attributes:
         limits: blocks a stage, kernel and expansion of the slice, at most.
+        subnets: whether random subnets learn, which the base teaches.
     """
 
     family: Family
     plan: PretrainPlan
     limits: tuple[float, float, float] | None = None
     begin: Path | None = None
+    subnets: bool = False
 
     @property
     def stages(self) -> Stages:
@@ -71,6 +73,7 @@ class Job:
         """The checkpoint of this job on these images."""
         told = {
             **asdict(self.plan),
+            **({"subnets": True} if self.subnets else {}),
             "stages": self.stages,
             "images": [images.name, images.mark, len(images.train), images.names],
         }
@@ -116,6 +119,7 @@ def make(
             processes=processes,
             say=say,
             on_point=on_point,
+            subnets=job.family if job.subnets else None,
             deadline=deadline,
         )
     if loop.progress < 1:
@@ -163,7 +167,8 @@ def _written(output: Path, network: nn.Module, card: dict[str, Any]) -> str:
 
 def _how(job: Job) -> str:
     plan = job.plan
-    begun = "" if job.begin is None else ", begun with a slice that was trained before"
+    begun = "" if job.begin is None else ", begun with weights that were trained before"
+    begun += ", by random subnets that the base taught" if job.subnets else ""
     sides = ", ".join(map(str, plan.sides))
     return (
         f"for {plan.hours:g} hours at {sides} px (batches of {plan.batch}, learning rate {plan.learning_rate:g}){begun}"

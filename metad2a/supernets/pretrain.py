@@ -14,11 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from databases.architectures.supernets.inherit import recalibrate
+from databases.architectures.supernets.inherit import Sharing, recalibrate
+from databases.architectures.supernets.pretrained import Family
 from databases.errors import Say, UserError
 from databases.files import write_files
 from databases.hosting import lent
 from metad2a.supernets.images import Images, batch_of, cropped, resized
+from metad2a.supernets.sampled import Sampled
 from metad2a.train.averaging import Average
 from metad2a.train.batches import normalised
 from metad2a.train.loop import Epoch, Loop, cosine
@@ -82,12 +84,14 @@ def pretrain(
     processes: Together,
     say: Say = lambda line: None,
     on_point: Callable[[Point], None] = lambda point: None,
+    subnets: Family | None = None,
     every: float = 180.0,
     deadline: float = math.inf,
 ) -> Loop:
     """Trains the network on the training images; the loop's progress is 1 when complete, its `result` the average.
 
-    Beside the checkpoint, which is written ``every`` so many seconds, a CSV file tells the curve.
+    With ``subnets``, the family whose base the network is, random ones of these learn (`Sampled`). Beside the
+    checkpoint, which is written ``every`` so many seconds, a CSV file tells the curve.
 
     Raises:
         UserError: there are fewer training images than a batch holds, or the checkpoint is another training's.
@@ -95,6 +99,8 @@ def pretrain(
     _check(images, plan)
     with lent(seed=plan.seed, on=str(processes.place)):
         network.to(processes.place, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        sampled = None if subnets is None else Sampled(subnets, network, len(images.names))
+        learner = processes.wrapped(network) if sampled is None else processes.wrapped(Sharing(network), partly=True)
         loop = Loop(
             network,
             optimiser(network, plan),
@@ -107,10 +113,10 @@ def pretrain(
             checkpoint=checkpoint,
             every=every,
             writes=processes.first,
-            parallel=processes.wrapped(network),
+            parallel=learner,
             agree=processes.agreed,
         )
-        job = _Job(loop, images, plan, normalisation, processes, say, on_point)
+        job = _Job(loop, images, plan, normalisation, processes, say, on_point, sampled)
         loop.run(job.batches, job.loss, deadline=deadline, on_epoch=job.on_epoch)
         loop.parallel = network  # what wrapped it holds the processes' group
     return loop
@@ -128,7 +134,9 @@ class _Job:
         processes: Together,
         say: Say,
         on_point: Callable[[Point], None],
+        sampled: Sampled | None,
     ) -> None:
+        self.sampled = sampled
         self.loop, self.images, self.plan, self.processes = loop, images, plan, processes
         self.normalisation, self.say, self.on_point = normalisation, say, on_point
         self.said = time.monotonic()
@@ -144,7 +152,7 @@ class _Job:
             yield np.sort(train[mine]), seeds[number] + self.processes.number
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        """Cross entropy of crops of the images."""
+        """Cross entropy of crops of the images; of the subnet whose turn it is."""
         places, seed = batch
         place = self.processes.place
         x = cropped(
@@ -152,9 +160,11 @@ class _Job:
             self.plan.side(self.loop.progress),
             torch.Generator().manual_seed(seed),
         )
+        x, labels = normalised(x, *self.normalisation), self.images.y[places].to(place)
+        if self.sampled is not None:  # one subnet for all processes
+            return self.sampled.loss(network, x, labels, seed - self.processes.number, self.plan.smoothing)
         with half(network, place):
-            logits: Tensor = network(normalised(x, *self.normalisation))
-        labels = self.images.y[places].to(place)
+            logits: Tensor = network(x)
         return nn.functional.cross_entropy(logits.float(), labels, label_smoothing=self.plan.smoothing)
 
     def on_epoch(self, epoch: Epoch) -> None:

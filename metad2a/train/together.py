@@ -31,13 +31,13 @@ class Together:
         """Whether it is the one that writes and speaks."""
         return self.number == 0
 
-    def wrapped(self, network: nn.Module) -> nn.Module:
-        """The network whose backward pass averages the gradients of all processes."""
+    def wrapped(self, network: nn.Module, *, partly: bool = False) -> nn.Module:
+        """The network whose backward pass averages the gradients of all processes; ``partly``: of what is in use."""
         if self.size == 1:
             return network
         from torch.nn.parallel import DistributedDataParallel
 
-        return DistributedDataParallel(network)
+        return DistributedDataParallel(network, find_unused_parameters=partly)
 
     def agreed(self, value: float) -> float:
         """The first process's value."""

@@ -7,7 +7,7 @@ hidden channels (Cai, Gan, Wang, Zhang, Han, 2020). All else is taken over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, cast
 
 import torch
@@ -30,19 +30,51 @@ def inherit(base: nn.Module, network: nn.Module) -> None:
     classifier of zeros.
     """
     theirs = base.state_dict()
-    slices = {}
+    slices = _slices(base, network, theirs)
+    for name, value in network.state_dict().items():
+        if name not in slices:
+            fits, stem = theirs[name].shape == value.shape, not name.startswith("classifier.")
+            found = (
+                theirs[name] if fits else theirs[name].sum(dim=1, keepdim=True) if stem else torch.zeros(value.shape)
+            )
+            slices[name] = found
+    own = {name: value.clone(memory_format=torch.contiguous_format) for name, value in slices.items()}
+    network.load_state_dict(own, assign=True)
+
+
+class Sharing(nn.Module):
+    """A base whose slices are called by its own weights, so that what one learns all have (Cai and others, 2020).
+
+    The statistics that it sees are kept where the slice is the base itself.
+    """
+
+    def __init__(self, base: nn.Module) -> None:
+        super().__init__()
+        self.base = base
+
+    def forward(self, x: Tensor, network: nn.Module) -> Tensor:
+        """(b, c, h, w) -> (b, classes) logits of the slice that ``network`` has the shape of; on the meta device."""
+        shapes = {name: value.shape for name, value in network.state_dict().items()}
+        whole = shapes == {name: value.shape for name, value in self.base.state_dict().items()}
+        buffers = {name: value if whole else value.clone() for name, value in self.base.named_buffers()}
+        tensors = {**dict(self.base.named_parameters()), **buffers}
+        stages = _slices(self.base, network, tensors)
+        rest = {name: tensors[name] for name in shapes if name not in stages}
+        logits: Tensor = torch.func.functional_call(network, {**rest, **stages}, (x,))
+        return logits
+
+
+def _slices(base: nn.Module, network: nn.Module, theirs: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """What the stages of the network have of the base's tensors, or of others of these names and shapes."""
+    ranks, slices = dict[str, list[Tensor]](), {}
     for name, value in network.state_dict().items():
         if name.startswith("stages."):
             _, stage, block, _ = name.split(".", 3)
-            whole = cast(Elastic, base.get_submodule(f"stages.{stage}.{block}"))
-            slices[name] = _sliced(theirs[name], value.shape, whole.importance())
-        elif name.startswith("classifier.") and theirs[name].shape != value.shape:
-            slices[name] = torch.zeros(value.shape)
-        elif theirs[name].shape != value.shape:
-            slices[name] = theirs[name].sum(dim=1, keepdim=True)
-        else:
-            slices[name] = theirs[name].clone()
-    network.load_state_dict(slices, assign=True)
+            place = f"stages.{stage}.{block}"
+            if place not in ranks:
+                ranks[place] = cast(Elastic, base.get_submodule(place)).importance()
+            slices[name] = _sliced(theirs[name], value.shape, ranks[place])
+    return slices
 
 
 def _sliced(value: Tensor, shape: torch.Size, ranks: list[Tensor]) -> Tensor:
@@ -55,7 +87,7 @@ def _sliced(value: Tensor, shape: torch.Size, ranks: list[Tensor]) -> Tensor:
         else:
             rank = next(rank for rank in ranks if len(rank) == whole)
             value = value.index_select(axis, rank.argsort(descending=True, stable=True)[:part].sort().values)
-    return value.clone(memory_format=torch.contiguous_format)
+    return value
 
 
 @torch.no_grad()
