@@ -20,10 +20,13 @@ from pretrain_world import ALONE, QUICK, blobs
 from torch import Tensor, nn
 
 from databases.architectures.networks.residual import ResidualNetwork
+from databases.architectures.supernets.pretrained import Stages
 from databases.errors import UserError
+from metad2a.cli.pretrain import _slice
 from metad2a.supernets import make
 from metad2a.supernets.images import Images, batch_of, cropped, open_images
 from metad2a.supernets.pretrain import PretrainPlan, _Job, pretrain, read_curve, settle
+from metad2a.supernets.sampled import Sampled
 from metad2a.train.batches import normalised
 from metad2a.train.loop import Loop
 
@@ -214,14 +217,32 @@ def test_random_subnets_learn_from_a_trained_base(home: Path, tmp_path: Path) ->
     assert any(not torch.equal(before.weights[name], after.weights[name]) for name in before.weights)
 
 
+WHOLE = ((7, 6),) * 4
+
+
 @pytest.mark.parametrize(
-    ("limits", "blocks"),
-    [((4, 3, 6), ((3, 6),) * 4), ((3, 5, 4), ((5, 4),) * 3), ((9, 9, 9), ((7, 6),) * 4), ((0, 0, 0), ((3, 3),) * 2)],
+    ("text", "stages"),
+    [
+        ("4,3,6", (((3, 6),) * 4,) * 5),
+        ("3,5,4", (((5, 4),) * 3,) * 5),
+        ("9,9,9", (WHOLE,) * 5),
+        ("least", (((3, 3),) * 2,) * 5),
+        (", ".join([*[" ".join(["7x7e6"] * 4)] * 4, "3x3e4 5x5e3"]), ((WHOLE,) * 4 + (((3, 4), (5, 3)),))),
+    ],
 )
-def test_a_slice_keeps_what_is_within_its_limits(
-    limits: tuple[float, float, float], blocks: tuple[tuple[int, float], ...]
-) -> None:
-    assert make.Job(make.KNOWN["mobilenetv3"], QUICK, limits).stages == (blocks,) * 5
+def test_a_slice_is_the_least_within_limits_or_a_subnet(text: str, stages: Stages) -> None:
+    assert _slice(text, make.KNOWN["mobilenetv3"]) == stages
+
+
+def test_random_subnets_keep_within_the_slice_that_is_trained() -> None:
+    family = make.KNOWN["mobilenetv3"]
+    most = family.slice(depth=3, kernel=5, expansion=4)
+    sampled = Sampled(family, most, nn.Identity(), 2)
+    drawn = [sampled.stages(seed) for seed in range(60)]
+    assert most in drawn and len(set(drawn)) > 30
+    for stages in drawn:
+        assert family.check(stages) == stages and all(len(blocks) <= 3 for blocks in stages)
+        assert all(kernel <= 5 and wide <= 4 for blocks in stages for kernel, wide in blocks)
 
 
 @pytest.mark.parametrize(
@@ -231,8 +252,9 @@ def test_a_slice_keeps_what_is_within_its_limits(
         (("--sides", "32,x"), "give pixels from 8 to 1024"),
         (("--hours", "0"), "give numbers above zero"),
         (("--subnets",), "give --begin with its weights"),
-        (("--slice", "4,3"), "give least, or blocks a stage, kernel and expansion"),
-        (("--slice", "-1,3,6"), "give least, or blocks a stage, kernel and expansion"),
+        (("--slice", "4,3"), "give least; blocks a stage, kernel and expansion"),
+        (("--slice", "-1,3,6"), "give least; blocks a stage, kernel and expansion"),
+        (("--slice", "9x9e1, 3x3e1"), "3x3e"),
         (("--batch", "500"), "a batch cannot be larger"),
         (("--begin", "nowhere.safetensors"), "no pretrained-network at nowhere.safetensors"),
         (("--evaluate", "vgg"), "pretrained families are residual"),

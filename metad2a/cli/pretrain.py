@@ -16,6 +16,7 @@ from metad2a.cli.output import print_json, reporting
 from metad2a.runtime.home import home
 
 if TYPE_CHECKING:
+    from databases.architectures.supernets.pretrained import Family, Stages
     from metad2a.supernets.images import Images
     from metad2a.supernets.make import Job, Made
     from metad2a.train.together import Together
@@ -28,7 +29,7 @@ OF_TRAINING = {
     "family",
     "subnets",
 }  # options by which something else is meant than --evaluate
-SLICE_HELP = "Train a slice (blocks a stage, kernel, expansion at most: 4,3,6); it grows with --begin."
+SLICE_HELP = "Train a slice (blocks a stage, kernel, expansion at most: 4,3,6; or a subnet); --begin grows it."
 SUBNETS_HELP = "Random subnets learn, taught by the base that --begin holds, so that its slices are worth more."
 SIDES_HELP = "Resolutions, of which the last is validated; 0.6, 0.2 and 0.2 of the time, or equal shares."
 
@@ -126,23 +127,27 @@ def _job(
         raise UserError(f"--hours {hours:g} --learning-rate {learning_rate:g}: give numbers above zero")
     shares = (0.6, 0.2, 0.2) if len(sides) == 3 else (1 / len(sides),) * len(sides)
     plan = PretrainPlan(hours=hours, sides=sides, shares=shares, batch=batch, learning_rate=learning_rate, seed=seed)
-    if subnets and (part is not None or begin is None):
-        raise UserError("given --subnets, which a trained base teaches: give --begin with its weights, and no --slice")
-    limits = None if part is None else _limits(part)
-    return Job(KNOWN[family], plan_for(KNOWN[family], plan), limits, begin, subnets)
+    if subnets and begin is None:
+        raise UserError("given --subnets, which a trained base teaches: give --begin with its weights")
+    plan = plan_for(KNOWN[family], plan)
+    return Job(KNOWN[family], plan, None if part is None else _slice(part, KNOWN[family]), begin, subnets)
 
 
-def _limits(text: str) -> tuple[float, float, float]:
-    """Blocks a stage, kernel and expansion at most; of `least` none, so that the least there are remain."""
-    if text == "least":
-        return 0, 0, 0
+def _slice(text: str, family: Family) -> Stages:
+    """The least there is, what is within three limits, or a subnet as its space writes it."""
+    if "x" in text:
+        from databases.architectures.spaces.subnets import Subnets
+
+        space = Subnets(family)
+        return space.stages(space.parse(text))
     try:
-        depth, kernel, expansion = (float(piece) for piece in text.split(","))
+        depth, kernel, expansion = (0, 0, 0) if text == "least" else (float(piece) for piece in text.split(","))
     except ValueError:
         depth = kernel = expansion = math.nan
-    if not all(1 <= each < math.inf for each in (depth, kernel)) or not 0 < expansion < math.inf:
-        raise UserError(f"--slice {text!r}: give least, or blocks a stage, kernel and expansion at most, such as 4,3,6")
-    return depth, kernel, expansion
+    if not all(0 <= each < math.inf for each in (depth, kernel, expansion)):
+        ways = f"least; blocks a stage, kernel and expansion at most, such as 4,3,6; or a subnet of {family.name}"
+        raise UserError(f"--slice {text!r}: give {ways}")
+    return family.slice(depth=int(depth), kernel=int(kernel), expansion=expansion)
 
 
 def _sides(text: str) -> tuple[int, ...]:

@@ -43,23 +43,20 @@ class Job:
     """One pretraining: of which family, a slice or all of it, begun with the weights of a file or with none.
 
     Attributes:
-        limits: blocks a stage, kernel and expansion of the slice, at most.
-        subnets: whether random subnets learn, which the base teaches.
+        part: the stages of the slice that is trained; None: all of the base.
+        subnets: whether random subnets of it learn, which it teaches.
     """
 
     family: Family
     plan: PretrainPlan
-    limits: tuple[float, float, float] | None = None
+    part: Stages | None = None
     begin: Path | None = None
     subnets: bool = False
 
     @property
     def stages(self) -> Stages:
         """Those of the network that is trained."""
-        if self.limits is None:
-            return self.family.stages
-        depth, kernel, expansion = self.limits
-        return self.family.slice(depth=int(depth), kernel=int(kernel), expansion=expansion)
+        return self.family.stages if self.part is None else self.part
 
     def network(self, classes: int) -> nn.Module:
         """The network, with fresh weights or those of a slice, grown."""
@@ -119,7 +116,7 @@ def make(
             processes=processes,
             say=say,
             on_point=on_point,
-            subnets=job.family if job.subnets else None,
+            subnets=(job.family, job.stages) if job.subnets else None,
             deadline=deadline,
         )
     if loop.progress < 1:

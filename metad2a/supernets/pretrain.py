@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures.supernets.inherit import Sharing, recalibrate
-from databases.architectures.supernets.pretrained import Family
+from databases.architectures.supernets.pretrained import Family, Stages
 from databases.errors import Say, UserError
 from databases.files import write_files
 from databases.hosting import lent
@@ -84,13 +84,13 @@ def pretrain(
     processes: Together,
     say: Say = lambda line: None,
     on_point: Callable[[Point], None] = lambda point: None,
-    subnets: Family | None = None,
+    subnets: tuple[Family, Stages] | None = None,
     every: float = 180.0,
     deadline: float = math.inf,
 ) -> Loop:
     """Trains the network on the training images; the loop's progress is 1 when complete, its `result` the average.
 
-    With ``subnets``, the family whose base the network is, random ones of these learn (`Sampled`). Beside the
+    With ``subnets``, the family and the stages of the network, random parts of it learn (`Sampled`). Beside the
     checkpoint, which is written ``every`` so many seconds, a CSV file tells the curve.
 
     Raises:
@@ -99,7 +99,7 @@ def pretrain(
     _check(images, plan)
     with lent(seed=plan.seed, on=str(processes.place)):
         network.to(processes.place, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        sampled = None if subnets is None else Sampled(subnets, network, len(images.names))
+        sampled = None if subnets is None else Sampled(*subnets, network, len(images.names))
         learner = processes.wrapped(network) if sampled is None else processes.wrapped(Sharing(network), partly=True)
         loop = Loop(
             network,
@@ -134,7 +134,7 @@ class _Job:
         processes: Together,
         say: Say,
         on_point: Callable[[Point], None],
-        sampled: Sampled | None,
+        sampled: Sampled | None = None,
     ) -> None:
         self.sampled = sampled
         self.loop, self.images, self.plan, self.processes = loop, images, plan, processes

@@ -23,11 +23,12 @@ class Sampled:
     (Hinton, Vinyals, Dean, 2015).
 
     Args:
-        family: of the base. base: before its training. classes: that it tells apart.
+        family: of the base. most: its stages, or those of the slice that stands for it here.
+        base: of these stages, before its training. classes: that it tells apart.
     """
 
-    def __init__(self, family: Family, base: nn.Module, classes: int) -> None:
-        self.space, self.classes = Subnets(family), classes
+    def __init__(self, family: Family, most: Stages, base: nn.Module, classes: int) -> None:
+        self.space, self.most, self.classes = Subnets(family), most, classes
         self.teacher = copy.deepcopy(base).eval().requires_grad_(False)
         self.made = lru_cache(maxsize=16)(self._made)
 
@@ -35,7 +36,11 @@ class Sampled:
         """Those that learn the batch of this seed."""
         rng = np.random.default_rng(seed)
         drawn = self.space.base if not rng.integers(WHOLE) else self.space.sample(rng)
-        return self.space.stages(drawn)
+        pairs = zip(self.space.stages(drawn), self.most, strict=True)
+        return tuple(
+            tuple((min(k, most), min(e, wide)) for (k, e), (most, wide) in zip(blocks, limits, strict=False))
+            for blocks, limits in pairs
+        )
 
     def loss(self, sharing: nn.Module, x: Tensor, labels: Tensor, seed: int, smoothing: float) -> Tensor:
         """Of normalised images (b, c, h, w) and labels (b,)."""
