@@ -26,7 +26,7 @@ from metad2a.train.finetune import Tuned
 from metad2a.train.pipeline import Effort, tune_pipeline
 
 OWN, TUNED = Pipeline("own", 32, "probe"), Pipeline("own", 32, "all", 0.03)
-TRIALS = 4
+TRIALS = 3
 FIT = sorted(set(CONTROLLERS) - set(UNFIT))
 
 
