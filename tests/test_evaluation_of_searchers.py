@@ -18,12 +18,12 @@ from metad2a.evaluate.among import Among
 from metad2a.evaluate.pipeline_searchers import parts
 from metad2a.evaluate.pipeline_worlds import (
     AFTER,
+    ALL,
     ALWAYS,
     BOTH,
     DRAWN,
-    ELSEWHERE,
     LEARNING,
-    RANKED,
+    RANDOM,
     Drawn,
     World,
     taught_generator,
@@ -75,7 +75,8 @@ def worlds() -> list[World]:
     )
     model = OutcomeModel(examples)
     sides = [1 if number // SOURCES else -1 for number in range(len(tasks))]
-    return [World(each, model.without(each.source), task(i, at=2.0 * sides[i])) for i, each in enumerate(tasks)]
+    learnt = {source: model.without(source) for source in model.sources}
+    return [World(each, learnt[each.source], task(i, at=2.0 * sides[i])) for i, each in enumerate(tasks)]
 
 
 def test_the_order_of_the_truth_loses_nothing_and_the_reverse_most(worlds: list[World]) -> None:
@@ -120,13 +121,16 @@ def test_what_the_images_tell_is_learnt_and_another_z_is_told_apart(worlds: list
 
 def test_the_table_tells_all_ways_and_why_one_is_missing(worlds: list[World], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline_searchers, "SEEDS", 1)
+    monkeypatch.setattr(pipeline_searchers, "OF_SOURCE", 1)
     tasks, learnt = [each.task for each in worlds], {each.task.source: each.model for each in worlds}
     told: list[str] = []
     without = of_parts(parts(tasks, learnt, None, told.append), system="x", source="", setting="")
     (table,) = without.tables
     assert "generator: not judged, since there is no folder of image sources" in table.rows[-1][0]
     (figures,) = without.figures.values()
-    assert figures[RANKED]["after 1"]["mean"] <= figures[ELSEWHERE]["after 1"]["mean"] and BOTH not in figures
+    after = {name: [each[f"after {count}"]["mean"] for count in AFTER] for name, each in figures.items()}
+    assert after[ALL] == [0.0] * len(AFTER) and BOTH not in after and {*ALWAYS, RANDOM} < {*after}
+    assert all((np.diff(each) <= 0).all() and min(each) >= 0 for each in after.values())  # validation is the truth here
     assert len(told) == SOURCES
     seen = {each.task.entry.key: each.features for each in worlds}
     monkeypatch.setattr(pipeline_searchers, "_features", lambda *given: (seen, ""))

@@ -66,9 +66,9 @@ class World:
         ranked = sorted(values, key=lambda each: (self.tried[each] not in offers, -values[each]))
         return {each: values[each] for each in ranked}
 
-    def valid(self, some: Order) -> list[float]:
+    def valid(self, architectures: Sequence[Architecture]) -> list[float]:
         """Validation accuracies in percent."""
-        return [self.tried[each].valid_accuracy for each in some]
+        return [self.tried[each].valid_accuracy for each in architectures]
 
     def lost(self, order: Order) -> Losses:
         """(len(AFTER),) points of test accuracy that are lost after the first fine-tunings of an order."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from databases.architectures.space import Architecture
@@ -39,7 +39,18 @@ UNFIT = {
     "generator": NO_GENERATOR,
     "warm-start": NO_GENERATOR,
 }
-FORETOLD = ("surrogate", "zero-shot")  # begin with what fine-tuning is expected to reach
+
+
+def _pool(expected: Mapping[Architecture, float]) -> dict[str, Any]:
+    usual = sum(expected.values()) / max(1, len(expected))  # of what was begun when something else was foretold
+    return {"pool": [*expected], "prior": lambda some: to_logit([expected.get(each, usual) for each in some])}
+
+
+# What those are made with that begin with what fine-tuning is expected to reach, in percent and the best first.
+FORETOLD: dict[str, Callable[[Mapping[Architecture, float]], dict[str, Any]]] = {
+    "surrogate": _pool,
+    "zero-shot": lambda expected: {"order": [*expected]},
+}
 
 
 def check_asks(searcher: str | None) -> None:
@@ -103,20 +114,12 @@ def _searcher(session: PipelineSession, seconds: float) -> Controller:
     """The searcher, which is told of the probes, or begins with what they foretell."""
     name = session.searcher or ""
     if name in FORETOLD:
-        return controller(name, PIPELINE, seed=session.seed, **_foretold(session, name, seconds))
-    found = controller(name, PIPELINE, seed=session.seed)
-    found.tell([PIPELINE.of(each.pipeline) for each in session.measured], [each.accuracy for each in session.measured])
-    return found
-
-
-def _foretold(session: PipelineSession, name: str, seconds: float) -> dict[str, Any]:
-    """The fine-tunings whose outcome in so many seconds is foretold, the best first, and that outcome."""
-    found = chances(session.measured, **session.task_facts, seconds=seconds, short=True)
-    expected = {PIPELINE.of(each.pipeline): each.expected for each in found}
-    if name == "zero-shot":
-        return {"order": [*expected]}
-    usual = sum(expected.values()) / max(1, len(expected))  # of what was begun when something else was foretold
-    return {"pool": [*expected], "prior": lambda some: to_logit([expected.get(each, usual) for each in some])}
+        found = chances(session.measured, **session.task_facts, seconds=seconds, short=True)
+        expected = {PIPELINE.of(each.pipeline): each.expected for each in found}
+        return controller(name, PIPELINE, seed=session.seed, **FORETOLD[name](expected))
+    blind = controller(name, PIPELINE, seed=session.seed)
+    blind.tell([PIPELINE.of(each.pipeline) for each in session.measured], [each.accuracy for each in session.measured])
+    return blind
 
 
 def _possible(session: PipelineSession, pipeline: Pipeline, seconds: float) -> bool:
