@@ -64,7 +64,9 @@ ARGUMENTS = {  # command line -> words of the one line that answers it
     "train nowhere --architecture CELL --recipe big": "unknown recipe 'big'",  # before the images are read
     "search nowhere --space nasbench201 --recipe metad2a": "only others measured",
     "search nowhere --space nasbench201 --on abacus": "'auto' and 'cpu'",
-    "search DATA --searcher random": "in spaces of networks only: leave it out, or give --space nasbench201",
+    "search nowhere --searcher area": "given the searcher 'area' with the space 'pipeline'",  # before images
+    "search nowhere --searcher oracle": "surrogate",
+    "search DATA --recipe tiny": "in spaces of networks only: leave it out, or give --space nasbench201",
     "search DATA --train-all": "given --train-all with the space 'pipeline'",
     "search DATA --stop-early": "given --stop-early with the space 'pipeline'",
     "recommend DATA --recipe tiny": "in spaces of networks only: leave it out, or give --space nasbench201",

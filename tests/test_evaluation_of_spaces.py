@@ -58,7 +58,7 @@ def test_what_is_foretold_and_lost_of_planted_pipelines(records: Path, monkeypat
     told: list[str] = []
     report = report_of("pipeline", records, fast=False, say=told.append)
     assert told == [each.title for each in report.tables] == list(report.figures)
-    foretold, within_100, _, saved, *_, seeds = report.figures.values()
+    foretold, within_100, _, saved, *_, seeds, _ = report.figures.values()
     assert foretold["error"]["mean"] < 3 < foretold["probe alone"]["mean"]  # the law is learnt, seeds are noise
     assert within_100["ours"]["regret"]["mean"] < within_100["random"]["regret"]["mean"]
     assert within_100["random"]["above ours"]["low"] > 0

@@ -25,7 +25,7 @@ from databases.datasets.blobs import pictures
 from databases.datasets.features import TaskFeatures, extract
 from databases.datasets.probes import NO_PROBES
 from databases.datasets.sampler import TaskSpec, build_task
-from databases.datasets.task import Images, Labels, resize_images
+from databases.datasets.task import Images, Labels, Task, resize_images
 from databases.errors import UserError
 from databases.records.record import Record, RecordKey, TaskEntry
 from databases.records.store import Store
@@ -144,7 +144,11 @@ def task_features(known: TaskEntry, folder: Path, cache: Path | None = None) -> 
     """
     if not known.source.startswith("tinyimagenet fold"):
         return None
-    task = build_task(TaskSpec.from_json(known.spec), folder)
+    return without_probes(build_task(TaskSpec.from_json(known.spec), folder), cache)
+
+
+def without_probes(task: Task, cache: Path | None = None) -> TaskFeatures:
+    """What a predictor sees of a task whose architectures are no cells: nothing of untrained ones."""
     return extract(task, probed=NO_PROBES, cache=None if cache is None else cache / "without-probes")
 
 

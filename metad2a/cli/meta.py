@@ -133,9 +133,9 @@ def evaluate(
     --fast they are called evaluation-fast. The search loop is shown by `metad2a reproduce loop`, a benchmark that is
     not ours by `scripts/foreign_benchmark.py`.
 
-    With --space pipeline what fine-tuning reaches is foretold for sources left out, and what choosing by that loses
-    (some minutes; --fast: the former alone). With a space of subnets: their order, the level, and unless --fast
-    generator, random search and evolution. --output writes report.json and tables.md.
+    With --space pipeline what fine-tuning reaches is foretold for sources left out, then what choosing by that loses,
+    and searchers on measured pipelines (some minutes; --fast: the first alone). With a space of subnets: their order,
+    the level, and unless --fast generator, random search and evolution. --output writes report.json and tables.md.
     """
     from metad2a.evaluate.of_spaces import REPORTS
 

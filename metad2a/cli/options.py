@@ -237,7 +237,7 @@ def how_many(text: str) -> int | None:
 
 
 OF_NETWORKS = {  # options that mean nothing in the space of pipelines
-    *("train", "recipe", "searcher", "stop_early", "on", "model", "workers", "executor"),
+    *("train", "recipe", "stop_early", "on", "model", "workers", "executor"),
     *("images_per_class", "candidates", "target"),
 }
 OF_NETWORKS_HERE = {"recommend": {"prefer"}}  # in one command

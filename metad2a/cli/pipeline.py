@@ -55,6 +55,7 @@ class SearchOptions:
     most: Most
     prefer: Preference
     database: str | None
+    searcher: str | None
     no_tracking: bool
     json: bool
 
@@ -85,6 +86,7 @@ def search(data: str, options: SearchOptions, *, seconds: float | None, seed: in
             draw=drawn,
             also=also if task.channels > 1 else _opened(options.also, channels=task.channels),
             store=store,
+            searcher=options.searcher,
             line=reporter.line,
             now=lambda text: reporter.now(f"{text} ..."),
         )
@@ -262,8 +264,7 @@ def _by_class(result: PipelineResult, task: Task) -> None:
     if not confusion.sum():
         return
     wrong = confusion.copy()
-    for index in range(len(names)):
-        wrong[index, index] = 0
+    wrong[range(len(names)), range(len(names))] = 0
     rows = []
     for index, name in enumerate(names):
         worst = int(wrong[index].argmax())

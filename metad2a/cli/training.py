@@ -76,9 +76,14 @@ def search(
     budget: SearchBudget = None,
     recipe: Recipe = TRAINING_RECIPE,
     searcher: Annotated[
-        str,
-        typer.Option("--searcher", metavar="NAME", help="What asks for the next network, such as zero-shot or random."),
-    ] = DEFAULT_SEARCHER,
+        str | None,
+        typer.Option(
+            "--searcher",
+            metavar="NAME",
+            help="What asks what comes next, such as zero-shot or random.",
+            show_default=f"{DEFAULT_SEARCHER}; of pipelines as many as promise most compete",
+        ),
+    ] = None,
     space: AnySpace = SEARCHED_SPACE,
     also: Also = None,
     augment: Augment = AUTOMATIC,
@@ -121,13 +126,17 @@ def search(
     parameters, flops = amount(max_params, "--max-params"), amount(max_flops, "--max-flops")
     chosen = searched_space(space)
     if isinstance(chosen, PipelineSpace):
+        from metad2a.search.pipelines.asking import check_asks
+
+        check_asks(searcher)
         other, most = pipeline.only_one(also), (parameters, flops, max_latency)
         options = pipeline.SearchOptions(
-            augment, baseline, groups, other, most, prefer, database, no_tracking=no_tracking, json=json
+            augment, baseline, groups, other, most, prefer, database, searcher, no_tracking=no_tracking, json=json
         )
         pipeline.search(data, options, seconds=seconds, seed=seed, output=output)
         return
     check_output_folder(output, network=True, data=data)
+    searcher = searcher or DEFAULT_SEARCHER
     check_searcher(searcher)
     with open_store(database) as store, reporting("Reading the images ...") as reporter:
         from metad2a.recommend.limits import Limits

@@ -7,19 +7,23 @@ from pathlib import Path
 
 from databases.errors import Say
 from metad2a.reports.report import Part, Report, of_parts
-from metad2a.runtime.home import images_folder
+from metad2a.runtime.home import images_folder, shared_images
 
 LEFT_OUT = "each image source, or fold of classes, is left out in turn; 95% intervals are over these"
 
 
 def _pipelines(name: str, records: Path | None, *, fast: bool, say: Say) -> Iterator[Part]:
+    from metad2a.evaluate import pipeline_searchers, regret
     from metad2a.evaluate.foretold import foretold
-    from metad2a.evaluate.regret import parts
     from metad2a.recommend.chances import MEASURED
 
-    yield foretold(records or MEASURED)
+    file = records or MEASURED
+    yield foretold(file)
     if not fast:
-        yield from parts(records or MEASURED)
+        tasks, model = regret.measured(file)
+        learnt = {each.source: model.without(each.source) for each in tasks}
+        yield from regret.parts(file, tasks, learnt)
+        yield from pipeline_searchers.parts(tasks, learnt, shared_images(), say)
 
 
 def _subnets(name: str, records: Path | None, *, fast: bool, say: Say) -> Iterator[Part]:

@@ -62,6 +62,7 @@ class Tried:
 class Measured:
     """A task with what was measured on it."""
 
+    entry: TaskEntry
     source: str
     looked: Looked
     tried: tuple[Tried, ...]
@@ -71,10 +72,11 @@ class Measured:
         return [each for each in self.tried if each.lasts <= steps]
 
 
-def parts(file: Path) -> Iterator[Part]:
-    """Regret for each budget, what is saved, half of the channels, seeds; of a file that `database export` wrote."""
-    tasks, model = measured(file)
-    learnt = {each.source: model.without(each.source) for each in tasks}
+def parts(file: Path, tasks: Sequence[Measured], learnt: Mapping[str, OutcomeModel]) -> Iterator[Part]:
+    """Regret for each budget, what is saved, half of the channels, seeds; of a file that `database export` wrote.
+
+    The file's ``tasks`` are judged by models that have ``learnt`` without their sources.
+    """
     for steps in BUDGETS:
         yield regrets(tasks, learnt, steps)
     for steps in BUDGETS:
@@ -123,7 +125,7 @@ def measured(file: Path) -> tuple[list[Measured], OutcomeModel]:
         looked = Looked(int(first["classes"]), int(first["train_images"]), probes)
         known = tuple(each for each in tried if looked.probe(each.pipeline) is not None)
         if len(known) >= FEWEST and any(each.steps for each in known):
-            found.append(Measured(entries[task].source or entries[task].name, looked, known))
+            found.append(Measured(entries[task], entries[task].source or entries[task].name, looked, known))
     return found, OutcomeModel(usual(examples_of(list(entries.values()), [r for rs in of_task.values() for r in rs])))
 
 

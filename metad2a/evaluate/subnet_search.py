@@ -11,19 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from databases.architectures.space import Architecture
 from databases.datasets.features import TaskFeatures
 from databases.errors import Say
-from databases.hosting import lent
 from metad2a.build.subnets import base_images, cut_accuracy, inherited, side_of
 from metad2a.evaluate.subnets import SubnetRows, Values
-from metad2a.generate.generator import Generator, GeneratorConfig, Lesson, train_generator
+from metad2a.generate.generator import Generator
+from metad2a.generate.lessons import lesson, taught
 from metad2a.search.controllers.evolution import Evolution
 from predictors.meta import MetaPredictor
 
-GOOD, POOL, STEPS = 64, 4_000, 300
+POOL, STEPS = 4_000, 300
 DRAWS_A_CALL = 20  # of a searcher, beyond which it is exhausted
 TOP = 0.1  # share of the measured subnets within the bound that count as truly good
 TOO_DEAR = -1e3  # what evolution is told of a subnet beyond the bound, which costs no call
@@ -79,14 +78,8 @@ def taught_generator(rows: SubnetRows, fold: str, model: MetaPredictor, *, bound
     vectors, lessons = model.encode_many(pool), []
     for each in rest:
         value = model.predict_encoded(each.features, vectors, recipe=rows.recipe).mean
-        best = np.argsort(-value)[:GOOD]
-        weights = np.linspace(1, 0.25, len(best))
-        walks = [pool[i].walk for i in best]
-        lessons.append(Lesson(each.features, rows.recipe, walks, weights / weights.sum()))
-    width = rest[0].features.features.shape[1]
-    config = GeneratorConfig(features=width, space=rows.space.name, recipes=(rows.recipe,))
-    with lent(seed=seed):
-        return train_generator(Generator(config), lessons, steps=STEPS, seed=seed)
+        lessons.append(lesson(each.features, pool, value, recipe=rows.recipe))
+    return taught(lessons, space=rows.space.name, steps=STEPS, seed=seed)
 
 
 def by_generator(objective: Objective, generator: Generator, *, calls: int, seed: int) -> Architecture:
@@ -155,10 +148,8 @@ def preference(rows: SubnetRows, fold: str, generator: Generator, *, bound: floa
         good = within[np.argsort(-each.accuracy[within])[: max(1, round(TOP * len(within)))]]
         walks = [rows.subnets[i].walk for i in good]
         both = (each.features, rest[(5 * number) % len(rest)].features)
-        zs = torch.stack([generator.latent(task, recipe=rows.recipe) for task in both])
-        with torch.inference_mode():
-            scored = [generator.decoder.score(z.expand(len(walks), -1), walks).log_probability.mean() for z in zs]
-        found.append([float(each) for each in scored])
+        zs = [generator.latent(task, recipe=rows.recipe) for task in both]
+        found.append([float(generator.log_probability(z, walks).mean()) for z in zs])
     return np.array(found)
 
 

@@ -68,6 +68,12 @@ class Generator(nn.Module):
         mean, _ = self.encode(collate([task]), torch.tensor([self.config.number(recipe)]))
         return mean[0]
 
+    @torch.inference_mode()
+    def log_probability(self, z: Tensor, walks: Sequence[Walk]) -> Tensor:
+        """(latent,) -> (n,) log probabilities that these walks are drawn."""
+        self.eval()
+        return self.decoder.score(z.expand(len(walks), -1), walks).log_probability
+
     def with_recipes(self, like: Mapping[str, str]) -> Generator:
         """A copy that also knows new recipes, for which it draws as for the known one named beside each."""
         with lent():

@@ -1,14 +1,17 @@
-"""What the generator is taught: the good architectures of every task."""
+"""What a generator is taught: the good architectures of every task."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from databases.architectures.space import finite_space
+from databases.architectures.space import Architecture, finite_space
+from databases.datasets.features import TaskFeatures
+from databases.hosting import lent
 from databases.records.episodes import Episode, Known
-from metad2a.generate.generator import Lesson
+from metad2a.generate.generator import Generator, GeneratorConfig, Lesson, train_generator
 from predictors.meta import MetaPredictor
 from predictors.surrogates import Surrogate
 
@@ -35,8 +38,22 @@ def lessons(
         if each.table:
             value = np.full(len(classes), -np.inf)
             value[each.cells] = each.accuracy
-        best = np.argsort(-value)[:GOOD]
-        weights = np.linspace(1, 0.25, len(best))
-        walks = [classes[i].walk for i in best]
-        found.append(Lesson(each.features, each.recipe, walks, weights / weights.sum()))
+        found.append(lesson(each.features, classes, value, recipe=each.recipe))
     return found
+
+
+def lesson(
+    task: TaskFeatures, architectures: Sequence[Architecture], values: npt.ArrayLike, *, recipe: str, good: int = GOOD
+) -> Lesson:
+    """The best of some architectures on a task by their values (n,), higher is better: the best weighs four times."""
+    best = np.argsort(-np.asarray(values))[:good]
+    weights = np.linspace(1, 0.25, len(best))
+    return Lesson(task, recipe, [architectures[i].walk for i in best], weights / weights.sum())
+
+
+def taught(lessons: Sequence[Lesson], *, space: str, steps: int, walks: int = 48, seed: int = 0) -> Generator:
+    """A new generator that learns these lessons."""
+    width, recipes = lessons[0].features.features.shape[1], dict.fromkeys(each.recipe for each in lessons)
+    with lent(seed=seed):
+        fresh = Generator(GeneratorConfig(features=width, space=space, recipes=tuple(recipes)))
+        return train_generator(fresh, lessons, steps=steps, walks=walks, seed=seed)

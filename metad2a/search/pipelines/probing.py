@@ -80,6 +80,22 @@ def _again(session: PipelineSession, pipeline: Pipeline) -> None:
         session.recorder.add(pipeline, kept.valid_accuracy, session.loss(index), seconds=kept.seconds)
 
 
+def fits(session: PipelineSession, pipeline: Pipeline, seconds: float) -> bool:
+    """Whether its probe of all images takes no more than so many seconds."""
+    base = base_of(pipeline, session.task, also=session.also)
+    rate = speed(base, session.task, resolution=pipeline.resolution)
+    return fitting(session.task, pipeline, base, rate, seconds, whole=1.0)[1]
+
+
+def probe_asked(session: PipelineSession, pipeline: Pipeline) -> None:
+    """A probe of all images, unless it is kept."""
+    if session.run.place(Wanted(PIPELINE.of(pipeline))) in session.run.state.trained:
+        return _again(session, pipeline)
+    session.now(f"Probing {pipeline}")
+    base = base_of(pipeline, session.task, also=session.also)
+    _keep(session, pipeline, probe(base, session.task, resolution=pipeline.resolution, cache=session.cache))
+
+
 def _of_smaller(session: PipelineSession, pipeline: Pipeline) -> Probed:
     """The probe of what is smaller, of as many images as there is time for, as the first one is."""
     most = _most(session, pipeline)

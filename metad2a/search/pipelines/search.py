@@ -21,6 +21,7 @@ from metad2a.runtime.home import features_folder, home
 from metad2a.runtime.tracking import NullTracker, Tracker
 from metad2a.search.budget import check_seconds
 from metad2a.search.judgement import judgements, told_of_seconds
+from metad2a.search.pipelines.asking import ask_all, check_asks
 from metad2a.search.pipelines.average import read_logits
 from metad2a.search.pipelines.chosen import chosen
 from metad2a.search.pipelines.ending import answering, valid_logits
@@ -91,6 +92,7 @@ def search_pipelines(
     cache: Path | None = None,
     also: Base | None = None,
     store: Store | None = None,
+    searcher: str | None = None,
     draw: Draw | None = None,
     line: Say = lambda text: None,
     now: Say = lambda text: None,
@@ -105,18 +107,21 @@ def search_pipelines(
     keeps the ``limits``, whose latency is that of `THIS_MACHINE`; with their preference ``latency`` it is the fastest
     of those that are as good on validation images. Each epoch of a fine-tuning is told to ``on_epoch``, by default in
     words to ``now``.
-    What is measured lands in ``store``, whose measurements of other images help to choose. What ``draw`` makes of the
-    trainings goes with the tracked run.
+    What is measured lands in ``store``, whose measurements of other images help to choose. A ``searcher`` of that name
+    asks what is tried after the first probes, in place of the plan. What ``draw`` makes of the trainings goes with the
+    tracked run.
 
     Raises:
-        UserError: impossible budget, augmentation or limits; run in use.
+        UserError: impossible budget, augmentation, searcher or limits; run in use.
     """
     begin = time.monotonic() if begun is None else begun
     check_seconds(seconds)
     check_augment(augment)
+    check_asks(searcher)
     allowed = None if limits == NO_LIMITS else Allowed(limits, task, also)
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
     identity |= {} if also is None else {"also": also.digest}
+    identity |= {} if searcher is None else {"searcher": searcher}
     identity |= limits.named()
     place = folder or home() / RUNS / run_name(task.name, PIPELINE.name, identity)
     run = RunFolder(place, identity, begin=begin, patience=patience)
@@ -133,6 +138,7 @@ def search_pipelines(
             also=also,
             allowed=allowed,
             store=store,
+            searcher=searcher,
             line=line,
             now=now,
             on_epoch=on_epoch or (lambda pipeline, epoch: now(told_of_epoch(pipeline, epoch))),
@@ -162,7 +168,7 @@ def _go(session: PipelineSession) -> int:
     session.notes += told_of_sample(session.task)
     probe_all(session)
     if session.measured:
-        tune_all(session)
+        tune_all(session, ask_all if session.searcher else None)
     best = session.best()
     assert best is not None  # one probe is always done
     session.plan.save()

@@ -49,6 +49,7 @@ class PipelineSession:
     """Works on ``run`` for ``seconds`` in all; ``line`` is told what happened, ``now`` and ``on_epoch`` what goes on.
 
     What is measured lands in ``store``, whose earlier measurements help to choose. Without ``allowed`` everything is.
+    A ``searcher`` asks in place of the plan.
     """
 
     task: Task
@@ -61,6 +62,7 @@ class PipelineSession:
     also: Base | None = None
     allowed: Allowed | None = None
     store: Store | None = None
+    searcher: str | None = None
     line: Say = lambda text: None
     now: Say = lambda text: None
     on_epoch: OnEpoch = lambda pipeline, epoch: None

@@ -27,8 +27,23 @@ from metad2a.train.pipeline import Effort, begin_of, tune_pipeline
 from predictors.outcome import BATCH
 
 
-def tune_all(session: PipelineSession) -> None:
-    """Fine-tunes what there is time for: several at once as promised, then one of them, and what answers last."""
+def tune_all(session: PipelineSession, asked: Callable[[PipelineSession], None] | None = None) -> None:
+    """Fine-tunes what there is time for: several at once as promised, then one of them, and what answers last.
+
+    In place of the first two what is ``asked`` for.
+    """
+    (asked or _as_promised)(session)
+    begun = not all(each.done for each in session.plan.round(LAST_ROUND))
+    for _ in range(1 + begun):  # a larger budget goes on further than a last one that was killed would
+        for stage in [] if asked else promoted(session):
+            tune(session, stage)
+        last, members = last_stage(session)
+        if last is not None:
+            tune(session, last, answering=members)
+
+
+def _as_promised(session: PipelineSession) -> None:
+    """The first round."""
     if not session.plan.round(1):
         left = session.left - session.held_out(VALIDATION)
         free = before_last(session, left)
@@ -36,17 +51,10 @@ def tune_all(session: PipelineSession) -> None:
         for each in chosen if chosen and chosen[0].seconds >= competing.LEAST_TUNING else []:
             session.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
     for stage in session.plan.round(1):
-        _tune(session, stage)
-    begun = not all(each.done for each in session.plan.round(LAST_ROUND))
-    for _ in range(1 + begun):  # a larger budget goes on further than a last one that was killed would
-        for stage in promoted(session):
-            _tune(session, stage)
-        last, members = last_stage(session)
-        if last is not None:
-            _tune(session, last, answering=members)
+        tune(session, stage)
 
 
-def _tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipeline] | None = None) -> None:
+def tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipeline] | None = None) -> None:
     """One fine-tuning, from the probe or from where it stands; what is kept is the better one."""
     if stage.done:
         session.resumed += 1
