@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from metad2a.reports.cell_svg import INK, MUTED
 from metad2a.reports.figure import BLUE, PALE, VERMILION, headline, new_figure, quiet_axes, save
+from metad2a.reports.pictures import draw_once
 from metad2a.runtime.files import ours, write_folder
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 Labels = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp]
-MISTAKES, OF = "mistakes.png", "metad2a"  # the sheet, and where its file tells what it was drawn of
+MISTAKES = "mistakes.png"
 COLUMNS, MOST_ROWS, LETTERS = 8, 4, 22  # of the sheet of mistakes
 
 
@@ -93,14 +94,7 @@ def write_mistakes(
         return None
     told = hashlib.sha256(repr((tuple(names), taken.tolist(), truth.tolist())).encode())
     told.update(images[shown if places is None else places[shown]].tobytes())
-
-    def write(beside: Path) -> list[str]:
-        figure = mistakes_figure(images, taken, truth, names, places=places)
-        save(figure, beside / MISTAKES, metadata={OF: told.hexdigest()})
-        return [MISTAKES]
-
-    if not (there and _told_in(path) == told.hexdigest()):
-        write_folder(folder, write)
+    draw_once(lambda: mistakes_figure(images, taken, truth, names, places=places), path, of=told.hexdigest())
     return path
 
 
@@ -131,17 +125,6 @@ def _wrong(taken: Labels, truth: Labels) -> tuple[Places, Places]:
     """Positions of what was taken for another class, and of those that are shown."""
     wrong, most = np.flatnonzero(taken != truth), COLUMNS * MOST_ROWS
     return wrong, wrong if len(wrong) <= most else wrong[np.linspace(0, len(wrong) - 1, most).astype(np.int64)]
-
-
-def _told_in(path: Path) -> object:
-    """What a picture of ours tells of what it was drawn of."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return picture.info.get(OF)
-    except (OSError, SyntaxError, ValueError):  # it is broken: drawn anew
-        return None
 
 
 def _at(choices: Sequence[Choice]) -> tuple[list[float], list[float]]:
