@@ -17,7 +17,7 @@ from metad2a.search.pipelines.ending import before_last, last_stage, take_last
 from metad2a.search.pipelines.kept import known_percent
 from metad2a.search.pipelines.promotion import promoted
 from metad2a.search.pipelines.session import PipelineSession
-from metad2a.search.pipelines.stages import LAST_ROUND, Stage
+from metad2a.search.pipelines.stages import CHECKPOINT, LAST_ROUND, Stage
 from metad2a.search.run_state import Wanted
 from metad2a.search.runs import CANDIDATES
 from metad2a.train.classifier import Classifier
@@ -29,12 +29,13 @@ from predictors.outcome import BATCH
 
 def tune_all(session: PipelineSession) -> None:
     """Fine-tunes what there is time for: several at once as promised, then one of them, and what answers last."""
+    session.plan.forget(budget=session.seconds)
     if not session.plan.round(1):
         left = session.left - session.held_out(VALIDATION)
         free = before_last(session, left)
         chosen = competing.first_round(session.measured, **session.task_facts, seconds=free, allowed=session.allowed)
         for each in chosen if chosen and chosen[0].seconds >= competing.LEAST_TUNING else []:
-            session.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
+            session.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1, budget=session.seconds))
     for stage in session.plan.round(1):
         _tune(session, stage)
     begun = not all(each.done for each in session.plan.round(LAST_ROUND))
@@ -44,6 +45,9 @@ def tune_all(session: PipelineSession) -> None:
         last, members = last_stage(session)
         if last is not None:
             _tune(session, last, answering=members)
+        elif members and all(each.learning_rate is None for each in members):  # what was kept for it is free
+            for stage in promoted(session, instead=True):
+                _tune(session, stage)
 
 
 def _tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipeline] | None = None) -> None:
@@ -55,7 +59,7 @@ def _tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipelin
         return
     pipeline = PIPELINE.pipeline(PIPELINE.parse(stage.pipeline))
     index = session.run.place(Wanted(PIPELINE.of(pipeline)))
-    checkpoint = session.run.folder / CANDIDATES / f"{index}-{session.plan.stages.index(stage)}.checkpoint"
+    checkpoint = session.run.folder / CANDIDATES / CHECKPOINT.format(index, session.plan.stages.index(stage))
     checkpoint.parent.mkdir(exist_ok=True)
     begin, augment = _begin(session, pipeline, index, again=stage.again), session.augmented
     if (left := session.left_for(answering)) < 1:
