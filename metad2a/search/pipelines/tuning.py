@@ -76,6 +76,7 @@ def _tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipelin
         checkpoint=checkpoint,
         on_epoch=_epoch(session, pipeline),
     )
+    curve = session.curve  # which is told of no more once the network is kept
     if stage.round == LAST_ROUND:
         take_last(session, index, tuned)
     else:
@@ -84,7 +85,7 @@ def _tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipelin
         if not stage.again:  # what went on had two schedules, as no training that we foretell
             steps = max(1, round(tuned.passes * session.task_facts["images"] / BATCH))  # of whole batches
             accuracy, loss = tuned.valid_accuracy, tuned.valid_loss
-            session.recorder.add(pipeline, accuracy, loss, seconds=tuned.seconds, steps=steps)
+            session.recorder.add(pipeline, accuracy, loss, seconds=tuned.seconds, steps=steps, curve=curve)
         session.plan.finish(stage)
         checkpoint.unlink(missing_ok=True)
 
