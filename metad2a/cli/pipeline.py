@@ -181,16 +181,21 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Map
     to.print(f"* best  k knee of accuracy against latency  = the fastest within {EQUAL:g} points of the best")
     to.print(f"Data: {answer.data}", soft_wrap=True)
     to.print(f"Why: {answer.reason}", soft_wrap=True)
-    if answer.equal is not answer.best:
-        faster = 1 - answer.equal.latency_ms / answer.best.latency_ms
-        to.print(
-            f"The small one is as good: {answer.equal.pipeline} takes {100 * faster:.0f}% less time an image, and is "
-            f"expected within {EQUAL:g} points of the best.",
-            soft_wrap=True,
-        )
+    if small := _of_the_small(answer):
+        to.print(small, soft_wrap=True)
     for note in answer.notes:
         to.print(f"Note: {note}", soft_wrap=True)
     to.print(f"Next: {after(data, asked)}", soft_wrap=True)
+
+
+def _of_the_small(answer: PipelineRecommendation) -> str:
+    """Whether the fastest of those that are as good as the best is another, or the best is the fastest of all."""
+    if answer.equal is not answer.best:
+        faster = 1 - answer.equal.latency_ms / answer.best.latency_ms
+        named = f"The small one is as good: {answer.equal.pipeline} takes {100 * faster:.0f}% less time an image"
+        return f"{named}, and is expected within {EQUAL:g} points of the best."
+    alone = len(answer.front) == 1 and len(answer.choices) > 1
+    return "The small one is the best: of nothing that takes longer an image more is expected." if alone else ""
 
 
 def after(data: str, asked: Mapping[str, object]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from metad2a.recommend.front import EQUAL
 from metad2a.reports.cell_svg import INK, MUTED
 from metad2a.reports.figure import BLUE, PALE, VERMILION, headline, new_figure, quiet_axes, save
 from metad2a.reports.pictures import draw_once
@@ -63,12 +64,17 @@ def front_figure(answer: PipelineRecommendation) -> Figure:
     errors = np.maximum(0, [np.subtract(y, low), np.subtract(high, y)])
     axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=BLUE, alpha=0.4, linewidth=1.4, label="80% interval")
     axes.plot(x, y, "o-", color=BLUE, linewidth=1.6, markersize=5, label="front")
-    for each, name, colour in ((answer.best, "best", VERMILION), (answer.knee, "knee", INK)):
-        axes.plot(*_at([each]), "o", color=colour, markersize=8, zorder=3, label=f"{name}: {each.pipeline}")
+    for each, name, look in (  # one may be all three
+        (answer.best, "best", {"marker": "o", "color": VERMILION, "markersize": 8}),
+        (answer.knee, "knee", {"marker": "o", "color": INK, "markersize": 13, "fillstyle": "none"}),
+        (answer.equal, f"fastest within {EQUAL:g} points", {"marker": "s", "color": INK, "fillstyle": "none"}),
+    ):
+        style = {"markersize": 18, "linestyle": "none", "zorder": 3} | look
+        axes.plot(*_at([each]), label=f"{name}: {each.pipeline}", **style)
     ticks = sorted({float(f"{value:.1g}") for value in np.geomspace(*axes.get_xlim(), 5)})
     axes.set_xticks(ticks, [f"{each:g}" for each in ticks])
     axes.minorticks_off()
-    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9, markerscale=0.6)
     headline(figure, "Which network, and at what cost")
     return figure
 
