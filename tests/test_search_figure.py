@@ -103,9 +103,12 @@ def test_a_confusion_matrix_is_drawn_anew_only_where_it_is_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts, drawn = np.array([[7, 2], [0, 5]]), list[int]()
-    monkeypatch.setattr(
-        "metad2a.reports.confusion.confusion_figure", lambda *given: drawn.append(1) or new_figure(1, 1)
-    )
+
+    def draw(confusion: object, names: object) -> object:
+        drawn.append(1)
+        return new_figure(1, 1)
+
+    monkeypatch.setattr("metad2a.reports.confusion.confusion_figure", draw)
     for matrix, names in ((counts, "ab"), (counts, "ab"), (counts.T, "ab"), (counts.T, "ac")):
         write_confusion(matrix, names, tmp_path)
     assert len(drawn) == 3

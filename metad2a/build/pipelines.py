@@ -151,8 +151,8 @@ def measure(job: Job) -> Record:
         probed = probe_pipeline(pipeline, task, cache=job.cache)
         return _record(job, task, probed.classifier, time.monotonic() - begin, probed.valid_loss)
     effort = Effort(steps=job.steps, augment=_augment(job.spec, job.folder, job.cache), seed=job.seed)
-    begin, curve = begin_of(pipeline, task, seed=job.seed, cache=job.cache), list[Epoch]()
-    tuned = tune_pipeline(pipeline, task, effort, begin=begin, on_epoch=curve.append)
+    first, curve = begin_of(pipeline, task, seed=job.seed, cache=job.cache), list[Epoch]()
+    tuned = tune_pipeline(pipeline, task, effort, begin=first, on_epoch=curve.append)
     return _record(job, task, tuned.classifier, tuned.seconds, tuned.valid_loss, curve)
 
 

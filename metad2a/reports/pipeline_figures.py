@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,13 +64,10 @@ def front_figure(answer: PipelineRecommendation) -> Figure:
     errors = np.maximum(0, [np.subtract(y, low), np.subtract(high, y)])
     axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=BLUE, alpha=0.4, linewidth=1.4, label="80% interval")
     axes.plot(x, y, "o-", color=BLUE, linewidth=1.6, markersize=5, label="front")
-    for each, name, look in (  # one may be all three
-        (answer.best, "best", {"marker": "o", "color": VERMILION, "markersize": 8}),
-        (answer.knee, "knee", {"marker": "o", "color": INK, "markersize": 13, "fillstyle": "none"}),
-        (answer.equal, f"fastest within {EQUAL:g} points", {"marker": "s", "color": INK, "fillstyle": "none"}),
-    ):
-        style = {"markersize": 18, "linestyle": "none", "zorder": 3} | look
-        axes.plot(*_at([each]), label=f"{name}: {each.pipeline}", **style)
+    fastest, hollow = f"fastest within {EQUAL:g} points", dict[str, Any](color=INK, fillstyle="none")
+    axes.plot(*_at([answer.best]), "o", color=VERMILION, markersize=8, zorder=3, label=f"best: {answer.best.pipeline}")
+    axes.plot(*_at([answer.knee]), "o", markersize=13, zorder=3, label=f"knee: {answer.knee.pipeline}", **hollow)
+    axes.plot(*_at([answer.equal]), "s", markersize=18, zorder=3, label=f"{fastest}: {answer.equal.pipeline}", **hollow)
     ticks = sorted({float(f"{value:.1g}") for value in np.geomspace(*axes.get_xlim(), 5)})
     axes.set_xticks(ticks, [f"{each:g}" for each in ticks])
     axes.minorticks_off()
