@@ -14,9 +14,16 @@ import torch
 from databases.architectures.spaces.pipeline import Pipeline
 from databases.architectures.supernets.families import RESIDUAL
 from databases.architectures.supernets.pretrained import Pretrained
-from databases.datasets.task import Task, split
-from metad2a.search.pipelines import competing, ending
+from databases.datasets.task import VALIDATION, Task, split
+from metad2a.recommend.chances import Chance
+from metad2a.search.pipelines import competing, ending, tuning
+from metad2a.search.pipelines.session import PipelineSession
 from metad2a.train.bases import Base, of_family
+from metad2a.train.finetune import Tuned
+from metad2a.train.pipeline import Effort, tune_pipeline
+
+KNOWN = 102.0  # what validation images say that were learnt from
+OWN = Pipeline("own", 32, "probe")
 
 
 def stripes(images: int = 120, *, side: int = 16, channels: int = 3, seed: int = 0) -> Task:
@@ -72,3 +79,33 @@ def short_searches(monkeypatch: pytest.MonkeyPatch, home: Path, *, probes: tuple
     monkeypatch.setattr(competing, "LEAST_TUNING", 0.1)
     monkeypatch.setattr(competing, "LEAST_AGAIN", 1e9)
     monkeypatch.setattr(ending, "LEAST_LAST", 1e9)
+
+
+def long_searches(monkeypatch: pytest.MonkeyPatch, home: Path) -> list[Effort]:
+    """A home of its own, tiny random weights, always 100 s left, and fine-tuning beats the probe; what is trained."""
+    trained = list[Effort]()
+
+    def better(pipeline: Pipeline, task: Task, effort: Effort, **given: object) -> Tuned:
+        trained.append(effort)
+        short = replace(effort, seconds=None, steps=4)
+        tuned = tune_pipeline(pipeline, task, short, **given)  # type: ignore[arg-type]
+        accuracy = KNOWN if VALIDATION in effort.parts else 101.0  # the probe may know all
+        return replace(tuned, valid_accuracy=accuracy, valid_loss=0.1)
+
+    monkeypatch.setenv("METAD2A_HOME", str(home))
+    monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
+    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
+    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
+    monkeypatch.setattr(tuning, "tune_pipeline", better)
+    monkeypatch.setattr(competing, "LEAST_TUNING", 0.1)
+    monkeypatch.setattr(competing, "LEAST_AGAIN", 0.1)
+    monkeypatch.setattr(ending, "LEAST_LAST", 0.2)
+    monkeypatch.setattr(PipelineSession, "left", property(lambda session: 100.0))
+    return trained
+
+
+def begin(monkeypatch: pytest.MonkeyPatch, *pipelines: Pipeline) -> None:
+    """These compete first."""
+    monkeypatch.setattr(
+        competing, "first_round", lambda measured, **given: [Chance(each, 0.3, 50.0) for each in pipelines]
+    )

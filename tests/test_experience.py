@@ -92,6 +92,7 @@ def test_a_search_records_what_it_measured_and_only_once(
     }
     tuned = found[str(TUNED)]
     assert tuned.source == "user" and int(tuned.recipe.partition("-")[0]) >= 1 and tuned.test_accuracy is None
+    assert tuned.extra["loss_at_100"] > 0  # its learning curve
     assert tuned.extra["classes"] == 3 and tuned.extra["train_images"] == (task.parts == 0).sum()
     entry = store.task(task.fingerprint)
     assert entry is not None and entry.name == task.name and entry.statistics

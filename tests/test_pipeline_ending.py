@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,14 +10,11 @@ from typing import cast
 
 import numpy as np
 import pytest
-from pipeline_world import opened, stripes
+from pipeline_world import KNOWN, OWN, begin, long_searches, stripes
 
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.datasets.task import TRAIN, VALIDATION, Task
-from metad2a.cli.output import print_json
-from metad2a.cli.pipeline import plain
 from metad2a.export.weights import load_weights
-from metad2a.recommend.chances import Chance
 from metad2a.search.pipelines import competing, ending
 from metad2a.search.pipelines import tuning as module
 from metad2a.search.pipelines.chosen import ON_ALL
@@ -31,40 +27,13 @@ from metad2a.train.bases import Base
 from metad2a.train.finetune import Tuned
 from metad2a.train.pipeline import Effort, tune_pipeline
 
-KNOWN = 102.0
-OWN, LITE = Pipeline("own", 32, "probe"), Pipeline("lite0", 64, "probe")
+LITE = Pipeline("lite0", 64, "probe")
 SLOW, FAST = Pipeline("own", 32, "all", 0.03), Pipeline("own", 32, "all", 0.1)
 
 
 @pytest.fixture(autouse=True)
-def efforts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Effort]]:
-    """What is trained, in a world of tiny random weights, always with 100 s left; fine-tuning beats the probe."""
-
-    trained = list[Effort]()
-
-    def better(pipeline: Pipeline, task: Task, effort: Effort, **given: object) -> Tuned:
-        trained.append(effort)
-        short = replace(effort, seconds=None, steps=4)
-        tuned = tune_pipeline(pipeline, task, short, **given)  # type: ignore[arg-type]
-        accuracy = KNOWN if VALIDATION in effort.parts else 101.0  # the probe may know all
-        return replace(tuned, valid_accuracy=accuracy, valid_loss=0.1)
-
-    monkeypatch.setenv("METAD2A_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr("metad2a.train.pipeline.open_base", opened)
-    monkeypatch.setattr("metad2a.recommend.looking.installed", lambda: {"own": True})
-    monkeypatch.setattr("metad2a.recommend.chances.PROBES", (OWN,))
-    monkeypatch.setattr(module, "tune_pipeline", better)
-    monkeypatch.setattr(competing, "LEAST_TUNING", 0.1)
-    monkeypatch.setattr(competing, "LEAST_AGAIN", 0.1)
-    monkeypatch.setattr(ending, "LEAST_LAST", 0.2)
-    monkeypatch.setattr(PipelineSession, "left", property(lambda session: 100.0))
-    yield trained
-
-
-def begin(monkeypatch: pytest.MonkeyPatch, *pipelines: Pipeline) -> None:
-    monkeypatch.setattr(
-        competing, "first_round", lambda measured, **given: [Chance(each, 0.3, 50.0) for each in pipelines]
-    )
+def efforts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Effort]:
+    return long_searches(monkeypatch, tmp_path / "home")
 
 
 def searched(task: Task) -> PipelineResult:
@@ -205,14 +174,6 @@ def test_a_last_training_that_time_cut_is_told_so(monkeypatch: pytest.MonkeyPatc
     lines = list[str]()
     search_pipelines(stripes(60), seconds=500, line=lines.append)
     assert "not to its end" in lines[-1]
-
-
-def test_the_answer_is_one_json_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    begin(monkeypatch, SLOW)
-    result = searched(stripes(60))
-    print_json(plain(result, result.exported))
-    told = json.loads(capsys.readouterr().out)
-    assert told["run"] == result.folder.name and told["architecture"] == str(SLOW)
 
 
 def test_without_validation_images_all_time_is_for_what_there_is(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from pipeline_world import stripes
 
 from databases.datasets.task import Images, Labels
+from metad2a.reports.confusion import confusion_figure, write_confusion
 from metad2a.reports.figure import VERMILION, new_figure, save
 from metad2a.reports.pipeline_figures import mistakes_figure, write_mistakes
 from metad2a.reports.search_figure import MOST, search_figure
@@ -82,3 +84,37 @@ def test_mistakes_are_drawn_anew_only_where_they_are_others(tmp_path: Path, monk
     assert [written(task.images, wrong), written(task.images, wrong)] == [5, 5]  # a broken one
     assert write_mistakes(task.images, task.labels, task.labels, task.class_names, tmp_path) is None
     assert not sheet.exists()
+
+
+@pytest.mark.parametrize("names", [("cat", "dog"), ("1,5", 'a "b"'), ("=1+1", "two\nlines"), ("\ud800", "\ud801")])
+def test_a_confusion_matrix_is_a_table_with_the_names_of_classes(names: tuple[str, str], tmp_path: Path) -> None:
+    counts = np.array([[7, 2], [0, 5]])
+    found = write_confusion(counts, names, tmp_path)
+    assert found == tmp_path / "confusion.csv" and (tmp_path / "confusion.png").is_file()
+    with found.open(encoding="utf-8", newline="") as file:
+        rows = [*csv.reader(file)]
+    told = [name.encode(errors="backslashreplace").decode() for name in names]
+    assert rows == [["true class", *told], [told[0], "7", "2"], [told[1], "0", "5"]]
+    assert write_confusion(0 * counts, names, tmp_path) is None
+    assert not {*tmp_path.glob("confusion.*")}
+
+
+def test_a_confusion_matrix_is_drawn_anew_only_where_it_is_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, drawn = np.array([[7, 2], [0, 5]]), list[int]()
+
+    def draw(confusion: object, names: object) -> object:
+        drawn.append(1)
+        return new_figure(1, 1)
+
+    monkeypatch.setattr("metad2a.reports.confusion.confusion_figure", draw)
+    for matrix, names in ((counts, "ab"), (counts, "ab"), (counts.T, "ab"), (counts.T, "ac")):
+        write_confusion(matrix, names, tmp_path)
+    assert len(drawn) == 3
+
+
+@pytest.mark.parametrize(("classes", "numbers", "names"), [(2, 4, 2), (30, 900, 30), (31, 0, 31), (90, 0, 0)])
+def test_what_would_not_be_legible_is_left_out(classes: int, numbers: int, names: int) -> None:
+    axes = confusion_figure(np.ones((classes, classes), np.int64), [f"class {n}" for n in range(classes)]).axes[0]
+    assert (len(axes.texts), len(axes.get_yticks())) == (numbers, names)

@@ -65,3 +65,12 @@ def test_no_letter_is_lost(rows: list[list[str]], width: int) -> None:
     parts = list(FittedTable("T", ("Name", ">Number", "=Run", ""), rows)._parts(width))
     assert sorted({each for part in parts for each in part}) == [0, 1, 2, 3]
     assert all(first[-1] < second[1] and second[0] == 0 for first, second in pairwise(parts))
+
+
+@pytest.mark.parametrize(("heading", "shows"), [(">cat", "cat"), (">>cat", ">cat"), (">=1", "=1"), ("==1", "=1")])
+def test_only_the_first_sign_of_a_heading_tells_of_its_column(heading: str, shows: str) -> None:
+    assert shown(table(None, ("", heading), [("a", "1")]), 80).split()[0] == shows
+
+
+def test_whether_all_columns_fit_is_known_before() -> None:
+    assert [table("", HEADINGS, ROWS).fits(width) for width in (100, 300)] == [False, True]

@@ -1,13 +1,14 @@
 """`database build --space pipeline`: measures whole pipelines on sampled tasks, for so many steps each.
 
 Resumable, breadth first: the pipelines of a round on every task before the next round. What a probe of frozen features
-tells is a record like the others, so that whoever learns from them knows it of every task.
+tells is a record like the others, so that whoever learns from them knows it of every task. That of a fine-tuning holds
+its learning curve.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,8 @@ from metad2a.runtime.executors.processes import Death
 from metad2a.runtime.place import TWO, Place
 from metad2a.train.augment import Augment
 from metad2a.train.classifier import Classifier
+from metad2a.train.curve import curve_of
+from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, begin_of, choose_augment, probe_pipeline, tune_pipeline
 from metad2a.train.probe import percent_right
 
@@ -148,8 +151,9 @@ def measure(job: Job) -> Record:
         probed = probe_pipeline(pipeline, task, cache=job.cache)
         return _record(job, task, probed.classifier, time.monotonic() - begin, probed.valid_loss)
     effort = Effort(steps=job.steps, augment=_augment(job.spec, job.folder, job.cache), seed=job.seed)
-    tuned = tune_pipeline(pipeline, task, effort, begin=begin_of(pipeline, task, seed=job.seed, cache=job.cache))
-    return _record(job, task, tuned.classifier, tuned.seconds, tuned.valid_loss)
+    first, curve = begin_of(pipeline, task, seed=job.seed, cache=job.cache), list[Epoch]()
+    tuned = tune_pipeline(pipeline, task, effort, begin=first, on_epoch=curve.append)
+    return _record(job, task, tuned.classifier, tuned.seconds, tuned.valid_loss, curve)
 
 
 @lru_cache(maxsize=2)
@@ -158,8 +162,10 @@ def _augment(spec: TaskSpec, folder: Path, cache: Path) -> Augment:
     return choose_augment(AUTOMATIC, built_task(spec, folder), cache=cache)[0]
 
 
-def _record(job: Job, task: Task, classifier: Classifier, seconds: float, valid_loss: float) -> Record:
-    values, extra = dict[str, float](), dict[str, float]()
+def _record(
+    job: Job, task: Task, classifier: Classifier, seconds: float, valid_loss: float, curve: Sequence[Epoch] = ()
+) -> Record:
+    values, extra = dict[str, float](), curve_of(curve)
     for part, name in ((VALIDATION, "valid"), (TEST, "test")):
         images, labels = task.part(part)
         extra[f"{name}_images"] = float(min(MOST_TEST, len(labels)))

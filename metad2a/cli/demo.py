@@ -20,7 +20,7 @@ from databases.hosting import own_process
 from metad2a.cli.folders import check_output_folder
 from metad2a.cli.guard import guarded
 from metad2a.cli.output import console, reporting
-from metad2a.cli.pipeline import beside
+from metad2a.cli.pipeline_answer import beside
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task

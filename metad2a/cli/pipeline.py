@@ -6,24 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from shlex import quote
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
-from databases.errors import UserError, in_a_line
+from databases.errors import UserError
 from databases.usual import AUTOMATIC, USUAL_SECONDS
 from metad2a.cli import process
 from metad2a.cli.folders import check_output_folder, copied
 from metad2a.cli.options import duration, open_store, open_tracker, read_images, stored
 from metad2a.cli.output import console, print_json, reporting, table, tell_written
+from metad2a.cli.pipeline_answer import plain, tell
 from metad2a.cli.tracked import drawn
 from metad2a.recommend.front import EQUAL
-from metad2a.reports.words import percent, short, span
+from metad2a.reports.words import percent, span
 
 if TYPE_CHECKING:
     from databases.datasets.task import Task
-    from metad2a.cli.tables import FittedTable
-    from metad2a.export.export import Exported
     from metad2a.recommend.pipelines import PipelineRecommendation
     from metad2a.search.pipelines.search import PipelineResult
     from metad2a.train.bases import Base
@@ -39,9 +38,9 @@ Preference = Annotated[
     Literal["accuracy", "latency"],
     typer.Option("--prefer", help="latency: the fastest of those that are as good on validation images (pipeline)."),
 ]
+PICTURED = ("mistakes.png", "confusion.csv", "confusion.png")  # beside the network
 LIMITS = ("max-params", "max-flops", "max-latency")
 Most: TypeAlias = tuple[int | None, int | None, str | None]  # what these are given
-MOST_CLASSES = 20  # of a confusion matrix that is printed
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class SearchOptions:
 
 def search(data: str, options: SearchOptions, *, seconds: float | None, seed: int, output: Path | None) -> None:
     """`metad2a search` in the space of pipelines."""
-    check_output_folder(output, "mistakes.png", network=True, data=data)
+    check_output_folder(output, *PICTURED, network=True, data=data)
     with open_store(options.database) as store, reporting("Reading the images ...") as reporter:
         from databases.architectures.spaces.pipeline import PIPELINE
         from metad2a.recommend.pipeline_cost import limits_here
@@ -92,11 +91,14 @@ def search(data: str, options: SearchOptions, *, seconds: float | None, seed: in
         )
         reporter.now("Drawing what was mistaken ...")
         exported = copied(result.exported, output)
-        pictures = _mistakes(result, task, exported.folder)
+        pictures, matrix = _mistakes(result, task, exported.folder)
     if options.json:
-        print_json({**plain(result, exported), "mistakes": None if pictures is None else str(pictures)})
+        files = {"mistakes": pictures, "confusion": matrix}
+        print_json(plain(result, exported, task) | {name: each and str(each) for name, each in files.items()})
     else:
-        _answer(result, exported, task)
+        tell(result, exported, task)
+        if matrix is not None:
+            console().print(f"Confusion matrix: {matrix}, and as a picture beside it", soft_wrap=True)
         if pictures is not None:
             console().print(f"Pictures that were taken for another class: {pictures}", soft_wrap=True)
 
@@ -181,16 +183,21 @@ def _show(answer: PipelineRecommendation, data: str, top: int | None, asked: Map
     to.print(f"* best  k knee of accuracy against latency  = the fastest within {EQUAL:g} points of the best")
     to.print(f"Data: {answer.data}", soft_wrap=True)
     to.print(f"Why: {answer.reason}", soft_wrap=True)
-    if answer.equal is not answer.best:
-        faster = 1 - answer.equal.latency_ms / answer.best.latency_ms
-        to.print(
-            f"The small one is as good: {answer.equal.pipeline} takes {100 * faster:.0f}% less time an image, and is "
-            f"expected within {EQUAL:g} points of the best.",
-            soft_wrap=True,
-        )
+    if small := _of_the_small(answer):
+        to.print(small, soft_wrap=True)
     for note in answer.notes:
         to.print(f"Note: {note}", soft_wrap=True)
     to.print(f"Next: {after(data, asked)}", soft_wrap=True)
+
+
+def _of_the_small(answer: PipelineRecommendation) -> str:
+    """Whether the fastest of those that are as good as the best is another, or the best is the fastest of all."""
+    if answer.equal is not answer.best:
+        faster = 1 - answer.equal.latency_ms / answer.best.latency_ms
+        named = f"The small one is as good: {answer.equal.pipeline} takes {100 * faster:.0f}% less time an image"
+        return f"{named}, and is expected within {EQUAL:g} points of the best."
+    alone = len(answer.front) == 1 and len(answer.choices) > 1
+    return "The small one is the best: of nothing that takes longer an image more is expected." if alone else ""
 
 
 def after(data: str, asked: Mapping[str, object]) -> str:
@@ -199,102 +206,12 @@ def after(data: str, asked: Mapping[str, object]) -> str:
     return f"metad2a search {quote(data)}" + "".join(f" --{k} {quote(str(v))}" for k, v in options.items())
 
 
-def _mistakes(result: PipelineResult, task: Task, folder: Path) -> Path | None:
-    """The sheet of test pictures that were taken for another class, where there are any."""
+def _mistakes(result: PipelineResult, task: Task, folder: Path) -> tuple[Path | None, Path | None]:
+    """The sheet of test pictures that were taken for another class, and the table of all, where there are any."""
+    from metad2a.reports.confusion import write_confusion
     from metad2a.reports.pipeline_figures import write_mistakes
 
     found = result.report
     labels = task.labels[found.places]
-    return write_mistakes(task.images, found.taken, labels, task.class_names, folder, places=found.places)
-
-
-def _answer(result: PipelineResult, exported: Exported, task: Task) -> None:
-    to = console()
-    headings = ("", "Pipeline", ">Validation", ">Passes", ">Time", ">Parameters", ">FLOPs")
-    rows = [
-        (
-            "*" if str(each.architecture) == str(result.best) else "",
-            str(each.architecture),
-            percent(each.valid_accuracy),
-            str(each.epochs),
-            span(each.seconds),
-            short(each.parameters),
-            short(each.flops),
-        )
-        for each in result.trained
-    ]
-    to.print(table("Trained pipelines", headings, rows))
-    alone = len(result.members) == 1
-    named = " and ".join(map(str, result.members)) + (", the best by validation" if alone else ", their mean")
-    to.print(named, soft_wrap=True)
-    valid, test = percent(result.valid_accuracy), percent(result.test_accuracy)
-    to.print(f"validation {valid}, which chose; test {test}, on images that chose nothing")
-    found = result.report
-    to.print(
-        f"macro F1 {found.macro_f1:.3f}; log-loss {found.loss:.3f} calibrated by the temperature "
-        f"{result.temperature:.2f}, {found.loss_uncalibrated:.3f} without",
-        soft_wrap=True,
-    )
-    to.print(f"{found.megabytes:.1f} MB of weights; {found.milliseconds:.1f} ms an image here")
-    _by_class(result, task)
-    if result.rivals:
-        to.print(beside(result))
-    run = result.folder.name
-    to.print(f"{span(result.seconds)} in all; run {run}", soft_wrap=True)
-    for note in result.notes:
-        to.print(f"Note: {note}", soft_wrap=True)
-    to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it:", soft_wrap=True)
-    next_ones = (f"cd {quote(str(exported.folder))}", "python model.py PICTURE", f"metad2a predict {run} PICTURES")
-    to.print("\n".join(f"    {each}" for each in next_ones), soft_wrap=True)
-
-
-def beside(result: PipelineResult) -> FittedTable:
-    """What the same seconds give without a choice, and ours."""
-    others = len(result.members) - 1
-    name = f"ours: {result.best}" + (f" and {others} more" if others else "")
-    ours = (name, result.valid_accuracy, result.test_accuracy, result.seconds)
-    rivals = [(each.name, each.valid_accuracy, each.test_accuracy, each.seconds) for each in result.rivals]
-    rows = [(name, percent(valid), percent(test), span(took)) for name, valid, test, took in (*rivals, ours)]
-    return table("In the same seconds", ("", ">Validation", ">Test", ">Time"), rows)
-
-
-def _by_class(result: PipelineResult, task: Task) -> None:
-    """Accuracy of each class, and what it was taken for."""
-    names, confusion = [*map(in_a_line, task.class_names)], result.report.confusion
-    if not confusion.sum():
-        return
-    wrong = confusion.copy()
-    wrong[range(len(names)), range(len(names))] = 0
-    rows = []
-    for index, name in enumerate(names):
-        worst = int(wrong[index].argmax())
-        mistaken = f"{names[worst]} ({wrong[index, worst]})" if wrong[index, worst] else ""
-        rows.append((name, str(confusion[index].sum()), percent(result.report.recall[index]), mistaken))
-    if len(rows) > MOST_CLASSES:
-        rows = sorted(rows, key=lambda row: float(row[2].rstrip("%")) if row[2] != "-" else 101.0)[:MOST_CLASSES]
-    title = "Test images by class" if len(rows) == len(names) else f"Test images of the {len(rows)} classes told worst"
-    console().print(table(title, ("Class", ">Images", ">Right", "Most often taken for"), rows))
-
-
-def plain(result: PipelineResult, exported: Exported) -> dict[str, Any]:
-    """What a search tells as JSON values."""
-    from dataclasses import asdict
-
-    trained = [{**asdict(each), "architecture": str(each.architecture)} for each in result.trained]
-    report = {**asdict(result.report), "confusion": result.report.confusion.tolist()}
-    del report["taken"], report["places"]
-    return {
-        "run": result.folder.name,
-        "architecture": str(result.best),
-        "valid_accuracy": result.valid_accuracy,
-        "test_accuracy": result.test_accuracy,
-        "temperature": result.temperature,
-        "report": report,
-        "rivals": [asdict(each) for each in result.rivals],
-        "trained": trained,
-        "seconds": result.seconds,
-        "resumed": result.resumed,
-        "notes": list(result.notes),
-        "weights": str(exported.weights),
-        "program": str(exported.program),
-    }
+    pictures = write_mistakes(task.images, found.taken, labels, task.class_names, folder, places=found.places)
+    return pictures, write_confusion(found.confusion, task.class_names, folder)

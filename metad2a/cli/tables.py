@@ -28,6 +28,10 @@ class FittedTable:
         cells = [[seen(cell) for cell in row] for row in rows]
         self.columns = [[row[i] for row in cells] for i in range(len(headings))]
 
+    def fits(self, room: int) -> bool:
+        """Whether all columns fit side by side."""
+        return len([*self._parts(room)]) == 1
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Table]:
         """The parts, one below the other."""
         for number, part in enumerate(self._parts(options.max_width)):
@@ -50,13 +54,13 @@ class FittedTable:
         """Fewest and most letters a line that a column asks for."""
         heading, cells = self.headings[column], self.columns[column]
         whole = heading.startswith((">", "="))
-        words = heading.lstrip(">=").split()
+        words = _words(heading).split()
         least = max(map(_wide, words), default=0)
         if whole:
             least = max(least, *map(_wide, cells), 1)
         else:
             least = max(least, *(min(_wide(word), FOLDED) for each in cells for word in each.split()), 1)
-        return least, max(least, *map(_wide, [heading.lstrip(">="), *cells]))
+        return least, max(least, *map(_wide, [_words(heading), *cells]))
 
     def _table(self, part: Sequence[int], room: int, *, title: str | None) -> Table:
         from rich import box
@@ -69,7 +73,7 @@ class FittedTable:
         for column, width in zip(part, widths, strict=True):
             heading = self.headings[column]
             number = heading.startswith(">")
-            made.add_column(heading.lstrip(">="), justify="right" if number else "left", width=width, overflow="fold")
+            made.add_column(_words(heading), justify="right" if number else "left", width=width, overflow="fold")
         for row in zip(*(self.columns[each] for each in part), strict=True):
             made.add_row(*map(Text, row))
         return made
@@ -84,6 +88,11 @@ def _shrunk(bounds: Sequence[tuple[int, int]], room: int) -> list[int]:
             break
         widths[max(free, key=lambda i: widths[i])] -= 1
     return [min(each, max(room, 1)) for each in widths]
+
+
+def _words(heading: str) -> str:
+    """A heading without the sign that tells of its column."""
+    return heading[1:] if heading.startswith((">", "=")) else heading
 
 
 def _wide(text: str) -> int:

@@ -111,7 +111,8 @@ def search(
 
     Probes of pretrained networks on your images give a working model in seconds; then what promises most is
     fine-tuned in the time that is left, and validation chooses. Given again, the same command goes on where it was
-    stopped, and a larger budget goes on further.
+    stopped, and a larger budget goes on further. The confusion matrix is also written beside the network, as
+    confusion.csv and a picture, with a sheet of pictures that were taken for another class.
 
     In another --space, such as nasbench201, networks of that space are trained from scratch: recommended ones first,
     then those that promise most improvement a second, given all trainings so far, as many as there is time for. With

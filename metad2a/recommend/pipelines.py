@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 3.0  # of probing
 IN_SECONDS = "looking takes a few seconds, and what it reaches with all is higher"
 MOST_SEEN = 2_000  # images that are looked at
+FLAT = 1e-9  # of the height of a front: no knee
 
 
 @dataclass(frozen=True)
@@ -267,7 +268,10 @@ def _of_chance(chance: Chance, cost: Callable[[Pipeline], PipelineCost]) -> Choi
 
 
 def _knee(front: Sequence[Choice]) -> Choice:
-    """Where the front is farthest above the straight line between its ends, over the logarithm of latency."""
+    """Where the front is farthest above the straight line between its ends, over the logarithm of latency.
+
+    Of one that is nowhere above it, as with two alone, the fastest that is as good as the best.
+    """
     first, last = front[0], front[-1]
     wide = np.log(last.latency_ms / first.latency_ms) or 1.0
     high = last.expected_accuracy - first.expected_accuracy or 1.0
@@ -276,7 +280,10 @@ def _knee(front: Sequence[Choice]) -> Choice:
         right = np.log(each.latency_ms / first.latency_ms) / wide
         return float((each.expected_accuracy - first.expected_accuracy) / high - right)
 
-    return max(front, key=above)
+    knee = max(front, key=above)
+    if above(knee) > FLAT:
+        return knee
+    return as_good(front, quality=lambda each: each.expected_accuracy, cost=lambda each: each.latency_ms)
 
 
 def _reason(best: Choice, measured: Sequence[MeasuredProbe], seconds: float, model: OutcomeModel) -> str:

@@ -6,13 +6,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from metad2a.recommend.front import EQUAL
 from metad2a.reports.cell_svg import INK, MUTED
 from metad2a.reports.figure import BLUE, PALE, VERMILION, headline, new_figure, quiet_axes, save
+from metad2a.reports.pictures import draw_once
 from metad2a.runtime.files import ours, write_folder
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
 Labels = npt.NDArray[np.int64]
 Places = npt.NDArray[np.intp]
-MISTAKES, OF = "mistakes.png", "metad2a"  # the sheet, and where its file tells what it was drawn of
+MISTAKES = "mistakes.png"
 COLUMNS, MOST_ROWS, LETTERS = 8, 4, 22  # of the sheet of mistakes
 
 
@@ -62,12 +64,14 @@ def front_figure(answer: PipelineRecommendation) -> Figure:
     errors = np.maximum(0, [np.subtract(y, low), np.subtract(high, y)])
     axes.errorbar(x, y, yerr=errors, fmt="none", ecolor=BLUE, alpha=0.4, linewidth=1.4, label="80% interval")
     axes.plot(x, y, "o-", color=BLUE, linewidth=1.6, markersize=5, label="front")
-    for each, name, colour in ((answer.best, "best", VERMILION), (answer.knee, "knee", INK)):
-        axes.plot(*_at([each]), "o", color=colour, markersize=8, zorder=3, label=f"{name}: {each.pipeline}")
+    fastest, hollow = f"fastest within {EQUAL:g} points", dict[str, Any](color=INK, fillstyle="none")
+    axes.plot(*_at([answer.best]), "o", color=VERMILION, markersize=8, zorder=3, label=f"best: {answer.best.pipeline}")
+    axes.plot(*_at([answer.knee]), "o", markersize=13, zorder=3, label=f"knee: {answer.knee.pipeline}", **hollow)
+    axes.plot(*_at([answer.equal]), "s", markersize=18, zorder=3, label=f"{fastest}: {answer.equal.pipeline}", **hollow)
     ticks = sorted({float(f"{value:.1g}") for value in np.geomspace(*axes.get_xlim(), 5)})
     axes.set_xticks(ticks, [f"{each:g}" for each in ticks])
     axes.minorticks_off()
-    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9)
+    figure.legend(loc="outside lower left", ncols=2, frameon=False, fontsize=9, markerscale=0.6)
     headline(figure, "Which network, and at what cost")
     return figure
 
@@ -93,14 +97,7 @@ def write_mistakes(
         return None
     told = hashlib.sha256(repr((tuple(names), taken.tolist(), truth.tolist())).encode())
     told.update(images[shown if places is None else places[shown]].tobytes())
-
-    def write(beside: Path) -> list[str]:
-        figure = mistakes_figure(images, taken, truth, names, places=places)
-        save(figure, beside / MISTAKES, metadata={OF: told.hexdigest()})
-        return [MISTAKES]
-
-    if not (there and _told_in(path) == told.hexdigest()):
-        write_folder(folder, write)
+    draw_once(lambda: mistakes_figure(images, taken, truth, names, places=places), path, of=told.hexdigest())
     return path
 
 
@@ -131,17 +128,6 @@ def _wrong(taken: Labels, truth: Labels) -> tuple[Places, Places]:
     """Positions of what was taken for another class, and of those that are shown."""
     wrong, most = np.flatnonzero(taken != truth), COLUMNS * MOST_ROWS
     return wrong, wrong if len(wrong) <= most else wrong[np.linspace(0, len(wrong) - 1, most).astype(np.int64)]
-
-
-def _told_in(path: Path) -> object:
-    """What a picture of ours tells of what it was drawn of."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return picture.info.get(OF)
-    except (OSError, SyntaxError, ValueError):  # it is broken: drawn anew
-        return None
 
 
 def _at(choices: Sequence[Choice]) -> tuple[list[float], list[float]]:

@@ -43,7 +43,7 @@ WARMUP = 0.1  # share of the training
 AVERAGE = Average(keeps=0.97)
 RECALIBRATE = 512  # images whose statistics the batch normalisations take; twice as many tell nothing more
 TINY = 1e-3  # seconds, for which a step is made where there is no time
-WATCHED, WATCHES, WATCH_SHARE = 128, 10, 0.03  # validation images looked at on the way, how often, of the seconds
+WATCHED, WATCHES, WATCH_SHARE = 128, 10, 0.02  # validation images looked at on the way, how often, of the seconds
 STATISTICS_FOR_ONE = 2  # images at a time for one of a training's, since without gradients they take less memory
 
 

@@ -145,7 +145,7 @@ def _tried(session: PipelineSession, pipeline: Pipeline, seconds: float, *, begi
     if stage is None:
         if not begin:
             return None
-        stage = Stage(str(pipeline), seconds, again=False, round=1)
+        stage = Stage(str(pipeline), seconds, again=False, round=1, budget=session.seconds)
         session.plan.add(stage)
     if pipeline.learning_rate is not None or stage.done:
         tune(session, stage)

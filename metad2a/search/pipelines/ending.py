@@ -72,7 +72,7 @@ def last_stage(session: PipelineSession) -> tuple[Stage | None, list[Pipeline]]:
     left -= to_classify(session.measured, len(session.task.places(VALIDATION)), tuned[:1])  # when it is over
     if not tuned or left < LEAST_LAST:
         return None, pipelines
-    stage = Stage(str(tuned[0]), left, again=True, round=LAST_ROUND)
+    stage = Stage(str(tuned[0]), left, again=True, round=LAST_ROUND, budget=session.seconds)
     session.plan.add(stage)
     return stage, pipelines
 

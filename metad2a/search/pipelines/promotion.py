@@ -9,14 +9,18 @@ from metad2a.search.pipelines.session import PipelineSession
 from metad2a.search.pipelines.stages import LAST_ROUND, Stage
 
 
-def promoted(session: PipelineSession) -> list[Stage]:
-    """The stage of the pipeline that promises most, or those that were begun; none where there is no time."""
+def promoted(session: PipelineSession, *, instead: bool = False) -> list[Stage]:
+    """The stage of the pipeline that promises most, or those that were begun; none where there is no time.
+
+    ``instead`` of the last training, which nothing that answers could take, it gets the time kept for that too.
+    """
     open_ones = [each for each in session.plan.round(2) if not each.done]
     tuned = [index for index in session.run.state.trained if session.pipeline(index).learning_rate is not None]
-    left = before_last(session, session.left - session.held_out(VALIDATION))
-    if not open_ones and left >= competing.LEAST_AGAIN and tuned and _goes_on(session):
+    left = session.left - session.held_out(VALIDATION)
+    left = left if instead else before_last(session, left)
+    if not open_ones and left >= competing.LEAST_AGAIN and tuned and (instead or _goes_on(session)):
         best = session.pipeline(_promising(session, tuned, left))
-        session.plan.add(Stage(str(best), left, again=True, round=2))
+        session.plan.add(Stage(str(best), left, again=True, round=2, budget=session.seconds))
         open_ones = session.plan.round(2)[-1:]
     return open_ones
 
@@ -24,6 +28,8 @@ def promoted(session: PipelineSession) -> list[Stage]:
 def _goes_on(session: PipelineSession) -> bool:
     """Whether training images alone are gone on with: for one of several, or by a larger budget after the last."""
     last = session.plan.stages[-1]
+    if last.done and session.seconds > last.budget:
+        return True
     if last.round == LAST_ROUND:
         return last.done
     return (last.round == 1 and len(session.plan.round(1)) > 1) or not len(session.task.places(VALIDATION))

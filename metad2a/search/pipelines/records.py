@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ from databases.records.record import Record, TaskEntry
 from databases.records.store import Store
 from databases.usual import AUTOMATIC
 from metad2a.train.bases import OTHER
+from metad2a.train.curve import curve_of
+from metad2a.train.loop import Epoch
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,17 @@ class Recorder:
         if self.store is not None:
             self.store.add_task(TaskEntry.of(self.task))
 
-    def add(self, pipeline: Pipeline, accuracy: float | None, loss: float, *, seconds: float, steps: int = 0) -> None:
-        """Writes one measurement, without ``steps`` that of a probe.
+    def add(
+        self,
+        pipeline: Pipeline,
+        accuracy: float | None,
+        loss: float,
+        *,
+        seconds: float,
+        steps: int = 0,
+        curve: Iterable[Epoch] = (),
+    ) -> None:
+        """Writes one measurement, without ``steps`` that of a probe, with its learning ``curve``.
 
         A network of the user's own is left out: the record could not say which it was.
         """
@@ -39,6 +51,7 @@ class Recorder:
         parts = {"train_images": TRAIN, "valid_images": VALIDATION}
         extra = {name: float(np.count_nonzero(self.task.parts == part)) for name, part in parts.items()}
         extra |= {"classes": float(self.task.classes)} | ({"valid_loss": loss} if math.isfinite(loss) else {})
+        extra |= curve_of(curve)
         changed = "" if self.augment == AUTOMATIC else f"-{self.augment}"  # else it is another recipe
         record = Record(
             task=self.task.fingerprint,

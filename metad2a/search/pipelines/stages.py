@@ -8,8 +8,9 @@ from pathlib import Path
 
 from databases.errors import UserError
 from metad2a.runtime.files import keep_files
+from metad2a.search.runs import CANDIDATES
 
-PLAN = "plan.json"
+PLAN, CHECKPOINT = "plan.json", "{}-{}.checkpoint"  # the latter of a candidate and a stage, by their positions
 LAST_ROUND = 3
 
 
@@ -22,6 +23,7 @@ class Stage:
         again: whether it goes on from its own weights, not from the probe's.
         round: 1 for those that compete, 2 for what the best gets, `LAST_ROUND` with validation images too.
         done: whether nothing more is to be done.
+        budget: seconds of the search that planned it.
     """
 
     pipeline: str
@@ -29,6 +31,7 @@ class Stage:
     again: bool
     round: int
     done: bool = False
+    budget: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,20 @@ class Plan:
         """Notes a stage that is about to begin."""
         self.stages.append(stage)
         self.save()
+
+    def begun(self, stage: Stage) -> bool:
+        """Whether anything of a stage was trained and kept."""
+        return stage.done or any((self.folder / CANDIDATES).glob(CHECKPOINT.format("*", self.stages.index(stage))))
+
+    def forget(self, *, budget: float) -> None:
+        """Leaves out what a smaller budget planned last and had no time to begin: a larger one has more for it.
+
+        Of those that compete with one that was begun each keeps its share.
+        """
+        while self.stages and budget > (last := self.stages[-1]).budget and not self.begun(last):
+            if last.round == 1 and any(map(self.begun, self.stages)):
+                break
+            self.stages.pop()
 
     def finish(self, stage: Stage) -> None:
         """Notes that a stage is done."""

@@ -17,7 +17,7 @@ from metad2a.search.pipelines.ending import before_last, last_stage, take_last
 from metad2a.search.pipelines.kept import known_percent
 from metad2a.search.pipelines.promotion import promoted
 from metad2a.search.pipelines.session import PipelineSession
-from metad2a.search.pipelines.stages import LAST_ROUND, Stage
+from metad2a.search.pipelines.stages import CHECKPOINT, LAST_ROUND, Stage
 from metad2a.search.run_state import Wanted
 from metad2a.search.runs import CANDIDATES
 from metad2a.train.classifier import Classifier
@@ -32,6 +32,7 @@ def tune_all(session: PipelineSession, asked: Callable[[PipelineSession], None] 
 
     In place of the first two what is ``asked`` for.
     """
+    session.plan.forget(budget=session.seconds)
     (asked or _as_promised)(session)
     begun = not all(each.done for each in session.plan.round(LAST_ROUND))
     for _ in range(1 + begun):  # a larger budget goes on further than a last one that was killed would
@@ -40,6 +41,9 @@ def tune_all(session: PipelineSession, asked: Callable[[PipelineSession], None] 
         last, members = last_stage(session)
         if last is not None:
             tune(session, last, answering=members)
+        elif not asked and members and all(each.learning_rate is None for each in members):  # its time is free
+            for stage in promoted(session, instead=True):
+                tune(session, stage)
 
 
 def _as_promised(session: PipelineSession) -> None:
@@ -49,7 +53,7 @@ def _as_promised(session: PipelineSession) -> None:
         free = before_last(session, left)
         chosen = competing.first_round(session.measured, **session.task_facts, seconds=free, allowed=session.allowed)
         for each in chosen if chosen and chosen[0].seconds >= competing.LEAST_TUNING else []:
-            session.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1))
+            session.plan.add(Stage(str(each.pipeline), each.seconds, again=False, round=1, budget=session.seconds))
     for stage in session.plan.round(1):
         tune(session, stage)
 
@@ -63,7 +67,7 @@ def tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipeline
         return
     pipeline = PIPELINE.pipeline(PIPELINE.parse(stage.pipeline))
     index = session.run.place(Wanted(PIPELINE.of(pipeline)))
-    checkpoint = session.run.folder / CANDIDATES / f"{index}-{session.plan.stages.index(stage)}.checkpoint"
+    checkpoint = session.run.folder / CANDIDATES / CHECKPOINT.format(index, session.plan.stages.index(stage))
     checkpoint.parent.mkdir(exist_ok=True)
     begin, augment = _begin(session, pipeline, index, again=stage.again), session.augmented
     if (left := session.left_for(answering)) < 1:
@@ -80,6 +84,7 @@ def tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipeline
         checkpoint=checkpoint,
         on_epoch=_epoch(session, pipeline),
     )
+    curve = session.curve  # which is told of no more once the network is kept
     if stage.round == LAST_ROUND:
         take_last(session, index, tuned)
     else:
@@ -88,7 +93,7 @@ def tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipeline
         if not stage.again:  # what went on had two schedules, as no training that we foretell
             steps = max(1, round(tuned.passes * session.task_facts["images"] / BATCH))  # of whole batches
             accuracy, loss = tuned.valid_accuracy, tuned.valid_loss
-            session.recorder.add(pipeline, accuracy, loss, seconds=tuned.seconds, steps=steps)
+            session.recorder.add(pipeline, accuracy, loss, seconds=tuned.seconds, steps=steps, curve=curve)
         session.plan.finish(stage)
         checkpoint.unlink(missing_ok=True)
 
