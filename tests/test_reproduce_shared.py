@@ -130,10 +130,9 @@ def test_the_policy_and_the_weights_of_each_other_space_learn_in_turn(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told, drawn = list[int](), list[int]()
-    policy = other_spaces.new_policy
 
     def watched(kind: str, space: Space, seed: int) -> Any:
-        made = policy(kind, space, seed)
+        made = new_policy(kind, space, seed)
         tell, draw = made.tell, made.draw
 
         def told_of(architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
@@ -148,7 +147,7 @@ def test_the_policy_and_the_weights_of_each_other_space_learn_in_turn(
         monkeypatch.setattr(made, "draw", drew)
         return made
 
-    monkeypatch.setattr(other_spaces, "new_policy", watched)
+    monkeypatch.setattr("metad2a.reproduce.enas.other_spaces.new_policy", watched)
     found = share(Sharing(name, 0, OtherSpaces(2, 1, (1, 1), (2, 2), (2, 2), 3)))
     assert found.scores.shape == (2,) and {each.space for each in found.cells.values()} == {name}
     assert told == [3, 3]  # in each of two turns
