@@ -29,8 +29,7 @@ from metad2a.export.export import Exported, card_of_training, save
 from metad2a.export.onnx import export_onnx
 from metad2a.export.program import load_program
 from metad2a.generate.generator import Generator, Lesson, train_generator
-from metad2a.reproduce.enas import recurrent
-from metad2a.reproduce.enas.other_spaces import TEXT, ChildTraining, children, train_alone
+from metad2a.reproduce.enas.other_spaces import TEXT, ChildTraining, OtherSpaces, Sharing, children, share, train_alone
 from metad2a.retrain import retrain
 from metad2a.retrain.meta_training import Schedule, meta_train
 from metad2a.runtime.tracking import NullTracker
@@ -184,6 +183,6 @@ PREPARED: dict[str, Callable[[], Callable[[], Any]]] = {
     "export to ONNX": exporting_onnx,
     "predict files": predicting_files,
     "an exported model.py": running_the_program,
-    "a demonstration's training": at_once(lambda: train_alone(ChildTraining("enas-micro", 0, 0.02))),
-    "shared weights": at_once(lambda: recurrent.score_by_shared_weights(children(TEXT, 1), steps=1, seed=0)),
+    "a demonstration's training": at_once(lambda: train_alone(ChildTraining(children("enas-micro", 1)[0], 0.02))),
+    "shared weights": at_once(lambda: share(Sharing(TEXT, 0, OtherSpaces(1, 1, (1, 1), (1, 1), (1, 1), 2)))),
 }

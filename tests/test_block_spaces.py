@@ -136,6 +136,31 @@ def test_a_channel_shuffle_is_a_permutation_whose_inverse_has_the_other_groups(c
     assert y[0, 1, 0, 0] == channels // groups or groups in (1, channels)
 
 
+@pytest.mark.parametrize("shape", [(1, 4, 5, 3), (3, 6, 2, 2), (2, 2, 1, 4)])
+@pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
+@pytest.mark.parametrize("groups", [2, 3])
+def test_a_channel_shuffle_keeps_how_channels_lie_in_memory(
+    shape: tuple[int, ...], form: torch.memory_format, groups: int
+) -> None:
+    whole = torch.randn(shape[0], groups * shape[1], *shape[2:])
+    parts = [each.contiguous(memory_format=form) for each in whole.chunk(groups, dim=1)]
+    kept = whole.to(memory_format=form).chunk(groups, dim=1)[0]  # a view, as the half that passes untouched
+    y = channel_shuffle(kept, *parts[1:])
+    assert y.is_contiguous(memory_format=form)
+    assert torch.equal(y, channel_shuffle(*whole.chunk(groups, dim=1)))
+
+
+@pytest.mark.parametrize("form", [torch.channels_last, torch.contiguous_format])
+def test_what_follows_a_unit_works_in_the_layout_that_came_in(form: torch.memory_format) -> None:
+    network = SHUFFLENASNET.network(SHUFFLENASNET.parse(SHUFFLENASNET.example), Skeleton(8, 1)).eval()
+    assert isinstance(network, ShuffleNetwork)
+    network.to(memory_format=form)  # type: ignore[call-overload]
+    x = network.stem(torch.randn(2, 3, 8, 8).to(memory_format=form))
+    for unit in network.units:
+        x = unit(x)
+        assert x.is_contiguous(memory_format=form)
+
+
 def test_a_unit_of_stride_one_passes_half_of_the_channels_untouched() -> None:
     unit = ShuffleUnit([(0, 0, "light3x3", "max3x3", "add")], 4, stride=1).eval()
     x = torch.randn(2, 8, 5, 5)

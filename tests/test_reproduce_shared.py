@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from databases.architectures.space import image_space, shared_space
+from databases.architectures.space import Architecture, Space, image_space, shared_space
 from databases.datasets.loading import load_task
-from metad2a.reproduce import lpt, shufflenasnets
-from metad2a.reproduce.enas import recurrent
+from databases.datasets.task import Task
+from metad2a.reproduce import lpt
+from metad2a.reproduce.demonstration import Context
+from metad2a.reproduce.enas import other_spaces, recurrent
 from metad2a.reproduce.enas.children import Job, Variant, new_policy, search, spread
-from metad2a.reproduce.enas.other_spaces import TEXT, children
+from metad2a.reproduce.enas.other_spaces import DIGITS, TEXT, ChildTraining, OtherSpaces, Sharing, children, share
 from metad2a.reproduce.instanas.paths import BOUNDS, CHILD, MOBILE, OURS, Measured, cheapest, matched
 from metad2a.reproduce.lpt import EASY_KIND, HARD_KIND, OUTLIER_KIND
+from metad2a.reproduce.shufflenasnets import frames
 from metad2a.supernets.passing_tests import PassingTests
 from metad2a.supernets.training import Labelled, SharedRecipe
 
@@ -24,9 +29,32 @@ def test_cells_of_two_frames_are_compared_at_equal_parameters() -> None:
     rng = np.random.default_rng(0)
     cell = shared_space("shufflenasnet").sample(rng)
     for wanted in (12_000, 40_000):
-        channels = shufflenasnets.matched(cell, wanted)
-        found = image_space("shufflenasnet").parameters(cell, shufflenasnets.skeleton(channels))
+        channels = frames.matched(cell, wanted)
+        found = image_space("shufflenasnet").parameters(cell, frames.skeleton(channels))
         assert found == pytest.approx(wanted, rel=0.15)
+
+
+def test_both_frames_are_timed_in_every_setting_and_trained_at_equal_parameters_on_every_image_set() -> None:
+    rng = np.random.default_rng(0)
+
+    def task(channels: int, classes: int) -> Task:
+        images = rng.integers(0, 256, (20 * classes, 8, 8, channels), dtype=np.uint8)
+        return load_task((images, np.arange(len(images)) % classes))
+
+    tasks = {frames.DIGITS: task(1, 4), frames.SIGNS: task(3, 7)}
+    found = frames.follow(frames.Job(1, replace(frames.FAST, px=8, images=60), tasks))
+    assert len(found.passes) == 4 and frames.JUDGED in found.passes
+    assert all(each.keys() == set(frames.NAMES) and min(each.values()) > 0 for each in found.passes.values())
+    assert {images: set(each) for images, each in found.test.items()} == {each: set(frames.NAMES) for each in tasks}
+    cells = {name: shared_space(name).sample(rng) for name in frames.FRAMES}
+    cells[frames.HALF] = cells[frames.SHUFFLE]
+    for inputs, classes in ((1, 10), (3, 43)):
+        of = {
+            name: image_space(cells[name].space).parameters(cells[name], frames.skeleton(width, inputs, classes))
+            for name, width in frames.widths(cells, inputs, classes).items()
+        }
+        assert of[frames.SHUFFLE] == pytest.approx(of[frames.ENAS], rel=0.15)
+        assert of[frames.HALF] == pytest.approx(of[frames.ENAS] / 2, rel=0.2)
 
 
 def test_a_part_of_fewer_images_than_a_batch_is_drawn_whole() -> None:
@@ -88,9 +116,55 @@ def test_every_way_of_a_search_begins_with_the_same_warmed_weights_and_its_own_s
 
 
 def test_recurrent_children_are_scored_on_weights_that_they_learnt_together() -> None:
-    cells = children(TEXT, 2)
-    before, after = (recurrent.score_by_shared_weights(cells, steps=steps, seed=0) for steps in (1, 12))
+    cells, shared = children(TEXT, 2), recurrent.SharedText(0)
+    shared.teach(1, seed=0)
+    before = shared.score(cells)
+    shared.teach(12, seed=0)
+    after, rewards = shared.score(cells), shared.reward(cells)
     assert before.shape == (2,) and (after > before).all() and (after < 0).all()
+    assert all(0 < each < recurrent.REWARD for each in rewards)
+
+
+@pytest.mark.parametrize("name", [*DIGITS, TEXT])
+def test_the_policy_and_the_weights_of_each_other_space_learn_in_turn(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, drawn = list[int](), list[int]()
+
+    def watched(kind: str, space: Space, seed: int) -> Any:
+        made = new_policy(kind, space, seed)
+        tell, draw = made.tell, made.draw
+
+        def told_of(architectures: Sequence[Architecture], scores: Sequence[float]) -> None:
+            told.append(len(architectures))
+            tell(architectures, scores)
+
+        def drew(count: int, *, seed: int = 0) -> list[Architecture]:
+            drawn.append(count)
+            return draw(count, seed=seed)
+
+        monkeypatch.setattr(made, "tell", told_of)
+        monkeypatch.setattr(made, "draw", drew)
+        return made
+
+    monkeypatch.setattr("metad2a.reproduce.enas.other_spaces.new_policy", watched)
+    found = share(Sharing(name, 0, OtherSpaces(2, 1, (1, 1), (2, 2), (2, 2), 3)))
+    assert found.scores.shape == (2,) and {each.space for each in found.cells.values()} == {name}
+    assert told == [3, 3]  # in each of two turns
+    assert len(drawn) == 5 and drawn[1] == drawn[3] == 3  # batches, told; batches, told; what is derived
+
+
+def test_a_child_that_two_seeds_find_is_trained_alone_once_for_each_training() -> None:
+    ran: list[ChildTraining] = []
+
+    class Here(Context):
+        def run(self, follow: Any, jobs: Any) -> Any:
+            ran.extend(jobs)
+            return [(each, float(each.seed)) for each in ran]
+
+    child, cell = children("enas-macro", 1)[0], children(TEXT, 1)[0]
+    found = other_spaces._trained_alone([child, cell, child], OtherSpaces(trainings=3), Here(fast=True))
+    assert found == {child: 1.0, cell: 0.0} and len(ran) == 4
 
 
 def test_the_entropy_of_a_policy_falls_with_what_it_is_told() -> None:

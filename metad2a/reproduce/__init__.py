@@ -31,7 +31,7 @@ _LISTED = {
     "instanas": ("instanas.demonstration", "InstaNAS: a path for each image, against static networks as accurate"),
     "lpt": ("lpt", "LPT: tests that are hard but clean, and an architecture that passes them"),
     "shufflenasnets": (
-        "shufflenasnets",
+        "shufflenasnets.demonstration",
         "ShuffleNASNets: time and accuracy of cells in two frames at equal parameters",
     ),
     "mdenas": (

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from torch import nn
 
 from databases.architectures.space import Architecture, SharedSpace
-from metad2a.supernets.training import Labelled, SharedRecipe, train_supernet
+from metad2a.supernets.training import Draw, Labelled, SharedRecipe, train_supernet
 from metad2a.train.loop import Epoch
 from predictors.one_shot import OneShot
 
 TOLD = 10  # children between two draws of the policy
+Measure: TypeAlias = Callable[[Sequence[Architecture]], list[float]]
 
 
 class Policy(Protocol):
@@ -41,6 +42,19 @@ def alternate(
 
     ``measure`` scores with the supernet's weights of the time; ``on_round`` is given the scores of each turn.
     """
+    draw, tell_scores = turns(policy, measure, told=told, seed=seed, on_round=on_round)
+    train_supernet(supernet, space, train, recipe=recipe, draw=draw, seed=seed, on_epoch=tell_scores)
+
+
+def turns(
+    policy: Policy,
+    measure: Measure,
+    *,
+    told: int,
+    seed: int = 0,
+    on_round: Callable[[list[float]], None] = lambda scores: None,
+) -> tuple[Draw, Callable[[Epoch], None]]:
+    """What draws the children of a pass, and what teaches the policy after it, whatever learns; see `alternate`."""
 
     def tell_scores(epoch: Epoch) -> None:
         scores: list[float] = []
@@ -54,7 +68,7 @@ def alternate(
     def draw(count: int, number: int) -> list[Architecture]:
         return policy.draw(count, seed=number)
 
-    train_supernet(supernet, space, train, recipe=recipe, draw=draw, seed=seed, on_epoch=tell_scores)
+    return draw, tell_scores
 
 
 def own_seed(seed: int, epoch: int, place: int) -> int:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from databases.architectures.skeleton import Skeleton
-from databases.architectures.space import Architecture, SharedSpace
+from databases.architectures.space import Architecture, SharedSpace, Space
 from databases.datasets.task import Task
 from databases.hosting import lent
 from metad2a.train.inference import normalisation, prepare
@@ -77,7 +77,7 @@ def labelled(task: Task, part: int, resolution: int, *, on: str = "cpu") -> Labe
     return Labelled(x.clone(memory_format=torch.contiguous_format), torch.from_numpy(labels).to(place))
 
 
-def uniform(space: SharedSpace) -> Draw:
+def uniform(space: Space) -> Draw:
     """Every architecture is as likely as its walk with uniform choices."""
 
     def draw(count: int, seed: int) -> list[Architecture]:

@@ -17,7 +17,12 @@ from databases.architectures.skeleton import Skeleton
 
 
 def channel_shuffle(*groups: Tensor) -> Tensor:
-    """(b, c, h, w) each: the first channel of each group, then the second of each, and so on; copied once."""
+    """(b, c, h, w) each: the first channel of each group, then the second of each, and so on; copied once.
+
+    Channels that are last in memory stay so: what follows would else work in the other layout, which is slower.
+    """
+    if groups[-1].is_contiguous(memory_format=torch.channels_last):
+        return torch.stack([each.permute(0, 2, 3, 1) for each in groups], dim=4).flatten(3).permute(0, 3, 1, 2)
     return torch.stack(groups, dim=2).flatten(1, 2)
 
 

@@ -6,12 +6,13 @@ import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
-from databases.architectures.space import Architecture, SharedSpace, shared_space
+from databases.architectures.space import Architecture, Space, shared_space
 from databases.architectures.supernets.mixed_edge import by_batch_statistics
 from databases.datasets.task import TRAIN, VALIDATION, Task
 from databases.hosting import lent
@@ -22,6 +23,7 @@ from metad2a.search.controllers.policy_gradient import PolicyGradient
 from metad2a.supernets.alternation import alternate
 from metad2a.supernets.training import Labelled, SharedRecipe, labelled, new_supernet, train_supernet
 from metad2a.train.torch_place import pick_place
+from predictors.metrics import kendall_tau, mean_tau_interval
 from predictors.one_shot import OneShot
 
 CELLS = "nasbench201"
@@ -118,6 +120,23 @@ class Outcome:
     variants: dict[Variant, Searched]
 
 
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """What shared weights say of the same children, (seeds, children), and the truth, (children,)."""
+
+    scores: Values
+    truth: Values
+
+    @property
+    def taus(self) -> Values:
+        """(seeds,) Kendall's tau of both."""
+        return np.array([kendall_tau(each, self.truth) for each in self.scores])
+
+    def figures(self) -> dict[str, Any]:
+        """The mean with its interval, which draws children too: those that were judged are a few of many."""
+        return {**mean_tau_interval(self.scores, self.truth).to_json(), "of_seeds": self.taus}
+
+
 @lent(threads=1)
 def search(job: Job) -> Outcome:
     """Warms the weights, then searches by each variant on a copy of these or of untrained ones."""
@@ -189,7 +208,7 @@ class _Counted:
 class Uniform:
     """Draws children by uniform choices and learns nothing."""
 
-    def __init__(self, space: SharedSpace, seed: int) -> None:
+    def __init__(self, space: Space, seed: int) -> None:
         self.space, self.seed = space, seed
 
     def draw(self, count: int, *, seed: int = 0) -> list[Architecture]:
@@ -205,7 +224,7 @@ class Uniform:
         return self.draw(1, seed=self.seed)[0]
 
 
-def new_policy(name: str, space: SharedSpace, seed: int) -> PolicyGradient | Multinomial | Uniform:
+def new_policy(name: str, space: Space, seed: int) -> PolicyGradient | Multinomial | Uniform:
     """The policy of that name."""
     if name == "reinforce":
         return PolicyGradient(space, seed=seed, rule=RULE, repeats=True)

@@ -27,13 +27,22 @@ from metad2a.reproduce.enas.children import (
     WARM,
     Job,
     Outcome,
+    Ranking,
     Values,
     Variant,
     search,
 )
-from metad2a.reproduce.enas.other_spaces import DIGITS, OTHER_SPACES, TEXT, OtherSpaces, judged_in_other_spaces
+from metad2a.reproduce.enas.other_spaces import (
+    DIGITS,
+    OTHER_SPACES,
+    TEXT,
+    OtherSpaces,
+    judged_in_other_spaces,
+    search_table,
+    search_verdicts,
+)
 from metad2a.supernets.training import SharedRecipe
-from predictors.metrics import bootstrap_interval, kendall_tau, mean_tau_interval, percentiles
+from predictors.metrics import bootstrap_interval, percentiles
 
 SOURCE = "Pham, Guan, Zoph, Le, Dean, ICML 2018"
 SCRATCH = RECIPES["shallow"]  # what training a child alone would take
@@ -65,23 +74,6 @@ Interval = dict[str, float]
 Found = dict[str, tuple[Values, Values]]  # method -> (seeds,) percentiles and test accuracies
 
 
-@dataclass(frozen=True, eq=False)
-class Ranking:
-    """What shared weights say of the same children, (seeds, children), and the truth, (children,)."""
-
-    scores: Values
-    truth: Values
-
-    @property
-    def taus(self) -> Values:
-        """(seeds,) Kendall's tau of both."""
-        return np.array([kendall_tau(each, self.truth) for each in self.scores])
-
-    def figures(self) -> dict[str, Any]:
-        """The mean with its interval, which draws children too: those that were judged are a few of many."""
-        return {**mean_tau_interval(self.scores, self.truth).to_json(), "of_seeds": self.taus}
-
-
 @dataclass(frozen=True)
 class Size:
     """How much is run: paired seeds, stages of the shared weights, judged children, children told after each pass."""
@@ -102,7 +94,7 @@ FAST = Size(
     cold=replace(COLD, steps=3),
     judged=16,
     told=10,
-    other_spaces=OtherSpaces(children=3, trainings=1, epochs=(0.05, 0.05), steps=(4, 4)),
+    other_spaces=OtherSpaces(3, 1, (0.05, 0.05), (4, 4), turns=(1, 1), told=4),
 )
 
 
@@ -131,12 +123,13 @@ def run(context: Context) -> Report:
     ranked = {label: Ranking(np.stack(each), truth) for label, each in scores.items()}
     levels = {label: np.array([one.mean() for one in each]) for label, each in scores.items()}
     others = judged_in_other_spaces(size.other_spaces, seeds, context)
-    ranked |= {name: Ranking(*each) for name, each in others.items()}
+    searched = {name: each.figures() for name, each in others.items()}
+    ranked |= {name: Ranking(each.scores, each.truth) for name, each in others.items()}
     asked = min(len(each.variants[PLAIN].told.union(judged)) for each in outcomes)
     images = int((task.parts == TRAIN).sum())
     alone_for = asked * SCRATCH.steps(images) * SCRATCH.batch
     saved = alone_for / (size.warm.steps * size.warm.batch + size.turns.steps * size.turns.batch)
-    return _report(size, ranked, levels, _found(outcomes, table), (asked, saved), outcomes)
+    return _report(size, ranked, levels, _found(outcomes, table), (asked, saved), outcomes, searched)
 
 
 def _found(outcomes: list[Outcome], table: BenchmarkTable) -> Found:
@@ -153,6 +146,7 @@ def _report(
     found: Found,
     cost: tuple[int, float],
     outcomes: list[Outcome],
+    searched: dict[str, dict[str, Any]],
 ) -> Report:
     rank = {label: each.figures() for label, each in ranked.items()}
     good = {label: bootstrap_interval(percentile).to_json() for label, (percentile, _) in found.items()}
@@ -164,21 +158,20 @@ def _report(
         "enas",
         SOURCE,
         _setting(size),
-        (_tau_table(rank, levels), _found_table(found, good, above), shapes.table),
-        (*_rank_verdicts(rank, lost, cost), *_found_verdicts(good, above), *shapes.verdicts),
+        (_tau_table(rank, levels), _found_table(found, good, above), search_table(searched), shapes.table),
+        (*_rank_verdicts(rank, lost, cost), *_found_verdicts(good, above, searched), *shapes.verdicts),
         tuple(_panel(*each, outcomes) for each in PANELS),
         {
             "tau": rank,
             "accuracy": _of_seeds(levels),
             "accuracy_lost": lost,
             "tau_lost": paired(ranked[WARMED].taus, ranked[RUNNING].taus),
-            "percentile": _of_seeds({label: percentile for label, (percentile, _) in found.items()}),
-            "test_accuracy": {label: bootstrap_interval(values).to_json() for label, (_, values) in found.items()},
+            **_found_figures(found),
             "enas_above": above,
+            "other_spaces": searched,
             "cells": {label: [str(each) for each in of] for label, of in cells.items()},
             "shapes": shapes.figures,
-            "judged": cost[0],
-            "times_fewer_images": cost[1],
+            **dict(zip(("judged", "times_fewer_images"), cost, strict=True)),
         },
     )
 
@@ -192,7 +185,8 @@ def _setting(size: Size) -> str:
         f"where nothing is warmed); {RANKED} random children ranked by {SCORED} validation images against the table's "
         "test accuracy after 200 epochs; "
         f"{judge.children} children of each other space trained alone: {judge.trainings} times each "
-        "on digits, of which the mean is the truth, or once on text"
+        "on digits, of which the mean is the truth, or once on text; then these weights and a policy learn in turn, "
+        f"{judge.turns[0]} turns on digits and {judge.turns[1]} on text of {judge.told} children each"
     )
 
 
@@ -232,7 +226,16 @@ def _rank_verdicts(rank: dict[str, Interval], lost: Interval, cost: tuple[int, f
     )
 
 
-def _found_verdicts(good: dict[str, Interval], above: dict[str, Interval]) -> tuple[Verdict, ...]:
+def _found_figures(found: Found) -> dict[str, Any]:
+    return {
+        "percentile": _of_seeds({label: percentile for label, (percentile, _) in found.items()}),
+        "test_accuracy": {label: bootstrap_interval(values).to_json() for label, (_, values) in found.items()},
+    }
+
+
+def _found_verdicts(
+    good: dict[str, Interval], above: dict[str, Interval], searched: dict[str, dict[str, Any]]
+) -> tuple[Verdict, ...]:
     return (
         judged(
             "the found cell is better than a random cell",
@@ -252,6 +255,7 @@ def _found_verdicts(good: dict[str, Interval], above: dict[str, Interval]) -> tu
             learnt=True,
         ),
         _above_zero("warming and batch statistics repair it: ENAS's cell is better", above[NAIVE], "+.1f", True),
+        *search_verdicts(searched),
     )
 
 

@@ -15,7 +15,7 @@ from databases.records.importers.nasbench201 import SHORT_RECIPE
 from metad2a.compare.comparison import shuffled
 from metad2a.reports.report import Panel, Report, Table, Verdict, band, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context, Demonstration
-from metad2a.reproduce.mdenas.shared_weights import on_supernet
+from metad2a.reproduce.mdenas.shared_weights import on_supernet, photographs
 from metad2a.search.controllers import controller
 from metad2a.search.loop import Trace
 from metad2a.search.loop import run as search
@@ -94,6 +94,7 @@ def follow(job: Job) -> tuple[str, int, Values]:
 def run(context: Context) -> Report:
     """The ranking of all cells at 12 and 200 epochs, the searches in the table, then those on shared weights."""
     size = FAST if context.fast else Size()
+    task = photographs(context)  # before the work: they may not be at hand
     tables = {name: context.table(f"nasbench201/{name}") for name in DATASETS}
     shorts = {name: context.table(f"nasbench201/{name}", recipe=SHORT_RECIPE) for name in DATASETS}
     taus = {name: _taus(shorts[name], tables[name], size, context.seed) for name in DATASETS}
@@ -110,7 +111,7 @@ def run(context: Context) -> Report:
     looks = {label: np.stack([done[label, seed] for seed in seeds]) for label in METHODS}  # (seeds, looks)
     last = {label: bootstrap_interval(values[:, -1], list(seeds)).to_json() for label, values in looks.items()}
     gains = {label: paired(looks[OURS][:, -1], values[:, -1]) for label, values in looks.items()}
-    shared = on_supernet(context, long)
+    shared = on_supernet(context, task, long)
     return Report(
         "mdenas",
         SOURCE,

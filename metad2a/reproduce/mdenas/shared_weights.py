@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from databases.architectures.space import Architecture
 from databases.datasets.loading import load_task
+from databases.datasets.task import Task
 from databases.records.benchmark_table import BenchmarkTable
 from metad2a.reports.report import Panel, Table, Verdict, band, judged, not_refuted, paired, with_interval
 from metad2a.reproduce.cells.found_cells import shown
@@ -52,10 +53,14 @@ class Section:
     figures: dict[str, Any]
 
 
-def on_supernet(context: Context, table: BenchmarkTable) -> Section:
-    """Searches on CIFAR-10 that are judged by the table."""
+def photographs(context: Context) -> Task:
+    """The images of CIFAR-10; raises `UserError` where they are not at hand."""
+    return load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
+
+
+def on_supernet(context: Context, task: Task, table: BenchmarkTable) -> Section:
+    """Searches on a task that are judged by its table."""
     size = FAST if context.fast else Size()
-    task = load_task(context.image_source("cifar10"), resolution=WARM.resolution, as_stored=True)
     seeds = context.seeds(size.seeds)
     variants = {label: Variant(policy) for label, policy in POLICIES.items()}
     kept = context.trainings
