@@ -24,5 +24,5 @@ def write_weights(path: Path, network: nn.Module, card: Mapping[str, Any]) -> st
         if name.endswith("num_batches_tracked"):
             continue
         plain = value.detach().to("cpu", memory_format=torch.preserve_format)
-        kept[name] = plain.half() if plain.ndim > 1 else plain.float()
+        kept[name] = plain.float() if "running" in name else plain.half()
     return checkpoint.save(path, kept, card, form=FORM)
