@@ -14,19 +14,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from cli_world import answer, run
+from cli_world import run
 from PIL import Image
 from pretrain_world import ALONE, QUICK, blobs
 from torch import Tensor, nn
 
 from databases.architectures.networks.residual import ResidualNetwork
-from databases.architectures.supernets.pretrained import Stages
 from databases.errors import UserError
-from metad2a.cli.pretrain import _slice
 from metad2a.supernets import make
 from metad2a.supernets.images import Images, batch_of, cropped, open_images
 from metad2a.supernets.pretrain import PretrainPlan, _Job, pretrain, read_curve, settle
-from metad2a.supernets.sampled import Sampled
 from metad2a.train.batches import normalised
 from metad2a.train.loop import Loop
 
@@ -194,55 +191,6 @@ def test_weights_are_the_familys_and_as_accurate_as_told(images: Images, tmp_pat
     assert (base.classes, base.card["epochs"], base.card["family"]) == (2, done.epochs, "residual")
     with pytest.raises(UserError, match="not trained for the classes of other"):
         make.evaluate(base, replace(images, name="other", names=("a", "b")), (12,), ALONE)
-
-
-def test_least_slice_is_trained_and_grown(home: Path, tmp_path: Path) -> None:
-    data, small, whole = str(blobs(tmp_path / "noise.npz")), tmp_path / "small.safetensors", tmp_path / "w.safetensors"
-    common = ("pretrain", data, "--hours", "0.0001", "--sides", "12", "--batch", "8", "--no-tracking")
-    answer(*common, "--slice", "least", "--output", str(small))
-    assert answer("pretrain", data, "--sides", "12", "--evaluate", str(small))["images"] == 6
-    told = answer(*common, "--begin", str(small), "--output", str(whole))
-    assert told["accuracy"] is not None and whole.is_file()
-    found = answer("pretrain", data, "--sides", "8,12", "--evaluate", str(whole))
-    assert set(found["accuracy"]) == {"8", "12"} and found["images"] == 6
-
-
-def test_random_subnets_learn_from_a_trained_base(home: Path, tmp_path: Path) -> None:
-    data, first, taught = str(blobs(tmp_path / "noise.npz")), tmp_path / "w.safetensors", tmp_path / "t.safetensors"
-    common = ("pretrain", data, "--hours", "0.0005", "--sides", "12", "--batch", "8", "--no-tracking")
-    answer(*common, "--output", str(first))
-    assert answer(*common, "--begin", str(first), "--subnets", "--output", str(taught))["accuracy"] is not None
-    before, after = (make.read_base(str(each)) for each in (first, taught))
-    assert "by random subnets" in after.card["how"]
-    assert any(not torch.equal(before.weights[name], after.weights[name]) for name in before.weights)
-
-
-WHOLE = ((7, 6),) * 4
-
-
-@pytest.mark.parametrize(
-    ("text", "stages"),
-    [
-        ("4,3,6", (((3, 6),) * 4,) * 5),
-        ("3,5,4", (((5, 4),) * 3,) * 5),
-        ("9,9,9", (WHOLE,) * 5),
-        ("least", (((3, 3),) * 2,) * 5),
-        (", ".join([*[" ".join(["7x7e6"] * 4)] * 4, "3x3e4 5x5e3"]), ((WHOLE,) * 4 + (((3, 4), (5, 3)),))),
-    ],
-)
-def test_a_slice_is_the_least_within_limits_or_a_subnet(text: str, stages: Stages) -> None:
-    assert _slice(text, make.KNOWN["mobilenetv3"]) == stages
-
-
-def test_random_subnets_keep_within_the_slice_that_is_trained() -> None:
-    family = make.KNOWN["mobilenetv3"]
-    most = family.slice(depth=3, kernel=5, expansion=4)
-    sampled = Sampled(family, most, nn.Identity(), 2)
-    drawn = [sampled.stages(seed) for seed in range(60)]
-    assert most in drawn and len(set(drawn)) > 30
-    for stages in drawn:
-        assert family.check(stages) == stages and all(len(blocks) <= 3 for blocks in stages)
-        assert all(kernel <= 5 and wide <= 4 for blocks in stages for kernel, wide in blocks)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from torch import nn
 
 from databases import checkpoint
 from databases.architectures.supernets.families import FORM, LITE0, MOBILE, RESIDUAL, open_family, pretrained
-from databases.architectures.supernets.inherit import enlarge
+from databases.architectures.supernets.inherit import enlarge, inherit
 from databases.architectures.supernets.pretrained import Family, Pretrained, Stages
 from databases.errors import Say, UserError
 from databases.hosting import lent
@@ -59,11 +59,13 @@ class Job:
         return self.family.stages if self.part is None else self.part
 
     def network(self, classes: int) -> nn.Module:
-        """The network, with fresh weights or those of a slice, grown."""
+        """The network, with fresh weights or those of a slice, grown and cut to what is trained."""
         with lent(seed=self.plan.seed):
             network = self.family.blueprint(self.stages, 3, classes).build()
-        if self.begin is not None:
-            enlarge(read_slice(self.begin, self.family, classes), network)
+            if self.begin is not None:
+                base = self.family.blueprint(self.family.stages, 3, classes).build()
+                enlarge(read_slice(self.begin, self.family, classes), base)
+                inherit(base, network)
         return network
 
     def place(self, images: Images, folder: Path) -> Path:
