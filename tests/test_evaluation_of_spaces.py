@@ -94,7 +94,6 @@ def test_the_command_prints_and_writes_it(records: Path, tmp_path: Path) -> None
         (("--records", "mine.csv.gz"), "given --records with the space 'nasbench201'"),
         (("--space", "pipeline", "--records", "nowhere.csv.gz"), "nowhere.csv.gz"),
         (("--space", "residual-subnets", "--records", "{records}"), "no rows of the space residual-subnets"),
-        (("--space", "mobilenetv3-subnets"), "no rows of the space mobilenetv3-subnets"),
     ],
 )
 def test_what_cannot_be_told_is_refused_in_a_line(
