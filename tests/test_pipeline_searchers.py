@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -23,9 +23,10 @@ from metad2a.search.pipelines.asking import FORETOLD, UNFIT, Asked
 from metad2a.search.pipelines.search import PipelineResult, search_pipelines
 from metad2a.search.run_state import read_state
 from metad2a.train.finetune import Tuned
+from metad2a.train.loop import Epoch
 from metad2a.train.pipeline import Effort, tune_pipeline
 
-OWN, TUNED = Pipeline("own", 32, "probe"), Pipeline("own", 32, "all", 0.03)
+OWN, PROBED, TUNED = Pipeline("own", 32, "probe"), Pipeline("own", 48, "probe"), Pipeline("own", 32, "all", 0.03)
 TRIALS = 3
 FIT = sorted(set(CONTROLLERS) - set(UNFIT))
 
@@ -122,6 +123,29 @@ def test_what_was_begun_replaces_the_first_wishes() -> None:
     begun: list[Architecture] = [PIPELINE.parse("own 32px all rate0.1 whole")]
     asked = Asked(inner[1], begun=begun, possible=lambda each: not str(each).startswith("hog"))
     assert [*asked.ask(1), *asked.ask(4)] == [*begun, *kept[1:5]]
+
+
+@pytest.mark.parametrize("after", [PROBED, Pipeline("own", 48, "all", 0.1)])
+def test_what_is_tried_after_one_that_was_not_kept_has_a_curve_of_its_own(
+    after: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    curves = dict[str, list[float]]()
+
+    def track(*given: object, curve: Sequence[Epoch], **more: object) -> None:
+        curves[str(given[2].architecture)] = [each.loss for each in curve]  # type: ignore[attr-defined]
+
+    def cut(pipeline: Pipeline, *given: object, on_epoch: Callable[[Epoch], None], **more: object) -> object:
+        first = pipeline == TUNED and str(TUNED) not in curves  # it is cut, and goes on to something worse
+        on_epoch(Epoch(1, 1.0 if pipeline == TUNED else 2.0, 3, 0.5, 1.0))
+        return replace(two_steps(), complete=not first, valid_accuracy=90.0 if first else 1.0)
+
+    monkeypatch.setattr("metad2a.search.pipelines.session.track_pipeline", track)
+    monkeypatch.setattr(tuning, "tune_pipeline", cut)
+    order = [PIPELINE.of(TUNED), PIPELINE.of(after)]
+    monkeypatch.setattr(asking, "_searcher", lambda session, each: controller("zero-shot", PIPELINE, order=order))
+    for seconds in (500, 1_000):
+        search_pipelines(stripes(60), seconds=seconds, searcher="zero-shot")
+    assert curves == {str(OWN): [], str(TUNED): [1.0], str(PIPELINE.of(after)): [2.0] * (after != PROBED)}
 
 
 @pytest.mark.parametrize("name", [*UNFIT, "oracle"])

@@ -70,7 +70,6 @@ class PipelineSession:
     notes: list[str] = field(default_factory=list)
     resumed: int = 0
     worked: bool = False  # whether this process trained anything
-    curve: list[Epoch] = field(default_factory=list)  # of the fine-tuning that goes on
 
     @cached_property
     def plan(self) -> Plan:
@@ -171,9 +170,17 @@ class PipelineSession:
         return self.classifier(self.run.place(Wanted(PIPELINE.of(wanted))))
 
     def keep(
-        self, index: int, classifier: Classifier, accuracy: float | None, loss: float, *, seconds: float, passes: float
+        self,
+        index: int,
+        classifier: Classifier,
+        accuracy: float | None,
+        loss: float,
+        *,
+        seconds: float,
+        passes: float,
+        curve: Sequence[Epoch] = (),
     ) -> None:
-        """Stores weights, state and figures of a candidate, and tells of it."""
+        """Stores weights, state and figures of a candidate, and tells of it and of its learning ``curve``."""
         architecture = self.run.state.candidates[index].architecture
         trained = trained_of(architecture, classifier, accuracy, seconds=seconds, passes=passes)
         self.plan.losses[str(architecture)] = loss if math.isfinite(loss) else NO_LOSS
@@ -181,7 +188,7 @@ class PipelineSession:
         card = card_of(self.task, trained, classifier, seed=self.seed)
         drop_logits(self.run, index)
         self.run.keep(index, trained, training_of(classifier, trained), card)
-        self.worked, curve, self.curve = True, self.curve, []
+        self.worked = True
         track_pipeline(self.tracked, self.task, trained, seed=self.seed, curve=curve)
         best = max(each.valid_accuracy or 0.0 for each in self.run.state.trained.values())
         self.tracked.metrics({"best_valid_accuracy": best, "seconds": self.run.spent}, step=len(self.run.state.trained))

@@ -74,6 +74,7 @@ def tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipeline
         return
     seconds = stage.seconds if checkpoint.is_file() else min(stage.seconds, left)
     session.now(f"Fine-tuning {pipeline} for {seconds:.0f} s")
+    session.worked, curve = True, list[Epoch]()
     parts = (TRAIN, VALIDATION) if stage.round == LAST_ROUND else (TRAIN,)
     tuned = tune_pipeline(
         pipeline,
@@ -82,13 +83,12 @@ def tune(session: PipelineSession, stage: Stage, *, answering: Sequence[Pipeline
         begin=begin,
         deadline=time.monotonic() + left,
         checkpoint=checkpoint,
-        on_epoch=_epoch(session, pipeline),
+        on_epoch=_epoch(session, pipeline, curve),
     )
-    curve = session.curve  # which is told of no more once the network is kept
     if stage.round == LAST_ROUND:
         take_last(session, index, tuned)
     else:
-        _take(session, index, tuned, again=stage.again)
+        _take(session, index, tuned, curve, again=stage.again)
     if tuned.complete:  # else a larger budget goes on with it
         if not stage.again:  # what went on had two schedules, as no training that we foretell
             steps = max(1, round(tuned.passes * session.task_facts["images"] / BATCH))  # of whole batches
@@ -105,7 +105,7 @@ def _begin(session: PipelineSession, pipeline: Pipeline, index: int, *, again: b
     return begin_of(pipeline, session.task, seed=session.seed, cache=session.cache, also=session.also)
 
 
-def _take(session: PipelineSession, index: int, tuned: Tuned, *, again: bool) -> None:
+def _take(session: PipelineSession, index: int, tuned: Tuned, curve: Sequence[Epoch], *, again: bool) -> None:
     """Keeps a fine-tuned network unless what is kept of its pipeline is better."""
     known = session.run.state.trained.get(index)
     new = (tuned.valid_accuracy or 0.0, -tuned.valid_loss)
@@ -115,16 +115,15 @@ def _take(session: PipelineSession, index: int, tuned: Tuned, *, again: bool) ->
     before = known if again else None  # else a cut one went on, whose figures hold all of it
     passes = tuned.passes + (before.epochs if before else 0)
     seconds = tuned.seconds + (before.seconds if before else 0.0)
-    session.keep(index, tuned.classifier, tuned.valid_accuracy, tuned.valid_loss, seconds=seconds, passes=passes)
+    figures = (tuned.valid_accuracy, tuned.valid_loss)
+    session.keep(index, tuned.classifier, *figures, seconds=seconds, passes=passes, curve=curve)
     keep_logits(session.run, index, tuned.valid_logits)
 
 
-def _epoch(session: PipelineSession, pipeline: Pipeline) -> Callable[[Epoch], None]:
-    session.curve, session.worked = [], True
-
+def _epoch(session: PipelineSession, pipeline: Pipeline, curve: list[Epoch]) -> Callable[[Epoch], None]:
     def tell(epoch: Epoch) -> None:
         session.run.tick()
-        session.curve.append(epoch)
+        curve.append(epoch)
         session.on_epoch(pipeline, epoch)
 
     return tell
