@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -44,6 +45,7 @@ def test_both_frames_are_timed_in_every_setting_and_trained_at_equal_parameters_
     tasks = {frames.DIGITS: task(1, 4), frames.SIGNS: task(3, 7)}
     found = frames.follow(frames.Job(1, replace(frames.FAST, px=8, images=60), tasks))
     assert len(found.passes) == 4 and frames.JUDGED in found.passes
+    assert len(pickle.dumps(found)) < 5_000  # what is kept of a job holds no images
     assert all(each.keys() == set(frames.NAMES) and min(each.values()) > 0 for each in found.passes.values())
     assert {images: set(each) for images, each in found.test.items()} == {each: set(frames.NAMES) for each in tasks}
     cells = {name: shared_space(name).sample(rng) for name in frames.FRAMES}

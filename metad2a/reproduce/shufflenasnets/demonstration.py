@@ -1,8 +1,8 @@
 """ShuffleNASNets: cells in ShuffleNet's unit against cells in ENAS's frame, at equal parameters and at half as many.
 
-Judged is the time that `metad2a devices` takes too: of one image, channels last in memory, on one thread. The paper's
-networks have fewer parameters than ENAS's. At equal ones a cell in ShuffleNet's unit is wider, since it has no 1x1
-convolutions that fit its inputs; what it saves is their calls, which count less the more images pass at a time.
+Judged is the time that `metad2a device calibrate` takes too: of one image, channels last in memory, on one thread. The
+paper's networks have fewer parameters than ENAS's. At equal ones a cell in ShuffleNet's unit is wider, since it has no
+1x1 convolutions that fit its inputs; what it saves is their calls, which count less the more images pass at a time.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ def run(context: Context) -> Report:
     jobs += [Job(seed, size, tasks, search=True) for seed in seeds[: size.searches]]
     done: dict[tuple[int, bool], Pair] = {}
     for each in context.run(follow, jobs):
-        done[each.job.number, each.job.search] = each
+        done[each.number, each.search] = each
         context.say(f"pair {len(done)} of {len(jobs)}")
     found = [done[job.number, job.search] for job in jobs]
-    random = [each for each in found if not each.job.search]
-    searched = [each for each in found if each.job.search]
+    random = [each for each in found if not each.search]
+    searched = [each for each in found if each.search]
     figures = _figures(random, searched)
     return Report(
         "shufflenasnets",

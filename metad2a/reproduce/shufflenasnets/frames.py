@@ -71,14 +71,16 @@ class Job:
 
 @dataclass(frozen=True, eq=False)
 class Pair:
-    """What was measured of each name.
+    """What was measured of each name, by a job without its images, which would be kept and sent with it.
 
     Attributes:
+        number, search: of the job.
         passes: setting, `JUDGED` among them -> seconds of a forward pass. test: image set -> accuracy.
         again: seconds of another random cell of ENAS's frame: the control.
     """
 
-    job: Job
+    number: int
+    search: bool
     parameters: dict[str, float]
     passes: dict[str, dict[str, float]]
     test: dict[str, dict[str, float]]
@@ -130,7 +132,8 @@ def follow(job: Job) -> Pair:
     times = {name: _seconds(cells[name], channels[name], job.size) for name in NAMES}
     passes = {setting: {name: times[name][setting] for name in NAMES} for setting in times[ENAS]}
     test = {images: _trained(cells, images, job) for images in job.tasks}
-    return Pair(job, parameters, passes, test, _seconds(shared_space(ENAS).sample(rng), CHANNELS, job.size)[JUDGED])
+    again = _seconds(shared_space(ENAS).sample(rng), CHANNELS, job.size)[JUDGED]
+    return Pair(job.number, job.search, parameters, passes, test, again)
 
 
 def _trained(cells: dict[str, Architecture], images: str, job: Job) -> dict[str, float]:
@@ -145,7 +148,7 @@ def _trained(cells: dict[str, Architecture], images: str, job: Job) -> dict[str,
 
 
 def _seconds(architecture: Architecture, channels: int, size: Size) -> dict[str, float]:
-    """Setting -> seconds of a forward pass, as `metad2a devices` times networks or by more images at a time."""
+    """Setting -> seconds of a forward pass, as `metad2a device` times networks or by more images at a time."""
     network = image_space(architecture.space).network(architecture, skeleton(channels)).eval()
     generator, found = torch.Generator().manual_seed(0), {}
     for told, count in (("one image", 1), (f"{size.batch} images", size.batch)):
