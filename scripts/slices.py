@@ -4,7 +4,7 @@
     python scripts/slices.py R.jsonl residual taught.safetensors --steps 150 --slices whole half least both
     python scripts/slices.py R.jsonl --table
 
-Bases are names or files of `metad2a pretrain`; random:NAME is one without its weights. Each network begins with its
+Bases are names or files of `metad2a pretrain`, told apart by what is given; random:NAME is one without its weights. Each network begins with its
 probe (logistic regression on frozen features, statistics taken anew) and is fine-tuned in batches of 32 images at 48
 px, at most 2,000 training images a source; the accuracy is that on the test images. Differences are paired by source
 and seed, with a bootstrap by source.
@@ -40,7 +40,8 @@ from metad2a.train.finetune import BATCH, Tuned, Tuning, finetune
 from metad2a.train.probe import percent_right, probe
 from predictors.metrics import Interval, bootstrap_interval
 
-SOURCES, SIDE, FRESH = ("flowers5_64px", "scenes15_64px", "gtsrb", "malaria", "chars74k"), 48, "random:"
+SOURCES, SIDE = ("flowers5_64px", "scenes15_64px", "gtsrb", "malaria", "chars74k"), 48
+FRESH, SUFFIX = "random:", ".safetensors"
 TIMED = 6  # steps by which those of so many CPU-seconds are counted
 LIMITS: dict[str, tuple[float, float]] = {  # blocks a stage; share of the base's hidden channels
     "whole": (9, 1),
@@ -73,7 +74,13 @@ def main() -> None:
         for source in options.sources:
             for name in options.slices:
                 for base in options.bases:
-                    row = {"effort": told, "base": Path(base).stem, "slice": name, "source": source, "seed": seed}
+                    row = {
+                        "effort": told,
+                        "base": base.removesuffix(SUFFIX),
+                        "slice": name,
+                        "source": source,
+                        "seed": seed,
+                    }
                     if not any(row.items() <= each.items() for each in _read(options.file)):
                         row |= _measured(base, name, source, seed, options.steps, options.cpu_seconds)
                         with open(options.file, "a", encoding="utf-8") as file:
