@@ -22,14 +22,8 @@ if TYPE_CHECKING:
     from metad2a.train.together import Together
 
 FAMILY_HELP = "residual, mobilenetv3 or lite0: the network that learns."
-OF_TRAINING = {
-    "output",
-    "begin",
-    "part",
-    "family",
-    "subnets",
-}  # options by which something else is meant than --evaluate
-SLICE_HELP = "Train a slice (blocks a stage, kernel, expansion at most: 4,3,6; or a subnet); --begin grows it."
+OF_TRAINING = {"output", "begin", "part", "family", "subnets"}  # options that mean something else than --evaluate
+SLICE_HELP = "Train a slice: blocks a stage, kernel and expansion at most, such as 4,3,6; or a subnet."
 SUBNETS_HELP = "Random subnets learn, taught by the base that --begin holds, so that its slices are worth more."
 SIDES_HELP = "Resolutions, of which the last is validated; 0.6, 0.2 and 0.2 of the time, or equal shares."
 
@@ -45,7 +39,8 @@ def pretrain(
     learning_rate: Annotated[float, typer.Option("--learning-rate", help="At its highest.")] = 0.2,
     part: Annotated[str | None, typer.Option("--slice", metavar="least|BLOCKS,...", help=SLICE_HELP)] = None,
     begin: Annotated[
-        Path | None, typer.Option("--begin", metavar="FILE", help="Begin with these weights, of the base or a slice.")
+        Path | None,
+        typer.Option("--begin", metavar="FILE", help="Begin with these weights, grown or cut."),
     ] = None,
     subnets: Annotated[bool, typer.Option("--subnets", help=SUBNETS_HELP)] = False,
     evaluate: Annotated[

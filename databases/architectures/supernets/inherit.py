@@ -32,12 +32,14 @@ def inherit(base: nn.Module, network: nn.Module) -> None:
     theirs = base.state_dict()
     slices = _slices(base, network, theirs)
     for name, value in network.state_dict().items():
-        if name not in slices:
-            fits, stem = theirs[name].shape == value.shape, not name.startswith("classifier.")
-            found = (
-                theirs[name] if fits else theirs[name].sum(dim=1, keepdim=True) if stem else torch.zeros(value.shape)
-            )
-            slices[name] = found
+        if name in slices:
+            continue
+        if theirs[name].shape == value.shape:
+            slices[name] = theirs[name]
+        elif name.startswith("classifier."):
+            slices[name] = torch.zeros(value.shape)
+        else:
+            slices[name] = theirs[name].sum(dim=1, keepdim=True)
     own = {name: value.clone(memory_format=torch.contiguous_format) for name, value in slices.items()}
     network.load_state_dict(own, assign=True)
 
