@@ -4,10 +4,10 @@
     python scripts/slices.py R.jsonl residual taught.safetensors --steps 150 --slices whole half least both
     python scripts/slices.py R.jsonl --table
 
-Bases are names or files of `metad2a pretrain`, told apart by what is given; random:NAME is one without its weights. Each network begins with its
-probe (logistic regression on frozen features, statistics taken anew) and is fine-tuned in batches of 32 images at 48
-px, at most 2,000 training images a source; the accuracy is that on the test images. Differences are paired by source
-and seed, with a bootstrap by source.
+Bases are names or files of `metad2a pretrain`, told apart by what is given; random:NAME is one without its weights.
+Each network begins with its probe (logistic regression on frozen features, statistics taken anew) and is fine-tuned in
+batches of 32 images at 48 px, at most 2,000 training images a source; the accuracy is that on the test images.
+Differences are paired by source and seed, with a bootstrap by source.
 """
 
 from __future__ import annotations
