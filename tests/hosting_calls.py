@@ -34,8 +34,11 @@ from metad2a.retrain import retrain
 from metad2a.retrain.meta_training import Schedule, meta_train
 from metad2a.runtime.tracking import NullTracker
 from metad2a.search.estimator import MetaD2AClassifier
+from metad2a.search.pipelines.average import averaged
 from metad2a.search.predict import open_network, predictions
 from metad2a.train import language
+from metad2a.train.bases import open_base
+from metad2a.train.probe import probe
 from metad2a.train.train import train
 from predictors.surrogates import learn_surrogates
 from predictors.zero_cost import zero_cost
@@ -90,6 +93,12 @@ def classifying() -> Callable[[], Any]:
 def choosing_a_pipeline() -> Callable[[], Any]:
     model = MetaD2AClassifier(max_time=2)  # probes alone
     return lambda: model.fit(digits().images, digits().labels).predict(digits().images[:3])
+
+
+def meaning() -> Callable[[], Any]:
+    """Networks that answer together; whether a search ends with some depends on what it had time for."""
+    hog = probe(open_base("hog", channels=1, resolution=16), digits(), resolution=16).classifier
+    return lambda: averaged({0: hog, 1: hog}, {0: 1.0, 1: 2.0}, resolution=16)
 
 
 def retraining() -> Callable[[], Any]:
@@ -177,6 +186,7 @@ PREPARED: dict[str, Callable[[], Callable[[], Any]]] = {
     "a new recipe": widening,
     "classify": classifying,
     "choose a pipeline": choosing_a_pipeline,
+    "the mean of networks": meaning,
     "retrain": retraining,
     "database build": building,
     "export": exporting,

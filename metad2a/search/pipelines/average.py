@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from databases.architectures.networks.average import AverageNetwork, Member
 from databases.architectures.skeleton import Blueprint
+from databases.hosting import lent
 from metad2a.runtime.files import keep_files
 from metad2a.search.pipelines.report import temperature
 from metad2a.search.runs import CANDIDATES, RunFolder
@@ -102,7 +103,8 @@ def averaged(members: Mapping[int, Classifier], heats: Mapping[int, float], *, r
         for index, each in members.items()
     )
     blueprint = Blueprint("average:AverageNetwork", (plans, resolution))
-    network = blueprint.build()
+    with lent(seed=0):  # the weights that it is made with are replaced
+        network = blueprint.build()
     assert isinstance(network, AverageNetwork)
     network.load_members([each.network.state_dict() for each in members.values()])
     channels = len(next(iter(members.values())).mean)
