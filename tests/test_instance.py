@@ -23,16 +23,8 @@ from databases.datasets.loading import load_task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.export.export import load_exported
-from metad2a.supernets.instance import (
-    Costs,
-    InstanceRecipe,
-    InstanceTraining,
-    latency_reward,
-    processor_seconds,
-    profile,
-    reward,
-    shaped,
-)
+from metad2a.supernets.instance import InstanceRecipe, InstanceTraining, latency_reward, reward, shaped
+from metad2a.supernets.module_costs import Costs, processor_seconds, profile
 from metad2a.supernets.training import Labelled
 from metad2a.train.training import Training
 

@@ -8,16 +8,15 @@ path earns; the meta-graph learns with the batch's paths shuffled, so that any i
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from databases.architectures.supernets.inherit import recalibrate
-from databases.architectures.supernets.instanas import InstanceNetwork, MetaGraph
+from databases.architectures.supernets.instanas import InstanceNetwork
+from metad2a.supernets.module_costs import Costs
 from metad2a.supernets.training import Labelled
 from metad2a.train.loop import Loop, cosine
 from metad2a.train.optimisers import SGD, Adam
@@ -54,18 +53,6 @@ class InstanceRecipe:
     bounded: bool = True
 
 
-@dataclass(frozen=True, eq=False)
-class Costs:
-    """Seconds of each module for one image, (layers, modules), and of what every image passes."""
-
-    modules: Tensor
-    around: float
-
-    def of(self, masks: Tensor) -> Tensor:
-        """(n, layers, modules) bool -> (n,) seconds."""
-        return self.around + (masks * self.modules.to(masks.device)).sum(dim=(1, 2))
-
-
 def latency_reward(seconds: Tensor, low: float, up: float) -> Tensor:
     """(n,) seconds -> (n,) between 0 at both ends of the window and outside it, and 1 at its middle."""
     return (4 * (up - seconds) * (seconds - low) / (up - low) ** 2).clamp(min=0)
@@ -79,34 +66,6 @@ def reward(right: Tensor, seconds: Tensor, low: float, up: float) -> Tensor:
 def shaped(p: Tensor, bound: float) -> Tensor:
     """Probabilities of any shape, between 0 and 1 -> between 1 - bound and bound, so that every module is tried."""
     return bound * p + (1 - bound) * (1 - p)
-
-
-def profile(graph: MetaGraph, shape: tuple[int, int, int], *, repeats: int = 30) -> Costs:
-    """Measures each module alone, for one image (channels, h, w) on this processor."""
-    training = graph.training
-    graph.eval()
-    with torch.inference_mode():
-        image = torch.randn(1, *shape)
-        x = graph.stem(image)
-        around = processor_seconds(lambda: graph.stem(image), repeats)
-        rows = []
-        for layer in graph.layers:
-            options = list(layer.edge.options)  # type: ignore[union-attr, arg-type]
-            rows.append([processor_seconds(lambda m=m, x=x: m(x), repeats) for m in options])  # type: ignore[misc]
-            x = options[0](x)
-        around += processor_seconds(lambda: graph.classifier(graph.last(x).mean(dim=(2, 3))), repeats)
-    graph.train(training)
-    return Costs(torch.tensor(rows, dtype=torch.float32), around)
-
-
-def processor_seconds(call: Callable[[], object], repeats: int, *, before: int = 3) -> float:
-    """Median time that the processor spends on a call, after calls ``before``; others' work does not count."""
-    taken = []
-    for _ in range(repeats + before):
-        begin = time.thread_time()
-        call()
-        taken.append(time.thread_time() - begin)
-    return float(np.median(taken[before:]))
 
 
 class InstanceTraining:

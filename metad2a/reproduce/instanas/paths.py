@@ -16,7 +16,8 @@ from databases.architectures.spaces.instanas import MODULES
 from databases.architectures.supernets.instanas import InstanceNetwork, MetaGraph, Stage
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.hosting import lent
-from metad2a.supernets.instance import Costs, InstanceRecipe, InstanceTraining, processor_seconds, profile
+from metad2a.supernets.instance import InstanceRecipe, InstanceTraining
+from metad2a.supernets.module_costs import Costs, processor_seconds, profile
 from metad2a.supernets.training import Labelled, labelled
 from metad2a.train.torch_place import pick_place
 from predictors.metrics import spearman
