@@ -17,7 +17,7 @@ from databases.datasets.task import Task
 from metad2a.reproduce import lpt
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.enas import other_spaces, recurrent
-from metad2a.reproduce.enas.children import Job, Variant, new_policy, search, spread
+from metad2a.reproduce.enas.children import DERIVED, Job, Variant, new_policy, search, spread
 from metad2a.reproduce.enas.other_spaces import DIGITS, TEXT, ChildTraining, OtherSpaces, Sharing, children, share
 from metad2a.reproduce.instanas.paths import BOUNDS, CHILD, MOBILE, OURS, Measured, cheapest, matched
 from metad2a.reproduce.lpt import EASY_KIND, HARD_KIND, OUTLIER_KIND
@@ -152,8 +152,9 @@ def test_the_policy_and_the_weights_of_each_other_space_learn_in_turn(
     monkeypatch.setattr("metad2a.reproduce.enas.other_spaces.new_policy", watched)
     found = share(Sharing(name, 0, OtherSpaces(2, 1, (1, 1), (2, 2), (2, 2), 3)))
     assert found.scores.shape == (2,) and {each.space for each in found.cells.values()} == {name}
-    assert told == [3, 3]  # in each of two turns
-    assert len(drawn) == 5 and drawn[1] == drawn[3] == 3  # batches, told; batches, told; what is derived
+    assert told == 2 * [3, 3]  # in each of two turns, ENAS's policy and one that learns nothing
+    for draws, last in ((drawn[:5], DERIVED), (drawn[5:], 6)):  # batches, told; batches, told; what is derived
+        assert len(draws) == 5 and draws[1] == draws[3] == 3 and draws[4] == last
 
 
 def test_a_child_that_two_seeds_find_is_trained_alone_once_for_each_training() -> None:

@@ -34,7 +34,7 @@ RULES = {
     CAREFREE: Rule(caution=0.0),
     DARTS: Rule(unrolled=0.0, creates=False),
 }
-RANDOM = "random cell of the same operations"
+RANDOM, GUESSED = "random cell of the same operations", "a creator of random weights (control)"
 NONE = OPERATIONS.index("none")  # in the mixture, but in no cell that is found, as in DARTS
 SHAPES = "Width and depth of the cells: without `none` all have the same, so that these say nothing of the search"
 BATCH, FEATURES = 32, 32
@@ -67,12 +67,14 @@ class Followed:
     """Looks at the scores as the search goes on, and its cell.
 
     hard, outliers: (looks,) chance that such an image has a higher score than an easy one; empty without a creator.
+    guessed: both at the end by the scores of random weights in the creator's place.
     """
 
     label: str
     seed: int
     hard: Values
     outliers: Values
+    guessed: tuple[float, float]
     cell: tuple[int, ...]
 
     @property
@@ -122,10 +124,12 @@ def follow(job: Job) -> Followed:
     for step in range(1, job.size.steps + 1):
         system.step(Batches(*(next(each) for each in streams)))
         if step % job.size.every == 0 and system.rule.creates:
-            scores = system.scores(kept.images.to(place)).cpu()
-            looks.append((_auc(scores, kinds, HARD_KIND), _auc(scores, kinds, OUTLIER_KIND)))
+            looks.append(_aucs(system.scores(kept.images.to(place)).cpu(), kinds))
     hard, outliers = np.array(looks).reshape(-1, 2).T
-    return Followed(job.label, job.seed, hard, outliers, system.likeliest((NONE,)))
+    weights = torch.randn(FEATURES, generator=random).to(place)
+    with torch.no_grad():
+        guessed = _aucs((system.tester(kept.images.to(place))[0] @ weights).cpu(), kinds)
+    return Followed(job.label, job.seed, hard, outliers, guessed, system.likeliest((NONE,)))
 
 
 def _system(job: Job, place: torch.device) -> PassingTests:
@@ -146,10 +150,10 @@ def _random_cell(seed: int) -> Architecture:
     return Architecture("nasbench201", tuple(np.random.default_rng([seed, 5]).choice(kept, len(EDGES)).tolist()))
 
 
-def _auc(scores: Tensor, kinds: Tensor, kind: int) -> float:
-    """Chance that an image of that kind has a higher score than an easy one; equals count half."""
-    easy = scores[kinds == EASY_KIND].double().numpy()
-    return float(percentiles(scores[kinds == kind].double().numpy(), easy).mean() / 100)
+def _aucs(scores: Tensor, kinds: Tensor) -> tuple[float, float]:
+    """Chance that a hard image and that an outlier has a higher score than an easy one; equals count half."""
+    easy, hard, outliers = (scores[kinds == kind].double().numpy() for kind in (EASY_KIND, HARD_KIND, OUTLIER_KIND))
+    return float(percentiles(hard, easy).mean() / 100), float(percentiles(outliers, easy).mean() / 100)
 
 
 def run(context: Context) -> Report:
@@ -170,7 +174,9 @@ def run(context: Context) -> Report:
         label: {kind: np.stack([getattr(one, kind) for one in found[label]]) for kind in ("hard", "outliers")}
         for label in (OURS, CAREFREE)
     }
+    guessed = np.array([each.guessed for each in found[OURS]])[..., None]  # (seeds, kinds, one look)
     last = {label: _last(kinds) for label, kinds in scores.items()}
+    last |= {GUESSED: _last({"hard": guessed[:, 0], "outliers": guessed[:, 1]})}
     spared = paired(scores[CAREFREE]["outliers"][:, -1], scores[OURS]["outliers"][:, -1])
     good = {label: bootstrap_interval(each).to_json() for label, each in ranks.items()}
     above = {label: paired(ranks[OURS], each) for label, each in ranks.items() if label != OURS}

@@ -20,7 +20,7 @@ from metad2a.reproduce.kept_jobs import digest
 from metad2a.search.controllers.learning_rule import Rule
 from metad2a.search.controllers.multinomial import Multinomial
 from metad2a.search.controllers.policy_gradient import PolicyGradient
-from metad2a.supernets.alternation import alternate
+from metad2a.supernets.alternation import Measure, alternate
 from metad2a.supernets.training import Labelled, SharedRecipe, labelled, new_supernet, train_supernet
 from metad2a.train.torch_place import pick_place
 from predictors.metrics import kendall_tau, mean_tau_interval
@@ -35,6 +35,7 @@ TOLD = 35  # draws that the policy is told of after a pass, repeats included
 RULE = Rule(learning_rate=3.5e-3, entropy=0.03)
 REWARD, DERIVED = 128, 10  # images of a reward; children drawn at the end, of which the best is taken
 SCORED, RANKED = 500, 400  # validation images of the final scores; children that are ranked by them
+ENAS, RANDOM = "ENAS", "random children, as many, on weights that learn alike"
 Values = npt.NDArray[np.float64]
 
 
@@ -179,10 +180,7 @@ def _go(variant: Variant, supernet: nn.Module, train_part: Labelled, valid: Labe
         on_round=lambda scores: turns.append((float(np.mean(scores)), spread(policy))),
     )
     final = OneShot(space, supernet, valid.images[:SCORED], valid.labels[:SCORED])
-    derived = policy.draw(DERIVED, seed=job.seed)
-    if isinstance(policy, Uniform):  # random search asks as often as the others
-        asked = policy.draw(len(turns) * job.told, seed=job.seed)
-        derived = [asked[place] for place in np.argsort(-reward.predict(asked), kind="stable")[:DERIVED]]
+    derived = derive(policy, reward, count=DERIVED, asked=len(turns) * job.told, seed=job.seed)
     found = derived[int(final.predict(derived).argmax())]
     rewards, entropies = np.array(turns).T
     judged = job.judged if variant == job.variants[0] else job.judged[:RANKED]
@@ -222,6 +220,19 @@ class Uniform:
     def likeliest(self) -> Architecture:
         """One of them."""
         return self.draw(1, seed=self.seed)[0]
+
+
+def derive(
+    policy: PolicyGradient | Multinomial | Uniform, reward: Measure, *, count: int, asked: int, seed: int
+) -> list[Architecture]:
+    """``count`` children that a policy draws in the end; one that learns nothing: by the reward the best of ``asked``.
+
+    So random search is told of as many children as the others were in their turns.
+    """
+    if not isinstance(policy, Uniform):
+        return policy.draw(count, seed=seed)
+    drawn = policy.draw(asked, seed=seed)
+    return [drawn[place] for place in np.argsort(-np.array(reward(drawn)), kind="stable")[:count]]
 
 
 def new_policy(name: str, space: Space, seed: int) -> PolicyGradient | Multinomial | Uniform:

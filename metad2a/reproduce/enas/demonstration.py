@@ -20,6 +20,8 @@ from metad2a.reproduce.demonstration import Context, Demonstration
 from metad2a.reproduce.enas.children import (
     CELLS,
     COLD,
+    ENAS,
+    RANDOM,
     RANKED,
     SCORED,
     TOLD,
@@ -53,11 +55,7 @@ AFTER, WARMED, RUNNING, UNTRAINED = (
     "the same, running statistics",
     "untrained shared weights (control)",
 )
-ENAS, NAIVE, RANDOM = (
-    "ENAS",
-    "neither: no warming, running statistics (control)",
-    "random children, as many, on weights that learn alike",
-)
+NAIVE = "neither: no warming, running statistics (control)"
 PLAIN, UNIFORM = Variant(), Variant("uniform")
 VARIANTS = {
     ENAS: PLAIN,

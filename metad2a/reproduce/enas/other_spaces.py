@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,10 +20,10 @@ from databases.records.recipe import Recipe
 from metad2a.reports.report import Table, Verdict, judged, paired, with_interval
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.enas import recurrent
-from metad2a.reproduce.enas.children import DERIVED, REWARD, TOLD, new_policy
+from metad2a.reproduce.enas.children import DERIVED, ENAS, RANDOM, REWARD, TOLD, derive, new_policy
 from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.supernets.alternation import turns
-from metad2a.supernets.training import Draw, SharedRecipe, labelled, new_supernet, train_supernet, uniform
+from metad2a.supernets.training import Draw, SharedRecipe, labelled, new_supernet, train_supernet
 from metad2a.train.inference import accuracy
 from metad2a.train.loop import OnEpoch
 from metad2a.train.torch_place import pick_place
@@ -33,7 +34,8 @@ from predictors.one_shot import OneShot
 DIGITS, TEXT = ("enas-macro", "enas-micro"), recurrent.SPACE
 LAYERS = 6  # of the macro space
 CHILD_RECIPE = Recipe("", channels=4, cells=1, resolution=8, epochs=0, batch=32, learning_rate=0.05, average=0.25)
-ENAS, RANDOM, ANY = "ENAS", "best of random children, as many, by weights of random ones", "a random child (control)"
+ANY = "a random child (control)"
+POLICIES = {ENAS: "reinforce", RANDOM: "uniform"}
 Values = npt.NDArray[np.float64]
 
 
@@ -166,7 +168,7 @@ class Found:
 
     Attributes:
         scores: (children,) of those that are trained alone too. cells: `ENAS`, `RANDOM` -> what the search ends with,
-            and the best of as many random children by the weights that it began with.
+            and the best of as many random children by weights that learn for as long without a policy.
     """
 
     job: Sharing
@@ -176,20 +178,23 @@ class Found:
 
 @lent(threads=1)
 def share(job: Sharing) -> Found:
-    """Random children learn and are scored; then the weights and a policy learn in turn."""
+    """Random children learn and are scored; then copies of the weights go on, in turn with each policy."""
     size, kind = job.size, int(_on_text(job.name))
     shared: Shared = recurrent.SharedText(job.seed) if kind else SharedDigits(job.name, job.seed)
     shared.teach(size.steps[kind], seed=job.seed)
     scores = shared.score(children(job.name, size.children))
-    many = size.turns[kind]
-    asked = uniform(shared.space)(many * size.told, job.seed)
-    best = [asked[place] for place in np.argsort(-np.array(shared.reward(asked)), kind="stable")[:DERIVED]]
-    random = best[int(shared.score(best).argmax())]
-    policy = new_policy("reinforce", shared.space, job.seed)
-    draw, tell = turns(policy, shared.reward, told=size.told, seed=job.seed)
+    cells = {way: _found(policy, copy.deepcopy(shared), job) for way, policy in POLICIES.items()}
+    return Found(job, scores, cells)
+
+
+def _found(name: str, shared: Shared, job: Sharing) -> Architecture:
+    """What a search ends with in which the weights and the policy of that name learn in turn."""
+    many = job.size.turns[_on_text(job.name)]
+    policy = new_policy(name, shared.space, job.seed)
+    draw, tell = turns(policy, shared.reward, told=job.size.told, seed=job.seed)
     shared.teach(many * shared.steps_a_turn, seed=job.seed, draw=draw, on_epoch=tell, turn=True)
-    drawn = policy.draw(DERIVED, seed=job.seed)
-    return Found(job, scores, {ENAS: drawn[int(shared.score(drawn).argmax())], RANDOM: random})
+    drawn = derive(policy, shared.reward, count=DERIVED, asked=many * job.size.told, seed=job.seed)
+    return drawn[int(shared.score(drawn).argmax())]
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +237,7 @@ def judged_in_other_spaces(size: OtherSpaces, seeds: range, context: Context) ->
         name: Judged(
             np.stack([done[name, seed].scores for seed in seeds]),
             np.array([alone[each] for each in drawn[name]]),
-            {way: np.array([alone[done[name, seed].cells[way]] for seed in seeds]) for way in (ENAS, RANDOM)},
+            {way: np.array([alone[done[name, seed].cells[way]] for seed in seeds]) for way in POLICIES},
         )
         for name in names
     }

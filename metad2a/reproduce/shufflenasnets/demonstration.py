@@ -25,6 +25,7 @@ from metad2a.reports.report import (
     with_interval,
 )
 from metad2a.reproduce.demonstration import Context, Demonstration
+from metad2a.reproduce.enas.children import RANDOM
 from metad2a.reproduce.shufflenasnets.frames import (
     CHANNELS,
     DIGITS,
@@ -46,6 +47,8 @@ from predictors.metrics import median_interval
 
 SOURCE = "Laube, Zell, 2018"
 ASKED = 0.6  # of the time
+REINFORCE = "reinforce"
+POLICIES = {REINFORCE: "ENAS", "uniform": RANDOM}
 
 
 def run(context: Context) -> Report:
@@ -56,27 +59,27 @@ def run(context: Context) -> Report:
         tasks[SIGNS] = load_task(context.image_source("gtsrb"), resolution=SIDES[SIGNS], as_stored=True)
     seeds = context.seeds(size.cells)
     jobs = [Job(seed, size, tasks if place < size.trained else {}) for place, seed in enumerate(seeds)]
-    jobs += [Job(seed, size, tasks, search=True) for seed in seeds[: size.searches]]
-    done: dict[tuple[int, bool], Pair] = {}
+    jobs += [Job(seed, size, tasks, policy) for policy in POLICIES for seed in seeds[: size.searches]]
+    done: dict[tuple[int, str], Pair] = {}
     for each in context.run(follow, jobs):
         done[each.number, each.search] = each
         context.say(f"pair {len(done)} of {len(jobs)}")
     found = [done[job.number, job.search] for job in jobs]
     random = [each for each in found if not each.search]
-    searched = [each for each in found if each.search]
-    figures = _figures(random, searched)
+    searched = {policy: [each for each in found if each.search == policy] for policy in POLICIES}
+    figures = _figures(random, searched[REINFORCE])
     return Report(
         "shufflenasnets",
         SOURCE,
         f"{size.cells} random cells of each frame at equal parameters, {CHANNELS} channels in ENAS's; the processor's "
         f"time of a forward pass of one image of {size.px} px, channels last, on one thread, where not said; "
         f"{size.trained} pairs trained "
-        f"for {size.epochs} passes over {' and '.join(tasks)}; {size.searches} searches in each frame by ENAS on the "
-        f"digits, {size.steps} steps; published: half of the time",
+        f"for {size.epochs} passes over {' and '.join(tasks)}; {size.searches} searches in each frame by ENAS, and as "
+        f"many that draw at random, on the digits, {size.steps} steps; published: half of the time",
         (
             _table("Random cells", random, again=True),
             _settings_table(random),
-            _table("Cells found by the same search in each frame (random ones: above)", searched),
+            *(_table(f"Cells found in each frame by the same search: {POLICIES[by]}", searched[by]) for by in POLICIES),
         ),
         _verdicts(figures, tuple(tasks)),
         (_panel(random),),

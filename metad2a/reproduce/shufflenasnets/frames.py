@@ -12,10 +12,10 @@ from databases.architectures.space import Architecture, image_space, shared_spac
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
-from metad2a.reproduce.enas.children import new_policy
+from metad2a.reproduce.enas.children import derive, new_policy
 from metad2a.reproduce.nasnet.transferred_cells import fewer
 from metad2a.supernets.alternation import alternate
-from metad2a.supernets.instance import processor_seconds
+from metad2a.supernets.module_costs import processor_seconds
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet
 from metad2a.train.inference import accuracy
 from metad2a.train.torch_place import pick_place
@@ -61,12 +61,15 @@ FAST = Size(cells=4, trained=2, batch=2, px=16, searches=2, steps=1, epochs=1, i
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A pair of random cells, or one search of each frame, by its number; the tasks are what cells are trained on."""
+    """A pair of random cells, or what a policy finds in each frame, by its number; the cells are trained on the tasks.
+
+    ``search`` names the policy, if any.
+    """
 
     number: int
     size: Size
     tasks: dict[str, Task]
-    search: bool = False
+    search: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,7 @@ class Pair:
     """
 
     number: int
-    search: bool
+    search: str
     parameters: dict[str, float]
     passes: dict[str, dict[str, float]]
     test: dict[str, dict[str, float]]
@@ -119,7 +122,7 @@ def widths(cells: dict[str, Architecture], inputs: int = 1, classes: int = 10) -
 @lent(threads=1)
 def follow(job: Job) -> Pair:
     """Both cells of a pair: random ones, or those that a search in each frame ends with."""
-    rng = np.random.default_rng([job.number, int(job.search)])
+    rng = np.random.default_rng([job.number, int(bool(job.search))])
     if job.search:
         cells = {name: _searched(name, job) for name in FRAMES}
     else:
@@ -161,13 +164,21 @@ def _seconds(architecture: Architecture, channels: int, size: Size) -> dict[str,
 
 
 def _searched(name: str, job: Job) -> Architecture:
-    """What ENAS's search on the digits ends with in a frame."""
+    """What a search on the digits ends with in a frame, whose shared weights and a policy learn in turn."""
     task, place = job.tasks[DIGITS], pick_place()
     space, recipe = shared_space(name), SharedRecipe(channels=CHANNELS, resolution=SIDES[DIGITS], steps=job.size.steps)
     parts = [labelled(task, part, recipe.resolution, on=str(place)) for part in (TRAIN, VALIDATION)]
     supernet = new_supernet(space, recipe.skeleton(task), seed=job.number).to(place)
     measure = OneShot(space, supernet, parts[1].images, parts[1].labels, draw=128, seed=job.number)
-    policy = new_policy("reinforce", space, job.number)
-    alternate(*(supernet, space, parts[0]), policy=policy, measure=measure, recipe=recipe, told=10, seed=job.number)
-    drawn = policy.draw(5, seed=job.number)
+    policy, rounds = new_policy(job.search, space, job.number), list[list[float]]()
+    alternate(
+        *(supernet, space, parts[0]),
+        policy=policy,
+        measure=measure,
+        recipe=recipe,
+        told=10,
+        seed=job.number,
+        on_round=rounds.append,
+    )
+    drawn = derive(policy, measure, count=5, asked=sum(map(len, rounds)), seed=job.number)
     return drawn[int(replace(measure, draw=None).predict(drawn).argmax())]
