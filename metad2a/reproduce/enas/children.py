@@ -28,9 +28,9 @@ from predictors.one_shot import OneShot
 
 CELLS = "nasbench201"
 # Random children warm the weights; without that the policy learns from what first scored well: cells without weights.
-WARM = SharedRecipe(resolution=8, steps=15_000, learning_rate=0.1, augment=True)
-TURNS = SharedRecipe(resolution=8, steps=2000, augment=True)
-COLD = SharedRecipe(resolution=8, steps=5000, augment=True)  # where nothing is warmed
+WARM = SharedRecipe(resolution=8, steps=10_000, learning_rate=0.1, augment=True)
+TURNS = SharedRecipe(resolution=8, steps=1500, augment=True)
+COLD = SharedRecipe(resolution=8, steps=2500, augment=True)  # where nothing is warmed
 TOLD = 35  # draws that the policy is told of after a pass, repeats included
 RULE = Rule(learning_rate=3.5e-3, entropy=0.03)
 REWARD, DERIVED = 128, 10  # images of a reward; children drawn at the end, of which the best is taken
@@ -61,8 +61,7 @@ class Job:
     Attributes:
         warm: how random children warm the weights. recipe: how they and the policy then learn in turn. cold: how they
             do where nothing was warmed.
-        told: children whose scores the policy is told after each pass. judged: children to score, of which all but the
-            first variant score the first `RANKED` alone.
+        told: children whose scores the policy is told after each pass. judged: children that the first variant scores.
         folder: where a killed training of the weights goes on.
     """
 
@@ -89,7 +88,7 @@ class Searched:
     """What one variant found.
 
     Attributes:
-        scores: (judged,) shared-weight accuracies, of the first variant; else those of the first `RANKED`.
+        scores: (judged,) shared-weight accuracies by the first variant; none by others.
         rewards, entropies: of each turn of the policy, the mean score of its draws, and its entropy over that of a
             uniform one.
         found: the best of a few draws by shared weights; of a policy that learns nothing the best of as many as one
@@ -183,8 +182,8 @@ def _go(variant: Variant, supernet: nn.Module, train_part: Labelled, valid: Labe
     derived = derive(policy, reward, count=DERIVED, asked=len(turns) * job.told, seed=job.seed)
     found = derived[int(final.predict(derived).argmax())]
     rewards, entropies = np.array(turns).T
-    judged = job.judged if variant == job.variants[0] else job.judged[:RANKED]
-    return Searched(final.predict(judged), rewards, entropies, found, policy.likeliest(), frozenset(counted.told))
+    scores = final.predict(job.judged if variant == job.variants[0] else ())
+    return Searched(scores, rewards, entropies, found, policy.likeliest(), frozenset(counted.told))
 
 
 class _Counted:

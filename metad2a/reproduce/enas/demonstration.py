@@ -80,7 +80,7 @@ class Size:
     warm: SharedRecipe = WARM
     turns: SharedRecipe = TURNS
     cold: SharedRecipe = COLD
-    judged: int = 3_400
+    judged: int = 2_300
     told: int = TOLD
     other_spaces: OtherSpaces = OTHER_SPACES
 

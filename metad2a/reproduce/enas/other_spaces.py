@@ -75,11 +75,11 @@ class OtherSpaces:
             each.
     """
 
-    children: int = 60
+    children: int = 50
     trainings: int = 2
     epochs: tuple[float, float] = (3, 1.5)
-    steps: tuple[int, int] = (2000, 300)
-    turns: tuple[int, int] = (20, 10)
+    steps: tuple[int, int] = (1500, 300)
+    turns: tuple[int, int] = (8, 10)
     told: int = TOLD
 
 
