@@ -45,7 +45,7 @@ Values = npt.NDArray[np.float64]
 class Size:
     """How much is run: paired seeds, steps, steps between two looks."""
 
-    seeds: int = 5
+    seeds: int = 12
     steps: int = 200
     every: int = 40
 
