@@ -13,6 +13,7 @@ from pipeline_world import opened, short_searches, stripes
 
 from databases.architectures.space import Architecture
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.architectures.supernets.families import open_family
 from databases.errors import UserError
 from metad2a.recommend import chances
 from metad2a.recommend.limits import Limits
@@ -90,6 +91,14 @@ def test_a_killed_search_goes_on_the_same_way(
     monkeypatch.setattr(tuning, "tune_pipeline", None)
     assert searched(name).resumed == 1 + TRIALS  # nothing is trained again
     assert tuned[:before] == tuned[before:]
+
+
+def test_what_other_weights_of_ours_began_is_another_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = searched("random")
+    assert searched("random").resumed == len(first.trained)
+    monkeypatch.setitem(vars(open_family("residual")), "digest", "0" * 16)  # an update brings others
+    again = searched("random")
+    assert again.resumed == 0 and again.folder != first.folder
 
 
 def test_the_seed_decides_and_without_a_searcher_the_plan_does(tuned: list[str]) -> None:

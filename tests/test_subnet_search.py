@@ -26,6 +26,7 @@ from metad2a.evaluate.subnet_search import (
     by_random,
     measured_accuracies,
     preference,
+    taught_generator,
 )
 from metad2a.evaluate.subnets import MEAN, OURS, WRONG, SubnetRows, judged, taught, unseen
 from metad2a.generate.generator import Generator, GeneratorConfig
@@ -110,6 +111,34 @@ def test_searches_keep_to_the_bound_and_the_calls(rows: SubnetRows, asked: Objec
         assert len(asked.told) == cast(Any, asked.model).calls == 60
         assert all(asked.allowed(each) for each in asked.told)
         assert way(asked, calls=60, seed=1) == pick
+
+
+class Sizes:
+    """A predictor that likes many of the blocks' channels, by vectors that are the subnets themselves."""
+
+    def encode_many(self, subnets: Sequence[Architecture]) -> Sequence[Architecture]:
+        return subnets
+
+    def predict_encoded(self, task: TaskFeatures, subnets: Sequence[Architecture], *, recipe: str) -> Scores:
+        values = np.array([sum(e for stage in RESIDUAL_SUBNETS.stages(each) for _, e in stage) for each in subnets])
+        return Scores(values, values)
+
+
+def test_what_a_generator_draws_itself_teaches_it_on(rows: SubnetRows, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the best of the random subnets that it learnt first, and within the bound."""
+    bound = RESIDUAL_SUBNETS.flops(RESIDUAL_SUBNETS.base, resolution=32) * 0.7
+    for name, value in (("POOL", 60), ("STEPS", 40), ("AGAIN", 20), ("DRAWN", 20), ("GOOD", 8)):
+        monkeypatch.setattr(subnet_search, name, value)
+    model, drawn = cast(MetaPredictor, Sizes()), list[float]()
+    for rounds in (0, 3):
+        monkeypatch.setattr(subnet_search, "ROUNDS", rounds)
+        generator = taught_generator(rows, "fold 0", model, bound=bound)
+        task = rows.of("fold 0")[0][0].features
+        some = generator.generate(generator.latent(task, recipe="inherited"), 100, seed=5)
+        allowed = [each for each in some if RESIDUAL_SUBNETS.flops(each, resolution=32) <= bound]
+        drawn.append(float(model.predict_encoded(task, cast(Any, allowed), recipe="").mean.mean()))
+        assert len(allowed) > 10
+    assert drawn[1] > drawn[0] + 0.2
 
 
 def test_a_generator_that_hears_no_task_prefers_none(rows: SubnetRows) -> None:

@@ -115,8 +115,8 @@ def checked(chosen: Subnets, file: Path) -> None:
 
 
 def recipe_of(chosen: Subnets) -> str:
-    """What records say of the training: there is none."""
-    return f"inherited-{side_of(chosen)}px"
+    """What records say of the training: there is none, but the weights that are inherited."""
+    return f"inherited-{side_of(chosen)}px-{open_family(chosen.family.name).digest[:6]}"
 
 
 def side_of(chosen: Subnets) -> int:

@@ -15,14 +15,16 @@ import numpy as np
 from databases.architectures.space import Architecture
 from databases.datasets.features import TaskFeatures
 from databases.errors import Say
+from databases.records.episodes import Episode
 from metad2a.build.subnets import base_images, cut_accuracy, inherited, side_of
 from metad2a.evaluate.subnets import SubnetRows, Values
-from metad2a.generate.generator import Generator
-from metad2a.generate.lessons import lesson, taught
+from metad2a.generate.generator import Generator, Lesson, train_generator
+from metad2a.generate.lessons import GOOD, lesson, taught
 from metad2a.search.controllers.evolution import Evolution
 from predictors.meta import MetaPredictor
 
-POOL, STEPS = 4_000, 300
+POOL, STEPS = 4_000, 200  # random subnets that a generator learns the best of, and for how long
+ROUNDS, DRAWN, AGAIN = 4, 100, 80  # further rounds, draws for each task, and steps of each
 DRAWS_A_CALL = 20  # of a searcher, beyond which it is exhausted
 TOP = 0.1  # share of the measured subnets within the bound that count as truly good
 TOO_DEAR = -1e3  # what evolution is told of a subnet beyond the bound, which costs no call
@@ -72,14 +74,33 @@ def objectives(
 
 
 def taught_generator(rows: SubnetRows, fold: str, model: MetaPredictor, *, bound: float, seed: int = 0) -> Generator:
-    """A generator that learns, of the other folds' tasks, the subnets that the predictor thinks best."""
+    """A generator that learns, of the other folds' tasks, the subnets that the predictor thinks best.
+
+    First of random ones; then again and again of those that it draws itself beside the best so far, as the
+    cross-entropy method does (Rubinstein, 1999): of few random ones even the best are far from the best there are.
+    """
     rest, rng = rows.of(fold)[1], np.random.default_rng(seed)
     pool = [each for each in rows.catalogue.some(POOL, rng) if _flops(rows, each) <= bound]
-    vectors, lessons = model.encode_many(pool), []
-    for each in rest:
-        value = model.predict_encoded(each.features, vectors, recipe=rows.recipe).mean
-        lessons.append(lesson(each.features, pool, value, recipe=rows.recipe))
-    return taught(lessons, space=rows.space.name, steps=STEPS, seed=seed)
+    lessons, best = _lessons(rows, rest, model, pool)
+    generator = taught(lessons, space=rows.space.name, steps=STEPS, seed=seed)
+    for again in range(1, ROUNDS + 1):
+        zs = [generator.latent(each.features, recipe=rows.recipe) for each in rest]
+        drawn = (generator.generate(z, DRAWN, seed=again * len(zs) + i) for i, z in enumerate(zs))
+        new = dict.fromkeys(each for some in drawn for each in some if _flops(rows, each) <= bound)
+        lessons, best = _lessons(rows, rest, model, [*dict.fromkeys((*best, *new))])
+        generator = train_generator(generator, lessons, steps=AGAIN, seed=seed + again)
+    return generator
+
+
+def _lessons(
+    rows: SubnetRows, tasks: Sequence[Episode], model: MetaPredictor, pool: Sequence[Architecture]
+) -> tuple[list[Lesson], list[Architecture]]:
+    """What the predictor thinks best of a pool for each task, and for any of them."""
+    vectors = model.encode_many(pool)
+    said = [model.predict_encoded(each.features, vectors, recipe=rows.recipe).mean for each in tasks]
+    lessons = [lesson(each.features, pool, of, recipe=rows.recipe) for each, of in zip(tasks, said, strict=True)]
+    best = dict.fromkeys(int(i) for of in said for i in np.argsort(-of)[:GOOD])
+    return lessons, [pool[i] for i in best]
 
 
 def by_generator(objective: Objective, generator: Generator, *, calls: int, seed: int) -> Architecture:

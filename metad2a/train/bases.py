@@ -15,7 +15,6 @@ import copy
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -112,7 +111,7 @@ def of_family(name: str, family: Pretrained, *, channels: int, stages: Stages | 
     mean, scale = family.normalisation(channels)
     return Base(
         name=name,
-        digest=f"{_digest(family)}-{hashlib.sha256(repr(stages).encode()).hexdigest()[:6]}",
+        digest=f"{family.digest}-{hashlib.sha256(repr(stages).encode()).hexdigest()[:6]}",
         network=network.to(memory_format=torch.channels_last),  # type: ignore[call-overload]
         blueprint=lambda classes: family.blueprint(stages, classes=classes, input_channels=channels),
         mean=mean,
@@ -132,13 +131,3 @@ def _hog(channels: int, resolution: int) -> Base:
         mean=(0.0,) * channels,
         scale=(255.0,) * channels,
     )
-
-
-@lru_cache(maxsize=8)
-def _digest(family: Pretrained) -> str:
-    """16 hex digits that name the weights."""
-    digest = hashlib.sha256()
-    for name, value in family.weights.items():
-        digest.update(name.encode())
-        digest.update(value.contiguous().numpy().tobytes())
-    return digest.hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -92,6 +93,15 @@ class Pretrained:
     def name(self) -> str:
         """That of the family."""
         return self.family.name
+
+    @cached_property
+    def digest(self) -> str:
+        """16 hex digits that name the weights: what was measured with others is no measurement of these."""
+        found = hashlib.sha256()
+        for name, value in self.weights.items():
+            found.update(name.encode())
+            found.update(value.contiguous().numpy().tobytes())
+        return found.hexdigest()[:16]
 
     @property
     def resolutions(self) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from databases.architectures.networks.average import AverageNetwork
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
+from databases.architectures.supernets.families import RESIDUAL, open_family
 from databases.datasets.task import TEST, VALIDATION, Task
 from databases.errors import Say
 from databases.records.store import Store
@@ -120,6 +121,7 @@ def search_pipelines(
     check_asks(searcher)
     allowed = None if limits == NO_LIMITS else Allowed(limits, task, also)
     identity = {"space": PIPELINE.name, "fingerprint": task.fingerprint, "seed": seed, "augment": augment}
+    identity |= {"own": open_family(RESIDUAL.name).digest}  # a run that other weights began is another
     identity |= {} if also is None else {"also": also.digest}
     identity |= {} if searcher is None else {"searcher": searcher}
     identity |= limits.named()
