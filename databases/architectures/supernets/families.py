@@ -3,7 +3,7 @@
 | name | base | learnt from |
 |---|---|---|
 | residual | plain residual network for CPUs, stem of stride 2 | Tiny-ImageNet, 48 px |
-| mobilenetv3 | largest network of the space at width 1, 12 channels, stem of stride 2; grown | Tiny-ImageNet, 32 px |
+| mobilenetv3 | largest network of the space at width 1, 12 channels, stem of stride 2; grown | Tiny-ImageNet, 48 px |
 | lite0 | EfficientNet-Lite0 (extra ``photos``) | ImageNet, 224 px |
 """
 
