@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from pipeline_world import begin, long_searches, stripes
 
 from databases.architectures.spaces.pipeline import Pipeline
@@ -36,6 +39,24 @@ def test_the_answer_is_one_json_object(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert told["run"] == result.folder.name and told["architecture"] == str(SLOW)
     assert told["classes"] == ["level", "upright", "checks"]
     assert told["report"]["confusion"] == result.report.confusion.tolist()
+
+
+def test_the_lines_that_are_told_use_the_model(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(monkeypatch, SLOW)
+    task = stripes(60)
+    result = searched(task)
+    tell(result, result.exported, task)
+    lines = [each.strip() for each in capsys.readouterr().out.splitlines()]
+    Image.fromarray(task.images[0].squeeze()).save(tmp_path / "a.png")
+    program = "; ".join(each.removeprefix(">>> ") for each in lines if each.startswith(">>> "))
+    program = program.replace("PICTURE", str(tmp_path / "a.png")).replace("model.load()", "print(model.load()", 1) + ")"
+    folder = next(each for each in lines if each.startswith("cd ")).removeprefix("cd ")
+    for way in (["-c", program], ["model.py", str(tmp_path / "a.png")]):
+        found = subprocess.run([sys.executable, *way], cwd=folder, capture_output=True, text=True, check=True)
+        assert any(name in found.stdout for name in task.class_names)
+    assert f"metad2a predict {result.folder.name} PICTURES" in lines
 
 
 @pytest.mark.parametrize(("length", "fits"), [(5, True), (50, False)])

@@ -11,6 +11,8 @@ from metad2a.cli.output import console, table
 from metad2a.reports.words import percent, short, span
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from databases.datasets.task import Task
     from metad2a.cli.tables import FittedTable
     from metad2a.export.export import Exported
@@ -58,8 +60,20 @@ def tell(result: PipelineResult, exported: Exported, task: Task) -> None:
     for note in result.notes:
         to.print(f"Note: {note}", soft_wrap=True)
     to.print(f"Written: {exported.weights} and {exported.program.name}, which loads it:", soft_wrap=True)
-    next_ones = (f"cd {quote(str(exported.folder))}", "python model.py PICTURE", f"metad2a predict {run} PICTURES")
-    to.print("\n".join(f"    {each}" for each in next_ones), soft_wrap=True)
+    for line in _uses(run, exported.folder):
+        to.print(f"    {line}", soft_wrap=True, markup=False)
+
+
+def _uses(run: str, folder: Path) -> tuple[str, ...]:
+    """The lines that use the model."""
+    return (
+        f"metad2a predict {run} PICTURES",
+        f"cd {quote(str(folder))}",
+        "python model.py PICTURE",
+        "python  # with torch and Pillow alone",
+        ">>> import model, PIL.Image",
+        ">>> model.load().predict(PIL.Image.open('PICTURE'))",
+    )
 
 
 def beside(result: PipelineResult) -> FittedTable:
