@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from made_up import WIDTH, task
 
+from databases.architectures.spaces.among import Among
 from databases.architectures.spaces.pipeline import PIPELINE, Pipeline
 from databases.errors import UserError
 from databases.records.record import TaskEntry
 from metad2a.evaluate import pipeline_searchers
-from metad2a.evaluate.among import Among
 from metad2a.evaluate.pipeline_searchers import parts
 from metad2a.evaluate.pipeline_worlds import (
     AFTER,

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from databases.architectures.space import Architecture
+from databases.architectures.spaces.among import Among
 from databases.architectures.spaces.pipeline import PIPELINE
 from databases.datasets.features import TaskFeatures
-from metad2a.evaluate.among import Among
 from metad2a.evaluate.regret import Measured, Tried, expected, offered
 from metad2a.generate.generator import Generator
 from metad2a.generate.lessons import lesson, taught

@@ -1,4 +1,4 @@
-"""What a run of pipelines has begun: `plan.json` beside the run's state, so that a killed one goes on where it was."""
+"""What a run of pipelines has planned: `plan.json` beside its state, so that a killed one goes on where it was."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LAST_ROUND = 3
 
 @dataclass(frozen=True)
 class Stage:
-    """One fine-tuning that was begun.
+    """One fine-tuning, or probe that a searcher asked for, that is planned: see `Plan.begun`.
 
     Attributes:
         pipeline: its text. seconds: what it was given.
         again: whether it goes on from its own weights, not from the probe's.
         round: 1 for those that compete, 2 for what the best gets, `LAST_ROUND` with validation images too.
         done: whether nothing more is to be done.
-        budget: seconds of the search that planned it.
+        budget: seconds of the search that planned it; 0 in plans of before this was noted, which any later one exceeds.
     """
 
     pipeline: str
@@ -62,7 +62,7 @@ class Plan:
     rivals: list[Rival] = field(default_factory=list)
 
     def add(self, stage: Stage) -> None:
-        """Notes a stage that is about to begin."""
+        """Notes a stage, before anything of it begins."""
         self.stages.append(stage)
         self.save()
 
