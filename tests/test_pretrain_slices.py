@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from cli_world import answer
 from pretrain_world import QUICK, blobs
 from torch import nn
+from torch.nn.functional import cross_entropy
 
+from databases.architectures.supernets.inherit import Sharing, enlarge, inherit
 from databases.architectures.supernets.pretrained import Stages
 from metad2a.cli.pretrain import _slice
 from metad2a.supernets import make
 from metad2a.supernets.sampled import Sampled
 from metad2a.supernets.weights import write_weights
+from metad2a.train.precision import half
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -67,11 +72,45 @@ def test_what_is_trained_begins_with_a_smaller_or_a_larger_slice(begun: str, ask
     job = make.Job(family, QUICK, None if asked is None else _slice(asked, family), path)
     network, x = job.network(3).eval(), torch.randn(2, 3, 24, 24, generator=torch.Generator().manual_seed(0))
     assert all(each.requires_grad for each in network.parameters())
-    grown = all(len(few) <= len(many) and few <= many for few, many in zip(part, job.stages, strict=True))
+    whole = make.Job(family, QUICK).network(3)
+    enlarge(first, whole)
+    cut = make.Job(family, QUICK, job.stages).network(3).eval()
+    inherit(whole, cut)  # grown to the whole, then cut to what is asked
+    grown = family.slice(depth=2, expansion=1.0) == job.stages or begun == (asked or "2,3,1") or begun == "least"
     with torch.inference_mode():
-        assert network(x).shape == (2, 3)
+        torch.testing.assert_close(network(x), cut(x), atol=2e-3, rtol=2e-2)  # kept in half precision
         if grown:
-            torch.testing.assert_close(network(x), first(x), atol=2e-3, rtol=2e-2)  # kept in half precision
+            torch.testing.assert_close(network(x), first(x), atol=2e-3, rtol=2e-2)
+
+
+def test_a_random_subnet_learns_by_the_base_s_weights_half_from_labels_half_from_a_frozen_teacher() -> None:
+    family, generator = make.KNOWN["residual"], torch.Generator().manual_seed(0)
+    base = make.Job(family, QUICK).network(3).train()
+    began = copy.deepcopy(base).eval()
+    sampled = Sampled(family, family.stages, base, 3)
+    with torch.no_grad():
+        for each in base.parameters():
+            each.add_(0.05 * torch.randn(each.shape, generator=generator))  # the base learns on, its teacher stays
+    x, labels = torch.randn(8, 3, 16, 16, generator=generator), torch.arange(8) % 3
+    seed = next(each for each in range(200) if all(len(blocks) == 1 for blocks in sampled.stages(each)))
+    loss = sampled.loss(Sharing(base), x, labels, seed, 0.1)
+    subnet = make.Job(family, QUICK, sampled.stages(seed)).network(3).train()
+    inherit(base, subnet)
+    with half(base):
+        logits, told = subnet(x).float(), began(x).detach().float().softmax(1)
+    by_labels, by_teacher = cross_entropy(logits, labels, label_smoothing=0.1), cross_entropy(logits, told)
+    torch.testing.assert_close(loss, (by_labels + by_teacher) / 2)
+    loss.backward()
+    learns = {name for name, each in base.named_parameters() if each.grad is not None and each.grad.any()}
+    assert any(".0." in name for name in learns) and not any(name.startswith("stages.0.1.") for name in learns)
+    assert all(each.grad is None for each in sampled.teacher.parameters())
+
+
+def test_the_whole_learns_a_quarter_of_the_batches() -> None:
+    family = make.KNOWN["residual"]
+    sampled = Sampled(family, family.stages, nn.Identity(), 2)
+    share = np.mean([sampled.stages(seed) == family.stages for seed in range(800)])
+    assert 0.2 < share < 0.32
 
 
 def test_random_subnets_keep_within_the_slice_that_is_trained() -> None:
