@@ -23,8 +23,9 @@ from databases.datasets.loading import load_task
 from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.export.export import load_exported
+from metad2a.runtime.clock import seconds_in_turn
 from metad2a.supernets.instance import InstanceRecipe, InstanceTraining, latency_reward, reward, shaped
-from metad2a.supernets.module_costs import Costs, processor_seconds, profile
+from metad2a.supernets.module_costs import Costs, profile
 from metad2a.supernets.training import Labelled
 from metad2a.train.training import Training
 
@@ -91,7 +92,7 @@ def test_modules_are_profiled_and_the_graph_is_left_as_it_was() -> None:
     costs = profile(graph, (1, 8, 8), repeats=2)
     assert costs.modules.shape == (3, 2) and (costs.modules > 0).all() and costs.around > 0
     assert graph.training and all(torch.equal(value, before[name]) for name, value in graph.state_dict().items())
-    assert processor_seconds(lambda: math.factorial(20_000), 2) > 0
+    assert seconds_in_turn([lambda: math.factorial(20_000)], repeats=2)[0] > 0
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, InstanceRecipe(6, 4, 2, 8, shuffled=False, falling=False, bounded=False)])

@@ -17,7 +17,7 @@ from databases.datasets.task import Task
 from metad2a.reproduce import lpt
 from metad2a.reproduce.demonstration import Context
 from metad2a.reproduce.enas import other_spaces, recurrent
-from metad2a.reproduce.enas.children import DERIVED, Job, Variant, new_policy, search, spread
+from metad2a.reproduce.enas.children import DERIVED, Job, Variant, derive, new_policy, search, spread
 from metad2a.reproduce.enas.other_spaces import DIGITS, TEXT, ChildTraining, OtherSpaces, Sharing, children, share
 from metad2a.reproduce.instanas.paths import BOUNDS, CHILD, MOBILE, OURS, Measured, cheapest, matched
 from metad2a.reproduce.lpt import EASY_KIND, HARD_KIND, OUTLIER_KIND
@@ -46,7 +46,8 @@ def test_both_frames_are_timed_in_every_setting_and_trained_at_equal_parameters_
     found = frames.follow(frames.Job(1, replace(frames.FAST, px=8, images=60), tasks))
     assert len(found.passes) == 4 and frames.JUDGED in found.passes
     assert len(pickle.dumps(found)) < 5_000  # what is kept of a job holds no images
-    assert all(each.keys() == set(frames.NAMES) and min(each.values()) > 0 for each in found.passes.values())
+    timed = {*frames.NAMES, frames.AGAIN}
+    assert all(each.keys() == timed and min(each.values()) > 0 for each in found.passes.values())
     assert {images: set(each) for images, each in found.test.items()} == {each: set(frames.NAMES) for each in tasks}
     cells = {name: shared_space(name).sample(rng) for name in frames.FRAMES}
     cells[frames.HALF] = cells[frames.SHUFFLE]
@@ -156,6 +157,21 @@ def test_the_policy_and_the_weights_of_each_other_space_learn_in_turn(
     assert told == 2 * [3, 3]  # in each of two turns, ENAS's policy and one that learns nothing
     for draws, last in ((drawn[:5], DERIVED), (drawn[5:], 6)):  # batches, told; batches, told; what is derived
         assert len(draws) == 5 and draws[1] == draws[3] == 3 and draws[4] == last
+
+
+def test_a_policy_that_learns_nothing_ends_with_the_best_of_what_it_asked() -> None:
+    space, rng = shared_space("nasbench201"), np.random.default_rng(3)
+    worth: dict[Architecture, float] = {}
+
+    def reward(children: Sequence[Architecture]) -> list[float]:
+        return [worth.setdefault(each, float(rng.random())) for each in children]
+
+    nothing, learns = (new_policy(name, space, 0) for name in ("uniform", "reinforce"))
+    found = derive(nothing, reward, count=4, asked=50, seed=1)
+    assert [worth[each] for each in found] == sorted((worth[each] for each in nothing.draw(50, seed=1)), reverse=True)[
+        :4
+    ]
+    assert derive(learns, reward, count=4, asked=50, seed=1) == learns.draw(4, seed=1)
 
 
 def test_a_child_that_two_seeds_find_is_trained_alone_once_for_each_training() -> None:

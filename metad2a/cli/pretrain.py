@@ -139,7 +139,7 @@ def _slice(text: str, family: Family) -> Stages:
         depth, kernel, expansion = (0, 0, 0) if text == "least" else (float(piece) for piece in text.split(","))
     except ValueError:
         depth = kernel = expansion = math.nan
-    if not all(0 <= each < math.inf for each in (depth, kernel, expansion)):
+    if not all(0 <= each < math.inf for each in (depth, kernel, expansion)) or depth % 1 or kernel % 1:
         ways = f"least; blocks a stage, kernel and expansion at most, such as 4,3,6; or a subnet of {family.name}"
         raise UserError(f"--slice {text!r}: give {ways}")
     return family.slice(depth=int(depth), kernel=int(kernel), expansion=expansion)

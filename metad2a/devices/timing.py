@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from statistics import median
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -14,9 +13,9 @@ from databases.architectures.space import Architecture, image_space
 from databases.errors import UserError
 from databases.hosting import lent
 from databases.records.recipe import Recipe
+from metad2a.runtime.clock import seconds_in_turn
 from metad2a.train.torch_place import usable_place
 
-WARM_UP = 5  # passes of each network that are not counted
 IMAGE = (3, 10)  # channels of the image and classes of the timed networks
 
 
@@ -46,7 +45,6 @@ def time_cells(
     if repeats < 1:
         raise UserError(f"repeats {repeats}: give 1 or more")
     place = usable_place(on)
-    clock = _clock(place)
     with lent(threads=1):
         skeleton = recipe.skeleton(input_channels=IMAGE[0], classes=IMAGE[1])
         networks = [_network(each, skeleton, place) for each in architectures]
@@ -54,17 +52,9 @@ def time_cells(
         image = torch.randn(1, IMAGE[0], recipe.resolution, recipe.resolution, generator=generator)
         image = image.to(place, memory_format=torch.channels_last)
         with torch.inference_mode():
-            rounds = list[list[float]]()
-            for done in range(WARM_UP + repeats):
-                rounds.append([_pass(network, image, clock) for network in networks])
-                on_progress(max(0, done + 1 - WARM_UP))
-    counted = zip(*rounds[WARM_UP:], strict=True)
-    return {each: 1000 * median(times) for each, times in zip(architectures, counted, strict=True)}
-
-
-def _clock(place: torch.device) -> Callable[[], float]:
-    fine = time.get_clock_info("thread_time").resolution < 1e-5
-    return time.thread_time if place.type == "cpu" and fine else time.perf_counter
+            passes = [partial(_pass, each, image) for each in networks]
+            seconds = seconds_in_turn(passes, repeats=repeats, on=place.type, on_progress=on_progress)
+    return {each: 1000 * taken for each, taken in zip(architectures, seconds, strict=True)}
 
 
 def _network(architecture: Architecture, skeleton: Skeleton, place: torch.device) -> nn.Module:
@@ -72,12 +62,10 @@ def _network(architecture: Architecture, skeleton: Skeleton, place: torch.device
     return network.to(place, memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _pass(network: nn.Module, image: Tensor, clock: Callable[[], float]) -> float:
-    """Seconds of one pass, with all that was begun on the device finished."""
-    begin = clock()
+def _pass(network: nn.Module, image: Tensor) -> None:
+    """One pass, with all that was begun on the device finished."""
     network(image)
     if image.device.type == "cuda":
         torch.cuda.synchronize(image.device)
     elif image.device.type == "mps":
         torch.mps.synchronize()
-    return clock() - begin

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from databases.architectures.supernets.instanas import MetaGraph
+from metad2a.runtime.clock import seconds_in_turn
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,22 +31,12 @@ def profile(graph: MetaGraph, shape: tuple[int, int, int], *, repeats: int = 30)
     with torch.inference_mode():
         image = torch.randn(1, *shape)
         x = graph.stem(image)
-        around = processor_seconds(lambda: graph.stem(image), repeats)
+        (around,) = seconds_in_turn([lambda: graph.stem(image)], repeats=repeats)
         rows = []
         for layer in graph.layers:
             options = list(layer.edge.options)  # type: ignore[union-attr, arg-type]
-            rows.append([processor_seconds(lambda m=m, x=x: m(x), repeats) for m in options])  # type: ignore[misc]
+            rows.append(seconds_in_turn([partial(each, x) for each in options], repeats=repeats))
             x = options[0](x)
-        around += processor_seconds(lambda: graph.classifier(graph.last(x).mean(dim=(2, 3))), repeats)
+        around += seconds_in_turn([lambda: graph.classifier(graph.last(x).mean(dim=(2, 3)))], repeats=repeats)[0]
     graph.train(training)
     return Costs(torch.tensor(rows, dtype=torch.float32), around)
-
-
-def processor_seconds(call: Callable[[], object], repeats: int, *, before: int = 3) -> float:
-    """Median time that the processor spends on a call, after calls ``before``; others' work does not count."""
-    taken = []
-    for _ in range(repeats + before):
-        begin = time.thread_time()
-        call()
-        taken.append(time.thread_time() - begin)
-    return float(np.median(taken[before:]))

@@ -15,7 +15,8 @@ def curve_of(epochs: Iterable[Epoch]) -> dict[str, float]:
 
     ``loss_at_40`` is the mean loss of the training images in the epoch that ended then, the last of its tenth: at most
     `POINTS` are kept; ``valid_at_40`` how many of some validation images were right, in percent, wherever these were
-    looked at. Its end is the record's own; of a training that was killed and went on, the part since then.
+    looked at, of two looks within a percent the last. Its end is the record's own; of a training that was killed and
+    went on, the part since then.
 
     >>> curve_of([Epoch(1, 2.0, 9, 0.31, 1.0), Epoch(2, 1.5, 18, 0.38, 2.0, valid_accuracy=60.0)])
     {'loss_at_38': 1.5, 'valid_at_38': 60.0}

@@ -120,6 +120,18 @@ class Outcome:
     variants: dict[Variant, Searched]
 
 
+@dataclass(frozen=True)
+class Cost:
+    """Different children that the policy was told of, and with those that were scored only to be judged.
+
+    each_saves: the images that training one alone takes, over all that taught the shared weights.
+    """
+
+    told: int
+    judged: int
+    each_saves: float
+
+
 @dataclass(frozen=True, eq=False)
 class Ranking:
     """What shared weights say of the same children, (seeds, children), and the truth, (children,)."""

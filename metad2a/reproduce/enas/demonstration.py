@@ -27,6 +27,7 @@ from metad2a.reproduce.enas.children import (
     TOLD,
     TURNS,
     WARM,
+    Cost,
     Job,
     Outcome,
     Ranking,
@@ -69,6 +70,8 @@ PANELS = (
     ("How much it still tries", "entropy of the policy (1: uniform)", "entropies"),
 )
 Interval = dict[str, float]
+
+
 Found = dict[str, tuple[Values, Values]]  # method -> (seeds,) percentiles and test accuracies
 
 
@@ -123,11 +126,11 @@ def run(context: Context) -> Report:
     others = judged_in_other_spaces(size.other_spaces, seeds, context)
     searched = {name: each.figures() for name, each in others.items()}
     ranked |= {name: Ranking(each.scores, each.truth) for name, each in others.items()}
-    asked = min(len(each.variants[PLAIN].told.union(judged)) for each in outcomes)
-    images = int((task.parts == TRAIN).sum())
-    alone_for = asked * SCRATCH.steps(images) * SCRATCH.batch
-    saved = alone_for / (size.warm.steps * size.warm.batch + size.turns.steps * size.turns.batch)
-    return _report(size, ranked, levels, _found(outcomes, table), (asked, saved), outcomes, searched)
+    alone = SCRATCH.steps(int((task.parts == TRAIN).sum())) * SCRATCH.batch
+    each_saves = alone / (size.warm.steps * size.warm.batch + size.turns.steps * size.turns.batch)
+    told = [each.variants[PLAIN].told for each in outcomes]
+    cost = Cost(min(map(len, told)), min(len(each.union(judged)) for each in told), each_saves)
+    return _report(size, ranked, levels, _found(outcomes, table), cost, outcomes, searched)
 
 
 def _found(outcomes: list[Outcome], table: BenchmarkTable) -> Found:
@@ -142,7 +145,7 @@ def _report(
     ranked: dict[str, Ranking],
     levels: dict[str, Values],
     found: Found,
-    cost: tuple[int, float],
+    cost: Cost,
     outcomes: list[Outcome],
     searched: dict[str, dict[str, Any]],
 ) -> Report:
@@ -169,7 +172,10 @@ def _report(
             "other_spaces": searched,
             "cells": {label: [str(each) for each in of] for label, of in cells.items()},
             "shapes": shapes.figures,
-            **dict(zip(("judged", "times_fewer_images"), cost, strict=True)),
+            "judged": cost.judged,
+            "told": cost.told,
+            "times_fewer_images": cost.judged * cost.each_saves,
+            "times_fewer_images_of_told": cost.told * cost.each_saves,
         },
     )
 
@@ -201,8 +207,8 @@ def _panel(title: str, label: str, of: str, outcomes: list[Outcome]) -> Panel:
     return Panel(title, "passes over the images", label, tuple(curves))
 
 
-def _rank_verdicts(rank: dict[str, Interval], lost: Interval, cost: tuple[int, float]) -> tuple[Verdict, ...]:
-    asked, saved = cost
+def _rank_verdicts(rank: dict[str, Interval], lost: Interval, cost: Cost) -> tuple[Verdict, ...]:
+    saved = cost.judged * cost.each_saves
     control = rank[UNTRAINED]
     return (
         _above_zero("shared weights rank NAS-Bench-201's cells as the table does", rank[WARMED]),
@@ -211,9 +217,11 @@ def _rank_verdicts(rank: dict[str, Interval], lost: Interval, cost: tuple[int, f
         *(_above_zero(f"{name}'s children on the digits rank as trainings alone do", rank[name]) for name in DIGITS),
         _above_zero(f"{TEXT}'s children on text too", rank[TEXT]),
         Verdict(
-            f"{asked} different children are judged for little of what training each alone takes",
+            f"{cost.judged:,} different children, as many as we chose to judge, are judged for little of what training "
+            "each alone takes",
             f"at least {FEWER} times fewer images in training steps",
-            f"{saved:.0f} times; {FEWER} from {math.ceil(FEWER * asked / saved):,} children on",
+            f"{saved:.0f} times; {FEWER} from {math.ceil(FEWER / cost.each_saves):,} children on; "
+            f"{cost.told * cost.each_saves:.0f} times for the {cost.told} that the policy was told of",
             saved >= FEWER,
         ),
         _above_zero(

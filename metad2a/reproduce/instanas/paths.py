@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +17,9 @@ from databases.architectures.spaces.instanas import MODULES
 from databases.architectures.supernets.instanas import InstanceNetwork, MetaGraph, Stage
 from databases.datasets.task import TEST, TRAIN, VALIDATION, Task
 from databases.hosting import lent
+from metad2a.runtime.clock import seconds_in_turn
 from metad2a.supernets.instance import InstanceRecipe, InstanceTraining
-from metad2a.supernets.module_costs import Costs, processor_seconds, profile
+from metad2a.supernets.module_costs import Costs, profile
 from metad2a.supernets.training import Labelled, labelled
 from metad2a.train.torch_place import pick_place
 from predictors.metrics import spearman
@@ -120,7 +122,7 @@ class Bench:
         """Accuracy in batches, time image by image; ``masks`` are the images' paths."""
         with torch.inference_mode():
             images = self.test.images[: self.timed]
-            seconds = [processor_seconds(lambda x=x: classify(x), 2, before=1) for x in images.split(1)]  # type: ignore[misc]
+            seconds = [seconds_in_turn([partial(classify, x)], repeats=2, before=1) for x in images.split(1)]
             on = masks(self.test.images)
             return Measured(
                 right(classify, self.valid),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from databases.hosting import lent
 from databases.records.recipe import Recipe
 from metad2a.reproduce.enas.children import derive, new_policy
 from metad2a.reproduce.nasnet.transferred_cells import fewer
+from metad2a.runtime.clock import seconds_in_turn
 from metad2a.supernets.alternation import alternate
-from metad2a.supernets.module_costs import processor_seconds
 from metad2a.supernets.training import SharedRecipe, labelled, new_supernet
 from metad2a.train.inference import accuracy
 from metad2a.train.torch_place import pick_place
@@ -26,7 +27,8 @@ ENAS, SHUFFLE = "enas-micro", "shufflenasnet"
 HALF = "half"  # the same cells as in ShuffleNASNet's frame, with half of the parameters
 NAMES = {ENAS: "ENAS's frame", SHUFFLE: "ShuffleNASNet's frame", HALF: "the same, half of the parameters"}
 FRAMES = (ENAS, SHUFFLE)
-JUDGED = "one image, channels last"
+AGAIN = "another random cell of ENAS's frame"  # the control
+JUDGED, PASSES = "one image, channels last", 20
 LAYOUTS = {"channels last": torch.channels_last, "channels first": torch.contiguous_format}
 CHANNELS = 8  # of a cell in ENAS's frame; in the other as many as give it as many parameters
 DIGITS, SIGNS = "digits", "traffic signs"
@@ -78,8 +80,7 @@ class Pair:
 
     Attributes:
         number, search: of the job.
-        passes: setting, `JUDGED` among them -> seconds of a forward pass. test: image set -> accuracy.
-        again: seconds of another random cell of ENAS's frame: the control.
+        passes: setting, `JUDGED` among them -> seconds of a forward pass, of `AGAIN` too. test: image set -> accuracy.
     """
 
     number: int
@@ -87,7 +88,6 @@ class Pair:
     parameters: dict[str, float]
     passes: dict[str, dict[str, float]]
     test: dict[str, dict[str, float]]
-    again: float
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -132,11 +132,9 @@ def follow(job: Job) -> Pair:
     parameters = {
         name: float(image_space(each.space).parameters(each, skeleton(channels[name]))) for name, each in cells.items()
     }
-    times = {name: _seconds(cells[name], channels[name], job.size) for name in NAMES}
-    passes = {setting: {name: times[name][setting] for name in NAMES} for setting in times[ENAS]}
     test = {images: _trained(cells, images, job) for images in job.tasks}
-    again = _seconds(shared_space(ENAS).sample(rng), CHANNELS, job.size)[JUDGED]
-    return Pair(job.number, job.search, parameters, passes, test, again)
+    passes = _passes({**cells, AGAIN: shared_space(ENAS).sample(rng)}, {**channels, AGAIN: CHANNELS}, job.size)
+    return Pair(job.number, job.search, parameters, passes, test)
 
 
 def _trained(cells: dict[str, Architecture], images: str, job: Job) -> dict[str, float]:
@@ -150,16 +148,19 @@ def _trained(cells: dict[str, Architecture], images: str, job: Job) -> dict[str,
     return found
 
 
-def _seconds(architecture: Architecture, channels: int, size: Size) -> dict[str, float]:
-    """Setting -> seconds of a forward pass, as `metad2a device` times networks or by more images at a time."""
-    network = image_space(architecture.space).network(architecture, skeleton(channels)).eval()
+def _passes(cells: dict[str, Architecture], channels: dict[str, int], size: Size) -> dict[str, dict[str, float]]:
+    """Setting -> name -> seconds of a forward pass, all in turn as `metad2a device` times networks."""
+    networks = {
+        name: image_space(each.space).network(each, skeleton(channels[name])).eval() for name, each in cells.items()
+    }
     generator, found = torch.Generator().manual_seed(0), {}
     for told, count in (("one image", 1), (f"{size.batch} images", size.batch)):
         for layout, form in LAYOUTS.items():
-            network.to(memory_format=form)  # type: ignore[call-overload]
             images = torch.randn(count, 1, size.px, size.px, generator=generator).to(memory_format=form)
+            ready = [each.to(memory_format=form) for each in networks.values()]  # type: ignore[call-overload]
             with torch.inference_mode():
-                found[f"{told}, {layout}"] = processor_seconds(lambda x=images: network(x), 9)  # type: ignore[misc]
+                taken = seconds_in_turn([partial(each, images) for each in ready], repeats=PASSES)
+            found[f"{told}, {layout}"] = dict(zip(networks, taken, strict=True))
     return found
 
 
