@@ -23,11 +23,11 @@ SHORTER: dict[str, tuple[str, dict[str, Any], int]] = {
     "enas": (
         "enas.demonstration",
         {"judged": 6, "told": 4, "other_spaces": OtherSpaces(2, 1, (0.05, 0.05), (4, 4), (1, 1), 3)},
-        18,
+        21,
     ),
     "lpt": ("lpt", {"steps": 2, "every": 1}, 5),
     "instanas": ("instanas.demonstration", {"timed": 2, "drawn": 2, "digits": InstanceRecipe(1, 1, 1)}, 3),
-    "shufflenasnets": ("shufflenasnets.demonstration", {"cells": 2, "trained": 2, "searches": 1, "images": 40}, 7),
+    "shufflenasnets": ("shufflenasnets.demonstration", {"cells": 2, "trained": 2, "searches": 1, "images": 40}, 9),
     "cells": ("cells.demonstration", {"seeds": 4, "trials": 12, "images": 60}, 16),
     "task-similarity": ("task_similarity.demonstration", {"images": 90, "cells": 3}, 13),
 }
